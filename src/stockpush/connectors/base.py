@@ -1,0 +1,217 @@
+"""What a connector is: a translator between one platform's protocol and our facts.
+
+Theory of operation. A connector holds its manifest and its settings and no state of stock. `verify` and
+`read` are pure functions on bytes. Whatever needs the network goes through the injected `Api`,
+which adds credentials' transport, deadlines, size limits, rate limits and the retry of reads; it
+sends a *write* exactly once. A connector only names faults (errors.py); the engine owns the reaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from stockpush.errors import ChannelError
+from stockpush.messages import ListingResolved, OrderSeen, Seen
+from stockpush.model import FieldKey, Listing, PushOutcomeKind
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """A delivery as it came in: lower-case header names, the raw body."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A channel's answer: lower-case header names; `date` is the Date header (None if absent or
+    unreadable), by the channel's clock."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    date: datetime | None
+
+
+class Api(Protocol):
+    """One channel's HTTP door, bound to its base URL. Never follows a redirect.
+
+    Raises, once mapped for every connector: `ChannelUnavailable` (network before sending, 5xx on
+    a read after the retries), `OutcomeUnknown` (a write was sent and no usable answer came: reset, timeout or 5xx),
+    `RateLimited` (429, or 503 with Retry-After, with the wait), `AuthFailed` (401, 403), `PayloadInvalid` (answer too
+    large, or a redirect). Other statuses are returned. Path is relative to base_url.
+    """
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        write: bool,
+        params: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        cost: float = 1.0,
+    ) -> Answer:
+        """Send one request. `write=True`: exactly once. `write=False`: retried while it fails.
+
+        `cost` is what it takes from the channel's rate budget (requests, or points).
+        """
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Ask the limiter to hold every call of this channel for `seconds` (>= 0)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PushLine:
+    """One field to write: set to `target` (>= 0) where we believe it holds `expected`."""
+
+    field: FieldKey
+    expected: int
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushOutcome:
+    """What became of one `PushLine`. One to one with the batch, in its order.
+
+    `actual` is the channel's number where a compare was lost (None: the channel did not say).
+    `error` names the fault of a line that failed. `gap_from`/`gap_until`: by the channel's clock,
+    when a read-set write's GET was sent and its PUT answered.
+    """
+
+    kind: PushOutcomeKind
+    actual: int | None = None
+    error: ChannelError | None = None
+    gap_from: datetime | None = None
+    gap_until: datetime | None = None
+    date: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The number that one field holds now (None with a `problem` that a person must mend)."""
+
+    field: FieldKey
+    quantity: int | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """An answer to `observe`: one reading per field asked for, and the channel's clock."""
+
+    readings: tuple[Reading, ...]
+    date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """One page of an order poll. `unreadable` are (order id or '', reason, raw body) of orders
+    that could not be parsed or whose state is unknown: quarantined, the rest goes on. `date` is
+    the channel's clock. `last`: this page completes the poll, `cursor` is then the next start."""
+
+    orders: tuple[OrderSeen, ...]
+    date: datetime | None
+    last: bool
+    cursor: str | None = None
+    unreadable: tuple[tuple[str, str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a connector's TOML says: facts of the platform that the engine acts on.
+
+    `write`: "compare_and_set" or "check_then_set". `batch_max` fields per push call, `read_max` per observe call.
+    `requests_per_s` is the platform's allowance. `webhook_topics` are what to subscribe to.
+    `secrets` are names of settings that are secret; `settings` all settings it takes, name ->
+    {required, default, doc}. `ref_fields` are the fields of a listing reference, in the order in
+    which the first present one is the key. `source` names the documents it rests on.
+    """
+
+    name: str
+    title: str
+    api_version: str
+    write: str
+    batch_max: int
+    read_max: int
+    quantity_max: int
+    requests_per_s: float
+    burst: float
+    deadline_s: float
+    slack_s: float
+    orders_lag_s: float
+    poll_overlap_s: float
+    suspense_min_s: float
+    quiet_s: float
+    webhook_topics: tuple[str, ...]
+    ref_fields: tuple[str, ...]
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    source: str = ""
+
+
+class Connector(Protocol):
+    """One configured channel's translator. Constructed by its module's
+    `connect(channel: str, manifest: Manifest, settings: Mapping[str, str]) -> Connector`, which raises
+    `ConfigInvalid` naming the setting; secrets arrive resolved."""
+
+    channel: str
+    manifest: Manifest
+
+    def base_url(self) -> str:
+        """Return the root that `Api` paths are relative to."""
+        ...
+
+    def auth_headers(self) -> Mapping[str, str]:
+        """Return the headers that authenticate every call."""
+        ...
+
+    def ref(self, given: Mapping[str, Any]) -> str:
+        """Return the canonical key of a listing reference, pure; `CatalogueInvalid` names the field."""
+        ...
+
+    def verify(self, request: WebhookRequest) -> None:
+        """Return if the channel signed this body, else raise `SignatureInvalid`. Pure, constant time."""
+        ...
+
+    def is_ping(self, request: WebhookRequest) -> bool:
+        """Answer whether this is the platform's unsigned creation ping: 200, no effect."""
+        ...
+
+    def read(self, request: WebhookRequest) -> tuple[str, tuple[Seen, ...]]:
+        """Return (topic for people, facts or hints) of a verified body, pure. `PayloadInvalid` otherwise."""
+        ...
+
+    async def resolve(self, api: Api, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
+        """Ask the channel by which order key and field each listing goes, one answer per listing."""
+        ...
+
+    async def observe(self, api: Api, fields: Sequence[FieldKey]) -> Readings:
+        """Read what the fields hold now, at most `manifest.read_max` of them, one `Reading` each."""
+        ...
+
+    async def push(
+        self, api: Api, batch: Sequence[PushLine], *, call_id: str
+    ) -> tuple[PushOutcome, ...]:
+        """Write the batch (1..batch_max). Never raises a `ChannelError`: each line has its outcome.
+
+        Called again with the same `call_id` and the same batch to learn an unknown outcome.
+        """
+        ...
+
+    async def fetch_order(self, api: Api, order_id: str, *, fetch: int) -> OrderSeen | None:
+        """Read one order; None if the channel no longer has it. `fetch` numbers the version."""
+        ...
+
+    def poll_orders(
+        self, api: Api, *, since: str | None, fetch: int
+    ) -> AsyncIterator[OrderPage]:
+        """Read every order changed since the cursor (None: all open orders, whatever their age, then
+        the recent ones), page by page; overlap is subtracted here. The last page has the new cursor."""
+        ...

@@ -1,0 +1,463 @@
+"""What is seen, what is asked and what is decided: the values that pass between the rooms.
+
+Connectors produce *seen* facts; the engine asks the pure core by *commands*, hands it the rows
+that the command *needs*, and writes the *decision* back in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from stockpush.model import (
+    BillOfMaterials,
+    ChannelState,
+    Delivery,
+    Dirty,
+    Drift,
+    Field,
+    FieldKey,
+    Item,
+    Listing,
+    ListingKey,
+    MovementKind,
+    OrderVersion,
+    Push,
+    PushOutcomeKind,
+    Reservation,
+    ReservationKey,
+    Shelf,
+    StockMovement,
+)
+
+# -- seen: absolute facts from a channel -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLineSeen:
+    """One line of an order as the channel states it, in the channel's units, all >= 0.
+
+    `open` is still to be shipped; `shipped` has left (less units returned to the shelf);
+    `written_off` was refunded before shipping and not put back; `deducted` is what the channel
+    has taken off its own field for this line and not put back (None: it does not tell).
+    `order_key` names the listing; `sku` is only shown to people.
+    """
+
+    line_id: str
+    order_key: str
+    ordered: int
+    open: int
+    shipped: int
+    written_off: int
+    deducted: int | None
+    sku: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSeen:
+    """The whole of one order at one version. A line known earlier and absent here is cancelled.
+
+    `placed_at` and `deducted_at` (when the newest deduction happened, as far as the channel
+    tells) are by the channel's clock. `state` is the channel's word; `state_known` is False for
+    a word that the connector does not know, which quarantines the delivery.
+    """
+
+    channel: str
+    order_id: str
+    version: OrderVersion
+    placed_at: datetime
+    deducted_at: datetime
+    state: str
+    lines: tuple[OrderLineSeen, ...]
+    state_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHint:
+    """Something happened to this order: fetch it."""
+
+    channel: str
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityHint:
+    """A quantity changed on the channel: a reason to read that field, never an observation."""
+
+    channel: str
+    field_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The delivery is genuine and of no concern to stock."""
+
+    why: str
+
+
+Seen: TypeAlias = OrderSeen | OrderHint | QuantityHint | Nothing
+
+
+@dataclass(frozen=True, slots=True)
+class QuantitySeen:
+    """One reading of one field, in the channel's units.
+
+    `expected_sent` is E and `sent_at` our clock when the request went out; `date` is the answer's
+    Date header, the channel's clock (None where it has none). `revision_sent` is the field's
+    revision at sending.
+    """
+
+    field: FieldKey
+    quantity: int
+    sent_at: datetime
+    expected_sent: int | None
+    revision_sent: int
+    date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListingResolved:
+    """What the channel told about a mapped listing: which order key and field it goes by.
+
+    `problem` is set when a person is needed (not tracked, gone, oversells by policy, ...).
+    """
+
+    listing: ListingKey
+    order_key: str | None
+    field_key: str | None
+    problem: str | None = None
+
+
+# -- asked: commands to the core -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveDelivery:
+    """Take one verified webhook delivery into the inbox, with the facts it carries.
+
+    `replay`: a person asks for a quarantined delivery to be read again.
+    """
+
+    delivery: Delivery
+    seen: tuple[Seen, ...]
+    replay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PollCompleted:
+    """A poll has read every page: `begun_at` by our clock, `date` by the channel's, `cursor` where
+    the next one starts."""
+
+    begun_at: datetime
+    cursor: str | None
+    date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOrders:
+    """Apply orders that were fetched or polled.
+
+    `gone` are (order id, fetch number) of orders that the channel no longer has. `settles` are
+    ids of inbox deliveries that this resolves, `quarantines` rows of those whose order could not
+    be read. `completes` is set with the last page of a poll.
+    """
+
+    channel: str
+    orders: tuple[OrderSeen, ...]
+    gone: tuple[tuple[str, int], ...] = ()
+    settles: tuple[int, ...] = ()
+    quarantines: tuple[Delivery, ...] = ()
+    completes: PollCompleted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Take readings of fields."""
+
+    seen: tuple[QuantitySeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReads:
+    """Ask for fields to be read at `due_at` (a quantity webhook, resync, the reconcile period)."""
+
+    fields: tuple[FieldKey, ...]
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPushes:
+    """Compute targets of dirty fields now and open one push row each, all in one call.
+
+    Fields that are clean by now, parked, in flight or not ready are left out of the answer.
+    """
+
+    channel: str
+    fields: tuple[FieldKey, ...]
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushSettled:
+    """How the push of `field` in call `call_id` ended. A push that is no longer in flight is left
+    alone. `actual` is the channel's number where a compare was lost (None: not told). `gap_from`..`gap_until` (channel's clock) is when a read-set write may have overwritten
+    a sale. `retry_at` is when an unavailable or limited channel is due again."""
+
+    call_id: str
+    field: FieldKey
+    outcome: PushOutcomeKind
+    actual: int | None = None
+    reason: str = ""
+    gap_from: datetime | None = None
+    gap_until: datetime | None = None
+    retry_at: datetime | None = None
+    date: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettlePushes:
+    """Settle the pushes of one call."""
+
+    settled: tuple[PushSettled, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StockMove:
+    """One line of a stock command: `quantity` signed, smallest units."""
+
+    sku: str
+    quantity: int
+    kind: MovementKind
+
+
+@dataclass(frozen=True, slots=True)
+class MoveStock:
+    """Move stock by hand. All of it or none. `key` is the idempotency key."""
+
+    moves: tuple[StockMove, ...]
+    key: str
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStock:
+    """Build `quantity` smallest units of `sku`, consuming its bill of materials."""
+
+    sku: str
+    quantity: int
+    key: str
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CountStock:
+    """State that `counted` smallest units of `sku` are on hand: one adjusting movement."""
+
+    sku: str
+    counted: int
+    key: str
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoMovement:
+    """Compensate the whole command that wrote movement `movement_id`."""
+
+    movement_id: int
+    key: str
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveListings:
+    """Record what the channel told about mapped listings; creates their fields."""
+
+    resolved: tuple[ListingResolved, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptListings:
+    """The owner agrees that these listings' numbers are ours from now on."""
+
+    listings: tuple[ListingKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCatalogue:
+    """Upsert items, bills and listings, and open stock where an item has no movement yet."""
+
+    items: tuple[Item, ...]
+    bills: tuple[BillOfMaterials, ...]
+    listings: tuple[Listing, ...]
+    opening: tuple[StockMove, ...]
+    key: str
+    actor: str
+
+
+Command: TypeAlias = (
+    ReceiveDelivery
+    | ApplyOrders
+    | Observe
+    | RequestReads
+    | OpenPushes
+    | SettlePushes
+    | MoveStock
+    | BuildStock
+    | CountStock
+    | UndoMovement
+    | ResolveListings
+    | AdoptListings
+    | ImportCatalogue
+)
+
+# -- gathered: the rows a command needs -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Which rows a command reads, by key. A key without a row is simply absent from `Rows`."""
+
+    skus: frozenset[str] = frozenset()
+    fields: frozenset[FieldKey] = frozenset()
+    orders: frozenset[tuple[str, str]] = frozenset()
+    """(channel, order id): every reservation of that order."""
+    order_keys: frozenset[tuple[str, str]] = frozenset()
+    """(channel, order key): every reservation that names it and is open or not yet mapped."""
+    digests: frozenset[tuple[str, str]] = frozenset()
+    """(channel, body digest) of deliveries."""
+    pushes: frozenset[int] = frozenset()
+    movements: frozenset[int] = frozenset()
+    """Movement ids; the whole command that each belongs to is gathered."""
+    keys: frozenset[str] = frozenset()
+    """Idempotency keys of commands."""
+    moved: frozenset[str] = frozenset()
+    """SKUs of which it matters whether they have any movement."""
+
+    def __or__(self, other: Needs) -> Needs:
+        """Return the union."""
+        return Needs(
+            **{name: getattr(self, name) | getattr(other, name) for name in self.__slots__}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDone:
+    """A command that was carried out under an idempotency key.
+
+    `digest` identifies its content, so that a key reused with other content is refused.
+    `movement_ids` are the ids of what it wrote, known after writing.
+    """
+
+    key: str
+    digest: str
+    at: datetime
+    movement_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that were asked for, as read (and locked) inside the transaction."""
+
+    shelves: Mapping[str, Shelf] = field(default_factory=dict)
+    fields: Mapping[FieldKey, Field] = field(default_factory=dict)
+    reservations: Mapping[ReservationKey, Reservation] = field(default_factory=dict)
+    dirty: Mapping[FieldKey, Dirty] = field(default_factory=dict)
+    """Outbox rows of the fields gathered."""
+    in_flight: Mapping[FieldKey, Push] = field(default_factory=dict)
+    """Open pushes of the fields gathered (at most one each)."""
+    pushes: Mapping[int, Push] = field(default_factory=dict)
+    """Pushes asked for by id."""
+    deliveries: Mapping[tuple[str, str], Delivery] = field(default_factory=dict)
+    """By (channel, digest): the newest delivery of that body."""
+    commands: Mapping[str, CommandDone] = field(default_factory=dict)
+    movements: Mapping[int, StockMovement] = field(default_factory=dict)
+    undone: frozenset[int] = frozenset()
+    """Movement ids among `movements` that a later movement has compensated."""
+    moved: frozenset[str] = frozenset()
+    """SKUs among `Needs.moved` that have a movement."""
+    channels: Mapping[str, ChannelState] = field(default_factory=dict)
+    """Every channel's durable state (there are few; always gathered)."""
+
+
+# -- decided: what the transaction writes ----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The command was carried out. `note` is for people; `facts` for machines."""
+
+    note: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The command (or delivery) had been carried out before; nothing changed."""
+
+    movement_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The command was understood and refused; nothing changed."""
+
+    refusal: str
+    message: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+Outcome: TypeAlias = Accepted | Replayed | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One log line to write after the commit: `name` is listed in logs.EVENTS."""
+
+    name: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything one command changes. Rows are whole new values of rows that were gathered
+    (and so locked) in this transaction; movements, deliveries and drifts are appended.
+
+    `touched_skus` and `touched_fields` say whose targets may have changed; the lane marks the
+    dirty fields once for the whole group (`reservation.decide.mark`).
+    """
+
+    outcome: Outcome = field(default_factory=Accepted)
+    movements: tuple[StockMovement, ...] = ()
+    shelves: tuple[Shelf, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    fields: tuple[Field, ...] = ()
+    dirty: tuple[Dirty, ...] = ()
+    """Outbox rows to insert or replace."""
+    clean: tuple[tuple[FieldKey, int], ...] = ()
+    """Outbox rows to delete, each only where its revision still equals the one given."""
+    pushes: tuple[Push, ...] = ()
+    """Push rows: id None is an insert, otherwise settled_at and outcome are written."""
+    deliveries: tuple[Delivery, ...] = ()
+    """Inbox rows: id None is an insert, otherwise state, reason and body are written."""
+    deliveries_applied: tuple[int, ...] = ()
+    """Ids of pending inbox rows that are applied now."""
+    drifts: tuple[Drift, ...] = ()
+    """Drift rows: an open one (`closed_at` None) is inserted; a closed one closes every open row of
+    its field, with its class and resolution."""
+    channels: tuple[ChannelState, ...] = ()
+    commands: tuple[CommandDone, ...] = ()
+    listings: tuple[Listing, ...] = ()
+    items: tuple[Item, ...] = ()
+    bills: tuple[BillOfMaterials, ...] = ()
+    """Catalogue rows to upsert. Any listing, item or bill bumps the catalogue's revision."""
+    events: tuple[Event, ...] = ()
+    touched_skus: frozenset[str] = frozenset()
+    touched_fields: frozenset[FieldKey] = frozenset()
+    poll_now: frozenset[str] = frozenset()
+    """Channels whose orders should be polled at once."""

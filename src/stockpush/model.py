@@ -1,0 +1,399 @@
+"""The nouns of Stock Push: frozen, slotted values without behaviour beyond their own fields.
+
+Quantities are `int`. A quantity of an *item* is in the item's smallest unit (10**-scale of its
+unit); a quantity of a *listing* or *field* is in the channel's units, `pack` item units each.
+Instants are aware UTC. Words: docs/glossary.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+QUANTITY_MAX = 10**15
+"""Largest item quantity, in smallest units (both signs)."""
+WIRE_QUANTITY_MAX = 10**9
+"""Largest quantity a channel may send or be sent (both signs)."""
+BILL_DEPTH_MAX = 16
+"""Deepest chain of bills of materials."""
+MAIN = "main"
+"""The one location that every item has until locations are introduced."""
+
+
+class Kind(StrEnum):
+    """What an item is to its maker."""
+
+    PRODUCT = "product"
+    COMPONENT = "component"
+    MATERIAL = "material"
+    SUPPLY = "supply"
+    MRO = "mro"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Anything stocked. `sku` is its identity; quantities count 10**-`scale` of `unit`."""
+
+    sku: str
+    name: str
+    kind: Kind
+    unit: str
+    scale: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """One component of a bill: `quantity` smallest units of `component` for the whole yield."""
+
+    component: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class BillOfMaterials:
+    """What `yield_quantity` (smallest units of `item`, > 0) is made from.
+
+    `batch_only`: production happens in whole multiples of the yield.
+    Two lines of one component have already been added up; no line names `item` itself.
+    """
+
+    item: str
+    yield_quantity: int
+    lines: tuple[BillLine, ...]
+    batch_only: bool = False
+
+
+class FieldKey(NamedTuple):
+    """The thing that holds one number on a channel: `channel` is our name, `key` the connector's."""
+
+    channel: str
+    key: str
+
+
+class ListingKey(NamedTuple):
+    """A listing's identity: `channel` is our name, `ref` the connector's canonical reference."""
+
+    channel: str
+    ref: str
+
+
+class ReservationKey(NamedTuple):
+    """One order line of one channel."""
+
+    channel: str
+    order_id: str
+    line_id: str
+
+
+class Mode(StrEnum):
+    """Whether a channel is written to."""
+
+    SHADOW = "shadow"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A channel's sellable thing, mapped to one item, `pack` units of the item (>= 1) each.
+
+    `ref` is the reference as the owner wrote it. `order_key` is how order lines name the
+    listing and `field_key` which field holds its number; the connector tells both, some only
+    after reading the channel (None until then). `adopted`: the owner agreed that its number is
+    ours. `parked_reason`: set when a person is needed before it can be pushed again.
+    """
+
+    key: ListingKey
+    sku: str
+    pack: int = 1
+    ref: Mapping[str, Any] = field(default_factory=dict)
+    order_key: str | None = None
+    field_key: str | None = None
+    adopted: bool = False
+    parked_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPolicy:
+    """What the owner and the connector's manifest say about one channel.
+
+    `buffer` (>= 0) is in the item's unit, `cap` in listing units. `slack_s` is the slack of
+    the date test (R3). `compare_and_set`: the channel can refuse a write whose expected value
+    is stale. `quiet_s`: how long an increase may wait for company (R7).
+    `suspense_min_s` and `orders_lag_s` are R4's; `reconcile_s` is how old a reading may get.
+    """
+
+    name: str
+    connector: str
+    mode: Mode = Mode.SHADOW
+    buffer: Decimal = Decimal(0)
+    cap: int = WIRE_QUANTITY_MAX
+    slack_s: float = 1.0
+    compare_and_set: bool = False
+    quiet_s: float = 0.0
+    suspense_min_s: float = 900.0
+    orders_lag_s: float = 60.0
+    reconcile_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """An item's stock at the one location: `on_hand` signed, reserved units included.
+
+    `reserved` is the sum of open reservation units (>= 0), holds not included.
+    """
+
+    sku: str
+    on_hand: int = 0
+    reserved: int = 0
+
+
+class MovementKind(StrEnum):
+    """Why stock moved."""
+
+    OPENING = "opening"
+    RECEIPT = "receipt"
+    BUILD_IN = "build-in"
+    BUILD_OUT = "build-out"
+    SALE = "sale"
+    RETURN = "return"
+    ADJUSTMENT = "adjustment"
+    COUNT = "count"
+    SCRAP = "scrap"
+
+
+@dataclass(frozen=True, slots=True)
+class StockMovement:
+    """One signed line of the append-only ledger.
+
+    `cause` names what brought it about (`order my-shopify/1001/1`, `cmd KEY`, `undo mv-7`);
+    movements of one command share it. `id` is None until the store has written it. `undoes` is
+    the id that it compensates.
+    """
+
+    at: datetime
+    sku: str
+    quantity: int
+    kind: MovementKind
+    cause: str
+    actor: str
+    location: str = MAIN
+    reason: str = ""
+    undoes: int | None = None
+    id: int | None = None
+
+
+class OrderVersion(NamedTuple):
+    """How new a fact about an order is: the channel's own updated_at, then our fetch number.
+
+    A webhook body has fetch number 0; fetches are numbered when sent, across restarts.
+    """
+
+    updated_at: datetime
+    fetch: int
+
+
+class ReservationState(StrEnum):
+    """Where a reservation stands; the table of transitions is reservation/lifecycle.py."""
+
+    COMMITTED = "committed"
+    SHIPPED = "shipped"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The newest that is known of one order line, in the channel's (listing) units.
+
+    `open` is demand: ordered, neither shipped, cancelled nor written off. `shipped` is what left
+    for good (less returns put back on the shelf), `written_off` what was refunded without being
+    put back. `deducted` is what the channel has taken off its field for this line and not put
+    back. `baseline_shipped`, `baseline_written_off` moved before we first looked and move no
+    stock of ours. `sku` and `field` are None while no listing is mapped to `order_key`.
+    `order_state` is the channel's own word for the order.
+    """
+
+    key: ReservationKey
+    version: OrderVersion
+    order_key: str
+    placed_at: datetime
+    ordered: int
+    open: int
+    shipped: int
+    written_off: int
+    deducted: int
+    state: ReservationState
+    order_state: str = ""
+    baseline_shipped: int = 0
+    baseline_written_off: int = 0
+    sku: str | None = None
+    pack: int = 1
+    field: FieldKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What we believe of one number on a channel (conflict-protocol.md, State).
+
+    `expected` (E), `hold`, `surplus`, `uneaten` and `undeducted` are in the channel's units;
+    `hold`, `surplus`, `uneaten`, `undeducted` >= 0; `expected` is None until first read.
+    `revision` never restarts and rises with every change of `expected` or of the target.
+    `observed`/`observed_at` is the last reading, `observed_date` the channel's own clock at it;
+    `first_observed_at`/`first_observed_date` the reading that gave the first expected value.
+    `written_at` is when the last write was settled, `gap_from`/`gap_until` the span by the
+    channel's clock in which that write may have overwritten a sale (R10, read-set channels).
+    `read_due_at`: a reading is wanted at this instant or later. `lost_compares` counts lost
+    compares in a row and `sold_since_push` units deducted since the last push was opened (R7).
+    `suspense_since` is when the present hold or surplus was first read, `suspense_reads` how many
+    readings in a row have agreed with it (R4), `overwritten` units put back that our last write
+    may have overwritten (R10). `shadowed` is the last target recorded in shadow mode.
+    """
+
+    key: FieldKey
+    sku: str
+    pack: int
+    expected: int | None = None
+    hold: int = 0
+    surplus: int = 0
+    uneaten: int = 0
+    undeducted: int = 0
+    revision: int = 0
+    observed: int | None = None
+    observed_at: datetime | None = None
+    observed_date: datetime | None = None
+    first_observed_at: datetime | None = None
+    first_observed_date: datetime | None = None
+    suspense_since: datetime | None = None
+    suspense_reads: int = 0
+    overwritten: int = 0
+    written_at: datetime | None = None
+    pushed_at: datetime | None = None
+    gap_from: datetime | None = None
+    gap_until: datetime | None = None
+    read_due_at: datetime | None = None
+    lost_compares: int = 0
+    sold_since_push: int = 0
+    shadowed: int | None = None
+    adopted: bool = False
+    parked_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dirty:
+    """One field whose target differs from what it shows: no quantity, so it cannot go stale."""
+
+    key: FieldKey
+    revision: int
+    due_at: datetime
+    decrease: bool
+    attempts: int = 0
+    because: str = ""
+
+
+class PushOutcomeKind(StrEnum):
+    """How a push of one field ended."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    CONFLICT = "conflict"
+    UNKNOWN = "unknown"
+    UNAVAILABLE = "unavailable"
+    RATE_LIMITED = "rate_limited"
+    AUTH_FAILED = "auth_failed"
+    REJECTED = "rejected"
+    GONE = "gone"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What was sent for one field, committed before the call.
+
+    `call_id` names the call and is its idempotency key, `position` the field's place in it.
+    `expected` is E when sent, `target` what was sent, `terms` the derivation that sums to it.
+    Open (in flight) while `settled_at` is None.
+    """
+
+    call_id: str
+    position: int
+    field: FieldKey
+    expected: int
+    target: int
+    revision: int
+    sent_at: datetime
+    terms: tuple[tuple[str, int], ...] = ()
+    settled_at: datetime | None = None
+    outcome: PushOutcomeKind | None = None
+    id: int | None = None
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery of the inbox stands."""
+
+    PENDING = "pending"
+    APPLIED = "applied"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook delivery that was accepted.
+
+    `digest` is SHA-256 over the body (hex): signed content, unlike any header. `order_id` is
+    what a hint points at. `body` is kept, encrypted, only while it cannot be applied.
+    """
+
+    channel: str
+    digest: str
+    topic: str
+    received_at: datetime
+    state: DeliveryState
+    reason: str = ""
+    order_id: str | None = None
+    body: bytes | None = None
+    id: int | None = None
+
+
+class DriftClass(StrEnum):
+    """What a difference between expected and observed turned out to be."""
+
+    UNSEEN_SALE = "unseen_sale"
+    UNSEEN_RISE = "unseen_rise"
+    LOST_PUSH = "lost_push"
+    MANUAL_EDIT = "manual_edit"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A difference between what we expected on a field and what was observed."""
+
+    field: FieldKey
+    expected: int
+    observed: int
+    drift_class: DriftClass
+    opened_at: datetime
+    resolution: str = ""
+    closed_at: datetime | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """What is durably known of a channel as a whole.
+
+    `started_date` is the channel's own clock at our first poll: units that had shipped in orders
+    placed before it are history. `cursor` is the order poll's position. `polled_begun_at` is
+    when (our clock) the last complete poll began; `polls_complete` counts them.
+    `stopped_reason` is set while pushing is stopped for a person's sake.
+    """
+
+    name: str
+    started_date: datetime | None = None
+    cursor: str | None = None
+    polled_begun_at: datetime | None = None
+    previous_poll_begun_at: datetime | None = None
+    last_order_at: datetime | None = None
+    stopped_reason: str | None = None

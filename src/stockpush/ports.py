@@ -1,0 +1,170 @@
+"""The doors of the core: what time, ids, and the database look like from inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from stockpush.messages import Decision, Needs, Rows
+from stockpush.model import BillOfMaterials, ChannelState, Delivery, Dirty, Field, FieldKey, Item, Listing, Push
+
+
+class Clock(Protocol):
+    """Time. `now` is wall time (labels, replay windows); `monotonic` is for timers."""
+
+    def now(self) -> datetime:
+        """Return the present instant, aware UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait `seconds` (>= 0)."""
+        ...
+
+
+class Ids(Protocol):
+    """Identifiers and dice."""
+
+    def new(self) -> str:
+        """Return a fresh unguessable identifier (a UUID in text form)."""
+        ...
+
+    def jitter(self) -> float:
+        """Return a uniform number in [0, 1)."""
+        ...
+
+
+class CatalogueRows(Protocol):
+    """The catalogue as stored, at one revision."""
+
+    @property
+    def revision(self) -> int:
+        """Return the revision; it rises with every change of the catalogue."""
+        ...
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """Return every item, by SKU."""
+        ...
+
+    @property
+    def bills(self) -> Sequence[BillOfMaterials]:
+        """Return every bill of materials, by item."""
+        ...
+
+    @property
+    def listings(self) -> Sequence[Listing]:
+        """Return every listing, by key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Something a person asked the daemon to do, left in the database by the command line."""
+
+    id: int
+    kind: str
+    arguments: Mapping[str, Any]
+    asked_at: datetime
+
+
+class Transaction(Protocol):
+    """One write transaction: everything or nothing."""
+
+    async def catalogue_revision(self) -> int:
+        """Return the catalogue's revision (0 for an empty database)."""
+        ...
+
+    async def catalogue(self) -> CatalogueRows:
+        """Return the whole catalogue, read inside this transaction."""
+        ...
+
+    async def gather(self, needs: Needs) -> Rows:
+        """Return the rows asked for, locked until the end of the transaction.
+
+        Locks are taken in one order (shelves, fields, reservations, the rest; each by key), so
+        that two transactions cannot deadlock.
+        """
+        ...
+
+    async def apply(self, decisions: Sequence[Decision]) -> list[tuple[int, ...]]:
+        """Write the decisions, in order; return the ids of the movements each one wrote.
+
+        Later whole rows replace earlier ones of the same key; one statement per table.
+        """
+        ...
+
+
+class Store(Protocol):
+    """The database."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a write transaction: commits at the end of the block, rolls back on an exception.
+
+        Raises `StoreUnavailable` when the database cannot be had, `StoreConflict` when the
+        transaction lost a race and may be run again as a whole.
+        """
+        ...
+
+    async def catalogue(self) -> CatalogueRows:
+        """Return the whole catalogue at one revision, from the read side."""
+        ...
+
+    async def dirty(self, channel: str, *, at: datetime, limit: int) -> Sequence[Dirty]:
+        """Return up to `limit` outbox rows of the channel due at `at` and with no push in flight:
+        decreases first, then by due instant, then key."""
+        ...
+
+    async def next_due(self, channel: str) -> datetime | None:
+        """Return when the earliest outbox row of the channel (no push in flight) is due."""
+        ...
+
+    async def open_pushes(self, channel: str) -> Sequence[Push]:
+        """Return the pushes of the channel not settled yet, by call id and position."""
+        ...
+
+    async def reads_due(self, channel: str, *, at: datetime, limit: int) -> Sequence[FieldKey]:
+        """Return fields of the channel whose reading is due at `at`, longest due first."""
+        ...
+
+    async def fields(self, keys: Sequence[FieldKey]) -> Sequence[Field]:
+        """Return the present rows of the fields, in key order, without locking them."""
+        ...
+
+    async def channel_state(self, channel: str) -> ChannelState:
+        """Return the channel's durable state; an empty one for a channel never polled."""
+        ...
+
+    async def hints(self, channel: str, *, limit: int) -> Sequence[Delivery]:
+        """Return pending deliveries of the channel that point at an order, oldest first."""
+        ...
+
+    async def reserve_fetch_numbers(self, count: int) -> int:
+        """Return the first of `count` fetch numbers that were never given out, durably."""
+        ...
+
+    async def ask(self, kind: str, arguments: Mapping[str, Any], *, at: datetime) -> int:
+        """Leave a request for the daemon; return its id."""
+        ...
+
+    async def asked(self) -> Sequence[Request]:
+        """Return the requests that no daemon has carried out yet, oldest first."""
+        ...
+
+    async def answered(self, request_id: int, *, at: datetime) -> None:
+        """Mark a request as carried out."""
+        ...
+
+    async def changes(self) -> int:
+        """Return a number that differs after another connection or process has committed."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...

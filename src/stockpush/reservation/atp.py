@@ -1,0 +1,243 @@
+"""Available-to-promise (ATP): what is finished plus what the materials can still make.
+
+Theory of operation. ATP is not a minimum over components: components are shared, levels net
+against each other's stock, and open orders need materials too. Per item, S is on hand (signed,
+reserved units included), D the open demand, both in the item's smallest units. In low-level order
+
+    gross(i)   = D(i) + sum over parents p of use(p, i)
+    net(i)     = max(0, gross(i) - S(i))
+    built(i)   = net(i), rounded up to whole batches where the bill says so; 0 without a bill
+    use(p, i)  = ceil(built(p) * quantity / yield), rounded once for the whole quantity built
+    covered(i) = net(i) = 0, or i has a bill and every component on it is covered
+
+An item that is not covered is *blocked*. ATP(i) is the largest n >= 0 for which i is covered with
+n more units of demand. For a blocked item it is -m, m the smallest number by which its gross
+requirement must fall for it to be covered. Lowering a requirement by m is the same as receiving m
+units, so where stock is negative m may exceed the requirement itself; it is never more than
+net(i), at which nothing has to be built. Negative ATPs of items that share a material are not
+additive. The slack of a batch counts only if the batch is covered: without oil for a batch of 10
+one oversell is an ATP of -1, not 9.
+
+How it is found. One pass upwards gives each item an upper bound that ignores sharing (`bound`).
+Pushing n further units down from i, adding to each component only what its use rises by, tells
+whether they are covered. Where no item is reached from i by two paths nothing is shared on the
+way down and the bound is exact. Elsewhere it is tried first, then bisected: being covered is
+antitone in n. A blocked item is first relieved of its whole net, which takes its draw off
+everything below, and its ATP is how far it can rise from there, less what it was relieved of.
+
+Everything is exact in Python's unbounded integers. Formulas: docs/architecture.md, "ATP".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from stockpush.model import BillLine, BillOfMaterials
+from stockpush.reservation.bom import Bills
+
+
+@dataclass(frozen=True, slots=True)
+class Netting:
+    """Stock netted against demand, for whole groups of items.
+
+    All quantities are in each item's smallest units and every mapping has every netted item, in
+    low-level order within a group. `on_hand` is signed; `gross` >= 0 unless the item was relieved
+    below its own stock; `net`, `built` >= 0. `blocked` are the items that are not covered.
+    `bound` >= 0 is how much further demand of each item could at most be covered; 0 if blocked.
+    """
+
+    bills: Bills
+    on_hand: Mapping[str, int]
+    demand: Mapping[str, int]
+    gross: Mapping[str, int]
+    net: Mapping[str, int]
+    built: Mapping[str, int]
+    blocked: frozenset[str]
+    bound: Mapping[str, int]
+
+    @property
+    def shortage(self) -> dict[str, int]:
+        """Return what to buy: items without a bill that net above zero, and by how much."""
+        return {
+            sku: short
+            for sku, short in self.net.items()
+            if short > 0 and sku not in self.bills.by_item
+        }
+
+
+def net(
+    bills: Bills, on_hand: Mapping[str, int], demand: Mapping[str, int], skus: Iterable[str]
+) -> Netting:
+    """Net the whole groups of `skus`, smallest units.
+
+    Both mappings must have every item of those groups: a missing one would quietly count as
+    nothing, so it is an assertion error.
+
+    >>> from stockpush.model import BillLine, BillOfMaterials
+    >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500),))
+    >>> bills = Bills.build([bill], {"candle", "wax"})
+    >>> netting = net(bills, {"candle": 5, "wax": 2500}, {"candle": 3, "wax": 0}, ["candle"])
+    >>> atp(netting, "candle"), buildable(netting, "candle"), limited_by(netting, "candle")
+    (18, 16, ('wax',))
+    """
+    order: dict[str, None] = {}
+    for sku in sorted(skus):
+        if sku not in order:
+            order |= dict.fromkeys(bills.group_order(sku))
+    missing = [sku for sku in order if sku not in on_hand or sku not in demand]
+    assert not missing, f"stock or demand was not gathered for {missing}"
+    return _netted(bills, tuple(order), on_hand, demand, {sku: demand[sku] for sku in order})
+
+
+def atp(netting: Netting, sku: str) -> int:
+    """Return the item's ATP in its smallest units, negative where demand is not covered."""
+    if sku in netting.blocked:
+        relieved = _with_gross(netting, sku, netting.on_hand[sku])
+        return _rise(relieved, sku) - netting.net[sku]
+    return _rise(netting, sku)
+
+
+def atp_all(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
+    """Return the ATP of each of `skus`, in their order."""
+    return {sku: atp(netting, sku) for sku in skus}
+
+
+def buildable(netting: Netting, sku: str) -> int:
+    """Return the units >= 0 of the item's ATP that are not finished yet, smallest units."""
+    finished = max(0, netting.on_hand[sku] - netting.demand[sku])
+    return max(0, atp(netting, sku) - finished)
+
+
+def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
+    """Return the items without a bill that stop the next unit of `sku`, in low-level order.
+
+    There is always one; for an item without a bill it is the item itself.
+    """
+    short = _with_gross(netting, sku, netting.gross[sku] + atp(netting, sku) + 1)
+    needed = {sku}
+    limits = []
+    for item in short.gross:
+        if item not in needed or item not in short.blocked:
+            continue
+        if item in short.bills.by_item:
+            needed.update(line.component for line in short.bills.components(item))
+        else:
+            limits.append(item)
+    return tuple(limits)
+
+
+def use(bill: BillOfMaterials, line: BillLine, built: int) -> int:
+    """Return what building `built` >= 0 units takes of the line's component, rounded up once.
+
+    >>> use(BillOfMaterials("soap", 12, ()), BillLine("oil", 1000), 5)
+    417
+    """
+    return -(-built * line.quantity // bill.yield_quantity)
+
+
+def _netted(
+    bills: Bills,
+    order: tuple[str, ...],
+    on_hand: Mapping[str, int],
+    demand: Mapping[str, int],
+    outside: Mapping[str, int],
+) -> Netting:
+    """Net the items of `order`, which is in low-level order and has every component of its items.
+
+    `outside` is the requirement on each item that does not come from the items of `order`.
+    """
+    gross = dict(outside)
+    net: dict[str, int] = {}
+    built: dict[str, int] = {}
+    for sku in order:
+        net[sku] = max(0, gross[sku] - on_hand[sku])
+        bill = bills.by_item.get(sku)
+        built[sku] = _built(bill, net[sku]) if bill else 0
+        if bill and net[sku]:
+            for line in bill.lines:
+                gross[line.component] += use(bill, line, built[sku])
+    blocked: set[str] = set()
+    bound: dict[str, int] = {}
+    for sku in reversed(order):
+        bill = bills.by_item.get(sku)
+        if net[sku] and (not bill or any(line.component in blocked for line in bill.lines)):
+            blocked.add(sku)
+            bound[sku] = 0
+            continue
+        bound[sku] = max(0, on_hand[sku] - gross[sku])
+        if bill:
+            bound[sku] += max(0, _built_at_most(bill, built[sku], bound) - net[sku])
+    return Netting(bills, on_hand, demand, gross, net, built, frozenset(blocked), bound)
+
+
+def _built(bill: BillOfMaterials, net: int) -> int:
+    """Return what is built to cover `net` >= 0 units: whole batches where the bill says so."""
+    if not bill.batch_only:
+        return net
+    return -(-net // bill.yield_quantity) * bill.yield_quantity
+
+
+def _built_at_most(bill: BillOfMaterials, built: int, bound: Mapping[str, int]) -> int:
+    """Return the most that could be built in all, were no component shared with anything else."""
+    most = min(
+        (bound[line.component] + use(bill, line, built)) * bill.yield_quantity // line.quantity
+        for line in bill.lines
+    )
+    return most - most % bill.yield_quantity if bill.batch_only else most
+
+
+def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
+    """Net `sku` and all below it again, with another gross requirement (any sign) of `sku`.
+
+    What items outside draw on those below stays as it was.
+    """
+    bills = netting.bills
+    cone = (sku, *bills.descendants(sku))
+    outside = {item: netting.gross[item] for item in cone}
+    for item in cone:
+        if netting.built[item]:
+            bill = bills.by_item[item]
+            for line in bill.lines:
+                outside[line.component] -= use(bill, line, netting.built[item])
+    outside[sku] = gross
+    return _netted(bills, cone, netting.on_hand, netting.demand, outside)
+
+
+def _rise(netting: Netting, sku: str) -> int:
+    """Return the most further units of an item that is not blocked that are still covered."""
+    high = netting.bound[sku]
+    if not netting.bills.reachable_twice(sku) or _covers(netting, sku, high):
+        return high
+    low = max(0, netting.on_hand[sku] - netting.gross[sku])  # finished units draw on nothing
+    while high - low > 1:  # `low` is covered, `high` is not
+        middle = (low + high) // 2
+        if _covers(netting, sku, middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _covers(netting: Netting, sku: str, units: int) -> bool:
+    """Answer whether `units` >= 0 more of `sku` are covered, pushing only the differences down."""
+    bills = netting.bills
+    drawn = {sku: units}
+    for item in (sku, *bills.descendants(sku)):
+        draw = drawn.get(item, 0)
+        if draw == 0:
+            continue
+        if item in netting.blocked:
+            return False
+        net = netting.gross[item] + draw - netting.on_hand[item]
+        if net <= 0:
+            continue
+        bill = bills.by_item.get(item)
+        if bill is None:
+            return False
+        before = netting.built[item]
+        after = _built(bill, net)
+        for line in bill.lines:
+            more = use(bill, line, after) - use(bill, line, before)
+            drawn[line.component] = drawn.get(line.component, 0) + more
+    return True

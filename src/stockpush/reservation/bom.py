@@ -1,0 +1,264 @@
+"""Bills of materials: who is made from whom, checked once and laid out for netting.
+
+Theory of operation. Bills form a directed acyclic graph from each item to its components. An
+item's *low-level code* is the length of the longest chain of bills above it. Netting visits items
+in order of that code, so that every demand on an item is known before its own components are
+looked at. `Bills` is compiled from the catalogue once per revision and holds, besides the bills,
+what netting asks for again and again: the items below each item in low-level order, whether any
+of them can be reached by two paths (only then do two draws compete for one stock), and the
+*groups*, items connected through bills in any direction. Stock or demand of one group says
+nothing about the ATP of another, so a group is the unit in which rows are read and netted.
+
+A catalogue that cannot be netted is refused here, before it is stored.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+
+from stockpush.errors import BillCycle, CatalogueInvalid
+from stockpush.model import BILL_DEPTH_MAX, QUANTITY_MAX, BillLine, BillOfMaterials
+
+_Parents = Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bills:
+    """All bills of one catalogue revision; build it with `Bills.build`.
+
+    `by_item` has each bill under the item that it makes, lines of one component added up. An item
+    that no bill names needs no entry anywhere: it is a group of its own.
+    """
+
+    by_item: Mapping[str, BillOfMaterials]
+    _parents: Mapping[str, tuple[str, ...]]
+    _descendants: Mapping[str, tuple[str, ...]]
+    _groups: Mapping[str, tuple[str, ...]]
+    _reachable_twice: frozenset[str]
+
+    @classmethod
+    def build(cls, bills: Iterable[BillOfMaterials], skus: Collection[str]) -> Bills:
+        """Check and compile `bills` against the known `skus`.
+
+        Raises `CatalogueInvalid` for a second bill of one item, an item or component that is not
+        among `skus`, a bill without lines, a yield or quantity outside 1..QUANTITY_MAX, a chain
+        of more than BILL_DEPTH_MAX bills; `BillCycle` for an item that is made from itself.
+        The result does not depend on the order of `bills`.
+
+        >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500), BillLine("wick", 10)))
+        >>> Bills.build([bill], {"candle", "wax", "wick", "soap"}).descendants("candle")
+        ('wax', 'wick')
+        """
+        by_item: dict[str, BillOfMaterials] = {}
+        for bill in bills:
+            if bill.item in by_item:
+                raise CatalogueInvalid(
+                    f"{bill.item} has two bills of materials",
+                    field=f"boms.{bill.item}",
+                    expected="one bill per item",
+                )
+            by_item[bill.item] = _checked(bill, skus)
+        parents: defaultdict[str, list[str]] = defaultdict(list)
+        for sku in sorted(by_item):
+            for line in by_item[sku].lines:
+                parents[line.component].append(sku)
+        order = _low_level_order(by_item, parents)
+        descendants = _descendants(by_item, order)
+        return cls(
+            by_item=by_item,
+            _parents={sku: tuple(found) for sku, found in parents.items()},
+            _descendants=descendants,
+            _groups=_groups(by_item, parents, order),
+            _reachable_twice=frozenset(
+                sku for sku in by_item if _paths_meet(by_item, (sku, *descendants[sku]))
+            ),
+        )
+
+    def components(self, sku: str) -> tuple[BillLine, ...]:
+        """Return the lines of the item's bill, empty for an item without one."""
+        bill = self.by_item.get(sku)
+        return bill.lines if bill else ()
+
+    def parents(self, sku: str) -> tuple[str, ...]:
+        """Return the items whose bill names `sku`, sorted."""
+        return self._parents.get(sku, ())
+
+    def descendants(self, sku: str) -> tuple[str, ...]:
+        """Return every item that `sku` is made from, at any depth, in low-level order.
+
+        Within one low-level code, and so altogether, the order is stable: by SKU.
+        """
+        return self._descendants.get(sku, ())
+
+    def group(self, sku: str) -> frozenset[str]:
+        """Return the items connected with `sku` through bills, in any direction, and itself."""
+        return frozenset(self.group_order(sku))
+
+    def group_order(self, sku: str) -> tuple[str, ...]:
+        """Return the items of `group(sku)` in low-level order, then by SKU."""
+        return self._groups.get(sku) or (sku,)
+
+    def where_used(self, skus: Iterable[str]) -> frozenset[str]:
+        """Return `skus` and every item that is made from one of them, at any depth."""
+        found = set(skus)
+        waiting = list(found)
+        while waiting:
+            above = [sku for sku in self.parents(waiting.pop()) if sku not in found]
+            found.update(above)
+            waiting += above
+        return frozenset(found)
+
+    def reachable_twice(self, sku: str) -> bool:
+        """Answer whether any item can be reached from `sku` downwards by two paths."""
+        return sku in self._reachable_twice
+
+
+def merge_lines(lines: Iterable[BillLine]) -> tuple[BillLine, ...]:
+    """Add up the lines of each component, in order of first mention.
+
+    >>> merge_lines([BillLine("wax", 5), BillLine("wick", 1), BillLine("wax", 2)])
+    (BillLine(component='wax', quantity=7), BillLine(component='wick', quantity=1))
+    """
+    quantities: dict[str, int] = {}
+    for line in lines:
+        quantities[line.component] = quantities.get(line.component, 0) + line.quantity
+    return tuple(BillLine(component, quantity) for component, quantity in quantities.items())
+
+
+def _checked(bill: BillOfMaterials, skus: Collection[str]) -> BillOfMaterials:
+    """Return the bill with merged lines; raise `CatalogueInvalid` for what it cannot mean."""
+    field = f"boms.{bill.item}"
+    if bill.item not in skus:
+        raise CatalogueInvalid(
+            f"there is a bill of materials for {bill.item}, which is not an item",
+            field=f"{field}.item",
+            found=bill.item,
+            expected="the SKU of an item",
+        )
+    _check_quantity(f"the yield of the bill of {bill.item}", bill.yield_quantity, f"{field}.yield")
+    if not bill.lines:
+        raise CatalogueInvalid(
+            f"the bill of {bill.item} has no lines",
+            field=f"{field}.lines",
+            found=0,
+            expected="at least one component",
+        )
+    for line in bill.lines:
+        if line.component not in skus:
+            raise CatalogueInvalid(
+                f"the bill of {bill.item} names component {line.component}, which is not an item",
+                field=f"{field}.lines.{line.component}",
+                found=line.component,
+                expected="the SKU of an item",
+            )
+    lines = merge_lines(bill.lines)
+    # Each line is looked at as written too: -1 and 3 must not pass as 2.
+    for line in (*bill.lines, *lines):
+        _check_quantity(
+            f"the quantity of {line.component} in the bill of {bill.item}",
+            line.quantity,
+            f"{field}.lines.{line.component}.quantity",
+        )
+    return replace(bill, lines=lines)
+
+
+def _check_quantity(what: str, quantity: int, field: str) -> None:
+    """Raise `CatalogueInvalid` unless 1 <= quantity <= QUANTITY_MAX."""
+    if not 1 <= quantity <= QUANTITY_MAX:
+        raise CatalogueInvalid(
+            f"{what} is {quantity}",
+            field=field,
+            found=quantity,
+            expected=f"a quantity from 1 to {QUANTITY_MAX} in the smallest unit",
+        )
+
+
+def _low_level_order(by_item: Mapping[str, BillOfMaterials], parents: _Parents) -> tuple[str, ...]:
+    """Return every item that a bill names, by low-level code, then by SKU.
+
+    Raises `BillCycle`, and `CatalogueInvalid` for a chain of more than BILL_DEPTH_MAX bills.
+    """
+    level: dict[str, int] = {}
+    named = sorted(by_item.keys() | parents.keys())
+    try:
+        for sku in TopologicalSorter({sku: parents.get(sku, ()) for sku in named}).static_order():
+            level[sku] = max((level[parent] + 1 for parent in parents.get(sku, ())), default=0)
+    except CycleError as error:
+        raise _cycle(error.args[1]) from None
+    order = tuple(sorted(named, key=lambda sku: (level[sku], sku)))
+    if order and level[order[-1]] > BILL_DEPTH_MAX:
+        raise _too_deep(order[-1], level, parents)
+    return order
+
+
+def _cycle(path: list[str]) -> BillCycle:
+    """Return the error for a cycle, printed from item to component, from its smallest SKU on.
+
+    `path` is graphlib's: its ends are equal and each item is a parent of the next.
+    """
+    ring = path[:-1]
+    start = ring.index(min(ring))
+    printed = " -> ".join((*ring[start:], *ring[:start], ring[start]))
+    return BillCycle(
+        f"bills of materials go in a circle: {printed}",
+        field=f"boms.{ring[start]}",
+        found=printed,
+        expected="no item made from itself, directly or not",
+    )
+
+
+def _too_deep(sku: str, level: Mapping[str, int], parents: _Parents) -> CatalogueInvalid:
+    """Return the error for the chain of bills that ends in `sku`."""
+    chain = [sku]
+    while above := parents.get(chain[-1]):
+        chain.append(max(above, key=lambda parent: level[parent]))
+    printed = " -> ".join(reversed(chain))
+    return CatalogueInvalid(
+        f"bills of materials are nested {level[sku]} deep: {printed}",
+        field=f"boms.{chain[-1]}",
+        found=level[sku],
+        expected=f"at most {BILL_DEPTH_MAX} bills above one another",
+    )
+
+
+def _descendants(
+    by_item: Mapping[str, BillOfMaterials], order: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Return, for each item with a bill, all items below it in low-level order."""
+    position = {sku: at for at, sku in enumerate(order)}
+    below: dict[str, set[str]] = {}
+    for sku in reversed(order):
+        if sku in by_item:
+            components = {line.component for line in by_item[sku].lines}
+            below[sku] = components.union(*(below.get(sku, ()) for sku in components))
+    return {sku: tuple(sorted(found, key=position.__getitem__)) for sku, found in below.items()}
+
+
+def _paths_meet(by_item: Mapping[str, BillOfMaterials], cone: tuple[str, ...]) -> bool:
+    """Answer whether two lines within `cone` (an item and all below it) name one component."""
+    named = Counter(line.component for sku in cone if sku in by_item for line in by_item[sku].lines)
+    return max(named.values()) > 1
+
+
+def _groups(
+    by_item: Mapping[str, BillOfMaterials], parents: _Parents, order: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Return, for each item that a bill names, its connected items in low-level order."""
+    members: dict[str, list[str]] = {}
+    founder: dict[str, str] = {}
+    for start in order:
+        waiting = [start]
+        while waiting:
+            sku = waiting.pop()
+            if sku in founder:
+                continue
+            founder[sku] = start
+            waiting += parents.get(sku, ())
+            if sku in by_item:
+                waiting += (line.component for line in by_item[sku].lines)
+        members.setdefault(founder[start], []).append(start)
+    groups = {start: tuple(found) for start, found in members.items()}
+    return {sku: groups[start] for sku, start in founder.items()}

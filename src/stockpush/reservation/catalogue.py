@@ -1,0 +1,89 @@
+"""The catalogue: one immutable value of items, bills, listings and channel policies.
+
+It is built from the stored rows at one revision and kept in memory; a transaction that finds
+another revision in the database builds it anew. Balances are never part of it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from stockpush.model import (
+    BillOfMaterials,
+    ChannelPolicy,
+    FieldKey,
+    Item,
+    Listing,
+    ListingKey,
+)
+from stockpush.reservation.bom import Bills
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything that changes only when a person changes it, indexed for the core.
+
+    `by_order_key` finds the listing that an order line names; `fields_of` the fields that show
+    an item (each once, in key order); `listings_on` the listings that share a field.
+    """
+
+    revision: int
+    items: Mapping[str, Item]
+    bills: Bills
+    listings: Mapping[ListingKey, Listing]
+    policies: Mapping[str, ChannelPolicy]
+    by_order_key: Mapping[tuple[str, str], Listing]
+    fields_of: Mapping[str, tuple[FieldKey, ...]]
+    listings_on: Mapping[FieldKey, tuple[Listing, ...]]
+
+    def group(self, skus: Iterable[str]) -> frozenset[str]:
+        """Return the items that share a material, directly or not, with any of `skus`."""
+        found: set[str] = set()
+        for sku in skus:
+            if sku in self.items and sku not in found:
+                found |= self.bills.group(sku)
+        return frozenset(found)
+
+    def fields_showing(self, skus: Iterable[str]) -> frozenset[FieldKey]:
+        """Return the fields that show any of `skus`."""
+        return frozenset(key for sku in skus for key in self.fields_of.get(sku, ()))
+
+    def sku_of(self, field: FieldKey) -> str | None:
+        """Return the item that a field shows, None for a field that no listing maps to."""
+        listings = self.listings_on.get(field)
+        return listings[0].sku if listings else None
+
+
+def build(
+    revision: int,
+    items: Iterable[Item],
+    bills: Iterable[BillOfMaterials],
+    listings: Iterable[Listing],
+    policies: Mapping[str, ChannelPolicy],
+) -> Catalogue:
+    """Index the stored rows. Raises `CatalogueInvalid` (and `BillCycle`) for impossible bills."""
+    by_sku = {item.sku: item for item in items}
+    by_key = {listing.key: listing for listing in listings}
+    by_order_key: dict[tuple[str, str], Listing] = {}
+    fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
+    listings_on: defaultdict[FieldKey, list[Listing]] = defaultdict(list)
+    for key in sorted(by_key):
+        listing = by_key[key]
+        if listing.order_key is not None:
+            by_order_key[(key.channel, listing.order_key)] = listing
+        if listing.field_key is not None:
+            field = FieldKey(key.channel, listing.field_key)
+            fields_of[listing.sku].add(field)
+            listings_on[field].append(listing)
+    return Catalogue(
+        revision=revision,
+        items=by_sku,
+        bills=Bills.build(bills, by_sku.keys()),
+        listings=by_key,
+        policies=dict(policies),
+        by_order_key=by_order_key,
+        fields_of={sku: tuple(sorted(fields)) for sku, fields in fields_of.items()},
+        listings_on={field: tuple(found) for field, found in listings_on.items()},
+    )

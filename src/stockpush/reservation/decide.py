@@ -1,0 +1,224 @@
+"""The only door of the core: `needs` says what to gather, `decide` decides, `mark` marks.
+
+Theory of operation. The engine opens a transaction and, for a whole group of commands, gathers
+what they need (`needs`, then `widen` once the orders are known), decides them one after the
+other over `view.after(decision)`, and at the end marks the fields whose target has changed, once
+for the group. Nothing here waits, reads a clock, throws dice or touches a disk; the same
+commands over the same rows always give the same decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import assert_never
+
+from stockpush.messages import (
+    AdoptListings,
+    ApplyOrders,
+    BuildStock,
+    Command,
+    CountStock,
+    Decision,
+    ImportCatalogue,
+    MoveStock,
+    Needs,
+    Observe,
+    OpenPushes,
+    OrderSeen,
+    QuantityHint,
+    ReceiveDelivery,
+    RequestReads,
+    ResolveListings,
+    Rows,
+    SettlePushes,
+    UndoMovement,
+)
+from stockpush.model import FieldKey
+from stockpush.reservation import drift, mapping, pushes, sales, stock_verbs
+from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.pushes import mark
+from stockpush.reservation.view import View
+
+__all__ = ["decide", "mark", "needs", "widen"]
+
+
+def decide(view: View, command: Command, at: datetime) -> Decision:
+    """Return everything that `command` changes, at instant `at`; the view is left as it was.
+
+    A refusal is an outcome of the decision. Raises `CatalogueInvalid` for an import that cannot be.
+    """
+    match command:
+        case ReceiveDelivery():
+            return sales.receive(view, command, at)
+        case ApplyOrders():
+            return sales.apply_orders(view, command, at)
+        case Observe():
+            return drift.observe(view, command, at)
+        case RequestReads():
+            return drift.request_reads(view, command, at)
+        case OpenPushes():
+            return pushes.open_pushes(view, command, at)
+        case SettlePushes():
+            return pushes.settle_pushes(view, command, at)
+        case MoveStock():
+            return stock_verbs.move(view, command, at)
+        case BuildStock():
+            return stock_verbs.build(view, command, at)
+        case CountStock():
+            return stock_verbs.count(view, command, at)
+        case UndoMovement():
+            return stock_verbs.undo(view, command, at)
+        case ResolveListings():
+            return mapping.resolve(view, command, at)
+        case AdoptListings():
+            return mapping.adopt(view, command, at)
+        case ImportCatalogue():
+            return mapping.import_catalogue(view, command, at)
+        case _:
+            assert_never(command)
+
+
+def needs(command: Command, catalogue: Catalogue) -> Needs:
+    """Return the rows by which the command is found: orders, deliveries, commands, movements.
+
+    Shelves and fields follow from them and from the catalogue: `widen`.
+    """
+    match command:
+        case ReceiveDelivery():
+            orders = [seen for seen in command.seen if isinstance(seen, OrderSeen)]
+            return Needs(
+                digests=frozenset({(command.delivery.channel, command.delivery.digest)}),
+                orders=frozenset((order.channel, order.order_id) for order in orders),
+                skus=_skus_named(orders, catalogue),
+                fields=frozenset(
+                    FieldKey(seen.channel, seen.field_key)
+                    for seen in command.seen
+                    if isinstance(seen, QuantityHint)
+                ),
+            )
+        case ApplyOrders():
+            return Needs(
+                orders=frozenset((command.channel, order.order_id) for order in command.orders)
+                | frozenset((command.channel, order_id) for order_id, _ in command.gone),
+                skus=_skus_named(command.orders, catalogue),
+            )
+        case Observe():
+            return _of_fields((seen.field for seen in command.seen), catalogue)
+        case RequestReads():
+            return Needs(fields=frozenset(command.fields))
+        case OpenPushes():
+            return _of_fields(command.fields, catalogue)
+        case SettlePushes():
+            return _of_fields((settled.field for settled in command.settled), catalogue)
+        case MoveStock():
+            return Needs(
+                keys=frozenset({command.key}), skus=frozenset(move.sku for move in command.moves)
+            )
+        case BuildStock():
+            return Needs(keys=frozenset({command.key}), skus=frozenset({command.sku}))
+        case CountStock():
+            return Needs(keys=frozenset({command.key}), skus=frozenset({command.sku}))
+        case UndoMovement():
+            return Needs(keys=frozenset({command.key}), movements=frozenset({command.movement_id}))
+        case ResolveListings():
+            return _of_resolved(command, catalogue)
+        case AdoptListings():
+            return Needs(
+                skus=frozenset(
+                    catalogue.listings[key].sku
+                    for key in command.listings
+                    if key in catalogue.listings
+                )
+            )
+        case ImportCatalogue():
+            named = (
+                {listing.sku for listing in command.listings}
+                | {move.sku for move in command.opening}
+                | {bill.item for bill in command.bills}
+                | {line.component for bill in command.bills for line in bill.lines}
+                | {
+                    line.component
+                    for bill in command.bills
+                    if (old := catalogue.bills.by_item.get(bill.item)) is not None
+                    for line in old.lines
+                }
+                | {
+                    catalogue.listings[listing.key].sku
+                    for listing in command.listings
+                    if listing.key in catalogue.listings
+                }
+            )
+            return Needs(
+                skus=frozenset(named),
+                moved=frozenset(move.sku for move in command.opening),
+                keys=frozenset({command.key}),
+            )
+        case _:
+            assert_never(command)
+
+
+def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
+    """Return the shelves and fields that follow from what was asked and found.
+
+    Items come with all that share a material with them, and with every field that shows one of
+    those: their targets may change.
+    """
+    skus = (
+        set(asked.skus)
+        | {row.sku for row in rows.reservations.values() if row.sku is not None}
+        | {row.sku for row in rows.movements.values()}
+        | {
+            sku
+            for row in rows.reservations.values()
+            if row.field is not None and (sku := catalogue.sku_of(row.field)) is not None
+        }
+    )
+    group = catalogue.group(skus) | frozenset(skus)
+    return Needs(
+        skus=group,
+        fields=catalogue.fields_showing(group)
+        | asked.fields
+        | frozenset(row.field for row in rows.reservations.values() if row.field is not None),
+    )
+
+
+def _skus_named(orders: Iterable[OrderSeen], catalogue: Catalogue) -> frozenset[str]:
+    """Return the items whose listings the orders' lines name."""
+    return frozenset(
+        listing.sku
+        for order in orders
+        for line in order.lines
+        if (listing := catalogue.by_order_key.get((order.channel, line.order_key))) is not None
+    )
+
+
+def _of_fields(fields: Iterable[FieldKey], catalogue: Catalogue) -> Needs:
+    """Return the fields and the items they show."""
+    keys = frozenset(fields)
+    return Needs(
+        fields=keys,
+        skus=frozenset(sku for key in keys if (sku := catalogue.sku_of(key)) is not None),
+    )
+
+
+def _of_resolved(command: ResolveListings, catalogue: Catalogue) -> Needs:
+    """Return what resolving reads: the items, the fields told of, and the orders that waited."""
+    known = [
+        (resolved, catalogue.listings[resolved.listing])
+        for resolved in command.resolved
+        if resolved.listing in catalogue.listings
+    ]
+    return Needs(
+        skus=frozenset(listing.sku for _, listing in known),
+        fields=frozenset(
+            FieldKey(resolved.listing.channel, resolved.field_key)
+            for resolved, _ in known
+            if resolved.field_key is not None
+        ),
+        order_keys=frozenset(
+            (resolved.listing.channel, resolved.order_key)
+            for resolved, _ in known
+            if resolved.order_key is not None
+        ),
+    )

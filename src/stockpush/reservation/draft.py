@@ -1,0 +1,104 @@
+"""What one command has changed so far: the core's only mutable thing, gone when it has decided."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from stockpush.messages import Decision, Event
+from stockpush.model import (
+    Drift,
+    DriftClass,
+    Field,
+    FieldKey,
+    Reservation,
+    ReservationKey,
+    Shelf,
+    StockMovement,
+)
+from stockpush.reservation.view import View
+
+
+class Draft:
+    """What one command has changed so far, row by row, over an unchanged view."""
+
+    def __init__(self, view: View, at: datetime) -> None:
+        """Start with nothing changed, at instant `at`."""
+        self.view = view
+        self.at = at
+        self.shelves: dict[str, Shelf] = {}
+        self.fields: dict[FieldKey, Field] = {}
+        self.reservations: dict[ReservationKey, Reservation] = {}
+        self.movements: list[StockMovement] = []
+        self.events: list[Event] = []
+        self.drifts: list[Drift] = []
+        self.touched: set[str] = set()
+
+    def shelf(self, sku: str) -> Shelf:
+        """Return the item's shelf as changed so far."""
+        return self.shelves.get(sku) or self.view.shelf(sku)
+
+    def field(self, key: FieldKey) -> Field | None:
+        """Return the field as changed so far."""
+        return self.fields.get(key) or self.view.field(key)
+
+    def move(self, movement: StockMovement) -> None:
+        """Write one movement and its balance."""
+        shelf = self.shelf(movement.sku)
+        self.shelves[movement.sku] = replace(shelf, on_hand=shelf.on_hand + movement.quantity)
+        self.movements.append(movement)
+        self.touched.add(movement.sku)
+
+    def reserve(self, sku: str, units: int) -> None:
+        """Change the item's open reservation units by `units` (signed, smallest units)."""
+        if units:
+            shelf = self.shelf(sku)
+            self.shelves[sku] = replace(shelf, reserved=shelf.reserved + units)
+            self.touched.add(sku)
+
+    def change(self, field: Field) -> None:
+        """Record a field's new value; its drift is closed with its last suspended unit."""
+        before = self.field(field.key)
+        self.fields[field.key] = field
+        self.touched.add(field.sku)
+        suspended = before is not None and (before.hold or before.surplus)
+        if before is not None and suspended and not (field.hold or field.surplus):
+            self.close_drift(before, DriftClass.UNSEEN_SALE, "orders explain it")
+
+    def close_drift(self, field: Field, drift_class: DriftClass, resolution: str) -> None:
+        """Close the open drift of a field."""
+        self.drifts.append(
+            Drift(
+                field=field.key,
+                expected=(field.expected or 0) + field.hold - field.surplus,
+                observed=field.expected or 0,
+                drift_class=drift_class,
+                opened_at=field.suspense_since or self.at,
+                resolution=resolution,
+                closed_at=self.at,
+            )
+        )
+        self.events.append(
+            Event(
+                "drift.closed",
+                {
+                    "channel": field.key.channel,
+                    "listing": field.key.key,
+                    "sku": field.sku,
+                    "resolution": resolution,
+                },
+            )
+        )
+
+    def decision(self) -> Decision:
+        """Return everything changed so far as one decision."""
+        return Decision(
+            movements=tuple(self.movements),
+            shelves=tuple(self.shelves.values()),
+            fields=tuple(self.fields.values()),
+            reservations=tuple(self.reservations.values()),
+            events=tuple(self.events),
+            drifts=tuple(self.drifts),
+            touched_skus=frozenset(self.touched),
+            touched_fields=frozenset(self.fields),
+        )

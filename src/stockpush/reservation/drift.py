@@ -1,0 +1,129 @@
+"""Readings of fields: classify what was observed, and let go of what no order explains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from stockpush.messages import Decision, Event, Observe, QuantitySeen, RequestReads
+from stockpush.model import ChannelPolicy, Drift, DriftClass, Field, Mode
+from stockpush.reservation.draft import Draft
+from stockpush.reservation.expectation import (
+    Reading,
+    observed,
+    reshadowed,
+    restored,
+    wants_reading,
+)
+from stockpush.reservation.view import View
+
+SUSPENSE_READ_EVERY = timedelta(seconds=60)
+"""How often a field with a hold or surplus is read again, until something explains it."""
+
+
+def observe(view: View, command: Observe, at: datetime) -> Decision:
+    """Take readings. A reading of a field with a write in flight says nothing: read it later."""
+    draft = Draft(view, at)
+    poll_now: set[str] = set()
+    for seen in command.seen:
+        field = draft.field(seen.field)
+        if field is None:
+            continue
+        policy = view.catalogue.policies.get(seen.field.channel)
+        if seen.field in view.rows.in_flight:
+            draft.fields[field.key] = wants_reading(field, at=at + timedelta(seconds=2))
+        elif not is_ours(field, policy):
+            after = reshadowed(field, seen.quantity, sent_at=seen.sent_at, date=seen.date)
+            draft.change(_next_reading(after, policy, at))
+        elif _take(draft, field, seen, policy):
+            poll_now.add(seen.field.channel)
+    return replace(draft.decision(), poll_now=frozenset(poll_now))
+
+
+def is_ours(field: Field, policy: ChannelPolicy | None) -> bool:
+    """Answer whether we alone set this field: adopted, on a live channel."""
+    return field.adopted and policy is not None and policy.mode is Mode.LIVE
+
+
+def _take(draft: Draft, field: Field, seen: QuantitySeen, policy: ChannelPolicy | None) -> bool:
+    """Take one reading of a field that is ours; answer whether its orders should be polled now."""
+    assert policy is not None
+    result = observed(
+        field,
+        seen.quantity,
+        expected_sent=seen.expected_sent,
+        revision_sent=seen.revision_sent,
+        sent_at=seen.sent_at,
+        date=seen.date,
+    )
+    after = result.field
+    state = draft.view.channel(seen.field.channel)
+    released = restored(
+        after,
+        polled_begun_at=state.polled_begun_at,
+        previous_poll_begun_at=state.previous_poll_begun_at,
+        orders_lag_s=policy.orders_lag_s,
+        suspense_min_s=policy.suspense_min_s,
+        at=draft.at,
+    )
+    if released is not after:
+        draft.fields[field.key] = released
+        draft.touched.add(field.sku)
+        draft.close_drift(after, DriftClass.MANUAL_EDIT, "restored")
+        return False
+    after = _next_reading(after, policy, draft.at)
+    draft.change(after)
+    return note_reading(draft, field, after, result.reading)
+
+
+def _next_reading(field: Field, policy: ChannelPolicy | None, at: datetime) -> Field:
+    """Return the field with its next reading set: no number is trusted for ever."""
+    if policy is None:
+        return field
+    reconcile = timedelta(seconds=policy.reconcile_s)
+    if field.hold or field.surplus:
+        reconcile = min(SUSPENSE_READ_EVERY, reconcile)
+    return wants_reading(field, at=at + reconcile)
+
+
+def note_reading(draft: Draft, before: Field, after: Field, reading: Reading) -> bool:
+    """Open a drift where a reading differs; answer whether orders should be polled now."""
+    if reading not in (Reading.LOWER, Reading.HIGHER):
+        return False
+    if (after.hold, after.surplus) == (before.hold, before.surplus):
+        return False
+    if not (before.hold or before.surplus):
+        drift_class = DriftClass.UNSEEN_SALE if reading is Reading.LOWER else DriftClass.UNSEEN_RISE
+        draft.drifts.append(
+            Drift(
+                field=after.key,
+                expected=before.expected or 0,
+                observed=after.observed or 0,
+                drift_class=drift_class,
+                opened_at=draft.at,
+            )
+        )
+        draft.events.append(
+            Event(
+                "drift.opened",
+                {
+                    "channel": after.key.channel,
+                    "listing": after.key.key,
+                    "sku": after.sku,
+                    "expected": before.expected,
+                    "observed": after.observed,
+                },
+            )
+        )
+    return True
+
+
+def request_reads(view: View, command: RequestReads, at: datetime) -> Decision:
+    """Ask for fields to be read."""
+    del at
+    wanted = [view.field(key) for key in command.fields]
+    return Decision(
+        fields=tuple(
+            wants_reading(field, at=command.due_at) for field in wanted if field is not None
+        )
+    )

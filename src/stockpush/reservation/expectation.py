@@ -1,0 +1,367 @@
+"""What a channel's field should hold, and what follows from what it does hold.
+
+Theory of operation. For each field we keep E, what we believe it holds; `hold`, units it seems to
+have sold without our knowing; and `surplus`, units it seems to have put back. Facts about orders
+and readings of the field both tell of the same sales, in either order, and each sale must count
+once. Whichever comes first moves E; whichever comes second *eats* what the first left behind.
+E + hold - surplus is therefore the same whichever way round they come, and only the guess about
+E can be wrong for a moment, which the next reading mends.
+
+Nothing here knows a target: a write is confirmed as a *difference* (E := E + T - E_s), because
+an order may have been applied while it was in flight. A compare-and-set against a number just
+read would throw away the only evidence of a sale that we have not been told of.
+
+Rules R1 to R10 are those of docs/conflict-protocol.md. All quantities are in the channel's units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from stockpush.model import Field
+
+READ_AGAIN = timedelta(seconds=2)
+"""How soon an ambiguous field is read again."""
+LOST_COMPARES_MAX = 3
+"""Lost compares in a row after which a push leaves room for the sales of one push window."""
+
+
+class Reading(StrEnum):
+    """What a reading turned out to say."""
+
+    FIRST = "first"
+    EXPECTED = "expected"
+    LOWER = "lower"
+    HIGHER = "higher"
+    SAYS_NOTHING = "says_nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A field after a reading, and what the reading said."""
+
+    field: Field
+    reading: Reading
+
+
+def confirmed(field: Field, *, expected_sent: int, target: int, at: datetime) -> Field:
+    """R1: a write of `target` that was sent against `expected_sent` has been applied.
+
+    >>> from stockpush.model import FieldKey
+    >>> now = datetime.fromisoformat("2026-11-22T10:00:00+00:00")
+    >>> field = Field(FieldKey("shop", "1"), "candle", 1, expected=6)  # one sold in flight
+    >>> confirmed(field, expected_sent=7, target=5, at=now).expected
+    4
+    """
+    assert field.expected is not None, "a field is written only once it has been read"
+    return replace(
+        field,
+        expected=field.expected + target - expected_sent,
+        revision=field.revision + 1,
+        written_at=at,
+        pushed_at=at,
+        lost_compares=0,
+    )
+
+
+def deducted(field: Field, delta: int, *, instant: datetime, slack_s: float, at: datetime) -> Field:
+    """R1, R3, R10: the channel says it took `delta` more units off for an order (< 0: put back).
+
+    `instant` is when it did so, by the channel's clock; `slack_s` the slack of the date test.
+    """
+    if delta == 0:
+        return field
+    if field.expected is None:
+        # The first reading will include it, or a reading in flight may not: the new revision
+        # tells the one that was sent before that it says nothing.
+        return replace(field, revision=field.revision + 1)
+    if field.first_observed_date is not None and _before(
+        instant, field.first_observed_date, slack_s
+    ):
+        return field  # it was in the number that we first read
+    moved = _taken(field, delta, instant, slack_s, at) if delta > 0 else _put_back(field, -delta)
+    return _in_gap(moved, delta, instant, slack_s, at)
+
+
+def _taken(field: Field, units: int, instant: datetime, slack_s: float, at: datetime) -> Field:
+    """R3 for units > 0 taken off: eat the hold where the last reading must have shown them."""
+    sold = field.sold_since_push + units
+    shown = field.observed_date is not None and _before(instant, field.observed_date, slack_s)
+    eaten = min(field.hold, units) if shown else 0
+    ambiguous = 0 if shown else min(field.hold, units)
+    return _settled(
+        replace(
+            field,
+            expected=_known(field) - (units - eaten),
+            hold=field.hold - eaten,
+            uneaten=field.uneaten + ambiguous,
+            read_due_at=_sooner(field.read_due_at, at + READ_AGAIN)
+            if ambiguous
+            else field.read_due_at,
+            revision=field.revision + 1,
+            sold_since_push=sold,
+        )
+    )
+
+
+def _put_back(field: Field, units: int) -> Field:
+    """R3 for units > 0 put back: they eat the surplus, the rest raises E."""
+    eaten = min(field.surplus, units)
+    return _settled(
+        replace(
+            field,
+            expected=_known(field) + units - eaten,
+            surplus=field.surplus - eaten,
+            revision=field.revision + 1,
+        )
+    )
+
+
+def _in_gap(field: Field, delta: int, instant: datetime, slack_s: float, at: datetime) -> Field:
+    """R10: an order's movement inside the gap of our last write may have been overwritten."""
+    if field.gap_from is None or field.gap_until is None:
+        return field
+    slack = timedelta(seconds=slack_s)
+    if not _second(field.gap_from) - slack <= _second(instant) <= _second(field.gap_until) + slack:
+        return field
+    return replace(
+        field,
+        overwritten=field.overwritten + max(0, -delta),
+        read_due_at=_sooner(field.read_due_at, at + READ_AGAIN),
+    )
+
+
+def observed(
+    field: Field,
+    quantity: int,
+    *,
+    expected_sent: int | None,
+    revision_sent: int,
+    sent_at: datetime,
+    date: datetime | None,
+) -> Observed:
+    """R2: take a reading of the field.
+
+    The caller has made sure that no write of the field is in flight. A reading counts only if it
+    was sent after the last write was settled; facts that moved E between its sending (E_s) and
+    now (E_r) blur it, so only what lies outside [min, max] of the two says anything.
+    """
+    seen = replace(field, observed=quantity, observed_at=sent_at, observed_date=date)
+    if field.written_at is not None and sent_at < field.written_at:
+        return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
+    if field.expected is None:
+        if revision_sent != field.revision:
+            return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
+        first = replace(
+            seen,
+            expected=quantity,
+            first_observed_at=sent_at,
+            first_observed_date=date,
+            read_due_at=None,
+            revision=field.revision + 1,
+        )
+        return Observed(first, Reading.FIRST)
+    if expected_sent is None:
+        return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
+    low, high = sorted((expected_sent, field.expected))
+    if quantity < low:
+        return Observed(_lower(seen, low - quantity, sent_at), Reading.LOWER)
+    if quantity > high:
+        return Observed(_higher(seen, quantity - high, sent_at), Reading.HIGHER)
+    if low != high:
+        return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
+    agreed = field.suspense_reads + 1 if field.hold or field.surplus else 0
+    return Observed(
+        replace(seen, uneaten=0, overwritten=0, suspense_reads=agreed, read_due_at=None),
+        Reading.EXPECTED,
+    )
+
+
+def _lower(field: Field, units: int, at: datetime) -> Field:
+    """Open a hold of `units` > 0 that the channel seems to have sold, less what our own write
+    may have overwritten (R10).
+    """
+    overwritten = min(field.overwritten, units)
+    return replace(
+        field,
+        expected=_known(field) - units,
+        hold=field.hold + units - overwritten,
+        overwritten=0,
+        uneaten=0,
+        revision=field.revision + 1,
+        suspense_since=at if units > overwritten else field.suspense_since,
+        suspense_reads=1,
+        read_due_at=None,
+    )
+
+
+def _higher(field: Field, units: int, at: datetime) -> Field:
+    """Take a rise of `units` > 0: it gives back what a fact failed to eat, then is a surplus."""
+    released = min(field.hold, field.uneaten, units)
+    surplus = field.surplus + units - released
+    return _settled(
+        replace(
+            field,
+            expected=_known(field) + units,
+            hold=field.hold - released,
+            uneaten=field.uneaten - released,
+            surplus=surplus,
+            revision=field.revision + 1,
+            suspense_since=at if units > released else field.suspense_since,
+            suspense_reads=1,
+            read_due_at=None,
+        )
+    )
+
+
+def reshadowed(field: Field, quantity: int, *, sent_at: datetime, date: datetime | None) -> Field:
+    """Take a reading of a field that is not ours yet (shadow, or not adopted): E := observed.
+
+    Somebody else may be writing there, so a difference tells nothing and opens no hold.
+    """
+    return replace(
+        field,
+        expected=quantity,
+        hold=0,
+        surplus=0,
+        uneaten=0,
+        overwritten=0,
+        suspense_since=None,
+        suspense_reads=0,
+        observed=quantity,
+        observed_at=sent_at,
+        observed_date=date,
+        first_observed_at=sent_at,
+        first_observed_date=date,
+        read_due_at=None,
+        revision=field.revision + 1,
+    )
+
+
+def outcome_read(
+    field: Field,
+    quantity: int,
+    *,
+    expected_sent: int,
+    target: int,
+    at: datetime,
+    date: datetime | None,
+) -> Field:
+    """R6: a write whose outcome was unknown has been followed by a reading of `quantity`.
+
+    Either it was not applied (the field would hold E but for unseen sales) or it was (E + T - E_s
+    but for unseen sales). Of the explanations that need no rise the one with the most unseen
+    sales is assumed: a lowering that arrived and a sale that took the same units look alike, and
+    taking it for our own would put the sold units back. Where only a rise explains it, it is a
+    surplus over the higher one. A later reading, order or R4 releases what was assumed too much.
+    """
+    assert field.expected is not None
+    explanations = (field.expected, field.expected + target - expected_sent)
+    sold = max((held - quantity for held in explanations if held >= quantity), default=0)
+    risen = max(0, quantity - max(explanations))
+    suspended = sold > 0 or risen > 0
+    return replace(
+        field,
+        expected=quantity,
+        hold=field.hold + sold,
+        surplus=field.surplus + risen,
+        observed=quantity,
+        observed_at=at,
+        observed_date=date,
+        written_at=at,
+        revision=field.revision + 1,
+        suspense_since=at if suspended else field.suspense_since,
+        suspense_reads=1 if suspended else field.suspense_reads,
+    )
+
+
+def restored(
+    field: Field,
+    *,
+    polled_begun_at: datetime | None,
+    previous_poll_begun_at: datetime | None,
+    orders_lag_s: float,
+    suspense_min_s: float,
+    at: datetime,
+) -> Field:
+    """R4, policy `restore`: let go of a hold or surplus that no order explains.
+
+    Unexplained after two complete polls, each begun later than the reading plus the channel's
+    order lag, not before `suspense_min_s`, and with two agreeing readings. What is released
+    makes the central number count again, which the next push restores on the channel.
+    """
+    since = field.suspense_since
+    if since is None or (field.hold == 0 and field.surplus == 0):
+        return field
+    polls_from = since + timedelta(seconds=orders_lag_s)
+    polled_twice = (
+        polled_begun_at is not None
+        and previous_poll_begun_at is not None
+        and min(polled_begun_at, previous_poll_begun_at) > polls_from
+    )
+    if (
+        not polled_twice
+        or at < since + timedelta(seconds=suspense_min_s)
+        or field.suspense_reads < 2
+    ):
+        return field
+    return replace(
+        field,
+        hold=0,
+        surplus=0,
+        uneaten=0,
+        suspense_since=None,
+        suspense_reads=0,
+        revision=field.revision + 1,
+    )
+
+
+def cautious(target: int, field: Field) -> int:
+    """R7: after lost compares in a row leave room for the sales of one push window.
+
+    >>> from stockpush.model import FieldKey
+    >>> cautious(9, Field(FieldKey("s", "1"), "c", 1, lost_compares=3, sold_since_push=4))
+    5
+    """
+    if field.lost_compares < LOST_COMPARES_MAX:
+        return target
+    return max(0, target - field.sold_since_push)
+
+
+def wants_reading(field: Field, *, at: datetime) -> Field:
+    """Ask for the field to be read at `at`, or sooner if that was asked before."""
+    due = _sooner(field.read_due_at, at)
+    return field if due == field.read_due_at else replace(field, read_due_at=due)
+
+
+def _again(field: Field, sent_at: datetime) -> Field:
+    """The reading said nothing: read again soon, past whatever blurred it."""
+    return replace(field, read_due_at=sent_at + READ_AGAIN)
+
+
+def _settled(field: Field) -> Field:
+    """Forget when the suspense began once there is none."""
+    uneaten = min(field.uneaten, field.hold)
+    if field.hold or field.surplus:
+        return field if uneaten == field.uneaten else replace(field, uneaten=uneaten)
+    return replace(field, uneaten=0, suspense_since=None, suspense_reads=0)
+
+
+def _known(field: Field) -> int:
+    assert field.expected is not None
+    return field.expected
+
+
+def _before(instant: datetime, date: datetime, slack_s: float) -> bool:
+    """Answer whether an instant lies surely before a Date header (whole seconds, with slack)."""
+    return _second(instant) < _second(date) - timedelta(seconds=slack_s)
+
+
+def _second(instant: datetime) -> datetime:
+    return instant.replace(microsecond=0)
+
+
+def _sooner(known: datetime | None, wanted: datetime) -> datetime:
+    return wanted if known is None else min(known, wanted)

@@ -1,0 +1,125 @@
+"""Exposure: what a listing may show, and the derivation of that number.
+
+Theory of operation. With the policy `mirror` every listing shares the whole ATP of its item:
+
+    offer  = clamp(floor((ATP - buffer) / pack), 0, cap)        in listing units
+    target = offer + undeducted
+
+`undeducted` are open units that the channel has not taken off its own number: they still stand on
+the field although they are sold, so they are shown on top of the offer.
+
+A derivation is a sequence of (name, quantity) pairs. `item_terms` are in the item's smallest
+units and sum to its ATP. `terms` are in listing units and sum to the target. Between the two, each
+item term is stated in whole packs, its remainder dropped (towards zero), and what the remainders
+come to together, rounded down to whole packs, is a term of its own, `part_of_a_pack`. So every
+line is a count of packs that a person can check, no line depends on the order of the lines, and
+the sum is exact. With a pack of 1 that term is always 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from stockpush.reservation import atp as netting
+from stockpush.reservation.atp import Netting
+
+Terms: TypeAlias = tuple[tuple[str, int], ...]
+"""A derivation: named quantities of one unit that sum to the number derived."""
+
+
+def offer(atp: int, *, buffer: int, pack: int, cap: int) -> int:
+    """Return the quantity to show on a listing, in listing units, 0 <= offer <= cap.
+
+    `atp` is signed, in the item's smallest unit; a negative ATP (oversold) offers 0. `buffer` >= 0
+    is in the item's smallest unit, `pack` >= 1 of which make one listing unit; `cap` >= 0 is in
+    listing units. Source: docs/glossary.md, Offer.
+
+    >>> offer(7, buffer=1, pack=3, cap=999)
+    2
+    """
+    _assert_policy(buffer=buffer, pack=pack, cap=cap)
+    return min(cap, max(0, (atp - buffer) // pack))
+
+
+def target(offer: int, undeducted: int) -> int:
+    """Return T, what the field is to show: both in listing units, both >= 0.
+
+    >>> target(2, undeducted=1)
+    3
+    """
+    assert undeducted >= 0, f"undeducted is {undeducted}"
+    return offer + undeducted
+
+
+def item_terms(net: Netting, sku: str, *, suspense: int) -> Terms:
+    """Return the derivation of the item's ATP, in its smallest units.
+
+    `suspense` (0..demand) is the part of the item's demand that channels seem to have sold
+    untold; the rest of it is reserved. The terms, in order: `on_hand` (signed); `reserved`,
+    `suspense` (<= 0); `used_in_builds` (<= 0), what builds of other items that have been sold
+    still take; `to_build` (>= 0), what can be built to make up for demand there already is;
+    `buildable` (>= 0), as in docs/glossary.md.
+
+    >>> from stockpush.model import BillLine, BillOfMaterials
+    >>> from stockpush.reservation.bom import Bills
+    >>> bills = Bills.build([BillOfMaterials("tin", 1, (BillLine("wax", 90),))], {"tin", "wax"})
+    >>> net = netting.net(bills, {"tin": 1, "wax": 500}, {"tin": 3, "wax": 0}, {"tin"})
+    >>> dict(item_terms(net, "tin", suspense=1))  # doctest: +NORMALIZE_WHITESPACE
+    {'on_hand': 1, 'reserved': -2, 'suspense': -1, 'used_in_builds': 0, 'to_build': 2,
+     'buildable': 3}
+    """
+    on_hand, demand, gross = net.on_hand[sku], net.demand[sku], net.gross[sku]
+    assert 0 <= suspense <= demand, f"suspense {suspense} is not part of the demand {demand}"
+    buildable = netting.buildable(net, sku)
+    return (
+        ("on_hand", on_hand),
+        ("reserved", suspense - demand),
+        ("suspense", -suspense),
+        ("used_in_builds", demand - gross),
+        ("to_build", netting.atp(net, sku) - (on_hand - gross) - buildable),
+        ("buildable", buildable),
+    )
+
+
+def terms(item: Terms, *, buffer: int, pack: int, cap: int, undeducted: int) -> Terms:
+    """Return the derivation of the target, in listing units.
+
+    `item` are terms in the item's smallest units that sum to its ATP (`item_terms`); the other
+    arguments are as for `offer` and `target`. After the item's terms stand `buffer` (<= 0),
+    `part_of_a_pack` (either sign), `oversold` (>= 0: a number below none is shown as none), `cap`
+    (<= 0: what the cap hides) and `undeducted` (>= 0). The sum is `target(offer(...), undeducted)`.
+
+    >>> terms((("on_hand", 9), ("reserved", -2)), buffer=1, pack=3, cap=1, undeducted=1)
+    ... # doctest: +NORMALIZE_WHITESPACE
+    (('on_hand', 3), ('reserved', 0), ('buffer', 0), ('part_of_a_pack', -1), ('oversold', 0),
+     ('cap', -1), ('undeducted', 1))
+    """
+    _assert_policy(buffer=buffer, pack=pack, cap=cap)
+    counted = (*item, ("buffer", -buffer))
+    packs = tuple((name, _whole_packs(quantity, pack)) for name, quantity in counted)
+    shared = _total(counted) // pack
+    shown = min(cap, max(0, shared))
+    return (
+        *packs,
+        ("part_of_a_pack", shared - _total(packs)),
+        ("oversold", max(0, -shared)),
+        ("cap", shown - max(0, shared)),
+        ("undeducted", undeducted),
+    )
+
+
+def _whole_packs(quantity: int, pack: int) -> int:
+    """Return how many whole packs a signed quantity is, its remainder dropped."""
+    return quantity // pack if quantity >= 0 else -(-quantity // pack)
+
+
+def _total(terms: Sequence[tuple[str, int]]) -> int:
+    return sum(quantity for _, quantity in terms)
+
+
+def _assert_policy(*, buffer: int, pack: int, cap: int) -> None:
+    """Stop on a policy that the catalogue and the settings should have refused."""
+    assert buffer >= 0, f"buffer is {buffer}"
+    assert pack >= 1, f"pack is {pack}"
+    assert cap >= 0, f"cap is {cap}"

@@ -1,0 +1,212 @@
+"""The ledger: balances as a fold of movements, what must hold of them, and planned movements.
+
+Theory of operation. A stock movement is written once and never changed; on hand is the sum of an
+item's movements, and the shelf row is only that sum kept at hand. A mistake is undone by movements
+that compensate it one by one and name what they undo. What must hold between ledger, shelves,
+reservations and commands is written down as `INVARIANTS`: functions of one consistent reading of
+the books, each answering with what it found wrong. `stockpush check` runs them all.
+
+Planning functions turn a command into the moves that it makes; they write nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from stockpush.messages import CommandDone, Refused, StockMove
+from stockpush.model import (
+    QUANTITY_MAX,
+    BillOfMaterials,
+    MovementKind,
+    Reservation,
+    Shelf,
+    StockMovement,
+)
+from stockpush.reservation.atp import use
+
+
+def balances(movements: Iterable[StockMovement]) -> dict[str, int]:
+    """Return on hand per SKU, signed, smallest units: the sum of each item's movements.
+
+    An item that never moved has no entry. The order of the movements does not matter.
+    """
+    on_hand: Counter[str] = Counter()
+    for movement in movements:
+        on_hand[movement.sku] += movement.quantity
+    return dict(on_hand)
+
+
+# -- planning --------------------------------------------------------------------------------
+
+
+def build_moves(bill: BillOfMaterials, quantity: int) -> tuple[StockMove, ...] | Refused:
+    """Return the moves of building `quantity` smallest units of the bill's item.
+
+    First the build-in of the item, then one build-out per bill line, each component's use rounded
+    up once. Refused as `out_of_bounds` unless `quantity` and every use are in 1..QUANTITY_MAX, and
+    as `whole_batches_only` where the bill is batch_only and `quantity` no multiple of its yield.
+
+    >>> from stockpush.model import BillLine
+    >>> bill = BillOfMaterials("soap", 12, (BillLine("oil", 1000),))
+    >>> [(move.sku, move.quantity) for move in build_moves(bill, 5)]
+    [('soap', 5), ('oil', -417)]
+    """
+    moves = (
+        StockMove(bill.item, quantity, MovementKind.BUILD_IN),
+        *(
+            StockMove(line.component, -use(bill, line, quantity), MovementKind.BUILD_OUT)
+            for line in bill.lines
+        ),
+    )
+    for move in moves:
+        if quantity < 1 or abs(move.quantity) > QUANTITY_MAX:
+            return Refused(
+                "out_of_bounds",
+                f"building {quantity} of {bill.item} would move {move.quantity} of {move.sku}; "
+                f"expected quantities from 1 to {QUANTITY_MAX} in the smallest unit",
+                {"sku": move.sku, "quantity": move.quantity},
+            )
+    if bill.batch_only and quantity % bill.yield_quantity:
+        return Refused(
+            "whole_batches_only",
+            f"{bill.item} is made in whole batches only",
+            {"sku": bill.item, "quantity": quantity, "batch": bill.yield_quantity},
+        )
+    return moves
+
+
+def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:
+    """Return the moves that compensate `movements` exactly: one for each, in the same order.
+
+    A compensation has the kind of what it undoes, so that sums per kind come out right too.
+    """
+    return tuple(StockMove(moved.sku, -moved.quantity, moved.kind) for moved in movements)
+
+
+# -- what must hold --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """One consistent reading of everything that the invariants speak about.
+
+    `movements` have their ids. `reservations` are all of them, whatever their state.
+    """
+
+    movements: Sequence[StockMovement]
+    shelves: Sequence[Shelf]
+    reservations: Sequence[Reservation]
+    commands: Sequence[CommandDone]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that does not hold: of which `subject` (a SKU, `mv-7`, `cmd KEY`), and how."""
+
+    invariant: str
+    subject: str
+    expected: str
+    found: str
+
+
+def balance_is_fold(books: Books) -> list[Violation]:
+    """On hand of every shelf is the sum of its item's movements."""
+    folded = balances(books.movements)
+    kept = {shelf.sku: shelf.on_hand for shelf in books.shelves}
+    return [
+        Violation("balance_is_fold", sku, str(folded.get(sku, 0)), str(kept.get(sku, 0)))
+        for sku in sorted(folded.keys() | kept.keys())
+        if folded.get(sku, 0) != kept.get(sku, 0)
+    ]
+
+
+def reserved_is_open_demand(books: Books) -> list[Violation]:
+    """Reserved of every shelf is the sum of its item's open reservations, in item units."""
+    open_units: Counter[str] = Counter()
+    for line in books.reservations:
+        if line.sku is not None:
+            open_units[line.sku] += line.open * line.pack
+    kept = {shelf.sku: shelf.reserved for shelf in books.shelves}
+    return [
+        Violation("reserved_is_open_demand", sku, str(open_units[sku]), str(kept.get(sku, 0)))
+        for sku in sorted(open_units.keys() | kept.keys())
+        if open_units[sku] != kept.get(sku, 0)
+    ]
+
+
+def reserved_is_never_negative(books: Books) -> list[Violation]:
+    """No shelf has fewer than 0 units reserved, no order line fewer than 0 open."""
+    shelves = [(shelf.sku, shelf.reserved) for shelf in books.shelves]
+    lines = [("/".join(line.key), line.open) for line in books.reservations]
+    return [
+        Violation("reserved_is_never_negative", subject, ">= 0", str(units))
+        for subject, units in sorted(shelves + lines)
+        if units < 0
+    ]
+
+
+def commands_have_their_movements(books: Books) -> list[Violation]:
+    """Every movement that a command wrote is there, and no other command claims it."""
+    name = "commands_have_their_movements"
+    written = {movement.id for movement in books.movements}
+    claims = Counter(claimed for command in books.commands for claimed in command.movement_ids)
+    found = []
+    for command in sorted(books.commands, key=lambda done: done.key):
+        for claimed in command.movement_ids:
+            if claimed not in written:
+                found.append(Violation(name, f"cmd {command.key}", f"mv-{claimed}", "missing"))
+            elif claims[claimed] > 1:
+                found.append(
+                    Violation(name, f"cmd {command.key}", f"mv-{claimed}", "claimed twice")
+                )
+    return found
+
+
+def undo_compensates_exactly(books: Books) -> list[Violation]:
+    """An undo is the only one, exactly opposite to its original, and of its command as a whole."""
+    name = "undo_compensates_exactly"
+    by_id = {movement.id: movement for movement in books.movements}
+    undoing: defaultdict[int, list[StockMovement]] = defaultdict(list)
+    for movement in books.movements:
+        if movement.undoes is not None:
+            undoing[movement.undoes].append(movement)
+    found = []
+    for undone, compensations in sorted(undoing.items()):
+        original = by_id.get(undone)
+        expected = "a movement" if original is None else _compensation(original)
+        stated = ", ".join(_stated(movement) for movement in compensations)
+        if stated != expected:
+            found.append(Violation(name, f"mv-{undone}", expected, stated))
+    for command in sorted(books.commands, key=lambda done: done.key):
+        left = [wrote for wrote in command.movement_ids if wrote not in undoing]
+        if left and len(left) < len(command.movement_ids):
+            expected = "all of its movements undone, or none"
+            kept = "not undone: " + ", ".join(f"mv-{wrote}" for wrote in left)
+            found.append(Violation(name, f"cmd {command.key}", expected, kept))
+    return found
+
+
+def _stated(movement: StockMovement) -> str:
+    return f"{movement.quantity} {movement.sku} at {movement.location}"
+
+
+def _compensation(original: StockMovement) -> str:
+    return f"{-original.quantity} {original.sku} at {original.location}"
+
+
+INVARIANTS: Final[tuple[Callable[[Books], list[Violation]], ...]] = (
+    balance_is_fold,
+    reserved_is_open_demand,
+    reserved_is_never_negative,
+    commands_have_their_movements,
+    undo_compensates_exactly,
+)
+"""Everything that must hold of the books; each function's docstring states it."""
+
+
+def check(books: Books) -> list[Violation]:
+    """Return every violation of every invariant, in the order of `INVARIANTS`; empty is sound."""
+    return [violation for invariant in INVARIANTS for violation in invariant(books)]

@@ -1,0 +1,364 @@
+"""Pushes: which fields are dirty, what each should show, and what an answer teaches.
+
+A field is dirty while its target differs from the target in flight, or else from what we expect
+it to hold. The outbox row carries no quantity, so it cannot go stale: the target is computed in
+the transaction that opens the push, and compared again in the one that settles it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import ROUND_CEILING
+
+from stockpush.messages import (
+    Accepted,
+    Decision,
+    Event,
+    OpenPushes,
+    PushSettled,
+    SettlePushes,
+)
+from stockpush.model import (
+    ChannelPolicy,
+    Dirty,
+    Field,
+    FieldKey,
+    Listing,
+    Mode,
+    Push,
+    PushOutcomeKind,
+)
+from stockpush.reservation import atp as netting
+from stockpush.reservation.draft import Draft
+from stockpush.reservation.drift import note_reading
+from stockpush.reservation.expectation import (
+    Reading,
+    cautious,
+    confirmed,
+    observed,
+    outcome_read,
+    wants_reading,
+)
+from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
+from stockpush.reservation.view import View
+
+POST_CHECK = timedelta(seconds=2)
+"""How long after a write without compare-and-set the field is read again (R10)."""
+
+
+def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
+    """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
+    buffer = buffer_of(view, field.sku, policy)
+    return target(offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap), field.undeducted)
+
+
+def buffer_of(view: View, sku: str, policy: ChannelPolicy) -> int:
+    """Return the channel's safety buffer in the item's smallest units, rounded up."""
+    scale = view.catalogue.items[sku].scale
+    return int(policy.buffer.scaleb(scale).to_integral_value(ROUND_CEILING))
+
+
+def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:
+    """Make the outbox right for every field whose target may have changed, and for no other.
+
+    Run once per transaction, over the view after its last decision.
+    """
+    skus = frozenset[str]().union(*(each.touched_skus for each in decisions))
+    fields = frozenset[FieldKey]().union(*(each.touched_fields for each in decisions))
+    if not (skus or fields):
+        return Decision()
+    affected = view.catalogue.group(skus)
+    keys = set(fields) | view.catalogue.fields_showing(affected)
+    rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
+    showing = sorted({row.sku for row in rows} | (set(skus) & affected))
+    atps = netting.atp_all(view.net(showing), showing)
+    changed: list[Field] = []
+    dirty: list[Dirty] = []
+    clean: list[tuple[FieldKey, int]] = []
+    for field in rows:
+        queued = view.rows.dirty.get(field.key)
+        difference = _difference(view, field, atps.get(field.sku))
+        if difference == 0:
+            if queued is not None:
+                clean.append((field.key, queued.revision))
+        elif queued is None:
+            marked = replace(field, revision=field.revision + 1)
+            changed.append(marked)
+            dirty.append(_queue(view, marked, at, decrease=difference < 0))
+        elif difference < 0 and not queued.decrease:
+            dirty.append(replace(queued, decrease=True, due_at=min(queued.due_at, at)))
+    return Decision(
+        fields=tuple(changed),
+        dirty=tuple(dirty),
+        clean=tuple(clean),
+        events=_shortages({row.sku for each in decisions for row in each.shelves}, atps),
+    )
+
+
+def _difference(view: View, field: Field, atp: int | None) -> int:
+    """Return target minus what the field shows or will show; 0 where it must not be pushed."""
+    policy = view.catalogue.policies.get(field.key.channel)
+    if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
+        return 0
+    wanted = target_of(view, field, atp=atp, policy=policy)
+    if policy.mode is Mode.SHADOW:
+        return wanted - (field.expected if field.shadowed is None else field.shadowed)
+    if not field.adopted:
+        return 0
+    flying = view.rows.in_flight.get(field.key)
+    return wanted - (field.expected if flying is None else flying.target)
+
+
+def _queue(view: View, field: Field, at: datetime, *, decrease: bool) -> Dirty:
+    """Return the outbox row of a field that has just become dirty (R7)."""
+    quiet = timedelta(seconds=view.catalogue.policies[field.key.channel].quiet_s)
+    return Dirty(
+        key=field.key,
+        revision=field.revision,
+        due_at=at if decrease else at + quiet,
+        decrease=decrease,
+        because="fewer to promise" if decrease else "more to promise",
+    )
+
+
+def _shortages(skus: Iterable[str], atps: dict[str, int]) -> tuple[Event, ...]:
+    """Return an event for each item whose changed shelf leaves demand that nothing covers."""
+    return tuple(
+        Event("shortage.found", {"sku": sku, "short": -atps[sku]})
+        for sku in sorted(set(skus))
+        if atps.get(sku, 0) < 0
+    )
+
+
+def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
+    """Compute targets now and open a push for each field that is still dirty and ready.
+
+    The answer's facts: "pushes" in call order, and "waiting", how many fields still need their
+    channel's orders read before a first push.
+    """
+    policy = view.catalogue.policies[command.channel]
+    channel = view.channel(command.channel)
+    net = view.net(
+        {sku for key in command.fields if (sku := view.catalogue.sku_of(key)) is not None}
+    )
+    opened: list[Push] = []
+    fields: list[Field] = []
+    clean: list[tuple[FieldKey, int]] = []
+    waiting = 0
+    for key in command.fields:
+        queued = view.rows.dirty.get(key)
+        field = view.field(key)
+        if queued is None or field is None or key in view.rows.in_flight:
+            continue
+        wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
+        shadow = policy.mode is Mode.SHADOW
+        if field.expected is None or not (field.adopted or shadow) or field.parked_reason:
+            clean.append((key, queued.revision))
+            continue
+        if not shadow and not _orders_read_since(field, channel.polled_begun_at):
+            waiting += 1
+            continue
+        if wanted == (field.shadowed if shadow else field.expected):
+            clean.append((key, queued.revision))
+            continue
+        sent = wanted if shadow else cautious(wanted, field)
+        if sent == field.expected and not shadow:
+            sent = wanted  # an equal value is never written
+        push = Push(
+            call_id=command.call_id,
+            position=len(opened),
+            field=key,
+            expected=field.expected,
+            target=sent,
+            revision=queued.revision,
+            sent_at=at,
+            terms=_terms(view, net, field, policy, sent - wanted),
+            settled_at=at if shadow else None,
+            outcome=PushOutcomeKind.SHADOW if shadow else None,
+        )
+        opened.append(push)
+        if shadow:
+            clean.append((key, queued.revision))
+            fields.append(replace(field, shadowed=sent))
+        else:
+            fields.append(replace(field, sold_since_push=0))
+    return Decision(
+        outcome=Accepted(
+            facts={
+                "pushes": tuple(push for push in opened if not _recorded_only(push)),
+                "waiting": waiting,
+            }
+        ),
+        pushes=tuple(opened),
+        fields=tuple(fields),
+        clean=tuple(clean),
+        events=tuple(
+            Event(
+                "push.shadowed",
+                {"channel": push.field.channel, "listing": push.field.key, "offer": push.target},
+            )
+            for push in opened
+            if _recorded_only(push)
+        ),
+    )
+
+
+def _terms(
+    view: View, net: netting.Netting, field: Field, policy: ChannelPolicy, caution: int
+) -> Terms:
+    """Return the derivation that sums to what is sent; `caution` (<= 0) is what R7 holds back."""
+    derived = terms(
+        item_terms(net, field.sku, suspense=view.suspense(field.sku)),
+        buffer=buffer_of(view, field.sku, policy),
+        pack=field.pack,
+        cap=policy.cap,
+        undeducted=field.undeducted,
+    )
+    return (*derived, ("caution", caution)) if caution else derived
+
+
+def _recorded_only(push: Push) -> bool:
+    """Answer whether a push was only recorded."""
+    return push.outcome is PushOutcomeKind.SHADOW
+
+
+def _orders_read_since(field: Field, polled_begun_at: datetime | None) -> bool:
+    """Answer whether all open orders were read after the field's first reading.
+
+    Before that the central count may lack sales which that reading already shows, and pushing it
+    would put them back.
+    """
+    return (
+        polled_begun_at is not None
+        and field.first_observed_at is not None
+        and polled_begun_at > field.first_observed_at
+    )
+
+
+def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
+    """Learn from how each push of a call ended."""
+    draft = Draft(view, at)
+    pushes: list[Push] = []
+    dirty: list[Dirty] = []
+    clean: list[tuple[FieldKey, int]] = []
+    listings: list[Listing] = []
+    poll_now: set[str] = set()
+    for settled in command.settled:
+        push = view.rows.in_flight.get(settled.field)
+        field = draft.field(settled.field)
+        if push is None or field is None or push.call_id != settled.call_id:
+            continue
+        _log(draft, field, push, settled)
+        if settled.outcome is PushOutcomeKind.UNKNOWN:
+            # It stays in flight: no new write until its outcome has been learned (R6).
+            pushes.append(replace(push, outcome=PushOutcomeKind.UNKNOWN))
+            continue
+        pushes.append(replace(push, settled_at=at, outcome=settled.outcome))
+        queued = view.rows.dirty.get(settled.field)
+        match settled.outcome:
+            case PushOutcomeKind.APPLIED | PushOutcomeKind.UNCHANGED:
+                draft.change(_applied(view, field, push, settled, at))
+            case PushOutcomeKind.CONFLICT:
+                _conflict(draft, field, push, settled)
+                poll_now.add(settled.field.channel)
+                if queued is not None:
+                    dirty.append(replace(queued, due_at=at))
+            case PushOutcomeKind.REJECTED | PushOutcomeKind.GONE:
+                draft.fields[field.key] = replace(field, parked_reason=settled.reason)
+                listings += [
+                    replace(listing, parked_reason=settled.reason)
+                    for listing in view.catalogue.listings_on.get(settled.field, ())
+                ]
+                if queued is not None:
+                    clean.append((queued.key, queued.revision))
+            case _:
+                if queued is not None:
+                    dirty.append(_later(queued, settled, at))
+                draft.fields[field.key] = field
+    return replace(
+        draft.decision(),
+        pushes=tuple(pushes),
+        dirty=tuple(dirty),
+        clean=tuple(clean),
+        listings=tuple(listings),
+        poll_now=frozenset(poll_now),
+    )
+
+
+def _applied(view: View, field: Field, push: Push, settled: PushSettled, at: datetime) -> Field:
+    """Return the field after its push was confirmed."""
+    after = confirmed(field, expected_sent=push.expected, target=push.target, at=at)
+    if view.catalogue.policies[field.key.channel].compare_and_set:
+        return after
+    after = replace(after, gap_from=settled.gap_from, gap_until=settled.gap_until)
+    return wants_reading(after, at=at + POST_CHECK)
+
+
+def _conflict(draft: Draft, field: Field, push: Push, settled: PushSettled) -> None:
+    """Book what a lost compare tells of the channel's number."""
+    lost = replace(field, lost_compares=field.lost_compares + 1)
+    if settled.actual is None:
+        draft.change(wants_reading(lost, at=draft.at))
+        return
+    if push.outcome is PushOutcomeKind.UNKNOWN:
+        after = outcome_read(
+            lost,
+            settled.actual,
+            expected_sent=push.expected,
+            target=push.target,
+            at=draft.at,
+            date=settled.date,
+        )
+        note_reading(draft, field, after, Reading.LOWER)
+    else:
+        result = observed(
+            lost,
+            settled.actual,
+            expected_sent=push.expected,
+            revision_sent=push.revision,
+            sent_at=push.sent_at,
+            date=settled.date,
+        )
+        after = result.field
+        note_reading(draft, field, after, result.reading)
+    if after.hold or after.surplus:
+        after = wants_reading(after, at=draft.at + POST_CHECK)
+    draft.change(after)
+
+
+def _later(queued: Dirty, settled: PushSettled, at: datetime) -> Dirty:
+    """Return the outbox row due again; being told to wait is not an attempt."""
+    counted = settled.outcome is not PushOutcomeKind.RATE_LIMITED
+    return replace(
+        queued,
+        due_at=settled.retry_at or at,
+        attempts=queued.attempts + (1 if counted else 0),
+    )
+
+
+def _log(draft: Draft, field: Field, push: Push, settled: PushSettled) -> None:
+    """Write one log line for the end of a push."""
+    names = {
+        PushOutcomeKind.APPLIED: "push.applied",
+        PushOutcomeKind.UNCHANGED: "push.applied",
+        PushOutcomeKind.CONFLICT: "push.conflicted",
+        PushOutcomeKind.UNKNOWN: "push.unknown",
+        PushOutcomeKind.REJECTED: "listing.parked",
+        PushOutcomeKind.GONE: "listing.parked",
+    }
+    draft.events.append(
+        Event(
+            names.get(settled.outcome, "push.failed"),
+            {
+                "channel": field.key.channel,
+                "listing": field.key.key,
+                "sku": field.sku,
+                "expected": push.expected,
+                "offer": push.target,
+                "observed": settled.actual,
+                "reason": settled.reason,
+            },
+        )
+    )

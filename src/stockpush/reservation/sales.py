@@ -1,0 +1,239 @@
+"""Deliveries and orders: what a sale, an edit, a cancel or a refund does to stock.
+
+A sale already made is a fact and is never refused. Its whole effect is written at once: demand
+moves by what is open, the field that sold it by what the channel has deducted, the shelf by
+what has left, and never one of them by another's number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from stockpush.messages import (
+    ApplyOrders,
+    Decision,
+    Event,
+    Nothing,
+    OrderHint,
+    OrderSeen,
+    QuantityHint,
+    ReceiveDelivery,
+    Replayed,
+)
+from stockpush.model import (
+    ChannelState,
+    Delivery,
+    DeliveryState,
+    FieldKey,
+    MovementKind,
+    OrderVersion,
+    Reservation,
+    StockMovement,
+)
+from stockpush.reservation.draft import Draft
+from stockpush.reservation.expectation import deducted, wants_reading
+from stockpush.reservation.orders import Effect, Verdict, merge, undeducted
+from stockpush.reservation.view import View
+
+
+def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
+    """Take one verified delivery: apply the facts it carries, keep what only points at something.
+
+    A body seen before and not yet processed is a duplicate. One that was processed is a duplicate
+    too if it carries its own version; if it is only a hint it is a new reason to fetch.
+    """
+    delivery = command.delivery
+    known = view.rows.deliveries.get((delivery.channel, delivery.digest))
+    if (
+        known is not None
+        and not command.replay
+        and (
+            known.state is not DeliveryState.APPLIED
+            or not any(isinstance(seen, OrderHint | QuantityHint) for seen in command.seen)
+        )
+    ):
+        return Decision(outcome=Replayed())
+    draft = Draft(view, at)
+    pending: str | None = None
+    quarantined: str | None = (
+        delivery.reason if delivery.state is DeliveryState.QUARANTINED else None
+    )
+    sold_at: datetime | None = None
+    for seen in command.seen:
+        match seen:
+            case OrderSeen() if not seen.state_known:
+                quarantined = f"order {seen.order_id} is in a state we do not know: {seen.state!r}"
+            case OrderSeen():
+                sold_at = at
+                if _apply(draft, seen) is Verdict.TIE:
+                    pending = seen.order_id
+            case OrderHint():
+                pending = seen.order_id
+            case QuantityHint():
+                field = draft.field(FieldKey(seen.channel, seen.field_key))
+                if field is not None:
+                    draft.fields[field.key] = wants_reading(field, at=at)
+            case Nothing():
+                pass
+    if quarantined is not None:
+        state, reason = DeliveryState.QUARANTINED, quarantined
+    elif pending is not None:
+        state, reason = DeliveryState.PENDING, "to be fetched"
+    else:
+        state, reason = DeliveryState.APPLIED, ""
+    row = Delivery(
+        channel=delivery.channel,
+        digest=delivery.digest,
+        topic=delivery.topic,
+        received_at=delivery.received_at,
+        state=state,
+        reason=reason,
+        order_id=pending,
+        # A body is kept only while it cannot be applied: it names a buyer.
+        body=delivery.body if state is DeliveryState.QUARANTINED else None,
+        id=None if known is None else known.id,
+    )
+    if state is DeliveryState.QUARANTINED:
+        draft.events.append(
+            Event(
+                "delivery.quarantined",
+                {"channel": row.channel, "topic": row.topic, "reason": reason},
+            )
+        )
+    return replace(
+        draft.decision(), deliveries=(row,), channels=_heard(view, delivery.channel, sold_at)
+    )
+
+
+def apply_orders(view: View, command: ApplyOrders, at: datetime) -> Decision:
+    """Apply fetched or polled orders; with the last page of a poll, advance its cursor."""
+    draft = Draft(view, at)
+    applied = False
+    for order in command.orders:
+        if order.state_known:
+            verdict = _apply(draft, order)
+            applied = applied or verdict is Verdict.NEWER
+    for order_id, fetch in command.gone:
+        _apply_gone(draft, command.channel, order_id, fetch, at)
+    channels = _heard(view, command.channel, at if applied else None)
+    if command.completes is not None:
+        state = channels[0] if channels else view.channel(command.channel)
+        done = command.completes
+        channels = (
+            replace(
+                state,
+                started_date=state.started_date or done.date,
+                cursor=done.cursor if done.cursor is not None else state.cursor,
+                polled_begun_at=done.begun_at,
+                previous_poll_begun_at=state.polled_begun_at,
+            ),
+        )
+    return replace(
+        draft.decision(),
+        deliveries=command.quarantines,
+        deliveries_applied=command.settles,
+        channels=channels,
+    )
+
+
+def _heard(view: View, channel: str, at: datetime | None) -> tuple[ChannelState, ...]:
+    """Return the channel's state with its last order at `at`, nothing if there was none."""
+    if at is None:
+        return ()
+    return (replace(view.channel(channel), last_order_at=at),)
+
+
+def _known_lines(draft: Draft, channel: str, order_id: str) -> list[Reservation]:
+    """Return the order's reservations as changed so far."""
+    rows = {**draft.view.rows.reservations, **draft.reservations}
+    return [row for key, row in rows.items() if key[:2] == (channel, order_id)]
+
+
+def _apply(draft: Draft, order: OrderSeen) -> Verdict:
+    """Merge one order fact and write its effects."""
+    catalogue = draft.view.catalogue
+    merged = merge(
+        _known_lines(draft, order.channel, order.order_id),
+        order,
+        listing_of=lambda key: catalogue.by_order_key.get((order.channel, key)),
+        started=draft.view.channel(order.channel).started_date,
+    )
+    for effect in merged.effects:
+        _write(draft, effect, order)
+    return merged.verdict
+
+
+def _apply_gone(draft: Draft, channel: str, order_id: str, fetch: int, at: datetime) -> None:
+    """The channel no longer has the order: what was open is released."""
+    known = _known_lines(draft, channel, order_id)
+    if not known:
+        return
+    newest = max(row.version for row in known)
+    gone = OrderSeen(
+        channel=channel,
+        order_id=order_id,
+        version=OrderVersion(newest.updated_at, max(fetch, newest.fetch + 1)),
+        placed_at=known[0].placed_at,
+        deducted_at=at,
+        state="gone",
+        lines=(),
+    )
+    _apply(draft, gone)
+
+
+def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
+    """Write one line's effect on demand, on its channel's field and on the shelf."""
+    line = effect.after
+    draft.reservations[line.key] = line
+    where = {"channel": line.key.channel, "order": line.key.order_id, "line": line.key.line_id}
+    if line.sku is None:
+        if effect.before is None:
+            draft.events.append(
+                Event("line.unmapped", where | {"listing": line.order_key, "units": line.open})
+            )
+        return
+    draft.reserve(line.sku, effect.open * line.pack)
+    for kind, units in (
+        (MovementKind.SALE, effect.shipped),
+        (MovementKind.SCRAP, effect.written_off),
+    ):
+        if units:
+            draft.move(
+                StockMovement(
+                    at=draft.at,
+                    sku=line.sku,
+                    quantity=-units * line.pack,
+                    kind=kind if units > 0 else MovementKind.RETURN,
+                    cause="order " + "/".join(line.key),
+                    actor=line.key.channel,
+                )
+            )
+    if line.field is not None:
+        _write_field(draft, line.field, effect, order)
+    if effect.open:
+        name = "reservation.committed" if effect.open > 0 else "reservation.released"
+        draft.events.append(
+            Event(name, where | {"sku": line.sku, "units": abs(effect.open) * line.pack})
+        )
+
+
+def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) -> None:
+    """Write one line's effect on the field that sold it."""
+    field = draft.field(key)
+    if field is None:
+        return
+    before = 0 if effect.before is None else undeducted(effect.before)
+    field = replace(field, undeducted=max(0, field.undeducted + undeducted(effect.after) - before))
+    policy = draft.view.catalogue.policies.get(key.channel)
+    field = deducted(
+        field,
+        effect.deducted,
+        # A deduction happened when the line was bought or raised, a restock with this version.
+        instant=order.deducted_at if effect.deducted > 0 else order.version.updated_at,
+        slack_s=1.0 if policy is None else policy.slack_s,
+        at=draft.at,
+    )
+    if effect.deducted_unknown:
+        field = wants_reading(field, at=draft.at)
+    draft.change(field)

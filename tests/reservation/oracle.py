@@ -1,0 +1,146 @@
+"""Brute force for netting: the definition of ATP, word for word, and small random worlds.
+
+It shares no code with `stockpush.reservation`: recursion instead of passes, a linear search
+instead of a bound and a bisection. Only small worlds can be afforded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cache
+from math import ceil
+from random import Random
+
+from hypothesis import strategies as st
+
+from stockpush.model import BillLine, BillOfMaterials
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A few items: their bills, stock S (signed) and demand D, one entry per item."""
+
+    bills: tuple[BillOfMaterials, ...]
+    on_hand: Mapping[str, int]
+    demand: Mapping[str, int]
+    skus: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "skus", tuple(self.on_hand))
+
+    def stocked(self, sku: str, units: int) -> World:
+        """Return the world with `units` (signed) more on hand."""
+        return replace(self, on_hand={**self.on_hand, sku: self.on_hand[sku] + units})
+
+    def demanded(self, sku: str, units: int) -> World:
+        """Return the world with `units` (signed) more demand."""
+        return replace(self, demand={**self.demand, sku: self.demand[sku] + units})
+
+
+class Netted:
+    """The definitions at one demand; `lowered` lowers the gross requirement of one item."""
+
+    def __init__(self, world: World, lowered: Mapping[str, int] | None = None) -> None:
+        bills = {bill.item: bill for bill in world.bills}
+
+        def uses(sku: str) -> list[int]:
+            return [
+                ceil(Fraction(built(parent) * line.quantity, bill.yield_quantity))
+                for parent, bill in bills.items()
+                for line in bill.lines
+                if line.component == sku
+            ]
+
+        @cache
+        def net(sku: str) -> int:
+            gross = world.demand[sku] + sum(uses(sku)) - (lowered or {}).get(sku, 0)
+            return max(0, gross - world.on_hand[sku])
+
+        @cache
+        def built(sku: str) -> int:
+            bill = bills[sku]
+            if not bill.batch_only:
+                return net(sku)
+            return ceil(Fraction(net(sku), bill.yield_quantity)) * bill.yield_quantity
+
+        @cache
+        def covered(sku: str) -> bool:
+            if net(sku) == 0:
+                return True
+            return sku in bills and all(covered(line.component) for line in bills[sku].lines)
+
+        self.net = net
+        self.built = built
+        self.covered = covered
+
+
+def atp(world: World, sku: str) -> int:
+    """Return the ATP by counting up, or down, one unit at a time."""
+    if Netted(world).covered(sku):
+        n = 0
+        while Netted(world.demanded(sku, n + 1)).covered(sku):
+            n += 1
+        return n
+    m = 1
+    while not Netted(world, {sku: m}).covered(sku):
+        m += 1
+    return -m
+
+
+def limits(world: World, sku: str) -> set[str]:
+    """Return the leaves that are short under one unit more than the ATP, on the way from `sku`."""
+    netted = Netted(world, {sku: -(atp(world, sku) + 1)})
+    lines = {bill.item: bill.lines for bill in world.bills}
+
+    def short(item: str) -> set[str]:
+        if netted.covered(item):
+            return set()
+        if item not in lines:
+            return {item}
+        return set().union(*(short(line.component) for line in lines[item]))
+
+    return short(sku)
+
+
+def random_world(random: Random) -> World:
+    """Return a world of 2..7 items; diamonds, batches, rounding, shortages, negative stock."""
+    skus = [f"i{at}" for at in range(random.randint(2, 7))]
+    bills = []
+    for at, sku in enumerate(skus[:-1]):
+        below = skus[at + 1 :]
+        if random.random() < 0.7:
+            components = random.sample(below, min(len(below), random.randint(1, 3)))
+            bills.append(
+                BillOfMaterials(
+                    sku,
+                    random.choice((1, 1, 1, 2, 3, 4)),
+                    tuple(BillLine(c, random.choice((1, 1, 2, 3, 5))) for c in components),
+                    batch_only=random.random() < 0.35,
+                )
+            )
+    return World(
+        tuple(bills),
+        {sku: random.choice((-2, 0, 0, 1, 2, 3, 5, 8, 13)) for sku in skus},
+        {sku: random.choice((0, 0, 0, 0, 1, 2, 4)) for sku in skus},
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Draw a world of 2..6 items that shrinks towards few bills, no stock and no demand."""
+    skus = [f"i{at}" for at in range(draw(st.integers(2, 6)))]
+    bills = []
+    for at, sku in enumerate(skus[:-1]):
+        components = draw(st.lists(st.sampled_from(skus[at + 1 :]), max_size=3, unique=True))
+        if components:
+            lines = tuple(BillLine(component, draw(st.integers(1, 4))) for component in components)
+            bills.append(
+                BillOfMaterials(sku, draw(st.integers(1, 4)), lines, batch_only=draw(st.booleans()))
+            )
+    return World(
+        tuple(bills),
+        {sku: draw(st.integers(-3, 12)) for sku in skus},
+        {sku: draw(st.integers(0, 5)) for sku in skus},
+    )

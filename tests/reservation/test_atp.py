@@ -1,0 +1,372 @@
+"""ATP by netting: worked cases by hand, equality with brute force, and its invariants."""
+
+from __future__ import annotations
+
+import doctest
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tests.reservation import oracle
+from tests.reservation.oracle import World, random_world, worlds
+
+from stockpush.messages import StockMove
+from stockpush.model import QUANTITY_MAX, BillLine, BillOfMaterials
+from stockpush.reservation import atp as module
+from stockpush.reservation.atp import Netting, atp, atp_all, buildable, limited_by, net
+from stockpush.reservation.bom import Bills
+from stockpush.reservation.ledger import build_moves
+
+SEEDS = 2_500
+"""Random worlds compared with brute force besides what Hypothesis draws; about four seconds."""
+
+invariant = settings(max_examples=150, deadline=None)
+
+
+def netted(world: World) -> Netting:
+    """Net all of a world."""
+    return net(Bills.build(world.bills, set(world.skus)), world.on_hand, world.demand, world.skus)
+
+
+def atps(world: World) -> dict[str, int]:
+    """Return the ATP of every item of a world."""
+    return atp_all(netted(world), world.skus)
+
+
+def bill(item: str, yields: int = 1, *, batch_only: bool = False, **lines: int) -> BillOfMaterials:
+    """Return a bill with its lines as keywords."""
+    components = tuple(BillLine(sku, quantity) for sku, quantity in lines.items())
+    return BillOfMaterials(item, yields, components, batch_only=batch_only)
+
+
+def world(*bills: BillOfMaterials, on_hand: dict[str, int], **demand: int) -> World:
+    """Return a world of the items of `on_hand`; demand is 0 unless given."""
+    return World(bills, on_hand, {sku: demand.get(sku, 0) for sku in on_hand})
+
+
+def test_the_examples_in_the_docstrings_run() -> None:
+    """Every doctest of the module passes."""
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+# -- worked by hand ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("on_hand", "demand", "expected"),
+    [(0, 0, 0), (7, 0, 7), (7, 3, 4), (7, 7, 0), (0, 3, -3), (-2, 0, -2), (-2, 3, -5)],
+)
+def test_without_a_bill_atp_is_on_hand_less_demand(
+    on_hand: int, demand: int, expected: int
+) -> None:
+    """Sold beyond what is there, or shipped before it was booked, counts below zero in full."""
+    netting = netted(world(on_hand={"mug": on_hand}, mug=demand))
+    assert atp(netting, "mug") == expected
+    assert buildable(netting, "mug") == 0
+    assert limited_by(netting, "mug") == ("mug",)
+    assert netting.shortage == ({"mug": -expected} if expected < 0 else {})
+
+
+@pytest.mark.parametrize(
+    ("soap", "sold", "oil", "expected", "short"),
+    [
+        (0, 1, 0, -1, {"oil": 1000}),
+        (0, 1, 1000, 9, {}),
+        (0, 1, 999, -1, {"oil": 1}),
+        (0, 0, 999, 0, {}),
+        (4, 0, 2500, 24, {}),
+        (4, 5, 2500, 19, {}),
+        (0, 3, 0, -3, {"oil": 1000}),
+        (0, 11, 1000, -1, {"oil": 1000}),
+        (-2, 0, 0, -2, {"oil": 1000}),
+    ],
+)
+def test_a_batch_counts_only_if_it_is_covered(
+    soap: int, sold: int, oil: int, expected: int, short: dict[str, int]
+) -> None:
+    """A batch of 10 with no oil and one oversell is -1 and not 9; with the oil it is 9."""
+    batches = bill("soap", 10, batch_only=True, oil=1000)
+    netting = netted(world(batches, on_hand={"soap": soap, "oil": oil}, soap=sold))
+    assert atp(netting, "soap") == expected
+    assert netting.shortage == short
+    assert limited_by(netting, "soap") == ("oil",)
+
+
+def test_a_made_to_order_candle_changes_the_balm_that_shares_its_wax() -> None:
+    """Its sale takes wax from the balm, which is in no where-used set of the candle."""
+    shop = world(
+        bill("candle", wax=150, wick=1),
+        bill("balm", wax=20, tin=1),
+        on_hand={"candle": 0, "balm": 2, "wax": 1000, "wick": 50, "tin": 90},
+    )
+    assert atps(shop) == {"candle": 6, "balm": 52, "wax": 1000, "wick": 50, "tin": 90}
+    sold = shop.demanded("candle", 1)
+    assert atps(sold) == {"candle": 5, "balm": 44, "wax": 850, "wick": 49, "tin": 90}
+    assert "balm" not in Bills.build(shop.bills, set(shop.skus)).where_used(["candle"])
+
+
+def test_a_finished_candle_that_is_sold_touches_only_itself() -> None:
+    """With finished stock left nothing is built for the sale, so no material is drawn."""
+    shop = world(
+        bill("candle", wax=150), bill("balm", wax=20), on_hand={"candle": 1, "balm": 0, "wax": 310}
+    )
+    before = atps(shop)
+    assert before == {"candle": 3, "balm": 15, "wax": 310}
+    assert atps(shop.demanded("candle", 1)) == before | {"candle": 2}
+
+
+def test_levels_net_against_their_own_stock_and_share_below() -> None:
+    """An assembly is 10 Bobs; a Bob 10 screws (3 capacitors each), 25 capacitors and other parts.
+
+    With B Bobs to build, 25 B + 3 (10 B - 30) = 55 B - 90 capacitors are needed: 23 Bobs from
+    1200. Two more assemblies take 20 Bobs, 4 of which are there; a third would take 26.
+    """
+    netting = netted(
+        world(
+            bill("assembly", bob=10),
+            bill("bob", screw=10, resistor=40, capacitor=25, orphan=3),
+            bill("screw", capacitor=3),
+            on_hand={
+                "assembly": 2,
+                "bob": 4,
+                "screw": 30,
+                "resistor": 1000,
+                "capacitor": 1200,
+                "orphan": 100,
+            },
+        )
+    )
+    assert atp_all(netting, netting.on_hand) == {
+        "assembly": 4,
+        "bob": 27,
+        "screw": 430,
+        "resistor": 1000,
+        "capacitor": 1200,
+        "orphan": 100,
+    }
+    assert buildable(netting, "assembly") == 2
+    assert buildable(netting, "bob") == 23
+    assert limited_by(netting, "bob") == ("capacitor",)
+    assert limited_by(netting, "assembly") == ("resistor", "capacitor")  # low-level order
+
+
+def test_demand_for_an_assembly_is_netted_through_every_level() -> None:
+    """Five assemblies sold, two there: 30 Bobs, 26 built, 230 screws, 1340 capacitors: 140 short.
+
+    Covering them needs 23 Bobs at most from 1200 capacitors; two more assemblies are possible,
+    so one is short.
+    """
+    parts = (
+        bill("assembly", bob=10),
+        bill("bob", screw=10, capacitor=25),
+        bill("screw", capacitor=3),
+    )
+    stock = {"assembly": 2, "bob": 4, "screw": 30, "capacitor": 1200}
+    netting = netted(world(*parts, on_hand=stock, assembly=5))
+    assert dict(netting.gross) == {"assembly": 5, "bob": 30, "screw": 260, "capacitor": 1340}
+    assert dict(netting.net) == {"assembly": 3, "bob": 26, "screw": 230, "capacitor": 140}
+    assert netting.shortage == {"capacitor": 140}
+    assert netting.blocked == {"assembly", "bob", "screw", "capacitor"}
+    assert atp(netting, "assembly") == -1
+    assert atp(netting, "bob") == -3
+    assert atp(netting, "capacitor") == -140
+
+
+def test_use_is_rounded_once_for_the_whole_quantity_built() -> None:
+    """12 soaps from 1000 g: 3 sold use 250 g together, not 3 times 84 g."""
+    netting = netted(world(bill("soap", 12, oil=1000), on_hand={"soap": 0, "oil": 250}, soap=3))
+    assert netting.gross["oil"] == 250
+    assert atp(netting, "soap") == 0
+
+
+def test_finished_stock_is_promised_while_its_material_is_short() -> None:
+    """A blocked component does not take back what stands on the shelf, but nothing is built."""
+    netting = netted(
+        world(bill("tin", wax=5), on_hand={"tin": 3, "wax": 2}, tin=1, wax=4),
+    )
+    assert netting.blocked == {"wax"}
+    assert atp(netting, "tin") == 2
+    assert atp(netting, "wax") == -2
+    assert buildable(netting, "tin") == 0
+
+
+def test_numbers_are_exact_at_the_largest_quantities() -> None:
+    """Products of the largest quantities neither overflow nor round, and the search stays short."""
+    most = QUANTITY_MAX
+    shop = world(
+        BillOfMaterials("a", most, (BillLine("b", most - 1), BillLine("c", 1))),
+        BillOfMaterials("b", 1, (BillLine("c", most),)),
+        on_hand={"a": 0, "b": 1, "c": most * most},
+    )
+    netting = netted(shop)
+    n = atp(netting, "a")
+    needed = {
+        units: -(-units // most) + max(0, -(-units * (most - 1) // most) - 1) * most
+        for units in (n, n + 1)
+    }
+    assert needed[n] <= most * most < needed[n + 1]
+
+
+def test_only_the_groups_asked_for_are_netted_and_wholly() -> None:
+    """An item brings its whole group; stock that was not gathered stops it, and is not 0."""
+    bills = Bills.build([bill("candle", wax=2)], {"candle", "wax", "mug"})
+    stock = {"candle": 0, "wax": 5}
+    netting = net(bills, stock, {"candle": 0, "wax": 0}, ["candle"])
+    assert list(netting.net) == ["candle", "wax"]
+    assert net(bills, {}, {}, []).shortage == {}
+    with pytest.raises(AssertionError, match="wax"):
+        net(bills, {"candle": 0}, {"candle": 0, "wax": 0}, ["candle"])
+    with pytest.raises(AssertionError, match="wax"):
+        net(bills, stock, {"candle": 0}, ["candle"])
+
+
+# -- equality with the definition --------------------------------------------------------------
+
+
+def assert_equal_to_brute_force(case: World) -> None:
+    """Compare ATP, net, built, covered and limits of every item."""
+    netting = netted(case)
+    definition = oracle.Netted(case)
+    made = {b.item for b in case.bills}
+    assert dict(netting.net) == {sku: definition.net(sku) for sku in netting.net}
+    assert netting.blocked == {sku for sku in case.skus if not definition.covered(sku)}
+    for sku in case.skus:
+        assert netting.built[sku] == (definition.built(sku) if sku in made else 0)
+        assert atp(netting, sku) == oracle.atp(case, sku), sku
+        limits = limited_by(netting, sku)
+        assert len(limits) == len(set(limits))
+        assert set(limits) == oracle.limits(case, sku), sku
+
+
+@invariant
+@given(worlds())
+def test_the_fast_way_equals_brute_force(case: World) -> None:
+    """Diamonds, batches, rounding, shortages and negative stock: the same numbers."""
+    assert_equal_to_brute_force(case)
+
+
+def test_the_fast_way_equals_brute_force_on_seeded_worlds() -> None:
+    """The same on many worlds, which must contain each hard thing often enough to mean it."""
+    searched = short = partly_relieved = 0
+    for seed in range(SEEDS):
+        case = random_world(Random(seed))
+        assert_equal_to_brute_force(case)
+        netting = netted(case)
+        for sku, promised in atps(case).items():
+            free = sku not in netting.blocked
+            searched += free and promised != netting.bound[sku]
+            short += promised < 0
+            partly_relieved += not free and -promised != netting.net[sku]
+    assert searched > SEEDS / 20
+    assert short > SEEDS / 2
+    assert partly_relieved > SEEDS / 20
+
+
+# -- invariants --------------------------------------------------------------------------------
+
+
+@invariant
+@given(worlds(), st.data())
+def test_more_stock_never_lowers_an_atp(case: World, data: st.DataObject) -> None:
+    """ATP of every item is monotone in the stock of every item, and shortage is antitone."""
+    sku = data.draw(st.sampled_from(case.skus))
+    more = case.stocked(sku, data.draw(st.integers(1, 10)))
+    before, after = atps(case), atps(more)
+    assert all(after[other] >= before[other] for other in case.skus)
+    short = netted(case).shortage
+    assert all(short.get(other, 0) >= units for other, units in netted(more).shortage.items())
+
+
+@invariant
+@given(worlds(), st.data())
+def test_more_demand_never_raises_an_atp(case: World, data: st.DataObject) -> None:
+    """ATP of every item is antitone in the demand of every item, and shortage is monotone."""
+    sku = data.draw(st.sampled_from(case.skus))
+    units = data.draw(st.integers(1, 10))
+    more = case.demanded(sku, units)
+    before, after = atps(case), atps(more)
+    assert all(after[other] <= before[other] for other in case.skus)
+    if before[sku] >= units:
+        assert after[sku] == before[sku] - units
+    short = netted(more).shortage
+    assert all(short.get(other, 0) >= lack for other, lack in netted(case).shortage.items())
+
+
+@invariant
+@given(worlds(), st.data())
+def test_order_and_split_lines_do_not_matter(case: World, data: st.DataObject) -> None:
+    """Bills, lines and items in any order, and a line written as two, give the same ATP."""
+    turned = tuple(
+        replace(
+            each,
+            lines=tuple(
+                part
+                for line in data.draw(st.permutations(each.lines))
+                for part in (
+                    (BillLine(line.component, 1), BillLine(line.component, line.quantity - 1))
+                    if line.quantity > 1
+                    else (line,)
+                )
+            ),
+        )
+        for each in data.draw(st.permutations(case.bills))
+    )
+    skus = data.draw(st.permutations(case.skus))
+    other = World(
+        turned,
+        {sku: case.on_hand[sku] for sku in skus},
+        {sku: case.demand[sku] for sku in skus[::-1]},
+    )
+    assert atps(other) == atps(case)
+    for sku in skus:
+        assert limited_by(netted(other), sku) == limited_by(netted(case), sku)
+
+
+@invariant
+@given(worlds(), st.data())
+def test_shipping_what_was_reserved_changes_no_atp(case: World, data: st.DataObject) -> None:
+    """Units that leave the shelf and the demand together were not promised before either."""
+    sku = data.draw(st.sampled_from(case.skus))
+    units = data.draw(st.integers(0, case.demand[sku]))
+    assert atps(case.stocked(sku, -units).demanded(sku, -units)) == atps(case)
+
+
+@invariant
+@given(worlds(), st.data())
+def test_building_what_was_reserved_changes_no_atp(case: World, data: st.DataObject) -> None:
+    """The build that netting already counts on moves stock from components to the item, no more.
+
+    Only for whole yields: a build rounds its use up by itself, and that rest is really gone.
+    """
+    whole = tuple(replace(each, batch_only=True) for each in case.bills)
+    assume(whole)
+    chosen = data.draw(st.sampled_from(whole))
+    case = replace(case, bills=whole).demanded(chosen.item, max(1, case.on_hand[chosen.item]))
+    for leaf in set(case.skus) - {each.item for each in whole}:
+        case = case.stocked(leaf, 40)
+    netting = netted(case)
+    assume(netting.built[chosen.item] and chosen.item not in netting.blocked)
+    batches = data.draw(st.integers(1, netting.built[chosen.item] // chosen.yield_quantity))
+    moves = build_moves(chosen, batches * chosen.yield_quantity)
+    assert isinstance(moves, tuple)
+    assert len(moves) == 1 + len(chosen.lines)
+    after = case
+    for move in moves:
+        assert isinstance(move, StockMove)
+        after = after.stocked(move.sku, move.quantity)
+    assert atps(after) == atps(case)
+
+
+@invariant
+@given(worlds())
+def test_what_can_be_built_is_the_atp_beyond_finished_stock(case: World) -> None:
+    """`buildable` is never negative: what is finished and free comes first."""
+    netting = netted(case)
+    for sku in case.skus:
+        promised = atp(netting, sku)
+        free = max(0, case.on_hand[sku] - case.demand[sku])
+        assert buildable(netting, sku) == max(0, promised - free)

@@ -1,0 +1,423 @@
+"""The conflict protocol: what a reading, a lost compare or an unknown outcome does (R1 to R10)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.reservation.test_sales import shop
+from tests.reservation.world import World, line
+
+from stockpush.messages import Replayed
+from stockpush.model import FieldKey, MovementKind, PushOutcomeKind
+from stockpush.reservation.expectation import cautious
+
+
+def hold_of(world: World, channel: str = "shopify", key: str = "a") -> tuple[int, int, int]:
+    """(E, hold, surplus) of a field."""
+    field = world.field(channel, key)
+    return field.expected, field.hold, field.surplus
+
+
+def test_r2_a_lower_reading_opens_a_hold_that_lowers_every_other_listing_at_once() -> None:
+    """The channel seems to have sold two that we have not been told of."""
+    world = shop()
+    world.reads("shopify", "a", 8)
+    assert hold_of(world) == (8, 2, 0)
+    assert world.atp("candle") == 8
+    assert world.dirty == {"woo/b"}, "its own target fell with it: nothing is put back"
+    assert any(decision.poll_now == {"shopify"} for decision in world.log)
+
+
+def test_r3_an_order_older_than_the_reading_eats_its_hold() -> None:
+    """The reading already showed those units as gone."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    sold_at = world.now
+    world.now += timedelta(seconds=10)
+    world.reads("shopify", "a", 8)
+    assert hold_of(world) == (8, 2, 0)
+    world.hears(world.order("shopify", "1", line("a", 2), placed=sold_at, deducted_at=sold_at))
+    assert hold_of(world) == (8, 0, 0)
+    assert world.atp("candle") == 8
+    assert world.syncs() == {("woo", "b"): 8}
+
+
+def test_r3_an_order_as_young_as_the_reading_lowers_e_and_asks_for_another() -> None:
+    """Nobody can tell whether the reading had it: the next one releases what counted twice."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 8)
+    world.hears(world.order("shopify", "1", line("a", 2)))
+    assert hold_of(world) == (6, 2, 0)
+    field = world.field("shopify", "a")
+    assert field.uneaten == 2
+    assert field.read_due_at <= world.now + timedelta(seconds=2)
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 8)
+    assert hold_of(world) == (8, 0, 0)
+    assert world.atp("candle") == 8
+
+
+def test_r3_a_hold_and_a_younger_sale_are_two_sales() -> None:
+    """The next reading confirms both: the hold stays."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 8)
+    world.hears(world.order("shopify", "1", line("a", 1)))
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 7)
+    assert hold_of(world) == (7, 2, 0)
+    assert world.atp("candle") == 7
+
+
+def test_r2_facts_that_arrive_while_a_reading_is_under_way_blur_it() -> None:
+    """Whether it was read before or after the sale, it says nothing about another one."""
+    for shown in (7, 8, 10):
+        world = shop()
+        world.now += timedelta(minutes=1)
+        before, sent_at = world.field("shopify", "a"), world.now
+        world.hears(world.order("shopify", "1", line("a", 3)))
+        world.reads("shopify", "a", shown, before=before, sent_at=sent_at)
+        assert hold_of(world) == (7, 0, 0), shown
+        assert world.field("shopify", "a").read_due_at is not None
+    world.reads("shopify", "a", 6, before=before, sent_at=sent_at)
+    assert hold_of(world) == (6, 1, 0), "one more than the facts explain"
+
+
+def test_r5_a_higher_reading_never_raises_atp_and_is_written_back() -> None:
+    """A merchant typed 15: the channel gets its 10 again, nobody else hears of it."""
+    world = shop()
+    world.reads("shopify", "a", 15)
+    assert hold_of(world) == (15, 0, 5)
+    assert world.atp("candle") == 10
+    assert world.syncs() == {("shopify", "a"): 10}
+    assert world.dirty == set()
+
+
+def test_r3_a_restock_eats_the_surplus_it_caused() -> None:
+    """Reading first, refund second: the unit counts once."""
+    world = shop()
+    world.hears(world.order("shopify", "1", line("a", 3)))
+    world.syncs()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 8)
+    assert hold_of(world) == (8, 0, 1)
+    back = line("a", 3, open=2, deducted=2)
+    world.hears(world.order("shopify", "1", back, version=100))
+    assert hold_of(world) == (8, 0, 0)
+    assert world.syncs() == {("woo", "b"): 8}
+
+
+def test_an_echo_of_our_own_write_changes_nothing() -> None:
+    """A reading of what we wrote is what we expect."""
+    world = shop()
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    assert world.syncs() == {("shopify", "a"): 15, ("woo", "b"): 15}
+    world.reads("shopify", "a", 15)
+    world.reads("woo", "b", 15)
+    assert world.dirty == set()
+
+
+def test_r6_a_reading_while_a_write_is_in_flight_says_nothing() -> None:
+    """Nor does one that was sent before the write was settled."""
+    world = shop()
+    world.moves("candle", -4, MovementKind.ADJUSTMENT)
+    (push,) = world.pushes("shopify")
+    before, sent_at = world.field("shopify", "a"), world.now
+    world.reads("shopify", "a", 6)
+    assert hold_of(world) == (10, 0, 0)
+    world.settles(push)
+    world.reads("shopify", "a", 10, before=before, sent_at=sent_at)
+    assert hold_of(world) == (6, 0, 0)
+
+
+def test_r6_no_second_write_while_one_is_in_flight_or_unknown() -> None:
+    """The field stays dirty and waits."""
+    world = shop()
+    world.moves("candle", -4, MovementKind.ADJUSTMENT)
+    (push,) = world.pushes("shopify")
+    world.moves("candle", -1, MovementKind.ADJUSTMENT, key="k2")
+    assert world.pushes("shopify") == ()
+    world.settles(push, PushOutcomeKind.UNKNOWN)
+    assert world.pushes("shopify") == ()
+    (open_push,) = [row for row in world.rows.in_flight.values() if row.field == push.field]
+    assert open_push.outcome is PushOutcomeKind.UNKNOWN
+
+
+def test_a_lost_compare_is_a_reading_and_not_a_number_to_try_again_with() -> None:
+    """The shop says 8 where we expected 10: two were sold, and neither is put back."""
+    world = shop()
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    (push,) = world.pushes("shopify")
+    assert (push.expected, push.target) == (10, 15)
+    decision = world.settles(push, PushOutcomeKind.CONFLICT, actual=8, date=world.now)
+    assert hold_of(world) == (8, 2, 0)
+    assert decision.poll_now == {"shopify"}
+    (again,) = world.pushes("shopify", call="second")
+    assert (again.expected, again.target) == (8, 13)
+
+
+@pytest.mark.parametrize(
+    ("expected", "target", "read", "want", "why"),
+    [
+        (10, 7, 10, (10, 0, 0), "not applied, nothing sold"),
+        (10, 7, 7, (7, 3, 0), "applied, or three sold: a lowering looks like a sale"),
+        (10, 7, 6, (6, 4, 0), "applied and one sold, or four sold: the worse is assumed"),
+        (10, 15, 15, (15, 0, 0), "a raise that arrived: no sale can look like it"),
+        (10, 15, 10, (10, 5, 0), "not applied, or applied and five sold"),
+        (10, 15, 13, (13, 2, 0), "applied and two sold"),
+        (10, 15, 17, (17, 0, 2), "applied, and somebody raised it by two"),
+    ],
+)
+def test_r6_an_unknown_outcome_is_settled_by_what_the_field_holds(
+    expected: int, target: int, read: int, want: tuple[int, int, int], why: str
+) -> None:
+    """Of the explanations the one with the most unseen sales is assumed: nothing is put back."""
+    world = shop()
+    assert expected == 10
+    world.moves("candle", target - expected, MovementKind.ADJUSTMENT)
+    (push,) = world.pushes("shopify")
+    world.settles(push, PushOutcomeKind.UNKNOWN)
+    world.settles(push, PushOutcomeKind.CONFLICT, actual=read)
+    assert hold_of(world) == want, why
+
+
+def test_r6_an_unknown_outcome_that_turns_out_applied_is_confirmed() -> None:
+    """Repeating the same call with its key says so."""
+    world = shop()
+    world.moves("candle", -3, MovementKind.ADJUSTMENT)
+    (push,) = world.pushes("shopify")
+    world.settles(push, PushOutcomeKind.UNKNOWN)
+    world.settles(push, PushOutcomeKind.APPLIED)
+    assert hold_of(world) == (7, 0, 0)
+    assert world.dirty == {"woo/b"}
+
+
+def test_r7_after_three_lost_compares_room_is_left_for_a_window_of_sales() -> None:
+    """A hot item: the push aims below what sold since the last one."""
+    field = shop().field("shopify", "a")
+    hot = replace(field, lost_compares=3, sold_since_push=4)
+    assert cautious(9, hot) == 5
+    assert cautious(3, hot) == 0
+    assert cautious(9, replace(hot, lost_compares=2)) == 9
+
+
+def test_r7_decreases_are_due_at_once_and_increases_after_a_quiet_time() -> None:
+    """A missed increase costs minutes of sales, a missed decrease an oversell."""
+    from tests.reservation.world import POLICIES
+
+    world = shop()
+    quiet = {name: replace(policy, quiet_s=5.0) for name, policy in POLICIES.items()}
+    world.catalogue = replace(world.catalogue, policies=quiet)
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    due = world.rows.dirty[FieldKey("shopify", "a")]
+    assert (due.decrease, due.due_at - world.now > timedelta(seconds=4)) == (False, True)
+    world.moves("candle", -9, MovementKind.ADJUSTMENT, key="k2")
+    due = world.rows.dirty[FieldKey("shopify", "a")]
+    assert (due.decrease, due.due_at <= world.now) == (True, True)
+
+
+def test_r10_a_sale_inside_the_gap_of_an_uncompared_write_has_the_field_read_again() -> None:
+    """Our write may have overwritten it: E = T is no excuse."""
+    world = shop()
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    (push,) = world.pushes("woo")
+    gap_from, sold_at = world.now, world.now + timedelta(milliseconds=100)
+    world.now += timedelta(milliseconds=200)
+    world.settles(push, gap_from=gap_from, gap_until=world.now)
+    world.reads("woo", "b", 15)
+    assert world.field("woo", "b").read_due_at > world.now + timedelta(minutes=1)
+    world.hears(world.order("woo", "1", line("b", 2), placed=sold_at, deducted_at=sold_at))
+    assert world.field("woo", "b").read_due_at <= world.now + timedelta(seconds=2)
+    world.now += timedelta(seconds=2)
+    world.reads("woo", "b", 15)  # it was overwritten: the shop still shows 15
+    assert hold_of(world, "woo", "b") == (15, 0, 2)
+    assert world.syncs()[("woo", "b")] == 13
+
+
+def test_r10_a_restock_inside_the_gap_may_have_been_overwritten_and_opens_no_hold() -> None:
+    """The next reading's deficit up to that amount lowers E only."""
+    world = shop()
+    world.hears(world.order("woo", "1", line("b", 3)))
+    world.syncs()
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    world.now += timedelta(minutes=1)
+    (push,) = world.pushes("woo")
+    gap_from = world.now
+    world.settles(push, gap_from=gap_from, gap_until=gap_from + timedelta(seconds=5))
+    back = world.order("woo", "1", line("b", 3, open=0, deducted=0), version=1, fetch=1)
+    world.hears(replace(back, version=back.version._replace(updated_at=gap_from)))
+    assert hold_of(world, "woo", "b") == (15, 0, 0)
+    world.now += timedelta(seconds=2)
+    world.reads("woo", "b", 12)
+    assert hold_of(world, "woo", "b") == (12, 0, 0)
+
+
+def test_every_uncompared_write_is_checked_again_and_a_compared_one_is_not() -> None:
+    """The post-check finds a sale in the gap even if its order is late."""
+    world = shop()
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    for channel in ("woo", "shopify"):
+        (push,) = world.pushes(channel)
+        world.settles(push)
+    soon = world.now + timedelta(seconds=3)
+    assert world.field("woo", "b").read_due_at <= soon
+    assert world.field("shopify", "a").read_due_at > soon
+
+
+def test_r4_what_no_order_explains_is_restored_after_two_polls_two_readings_and_its_time() -> None:
+    """A merchant typed 6 over 10: for a quarter of an hour it may be a sale, then it is an edit."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 6)
+    assert world.atp("candle") == 6
+    for minutes in (3, 3, 3):
+        world.now += timedelta(minutes=minutes)
+        world.polls("shopify")
+    world.reads("shopify", "a", 6)
+    assert world.atp("candle") == 6, "too early"
+    world.now += timedelta(minutes=7)
+    world.reads("shopify", "a", 6)
+    assert hold_of(world) == (6, 0, 0)
+    assert world.syncs() == {("shopify", "a"): 10}
+
+
+def test_r4_nothing_expires_while_polls_fail() -> None:
+    """Without a complete poll nobody knows that no order explains it."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 6)
+    world.now += timedelta(hours=3)
+    world.reads("shopify", "a", 6)
+    world.reads("shopify", "a", 6)
+    assert world.atp("candle") == 6
+
+
+def test_nothing_is_pushed_before_all_open_orders_were_read_after_the_first_reading() -> None:
+    """The first number may already lack sales that the central count has not seen."""
+    world = World().stock(candle=10)
+    world.list("shopify", "a", "candle")
+    world.reads("shopify", "a", 7)
+    assert world.dirty == {"shopify/a"}
+    assert world.pushes("shopify") == ()
+    sold_at = world.now - timedelta(hours=1)
+    unseen = world.order("shopify", "1", line("a", 3), fetch=1, placed=sold_at, deducted_at=sold_at)
+    world.polls("shopify", unseen)
+    assert world.syncs() == {}
+    assert hold_of(world) == (7, 0, 0)
+    assert world.atp("candle") == 7
+
+
+def test_a_mapped_listing_is_read_and_computed_but_not_pushed_until_adopted() -> None:
+    """Adoption is the owner's word that the central number counts."""
+    world = World().stock(candle=10)
+    world.list("shopify", "a", "candle", shows=4, adopt=False)
+    assert world.syncs() == {}
+    assert world.field("shopify", "a").hold == 0
+    world.list("shopify", "a", "candle", shows=4)
+    assert world.syncs() == {("shopify", "a"): 10}
+
+
+def test_a_shadow_channel_records_what_it_would_write_once() -> None:
+    """Nothing is sent; the same target is not recorded twice; its readings open no holds."""
+    world = shop().list("shadow", "s", "candle", shows=3)
+    world.hears(world.order("woo", "1", line("b", 1)))
+    assert world.pushes("shadow") == ()
+    assert world.field("shadow", "s").shadowed == 9
+    assert "shadow/s" not in world.dirty
+    world.reads("shadow", "s", 1)
+    assert world.atp("candle") == 9
+    assert world.pushes("shadow") == ()
+
+
+def test_listings_that_share_a_field_but_not_an_item_are_parked() -> None:
+    """One number cannot tell of two items."""
+    world = World().stock(candle=10, soap=3)
+    world.list("woo", "parent", "candle", field="p", shows=10)
+    world.list("woo", "child", "soap", field="p")
+    reasons = {key.ref: row.parked_reason for key, row in world.catalogue.listings.items()}
+    assert all("share one number" in (reason or "") for reason in reasons.values())
+    assert world.pushes("woo") == ()
+
+
+def test_a_variation_whose_stock_is_its_parents_shares_its_number() -> None:
+    """Two listings, one field, one push; an order line of either moves it."""
+    world = World().stock(candle=10)
+    world.list("woo", "30", "candle", field="30", shows=10)
+    world.list("woo", "30:31", "candle", field="30")
+    world.list("shopify", "a", "candle", shows=10)
+    world.reads("woo", "30", 10)
+    world.polls("woo")
+    world.hears(world.order("woo", "1", line("30:31", 4)))
+    assert world.expected()["woo/30"] == 6
+    assert world.syncs() == {("shopify", "a"): 6}
+
+
+def test_a_rejected_push_parks_its_listing_for_a_person() -> None:
+    """Our mapping is wrong: trying again would not help."""
+    world = shop()
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    (push,) = world.pushes("shopify")
+    world.settles(push, PushOutcomeKind.GONE, reason="no such item")
+    assert "shopify/a" not in world.dirty
+    (reason,) = {
+        row.parked_reason for key, row in world.catalogue.listings.items() if key.ref == "a"
+    }
+    assert reason == "no such item"
+
+
+def test_the_terms_of_every_push_sum_to_what_was_sent() -> None:
+    """`why` can always be answered from the push row."""
+    world = shop().list("shopify", "six", "candle", pack=6, shows=1)
+    world.hears(world.order("woo", "1", line("b", 3, deducted=1)))
+    world.reads("woo", "b", 7)
+    pushes = world.pushes("shopify") + world.pushes("woo")
+    assert pushes
+    for push in pushes:
+        assert sum(quantity for _, quantity in push.terms) == push.target, push
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["sell", "tell", "read", "push"]), st.integers(1, 3)),
+        max_size=40,
+    )
+)
+def test_a_compare_and_set_never_raises_the_channel_above_what_is_left(
+    steps: list[tuple[str, int]],
+) -> None:
+    """Whatever the interleaving of checkouts, late webhooks, readings and pushes: no oversell.
+
+    The shop is a plain number here; a push is applied only if the shop still holds what we
+    expected. Every unit that the shop ever sells is one that exists.
+    """
+    world = World().stock(candle=10).list("shopify", "a", "candle", shows=10)
+    shown, left, untold, version = 10, 10, [], 0
+    for step, units in steps:
+        world.now += timedelta(seconds=5)
+        if step == "sell":
+            sold = min(units, shown)
+            shown, left = shown - sold, left - sold
+            assert left >= 0, "sold what does not exist"
+            if sold:
+                untold.append((sold, world.now))
+        elif step == "tell" and untold:
+            sold, at = untold.pop(0)
+            version += 1
+            told = world.order("shopify", f"o{version}", line("a", sold), placed=at, deducted_at=at)
+            world.hears(told)
+            assert not isinstance(world.log[-2].outcome, Replayed)
+        elif step == "read":
+            world.reads("shopify", "a", shown)
+        elif step == "push":
+            for push in world.pushes("shopify", call=f"c{len(world.log)}"):
+                if shown == push.expected:
+                    shown = push.target
+                    world.settles(push)
+                else:
+                    world.settles(push, PushOutcomeKind.CONFLICT, actual=shown, date=world.now)
+        assert shown <= left

@@ -1,0 +1,146 @@
+"""The stock verbs: idempotency keys, undo by compensation, refusals."""
+
+from __future__ import annotations
+
+import pytest
+from tests.reservation.world import World
+
+from stockpush.errors import BillCycle
+from stockpush.messages import (
+    Accepted,
+    BuildStock,
+    CountStock,
+    ImportCatalogue,
+    MoveStock,
+    Refused,
+    Replayed,
+    StockMove,
+    UndoMovement,
+)
+from stockpush.model import BillLine, BillOfMaterials, MovementKind
+
+
+def kitchen() -> World:
+    """Wax for ten candles, which are made in batches of five."""
+    world = World().stock(candle=0, wax=1000)
+    return world.bill("candle", 5, wax=500)
+
+
+def on_hand(world: World) -> dict[str, int]:
+    """Balances by item."""
+    return {sku: shelf.on_hand for sku, shelf in sorted(world.rows.shelves.items())}
+
+
+def test_a_repeated_key_is_replayed_and_a_reused_one_refused() -> None:
+    """A script that retries receives once; one that mixes up its keys is told."""
+    world = kitchen()
+    assert isinstance(world.moves("wax", 5, MovementKind.RECEIPT).outcome, Accepted)
+    again = world.moves("wax", 5, MovementKind.RECEIPT).outcome
+    assert isinstance(again, Replayed)
+    assert again.movement_ids == (2,)
+    other = world.moves("wax", 6, MovementKind.RECEIPT).outcome
+    assert isinstance(other, Refused)
+    assert other.refusal == "key_reused"
+    assert on_hand(world)["wax"] == 1005
+
+
+def test_a_build_consumes_its_bill_and_is_undone_whole() -> None:
+    """Undo names any movement of the command and compensates all of them."""
+    world = kitchen()
+    world.do(BuildStock("candle", 5, "b1", "test"))
+    assert on_hand(world) == {"candle": 5, "wax": 500}
+    world.do(UndoMovement(3, "u1", "test"))
+    assert on_hand(world) == {"candle": 0, "wax": 1000}
+    again = world.do(UndoMovement(2, "u2", "test")).outcome
+    assert isinstance(again, Refused)
+    assert again.refusal == "already_undone"
+    replayed = world.do(UndoMovement(3, "u1", "test")).outcome
+    assert isinstance(replayed, Replayed)
+
+
+def test_what_has_no_bill_cannot_be_built() -> None:
+    """The refusal names the item."""
+    outcome = kitchen().do(BuildStock("wax", 5, "b1", "test")).outcome
+    assert isinstance(outcome, Refused)
+    assert "wax" in outcome.message
+
+
+def test_a_count_adjusts_to_what_was_counted_and_notes_agreement_too() -> None:
+    """Counting what is there is a movement of 0: it was counted."""
+    world = kitchen()
+    world.do(CountStock("wax", 940, "c1", "test"))
+    world.do(CountStock("wax", 940, "c2", "test"))
+    assert on_hand(world)["wax"] == 940
+    counts = [row for row in world.rows.movements.values() if row.kind is MovementKind.COUNT]
+    assert [row.quantity for row in counts] == [-60, 0]
+
+
+def test_a_command_of_several_lines_is_all_or_nothing() -> None:
+    """One unknown item refuses the other line too."""
+    world = kitchen()
+    moves = (
+        StockMove("wax", 5, MovementKind.RECEIPT),
+        StockMove("nope", 5, MovementKind.RECEIPT),
+    )
+    outcome = world.do(MoveStock(moves, "k", "test")).outcome
+    assert isinstance(outcome, Refused)
+    assert on_hand(world)["wax"] == 1000
+
+
+def test_stock_may_turn_negative_but_not_past_the_largest_quantity() -> None:
+    """Makers ship before they log the run; nobody has 10^15 candles."""
+    world = kitchen()
+    assert isinstance(world.moves("candle", -3, MovementKind.SALE).outcome, Accepted)
+    assert on_hand(world)["candle"] == -3
+    outcome = world.moves("wax", 10**15, MovementKind.RECEIPT, key="k2").outcome
+    assert isinstance(outcome, Refused)
+
+
+def test_only_the_stock_verbs_are_undone() -> None:
+    """An order's movement is the channel's to change."""
+    from tests.reservation.world import line
+
+    world = kitchen().list("shopify", "a", "candle", shows=0)
+    world.polls("shopify", world.order("shopify", "1", line("a", 1, shipped=1)))
+    outcome = world.do(UndoMovement(2, "u1", "test")).outcome
+    assert isinstance(outcome, Refused)
+    assert outcome.refusal == "not_undoable"
+
+
+def test_an_undo_is_not_undone_but_repeated_by_hand() -> None:
+    """Compensating a compensation hides what happened."""
+    world = kitchen()
+    world.moves("wax", 5, MovementKind.RECEIPT)
+    world.do(UndoMovement(2, "u1", "test"))
+    outcome = world.do(UndoMovement(3, "u2", "test")).outcome
+    assert isinstance(outcome, Refused)
+
+
+def test_a_bill_that_would_contain_itself_is_refused_in_the_transaction() -> None:
+    """The cycle is printed and nothing is written."""
+    world = kitchen()
+    with pytest.raises(BillCycle, match=r"candle.*wax"):
+        world.do(
+            ImportCatalogue(
+                (), (BillOfMaterials("wax", 1, (BillLine("candle", 1),)),), (), (), "k", "test"
+            )
+        )
+    assert set(world.catalogue.bills.by_item) == {"candle"}
+
+
+def test_a_second_import_opens_no_stock_that_has_moved() -> None:
+    """What moved is corrected by a count, never by a file."""
+    world = kitchen()
+    world.do(
+        ImportCatalogue((), (), (), (StockMove("wax", 7, MovementKind.OPENING),), "again", "test")
+    )
+    assert on_hand(world)["wax"] == 1000
+
+
+def test_a_build_appears_in_what_shares_its_material_and_nowhere_else() -> None:
+    """Building what could be built already changes no ATP: nothing is written."""
+    world = kitchen().list("shopify", "a", "candle", shows=10)
+    assert world.atp("candle") == 10
+    world.do(BuildStock("candle", 5, "b1", "test"))
+    assert world.atp("candle") == 10
+    assert world.dirty == set()

@@ -1,0 +1,330 @@
+"""The core's rows held in memory: a fake of the store that gives a command only what it asked for.
+
+A command that forgets to ask for a row decides without it here as it would in production, so the
+tests of the rules also test `needs` and `widen`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from stockpush.messages import (
+    AdoptListings,
+    ApplyOrders,
+    Command,
+    Decision,
+    ImportCatalogue,
+    ListingResolved,
+    MoveStock,
+    Needs,
+    Observe,
+    OpenPushes,
+    OrderLineSeen,
+    OrderSeen,
+    PollCompleted,
+    PushSettled,
+    QuantitySeen,
+    ReceiveDelivery,
+    ResolveListings,
+    Rows,
+    SettlePushes,
+    StockMove,
+)
+from stockpush.model import (
+    BillLine,
+    BillOfMaterials,
+    ChannelPolicy,
+    Delivery,
+    DeliveryState,
+    Field,
+    FieldKey,
+    Item,
+    Kind,
+    Listing,
+    ListingKey,
+    Mode,
+    MovementKind,
+    OrderVersion,
+    Push,
+    PushOutcomeKind,
+)
+from stockpush.reservation.catalogue import Catalogue, build
+from stockpush.reservation.decide import decide, mark, needs, widen
+from stockpush.reservation.view import View
+
+START = datetime(2026, 11, 22, 10, tzinfo=UTC)
+POLICIES = {
+    "shopify": ChannelPolicy("shopify", "shopify", Mode.LIVE, compare_and_set=True),
+    "woo": ChannelPolicy("woo", "woocommerce", Mode.LIVE, compare_and_set=False),
+    "shadow": ChannelPolicy("shadow", "shopify", Mode.SHADOW, compare_and_set=True),
+}
+
+
+@dataclass
+class World:
+    """Stored rows, a catalogue and a clock that tests move."""
+
+    rows: Rows = field(default_factory=Rows)
+    catalogue: Catalogue = field(default_factory=lambda: build(0, (), (), (), POLICIES))
+    now: datetime = START
+    log: list[Decision] = field(default_factory=list)
+    movements: list[object] = field(default_factory=list)
+
+    def do(self, command: Command) -> Decision:
+        """Carry out one command as the commit lane does; return its decision."""
+        asked = needs(command, self.catalogue)
+        named = self._gather(asked)
+        found = self._gather(widen(asked, named, self.catalogue))
+        view = View(
+            self.catalogue,
+            replace(
+                named,
+                shelves=found.shelves,
+                fields=found.fields,
+                dirty=found.dirty,
+                in_flight=found.in_flight,
+            ),
+        )
+        decision = decide(view, command, self.now)
+        after = view.after(decision)
+        marking = mark(after, [decision], self.now)
+        for each in (decision, marking):
+            self._apply(each)
+            self.log.append(each)
+        self.now += timedelta(milliseconds=1)
+        return decision
+
+    def _gather(self, asked: Needs) -> Rows:
+        rows = self.rows
+        return Rows(
+            shelves={sku: row for sku, row in rows.shelves.items() if sku in asked.skus},
+            fields={key: row for key, row in rows.fields.items() if key in asked.fields},
+            dirty={key: row for key, row in rows.dirty.items() if key in asked.fields},
+            in_flight={key: row for key, row in rows.in_flight.items() if key in asked.fields},
+            reservations={
+                key: row
+                for key, row in rows.reservations.items()
+                if key[:2] in asked.orders
+                or (
+                    (key.channel, row.order_key) in asked.order_keys
+                    and (row.open > 0 or row.sku is None)
+                )
+            },
+            deliveries={k: row for k, row in rows.deliveries.items() if k in asked.digests},
+            commands={key: row for key, row in rows.commands.items() if key in asked.keys},
+            movements={
+                row.id: row
+                for row in rows.movements.values()
+                if row.cause
+                in {rows.movements[i].cause for i in asked.movements if i in rows.movements}
+            },
+            undone=rows.undone,
+            moved=rows.moved & asked.moved,
+            channels=rows.channels,
+        )
+
+    def _apply(self, decision: Decision) -> None:
+        after = View(self.catalogue, self.rows).after(decision)
+        written = {}
+        ids = []
+        for movement in decision.movements:
+            number = len(self.rows.movements) + len(written) + 1
+            written[number] = replace(movement, id=number)
+            ids.append(number)
+        commands = {row.key: replace(row, movement_ids=tuple(ids)) for row in decision.commands}
+        deliveries = dict(after.rows.deliveries)
+        for key, row in deliveries.items():
+            if row.id is None:
+                deliveries[key] = replace(row, id=len(deliveries) + 1)
+            if row.id in decision.deliveries_applied:
+                deliveries[key] = replace(row, state=DeliveryState.APPLIED)
+        self.catalogue = after.catalogue
+        self.rows = replace(
+            after.rows,
+            movements={**self.rows.movements, **written},
+            commands={**after.rows.commands, **commands},
+            deliveries=deliveries,
+        )
+
+    # -- what tests say -----------------------------------------------------------------------
+
+    def stock(self, **on_hand: int) -> World:
+        """Import pieces with this much on hand; `_` in a name stands for `-`."""
+        names = {name.replace("_", "-"): quantity for name, quantity in on_hand.items()}
+        self.do(
+            ImportCatalogue(
+                items=tuple(Item(sku, sku, Kind.PRODUCT, "piece") for sku in names),
+                bills=(),
+                listings=(),
+                opening=tuple(
+                    StockMove(sku, quantity, MovementKind.OPENING)
+                    for sku, quantity in names.items()
+                ),
+                key=f"import {sorted(names)}",
+                actor="test",
+            )
+        )
+        return self
+
+    def bill(self, sku: str, made: int = 1, *, batch: bool = False, **uses: int) -> World:
+        """Import a bill: `made` of sku from `uses`."""
+        lines = tuple(BillLine(name.replace("_", "-"), n) for name, n in uses.items())
+        bill = BillOfMaterials(sku, made, lines, batch_only=batch)
+        self.do(ImportCatalogue((), (bill,), (), (), f"bill {bill}", "test"))
+        return self
+
+    def list(
+        self,
+        channel: str,
+        ref: str,
+        sku: str,
+        *,
+        pack: int = 1,
+        shows: int | None = None,
+        field: str | None = None,
+        adopt: bool = True,
+    ) -> World:
+        """Import, resolve, adopt and read one listing, with all open orders read after it."""
+        key = ListingKey(channel, ref)
+        listing = Listing(key, sku, pack, {"id": ref})
+        self.do(ImportCatalogue((), (), (listing,), (), f"list {key}", "test"))
+        self.do(ResolveListings((ListingResolved(key, ref, field or ref),)))
+        if adopt:
+            self.do(AdoptListings((key,)))
+        if shows is not None:
+            self.reads(channel, field or ref, shows)
+            self.polls(channel)
+        return self
+
+    def polls(self, channel: str, *orders: OrderSeen) -> Decision:
+        """A complete poll that began now."""
+        self.now += timedelta(milliseconds=1)
+        begun = self.now
+        return self.do(ApplyOrders(channel, orders, completes=PollCompleted(begun, "c", self.now)))
+
+    def reads(
+        self,
+        channel: str,
+        key: str,
+        quantity: int,
+        *,
+        before: Field | None = None,
+        sent_at: datetime | None = None,
+    ) -> Decision:
+        """Take a reading sent just now, or when the field was as `before`."""
+        row = before or self.field(channel, key)
+        return self.do(
+            Observe(
+                (
+                    QuantitySeen(
+                        FieldKey(channel, key),
+                        quantity,
+                        sent_at or self.now,
+                        row.expected,
+                        row.revision,
+                        self.now,
+                    ),
+                )
+            )
+        )
+
+    def order(
+        self,
+        channel: str,
+        order_id: str,
+        *lines: OrderLineSeen,
+        version: int = 1,
+        fetch: int = 0,
+        placed: datetime | None = None,
+        deducted_at: datetime | None = None,
+        state: str = "open",
+        known: bool = True,
+    ) -> OrderSeen:
+        """An order fact whose version is `version` seconds after the start."""
+        at = placed or self.now
+        return OrderSeen(
+            channel,
+            order_id,
+            OrderVersion(START + timedelta(seconds=version), fetch),
+            at,
+            deducted_at or at,
+            state,
+            lines,
+            known,
+        )
+
+    def hears(self, order: OrderSeen, digest: str | None = None) -> Decision:
+        """A webhook delivery that carries an order."""
+        body = digest or f"{order.order_id} {order.version} {order.lines}"
+        delivery = Delivery(
+            order.channel, body, "order", self.now, DeliveryState.APPLIED, body=b"x"
+        )
+        return self.do(ReceiveDelivery(delivery, (order,)))
+
+    def moves(self, sku: str, quantity: int, kind: MovementKind, key: str = "k") -> Decision:
+        """Move stock by hand."""
+        return self.do(MoveStock((StockMove(sku, quantity, kind),), key, "test"))
+
+    def pushes(self, channel: str, *, call: str = "call") -> tuple[Push, ...]:
+        """Open the pushes of everything dirty on the channel."""
+        due = tuple(sorted(key for key in self.rows.dirty if key.channel == channel))
+        decision = self.do(OpenPushes(channel, due, call))
+        return decision.outcome.facts["pushes"]
+
+    def settles(
+        self, push: Push, outcome: PushOutcomeKind = PushOutcomeKind.APPLIED, **more: object
+    ) -> Decision:
+        """One push ended so."""
+        return self.do(SettlePushes((PushSettled(push.call_id, push.field, outcome, **more),)))
+
+    def syncs(self) -> dict[tuple[str, str], int]:
+        """Push everything dirty and have it all applied; return what was written where."""
+        written = {}
+        for channel in sorted(POLICIES):
+            for push in self.pushes(channel, call=f"call {len(self.log)}"):
+                self.settles(push)
+                written[push.field] = push.target
+        return written
+
+    def field(self, channel: str, key: str) -> Field:
+        """The field's row."""
+        return self.rows.fields[FieldKey(channel, key)]
+
+    def expected(self) -> dict[str, int | None]:
+        """E of every field, by "channel/key"."""
+        return {"/".join(key): row.expected for key, row in sorted(self.rows.fields.items())}
+
+    def atp(self, sku: str) -> int:
+        """The item's ATP."""
+        from stockpush.reservation.atp import atp
+
+        return atp(View(self.catalogue, self.rows).net([sku]), sku)
+
+    @property
+    def dirty(self) -> set[str]:
+        """The dirty fields, as "channel/key"."""
+        return {"/".join(key) for key in self.rows.dirty}
+
+
+def line(
+    key: str,
+    units: int,
+    *,
+    line_id: str = "1",
+    open: int | None = None,
+    shipped: int = 0,
+    written_off: int = 0,
+    deducted: int | None = -1,
+) -> OrderLineSeen:
+    """An order line: all open and deducted unless said otherwise."""
+    still = units - shipped - written_off if open is None else open
+    return OrderLineSeen(
+        line_id,
+        key,
+        units,
+        still,
+        shipped,
+        written_off,
+        units if deducted == -1 else deducted,
+    )
