@@ -1,1 +1,1 @@
-"""The tests of Stock Push: tables for rules, Hypothesis for invariants, real sockets for the whole."""
+"""Tests: tables for rules, Hypothesis for invariants, real sockets for the whole."""

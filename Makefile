@@ -1,0 +1,70 @@
+# make demo    a candle shop on emulated channels; make demo ARGS="--for 20s" ends by itself
+# make test    lint, types and the whole suite
+# make lint    lint and types alone
+# make lock    renew both lock files (CONTRIBUTING.md)
+# Each does the set-up that it needs, once: .venv, with what the lock files say.
+
+PYTHON ?= python3
+ARGS ?=
+PYTEST_ARGS ?=
+BIN := .venv/bin
+
+.PHONY: demo test lint lock clean
+.DELETE_ON_ERROR:
+
+demo: .venv/.ready
+	$(BIN)/stockpush demo $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/.ready-dev
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+# Whichever way the environment was made, its packages come from one of these.
+INSTALL = if $(BIN)/python -m pip --version >/dev/null 2>&1; then $(BIN)/python -m pip install -q "$$@"; \
+	elif command -v uv >/dev/null 2>&1; then uv pip install -q --python $(BIN)/python "$$@"; \
+	else $(PYTHON) -m pip --python $(BIN)/python install -q "$$@"; fi
+SELF = --no-deps --no-build-isolation -e .
+
+.venv/.ready: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing Stock Push into .venv ..."
+	@set -e; install() { $(INSTALL); }; \
+	  install --require-hashes -r requirements.lock; install $(SELF)
+	@touch $@
+
+# The stamp of `demo` is touched too: what is needed for working contains what is needed to run.
+.venv/.ready-dev: requirements-dev.lock requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing Stock Push and what its tests need into .venv ..."
+	@set -e; install() { $(INSTALL); }; \
+	  install --require-hashes -r requirements-dev.lock; install $(SELF)
+	@touch .venv/.ready $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "Stock Push needs Python 3.11 or newer as $(PYTHON); name another with: make PYTHON=python3.12"; exit 1; }
+	@if $(PYTHON) -m venv .venv >/dev/null 2>&1; then exit 0; fi; rm -rf .venv; \
+	if command -v uv >/dev/null 2>&1 && uv venv -q --python $(PYTHON) .venv; then exit 0; fi; rm -rf .venv; \
+	if $(PYTHON) -m pip --version >/dev/null 2>&1 && $(PYTHON) -m venv --without-pip .venv >/dev/null 2>&1; then exit 0; fi; rm -rf .venv; \
+	echo "Python cannot make a virtual environment here. Type this, then try again:"; \
+	if command -v apt-get >/dev/null 2>&1; then echo "  sudo apt-get install -y python3-venv"; \
+	elif command -v dnf >/dev/null 2>&1; then echo "  sudo dnf install -y python3-pip"; \
+	elif command -v apk >/dev/null 2>&1; then echo "  sudo apk add py3-pip"; \
+	else echo "  curl -LsSf https://astral.sh/uv/install.sh | sh"; fi; exit 1
+
+# The configuration of pip on this machine is left aside, so that no mirror's address and no local
+# build gets into a lock.
+CLEAN_PIP = env -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS -u PIP_CONSTRAINT PIP_CONFIG_FILE=/dev/null
+COMPILE = $(CLEAN_PIP) build/lock/bin/pip-compile -q --upgrade --generate-hashes --no-header --strip-extras \
+	--allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --all-build-deps
+
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	$(CLEAN_PIP) build/lock/bin/python -m pip install -q pip-tools==7.6.2
+	$(COMPILE) --output-file=requirements.lock pyproject.toml
+	$(COMPILE) --extra=dev --constraint=requirements.lock --output-file=requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,257 @@
+"""The log: which events there are, which fields they may carry, and how lines are written.
+
+Theory of operation. A line is an event name from `EVENTS` and fields from `FIELDS`; whatever is
+not on these lists does not get out, so that a token, a buyer's name or an address that strays
+into a log call stays inside. Text in fields comes from channels and is hostile: what is not
+printable is escaped, long text is cut, and values that are not plain are replaced by their type.
+Lines go to stderr, as JSON for machines or aligned for people; stdout belongs to the command line.
+Importing this module sets that up with its defaults, so that no line is ever written unguarded.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, cast
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from stockpush.messages import Event
+
+TEXT_LENGTH_MAX = 300
+"""Longest text of a field, in characters; the rest is cut."""
+FRAMES_MAX = 8
+"""Most frames of an exception that are written, the innermost."""
+
+EVENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "catalogue.imported": "items, bills and listings were written",
+        "channel.down": "a channel cannot be reached; retries go on in silence",
+        "channel.stopped": "pushing to a channel has stopped until a person helps",
+        "channel.up": "a channel that was down or stopped answers again",
+        "daemon.failed": "the daemon ends because something broke",
+        "daemon.started": "listeners, database and workers are up",
+        "daemon.stopped": "everything was drained and closed",
+        "delivery.accepted": "a webhook delivery was stored",
+        "delivery.applied": "a stored delivery has taken effect",
+        "delivery.failed": "a delivery met a defect of ours; the sender was told to come back",
+        "delivery.quarantined": "a genuine delivery cannot be understood and waits for a person",
+        "delivery.refused": "a delivery was not signed by its channel; nothing was stored",
+        "drift.closed": "a difference between expected and observed was settled",
+        "drift.opened": "a channel shows another number than expected",
+        "library.warned": "a library that we use logged a warning or an error",
+        "line.unmapped": "an order line names a listing that is mapped to no item",
+        "line.withheld": "a log line with an unlisted name was held back: a defect of ours",
+        "listing.adopted": "the owner agreed that a listing's number is ours",
+        "listing.parked": "a listing is not pushed any more until a person helps",
+        "order.applied": "an order's newest version has taken effect",
+        "order.gone": "a channel no longer has an order that we knew",
+        "poll.completed": "every page of a channel's changed orders was read",
+        "push.applied": "a channel took our number",
+        "push.conflicted": "a channel held another number than expected and took nothing",
+        "push.failed": "a push had no effect and is due again",
+        "push.shadowed": "a push was computed and, in shadow mode, not sent",
+        "push.unknown": "a push was sent and no answer came; a reading settles it",
+        "reservation.committed": "an order line claimed units",
+        "reservation.released": "an order line gave its claim back",
+        "schema.migrated": "the database was brought to this version's schema",
+        "shortage.closed": "what was oversold is covered again",
+        "shortage.found": "more was sold than can be supplied: a person must act",
+        "stock.moved": "stock was received, built, counted, adjusted or undone by hand",
+        "store.recovered": "the database can be used again",
+        "store.unavailable": "the database cannot be used; senders are told to come back",
+        "webhook.lost": "a poll found an order that no webhook had told of",
+        "worker.failed": "a worker broke and is started again",
+    }
+)
+"""Every event there is, with its meaning (docs/configuration.md shows how to read them)."""
+
+FIELDS: frozenset[str] = frozenset(
+    {
+        "age_s",
+        "atp",
+        "attempt",
+        "channel",
+        "channels",
+        "class",
+        "command",
+        "count",
+        "delivery",
+        "duplicate",
+        "error",
+        "expected",
+        "host",
+        "id",
+        "items",
+        "latency_s",
+        "listing",
+        "listings",
+        "location",
+        "logger",
+        "mode",
+        "movement",
+        "number",
+        "observed",
+        "offer",
+        "order",
+        "order_line",
+        "orders",
+        "port",
+        "pushes",
+        "reason",
+        "resolution",
+        "retry_s",
+        "short",
+        "sku",
+        "state",
+        "status",
+        "topic",
+        "trace",
+        "units",
+        "version",
+        "wait_s",
+        "worker",
+    }
+)
+"""Every field that a line may carry besides time, level and event."""
+
+_LEVELS: Mapping[str, int] = MappingProxyType(
+    {
+        "channel.stopped": logging.ERROR,
+        "daemon.failed": logging.ERROR,
+        "delivery.failed": logging.ERROR,
+        "line.withheld": logging.ERROR,
+        "shortage.found": logging.ERROR,
+        "store.unavailable": logging.ERROR,
+        "worker.failed": logging.ERROR,
+        "channel.down": logging.WARNING,
+        "delivery.quarantined": logging.WARNING,
+        "delivery.refused": logging.WARNING,
+        "drift.opened": logging.WARNING,
+        "library.warned": logging.WARNING,
+        "line.unmapped": logging.WARNING,
+        "listing.parked": logging.WARNING,
+        "push.unknown": logging.WARNING,
+        "webhook.lost": logging.WARNING,
+    }
+)
+"""Levels of the events that are worse than news."""
+_OURS = frozenset({"event", "level", "timestamp"})
+
+
+def emit(event: Event) -> None:
+    """Write one line for `event`, at the level that its name has."""
+    log: FilteringBoundLogger = structlog.get_logger()
+    log.log(_LEVELS.get(event.name, logging.INFO), event.name, **event.fields)
+
+
+def get(name: str) -> FilteringBoundLogger:
+    """Return a logger whose lines carry `logger=name`; the first argument is an event name."""
+    return cast("FilteringBoundLogger", structlog.get_logger().bind(logger=name))
+
+
+def configure(*, json: bool, level: str = "info") -> None:
+    """Write lines of `level` (debug, info, warning or error) and worse, as JSON or for people.
+
+    May be called again. Lines of libraries (standard `logging`) of level warning and worse
+    become `library.warned` with the library's name alone: their text is not ours to vouch for.
+    """
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            summarise_exception,
+            keep_listed,
+            *_renderers(json=json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, _LibraryHandler):
+            root.removeHandler(handler)
+    root.addHandler(_LibraryHandler(logging.WARNING))
+
+
+def summarise_exception(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """Replace `exc_info` by the exception's type and where it came from, without its text."""
+    given = line.pop("exc_info", None)
+    if given is True:
+        given = sys.exception()
+    elif isinstance(given, tuple):
+        given = given[1]
+    if isinstance(given, BaseException):
+        frames = traceback.extract_tb(given.__traceback__)[-FRAMES_MAX:]
+        line["error"] = type(given).__name__
+        line["trace"] = " > ".join(
+            f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames
+        )
+    return line
+
+
+def keep_listed(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """Return the line with listed names and plain, printable values alone.
+
+    `withheld` counts the fields that were held back.
+    """
+    if line.get("event") not in EVENTS:
+        kept = {key: line[key] for key in ("level", "timestamp") if key in line}
+        return {**kept, "event": "line.withheld", "withheld": len(line) - len(kept)}
+    kept = {key: _plain(value) for key, value in line.items() if key in FIELDS or key in _OURS}
+    if len(kept) < len(line):
+        kept["withheld"] = len(line) - len(kept)
+    return kept
+
+
+def _plain(value: object) -> object:
+    """Return `value` as JSON has it: text is made printable and cut, the unknown is its type."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return _printable(value)
+        case Decimal() | datetime():
+            return str(value)
+        case tuple() | list() | frozenset() | set():
+            texts = [str(_plain(each)) for each in value]
+            return _printable(
+                ", ".join(sorted(texts) if isinstance(value, set | frozenset) else texts)
+            )
+        case _:
+            return type(value).__name__
+
+
+def _printable(text: str) -> str:
+    """Return `text` with control, format and separator characters escaped, cut to the limit."""
+    cut = text if len(text) <= TEXT_LENGTH_MAX else text[:TEXT_LENGTH_MAX] + "..."
+    if cut.isprintable():
+        return cut
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
+        for each in cut
+    )
+
+
+def _renderers(*, json: bool) -> list[Processor]:
+    if json:
+        return [structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+
+
+class _LibraryHandler(logging.Handler):
+    """Turns a record of standard `logging` into `library.warned`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
+        get(record.name).log(record.levelno, "library.warned", **fields)
+
+
+configure(json=False, level="warning")

@@ -1,0 +1,32 @@
+"""What every test shares: repeatable Hypothesis runs, and the contracts that lie outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+"""Where the channels' machine-readable contracts and vectors are, if they are here at all."""
+
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    print_blob=False,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of contracts and vectors, or skip the test where it is absent.
+
+    `.ci/run` fails when a test was skipped for this reason although the folder is there.
+    """
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared")
+    return SHARED
