@@ -1,0 +1,457 @@
+"""Rows into items, bills of materials, listings and opening stock, each checked where it stands.
+
+What a row leaves out keeps its present value, or takes the default: an item is a product counted
+in pieces, a bill yields 1 unit, a listing sells 1 unit. Rows of all files are read together, so
+their order and the order of the files do not matter.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stockpush.errors import CatalogueInvalid, QuantityInvalid
+from stockpush.importer.mistakes import Mistakes, nearest
+from stockpush.importer.preview import (
+    Change,
+    IgnoredStock,
+    bill_change,
+    ignored_stock,
+    item_change,
+    listing_change,
+)
+from stockpush.importer.tables import Row, read_tables
+from stockpush.messages import ImportCatalogue, StockMove
+from stockpush.model import (
+    BillLine,
+    BillOfMaterials,
+    Item,
+    Kind,
+    Listing,
+    ListingKey,
+    MovementKind,
+)
+from stockpush.ports import CatalogueRows
+from stockpush.reservation.bom import Bills, merge_lines
+from stockpush.units import SCALE_MAX, find_unit, parse_quantity
+
+TEXT_LENGTH_MAX = 255
+"""Longest SKU or name."""
+
+Refs = Callable[[str, Mapping[str, Any]], str]
+"""(channel, reference as given) -> its canonical key; raises `CatalogueInvalid`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The catalogue as it is before the import; `moved` are SKUs that have any movement."""
+
+    items: Mapping[str, Item] = field(default_factory=dict)
+    bills: Mapping[str, BillOfMaterials] = field(default_factory=dict)
+    listings: Mapping[ListingKey, Listing] = field(default_factory=dict)
+    moved: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, rows: CatalogueRows, *, moved: Collection[str]) -> Known:
+        """Return what is known from the stored rows."""
+        return cls(
+            items={item.sku: item for item in rows.items},
+            bills={bill.item: bill for bill in rows.bills},
+            listings={listing.key: listing for listing in rows.listings},
+            moved=frozenset(moved),
+        )
+
+    def counted(self) -> frozenset[str]:
+        """Return the SKUs in whose smallest units something is already recorded."""
+        in_bills = {
+            sku
+            for bill in self.bills.values()
+            for sku in (bill.item, *(line.component for line in bill.lines))
+        }
+        return self.moved | in_bills | {listing.sku for listing in self.listings.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueFile:
+    """A catalogue that was read and is sound, with its preview.
+
+    `opening` are the stocks to open; `ignored` the stated stocks that are not taken.
+    """
+
+    items: tuple[Item, ...]
+    bills: tuple[BillOfMaterials, ...]
+    listings: tuple[Listing, ...]
+    opening: tuple[StockMove, ...]
+    changes: tuple[Change, ...]
+    ignored: tuple[IgnoredStock, ...]
+
+    def command(self, *, key: str, actor: str) -> ImportCatalogue:
+        """Return the command that writes it."""
+        return ImportCatalogue(
+            items=self.items,
+            bills=self.bills,
+            listings=self.listings,
+            opening=self.opening,
+            key=key,
+            actor=actor,
+        )
+
+
+def read_catalogue(
+    files: Sequence[tuple[str, bytes]], *, known: Known, channels: Collection[str], refs: Refs
+) -> CatalogueFile:
+    """Read `files` (name, content) against what is `known` and the configured `channels`.
+
+    Raises `CatalogueInvalid` with every mistake found (`importer.mistakes`), or with the one
+    that only shows when all bills are looked at together (`BillCycle`).
+    """
+    mistakes = Mistakes()
+    tables = read_tables(files, mistakes)
+    reader = _Reader(known, channels, refs, mistakes)
+    reader.read_items(tables.items)
+    reader.read_bills(tables.boms)
+    reader.read_listings(tables.listings)
+    mistakes.raise_any()
+    Bills.build({**known.bills, **reader.bills}.values(), reader.all_items.keys())
+    return reader.catalogue()
+
+
+class _Reader:
+    """The values read so far. `None` from a method means that a mistake was noted.
+
+    `all_items` are the items there will be: those known and those read.
+    """
+
+    def __init__(
+        self, known: Known, channels: Collection[str], refs: Refs, mistakes: Mistakes
+    ) -> None:
+        self._known = known
+        self._channels = channels
+        self._refs = refs
+        self._mistakes = mistakes
+        self._counted = known.counted()
+        self._places: dict[str, str] = {}
+        self._folded = {_folded(sku): sku for sku in known.items}
+        self._items: dict[str, Item] = {}
+        self.all_items = dict(known.items)
+        self._listings: dict[ListingKey, Listing] = {}
+        self._listing_places: dict[ListingKey, str] = {}
+        self._on_hand: dict[str, int] = {}
+        self.bills: dict[str, BillOfMaterials] = {}
+
+    def catalogue(self) -> CatalogueFile:
+        """Return what was read, with its preview."""
+        known, items = self._known, self.all_items
+        moved = {sku for sku in self._on_hand if sku in known.moved}
+        return CatalogueFile(
+            items=tuple(self._items.values()),
+            bills=tuple(self.bills.values()),
+            listings=tuple(self._listings.values()),
+            opening=tuple(
+                StockMove(sku, quantity, MovementKind.OPENING)
+                for sku, quantity in self._on_hand.items()
+                if quantity and sku not in moved
+            ),
+            changes=(
+                *(item_change(known.items.get(new.sku), new) for new in self._items.values()),
+                *(bill_change(known.bills.get(b.item), b, items) for b in self.bills.values()),
+                *(
+                    listing_change(known.listings.get(new.key), new, items)
+                    for new in self._listings.values()
+                ),
+            ),
+            ignored=tuple(
+                ignored_stock(items[sku], quantity)
+                for sku, quantity in self._on_hand.items()
+                if sku in moved
+            ),
+        )
+
+    # -- items -------------------------------------------------------------------------------
+
+    def read_items(self, rows: Iterable[Row]) -> None:
+        """Read the items, then check what other tables may rely on."""
+        for row in rows:
+            sku = self._new_sku(row)
+            if sku is None:
+                continue
+            item = self._item(row, sku)
+            if item is None:
+                continue
+            self._items[sku] = self.all_items[sku] = item
+            if "on_hand" in row.cells:
+                on_hand = self._quantity(row, "on_hand", item)
+                if on_hand is not None:
+                    self._on_hand[sku] = on_hand
+
+    def _new_sku(self, row: Row) -> str | None:
+        sku = self._text(row, "sku")
+        if sku is None:
+            return None
+        if any(unicodedata.category(letter)[0] == "C" for letter in sku):
+            expected = "text without control or invisible characters"
+            self._mistakes.add(row.where("sku"), found=sku, expected=expected)
+            return None
+        if sku in self._places:
+            expected = f"each SKU once; {self._places[sku]} has it too"
+            self._mistakes.add(row.where("sku"), found=sku, expected=expected)
+            return None
+        self._places[sku] = row.place
+        other = self._folded.setdefault(_folded(sku), sku)
+        if other != sku:
+            expected = f"{other!r}, or a SKU that differs from it in more than case"
+            self._mistakes.add(row.where("sku"), found=sku, expected=expected)
+            return None
+        return sku
+
+    def _item(self, row: Row, sku: str) -> Item | None:
+        old = self._known.items.get(sku)
+        name = self._text(row, "name") if "name" in row.cells else (old.name if old else sku)
+        kind = self._kind(row) if "kind" in row.cells else (old.kind if old else Kind.PRODUCT)
+        unit = self._unit(row) if "unit" in row.cells else (old.unit if old else "piece")
+        if unit is None:
+            return None
+        if "scale" in row.cells:
+            scale = self._scale(row)
+        else:
+            same = old is not None and old.unit == unit
+            scale = old.scale if old and same else find_unit(unit, field="unit").scale
+        if name is None or kind is None or scale is None:
+            return None
+        if old is not None and sku in self._counted and (unit, scale) != (old.unit, old.scale):
+            self._mistakes.add(
+                row.where("unit"),
+                found=f"{unit} with scale {scale}",
+                expected=f"{old.unit} with scale {old.scale}: stock, bills or listings are "
+                "recorded in it (a new SKU can have another unit)",
+            )
+            return None
+        return Item(sku, name, kind, unit, scale)
+
+    def _kind(self, row: Row) -> Kind | None:
+        given = row.cells["kind"]
+        if isinstance(given, str) and given.strip().lower() in set(Kind):
+            return Kind(given.strip().lower())
+        expected = "one of " + ", ".join(Kind)
+        self._mistakes.add(
+            row.where("kind"), found=given, expected=expected, hint=nearest(given, Kind)
+        )
+        return None
+
+    def _unit(self, row: Row) -> str | None:
+        given = self._text(row, "unit")
+        if given is None:
+            return None
+        try:
+            return find_unit(given, field=row.where("unit")).name
+        except QuantityInvalid as error:
+            self._mistakes.take(error)
+            return None
+
+    def _scale(self, row: Row) -> int | None:
+        given = row.cells["scale"]
+        if str(given) in {str(scale) for scale in range(SCALE_MAX + 1)}:
+            return int(given)
+        expected = f"a whole number from 0 to {SCALE_MAX}"
+        self._mistakes.add(row.where("scale"), found=given, expected=expected)
+        return None
+
+    # -- bills of materials ------------------------------------------------------------------
+
+    def read_bills(self, rows: Iterable[Row]) -> None:
+        """Read the bills; items and components may stand in any file or be known already."""
+        places: dict[str, str] = {}
+        for row in rows:
+            sku = self._text(row, "item")
+            if sku is None:
+                continue
+            if sku in places:
+                expected = f"one bill per item; {places[sku]} has it too"
+                self._mistakes.add(row.where("item"), found=sku, expected=expected)
+                continue
+            places[sku] = row.place
+            bill = self._bill(row, sku)
+            if bill is not None:
+                self.bills[sku] = bill
+        for sku, item in self._items.items():
+            if item.kind is Kind.MRO and self._in_kept_bill(sku):
+                where = f"{self._places[sku]}: kind"
+                expected = "another kind: a bill of materials names this item"
+                self._mistakes.add(where, found=str(item.kind), expected=expected)
+
+    def _in_kept_bill(self, sku: str) -> bool:
+        """Answer whether a known bill that the files do not restate names the item."""
+        return any(
+            sku == bill.item or any(line.component == sku for line in bill.lines)
+            for bill in self._known.bills.values()
+            if bill.item not in self.bills
+        )
+
+    def _bill(self, row: Row, sku: str) -> BillOfMaterials | None:
+        item = self._item_in_bill(row, sku)
+        yield_quantity = None
+        if item is not None:
+            yield_quantity = self._positive(row, "yield", item, default=10**item.scale)
+        batch_only = self._boolean(row, "batch_only")
+        if not row.lines and not row.cells.get("lines"):
+            expected = "at least one component"
+            self._mistakes.add(row.where("lines"), found=None, expected=expected)
+        lines = [self._bill_line(line, sku) for line in row.lines]
+        sound = [line for line in lines if line is not None]
+        if yield_quantity is None or batch_only is None or len(sound) < max(1, len(lines)):
+            return None
+        return BillOfMaterials(sku, yield_quantity, merge_lines(sound), batch_only)
+
+    def _bill_line(self, row: Row, made: str) -> BillLine | None:
+        component = self._text(row, "item")
+        if component is None:
+            return None
+        if component == made:
+            expected = "a component other than the item that the bill makes"
+            self._mistakes.add(row.where("item"), found=component, expected=expected)
+            return None
+        item = self._item_in_bill(row, component)
+        if item is None:
+            return None
+        quantity = self._positive(row, "quantity", item)
+        return None if quantity is None else BillLine(component, quantity)
+
+    def _item_in_bill(self, row: Row, sku: str) -> Item | None:
+        item = self._find_item(row, sku)
+        if item is not None and item.kind is Kind.MRO:
+            expected = "an item that is made or consumed (mro items are in no bill)"
+            self._mistakes.add(row.where("item"), found=sku, expected=expected)
+            return None
+        return item
+
+    # -- listings ----------------------------------------------------------------------------
+
+    def read_listings(self, rows: Iterable[Row]) -> None:
+        """Read the listings; one reference of a channel is mapped once."""
+        for row in rows:
+            key = self._listing_key(row)
+            sku = self._text(row, "item")
+            item = None if sku is None else self._find_item(row, sku)
+            if item is None:
+                continue
+            pack = self._positive(row, "pack", item, default=10**item.scale)
+            if key is None or pack is None:
+                continue
+            if key in self._listings:
+                expected = f"each reference once; {self._listing_places[key]} has it too"
+                self._mistakes.add(row.where("ref"), found=key.ref, expected=expected)
+                continue
+            self._listing_places[key] = row.place
+            self._listings[key] = Listing(key, item.sku, pack, row.cells["ref"])
+
+    def _listing_key(self, row: Row) -> ListingKey | None:
+        channel = self._text(row, "channel")
+        if channel is not None and channel not in self._channels:
+            known = ", ".join(sorted(self._channels)) or "none is configured yet"
+            self._mistakes.add(
+                row.where("channel"),
+                found=channel,
+                expected=f"a configured channel ({known})",
+                hint=nearest(channel, self._channels),
+            )
+            channel = None
+        ref = row.cells.get("ref")
+        if not isinstance(ref, dict) or not ref or not all(map(_is_plain, ref.values())):
+            expected = "a table of the channel's reference fields, such as { product_id = 1 }"
+            self._mistakes.add(row.where("ref"), found=ref or None, expected=expected)
+            return None
+        if channel is None:
+            return None
+        try:
+            return ListingKey(channel, self._refs(channel, ref))
+        except CatalogueInvalid as error:
+            found, expected = error.found, error.expected or error.message
+            self._mistakes.add(row.where(error.field or "ref"), found=found, expected=expected)
+            return None
+
+    # -- one cell ----------------------------------------------------------------------------
+
+    def _find_item(self, row: Row, sku: str) -> Item | None:
+        """Return an item that another row names; None without a note if it is broken itself."""
+        items = self.all_items
+        if sku in items and (sku in self._items or sku not in self._places):
+            return items[sku]
+        if sku not in self._places:
+            known = {*items, *self._places}
+            self._mistakes.add(
+                row.where("item"),
+                found=sku,
+                expected="the SKU of an item, here or already imported",
+                hint=nearest(sku, known),
+            )
+        return None
+
+    def _text(self, row: Row, name: str) -> str | None:
+        given = row.cells.get(name)
+        if isinstance(given, str):
+            text = given.strip()
+            controls = any(unicodedata.category(letter) == "Cc" for letter in text)
+            if 0 < len(text) <= TEXT_LENGTH_MAX and not controls:
+                return text
+        expected = f"text of 1 to {TEXT_LENGTH_MAX} characters on one line"
+        if given is not None and not isinstance(given, str):
+            expected += ", in quotes"
+        self._mistakes.add(row.where(name), found=given, expected=expected)
+        return None
+
+    def _boolean(self, row: Row, name: str) -> bool | None:
+        match row.cells.get(name, False):
+            case bool() as given:
+                return given
+            case str() as text if text.lower() in {"true", "yes", "1"}:
+                return True
+            case str() as text if text.lower() in {"false", "no", "0"}:
+                return False
+            case given:
+                self._mistakes.add(row.where(name), found=given, expected="true or false")
+                return None
+
+    def _quantity(self, row: Row, name: str, item: Item) -> int | None:
+        if name not in row.cells:
+            expected = f"a quantity in {item.unit}"
+            self._mistakes.add(row.where(name), found=None, expected=expected)
+            return None
+        try:
+            return parse_quantity(
+                row.cells[name], unit=item.unit, scale=item.scale, field=row.where(name)
+            )
+        except QuantityInvalid as error:
+            self._mistakes.take(error)
+            return None
+
+    def _positive(
+        self, row: Row, name: str, item: Item, *, default: int | None = None
+    ) -> int | None:
+        if name not in row.cells and default is not None:
+            return default
+        quantity = self._quantity(row, name, item)
+        if quantity == 0:
+            expected = f"more than 0 {item.unit}"
+            self._mistakes.add(row.where(name), found=row.cells[name], expected=expected)
+            return None
+        return quantity
+
+
+def _folded(sku: str) -> str:
+    """Return the form in which two SKUs that people would confuse are equal."""
+    return unicodedata.normalize("NFKC", sku).casefold()
+
+
+def _is_plain(value: object) -> bool:
+    """Answer whether a reference field is a number, text, or a list of those."""
+    match value:
+        case bool():
+            return False
+        case int() | str():
+            return True
+        case list():
+            return all(isinstance(part, int | str) for part in value)
+        case _:
+            return False

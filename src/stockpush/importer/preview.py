@@ -1,0 +1,125 @@
+"""What an import would change, for a person to agree to before anything is written."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stockpush.importer.tables import Table
+from stockpush.model import BillOfMaterials, Item, Listing
+from stockpush.units import format_quantity
+
+
+class ChangeState(StrEnum):
+    """What becomes of one row."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field of a changed row, before and after, as people write it."""
+
+    field: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One item, bill or listing of the files. `differences` are empty unless it is changed."""
+
+    table: Table
+    name: str
+    state: ChangeState
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredStock:
+    """An `on_hand` that is not taken, since the item's stock has moved already.
+
+    `command` is what to type if the number is a count made now.
+    """
+
+    sku: str
+    on_hand: str
+    command: str
+
+
+def ignored_stock(item: Item, on_hand: int) -> IgnoredStock:
+    """Return the note on an `on_hand` (smallest units) that is not taken."""
+    text = format_quantity(on_hand, item.scale)
+    return IgnoredStock(item.sku, text, f"stockpush count {shlex.quote(item.sku)} {text}")
+
+
+def item_change(old: Item | None, new: Item) -> Change:
+    """Compare an item with what is known of it."""
+    return _change(Table.ITEMS, new.sku, None if old is None else _item(old), _item(new))
+
+
+def bill_change(
+    old: BillOfMaterials | None, new: BillOfMaterials, items: Mapping[str, Item]
+) -> Change:
+    """Compare a bill of materials with the present one; the order of its lines says nothing."""
+    before = None if old is None else _bill(old, items)
+    return _change(Table.BOMS, new.item, before, _bill(new, items))
+
+
+def listing_change(old: Listing | None, new: Listing, items: Mapping[str, Item]) -> Change:
+    """Compare a listing with the present mapping of the same reference."""
+    name = f"{new.key.channel} {new.key.ref}"
+    before = None if old is None else _listing(old, items)
+    return _change(Table.LISTINGS, name, before, _listing(new, items))
+
+
+def _change(
+    table: Table, name: str, before: Mapping[str, str] | None, after: Mapping[str, str]
+) -> Change:
+    if before is None:
+        return Change(table, name, ChangeState.NEW)
+    differences = tuple(_differences(before, after))
+    state = ChangeState.CHANGED if differences else ChangeState.UNCHANGED
+    return Change(table, name, state, differences)
+
+
+def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+    for field in dict.fromkeys([*before, *after]):
+        if before.get(field) != after.get(field):
+            yield Difference(field, before.get(field, ""), after.get(field, ""))
+
+
+def _item(item: Item) -> dict[str, str]:
+    return {
+        "name": item.name,
+        "kind": item.kind,
+        "unit": item.unit,
+        "scale": str(item.scale),
+    }
+
+
+def _bill(bill: BillOfMaterials, items: Mapping[str, Item]) -> dict[str, str]:
+    lines = {line.component: _quantity(line.quantity, items[line.component]) for line in bill.lines}
+    return {
+        "yield": _quantity(bill.yield_quantity, items[bill.item]),
+        "batch_only": "true" if bill.batch_only else "false",
+        **lines,
+    }
+
+
+def _listing(listing: Listing, items: Mapping[str, Item]) -> dict[str, str]:
+    # One reference can be written as a number or as text: that is no change.
+    ref = " ".join(f"{name}={value}" for name, value in sorted(listing.ref.items()))
+    return {
+        "item": listing.sku,
+        "pack": _quantity(listing.pack, items[listing.sku]),
+        "ref": ref,
+    }
+
+
+def _quantity(value: int, item: Item) -> str:
+    return f"{format_quantity(value, item.scale)} {item.unit}"

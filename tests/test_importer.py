@@ -1,0 +1,625 @@
+"""Importing a catalogue: what files may look like, what they become, and every mistake named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stockpush.errors import BillCycle, CatalogueInvalid
+from stockpush.importer import CatalogueFile, ChangeState, Difference, Known, read_catalogue
+from stockpush.importer.mistakes import MISTAKES_MAX
+from stockpush.importer.tables import FILE_BYTES_MAX
+from stockpush.messages import ImportCatalogue, StockMove
+from stockpush.model import (
+    BillLine,
+    BillOfMaterials,
+    Item,
+    Kind,
+    Listing,
+    ListingKey,
+    MovementKind,
+)
+
+CANDLES = """
+[[items]]
+sku = "candle-lav"
+name = "Lavender candle"
+kind = "product"
+unit = "piece"
+on_hand = 5
+
+[[items]]
+sku = "beeswax"
+kind = "material"
+unit = "kg"
+on_hand = 2.5
+
+[[items]]
+sku = "wick"
+kind = "component"
+
+[[boms]]
+item = "candle-lav"
+yield = 10
+lines = [ { item = "beeswax", quantity = "1500 g" }, { item = "wick", quantity = 10 } ]
+
+[[listings]]
+channel = "my-shopify"
+item = "candle-lav"
+ref = { variant_id = 1001 }
+
+[[listings]]
+channel = "my-woo"
+item = "candle-lav"
+pack = 6
+ref = { product_id = 30, variation_id = "31" }
+"""
+
+ITEMS_CSV = """sku,name,kind,unit,on_hand
+candle-lav,Lavender candle,product,piece,5
+beeswax,,material,kg,2.5
+wick,,component,,
+"""
+BOMS_CSV = """item,yield,component,quantity,batch_only
+candle-lav,10,beeswax,1500 g,
+candle-lav,,wick,10,
+"""
+LISTINGS_CSV = """channel,item,pack,ref.variant_id,ref.product_id,ref.variation_id
+my-shopify,candle-lav,,1001,,
+my-woo,candle-lav,6,,30,31
+"""
+
+CANDLE = Item("candle-lav", "Lavender candle", Kind.PRODUCT, "piece", 0)
+WAX = Item("beeswax", "beeswax", Kind.MATERIAL, "kg", 3)
+WICK = Item("wick", "wick", Kind.COMPONENT, "piece", 0)
+BILL = BillOfMaterials("candle-lav", 10, (BillLine("beeswax", 1500), BillLine("wick", 10)))
+SHOPIFY = ListingKey("my-shopify", "1001")
+WOO = ListingKey("my-woo", "30:31")
+
+
+def refs(channel: str, ref: Mapping[str, Any]) -> str:
+    """Return canonical keys as two connectors would."""
+    names = ("variant_id",) if channel == "my-shopify" else ("product_id", "variation_id")
+    for name in ref:
+        if name not in names:
+            raise CatalogueInvalid(
+                f"{name} is no reference field", field=name, found=ref[name], expected=names[0]
+            )
+    return ":".join(str(ref[name]) for name in names if name in ref)
+
+
+def read(*files: tuple[str, str | bytes], known: Known | None = None) -> CatalogueFile:
+    """Read files given as text or bytes, with two channels configured."""
+    return read_catalogue(
+        [(name, body if isinstance(body, bytes) else body.encode()) for name, body in files],
+        known=known or Known(),
+        channels=["my-shopify", "my-woo"],
+        refs=refs,
+    )
+
+
+def mistakes_in(toml: str, known: Known | None = None) -> list[str]:
+    """Return the mistakes of a TOML catalogue, one per line, without the heading."""
+    with pytest.raises(CatalogueInvalid) as caught:
+        read(("c.toml", toml), known=known)
+    lines = caught.value.message.split("\n  ")
+    return lines if len(lines) == 1 else lines[1:]
+
+
+# -- what files become --------------------------------------------------------------------------
+
+
+def test_a_catalogue_in_toml() -> None:
+    """The documented file becomes items, bills, listings and opening stock in smallest units."""
+    catalogue = read(("catalog.toml", CANDLES))
+    assert catalogue.items == (CANDLE, WAX, WICK)
+    assert catalogue.bills == (BILL,)
+    assert catalogue.listings == (
+        Listing(SHOPIFY, "candle-lav", 1, {"variant_id": 1001}),
+        Listing(WOO, "candle-lav", 6, {"product_id": 30, "variation_id": "31"}),
+    )
+    assert catalogue.opening == (
+        StockMove("candle-lav", 5, MovementKind.OPENING),
+        StockMove("beeswax", 2500, MovementKind.OPENING),
+    )
+    assert {change.state for change in catalogue.changes} == {ChangeState.NEW}
+    assert len(catalogue.changes) == 6
+    assert catalogue.ignored == ()
+
+
+def test_the_same_catalogue_in_csv() -> None:
+    """Three CSV tables mean what the TOML file means, in any order of the files."""
+    files = [("listings.csv", LISTINGS_CSV), ("boms.csv", BOMS_CSV), ("items.csv", ITEMS_CSV)]
+    catalogue, toml = read(*files), read(("catalog.toml", CANDLES))
+    assert catalogue.items == toml.items
+    assert catalogue.bills == toml.bills
+    assert catalogue.opening == toml.opening
+    assert [(each.key, each.sku, each.pack) for each in catalogue.listings] == [
+        (each.key, each.sku, each.pack) for each in toml.listings
+    ]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: "\ufeff" + text.replace(",", ";").replace("\n", "\r\n"),
+        lambda text: text + "\n\n,,\n",
+        lambda text: text.replace("sku,name", " SKU , Name "),
+        lambda text: text.replace("candle-lav,", '"candle-lav" ,').replace('" ,', '",'),
+    ],
+)
+def test_csv_as_spreadsheets_write_it(spelling: Any) -> None:
+    """Byte order marks, CRLF, other separators, quotes and empty lines make no difference."""
+    catalogue = read(("items.csv", spelling(ITEMS_CSV)))
+    assert catalogue.items == (CANDLE, WAX, WICK)
+
+
+def test_a_csv_with_another_name_is_known_by_its_columns() -> None:
+    """A file need not be called items.csv: its header says which table it is."""
+    catalogue = read(("My stock.csv", ITEMS_CSV), ("recipes.CSV", BOMS_CSV))
+    assert (len(catalogue.items), len(catalogue.bills)) == (3, 1)
+
+
+def test_defaults() -> None:
+    """A SKU alone is a product in pieces; a bill yields one; a listing sells one, also of 1 kg."""
+    catalogue = read(
+        (
+            "c.toml",
+            """
+            items = [{ sku = " soap " }, { sku = "wax", unit = "kg", kind = "material" }]
+            boms = [{ item = "soap", lines = [{ item = "wax", quantity = 0.1 }] }]
+            [[listings]]
+            channel = "my-woo"
+            item = "wax"
+            ref = { product_id = 1 }
+            """,
+        )
+    )
+    assert catalogue.items[0] == Item("soap", "soap", Kind.PRODUCT, "piece", 0)
+    assert catalogue.bills == (BillOfMaterials("soap", 1, (BillLine("wax", 100),)),)
+    assert catalogue.listings[0].pack == 1000
+
+
+def test_lines_of_one_component_add_up() -> None:
+    """A component named twice is needed twice; rows of one CSV bill need not stand together."""
+    catalogue = read(
+        ("items.csv", "sku\na\nb\nc\nd\n"),
+        ("boms.csv", "item,component,quantity,batch_only\na,c,1,yes\nb,c,1,\na,d,2,\na,c,3,yes\n"),
+    )
+    assert catalogue.bills == (
+        BillOfMaterials("a", 1, (BillLine("c", 4), BillLine("d", 2)), batch_only=True),
+        BillOfMaterials("b", 1, (BillLine("c", 1),)),
+    )
+
+
+def test_the_command() -> None:
+    """What was read is handed to the core as one command."""
+    catalogue = read(("catalog.toml", CANDLES))
+    assert catalogue.command(key="k", actor="me") == ImportCatalogue(
+        items=catalogue.items,
+        bills=catalogue.bills,
+        listings=catalogue.listings,
+        opening=catalogue.opening,
+        key="k",
+        actor="me",
+    )
+
+
+# -- importing again ----------------------------------------------------------------------------
+
+
+@dataclass
+class Rows:
+    """Catalogue rows as the store gives them."""
+
+    items: list[Item]
+    bills: list[BillOfMaterials]
+    listings: list[Listing]
+    revision: int = 1
+
+
+KNOWN = Known.of(
+    Rows(
+        [CANDLE, WAX, WICK],
+        [replace(BILL, lines=BILL.lines[::-1])],
+        [
+            Listing(
+                SHOPIFY, "candle-lav", 1, {"variant_id": "1001"}, order_key="1001", adopted=True
+            ),
+            Listing(WOO, "candle-lav", 6, {"product_id": 30, "variation_id": 31}),
+        ],
+    ),
+    moved={"candle-lav"},
+)
+
+
+def test_importing_the_same_again_changes_nothing() -> None:
+    """Order of lines and a reference written as text or number are no change."""
+    catalogue = read(("catalog.toml", CANDLES), known=KNOWN)
+    assert {change.state for change in catalogue.changes} == {ChangeState.UNCHANGED}
+
+
+def test_changes_are_shown_as_people_write_them() -> None:
+    """The preview names each field that differs, before and after, with units."""
+    changed = (
+        CANDLES.replace("1500 g", "1.25 kg")
+        .replace("Lavender candle", "Lavender")
+        .replace("pack = 6", "pack = 4")
+    )
+    catalogue = read(("catalog.toml", changed), known=KNOWN)
+    differences = {
+        change.name: change.differences
+        for change in catalogue.changes
+        if change.state is ChangeState.CHANGED
+    }
+    assert differences["candle-lav"] == (Difference("beeswax", "1.5 kg", "1.25 kg"),)
+    assert differences["my-woo 30:31"] == (Difference("pack", "6 piece", "4 piece"),)
+    names = [change for change in catalogue.changes if change.table == "items"]
+    assert names[0].differences == (Difference("name", "Lavender candle", "Lavender"),)
+
+
+def test_stock_that_has_moved_is_not_opened_again() -> None:
+    """`on_hand` of an item with movements is reported with the count command to type instead."""
+    catalogue = read(("catalog.toml", CANDLES), known=KNOWN)
+    assert catalogue.opening == (StockMove("beeswax", 2500, MovementKind.OPENING),)
+    (ignored,) = catalogue.ignored
+    assert (ignored.sku, ignored.on_hand) == ("candle-lav", "5")
+    assert ignored.command == "stockpush count candle-lav 5"
+
+
+def test_the_count_command_can_be_typed_for_any_sku() -> None:
+    """A SKU with spaces or quotes is quoted for the shell."""
+    toml = '[[items]]\nsku = "big $oap"\nunit = "kg"\non_hand = 2.5'
+    known = Known(items={"big $oap": Item("big $oap", "x", Kind.PRODUCT, "kg", 3)})
+    (ignored,) = read(("c.toml", toml), known=replace(known, moved=frozenset({"big $oap"}))).ignored
+    assert ignored.command == "stockpush count 'big $oap' 2.5"
+
+
+def test_what_a_row_leaves_out_stays() -> None:
+    """A file with only a new name keeps kind, unit and scale as they are."""
+    known = Known(items={"wax": Item("wax", "Wax", Kind.MATERIAL, "kg", 4)})
+    catalogue = read(("c.toml", '[[items]]\nsku = "wax"\nname = "Beeswax"'), known=known)
+    assert catalogue.items == (Item("wax", "Beeswax", Kind.MATERIAL, "kg", 4),)
+
+
+def test_bills_and_listings_may_name_what_is_known_already() -> None:
+    """Items need not be repeated in every file."""
+    catalogue = read(("boms.csv", BOMS_CSV), ("listings.csv", LISTINGS_CSV), known=KNOWN)
+    assert (catalogue.items, len(catalogue.bills), len(catalogue.listings)) == ((), 1, 2)
+
+
+@pytest.mark.parametrize("change", ['unit = "g"', 'unit = "kg"\nscale = 4'])
+def test_a_unit_in_use_does_not_change(change: str) -> None:
+    """Stock, bills and listings are counted in smallest units: those cannot change under them."""
+    (mistake,) = mistakes_in(f'[[items]]\nsku = "beeswax"\n{change}', KNOWN)
+    assert "expected kg with scale 3" in mistake
+    unused = Known(items={"beeswax": WAX})
+    assert read(("c.toml", f'[[items]]\nsku = "beeswax"\n{change}'), known=unused).items
+
+
+# -- mistakes -----------------------------------------------------------------------------------
+
+ITEM = '[[items]]\nsku = "a"\n'
+TWO = (
+    'items = [{ sku = "a" }, { sku = "b" }, { sku = "saw", kind = "mro" },'
+    ' { sku = "oil", unit = "ml" }]\n'
+)
+LISTED = ITEM + '[[listings]]\nchannel = "my-woo"\nitem = "a"\n'
+
+
+@pytest.mark.parametrize(
+    ("toml", "where", "expected"),
+    [
+        ('[[items]]\nname = "x"', "c.toml items[1]: sku", "found nothing, expected text"),
+        ('[[items]]\nsku = ""', "c.toml items[1]: sku", "found '', expected text"),
+        ('[[items]]\nsku = "  "', "c.toml items[1]: sku", "expected text of 1 to 255"),
+        (
+            "[[items]]\nsku = 1001",
+            "c.toml items[1]: sku",
+            "found 1001, expected text of 1 to 255 characters on one line, in quotes",
+        ),
+        ('[[items]]\nsku = "a\\u0007b"', "c.toml items[1]: sku", r"found 'a\x07b'"),
+        ('[[items]]\nsku = "a\\u200bb"', "c.toml items[1]: sku", r"found 'a\u200bb'"),
+        ('[[items]]\nsku = "' + "x" * 256 + '"', "c.toml items[1]: sku", "1 to 255"),
+        (ITEM + ITEM, "c.toml items[2] (a): sku", "c.toml items[1] (a) has it too"),
+        (ITEM + '[[items]]\nsku = "A"', "c.toml items[2] (A): sku", "found 'A', expected 'a', or"),
+        (ITEM + 'kind = "produkt"', "c.toml items[1] (a): kind", "did you mean 'product'?"),
+        (ITEM + "kind = 1", "c.toml items[1] (a): kind", "expected one of product, component"),
+        (ITEM + 'unit = "kilo"', "c.toml items[1] (a): unit", "no unit 'kilo'"),
+        (ITEM + "scale = 7", "c.toml items[1] (a): scale", "from 0 to 6"),
+        (ITEM + "scale = true", "c.toml items[1] (a): scale", "from 0 to 6"),
+        (ITEM + "on_hand = 0.5", "c.toml items[1] (a): on_hand", "smallest step, 1 piece"),
+        (ITEM + "on_hand = -1", "c.toml items[1] (a): on_hand", "0 or more"),
+        (ITEM + "on_hand = nan", "c.toml items[1] (a): on_hand", "finite"),
+        (ITEM + "on_hand = true", "c.toml items[1] (a): on_hand", "whole number"),
+        (ITEM + 'on_hand = "5 kg"', "c.toml items[1] (a): on_hand", "kg measures mass"),
+        (ITEM + "on_hand = 1e3", "c.toml", "the number 1e3 has an exponent"),
+        (ITEM + "onhand = 1", "c.toml items[1] (a)", "did you mean 'on_hand'?"),
+        ("[[item]]\nsku = 'a'", "c.toml", "did you mean 'items'?"),
+        ("[items]\nsku = 'a'", "c.toml items", "[[items]] in double brackets"),
+        ("items = [1]", "c.toml items[1]", "expected a table"),
+        ("items = [", "c.toml", "expected a catalogue in TOML"),
+        ("x = " + "[" * 5000, "c.toml", "nested too deeply"),
+        ("x = " + "9" * 5000, "c.toml", "expected a catalogue in TOML"),
+        (
+            TWO + '[[boms]]\nlines = [{ item = "a", quantity = 1 }]',
+            "c.toml boms[1]: item",
+            "nothing",
+        ),
+        (
+            TWO + '[[boms]]\nitem = "c"\nlines = [{ item = "a", quantity = 1 }]',
+            "c.toml boms[1] (c): item",
+            "the SKU of an item",
+        ),
+        (TWO + '[[boms]]\nitem = "a"', "c.toml boms[1] (a): lines", "at least one component"),
+        (TWO + '[[boms]]\nitem = "a"\nlines = []', "c.toml boms[1] (a): lines", "at least one"),
+        (TWO + '[[boms]]\nitem = "a"\nlines = 1', "c.toml boms[1] (a): lines", "a list of tables"),
+        (
+            TWO + '[[boms]]\nitem = "a"\nlines = [{ item = "bb", quantity = 1 }]',
+            "c.toml boms[1] (a) lines[1] (bb): item",
+            "did you mean 'b'?",
+        ),
+        (
+            TWO + '[[boms]]\nitem = "a"\nlines = [{ item = "b" }]',
+            "c.toml boms[1] (a) lines[1] (b): quantity",
+            "a quantity in piece",
+        ),
+        (
+            TWO + '[[boms]]\nitem = "a"\nlines = [{ item = "b", quantity = 0 }]',
+            "c.toml boms[1] (a) lines[1] (b): quantity",
+            "more than 0 piece",
+        ),
+        (
+            TWO + '[[boms]]\nitem = "a"\nlines = [{ item = "oil", quantity = "5 g" }]',
+            "c.toml boms[1] (a) lines[1] (oil): quantity",
+            "g measures mass, but this item is counted in ml",
+        ),
+        (
+            TWO + '[[boms]]\nitem = "a"\nlines = [{ item = "b", quantity = 1, quantty = 1 }]',
+            "c.toml boms[1] (a) lines[1] (b)",
+            "did you mean 'quantity'?",
+        ),
+        (
+            TWO + '[[boms]]\nitem = "a"\nlines = [{ item = "a", quantity = 1 }]',
+            "c.toml boms[1] (a) lines[1] (a): item",
+            "a component other than",
+        ),
+        (
+            TWO + '[[boms]]\nitem = "a"\nlines = [{ item = "saw", quantity = 1 }]',
+            "c.toml boms[1] (a) lines[1] (saw): item",
+            "mro items are in no bill",
+        ),
+        (
+            TWO + '[[boms]]\nitem = "saw"\nlines = [{ item = "a", quantity = 1 }]',
+            "c.toml boms[1] (saw): item",
+            "mro items are in no bill",
+        ),
+        (
+            TWO + '[[boms]]\nitem = "a"\nyield = 0\nlines = [{ item = "b", quantity = 1 }]',
+            "c.toml boms[1] (a): yield",
+            "more than 0 piece",
+        ),
+        (
+            TWO + '[[boms]]\nitem = "a"\nbatch_only = 1\nlines = [{ item = "b", quantity = 1 }]',
+            "c.toml boms[1] (a): batch_only",
+            "true or false",
+        ),
+        (LISTED, "c.toml listings[1] (a): ref", "found nothing, expected a table"),
+        (LISTED + "ref = {}", "c.toml listings[1] (a): ref", "a table of the channel's"),
+        (LISTED + "ref = { product_id = 1.5 }", "c.toml listings[1] (a): ref", "a table of the"),
+        (LISTED + "ref = { product_id = true }", "c.toml listings[1] (a): ref", "a table of the"),
+        (
+            LISTED + "ref = { produkt_id = 1 }",
+            "c.toml listings[1] (a): produkt_id",
+            "expected product_id",
+        ),
+        (
+            LISTED + "pack = 0\nref = { product_id = 1 }",
+            "c.toml listings[1] (a): pack",
+            "more than 0",
+        ),
+        (
+            LISTED + "pack = -1\nref = { product_id = 1 }",
+            "c.toml listings[1] (a): pack",
+            "0 or more",
+        ),
+        (
+            LISTED + "pack = 1.5\nref = { product_id = 1 }",
+            "c.toml listings[1] (a): pack",
+            "smallest step",
+        ),
+        (
+            LISTED.replace("my-woo", "my-wo") + "ref = { product_id = 1 }",
+            "c.toml listings[1] (a): channel",
+            "did you mean 'my-woo'?",
+        ),
+        (
+            LISTED.replace('item = "a"', 'item = "z"') + "ref = { product_id = 1 }",
+            "c.toml listings[1] (z): item",
+            "the SKU of an item",
+        ),
+        (
+            LISTED
+            + "ref = { product_id = 1 }\n"
+            + LISTED.removeprefix(ITEM)
+            + 'ref = { product_id = "1" }',
+            "c.toml listings[2] (a): ref",
+            "c.toml listings[1] (a) has it too",
+        ),
+    ],
+)
+def test_a_mistake_in_toml(toml: str, where: str, expected: str) -> None:
+    """Each mistake names the file, the row, the field, what was found and what was expected."""
+    (mistake,) = mistakes_in(toml)
+    assert mistake.startswith(where + ": ")
+    assert expected in mistake
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where", "expected"),
+    [
+        ("items.csv", "", "items.csv line 1", "a column sku"),
+        ("items.csv", "name\nx", "items.csv line 1", "a column sku"),
+        ("items.csv", "sku,sku\na,b", "items.csv line 1", "each column once"),
+        ("items.csv", "sku,knd\na,b", "items.csv line 1", "did you mean 'kind'?"),
+        ("items.csv", "sku\na,b", "items.csv line 2", "1 cells, as in the header"),
+        ("items.csv", "sku,name\n,b", "items.csv line 2: sku", "found nothing"),
+        ("items.csv", 'sku,name\na,"b', "items.csv line 2", "a row of CSV"),
+        ("items.csv", 'sku,name,kind\na,"b\nc",x', "items.csv line 2 (a): name", "on one line"),
+        ("items.csv", "sku,name\n" + "a" * 200_000 + ",b", "items.csv line 2", "a row of CSV"),
+        ("items.csv", 'sku,on_hand\n\na,"2,5"', "items.csv line 3 (a): on_hand", "decimal point"),
+        (
+            "items.csv",
+            b"sku,name\na,caf\xe9",
+            "items.csv line 2",
+            "found 'byte 0xe9', expected text in UTF-8",
+        ),
+        ("items.csv", "sku\na".encode("utf-16"), "items.csv line 1", "text in UTF-8"),
+        ("stock.csv", "a,b\n1,2", "stock.csv line 1", "a header line with sku; or"),
+        ("stock.xlsx", "PK", "stock.xlsx", "a file named .toml or .csv"),
+        (
+            "boms.csv",
+            "item,component,quantity\n,a,1",
+            "boms.csv line 2: item",
+            "the SKU that the bill makes",
+        ),
+        ("boms.csv", "item,component,quantity\nb,,1", "boms.csv line 2 (b): item", "found nothing"),
+        (
+            "boms.csv",
+            "item,yield,component,quantity\nb,1,a,1\nb,2,c,1",
+            "boms.csv line 3 (b): yield",
+            "expected 1, as on boms.csv line 2",
+        ),
+        ("listings.csv", "channel,item,ref.\nmy-woo,a,1", "listings.csv line 1", "ref.*"),
+        ("listings.csv", "channel,item\nmy-woo,a", "listings.csv line 2 (a): ref", "found nothing"),
+    ],
+)
+def test_a_mistake_in_csv(name: str, text: str | bytes, where: str, expected: str) -> None:
+    """In CSV the line is the one that an editor shows."""
+    known = Known(
+        items={sku: replace(WICK, sku=sku) for sku in "abc"} if "items" not in name else {}
+    )
+    with pytest.raises(CatalogueInvalid) as caught:
+        read((name, text), known=known)
+    first = caught.value.message.removeprefix("The catalogue has 2 mistakes:\n  ").split("\n")[0]
+    assert first.startswith(where + ": ")
+    assert expected in first
+
+
+def test_a_file_has_a_limit() -> None:
+    """A file past the limit is refused unread."""
+    with pytest.raises(CatalogueInvalid, match=f"at most {FILE_BYTES_MAX} bytes"):
+        read(("items.csv", b"x" * (FILE_BYTES_MAX + 1)))
+
+
+def test_all_mistakes_at_once() -> None:
+    """A file with several mistakes is mended in one go; a broken row is not blamed twice."""
+    lines = mistakes_in(
+        CANDLES.replace('unit = "kg"', 'unit = "kilo"')
+        .replace('"component"', '"part"')
+        .replace("my-woo", "woo")
+    )
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["c.toml items[2] (beeswax)", "unit"],
+        ["c.toml items[3] (wick)", "kind"],
+        ["c.toml listings[2] (candle-lav)", "channel"],
+    ]
+
+
+def test_very_many_mistakes_are_counted() -> None:
+    """Twenty are listed, the others counted; the error's fields are those of the first."""
+    count = MISTAKES_MAX + 7
+    with pytest.raises(CatalogueInvalid) as caught:
+        read(("items.csv", "sku,kind\n" + "".join(f"s{n},x\n" for n in range(count))))
+    lines = caught.value.message.split("\n  ")
+    assert lines[0] == f"The catalogue has {count} mistakes:"
+    assert (len(lines), lines[-1]) == (MISTAKES_MAX + 2, "and 7 more")
+    assert caught.value.field == "items.csv line 2 (s0): kind"
+    assert caught.value.found == "'x'"
+    assert caught.value.expected == "one of product, component, material, supply, mro"
+    assert caught.value.next is not None
+
+
+def test_an_item_clashes_with_a_known_one_by_case() -> None:
+    """A SKU that differs from a known one in case only is a typing mistake, not a new item."""
+    (mistake,) = mistakes_in('[[items]]\nsku = "Beeswax"', KNOWN)
+    assert "found 'Beeswax', expected 'beeswax'" in mistake
+
+
+def test_an_item_in_a_kept_bill_does_not_become_mro() -> None:
+    """Maintenance goods are in no bill, so an item of a bill cannot turn into one."""
+    (mistake,) = mistakes_in('[[items]]\nsku = "wick"\nkind = "mro"', KNOWN)
+    assert "a bill of materials names this item" in mistake
+
+
+def test_bills_that_go_round_in_circles() -> None:
+    """A cycle is refused with the cycle printed, also where one half of it is known already."""
+    known = Known(
+        items={"a": replace(WICK, sku="a"), "b": replace(WICK, sku="b")},
+        bills={"a": BillOfMaterials("a", 1, (BillLine("b", 1),))},
+    )
+    with pytest.raises(BillCycle) as caught:
+        read(("boms.csv", "item,component,quantity\nb,a,1"), known=known)
+    assert "a" in caught.value.message
+    assert "b" in caught.value.message
+
+
+@given(content=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
+@settings(max_examples=150)
+def test_any_bytes_are_read_or_refused_cleanly(content: bytes) -> None:
+    """Whatever a file holds, it is a catalogue or a `CatalogueInvalid`, never another error."""
+    messages = []
+    for name in ("x.toml", "items.csv", "boms.csv", "listings.csv"):
+        try:
+            read((name, content))
+        except CatalogueInvalid as error:
+            messages.append(error.message)
+    assert all(line.isprintable() for message in messages for line in message.split("\n"))
+
+
+TOML_VALUES = st.sampled_from(
+    (
+        *('""', '"a"', '"b"', '"kg"', '"my-woo"', '"\\u0000"', "1", "-1", "0", "1.5", "nan"),
+        *("true", "1979-05-27", "[]", "[1]", "{}", "{ product_id = 1 }"),
+        '[{ item = "b", quantity = 1 }]',
+    )
+)
+TOML_KEYS = st.sampled_from(
+    (
+        *("sku", "name", "kind", "unit", "scale", "on_hand"),
+        *("item", "yield", "batch_only", "lines", "channel", "pack", "ref"),
+    )
+)
+TOML_TABLES = st.tuples(
+    st.sampled_from(["items", "boms", "listings"]),
+    st.dictionaries(TOML_KEYS, TOML_VALUES, max_size=6),
+)
+
+
+@given(tables=st.lists(TOML_TABLES, max_size=5))
+@settings(max_examples=200)
+def test_any_table_is_read_or_refused_cleanly(
+    tables: list[tuple[str, dict[str, str]]],
+) -> None:
+    """Any value in any field ends in a sound catalogue or in a `CatalogueInvalid`."""
+    text = "".join(
+        f"[[{table}]]\n" + "".join(f"{key} = {value}\n" for key, value in cells.items())
+        for table, cells in tables
+    )
+    try:
+        catalogue = read(("c.toml", text), known=KNOWN)
+    except CatalogueInvalid:
+        return
+    skus = {item.sku for item in (*catalogue.items, *KNOWN.items.values())}
+    assert {listing.sku for listing in catalogue.listings} <= skus
+    assert all(listing.pack >= 1 for listing in catalogue.listings)
+    assert all(line.quantity >= 1 for bill in catalogue.bills for line in bill.lines)

@@ -1,0 +1,220 @@
+"""Quantities: what people may type, what it becomes, and what is refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stockpush.errors import QuantityInvalid, UnitMismatch
+from stockpush.model import QUANTITY_MAX
+from stockpush.units import SCALE_MAX, UNITS, Dimension, find_unit, format_quantity, parse_quantity
+
+SCALES = st.integers(min_value=0, max_value=SCALE_MAX)
+QUANTITIES = st.integers(min_value=-QUANTITY_MAX, max_value=QUANTITY_MAX)
+
+
+@pytest.mark.parametrize(
+    ("given_", "unit", "scale", "smallest"),
+    [
+        ("5", "piece", 0, 5),
+        (" 5 pcs ", "piece", 0, 5),
+        ("2 dozen", "piece", 0, 24),
+        ("24 pieces", "dozen", 0, 2),
+        ("2.5", "kg", 3, 2500),
+        (".5", "kg", 3, 500),
+        ("2.500", "kg", 1, 25),
+        ("5kg", "g", 0, 5000),
+        ("5 KG", "g", 0, 5000),
+        ("1500 g", "kg", 3, 1500),
+        ("250 mg", "g", 2, 25),
+        ("1 lb", "oz", 2, 1600),
+        ("1 lb", "g", 5, 45359237),
+        ("1 floz", "fl oz", 2, 100),
+        ("2 FL  OZ", "fl oz", 2, 200),
+        ("75 cl", "l", 3, 750),
+        ("1 ft", "in", 2, 1200),
+        ("1 in", "mm", 1, 254),
+        ("+3", "piece", 0, 3),
+        ("0", "piece", 0, 0),
+        ("-0", "piece", 0, 0),
+        (7, "kg", 3, 7000),
+        (Decimal("2.5"), "kg", 3, 2500),
+        (Decimal("2.5000"), "kg", 1, 25),
+        (QUANTITY_MAX, "piece", 0, QUANTITY_MAX),
+    ],
+)
+def test_reads_what_people_write(given_: object, unit: str, scale: int, smallest: int) -> None:
+    """Text, whole numbers and decimals convert exactly, in any unit of the item's dimension."""
+    assert parse_quantity(given_, unit=unit, scale=scale, field="quantity") == smallest
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ("", "a number"),
+        ("five", "a number"),
+        ("2,5", "decimal point"),
+        ("1 000", "a number"),
+        ("5.", "a number"),
+        ("--5", "a number"),
+        ("\u0665", "a number"),
+        ("1_000", "a number"),
+        ("0x10", "a number"),
+        ("nan", "a number"),
+        ("inf", "a number"),
+        ("1e3", "without an exponent"),
+        ("1.5E-2 kg", "without an exponent"),
+        ("1" * 65, "at most 64 characters"),
+        ("-1", "0 or more"),
+        (-1, "0 or more"),
+        ("0.5", "smallest step, 1 piece"),
+        (Decimal("0.5"), "smallest step, 1 piece"),
+        (Decimal("NaN"), "finite"),
+        (Decimal("Infinity"), "finite"),
+        (Decimal("1E+3"), "without an exponent"),
+        (Decimal("1E-99999"), "without an exponent"),
+        (True, "a whole number"),
+        (1.0, "a whole number"),
+        (None, "a number"),
+        ([5], "a number"),
+        (QUANTITY_MAX + 1, "at most 1000000000000000 piece"),
+        pytest.param(10**5000, "at most 1000000000000000 piece", id="5001 digits"),
+    ],
+)
+def test_refuses_what_is_not_a_quantity(given_: object, expected: str) -> None:
+    """A refusal names the field, what was found and what was expected."""
+    with pytest.raises(QuantityInvalid) as caught:
+        parse_quantity(given_, unit="piece", scale=0, field="items[1].on_hand")
+    assert caught.value.field == "items[1].on_hand"
+    assert caught.value.message.startswith("items[1].on_hand: found ")
+    assert expected in str(caught.value.expected)
+    assert isinstance(caught.value.found, str)
+
+
+def test_refuses_another_dimension_naming_both_units() -> None:
+    """Millilitres are not grams: both units and their dimensions are named."""
+    with pytest.raises(UnitMismatch) as caught:
+        parse_quantity("5 ml", unit="g", scale=0, field="quantity")
+    for word in ("ml", "volume", "g", "mass"):
+        assert word in caught.value.message
+
+
+def test_refuses_an_unknown_unit_with_the_nearest() -> None:
+    """A mistyped unit is answered with the one that was probably meant."""
+    with pytest.raises(QuantityInvalid, match="did you mean 'dozen'"):
+        parse_quantity("2 dozn", unit="piece", scale=0, field="quantity")
+
+
+def test_says_the_smallest_step() -> None:
+    """A number finer than the scale is refused with the step, never rounded."""
+    with pytest.raises(QuantityInvalid, match=r"smallest step, 0\.001 kg"):
+        parse_quantity("0.0005", unit="kg", scale=3, field="quantity")
+
+
+def test_a_negative_needs_to_be_asked_for() -> None:
+    """An adjustment may be negative down to the bound, and not below it."""
+    assert parse_quantity("-3", unit="piece", scale=0, field="q", signed=True) == -3
+    assert parse_quantity(-QUANTITY_MAX, unit="g", scale=0, field="q", signed=True) == -QUANTITY_MAX
+    with pytest.raises(QuantityInvalid):
+        parse_quantity(-QUANTITY_MAX - 1, unit="g", scale=0, field="q", signed=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "text"),
+    [
+        (7, 0, "7"),
+        (70, 0, "70"),
+        (2500, 3, "2.5"),
+        (7000, 3, "7"),
+        (5, 3, "0.005"),
+        (-5, 1, "-0.5"),
+        (0, 6, "0"),
+        (10**15, 6, "1000000000"),
+    ],
+)
+def test_formats_as_plain_decimals(value: int, scale: int, text: str) -> None:
+    """Quantities print without trailing zeros and never with an exponent."""
+    assert format_quantity(value, scale) == text
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale"),
+    [
+        ("piece", 0),
+        ("g", 0),
+        ("ml", 0),
+        ("oz", 2),
+        ("fl oz", 2),
+        ("kg", 3),
+        ("l", 3),
+        ("lb", 3),
+        ("m", 3),
+    ],
+)
+def test_default_scales(unit: str, scale: int) -> None:
+    """Each unit has the number of decimals that makers use with it."""
+    assert find_unit(unit, field="unit").scale == scale
+
+
+@given(value=QUANTITIES, scale=SCALES, unit=st.sampled_from(sorted(UNITS)))
+@settings(max_examples=200)
+def test_printed_quantities_read_back(value: int, scale: int, unit: str) -> None:
+    """What is printed, with or without its unit, is read back as the same quantity."""
+    text = format_quantity(value, scale)
+    for written in (text, f"{text} {unit}", f"{text}{unit}"):
+        assert parse_quantity(written, unit=unit, scale=scale, field="q", signed=True) == value
+
+
+@given(
+    pair=st.tuples(QUANTITIES, QUANTITIES).map(sorted),
+    scale=SCALES,
+    unit=st.sampled_from(sorted(UNITS)),
+)
+@settings(max_examples=200)
+def test_order_is_kept(pair: list[int], scale: int, unit: str) -> None:
+    """A larger quantity never reads as a smaller one."""
+    low, high = (
+        parse_quantity(
+            Decimal(value).scaleb(-scale), unit=unit, scale=scale, field="q", signed=True
+        )
+        for value in pair
+    )
+    assert (low < high) == (pair[0] < pair[1])
+
+
+@given(
+    value=st.integers(min_value=0, max_value=10**9),
+    units=st.sampled_from(
+        [
+            (one, two)
+            for dimension in Dimension
+            for one in sorted(UNITS)
+            for two in sorted(UNITS)
+            if UNITS[one].dimension is UNITS[two].dimension is dimension
+        ]
+    ),
+)
+@settings(max_examples=200)
+def test_conversion_is_exact_or_refused(value: int, units: tuple[str, str]) -> None:
+    """Converting there and back gives the same number, or the first step was refused."""
+    there, back = units
+    try:
+        converted = parse_quantity(f"{value} {there}", unit=back, scale=6, field="q")
+    except QuantityInvalid:
+        return
+    text = f"{format_quantity(converted, 6)} {back}"
+    assert parse_quantity(text, unit=there, scale=0, field="q") == value
+
+
+@given(text=st.text(max_size=80))
+@settings(max_examples=200)
+def test_any_text_is_read_or_refused_cleanly(text: str) -> None:
+    """Whatever is typed either is a bounded quantity or raises `QuantityInvalid`."""
+    try:
+        value = parse_quantity(text, unit="kg", scale=3, field="q")
+    except QuantityInvalid:
+        return
+    assert 0 <= value <= QUANTITY_MAX
