@@ -1,9 +1,9 @@
 """What a connector is: a translator between one platform's protocol and our facts.
 
-Theory of operation. A connector holds its manifest and its settings and no state of stock. `verify` and
-`read` are pure functions on bytes. Whatever needs the network goes through the injected `Api`,
-which adds credentials' transport, deadlines, size limits, rate limits and the retry of reads; it
-sends a *write* exactly once. A connector only names faults (errors.py); the engine owns the reaction.
+Theory of operation. A connector holds its manifest and its settings and no state of stock. `verify`
+and `read` are pure functions on bytes. Whatever needs the network goes through the injected `Api`,
+which adds the credentials, deadlines, size limits, rate limits and the retry of reads; it sends a
+*write* exactly once. A connector only names faults (errors.py); the engine owns the reaction.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class WebhookRequest:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A channel's answer: lower-case header names; `date` is the Date header (None if absent or
-    unreadable), by the channel's clock."""
+    unreadable), by the channel's clock.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -41,9 +42,11 @@ class Api(Protocol):
     """One channel's HTTP door, bound to its base URL. Never follows a redirect.
 
     Raises, once mapped for every connector: `ChannelUnavailable` (network before sending, 5xx on
-    a read after the retries), `OutcomeUnknown` (a write was sent and no usable answer came: reset, timeout or 5xx),
-    `RateLimited` (429, or 503 with Retry-After, with the wait), `AuthFailed` (401, 403), `PayloadInvalid` (answer too
-    large, or a redirect). Other statuses are returned. Path is relative to base_url.
+    a read after the retries), `OutcomeUnknown` (a write was sent and no usable answer came: reset,
+    timeout or 5xx), `RateLimited` (429, or 503 with Retry-After, with the wait), `AuthFailed` (401,
+    403), `PayloadInvalid` (a redirect, a path that leaves base_url, or a read's answer that is too
+    large or cannot be unpacked; a write's is unknown).
+    Other statuses are returned. Path is relative to base_url, without query.
     """
 
     async def send(
@@ -115,7 +118,8 @@ class Readings:
 class OrderPage:
     """One page of an order poll. `unreadable` are (order id or '', reason, raw body) of orders
     that could not be parsed or whose state is unknown: quarantined, the rest goes on. `date` is
-    the channel's clock. `last`: this page completes the poll, `cursor` is then the next start."""
+    the channel's clock. `last`: this page completes the poll, `cursor` is then the next start.
+    """
 
     orders: tuple[OrderSeen, ...]
     date: datetime | None
@@ -128,10 +132,11 @@ class OrderPage:
 class Manifest:
     """What a connector's TOML says: facts of the platform that the engine acts on.
 
-    `write`: "compare_and_set" or "check_then_set". `batch_max` fields per push call, `read_max` per observe call.
+    `write`: "compare_and_set" or "check_then_set". `batch_max` is the most fields in a push call,
+    `read_max` in an observe call.
     `requests_per_s` is the platform's allowance. `webhook_topics` are what to subscribe to.
-    `secrets` are names of settings that are secret; `settings` all settings it takes, name ->
-    {required, default, doc}. `ref_fields` are the fields of a listing reference, in the order in
+    `settings` are all settings it takes, name -> {required, secret, default, doc}, of which only
+    doc must be present. `ref_fields` are the fields of a listing reference, in the order in
     which the first present one is the key. `source` names the documents it rests on.
     """
 
@@ -157,12 +162,21 @@ class Manifest:
 
 
 class Connector(Protocol):
-    """One configured channel's translator. Constructed by its module's
-    `connect(channel: str, manifest: Manifest, settings: Mapping[str, str]) -> Connector`, which raises
-    `ConfigInvalid` naming the setting; secrets arrive resolved."""
+    """One configured channel's translator.
 
-    channel: str
-    manifest: Manifest
+    Constructed by its module's `connect(channel, manifest, settings) -> Connector`, which raises
+    `ConfigInvalid` naming the setting; settings are text, secrets arrive resolved.
+    """
+
+    @property
+    def channel(self) -> str:
+        """Return our name of the channel."""
+        ...
+
+    @property
+    def manifest(self) -> Manifest:
+        """Return the facts of the platform."""
+        ...
 
     def base_url(self) -> str:
         """Return the root that `Api` paths are relative to."""
@@ -173,11 +187,11 @@ class Connector(Protocol):
         ...
 
     def ref(self, given: Mapping[str, Any]) -> str:
-        """Return the canonical key of a listing reference, pure; `CatalogueInvalid` names the field."""
+        """Return a listing reference's canonical key, pure; `CatalogueInvalid` names the field."""
         ...
 
     def verify(self, request: WebhookRequest) -> None:
-        """Return if the channel signed this body, else raise `SignatureInvalid`. Pure, constant time."""
+        """Return if the channel signed this body, else raise `SignatureInvalid`; constant time."""
         ...
 
     def is_ping(self, request: WebhookRequest) -> bool:
@@ -185,15 +199,18 @@ class Connector(Protocol):
         ...
 
     def read(self, request: WebhookRequest) -> tuple[str, tuple[Seen, ...]]:
-        """Return (topic for people, facts or hints) of a verified body, pure. `PayloadInvalid` otherwise."""
+        """Return (topic for people, facts or hints) of a verified body; pure.
+
+        Raises `PayloadInvalid` for a body that cannot be understood.
+        """
         ...
 
     async def resolve(self, api: Api, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
-        """Ask the channel by which order key and field each listing goes, one answer per listing."""
+        """Ask the channel by which order key and field each listing goes; one answer each."""
         ...
 
     async def observe(self, api: Api, fields: Sequence[FieldKey]) -> Readings:
-        """Read what the fields hold now, at most `manifest.read_max` of them, one `Reading` each."""
+        """Read what the fields hold now: 1..`manifest.read_max` of them, one `Reading` each."""
         ...
 
     async def push(
@@ -209,9 +226,10 @@ class Connector(Protocol):
         """Read one order; None if the channel no longer has it. `fetch` numbers the version."""
         ...
 
-    def poll_orders(
-        self, api: Api, *, since: str | None, fetch: int
-    ) -> AsyncIterator[OrderPage]:
-        """Read every order changed since the cursor (None: all open orders, whatever their age, then
-        the recent ones), page by page; overlap is subtracted here. The last page has the new cursor."""
+    def poll_orders(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
+        """Read every order changed since the cursor, page by page; overlap is subtracted here.
+
+        Without a cursor: all open orders, whatever their age, then the recent ones. The last page
+        has the new cursor.
+        """
         ...

@@ -1,0 +1,90 @@
+"""The door: `base.Connector` for one configured Shopify channel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from stockpush.connectors.base import (
+    Api,
+    Manifest,
+    OrderPage,
+    PushLine,
+    PushOutcome,
+    Readings,
+    WebhookRequest,
+)
+from stockpush.connectors.shopify import levels, webhooks, writing
+from stockpush.connectors.shopify.fetching import OrderReader
+from stockpush.connectors.shopify.ids import number_of
+from stockpush.connectors.shopify.settings import Settings
+from stockpush.messages import ListingResolved, OrderSeen, Seen
+from stockpush.model import FieldKey, Listing
+
+
+@dataclass(frozen=True, slots=True)
+class ShopifyConnector:
+    """Translates between one Shopify shop and our facts; holds no state of stock."""
+
+    channel: str
+    manifest: Manifest
+    settings: Settings
+
+    def base_url(self) -> str:
+        """Return the shop's root, or the one configured instead."""
+        return self.settings.base_url
+
+    def auth_headers(self) -> Mapping[str, str]:
+        """Return the access token's header."""
+        return {"x-shopify-access-token": self.settings.access_token}
+
+    def ref(self, given: Mapping[str, Any]) -> str:
+        """Return `variant/N` or `item/N`; `CatalogueInvalid` names the field."""
+        return levels.ref_key(given)
+
+    def verify(self, request: WebhookRequest) -> None:
+        """Return if the app's secret, or the one before it, signed the body for this shop."""
+        webhooks.verify(request, secrets=self.settings.webhook_secrets, shop=self.settings.shop)
+
+    def is_ping(self, request: WebhookRequest) -> bool:
+        """Answer False: Shopify sends nothing unsigned."""
+        del request  # whatever it is, it is no ping
+        return False
+
+    def read(self, request: WebhookRequest) -> tuple[str, tuple[Seen, ...]]:
+        """Return (topic for people, facts or hints) by the shape of the body."""
+        return webhooks.read(request, channel=self.channel, location=self.settings.location)
+
+    async def resolve(self, api: Api, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
+        """Return the variant and the inventory item of each listing, or what a person must mend."""
+        return await levels.resolve(api, listings, location=self.settings.location)
+
+    async def observe(self, api: Api, fields: Sequence[FieldKey]) -> Readings:
+        """Read `available` of up to `read_max` inventory items in one request."""
+        return await levels.observe(api, fields, location=self.settings.location)
+
+    async def push(
+        self, api: Api, batch: Sequence[PushLine], *, call_id: str
+    ) -> tuple[PushOutcome, ...]:
+        """Compare and set each line; see `writing`."""
+        return await writing.push(api, batch, call_id=call_id, location=self.settings.location)
+
+    async def fetch_order(self, api: Api, order_id: str, *, fetch: int) -> OrderSeen | None:
+        """Read one order whole; None if Shopify no longer has it, or it was never an order id."""
+        number = number_of("Order", order_id)
+        if number is None:
+            return None
+        return await self._reader().fetch(api, number, fetch=fetch)
+
+    def poll_orders(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
+        """Read every order changed since the cursor; None: all open ones, then the recent."""
+        return self._reader().poll(api, since=since, fetch=fetch)
+
+    def _reader(self) -> OrderReader:
+        return OrderReader(
+            channel=self.channel,
+            location=self.settings.location,
+            poll_overlap=timedelta(seconds=self.manifest.poll_overlap_s),
+        )

@@ -1,0 +1,84 @@
+"""The door: `base.Connector` for one configured WooCommerce channel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from stockpush.connectors.base import (
+    Api,
+    Manifest,
+    OrderPage,
+    PushLine,
+    PushOutcome,
+    Readings,
+    WebhookRequest,
+)
+from stockpush.connectors.woocommerce import owners, webhooks, writing
+from stockpush.connectors.woocommerce.polling import OrderReader
+from stockpush.connectors.woocommerce.settings import Settings
+from stockpush.messages import ListingResolved, OrderSeen, Seen
+from stockpush.model import FieldKey, Listing
+
+
+@dataclass(frozen=True, slots=True)
+class WooCommerceConnector:
+    """Translates between one WooCommerce shop and our facts; holds no state of stock."""
+
+    channel: str
+    manifest: Manifest
+    settings: Settings
+
+    def base_url(self) -> str:
+        """Return the root of the site."""
+        return self.settings.base_url
+
+    def auth_headers(self) -> Mapping[str, str]:
+        """Return the API key as Basic credentials."""
+        return {"authorization": self.settings.authorization}
+
+    def ref(self, given: Mapping[str, Any]) -> str:
+        """Return "30" or "30:31" (product:variation); `CatalogueInvalid` names the field."""
+        return owners.ref_key(given)
+
+    def verify(self, request: WebhookRequest) -> None:
+        """Return if the webhook's secret, or the one before it, signed the raw body."""
+        webhooks.verify(request, secrets=self.settings.webhook_secrets)
+
+    def is_ping(self, request: WebhookRequest) -> bool:
+        """Answer whether this is the unsigned ping of a new webhook."""
+        return webhooks.is_ping(request)
+
+    def read(self, request: WebhookRequest) -> tuple[str, tuple[Seen, ...]]:
+        """Return (topic for people, facts or hints) by the shape of the body."""
+        return webhooks.read(request, channel=self.channel)
+
+    async def resolve(self, api: Api, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
+        """Return the stock owner of each listing, or what a person must mend."""
+        return await owners.resolve(api, listings)
+
+    async def observe(self, api: Api, fields: Sequence[FieldKey]) -> Readings:
+        """Read the stock owners' numbers: products in one request, variations per parent."""
+        return await owners.observe(api, fields)
+
+    async def push(
+        self, api: Api, batch: Sequence[PushLine], *, call_id: str
+    ) -> tuple[PushOutcome, ...]:
+        """Check and set each line; see `writing`. The platform has no use for `call_id`."""
+        del call_id
+        return await writing.push(api, batch)
+
+    async def fetch_order(self, api: Api, order_id: str, *, fetch: int) -> OrderSeen | None:
+        """Read one order with its refunds; None if the shop no longer has it."""
+        if not (order_id.isascii() and order_id.isdecimal()):
+            return None  # it never was an order's id here
+        return await self._reader().fetch(api, order_id, fetch=fetch)
+
+    def poll_orders(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
+        """Read every order changed since the cursor; None: all open ones, then the recent."""
+        return self._reader().poll(api, since=since, fetch=fetch)
+
+    def _reader(self) -> OrderReader:
+        return OrderReader(self.channel, timedelta(seconds=self.manifest.poll_overlap_s))

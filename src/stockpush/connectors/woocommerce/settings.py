@@ -1,0 +1,142 @@
+"""What one WooCommerce channel is configured with, checked once at start."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from stockpush.connectors.signatures import require_secret
+from stockpush.errors import ConfigInvalid
+
+_KNOWN = frozenset(
+    {
+        "base_url",
+        "consumer_key",
+        "consumer_secret",
+        "webhook_secret",
+        "webhook_secret_previous",
+    }
+)
+# The platform decodes these before it uses a secret as a key (wp_specialchars_decode with
+# ENT_QUOTES); the admin page shows and copies the encoded form.
+_ENTITY = re.compile(r"&(lt|gt|quot|amp|#0*(?:34|38|39|60|62)|#[xX]0*(?:22|26|27|3[cCeE]));")
+_NAMED = {"lt": "<", "gt": ">", "quot": '"', "amp": "&"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`authorization` is the header that authenticates every call; one or two webhook keys."""
+
+    base_url: str
+    authorization: str = field(repr=False)
+    webhook_secrets: tuple[bytes, ...] = field(repr=False)
+
+
+def read_settings(given: Mapping[str, str]) -> Settings:
+    """Return the checked settings; `ConfigInvalid` names the field, what was expected and found.
+
+    Secrets arrive resolved and are never repeated in an error.
+    """
+    for name in given:
+        if name not in _KNOWN:
+            raise ConfigInvalid(
+                f"The WooCommerce connector has no setting {name!r}.",
+                field=name,
+                expected=", ".join(sorted(_KNOWN)),
+            )
+    key, secret = _credential(given, "consumer_key"), _credential(given, "consumer_secret")
+    return Settings(
+        base_url=_base_url(_required(given, "base_url")),
+        authorization="Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode("ascii"),
+        webhook_secrets=_webhook_secrets(given),
+    )
+
+
+def decode_entities(secret: str) -> str:
+    """Return a secret with its HTML entities decoded once, as the platform does before signing.
+
+    >>> decode_entities("a&amp;b&#039;&amp;lt;")
+    "a&b'&lt;"
+    """
+    return _ENTITY.sub(_character, secret)
+
+
+def _character(entity: re.Match[str]) -> str:
+    name = entity[1]
+    if name in _NAMED:
+        return _NAMED[name]
+    return chr(int(f"0{name[1:]}", base=16) if name[1] in "xX" else int(name[1:]))
+
+
+def _required(given: Mapping[str, str], name: str) -> str:
+    value = given.get(name, "").strip()
+    if not value:
+        raise ConfigInvalid(f"The setting `{name}` is missing.", field=name, expected="a value")
+    return value
+
+
+def _credential(given: Mapping[str, str], name: str) -> str:
+    value = _required(given, name)
+    if not (value.isascii() and value.isprintable()) or (name == "consumer_key" and ":" in value):
+        raise ConfigInvalid(
+            f"The setting `{name}` has characters that an API key never has.",
+            field=name,
+            expected="printable ASCII, as the shop showed it",
+        )
+    return value
+
+
+def _webhook_secrets(given: Mapping[str, str]) -> tuple[bytes, ...]:
+    names = [name for name in ("webhook_secret", "webhook_secret_previous") if name in given]
+    if "webhook_secret" not in names:
+        _required(given, "webhook_secret")
+    keys = []
+    for name in names:
+        key = decode_entities(given[name].strip()).encode()
+        require_secret(key, field=name)
+        keys.append(key)
+    return tuple(keys)
+
+
+def _base_url(value: str) -> str:
+    """Return the root of the site without a trailing slash: https, or http to loopback only.
+
+    Over plain HTTP the platform refuses these credentials, and they would travel readable.
+    """
+    expected = "https://shop.example, or http://127.0.0.1:port"
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname
+        local = parts.scheme == "http" and _is_loopback(host)
+        bare = not (parts.query or parts.fragment or parts.username or parts.password)
+    except ValueError:
+        raise ConfigInvalid(
+            "The setting `base_url` is not a URL.", field="base_url", expected=expected
+        ) from None
+    if not (parts.scheme == "https" or local):
+        raise ConfigInvalid(
+            "The setting `base_url` is not https: TLS is required, except to this machine.",
+            field="base_url",
+            found=f"{parts.scheme}://{host or ''}",
+            expected=expected,
+        )
+    if not (host and bare) or parts.path.rstrip("/").endswith("/wp-json/wc/v3"):
+        raise ConfigInvalid(
+            "The setting `base_url` is the site's root, without user, query or API path.",
+            field="base_url",
+            expected=expected,
+        )
+    return value.rstrip("/")
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

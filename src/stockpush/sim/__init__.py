@@ -1,0 +1,1 @@
+"""Emulated shops and the world around them; never imported by the daemon."""

@@ -1,0 +1,1 @@
+"""One emulated shop per channel: a state machine, request in, answer out."""

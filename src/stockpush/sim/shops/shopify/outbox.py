@@ -1,0 +1,132 @@
+"""Webhook subscriptions and their delivery attempts.
+
+Theory of operation. A delivery's body is built once, when the thing happens, and is what every
+retry carries. An attempt that is not answered 2xx is made again, `ATTEMPTS_MAX` in all over four
+hours; after as many failures in a row the subscription itself is deleted. Faults (a lost, doubled,
+late or overtaken delivery) are drawn from the shop's dice.
+Source: shopify.dev changelog on the webhook retry mechanism (8 tries, 4 h, original body).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import random
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+
+from stockpush.sim.shops.base import Faults, WebhookOut
+
+ATTEMPTS_MAX = 8
+RETRY_GAPS_S = (113, 227, 454, 907, 1814, 3628, 7257)
+"""Waits between the attempts: each about twice the one before, four hours in all."""
+
+
+@dataclass(slots=True)
+class Subscription:
+    """One topic to one URL. `failures` counts attempts in a row that were not answered 2xx."""
+
+    topic: str
+    url: str
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class _Queued:
+    due_at: datetime
+    subscription: Subscription
+    out: WebhookOut
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What the shop wants to tell. `domain` and `api_version` go into the headers."""
+
+    domain: str
+    api_version: str
+    secret: bytes
+    dice: random.Random
+    faults: Faults
+    subscriptions: list[Subscription] = field(default_factory=list)
+    queued: list[_Queued] = field(default_factory=list)
+    sent: dict[int, Subscription] = field(default_factory=dict)
+    """Subscription of each delivery that is out and not answered yet, by delivery id."""
+    count: int = 0
+
+    def tell(self, topic: str, payload: Mapping[str, object], *, at: datetime) -> None:
+        """Queue one delivery of `payload` for every subscription to `topic`."""
+        body = msgspec.json.encode(payload)
+        event = self._uuid()
+        for subscription in self.subscriptions:
+            if subscription.topic != topic or self._strikes(self.faults.webhook_drop):
+                continue
+            copies = 2 if self._strikes(self.faults.webhook_duplicate) else 1
+            out = WebhookOut(
+                self._next(), subscription.url, self._headers(topic, body, event, at), body
+            )
+            for _ in range(copies):
+                due_at = at + timedelta(seconds=self.faults.webhook_delay_s)
+                self.queued.append(_Queued(due_at, subscription, out))
+                out = WebhookOut(self._next(), out.url, out.headers, out.body)
+
+    def due(self, at: datetime) -> list[WebhookOut]:
+        """Take out the attempts that are due, oldest first unless dice reorder them."""
+        now = [each for each in self.queued if each.due_at <= at]
+        self.queued = [each for each in self.queued if each.due_at > at]
+        now.sort(key=lambda each: each.due_at)
+        for place in range(1, len(now)):
+            if self._strikes(self.faults.webhook_reorder):
+                now[place - 1], now[place] = now[place], now[place - 1]
+        for each in now:
+            self.sent[each.out.id] = each.subscription
+        return [each.out for each in now]
+
+    def answered(self, out: WebhookOut, status: int | None, *, at: datetime) -> None:
+        """Record how an attempt ended: done, to be made again, or the subscription deleted."""
+        subscription = self.sent.pop(out.id)
+        if status is not None and 200 <= status < 300:
+            subscription.failures = 0
+            return
+        subscription.failures += 1
+        if subscription.failures >= ATTEMPTS_MAX:
+            self._delete(subscription)
+        elif out.attempt < ATTEMPTS_MAX:
+            again = WebhookOut(out.id, out.url, out.headers, out.body, attempt=out.attempt + 1)
+            due_at = at + timedelta(seconds=RETRY_GAPS_S[out.attempt - 1])
+            self.queued.append(_Queued(due_at, subscription, again))
+
+    def next_at(self) -> datetime | None:
+        """Return when the next attempt is due."""
+        return min((each.due_at for each in self.queued), default=None)
+
+    def _delete(self, subscription: Subscription) -> None:
+        self.subscriptions = [each for each in self.subscriptions if each is not subscription]
+        self.queued = [each for each in self.queued if each.subscription is not subscription]
+
+    def _headers(self, topic: str, body: bytes, event: str, at: datetime) -> dict[str, str]:
+        digest = hmac.new(self.secret, body, hashlib.sha256).digest()
+        return {
+            "content-type": "application/json",
+            "x-shopify-topic": topic,
+            "x-shopify-hmac-sha256": base64.b64encode(digest).decode("ascii"),
+            "x-shopify-shop-domain": self.domain,
+            "x-shopify-api-version": self.api_version,
+            "x-shopify-webhook-id": self._uuid(),
+            "x-shopify-event-id": event,
+            "x-shopify-triggered-at": at.isoformat().replace("+00:00", "Z"),
+        }
+
+    def _uuid(self) -> str:
+        return str(uuid.UUID(int=self.dice.getrandbits(128), version=4))
+
+    def _next(self) -> int:
+        self.count += 1
+        return self.count
+
+    def _strikes(self, probability: float) -> bool:
+        return probability > 0 and self.dice.random() < probability

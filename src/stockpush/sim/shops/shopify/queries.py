@@ -1,0 +1,201 @@
+"""The operations that the emulated shop answers, by name: variables in, data out.
+
+They are the documents that Stock Push sends; each answer holds at least what they select.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stockpush.sim.shops.shopify.answers import (
+    BadCursor,
+    fulfilment_answer,
+    gid,
+    item_answer,
+    order_answer,
+    refund_answer,
+    variant_answer,
+)
+from stockpush.sim.shops.shopify.inventory import (
+    ENTRIES_MAX,
+    Inventory,
+    RequestError,
+    UserErrors,
+)
+from stockpush.sim.shops.shopify.orders import Book
+from stockpush.sim.shops.shopify.state import Order, Variant
+
+FIRST_MAX = 250
+"""Largest page."""
+
+_SINCE = re.compile(r"updated_at:>='(?P<instant>[^']+)'")
+_GID = re.compile(r"gid://shopify/(?P<kind>\w+)/(?P<number>\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Reads the shop's state; `set_quantities` is its one mutation."""
+
+    book: Book
+    inventory: Inventory
+    variants: Mapping[int, Variant]
+    set_quantities: Callable[[dict[str, Any], str], UserErrors]
+
+    def by_name(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
+        """Return the handler of each operation."""
+        return {
+            "Levels": self._levels,
+            "Listings": self._listings,
+            "SetQuantities": self._set_quantities,
+            "Orders": self._orders,
+            "Order": self._order,
+            "OrderLines": self._order_lines,
+            "OrderParts": self._order_parts,
+            "RefundLines": self._refund_lines,
+            "FulfilmentLines": self._fulfilment_lines,
+            "OrderVersion": self._order_version,
+        }
+
+    def _levels(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"nodes": self._nodes(given)}
+
+    def _listings(self, given: dict[str, Any]) -> dict[str, Any]:
+        location = _number("Location", given["location"])
+        known = location in self.inventory.locations
+        return {
+            "location": {"id": given["location"], "isActive": True} if known else None,
+            "nodes": self._nodes(given),
+        }
+
+    def _nodes(self, given: dict[str, Any]) -> list[dict[str, Any] | None]:
+        if len(given["ids"]) > ENTRIES_MAX:
+            raise RequestError(f"An array argument takes at most {ENTRIES_MAX} entries.")
+        location = _number("Location", given["location"]) or 0
+        return [self._node(key, location) for key in given["ids"]]
+
+    def _node(self, key: str, location: int) -> dict[str, Any] | None:
+        variant = self.variants.get(_number("ProductVariant", key) or 0)
+        if variant is not None:
+            return None if variant.deleted else variant_answer(variant, location)
+        sharing = self.inventory.items.get(_number("InventoryItem", key) or 0, [])
+        living = [variant for variant in sharing if not variant.deleted]
+        return item_answer(living, location) if living else None
+
+    def _set_quantities(self, given: dict[str, Any]) -> dict[str, Any]:
+        errors = self.set_quantities(given["input"], given["key"])
+        group = None if errors else {"id": gid("InventoryAdjustmentGroup", 1)}
+        return {"inventorySetQuantities": {"inventoryAdjustmentGroup": group, "userErrors": errors}}
+
+    def _orders(self, given: dict[str, Any]) -> dict[str, Any]:
+        matches = _search(given["query"])
+        found = sorted(filter(matches, self.book.orders.values()), key=_sort_key)
+        # The cursor is the place in the order of sorting, not a count: an order that is updated
+        # while a client pages moves to the end and hides no other.
+        place = _place(given.get("after"))
+        left = [order for order in found if _sort_key(order) > place]
+        page = left[: _page(given["first"])]
+        return {
+            "orders": {
+                "nodes": [
+                    order_answer(order, lines=given["lines"], parts=1, units=1) for order in page
+                ],
+                "pageInfo": {
+                    "hasNextPage": len(left) > len(page),
+                    "endCursor": _cursor(page[-1]) if page else None,
+                },
+            }
+        }
+
+    def _order(self, given: dict[str, Any]) -> dict[str, Any]:
+        order = self._found(given)
+        if order is None:
+            return {"order": None}
+        return {
+            "order": order_answer(
+                order, lines=given["lines"], parts=given["parts"], units=given["units"]
+            )
+        }
+
+    def _order_lines(self, given: dict[str, Any]) -> dict[str, Any]:
+        order = self._found(given)
+        if order is None:
+            return {"order": None}
+        first, after = _page(given["first"]), given.get("after")
+        return {"order": order_answer(order, lines=first, parts=0, units=0, after=after)}
+
+    def _order_parts(self, given: dict[str, Any]) -> dict[str, Any]:
+        order = self._found(given)
+        if order is None:
+            return {"order": None}
+        return {"order": order_answer(order, lines=1, parts=_page(given["first"]), units=1)}
+
+    def _refund_lines(self, given: dict[str, Any]) -> dict[str, Any]:
+        number, first = _number("Refund", given["id"]), _page(given["first"])
+        for order in self.book.orders.values():
+            if number in [refund.refund_id for refund in order.refunds]:
+                after = given.get("after")
+                return {"refund": refund_answer(order, number or 0, first=first, after=after)}
+        return {"refund": None}
+
+    def _fulfilment_lines(self, given: dict[str, Any]) -> dict[str, Any]:
+        number, first = _number("Fulfillment", given["id"]), _page(given["first"])
+        for order in self.book.orders.values():
+            if number in [each.fulfilment_id for each in order.fulfilments]:
+                after = given.get("after")
+                told = fulfilment_answer(order, number or 0, first=first, after=after)
+                return {"fulfillment": told}
+        return {"fulfillment": None}
+
+    def _order_version(self, given: dict[str, Any]) -> dict[str, Any]:
+        order = self._found(given)
+        if order is None:
+            return {"order": None}
+        return {"order": order_answer(order, lines=1, parts=0, units=0)}
+
+    def _found(self, given: dict[str, Any]) -> Order | None:
+        return self.book.orders.get(_number("Order", given["id"]) or 0)
+
+
+def _search(query: str) -> Callable[[Order], bool]:
+    """Return the test of one of the two searches that are emulated."""
+    if query == "status:open":
+        return lambda order: order.closed_at is None and order.cancelled_at is None
+    found = _SINCE.fullmatch(query)
+    if found is None:
+        raise RequestError(f"This shop does not emulate the search {query!r}.")
+    since = datetime.fromisoformat(found["instant"]).astimezone(UTC)
+    return lambda order: order.updated_at >= since
+
+
+def _sort_key(order: Order) -> tuple[int, int]:
+    return int(order.updated_at.timestamp()), order.order_id
+
+
+def _cursor(order: Order) -> str:
+    second, number = _sort_key(order)
+    return f"{second}.{number}"
+
+
+def _place(cursor: str | None) -> tuple[int, int]:
+    """Return the place that a cursor names; None is before everything."""
+    if cursor is None:
+        return 0, 0
+    second, dot, number = cursor.partition(".")
+    if not (dot and second.isdecimal() and number.isdecimal()):
+        raise BadCursor(cursor)
+    return int(second), int(number)
+
+
+def _page(first: int) -> int:
+    if not 1 <= first <= FIRST_MAX:
+        raise RequestError(f"first must be between 1 and {FIRST_MAX}.")
+    return first
+
+
+def _number(kind: str, key: str) -> int | None:
+    found = _GID.fullmatch(key)
+    return int(found["number"]) if found is not None and found["kind"] == kind else None

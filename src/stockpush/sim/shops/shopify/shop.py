@@ -1,0 +1,267 @@
+"""The emulated Shopify shop: one class, the people's side and the daemon's side."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stockpush.sim.shops.base import Faults, ShopAnswer, ShopRequest, WebhookOut
+from stockpush.sim.shops.shopify.api import Bucket, GraphQLDoor
+from stockpush.sim.shops.shopify.inventory import Inventory, UserErrors
+from stockpush.sim.shops.shopify.orders import Book
+from stockpush.sim.shops.shopify.outbox import Outbox, Subscription
+from stockpush.sim.shops.shopify.payloads import (
+    edit_payload,
+    level_payload,
+    order_payload,
+    refund_payload,
+)
+from stockpush.sim.shops.shopify.queries import Queries
+from stockpush.sim.shops.shopify.state import Ids, Level, Line, Order, Refund, Variant
+
+API_VERSION = "2026-10"
+TOPICS = (
+    "orders/create",
+    "orders/updated",
+    "orders/cancelled",
+    "orders/edited",
+    "orders/delete",
+    "refunds/create",
+    "inventory_levels/update",
+)
+
+
+class ShopifyShop:
+    """`sim.shops.base.Shop` for Shopify. A `listing` is a variant's number, as text.
+
+    `domain` is the shop's host name, `location` the one location that orders are committed at,
+    `other_locations` ones whose levels exist beside it. `schema_path` is the introspection of the
+    Admin API to check every request against, None to go without. `edits_are_recorded`: units
+    removed by an edit show as a refund with restock type cancel; otherwise only as a lower number.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        clock: Callable[[], datetime],
+        dice: random.Random,
+        access_token: str,
+        webhook_secret: str,
+        domain: str = "demo.myshopify.com",
+        location: int = 1,
+        other_locations: tuple[int, ...] = (),
+        schema_path: Path | None = None,
+        points_max: float = 2000.0,
+        points_per_s: float = 100.0,
+        edits_are_recorded: bool = True,
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.dice = dice
+        self.faults = Faults()
+        self.location = location
+        self.edits_are_recorded = edits_are_recorded
+        self.ids = Ids()
+        self.variants: dict[int, Variant] = {}
+        self.book = Book(self.ids, location)
+        self.inventory = Inventory({}, (location, *other_locations))
+        self.outbox = Outbox(domain, API_VERSION, webhook_secret.encode(), dice, self.faults)
+        self.door = GraphQLDoor(
+            path=f"/admin/api/{API_VERSION}/graphql.json",
+            access_token=access_token,
+            handlers=Queries(
+                self.book, self.inventory, self.variants, self._set_quantities
+            ).by_name(),
+            mutations=frozenset({"SetQuantities"}),
+            clock=clock,
+            dice=dice,
+            faults=self.faults,
+            bucket=Bucket(points_max, points_per_s, points_max, clock()),
+            schema_path=schema_path,
+        )
+
+    # -- setting up ---------------------------------------------------------------------------
+
+    def add_variant(
+        self,
+        sku: str,
+        available: int,
+        *,
+        variant_id: int | None = None,
+        item_id: int | None = None,
+        policy: str = "DENY",
+        tracked: bool = True,
+        bundle: bool = False,
+        stocked: bool = True,
+    ) -> Variant:
+        """Put a variant on sale; one that names an existing `item_id` shares its levels."""
+        item = item_id or self.ids.new()
+        sharing = self.inventory.items.setdefault(item, [])
+        levels = sharing[0].levels if sharing else {}
+        if stocked and not sharing:
+            levels[self.location] = Level(available)
+        variant = Variant(variant_id or self.ids.new(), item, sku, levels, policy, tracked, bundle)
+        sharing.append(variant)
+        self.variants[variant.variant_id] = variant
+        return variant
+
+    def subscribe(self, url: str, *, topics: tuple[str, ...] = TOPICS) -> None:
+        """Send webhooks of `topics` to `url` from now on."""
+        self.outbox.subscriptions += [Subscription(topic, url) for topic in topics]
+
+    # -- the daemon's side ----------------------------------------------------------------------
+
+    def handle(self, request: ShopRequest) -> ShopAnswer:
+        """Answer one API request; raises `ConnectionDropped` where a fault says so."""
+        return self.door.handle(request)
+
+    def webhooks_due(self) -> list[WebhookOut]:
+        """Take the delivery attempts that are due now out of the outbox."""
+        return self.outbox.due(self.clock())
+
+    def webhook_answered(self, out: WebhookOut, status: int | None) -> None:
+        """Record how an attempt ended (None: no answer)."""
+        self.outbox.answered(out, status, at=self.clock())
+
+    def next_webhook_at(self) -> datetime | None:
+        """Return when the next delivery attempt is due."""
+        return self.outbox.next_at()
+
+    # -- the people's side ------------------------------------------------------------------------
+
+    def checkout(self, lines: list[tuple[str, int]]) -> str:
+        """A shopper buys; return the order's number or raise `SoldOut`."""
+        wanted = [(self._variant(listing), quantity) for listing, quantity in lines]
+        order = self.book.place(wanted, at=self._now())
+        self._tell_order(order, "orders/create")
+        self._tell_levels(variant for variant, _ in wanted)
+        return str(order.order_id)
+
+    def cancel(self, order_id: str, *, restock: bool = True) -> None:
+        """The merchant cancels what has not shipped."""
+        order = self._order(order_id)
+        refund = self.book.cancel(order, restock=restock, at=self._now())
+        self._touch(order)
+        self._tell_order(order, "orders/cancelled", "orders/updated")
+        self._tell_refund(order, refund)
+        self._tell_levels(line.variant for line in order.lines)
+
+    def refund(self, order_id: str, listing: str, quantity: int, *, restock: bool) -> None:
+        """The merchant refunds units of a line, unfulfilled ones first."""
+        order = self._order(order_id)
+        line = self._line(order, listing)
+        refund = self.book.refund(order, line, quantity, restock=restock, at=self._now())
+        self._touch(order)
+        self._tell_refund(order, refund)
+        self._tell_order(order, "orders/updated")
+        if restock:
+            self._tell_levels([line.variant])
+
+    def edit(self, order_id: str, listing: str, quantity: int) -> None:
+        """The merchant sets the quantity of a line, adding the line if there is none."""
+        order = self._order(order_id)
+        variant = self._variant(listing)
+        line = self.book.line_of(order, variant)
+        if line is None:
+            line = Line(self.ids.new(), variant, 0, 0)
+            order.lines.append(line)
+        before = order.current(line)
+        self.book.edit(order, line, quantity, recorded=self.edits_are_recorded, at=self._now())
+        self._touch(order)
+        change = {"id": line.line_id, "delta": abs(quantity - before)}
+        rises = quantity > before
+        body = edit_payload(
+            order,
+            self.ids.new(),
+            additions=[change] if rises else [],
+            removals=[] if rises else [change],
+            at=self._now(),
+        )
+        self.outbox.tell("orders/edited", body, at=self._now())
+        self._tell_order(order, "orders/updated")
+        self._tell_levels([variant])
+
+    def ship(self, order_id: str) -> None:
+        """The merchant ships everything that is open."""
+        order = self._order(order_id)
+        self.ship_units(
+            order_id,
+            [
+                (str(line.variant.variant_id), line.unfulfilled)
+                for line in order.lines
+                if line.unfulfilled
+            ],
+        )
+
+    def ship_units(self, order_id: str, units: list[tuple[str, int]]) -> None:
+        """The merchant ships some units (listing, quantity), in one fulfilment."""
+        if not units:
+            return
+        order = self._order(order_id)
+        lines = [(self._line(order, listing), quantity) for listing, quantity in units]
+        self.book.ship(order, lines, at=self._now())
+        self._touch(order)
+        self._tell_order(order, "orders/updated")
+
+    def delete_order(self, order_id: str) -> None:
+        """The merchant deletes an order: only its id is told, stock does not move."""
+        order = self.book.orders.pop(int(order_id))
+        self.outbox.tell("orders/delete", {"id": order.order_id}, at=self._now())
+
+    def merchant_sets(self, listing: str, quantity: int) -> None:
+        """The merchant types a number into the shop's own admin."""
+        variant = self._variant(listing)
+        variant.levels[self.location].available = quantity
+        self._tell_levels([variant])
+
+    def quantity(self, listing: str) -> int:
+        """Return what the shop would sell of this listing."""
+        return self._variant(listing).levels[self.location].available
+
+    # -- telling ----------------------------------------------------------------------------------
+
+    def _set_quantities(self, given: dict[str, Any], key: str) -> UserErrors:
+        """Carry out the mutation; our own writes come back to us as webhooks too."""
+        errors, changed = self.inventory.set_quantities(given, key, at=self._now())
+        for variant, location in changed:
+            self._tell_level(variant, location)
+        return errors
+
+    def _tell_level(self, variant: Variant, location: int) -> None:
+        body = level_payload(variant, location, self._now())
+        self.outbox.tell("inventory_levels/update", body, at=self._now())
+
+    def _tell_levels(self, variants: Iterable[Variant]) -> None:
+        once = {variant.item_id: variant for variant in variants}
+        for variant in once.values():
+            self._tell_level(variant, self.location)
+
+    def _tell_order(self, order: Order, *topics: str) -> None:
+        for topic in topics:
+            self.outbox.tell(topic, order_payload(order), at=self._now())
+
+    def _tell_refund(self, order: Order, refund: Refund | None) -> None:
+        if refund is not None:
+            self.outbox.tell("refunds/create", refund_payload(order, refund), at=self._now())
+
+    def _touch(self, order: Order) -> None:
+        order.updated_at = self._now()
+
+    def _now(self) -> datetime:
+        """Return the clock floored to the second, as Shopify stores it."""
+        return self.clock().astimezone(UTC).replace(microsecond=0)
+
+    def _variant(self, listing: str) -> Variant:
+        return self.variants[int(listing)]
+
+    def _order(self, order_id: str) -> Order:
+        return self.book.orders[int(order_id)]
+
+    def _line(self, order: Order, listing: str) -> Line:
+        line = self.book.line_of(order, self._variant(listing))
+        assert line is not None, f"order {order.order_id} has no line of {listing}"
+        return line

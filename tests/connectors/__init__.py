@@ -1,0 +1,1 @@
+"""Connectors against the emulated shops and against recorded answers."""

@@ -1,0 +1,325 @@
+"""Shopify webhooks in: who signed them, and what the body says.
+
+trap (Shopify's own behaviour)                     test
+signature over raw bytes, one of two secrets       test_after_a_rotation_both_secrets_pass
+another shop's delivery                            test_a_delivery_for_another_shop_is_refused
+topic header is not signed                         test_the_topic_header_decides_nothing
+a replay under a fresh event id                    test_a_replay_reads_the_same
+orders/edited has ids and deltas only              test_samples (orders_edited)
+refunds/create tells one refund, not the order     test_samples (refunds_create)
+inventory_levels/update is late state              test_samples (inventory_levels_update)
+available is null when untracked                   test_samples (inventory_levels_update_untracked)
+includeFields leaves fields out                    test_samples (orders_partial_fields)
+drafts and fulfilments have lines too              test_samples (draft..., fulfillments...)
+no field names an inventory item                   test_an_order_body_is_counted
+bodies come cut off, empty, of another type        test_no_body_raises_anything_else
+inventory echo of our own push                     test_our_own_push_comes_back_as_a_hint_only
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stockpush.connectors.base import WebhookRequest
+from stockpush.errors import PayloadInvalid, SignatureInvalid
+from stockpush.messages import Nothing, OrderHint, OrderSeen, QuantityHint
+from tests.connectors.shopify_world import HOST, connector, world
+from tests.connectors.test_signatures import sign
+
+SAMPLES = Path(__file__).parents[1] / "samples/shopify"
+ORDER = "820982911946154508"
+OURS = connector(location="655441491", webhook_secret="hush", webhook_secret_previous="before")
+
+
+def sample(name: str) -> bytes:
+    """Return a sample body."""
+    return (SAMPLES / f"{name}.json").read_bytes()
+
+
+def read(body: bytes, topic: str | None = None):
+    """Read a body as it would arrive."""
+    headers = {} if topic is None else {"x-shopify-topic": topic}
+    return OURS.read(WebhookRequest(headers, body))
+
+
+EXPECTED = {
+    "orders_create": OrderSeen,
+    "orders_custom_line": OrderSeen,
+    "orders_cancelled_restocked": OrderSeen,
+    "orders_shipped_then_returned": OrderSeen,
+    "orders_partial_fields": OrderHint("s", ORDER),
+    "orders_delete": OrderHint("s", ORDER),
+    "orders_edited": OrderHint("s", ORDER),
+    "refunds_create": OrderHint("s", ORDER),
+    "fulfillments_create": OrderHint("s", ORDER),
+    "inventory_levels_update": QuantityHint("s", "49148385"),
+    "inventory_levels_update_untracked": QuantityHint("s", "49148385"),
+    "inventory_levels_update_elsewhere": Nothing,
+    "products_update": Nothing,
+    "inventory_items_update": Nothing,
+    "draft_orders_create": Nothing,
+    "bulk_operations_finish": Nothing,
+}
+
+
+def test_every_sample_is_expected() -> None:
+    """No sample lies about unread, and none is missing."""
+    assert {path.stem for path in SAMPLES.glob("*.json")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_samples(name: str) -> None:
+    """Each sample is read as what its shape says."""
+    _, (seen,) = read(sample(name))
+    expected = EXPECTED[name]
+    assert isinstance(seen, expected) if isinstance(expected, type) else seen == expected
+
+
+def test_an_order_body_is_counted() -> None:
+    """The sample of a new order, to the last number; instants in UTC; no buyer's data."""
+    topic, (seen,) = read(sample("orders_create"))
+    assert topic == "order"
+    assert isinstance(seen, OrderSeen)
+    assert seen.version == (datetime(2026, 11, 22, 10, 0, 1, tzinfo=UTC), 0)
+    assert seen.placed_at == seen.deducted_at == datetime(2026, 11, 22, 10, tzinfo=UTC)
+    (line,) = seen.lines
+    assert (line.line_id, line.order_key) == ("866550311766439020", "808950810")
+    assert (line.ordered, line.open, line.shipped, line.written_off, line.deducted) == (
+        3, 3, 0, 0, 3,
+    )  # fmt: skip
+    assert "anary" not in repr(seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("orders_cancelled_restocked", (0, 0, 0, 0)),
+        ("orders_shipped_then_returned", (0, 2, 0, 2)),
+    ],
+)
+def test_refunds_inside_an_order_are_counted(name: str, numbers) -> None:
+    """Open, shipped, written off, deducted of the samples with refunds."""
+    _, (seen,) = read(sample(name))
+    assert isinstance(seen, OrderSeen)
+    (line,) = seen.lines
+    assert (line.open, line.shipped, line.written_off, line.deducted) == numbers
+
+
+@pytest.mark.parametrize(
+    "topic", ["products/update", "orders/create", "nonsense", "<script>", "", None]
+)
+def test_the_topic_header_decides_nothing(topic: str | None) -> None:
+    """Whatever the unsigned topic says, the body is read the same; odd topics are not shown."""
+    shown, seen = read(sample("orders_edited"), topic)
+    assert seen == (OrderHint("s", ORDER),)
+    assert shown == (topic if topic in {"products/update", "orders/create"} else "order_edit")
+
+
+def test_a_replay_reads_the_same() -> None:
+    """A fresh event id over the same body changes nothing in what is read."""
+    body = sample("orders_create")
+    once = OURS.read(WebhookRequest({"x-shopify-event-id": "a"}, body))
+    assert OURS.read(WebhookRequest({"x-shopify-event-id": "b"}, body)) == once
+
+
+# -- who signed it ------------------------------------------------------------------------------
+
+
+def delivery(secret: bytes, body: bytes = b'{"id":1}', **headers: str) -> WebhookRequest:
+    """Sign a delivery."""
+    return WebhookRequest({"x-shopify-hmac-sha256": sign(secret, body), **headers}, body)
+
+
+@pytest.mark.parametrize("secret", [b"hush", b"before"])
+def test_after_a_rotation_both_secrets_pass(secret: bytes) -> None:
+    """The present secret and the one before it sign; a third does not."""
+    OURS.verify(delivery(secret))
+    with pytest.raises(SignatureInvalid):
+        OURS.verify(delivery(b"third"))
+    with pytest.raises(SignatureInvalid):
+        connector().verify(delivery(b"before"))
+
+
+def test_the_published_vector_passes() -> None:
+    """The digest given in the notes on Shopify's signature is accepted, byte for byte."""
+    body = (
+        b'{"id":820982911946154508,"line_items":'
+        b'[{"id":866550311766439020,"variant_id":808950810,"quantity":1}]}'
+    )
+    header = "hPKyF4rhghEfRvhqN1oOaa7esCLNwXz6L/zolizjnVo="
+    OURS.verify(WebhookRequest({"x-shopify-hmac-sha256": header}, body))
+
+
+def test_a_delivery_without_a_signature_is_refused() -> None:
+    """No header is no signature; and Shopify has no unsigned ping."""
+    with pytest.raises(SignatureInvalid):
+        OURS.verify(WebhookRequest({}, b'{"id":1}'))
+    assert not OURS.is_ping(WebhookRequest({}, b"webhook_id=1"))
+
+
+@pytest.mark.parametrize(
+    ("domain", "passes"),
+    [(HOST, True), (HOST.upper(), True), ("other.myshopify.com", False), ("", False)],
+)
+def test_a_delivery_for_another_shop_is_refused(domain: str, *, passes: bool) -> None:
+    """A well-signed body that names another shop is not for this channel."""
+    request = delivery(b"hush", **{"x-shopify-shop-domain": domain})
+    if passes:
+        OURS.verify(request)
+        return
+    with pytest.raises(SignatureInvalid) as caught:
+        OURS.verify(request)
+    assert caught.value.expected == HOST
+
+
+# -- bodies that are wrong ------------------------------------------------------------------------
+
+ODD = [None, True, -1, 0, 1.5, 2**63, "1", "", [], {}, [None], {"id": None}]
+
+
+def outcome(body: bytes) -> str:
+    """Read a body; say what came of it. Anything but PayloadInvalid escapes."""
+    try:
+        read(body)
+    except PayloadInvalid:
+        return "invalid"
+    return "read"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"null",
+        b"[]",
+        b"1",
+        b'"text"',
+        b"{",
+        b"{}",
+        b'{"foo":1}',
+        b'{"id":NaN}',
+        b'{"id":Infinity}',
+        b'{"id":' + b"9" * 5000 + b"}",
+        b'{"id":1.0e400}',
+        b'{"id":"\xff"}',
+        b"\xef\xbb\xbf{}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"webhook_id=42",
+        b'{"order_edit":{}}',
+        b'{"order_edit":{"order_id":"1"}}',
+        b'{"order_id":1.5}',
+        b'{"inventory_item_id":1,"location_id":null}',
+        b'{"line_items":[],"refunds":[],"fulfillments":[]}',
+    ],
+)
+def test_a_body_that_says_nothing_known_is_invalid(body: bytes) -> None:
+    """Not JSON, not an object, of unknown shape, without the id that matters: PayloadInvalid."""
+    assert outcome(body) == "invalid"
+
+
+@pytest.mark.parametrize("name", ["orders_cancelled_restocked", "orders_edited", "refunds_create"])
+@given(cut=st.integers(1, 400))
+def test_a_body_cut_off_is_invalid(name: str, cut: int) -> None:
+    """Wherever the body ends early, it is PayloadInvalid."""
+    body = sample(name).rstrip()
+    assert outcome(body[:-cut]) == "invalid"
+
+
+@given(data=st.data(), odd=st.sampled_from(ODD))
+def test_no_body_raises_anything_else(data, odd) -> None:
+    """Any value of an order replaced by any other, or removed: read, or PayloadInvalid."""
+    order = json.loads(sample("orders_cancelled_restocked"))
+    spot = copy.deepcopy(order)
+    node, path = spot, []
+    while isinstance(node, dict | list) and node:
+        keys = sorted(node) if isinstance(node, dict) else range(len(node))
+        key = data.draw(st.sampled_from(list(keys)))
+        path.append((node, key))
+        node = node[key]
+        if data.draw(st.booleans()):
+            break
+    holder, key = path[-1]
+    if data.draw(st.booleans()):
+        holder[key] = odd
+    else:
+        del holder[key]
+    outcome(json.dumps(spot).encode())
+
+
+@given(body=st.binary(max_size=200))
+def test_noise_is_invalid(body: bytes) -> None:
+    """Random bytes are PayloadInvalid."""
+    assert outcome(body) == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        (("line_items", 0, "quantity"), "3", "line_items[0].quantity"),
+        (("line_items", 0, "quantity"), True, "line_items[0].quantity"),
+        (("line_items", 0, "quantity"), 0.5, "line_items[0].quantity"),
+        (("line_items", 0, "quantity"), 10**9 + 1, "line_items[0].quantity"),
+        (("line_items", 0, "current_quantity"), -1, "line_items[0].current_quantity"),
+        (("id",), 8.2e17, "id"),
+        (("updated_at",), "2026-11-22T05:00:00", "updated_at"),
+        (("updated_at",), "yesterday", "updated_at"),
+        (("confirmed",), "yes", "confirmed"),
+    ],
+)
+def test_a_wrong_value_is_named(path, value, field: str) -> None:
+    """The error says at which path the body is wrong."""
+    order = json.loads(sample("orders_create"))
+    holder = order
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = value
+    with pytest.raises(PayloadInvalid) as caught:
+        read(json.dumps(order).encode())
+    assert caught.value.field == f"$.{field}"
+
+
+@pytest.mark.parametrize(
+    ("where", "word"),
+    [("restock_type", "teleported"), ("status", "teleported")],
+)
+def test_an_unknown_state_is_quarantined(where: str, word: str) -> None:
+    """An unknown restock type or fulfilment status is PayloadInvalid, never a guess."""
+    order = json.loads(sample("orders_shipped_then_returned"))
+    holder = (
+        order["fulfillments"][0]
+        if where == "status"
+        else order["refunds"][0]["refund_line_items"][0]
+    )
+    holder[where] = word
+    with pytest.raises(PayloadInvalid, match=word):
+        read(json.dumps(order).encode())
+
+
+def test_an_instant_at_the_edge_of_the_calendar_is_invalid() -> None:
+    """An instant whose UTC does not exist is PayloadInvalid, not a crash."""
+    order = json.loads(sample("orders_create"))
+    order["created_at"] = "0001-01-01T00:00:00+05:00"
+    with pytest.raises(PayloadInvalid, match="calendar"):
+        read(json.dumps(order).encode())
+
+
+async def test_our_own_push_comes_back_as_a_hint_only() -> None:
+    """The echo of our own write says only that the field may be read."""
+    w = world()
+    a = w.sell("A", 5)
+    await w.connector.push(w.api, [w.line(a, expected=5, target=9)], call_id="c1")
+    (echo,) = w.deliveries()
+    assert w.read(echo) == QuantityHint("s", w.field(a).key)
+    level = json.loads(echo.body)
+    other = replace(echo, body=json.dumps({**level, "location_id": 4}).encode())
+    assert isinstance(w.connector.read(other)[1][0], Nothing)

@@ -1,0 +1,584 @@
+"""WooCommerce: the table of counts, orders fetched and polled, fields resolved and observed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stockpush.connectors.base import OrderPage
+from stockpush.connectors.woocommerce import owners
+from stockpush.connectors.woocommerce.orders import FATES, Counts, Fate, counts
+from stockpush.errors import AuthFailed, ChannelUnavailable, PayloadInvalid, RateLimited
+from stockpush.messages import OrderHint, OrderSeen
+from stockpush.model import FieldKey
+from stockpush.sim.shops.base import ShopRequest
+from tests.connectors.woocommerce_world import (
+    CannedApi,
+    World,
+    answer,
+    listing,
+    make_connector,
+    make_world,
+    sample,
+)
+
+
+@pytest.fixture
+def world() -> World:
+    """Return the shop of woocommerce_world."""
+    return make_world()
+
+
+# -- the table ----------------------------------------------------------------------------------
+
+# (status, ordered, refunded, reduced) -> (open, shipped, written off)
+TABLE: list[tuple[str, int, int, int, tuple[int, int, int]]] = [
+    ("pending", 5, 0, 0, (5, 0, 0)),
+    ("processing", 5, 0, 5, (5, 0, 0)),
+    ("processing", 5, 0, 0, (5, 0, 0)),  # the shop has not taken them (yet)
+    ("processing", 5, 2, 3, (3, 0, 0)),  # refunded and put back
+    ("processing", 5, 2, 5, (3, 0, 2)),  # refunded, not put back
+    ("processing", 5, 3, 4, (2, 0, 2)),  # one put back, two not
+    ("processing", 3, 0, 5, (3, 0, 0)),  # edited down, the shop kept the rest
+    ("processing", 5, 9, 5, (0, 0, 5)),  # more refunded than there is
+    ("on-hold", 5, 1, 4, (4, 0, 0)),
+    ("completed", 5, 0, 5, (0, 5, 0)),
+    ("completed", 5, 2, 5, (0, 5, 0)),  # refunded after shipping, kept by the buyer
+    ("completed", 5, 2, 3, (0, 3, 0)),  # returned and put back
+    ("completed", 5, 0, 0, (0, 5, 0)),
+    ("cancelled", 5, 0, 0, (0, 0, 0)),
+    ("cancelled", 5, 2, 0, (0, 0, 0)),
+    ("refunded", 5, 5, 5, (0, 0, 5)),
+    ("refunded", 5, 5, 0, (0, 0, 0)),
+    ("refunded", 5, 5, 2, (0, 0, 2)),
+    ("failed", 5, 0, 5, (0, 0, 0)),
+    ("trash", 5, 0, 5, (0, 0, 0)),
+    ("checkout-draft", 5, 0, 0, (0, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("status", "ordered", "refunded", "reduced", "expected"), TABLE)
+def test_table_of_counts(
+    status: str, ordered: int, refunded: int, reduced: int, expected: tuple[int, int, int]
+):
+    """Status, ordered, refunded and reduced units decide where every unit stands."""
+    found = counts(FATES[status], ordered=ordered, refunded=refunded, reduced=reduced)
+    assert found == Counts(*expected)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(Fate), *[st.integers(0, 12)] * 3)
+def test_counts_are_never_negative_nor_invented(
+    fate: Fate, ordered: int, refunded: int, reduced: int
+):
+    """No place holds a negative number; open and shipped units were ordered."""
+    found = counts(fate, ordered=ordered, refunded=refunded, reduced=reduced)
+    assert min(found) >= 0
+    assert found.open + found.shipped <= ordered
+    assert found.open + found.written_off <= max(ordered, reduced)
+
+
+# -- the table against the shop -----------------------------------------------------------------
+
+History = Callable[[World], str]
+
+
+def paid(*steps: Callable[[World, str], None]) -> History:
+    """Return a history: five of product 30 are bought, then the steps happen."""
+
+    def history(world: World) -> str:
+        order = world.shop.checkout([("30", 5)])
+        for step in steps:
+            world.hands.move(60)
+            step(world, order)
+        return order
+
+    return history
+
+
+def unpaid(*steps: Callable[[World, str], None]) -> History:
+    """Return a history that begins with an order that is not paid."""
+
+    def history(world: World) -> str:
+        order = world.shop.checkout([("30", 5)], paid=False)
+        for step in steps:
+            step(world, order)
+        return order
+
+    return history
+
+
+def refund(units: int, *, restock: bool) -> Callable[[World, str], None]:
+    """Return the step that refunds units."""
+    return lambda world, order: world.shop.refund(order, "30", units, restock=restock)
+
+
+def edit(units: int) -> Callable[[World, str], None]:
+    """Return the step that sets the line's quantity."""
+    return lambda world, order: world.shop.edit(order, "30", units)
+
+
+def status(word: str) -> Callable[[World, str], None]:
+    """Return the step that sets the order's status."""
+    return lambda world, order: world.shop.set_status(order, word)
+
+
+# history -> (open, shipped, written off, deducted)
+HISTORIES: dict[str, tuple[History, tuple[int, int, int, int]]] = {
+    "pending holds, deducts nothing": (unpaid(), (5, 0, 0, 0)),
+    "paid": (paid(), (5, 0, 0, 5)),
+    "on hold": (unpaid(status("on-hold")), (5, 0, 0, 5)),
+    "shipped": (paid(status("completed")), (0, 5, 0, 5)),
+    "cancelled": (paid(status("cancelled")), (0, 0, 0, 0)),
+    "failed keeps what it took": (paid(status("failed")), (0, 0, 0, 5)),
+    "trashed keeps what it took": (paid(status("trash")), (0, 0, 0, 5)),
+    "shipped, then thrown away": (paid(status("completed"), status("trash")), (0, 5, 0, 5)),
+    "back to pending restores": (paid(status("pending")), (5, 0, 0, 0)),
+    "refund with restock": (paid(refund(2, restock=True)), (3, 0, 0, 3)),
+    "refund without restock": (paid(refund(2, restock=False)), (3, 0, 2, 5)),
+    "one of each": (paid(refund(2, restock=True), refund(1, restock=False)), (2, 0, 1, 3)),
+    "shipped, returned": (paid(status("completed"), refund(2, restock=True)), (0, 3, 0, 3)),
+    "shipped, refunded": (paid(status("completed"), refund(2, restock=False)), (0, 5, 0, 5)),
+    "all refunded": (paid(refund(5, restock=False)), (0, 0, 5, 5)),
+    "all returned": (paid(refund(5, restock=True)), (0, 0, 0, 0)),
+    "edited up": (paid(edit(7)), (7, 0, 0, 7)),
+    "edited down": (paid(edit(1)), (1, 0, 0, 1)),
+    "refunded, then cancelled": (paid(refund(2, restock=False), status("cancelled")), (0, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+async def test_counts_follow_the_shop(world: World, name: str):
+    """After each history the fetched facts are these, and deducted is what the number lost."""
+    history, expected = HISTORIES[name]
+    order = history(world)
+    assert await world.fetched_line(order) == expected
+    assert world.shop.stock_quantity("30") == 7 - expected[3]
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+async def test_webhook_and_fetch_say_the_same(world: World, name: str):
+    """The facts of a webhook body equal those of a fetch, but for the fetch number."""
+    order = HISTORIES[name][0](world)
+    world.hands.move(2)
+    seen = [
+        world.read(each) for each in world.deliveries() if f'"id":{order},'.encode() in each.body
+    ]
+    assert seen
+    fetched = await world.fetch(order)
+    assert fetched is not None
+    for each in seen:
+        if isinstance(each, OrderHint):
+            assert each.order_id == order
+            continue
+        assert isinstance(each, OrderSeen)
+        assert each.version.fetch == 0
+        assert each.version.updated_at == fetched.version.updated_at
+        assert (each.lines, each.state, each.placed_at, each.deducted_at) == (
+            fetched.lines,
+            fetched.state,
+            fetched.placed_at,
+            fetched.deducted_at,
+        )
+
+
+async def test_unpaid_order_times_out(world: World):
+    """Its hold ends after an hour: cancelled, nothing deducted, nothing open."""
+    order = world.shop.checkout([("30", 5)], paid=False)
+    world.hands.move(3601)
+    assert await world.fetched_line(order) == (0, 0, 0, 0)
+
+
+# -- fetch --------------------------------------------------------------------------------------
+
+
+async def test_fetch_numbers_the_version(world: World):
+    """The version is the order's own modification and the number of the fetch."""
+    order = world.shop.checkout([("30", 1)])
+    seen = await world.fetch(order, 7)
+    assert seen is not None
+    assert seen.version == (world.hands().replace(microsecond=0), 7)
+
+
+async def test_refunds_are_read_for_a_fetch():
+    """A stored order and its refunds: two refunded, one of them put back."""
+    api = CannedApi([answer(sample("order_with_refund")), answer(sample("refunds_of_728"))])
+    seen = await make_connector().fetch_order(api, "728", fetch=1)
+    assert seen is not None
+    line = seen.lines[0]
+    assert (line.open, line.shipped, line.written_off, line.deducted) == (3, 0, 1, 4)
+    assert [path for _, path, _ in api.sent] == [
+        "/wp-json/wc/v3/orders/728",
+        "/wp-json/wc/v3/orders/728/refunds",
+    ]
+
+
+async def test_refund_newer_than_the_order_is_left_out():
+    """A refund that came between the two reads belongs to the order's next version."""
+    refunds = json.loads(sample("refunds_of_728"))
+    newer = {**refunds[0], "id": 999}
+    body = json.dumps([newer, *refunds]).encode()
+    api = CannedApi([answer(sample("order_with_refund")), answer(body)])
+    seen = await make_connector().fetch_order(api, "728", fetch=1)
+    assert seen is not None
+    assert seen.lines[0].open == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ({"quantity": -1, "meta_data": []}, "refunds[id=731]._refunded_item_id"),
+        ({"quantity": -0.5, "meta_data": []}, "refunds[id=731].quantity"),
+    ],
+)
+async def test_refund_that_names_no_line_is_refused(line: dict[str, Any], field: str):
+    """Units that were refunded of nobody knows what must not be dropped silently."""
+    body = json.dumps([{"id": 731, "line_items": [line]}]).encode()
+    api = CannedApi([answer(sample("order_with_refund")), answer(body)])
+    with pytest.raises(PayloadInvalid) as error:
+        await make_connector().fetch_order(api, "728", fetch=1)
+    assert error.value.field == field
+
+
+async def test_refund_of_money_only_moves_nothing():
+    """An amount without units has a quantity of 0 or no line at all."""
+    body = json.dumps([{"id": 731, "line_items": [{"quantity": 0, "meta_data": []}]}]).encode()
+    api = CannedApi([answer(sample("order_with_refund")), answer(body)])
+    seen = await make_connector().fetch_order(api, "728", fetch=1)
+    assert seen is not None
+    assert seen.lines[0].open == 5
+
+
+async def test_more_than_a_page_of_refunds_is_read():
+    """Refunds go by pages too."""
+    order = json.loads(sample("order_with_refund"))
+    order["line_items"][0]["quantity"] = 150
+    order["line_items"][0]["meta_data"] = [{"key": "_reduced_stock", "value": "150"}]
+    order["refunds"] = [{"id": 1000 + n} for n in range(120)]
+    meta = [{"key": "_refunded_item_id", "value": "320"}]
+    rows = [
+        {"id": 1000 + n, "line_items": [{"quantity": -1, "meta_data": meta}]} for n in range(120)
+    ]
+    api = CannedApi(
+        [
+            answer(json.dumps(order).encode()),
+            answer(json.dumps(rows[:100]).encode(), x_wp_totalpages="2"),
+            answer(json.dumps(rows[100:]).encode(), x_wp_totalpages="2"),
+        ]
+    )
+    seen = await make_connector().fetch_order(api, "728", fetch=1)
+    assert seen is not None
+    assert (seen.lines[0].open, seen.lines[0].written_off) == (30, 120)
+
+
+async def test_deleted_order_is_none(world: World):
+    """What the shop itself says does not exist is None; so is an id that never was one."""
+    order = world.shop.checkout([("30", 1)])
+    world.shop.delete(order)
+    assert await world.fetch(order) is None
+    assert await world.fetch("gid://x") is None
+
+
+async def test_trashed_order_is_found_by_id(world: World):
+    """The trash hides it from polls; its id still leads to it, with nothing open."""
+    order = world.shop.checkout([("30", 2)])
+    world.shop.trash(order)
+    assert [
+        seen async for page in poll(world, "2026-11-22T10:00:00Z") for seen in page.orders
+    ] == []
+    assert await world.fetched_line(order) == (0, 0, 0, 2)
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>404</html>", b'{"code":"rest_no_route","message":"","data":{}}', b""]
+)
+async def test_404_of_a_site_without_rest_is_no_verdict(body: bytes):
+    """A 404 that the platform did not give for this id must not cancel an order."""
+    with pytest.raises(ChannelUnavailable, match="permalinks"):
+        await make_connector().fetch_order(CannedApi([answer(body, 404)]), "727", fetch=1)
+
+
+@pytest.mark.parametrize("body", [b"<html>Welcome</html>", b"", b"[]", b'{"id":1}', b"{"])
+async def test_html_is_no_order(body: bytes):
+    """A 200 that is not an order, a front page for example, is PayloadInvalid."""
+    with pytest.raises(PayloadInvalid):
+        await make_connector().fetch_order(CannedApi([answer(body)]), "727", fetch=1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [("rate_limit_next", RateLimited), ("server_error_next", ChannelUnavailable)],
+)
+async def test_faults_of_a_read_pass_through(world: World, fault: str, error: type[Exception]):
+    """What the door raises is not caught on the way."""
+    order = world.shop.checkout([("30", 1)])
+    setattr(world.shop.faults, fault, 1)
+    with pytest.raises(error):
+        await world.fetch(order)
+
+
+async def test_wrong_key_is_auth_failed(world: World):
+    """A key that the shop does not know is named as such."""
+    world.api.connector = make_connector(consumer_secret="cs_other")
+    with pytest.raises(AuthFailed):
+        await world.fetch("1001")
+
+
+# -- poll ---------------------------------------------------------------------------------------
+
+
+async def poll(world: World, since: str | None, fetch: int = 1) -> Any:
+    """Poll, page by page."""
+    async for page in world.connector.poll_orders(world.api, since=since, fetch=fetch):
+        yield page
+
+
+async def polled(world: World, since: str | None) -> tuple[set[str], OrderPage]:
+    """Return the ids of every order polled, and the last page."""
+    pages = [page async for page in poll(world, since)]
+    assert [page.last for page in pages] == [False] * (len(pages) - 1) + [True]
+    assert all(page.cursor is None for page in pages[:-1])
+    return {order.order_id for page in pages for order in page.orders}, pages[-1]
+
+
+def asked(world: World) -> list[dict[str, str]]:
+    """Return the queries of every order listing that was asked for."""
+    return [dict(sent.query) for sent in world.api.sent if sent.path.endswith("/orders")]
+
+
+async def test_first_poll_reads_open_orders_of_any_age_then_recent_ones(world: World):
+    """An open order of last month counts; a closed one of last month does not."""
+    old_open = world.shop.checkout([("30", 1)])
+    old_closed = world.shop.checkout([("30", 1)])
+    world.shop.ship(old_closed)
+    world.hands.move(30 * 86400)
+    recent = world.shop.checkout([("31:33", 1)])
+    world.shop.ship(recent)
+    ids, last = await polled(world, None)
+    assert ids == {old_open, recent}
+    assert last.cursor == "2026-12-22T10:00:00Z"
+
+
+async def test_poll_asks_in_gmt(world: World):
+    """The shop's zone is two hours ahead: only GMT filters find what is between."""
+    _, first = await polled(world, None)
+    world.hands.move(1200)
+    order = world.shop.checkout([("30", 1)])
+    ids, last = await polled(world, first.cursor)
+    assert ids == {order}
+    assert last.cursor == "2026-11-22T10:20:00Z"
+    assert asked(world)[-1]["dates_are_gmt"] == "true"
+
+
+async def test_overlap_finds_an_order_that_shows_up_late(world: World):
+    """An order whose modification lies before the cursor, but inside the overlap, is found."""
+    order = world.shop.checkout([("30", 1)])
+    ids, _ = await polled(world, "2026-11-22T10:09:00Z")
+    assert ids == {order}
+    assert asked(world)[-1]["modified_after"] == "2026-11-22T09:59:00"
+
+
+async def test_cursor_never_moves_by_our_clock_or_past_the_shops(world: World):
+    """A quiet poll keeps its cursor; a cursor ahead of the shop's clock comes back to it."""
+    world.hands.move(7200)
+    _, quiet = await polled(world, "2026-11-22T10:05:00Z")
+    assert quiet.cursor == "2026-11-22T10:05:00Z"
+    _, ahead = await polled(world, "2027-01-01T00:00:00Z")
+    assert ahead.cursor == "2026-11-22T12:00:00Z"
+
+
+async def test_cursor_of_an_empty_shop_is_its_own_clock(world: World):
+    """With no order to go by, the Date header is."""
+    _, last = await polled(world, None)
+    assert last.cursor == "2026-11-22T10:00:00Z"
+    assert last.date == datetime.fromisoformat("2026-11-22T10:00:00Z")
+
+
+async def test_every_page_is_read(world: World):
+    """More than two pages, one hundred at a time, each order once."""
+    world.shop.merchant_sets("30", 1000)
+    orders = {world.shop.checkout([("30", 1)]) for _ in range(230)}
+    pages = [page async for page in poll(world, "2026-11-22T10:00:00Z")]
+    assert [len(page.orders) for page in pages] == [100, 100, 30]
+    assert {order.order_id for page in pages for order in page.orders} == orders
+    assert {query["per_page"] for query in asked(world)} == {"100"}
+    assert {(query["orderby"], query["order"]) for query in asked(world)} == {("id", "asc")}
+
+
+@pytest.mark.parametrize("closed", [1, 150])
+async def test_shifting_pages_lose_no_order(world: World, closed: int):
+    """Orders that leave the list while it is read move others up; those are read all the same."""
+    world.shop.merchant_sets("30", 1000)
+    orders = [world.shop.checkout([("30", 1)]) for _ in range(350)]
+    world.hands.move(2 * 86400)  # so that only the listing of open orders can find them
+    seen: set[str] = set()
+    after_page = 2 if closed > 1 else 1
+    pages = 0
+    async for page in poll(world, None):
+        seen |= {order.order_id for order in page.orders}
+        pages += 1
+        if pages == after_page:
+            for order in orders[:closed]:
+                world.shop.cancel(order)
+    open_phase = [query for query in asked(world) if query["status"] != "any"]
+    numbers = [int(query["page"]) for query in open_phase]
+    assert numbers != sorted(set(numbers))  # a page was read once more
+    assert seen >= set(orders[closed:])
+
+
+async def test_poll_reads_refunds(world: World):
+    """A polled order with refunds has the same facts as a fetched one."""
+    order = world.shop.checkout([("30", 5)])
+    world.shop.refund(order, "30", 2, restock=False)
+    pages = [page async for page in poll(world, "2026-11-22T10:00:00Z")]
+    assert pages[0].orders == (await world.fetch(order),)
+
+
+async def test_unreadable_and_unknown_orders_do_not_stop_a_poll():
+    """What cannot be read, or is in a state nobody knows, is set aside with its body."""
+    good = json.loads(sample("order_processing"))
+    bad = {**good, "id": 1, "line_items": "none"}
+    odd = {**good, "id": 2, "status": "in-the-oven"}
+    draft = {**good, "id": 3, "status": "checkout-draft"}
+    body = json.dumps([bad, odd, draft, "text", good]).encode()
+    api = CannedApi([answer(body, x_wp_total="5", x_wp_totalpages="1")])
+    connector = make_connector()
+    (page,) = [
+        page async for page in connector.poll_orders(api, since="2026-11-22T10:00:00Z", fetch=1)
+    ]
+    assert [order.order_id for order in page.orders] == ["727"]
+    assert [(order_id, json.loads(raw)) for order_id, _, raw in page.unreadable] == [
+        ("1", bad),
+        ("2", odd),
+        ("", "text"),
+    ]
+    assert "in-the-oven" in page.unreadable[1][1]
+
+
+async def test_poll_without_total_headers_goes_on_while_pages_are_full():
+    """A host that strips headers still has its list read to the end."""
+    good = json.loads(sample("order_processing"))
+    rows = [{**good, "id": n + 1} for n in range(120)]
+    api = CannedApi(
+        [answer(json.dumps(rows[:100]).encode()), answer(json.dumps(rows[100:]).encode())]
+    )
+    pages = [
+        page
+        async for page in make_connector().poll_orders(api, since="2026-11-22T10:00:00Z", fetch=1)
+    ]
+    assert [len(page.orders) for page in pages] == [100, 20]
+
+
+async def test_failing_page_fails_the_poll(world: World):
+    """A poll that breaks never ends as complete."""
+    world.shop.faults.server_error_next = 1
+    with pytest.raises(ChannelUnavailable):
+        await polled(world, "2026-11-22T10:00:00Z")
+
+
+# -- resolve and observe ------------------------------------------------------------------------
+
+
+async def test_resolve_finds_the_stock_owner(world: World):
+    """A product, a variation with its own number, and one that sells by its parent's."""
+    asked_for = [listing("30"), listing("31:32"), listing("31:33")]
+    found = await world.connector.resolve(world.api, asked_for)
+    assert [(each.order_key, each.field_key, each.problem) for each in found] == [
+        ("30", "30", None),
+        ("31:32", "31", None),
+        ("31:33", "31:33", None),
+    ]
+    assert len(world.api.sent) == 2
+
+
+async def test_resolve_names_what_a_person_must_mend(world: World):
+    """Everything that makes a number useless is told in words; orders still find the listing."""
+    world.shop.add_product(40, stock=None)
+    world.shop.add_product(41, stock=None, type="grouped")
+    world.shop.add_product(42, stock=None, type="external")
+    world.shop.add_product(43, stock=3, backorders="notify")
+    world.shop.add_product(44, stock=None, type="variable")
+    world.shop.add_variation(44, 45, stock=None)
+    expected = {
+        "40": owners.NOT_MANAGED,
+        "41": owners.NO_STOCK_TYPE.format(kind="grouped"),
+        "42": owners.NO_STOCK_TYPE.format(kind="external"),
+        "43": owners.OVERSELLS,
+        "31": owners.NEEDS_VARIATION,
+        "44:45": owners.NOT_MANAGED,
+        "99": owners.GONE,
+        "30:33": owners.GONE,
+    }
+    found = await world.connector.resolve(world.api, [listing(ref) for ref in expected])
+    assert {each.listing.ref: each.problem for each in found} == expected
+    assert all(each.order_key == each.listing.ref for each in found)
+
+
+async def test_resolve_reads_more_than_a_page(world: World):
+    """Listings go a hundred to a request."""
+    for product_id in range(1000, 1150):
+        world.shop.add_product(product_id, stock=1)
+    asked_for = [listing(str(product_id)) for product_id in range(1000, 1150)]
+    found = await world.connector.resolve(world.api, asked_for)
+    assert [each.field_key for each in found] == [str(n) for n in range(1000, 1150)]
+    assert len(world.api.sent) == 2
+
+
+async def test_observe_reads_owners_in_one_request_per_route(world: World):
+    """Products in one request, the variations of a parent in one more; signed numbers."""
+    order = world.shop.checkout([("30", 5)], paid=False)
+    world.hands.move(3601)
+    world.shop.checkout([("30", 7)])
+    world.shop.pay(order)
+    fields = [FieldKey("w", key) for key in ("31:33", "30", "31")]
+    found = await world.connector.observe(world.api, fields)
+    assert [(each.field, each.quantity, each.problem) for each in found.readings] == [
+        (fields[0], 5, None),
+        (fields[1], -5, None),
+        (fields[2], 12, None),
+    ]
+    assert found.date == world.hands().replace(microsecond=0)
+    assert len(world.api.sent) == 2
+
+
+async def test_observe_tells_why_a_field_has_no_number(world: World):
+    """Switched off, gone, or moved to the parent since it was resolved."""
+    world.shop.stop_managing("30")
+    world.shop.stop_managing("31:33")
+    fields = [FieldKey("w", key) for key in ("30", "31:33", "99", "31:99")]
+    found = await world.connector.observe(world.api, fields)
+    assert [(each.quantity, each.problem) for each in found.readings] == [
+        (None, owners.NOT_MANAGED),
+        (None, owners.SELLS_BY_PARENT),
+        (None, owners.GONE),
+        (None, owners.GONE),
+    ]
+
+
+@pytest.mark.parametrize("quantity", [0.5, "many", None, 10**10])
+async def test_odd_number_does_not_hide_the_others(quantity: Any):
+    """A quantity that is no whole number is that product's problem alone."""
+    rows = [
+        {"id": 1, "manage_stock": True, "stock_quantity": quantity},
+        {"id": 2, "manage_stock": True, "stock_quantity": "4"},
+    ]
+    api = CannedApi([answer(json.dumps(rows).encode())])
+    found = await make_connector().observe(api, [FieldKey("w", "1"), FieldKey("w", "2")])
+    assert [(each.quantity, each.problem) for each in found.readings] == [
+        (None, owners.NOT_WHOLE),
+        (4, None),
+    ]
+
+
+async def test_requests_carry_no_secret_in_the_query(world: World):
+    """Credentials go in the header only: queries land in logs."""
+    await world.connector.observe(world.api, [FieldKey("w", "30")])
+    sent: ShopRequest = world.api.sent[0]
+    assert not any("consumer" in name for name, _ in sent.query)
+    assert sent.headers["authorization"].startswith("Basic ")
