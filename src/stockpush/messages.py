@@ -148,7 +148,8 @@ class ReceiveDelivery:
 @dataclass(frozen=True, slots=True)
 class PollCompleted:
     """A poll has read every page: `begun_at` by our clock, `date` by the channel's, `cursor` where
-    the next one starts."""
+    the next one starts.
+    """
 
     begun_at: datetime
     cursor: str | None
@@ -201,9 +202,12 @@ class OpenPushes:
 
 @dataclass(frozen=True, slots=True)
 class PushSettled:
-    """How the push of `field` in call `call_id` ended. A push that is no longer in flight is left
-    alone. `actual` is the channel's number where a compare was lost (None: not told). `gap_from`..`gap_until` (channel's clock) is when a read-set write may have overwritten
-    a sale. `retry_at` is when an unavailable or limited channel is due again."""
+    """How the push of `field` in call `call_id` ended; one no longer in flight is left alone.
+
+    `actual` is the channel's number where a compare was lost (None: not told).
+    `gap_from`..`gap_until` (channel's clock) is when a read-set write may have overwritten a sale.
+    `retry_at` is when an unavailable or limited channel is due again.
+    """
 
     call_id: str
     field: FieldKey

@@ -68,7 +68,7 @@ class BillOfMaterials:
 
 
 class FieldKey(NamedTuple):
-    """The thing that holds one number on a channel: `channel` is our name, `key` the connector's."""
+    """What holds one number on a channel: `channel` is our name, `key` the connector's."""
 
     channel: str
     key: str
@@ -98,7 +98,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A channel's sellable thing, mapped to one item, `pack` units of the item (>= 1) each.
+    """A channel's sellable thing, mapped to one item: `pack` (>= 1) smallest units each.
 
     `ref` is the reference as the owner wrote it. `order_key` is how order lines name the
     listing and `field_key` which field holds its number; the connector tells both, some only

@@ -9,7 +9,17 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from stockpush.messages import Decision, Needs, Rows
-from stockpush.model import BillOfMaterials, ChannelState, Delivery, Dirty, Field, FieldKey, Item, Listing, Push
+from stockpush.model import (
+    BillOfMaterials,
+    ChannelState,
+    Delivery,
+    Dirty,
+    Field,
+    FieldKey,
+    Item,
+    Listing,
+    Push,
+)
 
 
 class Clock(Protocol):
@@ -118,7 +128,8 @@ class Store(Protocol):
 
     async def dirty(self, channel: str, *, at: datetime, limit: int) -> Sequence[Dirty]:
         """Return up to `limit` outbox rows of the channel due at `at` and with no push in flight:
-        decreases first, then by due instant, then key."""
+        decreases first, then by due instant, then key.
+        """
         ...
 
     async def next_due(self, channel: str) -> datetime | None:

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.reservation.test_sales import shop
-from tests.reservation.world import World, line
 
 from stockpush.messages import Replayed
 from stockpush.model import FieldKey, MovementKind, PushOutcomeKind
 from stockpush.reservation.expectation import cautious
+from tests.reservation.test_sales import shop
+from tests.reservation.world import World, line
 
 
 def hold_of(world: World, channel: str = "shopify", key: str = "a") -> tuple[int, int, int]:

@@ -7,12 +7,12 @@ import doctest
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.reservation.oracle import World, worlds
 
 from stockpush.reservation import exposure
 from stockpush.reservation.atp import atp, buildable, net
 from stockpush.reservation.bom import Bills
 from stockpush.reservation.exposure import item_terms, offer, target, terms
+from tests.reservation.oracle import World, worlds
 
 policies = st.fixed_dictionaries(
     {"buffer": st.integers(0, 9), "pack": st.integers(1, 7), "cap": st.integers(0, 20)}

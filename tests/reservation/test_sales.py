@@ -8,7 +8,6 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.reservation.world import World, line
 
 from stockpush.messages import OrderHint, ReceiveDelivery, Replayed
 from stockpush.model import (
@@ -18,6 +17,7 @@ from stockpush.model import (
     PushOutcomeKind,
     ReservationState,
 )
+from tests.reservation.world import World, line
 
 
 def shop() -> World:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.reservation.world import World
 
 from stockpush.errors import BillCycle
 from stockpush.messages import (
@@ -18,6 +17,7 @@ from stockpush.messages import (
     UndoMovement,
 )
 from stockpush.model import BillLine, BillOfMaterials, MovementKind
+from tests.reservation.world import World
 
 
 def kitchen() -> World:

@@ -35,6 +35,9 @@ def observe(view: View, command: Observe, at: datetime) -> Decision:
         elif not is_ours(field, policy):
             after = reshadowed(field, seen.quantity, sent_at=seen.sent_at, date=seen.date)
             draft.change(_next_reading(after, policy, at))
+            if field.expected is None:
+                # Before its first push its orders must be read once more (pushes.open_pushes).
+                poll_now.add(seen.field.channel)
         elif _take(draft, field, seen, policy):
             poll_now.add(seen.field.channel)
     return replace(draft.decision(), poll_now=frozenset(poll_now))
@@ -73,7 +76,9 @@ def _take(draft: Draft, field: Field, seen: QuantitySeen, policy: ChannelPolicy 
         return False
     after = _next_reading(after, policy, draft.at)
     draft.change(after)
-    return note_reading(draft, field, after, result.reading)
+    # After a first reading the orders are read once more, which the first push waits for.
+    first = result.reading is Reading.FIRST
+    return note_reading(draft, field, after, result.reading) or first
 
 
 def _next_reading(field: Field, policy: ChannelPolicy | None, at: datetime) -> Field:

@@ -1,0 +1,1 @@
+"""The imperative shell: what waits, sends, retries and commits around the pure core."""

@@ -1,0 +1,216 @@
+"""The commit lane: gather, decide, apply, in groups; the only writer of stock.
+
+Theory of operation. Every command waits in one queue. While a transaction commits, more arrive;
+whatever has queued when it returns shares the next transaction and its one fsync. No timer is
+involved, so an idle lane adds no latency. Inside, the group's rows are gathered at once, the pure
+core decides the commands one after the other over an immutable view, and all decisions are
+applied together. If the group fails it is rolled back and its commands run singly, so that only
+the culprit fails. A command is answered after the commit that made it durable: the `Done` it
+gets is the receipt that lets a webhook be acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from stockpush import logs
+from stockpush.errors import StockPushError, StoreConflict
+from stockpush.messages import Command, Decision, Needs, Outcome, Rows
+from stockpush.model import ChannelPolicy
+from stockpush.ports import Clock, Store, Transaction
+from stockpush.reservation.catalogue import Catalogue, build
+from stockpush.reservation.decide import decide, mark, needs, widen
+from stockpush.reservation.view import View
+
+GROUP_MAX = 256
+"""Most commands in one transaction."""
+TRIES_MAX = 8
+"""Most runs of one group that keeps losing races against another process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command's outcome, durable: it exists only after the commit."""
+
+    outcome: Outcome
+    movement_ids: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the lane has done since it started, for metrics and counting tests."""
+
+    commits: int = 0
+    commands: int = 0
+    rollbacks: int = 0
+
+
+@dataclass(slots=True)
+class _Job:
+    command: Command
+    done: asyncio.Future[Done]
+
+
+@dataclass(slots=True)
+class CommitLane:
+    """One lane per process; `run` must be running for `submit` to be answered."""
+
+    store: Store
+    clock: Clock
+    policies: Mapping[str, ChannelPolicy]
+    counters: Counters = field(default_factory=Counters)
+    _waiting: deque[_Job] = field(default_factory=deque)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    _listeners: list[Callable[[Decision], None]] = field(default_factory=list)
+    _catalogue: Catalogue | None = None
+    _serving: bool = False
+    _served: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def listen(self, listener: Callable[[Decision], None]) -> None:
+        """Call `listener` with every decision after its commit, in order. It must not raise."""
+        self._listeners.append(listener)
+
+    async def submit(self, command: Command) -> Done:
+        """Carry out one command with whatever else is waiting; return after the commit.
+
+        Raises what the store raised (`StoreUnavailable`) or the core found wrong with the command.
+        """
+        job = _Job(command, asyncio.get_running_loop().create_future())
+        self._waiting.append(job)
+        self._arrived.set()
+        return await job.done
+
+    async def run(self) -> None:
+        """Serve the queue until cancelled; a broken invariant ends it."""
+        try:
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while self._waiting:
+                    self._serving = True
+                    await self._serve(self._take())
+                    self._serving = False
+                self._served.set()
+        finally:
+            for job in self._waiting:
+                job.done.cancel()
+
+    async def idle(self) -> None:
+        """Return when nothing waits and nothing is being carried out."""
+        while self._waiting or self._serving:
+            self._served.clear()
+            await self._served.wait()
+
+    async def commit(self, commands: Sequence[Command]) -> list[Done]:
+        """Carry out commands in one transaction of their own, without the queue (command line)."""
+        return await self._transact(commands)
+
+    def _take(self) -> list[_Job]:
+        """Take what has queued, as far as one group may grow."""
+        taken: list[_Job] = []
+        while self._waiting and len(taken) < GROUP_MAX:
+            job = self._waiting.popleft()
+            if not job.done.done():  # its sender may have gone away
+                taken.append(job)
+        return taken
+
+    async def _serve(self, jobs: list[_Job]) -> None:
+        """Carry out a group; if it fails, carry its commands out singly."""
+        if not jobs:
+            return
+        try:
+            answers = await self._transact([job.command for job in jobs])
+        except AssertionError as broken:
+            for job in jobs:
+                job.done.set_exception(StockPushError(f"broken invariant: {broken}"))
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is that one command's
+            if len(jobs) == 1:
+                _answer(jobs[0], error)
+                return
+            for job in jobs:
+                await self._serve([job])
+            return
+        for job, answer in zip(jobs, answers, strict=True):
+            _answer(job, answer)
+
+    async def _transact(self, commands: Sequence[Command]) -> list[Done]:
+        """Run one group's transaction, again while it loses races."""
+        for _ in range(TRIES_MAX - 1):
+            try:
+                return await self._once(commands)
+            except StoreConflict:
+                self.counters.rollbacks += 1
+        return await self._once(commands)
+
+    async def _once(self, commands: Sequence[Command]) -> list[Done]:
+        """Gather, decide and apply one group in one transaction; then tell the listeners."""
+        at = self.clock.now()
+        async with self.store.transaction() as transaction:
+            catalogue = await self._current(transaction)
+            view = View(catalogue, await _gather(transaction, commands, catalogue))
+            decisions: list[Decision] = []
+            for command in commands:
+                decision = decide(view, command, at)
+                decisions.append(decision)
+                view = view.after(decision)
+            marking = mark(view, decisions, at)
+            ids = await transaction.apply([*decisions, marking])
+        self.counters.commits += 1
+        self.counters.commands += len(commands)
+        if any(each.items or each.bills or each.listings for each in decisions):
+            self._catalogue = None
+        for each in (*decisions, marking):
+            self._tell(each)
+        return [
+            Done(each.outcome, movement_ids)
+            for each, movement_ids in zip(decisions, ids, strict=False)
+        ]
+
+    async def _current(self, transaction: Transaction) -> Catalogue:
+        """Return the catalogue at the transaction's revision, read again only if it moved."""
+        revision = await transaction.catalogue_revision()
+        if self._catalogue is None or self._catalogue.revision != revision:
+            rows = await transaction.catalogue()
+            self._catalogue = build(
+                rows.revision, rows.items, rows.bills, rows.listings, self.policies
+            )
+        return self._catalogue
+
+    def _tell(self, decision: Decision) -> None:
+        """Log a committed decision's events and wake whoever waits for its effects."""
+        for event in decision.events:
+            logs.emit(event)
+        for listener in self._listeners:
+            listener(decision)
+
+
+async def _gather(
+    transaction: Transaction, commands: Iterable[Command], catalogue: Catalogue
+) -> Rows:
+    """Gather what a whole group needs: first what it names, then what follows from it."""
+    asked = Needs()
+    for command in commands:
+        asked |= needs(command, catalogue)
+    named = await transaction.gather(replace(asked, skus=frozenset(), fields=frozenset()))
+    followed = await transaction.gather(widen(asked, named, catalogue))
+    return replace(
+        named,
+        shelves=followed.shelves,
+        fields=followed.fields,
+        dirty=followed.dirty,
+        in_flight=followed.in_flight,
+    )
+
+
+def _answer(job: _Job, answer: Done | Exception) -> None:
+    """Answer a job whose sender may have gone away."""
+    if job.done.done():
+        return
+    if isinstance(answer, Done):
+        job.done.set_result(answer)
+    else:
+        job.done.set_exception(answer)

@@ -1,0 +1,134 @@
+"""From a delivery to durable facts: verify, read, commit, and only then a receipt."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from stockpush import logs
+from stockpush.connectors.base import Connector, WebhookRequest
+from stockpush.engine.commit import CommitLane
+from stockpush.errors import NotFound, PayloadInvalid, SignatureInvalid
+from stockpush.messages import Event, ReceiveDelivery, Replayed, Seen
+from stockpush.model import Delivery, DeliveryState
+from stockpush.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that a delivery is durable, or known, or has no effect: what a 200 rests on."""
+
+    note: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """Deliveries since the start, by what became of them."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+    refused: int = 0
+
+
+class Intake:
+    """Takes deliveries of every channel into the inbox through the commit lane."""
+
+    def __init__(
+        self,
+        lane: CommitLane,
+        connectors: Mapping[str, Connector],
+        clock: Clock,
+        seal: Callable[[bytes, str], bytes],
+    ) -> None:
+        """`seal(body, channel)` encrypts a body that must be kept because it cannot be read."""
+        self._lane = lane
+        self._connectors = connectors
+        self._clock = clock
+        self._seal = seal
+        self.counts: dict[str, Counts] = {name: Counts() for name in connectors}
+
+    async def receive(self, channel: str, request: WebhookRequest) -> Receipt:
+        """Take one delivery. Returns only after the commit that made it durable.
+
+        Raises `SignatureInvalid` (nothing is stored) and `StoreUnavailable` (the sender retries).
+        """
+        connector = self._connectors[channel]
+        if connector.is_ping(request):
+            return Receipt("ping")
+        counts = self.counts[channel]
+        try:
+            connector.verify(request)
+        except SignatureInvalid:
+            counts.refused += 1
+            logs.emit(Event("delivery.refused", {"channel": channel}))
+            raise
+        command = self._command(channel, connector, request)
+        done = await self._lane.submit(command)
+        if isinstance(done.outcome, Replayed):
+            counts.duplicate += 1
+            return Receipt("known")
+        if command.delivery.state is DeliveryState.QUARANTINED:
+            counts.quarantined += 1
+        else:
+            counts.accepted += 1
+        return Receipt("stored")
+
+    def _command(
+        self, channel: str, connector: Connector, request: WebhookRequest
+    ) -> ReceiveDelivery:
+        """Read a verified body; one that cannot be read is quarantined and kept for a replay."""
+        seen: tuple[Seen, ...] = ()
+        state, reason = DeliveryState.APPLIED, ""
+        topic = "unreadable"
+        try:
+            topic, seen = connector.read(request)
+        except PayloadInvalid as error:
+            state, reason = DeliveryState.QUARANTINED, error.message
+        return ReceiveDelivery(
+            Delivery(
+                channel=channel,
+                digest=hashlib.sha256(request.body).hexdigest(),
+                topic=topic,
+                received_at=self._clock.now(),
+                state=state,
+                reason=reason,
+                body=self._seal(request.body, channel),
+            ),
+            seen,
+        )
+
+    async def replay(self, channel: str, delivery: Delivery, body: bytes) -> str:
+        """Read a quarantined body again and apply it; return what became of it.
+
+        Raises `PayloadInvalid` if it still cannot be read, `NotFound` for a channel that is not
+        configured.
+        """
+        connector = self._connectors.get(channel)
+        if connector is None:
+            raise NotFound(
+                f"channel {channel!r} is not configured",
+                field="channel",
+                found=channel,
+                next="stockpush channels",
+            )
+        topic, seen = connector.read(WebhookRequest({}, body))
+        done = await self._lane.commit(
+            [
+                ReceiveDelivery(
+                    Delivery(
+                        channel=channel,
+                        digest=delivery.digest,
+                        topic=topic,
+                        received_at=delivery.received_at,
+                        state=DeliveryState.APPLIED,
+                        body=delivery.body,
+                        id=delivery.id,
+                    ),
+                    seen,
+                    replay=True,
+                )
+            ]
+        )
+        return type(done[0].outcome).__name__.lower()

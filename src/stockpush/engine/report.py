@@ -1,0 +1,396 @@
+"""What people look at: stock, plan, channels and deliveries, one dataclass per JSON shape.
+
+Stock and plan are computed from one view, that is from one instant of the database, with the same
+functions that decide the pushes: a report cannot disagree with what will be sent.
+The shapes are those of docs/interface.md: keys may be added, never renamed or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from stockpush.engine.channel import Health
+from stockpush.model import (
+    ChannelPolicy,
+    ChannelState,
+    Delivery,
+    FieldKey,
+    Listing,
+    Mode,
+    PushOutcomeKind,
+)
+from stockpush.model import Field as FieldRow
+from stockpush.reservation import atp as netting
+from stockpush.reservation.atp import Netting
+from stockpush.reservation.pushes import target_of
+from stockpush.reservation.view import View
+from stockpush.units import format_quantity
+
+
+@dataclass(frozen=True, slots=True)
+class ListingRow:
+    """One listing of `stock --json`: `offer`, `expected`, `observed` in listing units."""
+
+    channel: str
+    ref: Mapping[str, Any]
+    pack: int
+    offer: int | None
+    expected: int | None
+    observed: int | None
+    pushed_at: datetime | None
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StockRow:
+    """One item of `stock --json`: quantities are decimal strings in the item's unit.
+
+    `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
+    materials that stop one more from being built.
+    """
+
+    sku: str
+    name: str
+    kind: str
+    unit: str
+    on_hand: str
+    reserved: str
+    suspense: str
+    buildable: str
+    atp: str
+    exposure: str
+    limited_by: tuple[str, ...] = ()
+    listings: tuple[ListingRow, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """One push that would be made now: `from` (here `was`) is what the listing shows, `to` what
+    it should.
+    """
+
+    channel: str
+    ref: Mapping[str, Any]
+    sku: str
+    was: int
+    to: int
+    because: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape of `plan --json`."""
+        return {
+            "channel": self.channel,
+            "ref": dict(self.ref),
+            "sku": self.sku,
+            "from": self.was,
+            "to": self.to,
+            "because": self.because,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRow:
+    """Seconds from sending a push to its settlement, over a channel's newest applied pushes."""
+
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """One channel of `channels --json`: `latency_s` is None before its first applied push.
+
+    `backlog` counts the fields that wait to be pushed.
+    """
+
+    name: str
+    connector: str
+    mode: str
+    webhook_path: str | None
+    state: str
+    state_reason: str | None
+    last_order_at: datetime | None
+    backlog: int
+    listings: int
+    latency_s: LatencyRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One delivery of `deliveries --json`, newest first."""
+
+    id: int
+    channel: str
+    topic: str
+    received_at: datetime
+    state: str
+    reason: str | None
+
+
+class Latency(Protocol):
+    """Seconds from sending to settlement, as the database has them."""
+
+    @property
+    def p50(self) -> float:
+        """Return the median."""
+        ...
+
+    @property
+    def p95(self) -> float:
+        """Return what 95 of 100 pushes did not exceed."""
+        ...
+
+
+class StoredChannel(Protocol):
+    """What the database knows of one channel."""
+
+    @property
+    def state(self) -> ChannelState:
+        """Return its durable state."""
+        ...
+
+    @property
+    def listings(self) -> int:
+        """Return how many listings are mapped."""
+        ...
+
+    @property
+    def backlog(self) -> int:
+        """Return how many fields wait to be pushed."""
+        ...
+
+    @property
+    def drifts(self) -> int:
+        """Return how many differences are open."""
+        ...
+
+    @property
+    def latency_s(self) -> Latency | None:
+        """Return how long pushes take, None before the first applied one."""
+        ...
+
+
+class DeliveryPage(Protocol):
+    """Some deliveries, newest first; `next` is the cursor of the following page or None."""
+
+    @property
+    def data(self) -> Sequence[Delivery]:
+        """Return the deliveries of this page."""
+        ...
+
+    @property
+    def next(self) -> int | None:
+        """Return where the following page starts, None at the end."""
+        ...
+
+
+class Reads(Protocol):
+    """What reports are made of, each call at the instant of the call."""
+
+    async def view(self) -> View:
+        """Return every shelf, field, outbox row, open push and channel state."""
+        ...
+
+    async def channel_rows(self) -> Sequence[StoredChannel]:
+        """Return what the database knows of each configured channel, by name."""
+        ...
+
+    async def deliveries(self, *, limit: int, before: int | None = None) -> DeliveryPage:
+        """Return at most `limit` deliveries older than the cursor `before`."""
+        ...
+
+
+def stock(view: View, skus: Iterable[str] | None = None) -> tuple[StockRow, ...]:
+    """Return the stock table, by SKU; of the items asked for, or of all.
+
+    `view` holds every shelf and field of the groups concerned.
+    """
+    catalogue = view.catalogue
+    wanted = sorted(catalogue.items if skus is None else skus)
+    net = view.net(wanted)
+    listed: dict[str, list[Listing]] = {}
+    for key in sorted(catalogue.listings):
+        listing = catalogue.listings[key]
+        listed.setdefault(listing.sku, []).append(listing)
+    return tuple(_item(view, net, sku, listed.get(sku, [])) for sku in wanted)
+
+
+def stock_page(
+    view: View, *, limit: int, after: str | None = None
+) -> tuple[tuple[StockRow, ...], str | None]:
+    """Return at most `limit` (>= 1) items by SKU, those after the cursor `after`.
+
+    The second value is the cursor of the following page, None at the end. An item that comes or
+    goes between two pages moves no other item to another page.
+    """
+    left = sorted(sku for sku in view.catalogue.items if after is None or sku > after)
+    page = left[:limit]
+    return stock(view, page), page[-1] if len(left) > limit else None
+
+
+def shortages(view: View) -> tuple[str, ...]:
+    """Return the SKUs whose ATP is negative: demand that nothing covers."""
+    # Cheaper than the ATP of every item; that both agree is tested.
+    return tuple(sorted(view.net(view.catalogue.items).blocked))
+
+
+def channel(
+    policy: ChannelPolicy,
+    stored: StoredChannel,
+    *,
+    webhook_path: str | None,
+    health: Health = Health.OK,
+    reason: str = "",
+) -> ChannelRow:
+    """Return one channel's row.
+
+    `health` and `reason` are what the running daemon sees; without one, what the database tells
+    is all there is: pushing that was stopped for a person's sake is a pause.
+    """
+    if health is Health.OK and stored.state.stopped_reason is not None:
+        health, reason = Health.PAUSED, stored.state.stopped_reason
+    latency = stored.latency_s
+    return ChannelRow(
+        name=policy.name,
+        connector=policy.connector,
+        mode=policy.mode.value,
+        webhook_path=webhook_path,
+        state=health.value,
+        state_reason=reason or None,
+        last_order_at=stored.state.last_order_at,
+        backlog=stored.backlog,
+        listings=stored.listings,
+        latency_s=None if latency is None else LatencyRow(latency.p50, latency.p95),
+    )
+
+
+def delivery(row: Delivery) -> DeliveryRow:
+    """Return one delivery's row; it has been stored, so it has an id."""
+    assert row.id is not None
+    return DeliveryRow(
+        id=row.id,
+        channel=row.channel,
+        topic=row.topic,
+        received_at=row.received_at,
+        state=row.state.value,
+        reason=row.reason or None,
+    )
+
+
+def _item(view: View, net: Netting, sku: str, listings: Iterable[Listing]) -> StockRow:
+    """Return one item's row."""
+    item, shelf = view.catalogue.items[sku], view.shelf(sku)
+    atp = netting.atp(net, sku)
+    shown = sum(
+        row.pack * ((row.expected or 0) + row.hold)
+        for key in view.catalogue.fields_of.get(sku, ())
+        if (row := view.field(key)) is not None
+    )
+    scale = item.scale
+    return StockRow(
+        sku=sku,
+        name=item.name,
+        kind=item.kind.value,
+        unit=item.unit,
+        on_hand=format_quantity(shelf.on_hand, scale),
+        reserved=format_quantity(shelf.reserved, scale),
+        suspense=format_quantity(view.suspense(sku), scale),
+        buildable=format_quantity(netting.buildable(net, sku), scale),
+        atp=format_quantity(atp, scale),
+        exposure=format_quantity(max(0, shown - max(0, atp)), scale),
+        limited_by=netting.limited_by(net, sku) if sku in view.catalogue.bills.by_item else (),
+        listings=tuple(_listing(view, listing, atp) for listing in listings),
+    )
+
+
+def _listing(view: View, listing: Listing, atp: int) -> ListingRow:
+    """Return one listing's row."""
+    policy = view.catalogue.policies.get(listing.key.channel)
+    row = _field(view, listing)
+    wanted = None if policy is None or row is None else target_of(view, row, atp=atp, policy=policy)
+    state, reason = _state(view, listing, row, policy, wanted)
+    return ListingRow(
+        channel=listing.key.channel,
+        ref=listing.ref,
+        pack=listing.pack,
+        offer=wanted,
+        expected=None if row is None else row.expected,
+        observed=None if row is None else row.observed,
+        pushed_at=None if row is None else row.pushed_at,
+        state=state,
+        reason=reason,
+    )
+
+
+def _state(
+    view: View,
+    listing: Listing,
+    row: FieldRow | None,
+    policy: ChannelPolicy | None,
+    wanted: int | None,
+) -> tuple[str, str | None]:
+    """Return where a listing stands, and why if that needs saying."""
+    if listing.parked_reason is not None:
+        return "parked", listing.parked_reason
+    if policy is None:
+        return "mapped", f"channel {listing.key.channel} is not in the configuration"
+    if row is None or row.expected is None:
+        return "mapped", "its number on the channel has not been read yet"
+    if policy.mode is Mode.SHADOW:
+        return "shadow", None
+    if not listing.adopted:
+        return "mapped", "not adopted yet: stockpush adopt"
+    flying = view.rows.in_flight.get(row.key)
+    if flying is not None:
+        unknown = flying.outcome is PushOutcomeKind.UNKNOWN
+        return ("unknown", "a write got no answer") if unknown else ("pushing", None)
+    return ("in_sync", None) if wanted == row.expected else ("dirty", None)
+
+
+def _field(view: View, listing: Listing) -> FieldRow | None:
+    if listing.field_key is None:
+        return None
+    return view.field(FieldKey(listing.key.channel, listing.field_key))
+
+
+def plan(view: View) -> tuple[PlanRow, ...]:
+    """Return what would be pushed now and why, by channel and listing; a shared field once."""
+    catalogue = view.catalogue
+    net = view.net(catalogue.items)
+    rows = []
+    for key in sorted(catalogue.listings_on):
+        first, row = catalogue.listings_on[key][0], view.field(key)
+        policy = catalogue.policies.get(key.channel)
+        if row is None or row.expected is None or policy is None or row.parked_reason is not None:
+            continue
+        if not row.adopted and policy.mode is Mode.LIVE:
+            continue
+        wanted = target_of(view, row, atp=netting.atp(net, row.sku), policy=policy)
+        if wanted != row.expected:
+            rows.append(
+                PlanRow(
+                    channel=key.channel,
+                    ref=first.ref,
+                    sku=row.sku,
+                    was=row.expected,
+                    to=wanted,
+                    because=_because(view, net, row, policy),
+                )
+            )
+    return tuple(rows)
+
+
+def _because(view: View, net: Netting, row: FieldRow, policy: ChannelPolicy) -> str:
+    """Return in a few words where the planned number comes from."""
+    item = view.catalogue.items[row.sku]
+    atp = netting.atp(net, row.sku)
+    text = f"{format_quantity(atp, item.scale)} {item.unit} to promise"
+    if row.pack != 1:
+        text += f", {row.pack} to a pack"
+    if policy.mode is Mode.SHADOW:
+        text += "; shadow: nothing is written"
+    return text

@@ -1,0 +1,179 @@
+"""Starts the daemon's workers in order, keeps them running, and drains them on stop.
+
+Theory of operation. One task group holds everything. A worker that loses the database waits and
+goes on; a worker that fails in any other way ends the daemon, whose restart is what recovery is
+tested with. On stop nothing new is begun, a push under way may finish, the commit lane empties,
+and only then are the tasks cancelled; what could not finish is open in the database and is
+treated as unknown by the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from stockpush import logs
+from stockpush.engine.channel import Channel
+from stockpush.engine.commit import CommitLane
+from stockpush.engine.pusher import Pusher
+from stockpush.engine.reconcile import Reconciler
+from stockpush.errors import StoreUnavailable
+from stockpush.messages import Decision, Event, RequestReads
+from stockpush.model import FieldKey
+from stockpush.ports import Clock, Request, Store
+
+DRAIN_S = 8.0
+"""How long pushes under way may take to finish on stop (the whole stop is bounded by 10 s)."""
+LOOK_S = 0.5
+"""How often commits of other processes are looked for."""
+STORE_WAIT_S = 1.0
+"""How long a worker waits after it lost the database."""
+
+
+@dataclass(slots=True)
+class Workers:
+    """The workers of one channel."""
+
+    channel: Channel
+    pusher: Pusher
+    reconciler: Reconciler
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """The running daemon, without its listeners."""
+
+    store: Store
+    lane: CommitLane
+    clock: Clock
+    workers: Sequence[Workers]
+    ready: bool = False
+    _pushing: list[asyncio.Task[None]] = field(default_factory=list)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def reasons_not_ready(self) -> list[str]:
+        """Return why the daemon is not ready, empty if it is."""
+        reasons = [] if self.ready else ["the workers are not running"]
+        reasons += [f"worker {task.get_name()} has stopped" for task in self._tasks if task.done()]
+        return reasons
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run every worker until `stop` is set, then drain."""
+        by_name = {each.channel.name: each for each in self.workers}
+        self.lane.listen(lambda decision: _wake(by_name, decision))
+        async with asyncio.TaskGroup() as group:
+            lane = group.create_task(self.lane.run(), name="commit lane")
+            self._start(group, "requests", self._watch)
+            for each in self.workers:
+                name = each.channel.name
+                self._start(group, f"{name} polls", each.reconciler.run_polls)
+                self._start(group, f"{name} reads", each.reconciler.run_reads)
+                self._pushing.append(self._start(group, f"{name} pushes", each.pusher.run))
+            self._tasks.append(lane)
+            self.ready = True
+            logs.emit(Event("daemon.started", {"channels": len(self.workers)}))
+            await stop.wait()
+            self.ready = False
+            await self._drain()
+            for task in self._tasks:
+                task.cancel()
+        logs.emit(Event("daemon.stopped", {}))
+
+    def _start(
+        self, group: asyncio.TaskGroup, name: str, work: Callable[[], Awaitable[None]]
+    ) -> asyncio.Task[None]:
+        """Start one worker that survives a lost database."""
+        task = group.create_task(self._surviving(work), name=name)
+        self._tasks.append(task)
+        return task
+
+    async def _surviving(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except StoreUnavailable as error:
+                logs.emit(Event("store.unavailable", {"reason": error.message}))
+                await self.clock.sleep(STORE_WAIT_S)
+
+    async def _drain(self) -> None:
+        """Begin no new push and let those under way finish."""
+        for each in self.workers:
+            each.pusher.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await asyncio.gather(*(each.pusher.idle() for each in self.workers))
+        await self.lane.idle()
+
+    async def _watch(self) -> None:
+        """See what other processes have committed, and carry out what they asked for."""
+        seen: int | None = None
+        while True:
+            changes = await self.store.changes()
+            if changes != seen:
+                seen = changes
+                for request in await self.store.asked():
+                    await self._carry_out(request)
+                for each in self.workers:
+                    each.channel.resolve_wanted = True
+                    each.channel.push_wake.set()
+                    each.channel.read_wake.set()
+            await self.clock.sleep(LOOK_S)
+
+    async def _carry_out(self, request: Request) -> None:
+        """Carry out one request of the command line: `resync` of a channel, an item, or all."""
+        channel = request.arguments.get("channel")
+        sku = request.arguments.get("sku")
+        for each in self.workers:
+            if channel is None or each.channel.name == channel:
+                await resync(self.store, self.lane, self.clock, each, sku=sku)
+        await self.store.answered(request.id, at=self.clock.now())
+
+
+async def resync(
+    store: Store, lane: CommitLane, clock: Clock, workers: Workers, *, sku: str | None
+) -> None:
+    """Ask for a channel's listings, orders and quantities to be read again, all or of one item."""
+    catalogue = await store.catalogue()
+    name = workers.channel.name
+    fields = tuple(
+        sorted(
+            {
+                FieldKey(name, listing.field_key)
+                for listing in catalogue.listings
+                if listing.key.channel == name
+                and listing.field_key is not None
+                and sku in (None, listing.sku)
+            }
+        )
+    )
+    if sku is None:
+        workers.reconciler.want_all()
+    await lane.submit(RequestReads(fields, due_at=clock.now()))
+    workers.channel.poll_wake.set()
+    workers.channel.read_wake.set()
+
+
+def _wake(workers: dict[str, Workers], decision: Decision) -> None:
+    """Wake the workers that a committed decision concerns."""
+    for name in {row.key.channel for row in decision.dirty} | {
+        row.field.channel for row in decision.pushes
+    }:
+        if name in workers:
+            workers[name].channel.push_wake.set()
+    for name in {row.key.channel for row in decision.fields if row.read_due_at is not None} | {
+        row.channel for row in decision.deliveries
+    }:
+        if name in workers:
+            workers[name].channel.read_wake.set()
+    for name in decision.poll_now:
+        if name in workers:
+            workers[name].channel.poll_wake.set()
+    for state in decision.channels:
+        if state.name in workers:
+            workers[state.name].channel.push_wake.set()
+    if decision.listings:
+        for each in workers.values():
+            each.channel.resolve_wanted = True
+            each.channel.read_wake.set()

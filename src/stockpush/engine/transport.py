@@ -1,0 +1,444 @@
+"""One channel's HTTP door: the only module that knows the HTTP client.
+
+Theory of operation. A call waits for the channel's rate limit, is sent, and its whole answer is
+read, all within one deadline. What went wrong is mapped here, once, for every connector
+(`connectors.base.Api` lists it), by two questions: could the shop have seen the request, and did
+the request ask it to change something?
+
+A *write* is sent exactly once. Nothing here repeats it, and neither does the client below: plain
+httpx never resends what it began to send, also not when a kept-alive connection turns out to be
+dead (tests/engine/test_transport.py counts what a server receives). A write without a usable
+answer is `OutcomeUnknown`, and the caller settles it by reading.
+A *read* may be repeated, so it is, a few times with growing, jittered pauses, while the deadline
+lasts. The durable retry is the outbox; this one only rides over a hiccup.
+
+Secrets. Credentials are added to every call here and go to the host of the channel's base URL
+only: paths are relative, redirects are not followed, cookies are not kept, the environment's
+proxies and .netrc are not read. Error texts carry the method and the path, never the query, a
+header or the client's own words, which may quote one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import Self, TypeAlias
+from urllib.parse import unquote
+
+import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+
+from stockpush.connectors.base import Answer, Api, Connector
+from stockpush.engine.answers import (
+    ACCEPT_ENCODING,
+    RETRY_AFTER_MIN_S,
+    AnswerUnusable,
+    http_date,
+    read_body,
+    retry_after_s,
+)
+from stockpush.engine.limiter import Limiter
+from stockpush.errors import (
+    AuthFailed,
+    ChannelError,
+    ChannelUnavailable,
+    ConfigInvalid,
+    OutcomeUnknown,
+    PayloadInvalid,
+    RateLimited,
+)
+from stockpush.ports import Clock, Ids
+
+READ_ATTEMPTS_MAX = 4
+"""How often a read is sent before it is given up."""
+READ_BACKOFF_S = 0.25
+"""Pause before the second attempt of a read; doubles each time, times 0.5 to 1.5."""
+CONNECTIONS_MAX = 4
+"""Most connections to one channel."""
+USER_AGENT = "stockpush"
+
+Network: TypeAlias = httpx.AsyncBaseTransport
+"""What carries the calls: the network, or a shop in this process (`in_process`)."""
+Handler: TypeAlias = Callable[
+    [str, str, Sequence[tuple[str, str]], Mapping[str, str], bytes],
+    Awaitable[tuple[int, Mapping[str, str], bytes]],
+]
+"""A shop in this process: (method, path, query, lower-case headers, body) -> (status, headers,
+body). It raises `ConnectionRefusedError` before it has seen the request, or any other
+`ConnectionError` to break the connection afterwards."""
+
+_PATH = re.compile(r"/?(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*[A-Za-z0-9._~%!$&'()*+,;=:@-]*")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
+_HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call on its way: `sent` turns True when the client was handed the request."""
+
+    method: str
+    path: str
+    write: bool
+    sent: bool = False
+
+    def broken(self, what: str) -> ChannelError:
+        """Return the error of a call that the channel may have seen and did not answer."""
+        if self.write:
+            return OutcomeUnknown(
+                f"{self}: {what}; the write may have been applied",
+                next="stockpush resync --dry-run",
+            )
+        return self.unavailable(what)
+
+    def unavailable(self, what: str) -> ChannelUnavailable:
+        """Return the error of a call that changed nothing and may be tried later."""
+        return ChannelUnavailable(f"{self}: {what}", next="stockpush doctor")
+
+    def __str__(self) -> str:
+        """Return the method and the path, which hold no secret."""
+        return f"{self.method} {self.path}"
+
+
+class ChannelApi:
+    """`connectors.base.Api` over HTTP for one channel.
+
+    Use it as an async context manager, or call `aclose`. `urgent` is the same door with
+    precedence at the rate limit.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        clock: Clock,
+        ids: Ids,
+        limiter: Limiter,
+        transport: Network | None = None,
+    ) -> None:
+        """Bind to the connector's base URL; nothing is sent yet.
+
+        `transport` replaces the network (see `in_process`). Raises `ConfigInvalid` for a base
+        URL that is not https (or http to this machine) or that carries credentials or a query.
+        """
+        self._connector = connector
+        self._clock = clock
+        self._ids = ids
+        self._limiter = limiter
+        self._base = _base_url(connector)
+        self._deadline_s = connector.manifest.deadline_s
+        # Connecting, and waiting for a connection, must end before the deadline does: only then
+        # is it certain that nothing was sent.
+        before_sending_s = self._deadline_s / 3
+        self._client = httpx.AsyncClient(
+            transport=_network() if transport is None else transport,
+            trust_env=False,
+            follow_redirects=False,
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPT_ENCODING},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            timeout=httpx.Timeout(None, connect=before_sending_s, pool=before_sending_s),
+        )
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections. Calls under way fail."""
+        await self._client.aclose()
+
+    @property
+    def urgent(self) -> Api:
+        """Return the same door for calls that go first: pushes that lower a quantity."""
+        return _Urgent(self)
+
+    def pause(self, seconds: float) -> None:
+        """Hold every call of this channel for `seconds` (>= 0)."""
+        self._limiter.pause(seconds)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        write: bool,
+        params: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        cost: float = 1.0,
+        urgent: bool = False,
+    ) -> Answer:
+        """Send one request (see `connectors.base.Api.send`).
+
+        The deadline holds from here until the whole answer was read, the wait for the rate limit
+        included. A wait that is already longer than the deadline is `RateLimited` at once, and
+        nothing is sent: what was to be written would be stale by then.
+        """
+        call = _Call(method, path, write)
+        request = self._request(call, params, headers or {}, body)
+        wait_s = self._limiter.wait_s(cost)
+        if wait_s > self._deadline_s:
+            raise _limited(call, wait_s)
+        try:
+            async with asyncio.timeout(self._deadline_s) as deadline:
+                if write:
+                    return await self._attempt(call, request, cost, urgent=urgent)
+                retrying = AsyncRetrying(
+                    retry=retry_if_exception_type(ChannelUnavailable),
+                    stop=stop_after_attempt(READ_ATTEMPTS_MAX),
+                    wait=self._backoff_s,
+                    sleep=self._clock.sleep,
+                    reraise=True,
+                )
+                return await retrying(self._attempt, call, request, cost, urgent=urgent)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            if not call.sent:
+                raise _limited(call, self._limiter.wait_s(cost)) from None
+            raise call.broken(f"no answer within {self._deadline_s:g} s") from None
+
+    def _request(
+        self,
+        call: _Call,
+        params: Sequence[tuple[str, str]],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> httpx.Request:
+        auth = self._connector.auth_headers()
+        for name, value in auth.items():
+            if _HEADER_TEXT.fullmatch(value) is None:
+                raise AuthFailed(
+                    f"The credentials of channel {self._connector.channel} hold a character that "
+                    f"cannot be sent in the {name} header",
+                    field=name,
+                    expected="printable ASCII without line breaks",
+                    next="stockpush doctor",
+                )
+        return self._client.build_request(
+            call.method,
+            _url(self._base, call.path),
+            params=list(params) or None,
+            headers={name.lower(): value for name, value in (*headers.items(), *auth.items())},
+            content=body,
+        )
+
+    async def _attempt(
+        self, call: _Call, request: httpx.Request, cost: float, *, urgent: bool
+    ) -> Answer:
+        await self._limiter.acquire(cost, urgent=urgent)
+        call.sent = True
+        try:
+            response = await self._client.send(request, stream=True)
+            try:
+                content = await _read(call, response)
+            finally:
+                await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            raise call.unavailable("the channel cannot be reached") from None
+        except httpx.TransportError as error:
+            # Only the kind of accident is named: the client's text may quote a header.
+            raise call.broken(f"the connection broke ({type(error).__name__})") from None
+        answer = Answer(
+            status=response.status_code,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            body=content,
+            date=http_date(response.headers.get("date")),
+        )
+        self._check(call, answer)
+        return answer
+
+    def _check(self, call: _Call, answer: Answer) -> None:
+        """Return if the connector should see this answer, else raise what it means."""
+        match answer.status:
+            case 429:
+                raise self._told_to_wait(call, answer)
+            case 503 if "retry-after" in answer.headers:
+                raise self._told_to_wait(call, answer)
+            case status if status >= 500:
+                raise call.broken(f"the channel answered {status}")
+            case 401 | 403 as status:
+                raise AuthFailed(
+                    f"{call}: the channel refused our credentials ({status})",
+                    found=status,
+                    next="stockpush doctor",
+                )
+            case status if 300 <= status < 400:
+                raise PayloadInvalid(
+                    f"{call}: the channel answered with a redirect ({status}), which is never "
+                    "followed; base_url should name the address that it leads to",
+                    field="base_url",
+                    found=status,
+                    expected="an answer",
+                    next="stockpush doctor",
+                )
+
+    def _told_to_wait(self, call: _Call, answer: Answer) -> RateLimited:
+        wait_s = retry_after_s(answer.headers, date=answer.date, now=self._clock.now())
+        self._limiter.pause(wait_s)
+        return _limited(call, wait_s)
+
+    def _backoff_s(self, state: RetryCallState) -> float:
+        doubled: int = 2 ** (state.attempt_number - 1)
+        return READ_BACKOFF_S * doubled * (0.5 + self._ids.jitter())
+
+
+@dataclass(frozen=True, slots=True)
+class _Urgent:
+    """A channel's door whose calls go before others at the rate limit."""
+
+    api: ChannelApi
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        write: bool,
+        params: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        cost: float = 1.0,
+    ) -> Answer:
+        """Send one request before those that wait (see `connectors.base.Api.send`)."""
+        return await self.api.send(
+            method,
+            path,
+            write=write,
+            params=params,
+            headers=headers,
+            body=body,
+            cost=cost,
+            urgent=True,
+        )
+
+    def pause(self, seconds: float) -> None:
+        """Hold every call of this channel for `seconds` (>= 0)."""
+        self.api.pause(seconds)
+
+
+class _InProcess(httpx.AsyncBaseTransport):
+    """The client's network replaced by a function call."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Hand the request to the shop and its answer to the client."""
+        try:
+            status, headers, content = await self._handler(
+                request.method,
+                request.url.path,
+                request.url.params.multi_items(),
+                {name.lower(): value for name, value in request.headers.items()},
+                await request.aread(),
+            )
+        except ConnectionRefusedError:
+            raise httpx.ConnectError("refused", request=request) from None
+        except ConnectionError:
+            raise httpx.ReadError("dropped", request=request) from None
+        # A stream, as from the network: the answer is read, and counted, by the caller.
+        return httpx.Response(status, headers=dict(headers), stream=httpx.ByteStream(content))
+
+
+def in_process(handler: Handler) -> Network:
+    """Return a transport for `ChannelApi` that calls `handler` instead of the network."""
+    return _InProcess(handler)
+
+
+def _network() -> httpx.AsyncHTTPTransport:
+    """Return HTTP/1.1 over TCP: certificates and host names verified, TLS 1.2 or later."""
+    tls = httpx.create_ssl_context(trust_env=False)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    limits = httpx.Limits(
+        max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX
+    )
+    return httpx.AsyncHTTPTransport(
+        verify=tls, trust_env=False, http2=False, limits=limits, retries=0
+    )
+
+
+def _base_url(connector: Connector) -> httpx.URL:
+    where = f"channels.{connector.channel}.base_url"
+    expected = "https://HOST[/PATH], or http:// to this machine only"
+    try:
+        url = httpx.URL(connector.base_url())
+    except httpx.InvalidURL:
+        raise ConfigInvalid(
+            f"{where}: that is not a URL; expected {expected}", field=where, expected=expected
+        ) from None
+    secure = url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host))
+    named = _HOST.fullmatch(url.raw_host.decode("ascii")) is not None
+    if not secure or not named or url.userinfo or url.query or url.fragment:
+        found = f"{url.scheme}://{url.host}"
+        raise ConfigInvalid(
+            f"{where}: found {found}, expected {expected}, without user, query or fragment",
+            field=where,
+            found=found,
+            expected=expected,
+        )
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _url(base: httpx.URL, path: str) -> httpx.URL:
+    """Return `path` below `base`. Raises `PayloadInvalid` for anything that leads elsewhere.
+
+    A path may come out of an answer (a link to the next page), so it is not trusted.
+    """
+    if _PATH.fullmatch(path) is None or any(part in {".", ".."} for part in _parts(path)):
+        raise PayloadInvalid(
+            "A call was to leave the channel's base URL, and was not made",
+            field="path",
+            expected="a path relative to base_url, without query or fragment",
+        )
+    root = base.raw_path.decode("ascii").rstrip("/")
+    return base.copy_with(path=f"{root}/{path.lstrip('/')}")
+
+
+def _parts(path: str) -> list[str]:
+    """Return the segments as the lenient half of the world's servers would see them."""
+    return unquote(path).replace("\\", "/").split("/")
+
+
+async def _read(call: _Call, response: httpx.Response) -> bytes:
+    """Return the body. One that cannot be read leaves a write's outcome unknown."""
+    try:
+        return await read_body(
+            response.aiter_raw(), encoding=response.headers.get("content-encoding", "")
+        )
+    except AnswerUnusable as unusable:
+        found = str(unusable)
+        if call.write:
+            raise call.broken(f"the channel gave {found}") from None
+        raise PayloadInvalid(
+            f"{call}: the channel gave {found}", field="answer", found=found
+        ) from None
+
+
+def _limited(call: _Call, wait_s: float) -> RateLimited:
+    wait_s = max(wait_s, RETRY_AFTER_MIN_S)
+    return RateLimited(
+        f"{call}: the channel's rate limit is reached; next call in {wait_s:.1f} s",
+        retry_after_s=wait_s,
+    )

@@ -1,0 +1,1 @@
+"""The listeners: what channels and people reach over HTTP."""
