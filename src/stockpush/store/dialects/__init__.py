@@ -1,0 +1,125 @@
+"""Every difference between SQLite and PostgreSQL, in one place.
+
+Theory of operation. The rest of the store writes its statements once, in SQLAlchemy Core, has a
+`Dialect` compile them once to text, and runs that text through a `Session`, which is the driver's
+own connection (aiosqlite, asyncpg) with its errors turned into ours. SQLAlchemy's engine opens
+and pools the connections and takes no part in a statement: that is several times faster than
+executing Core through its async layer, one statement at a time.
+
+What differs: how a set of keys is passed (`member`, `keys`), how a write transaction excludes
+others (`Database.writing`: one connection and BEGIN IMMEDIATE, or row locks), how the rows changed
+are counted, how movement ids are had, how a foreign commit is noticed (`changes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeAlias
+
+from sqlalchemy import ClauseElement, Column, ColumnElement, Executable, Table
+from sqlalchemy import Dialect as SqlAlchemyDialect
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+Key: TypeAlias = str | int | tuple[str, ...]
+"""A key of one column, or of several."""
+
+
+def text_of(statement: Executable, compiler: SqlAlchemyDialect) -> str:
+    """Return `statement` as text; all its parameters are positions that the caller fills."""
+    assert isinstance(statement, ClauseElement)
+    compiled = statement.compile(dialect=compiler)
+    # A constant that became a parameter would shift the positions of the others.
+    assert all(value is None for value in compiled.params.values()), str(compiled)
+    return str(compiled)
+
+
+class Session(Protocol):
+    """One connection inside, or about to begin, a transaction. Raises only errors of ours."""
+
+    async def begin_write(self) -> None:
+        """Begin a transaction that may write."""
+        ...
+
+    async def begin_read(self) -> None:
+        """Begin a transaction whose reads all show one instant."""
+        ...
+
+    async def commit(self, *, wrote: bool) -> None:
+        """Commit; `wrote` tells others to look."""
+        ...
+
+    async def rollback(self) -> None:
+        """Undo whatever is open. Does not fail: a connection that cannot is given up."""
+        ...
+
+    async def fetch(self, sql: str, arguments: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
+        """Run one statement and return its rows."""
+        ...
+
+    async def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement once per row, in one call to the driver."""
+        ...
+
+    async def count_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Run one `Dialect.counted` statement once per row; return how many rows it changed."""
+        ...
+
+
+class Dialect(Protocol):
+    """How statements are put for one kind of database."""
+
+    def compile(self, statement: Executable) -> str:
+        """Return the statement as text with positional parameters, in the order of the text."""
+        ...
+
+    def member(self, columns: Sequence[Column[Any]], name: str) -> ColumnElement[bool]:
+        """Return "these columns are among the keys"; takes the parameters that `keys` makes."""
+        ...
+
+    def keys(self, keys: Iterable[Key]) -> tuple[Any, ...]:
+        """Return the parameters for one `member`; `keys` must not be empty."""
+        ...
+
+    def upsert(self, table: Table) -> str:
+        """Return: insert a whole row, or replace the row of the same primary key."""
+        ...
+
+    def counted(self, statement: Any) -> str:
+        """Return an UPDATE or DELETE as text for `Session.count_many`."""
+        ...
+
+    @property
+    def next_movement_ids(self) -> str:
+        """The query that takes as many movement ids as its parameter says, ascending."""
+        ...
+
+
+class Database(Protocol):
+    """The connections to one database."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How statements are put for it."""
+        ...
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine whose connections may write (for migrations)."""
+        ...
+
+    def writing(self) -> AbstractAsyncContextManager[Session]:
+        """Lend a connection for one write transaction, which the borrower begins and ends."""
+        ...
+
+    def reading(self) -> AbstractAsyncContextManager[Session]:
+        """Lend a connection for reads."""
+        ...
+
+    async def changes(self) -> int:
+        """Return a number that differs after a connection that is not ours has committed."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...

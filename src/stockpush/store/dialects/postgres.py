@@ -1,0 +1,325 @@
+"""PostgreSQL through asyncpg: row locks, one schema per business.
+
+Theory of operation. A write transaction is READ COMMITTED and locks the rows it gathers (FOR
+UPDATE, in key order), waiting no longer than `lock_timeout`.
+
+Each commit that wrote announces itself with NOTIFY, in the same message as COMMIT; the payload
+names the schema and the store that committed, so that `changes` counts only the others' commits.
+The listening connection asks one round trip before it answers: notifications precede the answer.
+Commits missed while it was not connected count as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import Any, Final, cast
+
+import asyncpg  # type: ignore[import-untyped]  # ships no py.typed marker
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Executable,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import asyncpg as compiler
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from stockpush.errors import (
+    StockPushError,
+    StoreConflict,
+    StoreRuleBroken,
+    StoreUnavailable,
+)
+from stockpush.store.dialects import Key, text_of
+
+CONNECTIONS_MAX: Final = 10
+_COMMAND_TIMEOUT_S: Final = 60.0
+_CONNECT_TIMEOUT_S: Final = 10.0
+_CHANNEL: Final = "stockpush"
+_ACCIDENTS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+
+def translate(error: BaseException) -> StockPushError:
+    """Return our error for one of the driver's."""
+    match error:
+        case (
+            asyncpg.SerializationError()
+            | asyncpg.DeadlockDetectedError()
+            | asyncpg.UniqueViolationError()
+        ):
+            return StoreConflict(f"Another writer was first: {error}")
+        case asyncpg.IntegrityConstraintViolationError() | asyncpg.DataError():
+            return StoreRuleBroken(f"A row would break a rule of the database: {error}")
+        case _:
+            what = str(error) or type(error).__name__
+            return StoreUnavailable(f"The database cannot be used right now: {what}")
+
+
+class PostgresSession:
+    """`dialects.Session` on one asyncpg connection."""
+
+    __slots__ = ("_announcement", "_connection")
+
+    def __init__(self, connection: asyncpg.Connection, announcement: str) -> None:
+        """Take over `connection`; `announcement` is the payload of its NOTIFY."""
+        self._connection = connection
+        self._announcement = announcement
+
+    async def begin_write(self) -> None:
+        """Begin; rows are locked as they are read."""
+        await self._execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+
+    async def begin_read(self) -> None:
+        """Begin a snapshot that cannot write."""
+        await self._execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    async def commit(self, *, wrote: bool) -> None:
+        """Commit, and announce it if there is anything to see."""
+        notice = f"NOTIFY {_CHANNEL}, '{self._announcement}'; " if wrote else ""
+        await self._execute(f"{notice}COMMIT")
+
+    async def rollback(self) -> None:
+        """Undo what is open, or give the connection up: the server then does."""
+        try:
+            await self._connection.execute("ROLLBACK")
+        except _ACCIDENTS:
+            self._connection.terminate()
+        except BaseException:
+            self._connection.terminate()
+            raise
+
+    async def fetch(self, sql: str, arguments: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
+        """Run one statement and return its rows."""
+        try:
+            return cast("Sequence[Sequence[Any]]", await self._connection.fetch(sql, *arguments))
+        except _ACCIDENTS as error:
+            raise translate(error) from error
+
+    async def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement once per row, pipelined."""
+        try:
+            await self._connection.executemany(sql, rows)
+        except _ACCIDENTS as error:
+            raise translate(error) from error
+
+    async def count_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Run one RETURNING statement once per row, pipelined; executemany counts nothing."""
+        try:
+            return len(await self._connection.fetchmany(sql, rows))
+        except _ACCIDENTS as error:
+            raise translate(error) from error
+
+    async def _execute(self, sql: str) -> None:
+        try:
+            await self._connection.execute(sql)
+        except _ACCIDENTS as error:
+            raise translate(error) from error
+
+
+class PostgresDialect:
+    """`dialects.Dialect` for PostgreSQL 14 or later."""
+
+    next_movement_ids = (
+        "SELECT nextval(pg_get_serial_sequence('movement', 'id')) FROM generate_series(1, $1)"
+    )
+
+    @cached_property
+    def _compiler(self) -> compiler.dialect:
+        return compiler.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
+
+    def compile(self, statement: Executable) -> str:
+        """Return the statement as text with `$1` parameters."""
+        return text_of(statement, self._compiler)
+
+    def member(self, columns: Sequence[Column[Any]], name: str) -> ColumnElement[bool]:
+        """Return "among the elements of one array", or of parallel arrays, one per column."""
+        arrays = [
+            bindparam(f"{name}_{position}", type_=ARRAY(_plain(column)))
+            for position, column in enumerate(columns)
+        ]
+        if len(columns) == 1:
+            return columns[0] == any_(arrays[0])
+        each = func.unnest(*arrays).table_valued(*(c.name for c in columns)).render_derived()
+        return tuple_(*columns).in_(select(*each.c))
+
+    def keys(self, keys: Iterable[Key]) -> tuple[Any, ...]:
+        """Return the keys as one list per column."""
+        listed = list(keys)
+        if isinstance(listed[0], tuple):
+            return tuple(list(column) for column in zip(*cast("Any", listed), strict=True))
+        return (listed,)
+
+    def upsert(self, table: Table) -> str:
+        """Return INSERT .. ON CONFLICT .. DO UPDATE of every other column."""
+        statement = insert(table)
+        rest = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
+        return self.compile(
+            statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=rest)
+        )
+
+    def counted(self, statement: Any) -> str:
+        """Return the statement with RETURNING: one row of the answer for each row changed."""
+        return self.compile(statement.returning(literal_column("1")))
+
+
+def _plain(column: Column[Any]) -> BigInteger | Text:
+    return BigInteger() if isinstance(column.type, BigInteger) else Text()
+
+
+class PostgresDatabase:
+    """`dialects.Database` on one schema of a PostgreSQL database."""
+
+    def __init__(self, url: URL, *, schema: str, busy_timeout_s: float) -> None:
+        """Name the database; nothing is opened before the first use.
+
+        `schema` has been checked to be a plain lower-case name. `busy_timeout_s` bounds the wait
+        for a lock and for a connection of the pool.
+        """
+        self.dialect = PostgresDialect()
+        self.schema = schema
+        self._origin: str | None = None
+        self._naming = asyncio.Lock()
+        self._watch = _Watch(schema)
+        settings = {
+            "application_name": "stockpush",
+            "search_path": schema,
+            "lock_timeout": f"{round(busy_timeout_s * 1000)}ms",
+        }
+        self.engine = create_async_engine(
+            url,
+            pool_size=CONNECTIONS_MAX,
+            max_overflow=0,
+            pool_timeout=busy_timeout_s,
+            pool_reset_on_return=None,  # whoever borrows a connection ends its own transaction
+            connect_args={
+                "server_settings": settings,
+                "timeout": _CONNECT_TIMEOUT_S,
+                "command_timeout": _COMMAND_TIMEOUT_S,
+            },
+        )
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[PostgresSession]:
+        """Lend a connection of the pool."""
+        connection, driver = await self._connected()
+        try:
+            yield PostgresSession(driver, f"{self.schema} {await self._own_origin(driver)}")
+        finally:
+            await _give_back(connection, driver)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[PostgresSession]:
+        """Lend a connection of the pool."""
+        connection, driver = await self._connected()
+        try:
+            yield PostgresSession(driver, self.schema)
+        finally:
+            await _give_back(connection, driver)
+
+    async def changes(self) -> int:
+        """Return how many commits of others have been announced, plus reconnections."""
+        if not self._watch.listening:
+            connection, driver = await self._connected()
+            await self._watch.start(connection, driver, await self._own_origin(driver))
+        return await self._watch.count()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._watch.stop()
+        await self.engine.dispose()
+
+    async def _connected(self) -> tuple[AsyncConnection, asyncpg.Connection]:
+        """Return a live connection; one that died in the pool is replaced."""
+        try:
+            connection = await self.engine.connect()
+            driver = (await connection.get_raw_connection()).driver_connection
+            if cast("asyncpg.Connection", driver).is_closed():
+                await connection.invalidate()
+                driver = (await connection.get_raw_connection()).driver_connection
+        except (SQLAlchemyError, *_ACCIDENTS) as error:
+            cause = getattr(error, "orig", None) or error
+            raise translate(cause) from error
+        return connection, driver
+
+    async def _own_origin(self, driver: asyncpg.Connection) -> str:
+        """Return the name by which this store's commits are told from others': a fresh UUID."""
+        async with self._naming:
+            if self._origin is None:
+                rows = await PostgresSession(driver, "").fetch("SELECT gen_random_uuid()::text")
+                self._origin = str(rows[0][0])
+        return self._origin
+
+
+async def _give_back(connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+    if driver.is_closed():
+        await connection.invalidate()
+    await connection.close()
+
+
+class _Watch:
+    """The listening connection and the number that `changes` returns."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+        self._own: str | None = None
+        self._changes = 0
+        self._connection: AsyncConnection | None = None
+        self._driver: asyncpg.Connection | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def listening(self) -> bool:
+        """Whether the connection is there and alive."""
+        return self._driver is not None and not self._driver.is_closed()
+
+    async def start(self, connection: AsyncConnection, driver: Any, own: str) -> None:
+        """Listen on `connection`, ignoring commits of the store named `own`."""
+        await self.stop()
+        self._connection, self._driver, self._own = connection, driver, f"{self._schema} {own}"
+        self._changes += 1
+        try:
+            await driver.add_listener(_CHANNEL, self._heard)
+        except _ACCIDENTS as error:
+            raise translate(error) from error
+
+    async def count(self) -> int:
+        """Return the number, after everything announced so far has been heard."""
+        assert self._driver is not None
+        async with self._lock:
+            try:
+                await self._driver.execute("SELECT 1")
+            except _ACCIDENTS as error:
+                raise translate(error) from error
+        return self._changes
+
+    async def stop(self) -> None:
+        """Give the connection up; a pooled one must not go on listening."""
+        if self._connection is not None and self._driver is not None:
+            self._driver.terminate()
+            await self._connection.invalidate()
+            await self._connection.close()
+        self._connection = self._driver = None
+
+    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        if payload != self._own and payload.startswith(f"{self._schema} "):
+            self._changes += 1

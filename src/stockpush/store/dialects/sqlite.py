@@ -1,0 +1,286 @@
+"""SQLite through aiosqlite: one writer, a few readers, one file.
+
+Theory of operation. The database is in WAL mode: readers never wait for the writer. All writes of
+this process share one connection behind an `asyncio.Lock` and begin with BEGIN IMMEDIATE, so
+another process is waited for at the beginning (`busy_timeout`) and never in the middle, where
+SQLite would have to refuse. Readers are `query_only` and use a plain BEGIN; on one engine with the
+writer every read would take the write lock. `synchronous=FULL`: a commit that returned survives a
+power cut. A late checkpoint (8,000 pages) halves the slowest commits.
+
+Source of the pragmas: https://www.sqlite.org/pragma.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, TypeAlias, cast
+
+import aiosqlite
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Executable,
+    Table,
+    bindparam,
+    event,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.sqlite import aiosqlite as compiler
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from stockpush.errors import (
+    StockPushError,
+    StoreConflict,
+    StoreRuleBroken,
+    StoreUnavailable,
+)
+from stockpush.store.dialects import Key, text_of
+
+AsyncCreator: TypeAlias = Callable[[], Awaitable[aiosqlite.Connection]]
+"""Opens one more connection to the same database file."""
+
+READERS_MAX: Final = 4
+_CHECKPOINT_PAGES: Final = 8000
+_RACES: Final = (
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_ROWID,
+)
+# aiosqlite says ValueError for a closed connection; so does a text that is not valid Unicode.
+_ACCIDENTS: Final = (sqlite3.Error, ValueError, OverflowError)
+
+
+def translate(error: Exception) -> StockPushError:
+    """Return our error for one of the driver's."""
+    match error:
+        case sqlite3.IntegrityError() if error.sqlite_errorcode in _RACES:
+            return StoreConflict(f"Another writer was first: {error}")
+        case sqlite3.IntegrityError() | OverflowError() | UnicodeError():
+            return StoreRuleBroken(f"A row would break a rule of the database: {error}")
+        case _:
+            return StoreUnavailable(f"The database cannot be used right now: {error}")
+
+
+class SqliteSession:
+    """`dialects.Session` on one aiosqlite connection."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        """Take over `connection`; nothing else may use it meanwhile."""
+        self._connection = connection
+
+    async def begin_write(self) -> None:
+        """Take the file's write lock, waiting as long as `busy_timeout` says."""
+        await self.fetch("BEGIN IMMEDIATE")
+
+    async def begin_read(self) -> None:
+        """Begin; the first read fixes the instant that all show."""
+        await self.fetch("BEGIN")
+
+    async def commit(self, *, wrote: bool) -> None:
+        """Commit. `PRAGMA data_version` shows it to others without our help."""
+        del wrote
+        try:
+            await self._connection.commit()
+        except _ACCIDENTS as error:
+            raise translate(error) from error
+
+    async def rollback(self) -> None:
+        """Undo what is open, if anything is: SQLite may have done so after a full disk."""
+        # The error that led here is the one to be reported; a closed connection has rolled back.
+        with suppress(*_ACCIDENTS):
+            await self._connection.rollback()
+
+    async def fetch(self, sql: str, arguments: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
+        """Run one statement and return its rows."""
+        try:
+            return cast(
+                "Sequence[Sequence[Any]]",
+                await self._connection.execute_fetchall(sql, arguments),
+            )
+        except _ACCIDENTS as error:
+            raise translate(error) from error
+
+    async def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement once per row."""
+        await self.count_many(sql, rows)
+
+    async def count_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Run one statement once per row; the driver adds up the rows changed."""
+        try:
+            cursor = await self._connection.executemany(sql, rows)
+        except _ACCIDENTS as error:
+            raise translate(error) from error
+        return cursor.rowcount
+
+
+class SqliteDialect:
+    """`dialects.Dialect` for SQLite 3.35 or later."""
+
+    next_movement_ids = (
+        "WITH RECURSIVE next (id, last) AS ("
+        "SELECT coalesce(max(id), 0) + 1, coalesce(max(id), 0) + ? FROM movement "
+        "UNION ALL SELECT id + 1, last FROM next WHERE id < last) "
+        "SELECT id FROM next"
+    )
+
+    @cached_property
+    def _compiler(self) -> compiler.dialect:
+        return compiler.dialect()
+
+    def compile(self, statement: Executable) -> str:
+        """Return the statement as text with `?` parameters."""
+        return text_of(statement, self._compiler)
+
+    def member(self, columns: Sequence[Column[Any]], name: str) -> ColumnElement[bool]:
+        """Return "among the elements of one JSON array", each a value or an array of values."""
+        each = func.json_each(bindparam(name)).table_valued("value")
+        if len(columns) == 1:
+            return columns[0].in_(select(each.c.value))
+        parts = [
+            func.json_extract(each.c.value, literal_column(f"'$[{position}]'"))
+            for position in range(len(columns))
+        ]
+        return tuple_(*columns).in_(select(*parts))
+
+    def keys(self, keys: Iterable[Key]) -> tuple[Any, ...]:
+        """Return the keys as one JSON array."""
+        return (json.dumps(list(keys), ensure_ascii=False),)
+
+    def upsert(self, table: Table) -> str:
+        """Return INSERT .. ON CONFLICT .. DO UPDATE of every other column."""
+        statement = insert(table)
+        rest = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
+        return self.compile(
+            statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=rest)
+        )
+
+    def counted(self, statement: Any) -> str:
+        """Return the statement as it is."""
+        return self.compile(statement)
+
+
+class SqliteDatabase:
+    """`dialects.Database` on one SQLite file."""
+
+    def __init__(
+        self, path: Path, *, busy_timeout_s: float, async_creator: AsyncCreator | None
+    ) -> None:
+        """Name the file; nothing is opened before the first use."""
+        self.dialect = SqliteDialect()
+        self._lock = asyncio.Lock()
+        self._writer: tuple[AsyncConnection, SqliteSession] | None = None
+        busy = f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}"
+        self.engine = _engine(
+            path,
+            async_creator,
+            connections_max=1,
+            pragmas=(
+                busy,
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                "PRAGMA foreign_keys = ON",
+                f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+            ),
+        )
+        self._readers = _engine(
+            path,
+            async_creator,
+            connections_max=READERS_MAX,
+            pragmas=(busy, "PRAGMA query_only = ON"),
+        )
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[SqliteSession]:
+        """Lend the one write connection."""
+        async with self._lock:
+            yield await self._write_session()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[SqliteSession]:
+        """Lend a reader from the pool."""
+        connection = await _connected(self._readers)
+        try:
+            yield await _session(connection)
+        finally:
+            await connection.close()
+
+    async def changes(self) -> int:
+        """Return `data_version` of the write connection: it moves with every commit but its own."""
+        async with self._lock:
+            session = await self._write_session()
+            rows = await session.fetch("PRAGMA data_version")
+        return int(rows[0][0])
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._writer is not None:
+            connection, _session = self._writer
+            self._writer = None
+            await connection.close()
+        await self.engine.dispose()
+        await self._readers.dispose()
+
+    async def _write_session(self) -> SqliteSession:
+        if self._writer is None:
+            connection = await _connected(self.engine)
+            self._writer = (connection, await _session(connection))
+        return self._writer[1]
+
+
+def _engine(
+    path: Path,
+    async_creator: AsyncCreator | None,
+    *,
+    connections_max: int,
+    pragmas: Sequence[str],
+) -> AsyncEngine:
+    """Return an engine whose connections have run `pragmas`."""
+    creator = {} if async_creator is None else {"async_creator": async_creator}
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{path}",
+        pool_size=connections_max,
+        max_overflow=0,
+        pool_reset_on_return=None,  # whoever borrows a connection ends its own transaction
+        **creator,
+    )
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def probe(_dialect: Any, _record: Any, _arguments: Any, _options: Any) -> None:
+        # aiosqlite opens the file on a new thread; if that fails, the thread outlives the error
+        # and may find the event loop closed. A file that cannot be opened is found out here.
+        sqlite3.connect(path).close()
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    return engine
+
+
+async def _connected(engine: AsyncEngine) -> AsyncConnection:
+    try:
+        return await engine.connect()
+    except (SQLAlchemyError, *_ACCIDENTS) as error:
+        cause = getattr(error, "orig", None) or error
+        raise translate(cause) from error
+
+
+async def _session(connection: AsyncConnection) -> SqliteSession:
+    raw = await connection.get_raw_connection()
+    return SqliteSession(cast("aiosqlite.Connection", raw.driver_connection))

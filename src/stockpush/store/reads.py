@@ -1,0 +1,431 @@
+"""The read side: what the command line, the API and the dashboard show, as frozen values.
+
+Each function reads one snapshot: a table that is printed is of one instant. Quantities of items
+are in smallest units, those of fields in the channel's units, instants aware UTC; turning them
+into the JSON of docs/interface.md, and computing ATP and offers, is for callers. Lists that grow
+without bound come in pages, newest first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from sqlalchemy import Column, Select, Table, func, literal_column, null, select
+from sqlalchemy.sql import ColumnElement
+
+from stockpush.messages import CommandDone, Rows
+from stockpush.model import (
+    ChannelState,
+    Delivery,
+    DeliveryState,
+    Dirty,
+    Drift,
+    Field,
+    FieldKey,
+    Item,
+    Listing,
+    Push,
+    PushOutcomeKind,
+    Reservation,
+    Shelf,
+    StockMovement,
+)
+from stockpush.store import rows, schema
+from stockpush.store.reader import Reader, reading
+from stockpush.store.rows import Row
+from stockpush.store.sql import SqlStore
+from stockpush.store.transaction import StoredCatalogue
+
+V = TypeVar("V")
+
+PAGE_MAX: Final = 500
+"""Most rows in one page."""
+LATENCY_PUSHES: Final = 200
+"""How many of a channel's newest settled pushes its latency is measured over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[V]):
+    """Some rows, newest first; `next` is the cursor of the following page, None at the end."""
+
+    data: tuple[V, ...]
+    next: int | None
+
+
+# -- stock -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What ATP is computed from, for one item, in smallest units.
+
+    `on_hand` is signed; `reserved` and `suspense` (units that channels seem to have sold without
+    our knowing: the sum of hold x pack) are >= 0.
+    """
+
+    sku: str
+    on_hand: int
+    reserved: int
+    suspense: int
+
+    @property
+    def demand(self) -> int:
+        """Units that are claimed: reserved or in suspense."""
+        return self.reserved + self.suspense
+
+
+@dataclass(frozen=True, slots=True)
+class ListingRow:
+    """A listing with the number that it shows: `field` is None until the channel was read.
+
+    `last_push` is the newest push of the field; while it is not settled the field is in flight.
+    """
+
+    listing: Listing
+    field: Field | None
+    dirty: Dirty | None
+    last_push: Push | None
+
+
+@dataclass(frozen=True, slots=True)
+class StockRow:
+    """An item with its balance and its listings, by channel and reference."""
+
+    item: Item
+    balance: Balance
+    listings: tuple[ListingRow, ...]
+
+
+async def balances(store: SqlStore) -> dict[str, Balance]:
+    """Return the balance of every item, by SKU; an item that never moved has zeros."""
+    async with reading(store) as reader:
+        return await _balances(reader)
+
+
+async def stock_rows(store: SqlStore, *, sku: str | None = None) -> tuple[StockRow, ...]:
+    """Return every item, or the one named (nothing if there is none), by SKU."""
+    async with reading(store) as reader:
+        items = await reader.all(schema.item, rows.read_item, sku=sku)
+        balances_of = await _balances(reader, sku=sku)
+        listings = await reader.all(schema.listing, rows.read_listing, sku=sku)
+        fields = await reader.all(schema.field, rows.read_field, sku=sku)
+        of_sku = None if sku is None else [field.key for field in fields]
+        dirty = await reader.of_fields(schema.dirty, rows.read_dirty, of_sku)
+        pushes = await reader.last_pushes(of_sku)
+    field_of = {field.key: field for field in fields}
+    dirty_of = {row.key: row for row in dirty}
+    push_of = {push.field: push for push in pushes}
+    rows_of: defaultdict[str, list[ListingRow]] = defaultdict(list)
+    for listing in listings:
+        key = FieldKey(listing.key.channel, listing.field_key or "")
+        rows_of[listing.sku].append(
+            ListingRow(listing, field_of.get(key), dirty_of.get(key), push_of.get(key))
+        )
+    return tuple(StockRow(item, balances_of[item.sku], tuple(rows_of[item.sku])) for item in items)
+
+
+async def _balances(reader: Reader, *, sku: str | None = None) -> dict[str, Balance]:
+    item, shelf, field = schema.item, schema.shelf, schema.field
+    suspense = (
+        select(func.sum(field.c.hold * field.c.pack))
+        .where(field.c.sku == item.c.sku)
+        .scalar_subquery()
+    )
+    query = select(item.c.sku, shelf.c.on_hand, shelf.c.reserved, suspense).select_from(
+        item.outerjoin(shelf, shelf.c.sku == item.c.sku)
+    )
+    found = await reader.filtered(query.order_by(item.c.sku), {item.c.sku: sku})
+    return {
+        each: Balance(each, on_hand or 0, reserved or 0, int(held or 0))
+        for each, on_hand, reserved, held in found
+    }
+
+
+# -- channels --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Seconds from sending a push to its settlement, over the channel's newest applied ones."""
+
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """What the database knows of a channel.
+
+    `backlog` counts outbox rows, `pending` and `quarantined` inbox rows, `drifts` open ones;
+    `adopted` and `parked` are among `listings`. `latency_s` is None before the first applied push.
+    """
+
+    state: ChannelState
+    listings: int = 0
+    adopted: int = 0
+    parked: int = 0
+    backlog: int = 0
+    in_flight: int = 0
+    pending: int = 0
+    quarantined: int = 0
+    drifts: int = 0
+    latency_s: Latency | None = None
+
+
+async def channel_rows(store: SqlStore, names: Sequence[str]) -> tuple[ChannelRow, ...]:
+    """Return one row per name, in that order; one that is not known yet has only zeros."""
+    async with reading(store) as reader:
+        return tuple([await _channel_row(reader, name) for name in names])
+
+
+async def _channel_row(reader: Reader, name: str) -> ChannelRow:
+    listing, push, delivery = schema.listing, schema.push, schema.delivery
+    states = await reader.filtered(select(schema.channel), {schema.channel.c.name: name})
+
+    async def count(table: Table, *where: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(table).where(*where)
+        return int((await reader.filtered(query, {table.c.channel: name}))[0][0])
+
+    def in_state(state: DeliveryState) -> ColumnElement[bool]:
+        return delivery.c.state == literal_column(f"'{state.value}'")
+
+    return ChannelRow(
+        state=rows.read_channel(states[0]) if states else ChannelState(name),
+        listings=await count(listing),
+        adopted=await count(listing, listing.c.adopted == literal_column("1")),
+        parked=await count(listing, listing.c.parked_reason.is_not(None)),
+        backlog=await count(schema.dirty),
+        in_flight=await count(push, push.c.settled_at.is_(None)),
+        pending=await count(delivery, in_state(DeliveryState.PENDING)),
+        quarantined=await count(delivery, in_state(DeliveryState.QUARANTINED)),
+        drifts=await count(schema.drift, schema.drift.c.closed_at.is_(None)),
+        latency_s=await _latency(reader, name),
+    )
+
+
+async def _latency(reader: Reader, channel: str) -> Latency | None:
+    push = schema.push
+    applied: ColumnElement[str] = literal_column(f"'{PushOutcomeKind.APPLIED.value}'")
+    query = (
+        select(push.c.settled_at - push.c.sent_at)
+        .where(push.c.outcome == applied)
+        .where(push.c.settled_at.is_not(None))
+        .order_by(push.c.id.desc())
+    )
+    found = await reader.filtered(query, {push.c.channel: channel}, limit=LATENCY_PUSHES)
+    seconds = sorted(row[0] / 1_000_000 for row in found)
+    if not seconds:
+        return None
+    return Latency(p50=_nearest_rank(seconds, 50), p95=_nearest_rank(seconds, 95))
+
+
+def _nearest_rank(ordered: Sequence[float], percent: int) -> float:
+    """Return the smallest value that at least `percent` of `ordered` do not exceed.
+
+    >>> _nearest_rank([1.0, 2.0, 3.0, 4.0], 50)
+    2.0
+    """
+    return ordered[-(-len(ordered) * percent // 100) - 1]
+
+
+# -- lists in pages --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRow:
+    """A drift with the references of the listings that show its field, as the owner wrote them."""
+
+    drift: Drift
+    refs: tuple[Mapping[str, Any], ...]
+
+
+async def deliveries(
+    store: SqlStore,
+    *,
+    limit: int,
+    before: int | None = None,
+    channel: str | None = None,
+    state: DeliveryState | None = None,
+) -> Page[Delivery]:
+    """Return deliveries without their bodies; `before` is the cursor of the page before."""
+    table = schema.delivery
+    # A body can be a megabyte; `delivery` reads one.
+    query = select(*[null() if column.name == "body" else column for column in table.c])
+    wanted = {table.c.channel: channel, table.c.state: None if state is None else state.value}
+    async with reading(store) as reader:
+        return await _page(reader, query, table, rows.read_delivery, wanted, limit, before)
+
+
+async def delivery(store: SqlStore, delivery_id: int) -> Delivery | None:
+    """Return one delivery with its body, as far as it is kept; None if there is none."""
+    async with reading(store) as reader:
+        found = await reader.filtered(select(schema.delivery), {schema.delivery.c.id: delivery_id})
+    return rows.read_delivery(found[0]) if found else None
+
+
+async def movements(
+    store: SqlStore, *, limit: int, before: int | None = None, sku: str | None = None
+) -> Page[StockMovement]:
+    """Return movements, of every item or of one."""
+    table = schema.movement
+    wanted = {table.c.sku: sku}
+    async with reading(store) as reader:
+        return await _page(reader, select(table), table, rows.read_movement, wanted, limit, before)
+
+
+async def pushes(
+    store: SqlStore,
+    *,
+    limit: int,
+    before: int | None = None,
+    channel: str | None = None,
+    field_key: str | None = None,
+) -> Page[Push]:
+    """Return what was sent, on every channel, on one, or to one field of it."""
+    table = schema.push
+    wanted = {table.c.channel: channel, table.c.field_key: field_key}
+    async with reading(store) as reader:
+        return await _page(reader, select(table), table, rows.read_push, wanted, limit, before)
+
+
+async def drifts(
+    store: SqlStore,
+    *,
+    limit: int,
+    before: int | None = None,
+    channel: str | None = None,
+    only_open: bool = False,
+) -> Page[DriftRow]:
+    """Return drifts, all or only those that are not closed, each with its listings."""
+    table, listing = schema.drift, schema.listing
+    query = select(table)
+    if only_open:
+        query = query.where(table.c.closed_at.is_(None))
+    wanted = {table.c.channel: channel}
+    async with reading(store) as reader:
+        page = await _page(reader, query, table, rows.read_drift, wanted, limit, before)
+        keys = sorted({drift.field for drift in page.data})
+        found = await reader.of_fields(listing, rows.read_listing, keys)
+    refs: defaultdict[FieldKey, list[Mapping[str, Any]]] = defaultdict(list)
+    for each in found:
+        refs[FieldKey(each.key.channel, each.field_key or "")].append(each.ref)
+    return Page(tuple(DriftRow(drift, tuple(refs[drift.field])) for drift in page.data), page.next)
+
+
+async def _page(
+    reader: Reader,
+    query: Select[Any],
+    table: Table,
+    read: Callable[[Row], V],
+    wanted: Mapping[Column[Any], Any],
+    limit: int,
+    before: int | None,
+) -> Page[V]:
+    """Return at most `limit` (1 .. PAGE_MAX) rows below the row id `before`."""
+    size = max(1, min(limit, PAGE_MAX))
+    found = await reader.filtered(
+        query.order_by(table.c.id.desc()),
+        wanted,
+        limit=size + 1,
+        below=None if before is None else (table.c.id, before),
+    )
+    kept = found[:size]
+    more = len(found) > size
+    return Page(tuple(read(row) for row in kept), kept[-1][0] if more else None)
+
+
+# -- everything that reports are computed from ------------------------------------------------
+
+
+async def snapshot(store: SqlStore) -> tuple[StoredCatalogue, Rows]:
+    """Return the catalogue and every shelf, field, outbox row, open push and channel state, of one
+    instant: what the core computes ATP, offers and the plan from.
+    """
+    async with reading(store) as reader:
+        catalogue = await reader.catalogue()
+        shelves = await reader.all(schema.shelf, rows.read_shelf)
+        fields = await reader.all(schema.field, rows.read_field)
+        dirty = await reader.all(schema.dirty, rows.read_dirty)
+        channels = await reader.all(schema.channel, rows.read_channel)
+        pushes = await reader.open_pushes()
+    return catalogue, Rows(
+        shelves={row.sku: row for row in shelves},
+        fields={row.key: row for row in fields},
+        dirty={row.key: row for row in dirty},
+        in_flight={row.field: row for row in pushes},
+        channels={row.name: row for row in channels},
+    )
+
+
+# -- what `check` needs ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Balances as kept and as recomputed, of one instant; `check` compares them.
+
+    By SKU, in smallest units: `shelves` as kept, `moved` the sum of all movements, `open` the sum
+    of open x pack. By field, in the channel's units: `fields` as kept, `undeducted` the sum of
+    max(0, open - deducted) over the field's reservations. A key without rows is absent.
+    """
+
+    shelves: Mapping[str, Shelf]
+    moved: Mapping[str, int]
+    open: Mapping[str, int]
+    fields: Mapping[FieldKey, Field]
+    undeducted: Mapping[FieldKey, int]
+
+
+@dataclass(frozen=True, slots=True)
+class BookRows:
+    """Every movement, shelf, reservation and command, of one instant (`check --deep`)."""
+
+    movements: tuple[StockMovement, ...]
+    shelves: tuple[Shelf, ...]
+    reservations: tuple[Reservation, ...]
+    commands: tuple[CommandDone, ...]
+
+
+async def audit(store: SqlStore) -> Audit:
+    """Return what is kept next to what the rows below it add up to, summed by the database."""
+    movement, reservation = schema.movement, schema.reservation
+    moved = select(movement.c.sku, func.sum(movement.c.quantity)).group_by(movement.c.sku)
+    opened = (
+        select(reservation.c.sku, func.sum(reservation.c.open * reservation.c.pack))
+        .where(reservation.c.sku.is_not(None))
+        .group_by(reservation.c.sku)
+    )
+    missing = reservation.c.open - reservation.c.deducted
+    undeducted = (
+        select(reservation.c.channel, reservation.c.field_key, func.sum(missing))
+        .where(reservation.c.field_key.is_not(None))
+        .where(missing > literal_column("0"))
+        .group_by(reservation.c.channel, reservation.c.field_key)
+    )
+    async with reading(store) as reader:
+        shelves = await reader.all(schema.shelf, rows.read_shelf)
+        fields = await reader.all(schema.field, rows.read_field)
+        return Audit(
+            shelves={shelf.sku: shelf for shelf in shelves},
+            moved={sku: int(total) for sku, total in await reader.filtered(moved, {})},
+            open={sku: int(total) for sku, total in await reader.filtered(opened, {})},
+            fields={field.key: field for field in fields},
+            undeducted={
+                FieldKey(channel, key): int(total)
+                for channel, key, total in await reader.filtered(undeducted, {})
+            },
+        )
+
+
+async def books(store: SqlStore) -> BookRows:
+    """Return the whole ledger with what was derived from it, each by key."""
+    async with reading(store) as reader:
+        return BookRows(
+            movements=await reader.all(schema.movement, rows.read_movement),
+            shelves=await reader.all(schema.shelf, rows.read_shelf),
+            reservations=await reader.all(schema.reservation, rows.read_reservation),
+            commands=await reader.all(schema.command, rows.read_command),
+        )

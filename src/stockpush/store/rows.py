@@ -1,0 +1,502 @@
+"""Model values to table rows and back: the store's edge.
+
+A row is a tuple in the column order of its table in `schema.py` (without the row id where the
+database gives it out). Instants become microseconds since 1970-01-01 UTC, flags 0 or 1, JSON
+text; coming back they are aware UTC datetimes, bools and tuples again. Every value survives the
+round trip exactly; a test takes each model class through it with no field at its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from stockpush.messages import CommandDone
+from stockpush.model import (
+    BillLine,
+    BillOfMaterials,
+    ChannelState,
+    Delivery,
+    DeliveryState,
+    Dirty,
+    Drift,
+    DriftClass,
+    Field,
+    FieldKey,
+    Item,
+    Kind,
+    Listing,
+    ListingKey,
+    MovementKind,
+    OrderVersion,
+    Push,
+    PushOutcomeKind,
+    Reservation,
+    ReservationKey,
+    ReservationState,
+    Shelf,
+    StockMovement,
+)
+from stockpush.ports import Request
+
+Row: TypeAlias = Sequence[Any]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def micros(instant: datetime) -> int:
+    """Return an aware instant as microseconds since 1970-01-01 UTC, exactly."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant(micros: int) -> datetime:
+    """Return the aware UTC instant of `micros`."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def micros_or_none(instant: datetime | None) -> int | None:
+    """Return `micros`, or None for an instant that is not known."""
+    return None if instant is None else micros(instant)
+
+
+def instant_or_none(micros: int | None) -> datetime | None:
+    """Return `instant`, or None where the column is NULL."""
+    return None if micros is None else instant(micros)
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as JSON text."""
+    return msgspec.json.encode(value).decode()
+
+
+# -- the catalogue ---------------------------------------------------------------------------
+
+
+def item_row(item: Item) -> Row:
+    """Return the row of `item`."""
+    return (item.sku, item.name, item.kind.value, item.unit, item.scale)
+
+
+def read_item(row: Row) -> Item:
+    """Return the item of a row of `item`."""
+    sku, name, kind, unit, scale = row
+    return Item(sku, name, Kind(kind), unit, scale)
+
+
+def bill_row(bill: BillOfMaterials) -> Row:
+    """Return the row of `bill`, its lines not included."""
+    return (bill.item, bill.yield_quantity, int(bill.batch_only))
+
+
+def bill_line_rows(bill: BillOfMaterials) -> list[Row]:
+    """Return the rows of `bill_line`; `position` keeps the order of the lines."""
+    return [
+        (bill.item, position, line.component, line.quantity)
+        for position, line in enumerate(bill.lines)
+    ]
+
+
+def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMaterials, ...]:
+    """Return the bills of rows of `bill` and of `bill_line` ordered by item and position."""
+    lines_of: dict[str, list[BillLine]] = {}
+    for item, _position, component, quantity in lines:
+        lines_of.setdefault(item, []).append(BillLine(component, quantity))
+    return tuple(
+        BillOfMaterials(item, yield_quantity, tuple(lines_of.get(item, ())), bool(batch_only))
+        for item, yield_quantity, batch_only in bills
+    )
+
+
+def listing_row(listing: Listing) -> Row:
+    """Return the row of `listing`."""
+    return (
+        listing.key.channel,
+        listing.key.ref,
+        listing.sku,
+        listing.pack,
+        json_text(dict(listing.ref)),
+        listing.order_key,
+        listing.field_key,
+        int(listing.adopted),
+        listing.parked_reason,
+    )
+
+
+def read_listing(row: Row) -> Listing:
+    """Return the listing of a row of `listing`."""
+    channel, ref_key, sku, pack, ref, order_key, field_key, adopted, parked_reason = row
+    return Listing(
+        key=ListingKey(channel, ref_key),
+        sku=sku,
+        pack=pack,
+        ref=msgspec.json.decode(ref),
+        order_key=order_key,
+        field_key=field_key,
+        adopted=bool(adopted),
+        parked_reason=parked_reason,
+    )
+
+
+# -- stock -----------------------------------------------------------------------------------
+
+
+def shelf_row(shelf: Shelf) -> Row:
+    """Return the row of `shelf`."""
+    return (shelf.sku, shelf.on_hand, shelf.reserved)
+
+
+def read_shelf(row: Row) -> Shelf:
+    """Return the shelf of a row of `shelf`."""
+    return Shelf(*row)
+
+
+def movement_row(movement: StockMovement, movement_id: int) -> Row:
+    """Return the row of `movement`, which gets the id `movement_id`."""
+    return (
+        movement_id,
+        micros(movement.at),
+        movement.sku,
+        movement.quantity,
+        movement.kind.value,
+        movement.cause,
+        movement.actor,
+        movement.location,
+        movement.reason,
+        movement.undoes,
+    )
+
+
+def read_movement(row: Row) -> StockMovement:
+    """Return the movement of a row of `movement`."""
+    movement_id, at, sku, quantity, kind, cause, actor, location, reason, undoes = row
+    return StockMovement(
+        at=instant(at),
+        sku=sku,
+        quantity=quantity,
+        kind=MovementKind(kind),
+        cause=cause,
+        actor=actor,
+        location=location,
+        reason=reason,
+        undoes=undoes,
+        id=movement_id,
+    )
+
+
+def reservation_row(reservation: Reservation) -> Row:
+    """Return the row of `reservation`. Its field, if any, is on its own channel."""
+    field = reservation.field
+    assert field is None or field.channel == reservation.key.channel
+    return (
+        reservation.key.channel,
+        reservation.key.order_id,
+        reservation.key.line_id,
+        micros(reservation.version.updated_at),
+        reservation.version.fetch,
+        reservation.order_key,
+        micros(reservation.placed_at),
+        reservation.ordered,
+        reservation.open,
+        reservation.shipped,
+        reservation.written_off,
+        reservation.deducted,
+        reservation.state.value,
+        reservation.order_state,
+        reservation.baseline_shipped,
+        reservation.baseline_written_off,
+        reservation.sku,
+        reservation.pack,
+        None if field is None else field.key,
+    )
+
+
+def read_reservation(row: Row) -> Reservation:
+    """Return the reservation of a row of `reservation`."""
+    (channel, order_id, line_id, updated_at, fetch, order_key, placed_at, *rest) = row
+    (ordered, open_units, shipped, written_off, deducted, state, order_state, *rest) = rest
+    (baseline_shipped, baseline_written_off, sku, pack, field_key) = rest
+    return Reservation(
+        key=ReservationKey(channel, order_id, line_id),
+        version=OrderVersion(instant(updated_at), fetch),
+        order_key=order_key,
+        placed_at=instant(placed_at),
+        ordered=ordered,
+        open=open_units,
+        shipped=shipped,
+        written_off=written_off,
+        deducted=deducted,
+        state=ReservationState(state),
+        order_state=order_state,
+        baseline_shipped=baseline_shipped,
+        baseline_written_off=baseline_written_off,
+        sku=sku,
+        pack=pack,
+        field=None if field_key is None else FieldKey(channel, field_key),
+    )
+
+
+# -- fields and what is sent to them -----------------------------------------------------------
+
+
+def field_row(field: Field) -> Row:
+    """Return the row of `field`."""
+    return (
+        field.key.channel,
+        field.key.key,
+        field.sku,
+        field.pack,
+        field.expected,
+        field.hold,
+        field.surplus,
+        field.uneaten,
+        field.undeducted,
+        field.revision,
+        field.observed,
+        micros_or_none(field.observed_at),
+        micros_or_none(field.observed_date),
+        micros_or_none(field.first_observed_at),
+        micros_or_none(field.first_observed_date),
+        micros_or_none(field.suspense_since),
+        field.suspense_reads,
+        field.overwritten,
+        micros_or_none(field.written_at),
+        micros_or_none(field.pushed_at),
+        micros_or_none(field.gap_from),
+        micros_or_none(field.gap_until),
+        micros_or_none(field.read_due_at),
+        field.lost_compares,
+        field.sold_since_push,
+        field.shadowed,
+        int(field.adopted),
+        field.parked_reason,
+    )
+
+
+def read_field(row: Row) -> Field:
+    """Return the field of a row of `field`."""
+    (channel, key, sku, pack, expected, hold, surplus, uneaten, undeducted, revision, *rest) = row
+    (observed, observed_at, observed_date, first_observed_at, first_observed_date, *rest) = rest
+    (suspense_since, suspense_reads, overwritten, written_at, pushed_at, *rest) = rest
+    (gap_from, gap_until, read_due_at, lost_compares, sold_since_push, *rest) = rest
+    (shadowed, adopted, parked_reason) = rest
+    return Field(
+        key=FieldKey(channel, key),
+        sku=sku,
+        pack=pack,
+        expected=expected,
+        hold=hold,
+        surplus=surplus,
+        uneaten=uneaten,
+        undeducted=undeducted,
+        revision=revision,
+        observed=observed,
+        observed_at=instant_or_none(observed_at),
+        observed_date=instant_or_none(observed_date),
+        first_observed_at=instant_or_none(first_observed_at),
+        first_observed_date=instant_or_none(first_observed_date),
+        suspense_since=instant_or_none(suspense_since),
+        suspense_reads=suspense_reads,
+        overwritten=overwritten,
+        written_at=instant_or_none(written_at),
+        pushed_at=instant_or_none(pushed_at),
+        gap_from=instant_or_none(gap_from),
+        gap_until=instant_or_none(gap_until),
+        read_due_at=instant_or_none(read_due_at),
+        lost_compares=lost_compares,
+        sold_since_push=sold_since_push,
+        shadowed=shadowed,
+        adopted=bool(adopted),
+        parked_reason=parked_reason,
+    )
+
+
+def dirty_row(dirty: Dirty) -> Row:
+    """Return the row of `dirty`."""
+    return (
+        dirty.key.channel,
+        dirty.key.key,
+        dirty.revision,
+        micros(dirty.due_at),
+        int(dirty.decrease),
+        dirty.attempts,
+        dirty.because,
+    )
+
+
+def read_dirty(row: Row) -> Dirty:
+    """Return the outbox row of a row of `dirty`."""
+    channel, key, revision, due_at, decrease, attempts, because = row
+    return Dirty(
+        key=FieldKey(channel, key),
+        revision=revision,
+        due_at=instant(due_at),
+        decrease=bool(decrease),
+        attempts=attempts,
+        because=because,
+    )
+
+
+def push_row(push: Push) -> Row:
+    """Return the row of a new push, without its id."""
+    return (
+        push.call_id,
+        push.position,
+        push.field.channel,
+        push.field.key,
+        push.expected,
+        push.target,
+        push.revision,
+        micros(push.sent_at),
+        json_text(push.terms),
+        micros_or_none(push.settled_at),
+        None if push.outcome is None else push.outcome.value,
+    )
+
+
+def read_push(row: Row) -> Push:
+    """Return the push of a row of `push`."""
+    (push_id, call_id, position, channel, field_key, expected, target, revision, *rest) = row
+    (sent_at, terms, settled_at, outcome) = rest
+    return Push(
+        call_id=call_id,
+        position=position,
+        field=FieldKey(channel, field_key),
+        expected=expected,
+        target=target,
+        revision=revision,
+        sent_at=instant(sent_at),
+        terms=msgspec.json.decode(terms, type=tuple[tuple[str, int], ...]),
+        settled_at=instant_or_none(settled_at),
+        outcome=None if outcome is None else PushOutcomeKind(outcome),
+        id=push_id,
+    )
+
+
+# -- what came in ------------------------------------------------------------------------------
+
+
+def delivery_row(delivery: Delivery) -> Row:
+    """Return the row of a new delivery, without its id."""
+    return (
+        delivery.channel,
+        delivery.digest,
+        delivery.topic,
+        micros(delivery.received_at),
+        delivery.state.value,
+        delivery.reason,
+        delivery.order_id,
+        delivery.body,
+    )
+
+
+def read_delivery(row: Row) -> Delivery:
+    """Return the delivery of a row of `delivery`."""
+    delivery_id, channel, digest, topic, received_at, state, reason, order_id, body = row
+    return Delivery(
+        channel=channel,
+        digest=digest,
+        topic=topic,
+        received_at=instant(received_at),
+        state=DeliveryState(state),
+        reason=reason,
+        order_id=order_id,
+        body=body,
+        id=delivery_id,
+    )
+
+
+def drift_row(drift: Drift) -> Row:
+    """Return the row of a new drift, without its id."""
+    return (
+        drift.field.channel,
+        drift.field.key,
+        drift.expected,
+        drift.observed,
+        drift.drift_class.value,
+        micros(drift.opened_at),
+        drift.resolution,
+        micros_or_none(drift.closed_at),
+    )
+
+
+def read_drift(row: Row) -> Drift:
+    """Return the drift of a row of `drift`."""
+    (drift_id, channel, field_key, expected, observed, drift_class, opened_at, *rest) = row
+    (resolution, closed_at) = rest
+    return Drift(
+        field=FieldKey(channel, field_key),
+        expected=expected,
+        observed=observed,
+        drift_class=DriftClass(drift_class),
+        opened_at=instant(opened_at),
+        resolution=resolution,
+        closed_at=instant_or_none(closed_at),
+        id=drift_id,
+    )
+
+
+def channel_row(state: ChannelState, version: int) -> Row:
+    """Return the row of a channel's state at `version` (see `SqlTransaction`)."""
+    return (
+        state.name,
+        version,
+        micros_or_none(state.started_date),
+        state.cursor,
+        micros_or_none(state.polled_begun_at),
+        micros_or_none(state.previous_poll_begun_at),
+        micros_or_none(state.last_order_at),
+        state.stopped_reason,
+    )
+
+
+def read_channel(row: Row) -> ChannelState:
+    """Return the channel's state of a row of `channel`."""
+    name, _version, started, cursor, polled, previous, last_order, stopped_reason = row
+    return ChannelState(
+        name=name,
+        started_date=instant_or_none(started),
+        cursor=cursor,
+        polled_begun_at=instant_or_none(polled),
+        previous_poll_begun_at=instant_or_none(previous),
+        last_order_at=instant_or_none(last_order),
+        stopped_reason=stopped_reason,
+    )
+
+
+# -- commands and requests ---------------------------------------------------------------------
+
+
+def command_row(done: CommandDone, movement_ids: Sequence[int]) -> Row:
+    """Return the row of a command that wrote the movements `movement_ids`."""
+    return (done.key, done.digest, micros(done.at), json_text(movement_ids))
+
+
+def read_command(row: Row) -> CommandDone:
+    """Return the command of a row of `command`."""
+    key, digest, at, movement_ids = row
+    return CommandDone(
+        key=key,
+        digest=digest,
+        at=instant(at),
+        movement_ids=msgspec.json.decode(movement_ids, type=tuple[int, ...]),
+    )
+
+
+def request_row(kind: str, arguments: Mapping[str, Any], asked_at: datetime) -> Row:
+    """Return the row of a new request, without its id and without an answer."""
+    return (kind, json_text(dict(arguments)), micros(asked_at), None)
+
+
+def read_request(row: Row) -> Request:
+    """Return the request of a row of `request`."""
+    request_id, kind, arguments, asked_at, _answered_at = row
+    return Request(
+        id=request_id,
+        kind=kind,
+        arguments=msgspec.json.decode(arguments),
+        asked_at=instant(asked_at),
+    )

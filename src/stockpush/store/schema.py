@@ -1,0 +1,425 @@
+"""The tables, as SQLAlchemy Core metadata: the declared half of "migrated schema == metadata".
+
+Theory of operation. Every column is BIGINT/INTEGER, TEXT or BLOB, so that statements run on a
+driver's own connection mean the same on SQLite and PostgreSQL: booleans are 0 or 1, instants are
+microseconds since 1970-01-01 UTC, JSON is text. `rows.py` converts at the edge. Text compares by
+code point on both (COLLATE "C" on PostgreSQL), so keys sort alike everywhere.
+
+Each range that `model.py` states is a CHECK, so that a wrong number fails where it is written and
+not months later in a report. Each query of `ports.Store` and `ports.Transaction` has an index, or
+reads a table that stays small. One write in flight per field (R6) is a unique index, and so is
+"a movement is undone once".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects import postgresql
+
+from stockpush.model import (
+    QUANTITY_MAX,
+    WIRE_QUANTITY_MAX,
+    DeliveryState,
+    DriftClass,
+    Kind,
+    MovementKind,
+    PushOutcomeKind,
+    ReservationState,
+)
+
+SCALE_MAX: Final = 15
+"""Finest scale of an item: one unit is then `QUANTITY_MAX` smallest units."""
+
+TEXT: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+ROW_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite gives out row ids only for a column declared INTEGER PRIMARY KEY."""
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _between(column: str, low: int, high: int) -> CheckConstraint:
+    """Return the rule low <= column <= high; an absent value passes."""
+    return CheckConstraint(f"{column} BETWEEN {low} AND {high}", name=f"{column}_range")
+
+
+def _signed(*columns: str, bound: int = QUANTITY_MAX) -> Sequence[CheckConstraint]:
+    return [_between(column, -bound, bound) for column in columns]
+
+
+def _unsigned(*columns: str, bound: int = QUANTITY_MAX) -> Sequence[CheckConstraint]:
+    return [_between(column, 0, bound) for column in columns]
+
+
+def _counter(*columns: str) -> Sequence[CheckConstraint]:
+    return [CheckConstraint(f"{column} >= 0", name=f"{column}_counts") for column in columns]
+
+
+def _flag(*columns: str) -> Sequence[CheckConstraint]:
+    return [CheckConstraint(f"{column} IN (0, 1)", name=f"{column}_flag") for column in columns]
+
+
+def _filled(*columns: str) -> Sequence[CheckConstraint]:
+    return [CheckConstraint(f"{column} <> ''", name=f"{column}_filled") for column in columns]
+
+
+def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{word.value}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_word")
+
+
+def _whole(name: str, *, absent: bool = False) -> Column[Any]:
+    return Column(name, BigInteger, nullable=absent)
+
+
+def _text(name: str, *, absent: bool = False) -> Column[Any]:
+    return Column(name, TEXT, nullable=absent)
+
+
+def _key(name: str, *references: ForeignKey) -> Column[Any]:
+    return Column(name, TEXT, *references, primary_key=True)
+
+
+def _row_id() -> Column[Any]:
+    return Column("id", ROW_ID, primary_key=True, autoincrement=True)
+
+
+def _field_reference() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["channel", "field_key"], ["field.channel", "field.key"])
+
+
+# -- the catalogue ---------------------------------------------------------------------------
+
+item: Final = Table(
+    "item",
+    metadata,
+    _key("sku"),
+    _text("name"),
+    _text("kind"),
+    _text("unit"),
+    _whole("scale"),
+    *_filled("sku"),
+    _one_of("kind", Kind),
+    _between("scale", 0, SCALE_MAX),
+)
+
+bill: Final = Table(
+    "bill",
+    metadata,
+    _key("item", ForeignKey("item.sku")),
+    _whole("yield_quantity"),
+    _whole("batch_only"),
+    _between("yield_quantity", 1, QUANTITY_MAX),
+    *_flag("batch_only"),
+)
+
+bill_line: Final = Table(
+    "bill_line",
+    metadata,
+    _key("item", ForeignKey("bill.item")),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("component", TEXT, ForeignKey("item.sku"), nullable=False),
+    _whole("quantity"),
+    UniqueConstraint("item", "component"),
+    CheckConstraint("component <> item", name="component_other"),
+    _between("quantity", 1, QUANTITY_MAX),
+    *_counter("position"),
+)
+
+listing: Final = Table(
+    "listing",
+    metadata,
+    _key("channel"),
+    _key("ref_key"),
+    Column("sku", TEXT, ForeignKey("item.sku"), nullable=False),
+    _whole("pack"),
+    _text("ref"),
+    _text("order_key", absent=True),
+    _text("field_key", absent=True),
+    _whole("adopted"),
+    _text("parked_reason", absent=True),
+    *_filled("channel", "ref_key"),
+    _between("pack", 1, QUANTITY_MAX),
+    *_flag("adopted"),
+    Index(None, "sku"),
+    Index(None, "channel", "field_key"),
+)
+
+# -- stock -----------------------------------------------------------------------------------
+
+shelf: Final = Table(
+    "shelf",
+    metadata,
+    _key("sku", ForeignKey("item.sku")),
+    _whole("on_hand"),
+    _whole("reserved"),
+    *_signed("on_hand"),
+    *_unsigned("reserved"),
+)
+
+movement: Final = Table(
+    "movement",
+    metadata,
+    _row_id(),
+    _whole("at"),
+    Column("sku", TEXT, ForeignKey("item.sku"), nullable=False),
+    _whole("quantity"),
+    _text("kind"),
+    _text("cause"),
+    _text("actor"),
+    _text("location"),
+    _text("reason"),
+    Column("undoes", BigInteger, ForeignKey("movement.id"), nullable=True, unique=True),
+    *_signed("quantity"),
+    _one_of("kind", MovementKind),
+    Index(None, "sku", "id"),
+    Index(None, "cause"),
+    sqlite_autoincrement=True,
+)
+
+reservation: Final = Table(
+    "reservation",
+    metadata,
+    _key("channel"),
+    _key("order_id"),
+    _key("line_id"),
+    _whole("updated_at"),
+    _whole("fetch_number"),
+    _text("order_key"),
+    _whole("placed_at"),
+    _whole("ordered"),
+    _whole("open"),
+    _whole("shipped"),
+    _whole("written_off"),
+    _whole("deducted"),
+    _text("state"),
+    _text("order_state"),
+    _whole("baseline_shipped"),
+    _whole("baseline_written_off"),
+    Column("sku", TEXT, ForeignKey("item.sku"), nullable=True),
+    _whole("pack"),
+    _text("field_key", absent=True),
+    _field_reference(),
+    *_counter("fetch_number"),
+    *_unsigned(
+        "ordered",
+        "open",
+        "shipped",
+        "written_off",
+        "deducted",
+        "baseline_shipped",
+        "baseline_written_off",
+        bound=WIRE_QUANTITY_MAX,
+    ),
+    _one_of("state", ReservationState),
+    _between("pack", 1, QUANTITY_MAX),
+    Index(None, "channel", "order_key"),
+)
+
+# -- fields and what is sent to them -----------------------------------------------------------
+
+field: Final = Table(
+    "field",
+    metadata,
+    _key("channel"),
+    _key("key"),
+    Column("sku", TEXT, ForeignKey("item.sku"), nullable=False),
+    _whole("pack"),
+    _whole("expected", absent=True),
+    _whole("hold"),
+    _whole("surplus"),
+    _whole("uneaten"),
+    _whole("undeducted"),
+    _whole("revision"),
+    _whole("observed", absent=True),
+    _whole("observed_at", absent=True),
+    _whole("observed_date", absent=True),
+    _whole("first_observed_at", absent=True),
+    _whole("first_observed_date", absent=True),
+    _whole("suspense_since", absent=True),
+    _whole("suspense_reads"),
+    _whole("overwritten"),
+    _whole("written_at", absent=True),
+    _whole("pushed_at", absent=True),
+    _whole("gap_from", absent=True),
+    _whole("gap_until", absent=True),
+    _whole("read_due_at", absent=True),
+    _whole("lost_compares"),
+    _whole("sold_since_push"),
+    _whole("shadowed", absent=True),
+    _whole("adopted"),
+    _text("parked_reason", absent=True),
+    *_filled("channel", "key"),
+    _between("pack", 1, QUANTITY_MAX),
+    *_signed("expected", "overwritten", "sold_since_push", "shadowed"),
+    *_signed("observed", bound=WIRE_QUANTITY_MAX),
+    *_unsigned("hold", "surplus", "uneaten", "undeducted"),
+    *_counter("revision", "suspense_reads", "lost_compares"),
+    *_flag("adopted"),
+    Index(None, "sku"),
+    Index(None, "channel", "read_due_at"),
+)
+
+dirty: Final = Table(
+    "dirty",
+    metadata,
+    _key("channel"),
+    _key("field_key"),
+    _whole("revision"),
+    _whole("due_at"),
+    _whole("decrease"),
+    _whole("attempts"),
+    _text("because"),
+    _field_reference(),
+    *_counter("revision", "attempts"),
+    *_flag("decrease"),
+    Index(None, "channel", "due_at"),
+)
+
+push: Final = Table(
+    "push",
+    metadata,
+    _row_id(),
+    _text("call_id"),
+    _whole("position"),
+    _text("channel"),
+    _text("field_key"),
+    _whole("expected"),
+    _whole("target"),
+    _whole("revision"),
+    _whole("sent_at"),
+    _text("terms"),
+    _whole("settled_at", absent=True),
+    _text("outcome", absent=True),
+    _field_reference(),
+    UniqueConstraint("call_id", "position"),
+    *_filled("call_id"),
+    *_counter("position", "revision"),
+    *_signed("expected"),
+    *_signed("target", bound=WIRE_QUANTITY_MAX),
+    _one_of("outcome", PushOutcomeKind),
+    CheckConstraint("settled_at IS NULL OR outcome IS NOT NULL", name="settled_outcome"),
+    Index(None, "channel", "field_key", "id"),
+    Index(
+        "uq_push_in_flight",
+        "channel",
+        "field_key",
+        unique=True,
+        sqlite_where=text("settled_at IS NULL"),
+        postgresql_where=text("settled_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+# -- what came in ------------------------------------------------------------------------------
+
+delivery: Final = Table(
+    "delivery",
+    metadata,
+    _row_id(),
+    _text("channel"),
+    _text("digest"),
+    _text("topic"),
+    _whole("received_at"),
+    _text("state"),
+    _text("reason"),
+    _text("order_id", absent=True),
+    Column("body", LargeBinary, nullable=True),
+    *_filled("channel", "digest"),
+    _one_of("state", DeliveryState),
+    Index(None, "channel", "digest", "id"),
+    Index(None, "channel", "state", "id"),
+    sqlite_autoincrement=True,
+)
+
+drift: Final = Table(
+    "drift",
+    metadata,
+    _row_id(),
+    _text("channel"),
+    _text("field_key"),
+    _whole("expected"),
+    _whole("observed"),
+    _text("drift_class"),
+    _whole("opened_at"),
+    _text("resolution"),
+    _whole("closed_at", absent=True),
+    _field_reference(),
+    *_signed("expected"),
+    *_signed("observed", bound=WIRE_QUANTITY_MAX),
+    _one_of("drift_class", DriftClass),
+    Index(None, "channel", "field_key", "id"),
+    sqlite_autoincrement=True,
+)
+
+channel: Final = Table(
+    "channel",
+    metadata,
+    _key("name"),
+    _whole("version"),
+    _whole("started_date", absent=True),
+    _text("cursor", absent=True),
+    _whole("polled_begun_at", absent=True),
+    _whole("previous_poll_begun_at", absent=True),
+    _whole("last_order_at", absent=True),
+    _text("stopped_reason", absent=True),
+    *_filled("name"),
+    CheckConstraint("version >= 1", name="version_range"),
+)
+
+# -- commands and requests ---------------------------------------------------------------------
+
+command: Final = Table(
+    "command",
+    metadata,
+    _key("key"),
+    _text("digest"),
+    _whole("at"),
+    _text("movement_ids"),
+    *_filled("key"),
+)
+
+request: Final = Table(
+    "request",
+    metadata,
+    _row_id(),
+    _text("kind"),
+    _text("arguments"),
+    _whole("asked_at"),
+    _whole("answered_at", absent=True),
+    *_filled("kind"),
+    Index(None, "answered_at", "id"),
+    sqlite_autoincrement=True,
+)
+
+CATALOGUE_REVISION: Final = "catalogue_revision"
+NEXT_FETCH: Final = "next_fetch"
+META_AT_FIRST: Final = {CATALOGUE_REVISION: 0, NEXT_FETCH: 1}
+"""The rows of `meta` in a new database. A webhook body has fetch number 0; fetches start at 1."""
+
+meta: Final = Table("meta", metadata, _key("name"), _whole("value"), *_counter("value"))

@@ -1,0 +1,188 @@
+"""The store on SQLite and PostgreSQL: `ports.Store`, and sessions for the read side.
+
+Theory of operation. One class serves both databases; `dialects/` knows what differs. A write
+transaction borrows the write session, begins, hands out a `SqlTransaction`, and commits when the
+block ends without an exception; whatever else ends it, a cancellation included, rolls back. The
+daemon's queries borrow a reader. Nothing is cached between transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final, Self, TypeVar
+
+from stockpush.model import ChannelState, Delivery, Dirty, Field, FieldKey, Push
+from stockpush.ports import Request
+from stockpush.store import address, migrations, rows
+from stockpush.store.dialects import Database, Dialect, Session
+from stockpush.store.dialects.sqlite import AsyncCreator
+from stockpush.store.rows import Row
+from stockpush.store.statements import Statements
+from stockpush.store.transaction import SqlTransaction, StoredCatalogue, read_catalogue
+
+BUSY_TIMEOUT_S: Final = 5.0
+"""How long a writer waits for another before `StoreUnavailable`."""
+
+V = TypeVar("V")
+
+
+class SqlStore:
+    """`ports.Store` on one database. Made by `open`; ended by `close`."""
+
+    def __init__(self, database: Database) -> None:
+        """Serve `database`, whose schema is current."""
+        self._database = database
+        self._statements = Statements(database.dialect)
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        async_creator: AsyncCreator | None = None,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        migrate: bool = True,
+    ) -> Self:
+        """Return the store at `url` (`address.py`), its schema brought up to date.
+
+        `async_creator` opens aiosqlite connections in the caller's own way (a simulator's run on
+        its own thread); each call must open one more connection to the same file.
+        With `migrate=False` an old schema is an error (`SchemaOlder`); a newer one always
+        is (`SchemaNewer`). Raises `UsageError` for a URL that is none and `StoreUnavailable`.
+        """
+        database = address.database(url, busy_timeout_s=busy_timeout_s, async_creator=async_creator)
+        try:
+            if migrate:
+                await migrations.migrate(database)
+            else:
+                await migrations.require_current(database)
+        except BaseException:
+            await database.close()
+            raise
+        return cls(database)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqlTransaction]:
+        """Open a write transaction; see `ports.Store.transaction`."""
+        async with self._database.writing() as session:
+            try:
+                await session.begin_write()
+                transaction = SqlTransaction(session, self._statements)
+                yield transaction
+                await session.commit(wrote=transaction.wrote)
+            except BaseException:
+                await session.rollback()
+                raise
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Session]:
+        """Lend a session on which every read shows the same instant."""
+        async with self._database.reading() as session:
+            try:
+                await session.begin_read()
+                yield session
+            finally:
+                await session.rollback()
+
+    @property
+    def dialect(self) -> Dialect:
+        """How statements are put for this database (for `reads.py`)."""
+        return self._database.dialect
+
+    async def catalogue(self) -> StoredCatalogue:
+        """Return the whole catalogue at one revision."""
+        async with self.reading() as session:
+            return await read_catalogue(session, self._statements)
+
+    # -- the daemon's queries ----------------------------------------------------------------
+
+    async def dirty(self, channel: str, *, at: datetime, limit: int) -> Sequence[Dirty]:
+        """Return outbox rows that may be sent at `at`, decreases first."""
+        arguments = (channel, rows.micros(at), limit)
+        return await self._query(self._statements.dirty_due, arguments, rows.read_dirty)
+
+    async def next_due(self, channel: str) -> datetime | None:
+        """Return when the earliest outbox row that may be sent is due."""
+        found = await self._query(self._statements.next_due, (channel,), _first)
+        return rows.instant(found[0]) if found else None
+
+    async def open_pushes(self, channel: str) -> Sequence[Push]:
+        """Return the pushes of the channel that are not settled."""
+        return await self._query(self._statements.open_pushes, (channel,), rows.read_push)
+
+    async def reads_due(self, channel: str, *, at: datetime, limit: int) -> Sequence[FieldKey]:
+        """Return fields whose reading is due at `at`, longest due first."""
+        arguments = (channel, rows.micros(at), limit)
+        return await self._query(self._statements.reads_due, arguments, lambda row: FieldKey(*row))
+
+    async def fields(self, keys: Sequence[FieldKey]) -> Sequence[Field]:
+        """Return the rows that there are of `keys`, in key order, not locked."""
+        if not keys:
+            return []
+        arguments = self._database.dialect.keys(keys)
+        return await self._query(self._statements.fields_of_keys, arguments, rows.read_field)
+
+    async def channel_state(self, channel: str) -> ChannelState:
+        """Return the channel's durable state; an empty one for a channel never polled."""
+        found = await self._query(self._statements.channel_state, (channel,), rows.read_channel)
+        return found[0] if found else ChannelState(channel)
+
+    async def hints(self, channel: str, *, limit: int) -> Sequence[Delivery]:
+        """Return pending deliveries that point at an order, oldest first."""
+        return await self._query(self._statements.hints, (channel, limit), rows.read_delivery)
+
+    async def asked(self) -> Sequence[Request]:
+        """Return the requests without an answer, oldest first."""
+        return await self._query(self._statements.requests, (), rows.read_request)
+
+    async def _query(self, sql: str, arguments: Sequence[Any], read: Callable[[Row], V]) -> list[V]:
+        """Return the rows of one statement, which needs no transaction to show one instant."""
+        async with self._database.reading() as session:
+            return [read(row) for row in await session.fetch(sql, arguments)]
+
+    # -- small writes of its own -------------------------------------------------------------
+
+    async def reserve_fetch_numbers(self, count: int) -> int:
+        """Return the first of `count` (>= 1) fetch numbers that were never given out, durably."""
+        assert count >= 1
+        return int(await self._write_one(self._statements.take_fetch_numbers, (count,))) - count
+
+    async def ask(self, kind: str, arguments: Mapping[str, Any], *, at: datetime) -> int:
+        """Leave a request for the daemon; return its id."""
+        row = rows.request_row(kind, arguments, at)
+        return int(await self._write_one(self._statements.leave_request, row))
+
+    async def answered(self, request_id: int, *, at: datetime) -> None:
+        """Mark a request as carried out."""
+        await self._write_one(self._statements.answer_request, (rows.micros(at), request_id))
+
+    async def _write_one(self, sql: str, arguments: Sequence[Any]) -> Any:
+        """Run one statement in a transaction of its own; return what it returned, if anything."""
+        async with self._database.writing() as session:
+            try:
+                await session.begin_write()
+                found = await session.fetch(sql, arguments)
+                await session.commit(wrote=True)
+            except BaseException:
+                await session.rollback()
+                raise
+        return found[0][0] if found else None
+
+    # -- the rest ----------------------------------------------------------------------------
+
+    async def changes(self) -> int:
+        """Return a number that differs after another store or process has committed.
+
+        Commits of this store do not count: who made them knows of them.
+        """
+        return await self._database.changes()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._database.close()
+
+
+def _first(row: Row) -> Any:
+    return row[0]

@@ -1,0 +1,417 @@
+"""Every statement of the write path and of the daemon's queries, compiled once per database.
+
+Each is written in SQLAlchemy Core and kept as text with positional parameters. A statement that
+writes whole rows takes them in the column order of its table (`rows.py`); the others name their
+parameters' order here. Text is compiled at first use, so a short-lived process pays only for what
+it runs.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+)
+
+from stockpush.model import DeliveryState
+from stockpush.store import schema
+from stockpush.store.dialects import Dialect
+
+_NOT_THE_ID = slice(1, None)
+
+
+def _literal(value: str | int) -> ColumnElement[Any]:
+    """Return a constant of ours as part of the text, so that the query has no parameter for it."""
+    return literal_column(repr(value))
+
+
+# Without it the SQLite compiler adds an OFFSET with a parameter of its own.
+_NO_OFFSET = _literal(0)
+
+
+class TableStatements:
+    """The statements of one table: by key, whole rows."""
+
+    def __init__(self, dialect: Dialect, table: Table) -> None:
+        """Prepare for `table`; nothing is compiled yet."""
+        self._dialect = dialect
+        self._table = table
+
+    @cached_property
+    def insert(self) -> str:
+        """Insert a whole row, its key included."""
+        return self._dialect.compile(insert(self._table))
+
+    @cached_property
+    def append(self) -> str:
+        """Insert a row to which the database gives an id; parameters: every other column."""
+        columns = [column.name for column in self._table.c][_NOT_THE_ID]
+        return self._dialect.compile(
+            insert(self._table).values({name: bindparam(name) for name in columns}).inline()
+        )
+
+    @cached_property
+    def upsert(self) -> str:
+        """Insert a whole row, or replace the row of the same key."""
+        return self._dialect.upsert(self._table)
+
+    @cached_property
+    def lock(self) -> str:
+        """Read the rows of some primary keys, locked, in key order."""
+        return self.lock_by(*self._table.primary_key)
+
+    @cached_property
+    def every(self) -> str:
+        """Read the whole table in key order."""
+        return self._dialect.compile(select(self._table).order_by(*self._table.primary_key))
+
+    def lock_by(self, *columns: Column[Any], where: Any = None) -> str:
+        """Return: read the rows among whose `columns` are some keys, locked, in key order."""
+        query = select(self._table).where(self._dialect.member(columns, "keys"))
+        if where is not None:
+            query = query.where(where)
+        return self._dialect.compile(
+            query.order_by(*self._table.primary_key).with_for_update(of=self._table)
+        )
+
+
+class Statements:
+    """All of them, for one database."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        """Prepare for `dialect`; nothing is compiled yet."""
+        self.dialect = dialect
+        self.item = TableStatements(dialect, schema.item)
+        self.bill = TableStatements(dialect, schema.bill)
+        self.bill_line = TableStatements(dialect, schema.bill_line)
+        self.listing = TableStatements(dialect, schema.listing)
+        self.shelf = TableStatements(dialect, schema.shelf)
+        self.movement = TableStatements(dialect, schema.movement)
+        self.reservation = TableStatements(dialect, schema.reservation)
+        self.field = TableStatements(dialect, schema.field)
+        self.dirty = TableStatements(dialect, schema.dirty)
+        self.push = TableStatements(dialect, schema.push)
+        self.delivery = TableStatements(dialect, schema.delivery)
+        self.drift = TableStatements(dialect, schema.drift)
+        self.channel = TableStatements(dialect, schema.channel)
+        self.command = TableStatements(dialect, schema.command)
+        self.request = TableStatements(dialect, schema.request)
+
+    def _compile(self, statement: Any) -> str:
+        return self.dialect.compile(statement)
+
+    # -- gathering ---------------------------------------------------------------------------
+
+    @cached_property
+    def catalogue_revision(self) -> str:
+        """Read the catalogue's revision."""
+        return self._compile(self._revision())
+
+    @cached_property
+    def share_catalogue_revision(self) -> str:
+        """Read the catalogue's revision and keep others from changing it meanwhile."""
+        return self._compile(self._revision().with_for_update(read=True))
+
+    @staticmethod
+    def _revision() -> Select[Any]:
+        name = schema.meta.c.name
+        return select(schema.meta.c.value).where(name == _literal(schema.CATALOGUE_REVISION))
+
+    @cached_property
+    def bill_lines(self) -> str:
+        """Read every line of every bill, in the order of its bill."""
+        line = schema.bill_line
+        return self._compile(select(line).order_by(line.c.item, line.c.position))
+
+    @cached_property
+    def reservations_of_orders(self) -> str:
+        """Lock the reservations of some (channel, order id)."""
+        table = schema.reservation
+        return self.reservation.lock_by(table.c.channel, table.c.order_id)
+
+    @cached_property
+    def reservations_of_order_keys(self) -> str:
+        """Lock the open or unmapped reservations of some (channel, order key)."""
+        table = schema.reservation
+        wanted = (table.c.open > _literal(0)) | table.c.sku.is_(None)
+        return self.reservation.lock_by(table.c.channel, table.c.order_key, where=wanted)
+
+    @cached_property
+    def pushes_in_flight(self) -> str:
+        """Lock the open pushes of some fields."""
+        push = schema.push
+        return self.push.lock_by(
+            push.c.channel, push.c.field_key, where=push.c.settled_at.is_(None)
+        )
+
+    @cached_property
+    def deliveries_of_digests(self) -> str:
+        """Lock the deliveries of some (channel, digest), oldest first."""
+        table = schema.delivery
+        return self.delivery.lock_by(table.c.channel, table.c.digest)
+
+    @cached_property
+    def movements_of_commands(self) -> str:
+        """Read the movements that share a cause with some movement ids."""
+        movement, named = schema.movement, schema.movement.alias("named")
+        causes = select(named.c.cause).where(self.dialect.member([named.c.id], "keys"))
+        return self._compile(
+            select(movement).where(movement.c.cause.in_(causes)).order_by(movement.c.id)
+        )
+
+    @cached_property
+    def undone(self) -> str:
+        """Read which of some movement ids a later movement undoes."""
+        undoes = schema.movement.c.undoes
+        return self._compile(select(undoes).where(self.dialect.member([undoes], "keys")))
+
+    @cached_property
+    def moved(self) -> str:
+        """Read which of some SKUs have a movement."""
+        item, movement = schema.item, schema.movement
+        return self._compile(
+            select(item.c.sku)
+            .where(self.dialect.member([item.c.sku], "keys"))
+            .where(exists().where(movement.c.sku == item.c.sku))
+        )
+
+    # -- applying ----------------------------------------------------------------------------
+
+    @cached_property
+    def bump_catalogue_revision(self) -> str:
+        """Raise the catalogue's revision by one."""
+        meta = schema.meta
+        return self._compile(
+            update(meta)
+            .where(meta.c.name == _literal(schema.CATALOGUE_REVISION))
+            .values(value=meta.c.value + _literal(1))
+        )
+
+    @cached_property
+    def delete_bill_lines(self) -> str:
+        """Delete the lines of a bill; parameter: its item."""
+        line = schema.bill_line
+        return self._compile(delete(line).where(line.c.item == bindparam("bill_item")))
+
+    @cached_property
+    def delete_clean(self) -> str:
+        """Delete an outbox row; parameters: channel, field key, and the revision it must have."""
+        table = schema.dirty
+        return self._compile(
+            delete(table)
+            .where(table.c.channel == bindparam("of_channel"))
+            .where(table.c.field_key == bindparam("of_field"))
+            .where(table.c.revision == bindparam("leased_revision"))
+        )
+
+    @cached_property
+    def settle_push(self) -> str:
+        """Settle a push that is open; parameters: settled_at, outcome, id. Counted."""
+        push = schema.push
+        return self.dialect.counted(
+            update(push)
+            .where(push.c.id == bindparam("push_id"))
+            .where(push.c.settled_at.is_(None))
+            .values(settled_at=bindparam("settled"), outcome=bindparam("how"))
+        )
+
+    @cached_property
+    def update_delivery(self) -> str:
+        """Change a delivery; parameters: state, reason, body, id."""
+        table = schema.delivery
+        return self._compile(
+            update(table)
+            .where(table.c.id == bindparam("delivery_id"))
+            .values(
+                state=bindparam("new_state"),
+                reason=bindparam("new_reason"),
+                body=bindparam("new_body"),
+            )
+        )
+
+    @cached_property
+    def apply_delivery(self) -> str:
+        """Mark a pending delivery as applied and forget its body; parameter: id."""
+        table = schema.delivery
+        return self._compile(
+            update(table)
+            .where(table.c.id == bindparam("delivery_id"))
+            .where(table.c.state == _literal(DeliveryState.PENDING.value))
+            .values(state=_literal(DeliveryState.APPLIED.value), body=null())
+        )
+
+    @cached_property
+    def close_drifts(self) -> str:
+        """Close the open drifts of a field; parameters: class, resolution, closed_at, channel,
+        field key.
+        """
+        table = schema.drift
+        return self._compile(
+            update(table)
+            .where(table.c.channel == bindparam("of_channel"))
+            .where(table.c.field_key == bindparam("of_field"))
+            .where(table.c.closed_at.is_(None))
+            .values(
+                drift_class=bindparam("what"),
+                resolution=bindparam("how"),
+                closed_at=bindparam("closed"),
+            )
+        )
+
+    @cached_property
+    def update_channel(self) -> str:
+        """Replace a channel's state; parameters: every column but the name, then the name and
+        the version that it must have. Counted.
+        """
+        table = schema.channel
+        rest = [column.name for column in table.c if not column.primary_key]
+        return self.dialect.counted(
+            update(table)
+            .where(table.c.name == bindparam("of_name"))
+            .where(table.c.version == bindparam("of_version"))
+            .values({name: bindparam(f"new_{name}") for name in rest})
+        )
+
+    # -- the daemon's queries ----------------------------------------------------------------
+
+    @cached_property
+    def dirty_due(self) -> str:
+        """Read outbox rows that may be sent; parameters: channel, instant, limit."""
+        table = schema.dirty
+        return self._compile(
+            select(table)
+            .where(table.c.channel == bindparam("of_channel"))
+            .where(table.c.due_at <= bindparam("at"))
+            .where(~self._in_flight())
+            .order_by(table.c.decrease.desc(), table.c.due_at, table.c.field_key)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def next_due(self) -> str:
+        """Read when the earliest outbox row that may be sent is due; parameter: channel."""
+        table = schema.dirty
+        return self._compile(
+            select(table.c.due_at)
+            .where(table.c.channel == bindparam("of_channel"))
+            .where(~self._in_flight())
+            .order_by(table.c.due_at)
+            .limit(_literal(1))
+            .offset(_NO_OFFSET)
+        )
+
+    @staticmethod
+    def _in_flight() -> Any:
+        table, push = schema.dirty, schema.push
+        return (
+            exists()
+            .where(push.c.channel == table.c.channel)
+            .where(push.c.field_key == table.c.field_key)
+            .where(push.c.settled_at.is_(None))
+        )
+
+    @cached_property
+    def open_pushes(self) -> str:
+        """Read the pushes that are not settled; parameter: channel."""
+        push = schema.push
+        return self._compile(
+            select(push)
+            .where(push.c.channel == bindparam("of_channel"))
+            .where(push.c.settled_at.is_(None))
+            .order_by(push.c.call_id, push.c.position)
+        )
+
+    @cached_property
+    def reads_due(self) -> str:
+        """Read the keys of fields whose reading is due; parameters: channel, instant, limit."""
+        field = schema.field
+        return self._compile(
+            select(field.c.channel, field.c.key)
+            .where(field.c.channel == bindparam("of_channel"))
+            .where(field.c.read_due_at <= bindparam("at"))
+            .order_by(field.c.read_due_at, field.c.key)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def fields_of_keys(self) -> str:
+        """Read the fields of some keys, not locked."""
+        field = schema.field
+        return self._compile(
+            select(field)
+            .where(self.dialect.member([field.c.channel, field.c.key], "keys"))
+            .order_by(field.c.channel, field.c.key)
+        )
+
+    @cached_property
+    def channel_state(self) -> str:
+        """Read the state of a channel; parameter: its name."""
+        table = schema.channel
+        return self._compile(select(table).where(table.c.name == bindparam("of_name")))
+
+    @cached_property
+    def hints(self) -> str:
+        """Read pending deliveries that name an order; parameters: channel, limit."""
+        table = schema.delivery
+        return self._compile(
+            select(table)
+            .where(table.c.channel == bindparam("of_channel"))
+            .where(table.c.state == _literal(DeliveryState.PENDING.value))
+            .where(table.c.order_id.is_not(None))
+            .order_by(table.c.id)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def take_fetch_numbers(self) -> str:
+        """Take fetch numbers; parameter: how many. Returns the first number after them."""
+        meta = schema.meta
+        return self._compile(
+            update(meta)
+            .where(meta.c.name == _literal(schema.NEXT_FETCH))
+            .values(value=meta.c.value + bindparam("count"))
+            .returning(meta.c.value)
+        )
+
+    @cached_property
+    def leave_request(self) -> str:
+        """Insert a request; parameters: every column but the id. Returns the id."""
+        table = schema.request
+        columns = [column.name for column in table.c][_NOT_THE_ID]
+        return self._compile(
+            insert(table).values({name: bindparam(name) for name in columns}).returning(table.c.id)
+        )
+
+    @cached_property
+    def requests(self) -> str:
+        """Read the requests without an answer, oldest first."""
+        table = schema.request
+        return self._compile(
+            select(table).where(table.c.answered_at.is_(None)).order_by(table.c.id)
+        )
+
+    @cached_property
+    def answer_request(self) -> str:
+        """Mark a request as carried out; parameters: instant, id."""
+        table = schema.request
+        return self._compile(
+            update(table)
+            .where(table.c.id == bindparam("request_id"))
+            .values(answered_at=bindparam("answered"))
+        )

@@ -1,0 +1,776 @@
+"""What every store must do: run by test_sqlite.py and test_postgres.py, each on its database.
+
+A new kind of database joins by subclassing `StoreConformance` and providing `database_url`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+import pytest
+
+from stockpush.errors import StoreConflict, StoreRuleBroken, StoreUnavailable
+from stockpush.messages import Decision, Needs, Rows
+from stockpush.model import (
+    QUANTITY_MAX,
+    WIRE_QUANTITY_MAX,
+    BillLine,
+    BillOfMaterials,
+    ChannelState,
+    DeliveryState,
+    Dirty,
+    DriftClass,
+    Field,
+    FieldKey,
+    Item,
+    Kind,
+    MovementKind,
+    PushOutcomeKind,
+    ReservationKey,
+    Shelf,
+    StockMovement,
+)
+from stockpush.store import SqlStore, reads
+from stockpush.store.dialects import Session
+from stockpush.store.transaction import SqlTransaction
+from tests.store import samples
+from tests.store.samples import (
+    BILL,
+    CHANNEL,
+    COMMAND,
+    DELIVERY,
+    DIRTY,
+    DRIFT,
+    EVERYTHING,
+    FIELD,
+    FIELD_ROW,
+    ITEM,
+    LISTING,
+    MOVEMENT,
+    PUSH,
+    RESERVATION,
+    SHELF,
+    WAX,
+    WICK,
+    at,
+    at_default,
+)
+
+OpenStore = Callable[..., Awaitable[SqlStore]]
+V = TypeVar("V")
+TRIES_MAX = 200
+
+ALL = Needs(
+    skus=frozenset({"candle-lav", "beeswax", "absent"}),
+    fields=frozenset({FIELD, FieldKey("my-shopify", "absent")}),
+    orders=frozenset({("my-shopify", "5001"), ("my-shopify", "absent")}),
+    digests=frozenset({("my-shopify", DELIVERY.digest)}),
+    keys=frozenset({"key-1", "absent"}),
+    moved=frozenset({"candle-lav", "beeswax"}),
+)
+
+
+async def write(store: SqlStore, *decisions: Decision) -> list[tuple[int, ...]]:
+    """Apply decisions in a transaction of their own."""
+    async with store.transaction() as transaction:
+        await transaction.gather(ALL)
+        return await transaction.apply(decisions)
+
+
+async def write_and_fail(store: SqlStore, decision: Decision) -> None:
+    """Apply a decision in a transaction whose block then raises ZeroDivisionError."""
+    async with store.transaction() as transaction:
+        await transaction.apply([decision])
+        raise ZeroDivisionError
+
+
+async def gathered(store: SqlStore, needs: Needs = ALL) -> Rows:
+    """Return rows, read in a transaction of their own."""
+    async with store.transaction() as transaction:
+        return await transaction.gather(needs)
+
+
+async def until_won(store: SqlStore, work: Callable[[SqlTransaction], Awaitable[V]]) -> V:
+    """Run `work` in a transaction, again while it loses races."""
+    for _ in range(TRIES_MAX):
+        try:
+            async with store.transaction() as transaction:
+                return await work(transaction)
+        except StoreConflict:
+            continue
+    pytest.fail("the transaction never won")
+
+
+def moved(
+    sku: str, quantity: int, cause: str = "cmd k", undoes: int | None = None
+) -> StockMovement:
+    """Return a movement."""
+    return StockMovement(
+        at(0), sku, quantity, MovementKind.ADJUSTMENT, cause, "anna", undoes=undoes
+    )
+
+
+def field_of(key: str, **values: Any) -> Field:
+    """Return a field of my-shopify."""
+    return Field(FieldKey("my-shopify", key), "candle-lav", 1, **values)
+
+
+BROKEN = {
+    "on_hand_bound": Decision(shelves=(Shelf("candle-lav", QUANTITY_MAX + 1),)),
+    "on_hand_past_64_bits": Decision(shelves=(Shelf("candle-lav", 2**70),)),
+    "reserved_negative": Decision(shelves=(Shelf("candle-lav", 0, -1),)),
+    "shelf_without_item": Decision(shelves=(Shelf("no-such-item"),)),
+    "hold_negative": Decision(fields=(field_of("f", hold=-1),)),
+    "surplus_negative": Decision(fields=(field_of("f", surplus=-1),)),
+    "uneaten_negative": Decision(fields=(field_of("f", uneaten=-1),)),
+    "undeducted_negative": Decision(fields=(field_of("f", undeducted=-1),)),
+    "revision_negative": Decision(fields=(field_of("f", revision=-1),)),
+    "observed_bound": Decision(fields=(field_of("f", observed=WIRE_QUANTITY_MAX + 1),)),
+    "field_pack_0": Decision(fields=(replace(field_of("f"), pack=0),)),
+    "listing_pack_0": Decision(listings=(replace(LISTING, pack=0),)),
+    "listing_without_item": Decision(listings=(replace(LISTING, sku="no-such-item"),)),
+    "open_negative": Decision(reservations=(replace(RESERVATION, field=None, open=-1),)),
+    "shipped_negative": Decision(reservations=(replace(RESERVATION, field=None, shipped=-1),)),
+    "reservation_pack_0": Decision(reservations=(replace(RESERVATION, field=None, pack=0),)),
+    "reservation_without_field": Decision(reservations=(RESERVATION,)),
+    "dirty_without_field": Decision(dirty=(DIRTY,)),
+    "push_without_field": Decision(pushes=(PUSH,)),
+    "movement_bound": Decision(movements=(moved("candle-lav", -QUANTITY_MAX - 1),)),
+    "undoes_nothing": Decision(movements=(moved("candle-lav", 1, undoes=4711),)),
+    "yield_0": Decision(bills=(BillOfMaterials("candle-lav", 0, (BillLine("beeswax", 1),)),)),
+    "line_0": Decision(bills=(BillOfMaterials("candle-lav", 1, (BillLine("beeswax", 0),)),)),
+    "bill_of_itself": Decision(
+        bills=(BillOfMaterials("candle-lav", 1, (BillLine("candle-lav", 1),)),)
+    ),
+    "sku_empty": Decision(items=(Item("", "nameless", Kind.PRODUCT, "piece"),)),
+    "scale_16": Decision(items=(replace(ITEM, scale=16),)),
+    "half_a_character": Decision(items=(replace(ITEM, name="half a \ud83d"),)),
+}
+"""Changes that break one rule each: a range of the model, a key that refers to nothing."""
+
+
+class CancelledAt:
+    """A session that cancels the task which uses it, in the middle of its n-th call."""
+
+    def __init__(self, session: Session, call: int) -> None:
+        self._session = session
+        self._left = call
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._session, name)
+        if name == "rollback":
+            return call
+        self._left -= 1
+        if self._left == 0:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        return call
+
+
+class StoreConformance:
+    """The suite. Each test gets `store` (empty) and may `open_store` more on its database."""
+
+    # -- rows --------------------------------------------------------------------------------
+
+    def test_the_samples_leave_no_field_at_its_default(self) -> None:
+        """The round trip below would not see a column that is forgotten for a default value."""
+        unwritten = {
+            MOVEMENT: {"id", "undoes"},
+            PUSH: {"id", "settled_at", "outcome"},
+            DELIVERY: {"id"},
+            DRIFT: {"id", "closed_at"},
+            COMMAND: {"movement_ids"},
+            LISTING.key: set(),
+        }
+        values = [ITEM, BILL, SHELF, FIELD_ROW, RESERVATION, DIRTY, CHANNEL, LISTING]
+        assert [at_default(value) for value in values] == [[]] * len(values)
+        for value, but in list(unwritten.items())[:-1]:
+            assert at_default(value, but=frozenset(but)) == []
+
+    async def test_every_row_survives_the_round_trip(self, store: SqlStore) -> None:
+        """What was written in one transaction is read by the next one, equal in every field."""
+        [(movement_id,)] = await write(store, EVERYTHING)
+        async with store.transaction() as transaction:
+            rows = await transaction.gather(replace(ALL, movements=frozenset({movement_id})))
+            catalogue = await transaction.catalogue()
+        assert rows.shelves == {"candle-lav": SHELF}
+        assert rows.fields == {FIELD: FIELD_ROW}
+        assert rows.reservations == {RESERVATION.key: RESERVATION}
+        assert rows.dirty == {FIELD: DIRTY}
+        push = rows.in_flight[FIELD]
+        assert push == replace(PUSH, id=push.id)
+        delivery = rows.deliveries["my-shopify", DELIVERY.digest]
+        assert delivery == replace(DELIVERY, id=delivery.id)
+        assert rows.commands == {"key-1": replace(COMMAND, movement_ids=(movement_id,))}
+        assert rows.movements == {movement_id: replace(MOVEMENT, id=movement_id)}
+        assert rows.channels == {"my-shopify": CHANNEL}
+        assert rows.moved == {"candle-lav"}
+        assert catalogue.items == (WAX, ITEM, WICK)
+        assert catalogue.bills == (BILL,)
+        assert catalogue.listings == (LISTING,)
+        [drift] = (await reads.drifts(store, limit=10)).data
+        assert drift.drift == replace(DRIFT, id=drift.drift.id)
+        assert drift.refs == (LISTING.ref,)
+
+    async def test_an_empty_database_has_nothing(self, store: SqlStore) -> None:
+        """Before the first write every answer is empty and the catalogue's revision is 0."""
+        assert await gathered(store, replace(ALL, pushes=frozenset({1}))) == Rows()
+        async with store.transaction() as transaction:
+            assert await transaction.catalogue_revision() == 0
+        assert await store.dirty("my-shopify", at=at(0), limit=10) == []
+        assert await store.next_due("my-shopify") is None
+        assert await store.channel_state("my-shopify") == ChannelState("my-shopify")
+
+    async def test_a_second_row_of_a_key_replaces_the_first(self, store: SqlStore) -> None:
+        """A row is a whole value: what it no longer says is gone."""
+        await write(store, EVERYTHING)
+        plain = [
+            Shelf("candle-lav"),
+            field_of(FIELD.key),
+            replace(RESERVATION, sku=None, field=None, open=0),
+            Dirty(FIELD, 7, at(1), decrease=False),
+            ChannelState("my-shopify"),
+        ]
+        shelf, field, reservation, dirty, channel = plain
+        await write(
+            store,
+            Decision(
+                shelves=(shelf,),
+                fields=(field,),
+                reservations=(reservation,),
+                dirty=(dirty,),
+                channels=(channel,),
+            ),
+        )
+        rows = await gathered(store)
+        assert rows.shelves["candle-lav"] == shelf
+        assert rows.fields[FIELD] == field
+        assert rows.reservations[RESERVATION.key] == reservation
+        assert rows.dirty[FIELD] == dirty
+        assert rows.channels["my-shopify"] == channel
+
+    async def test_of_several_decisions_the_last_row_stands(self, store: SqlStore) -> None:
+        """Rows of one key fold to the last; appended rows are all written, ids per decision."""
+        first = Decision(
+            items=(ITEM, WAX),
+            shelves=(Shelf("candle-lav", 5),),
+            movements=(moved("candle-lav", 5), moved("beeswax", 2)),
+        )
+        second = Decision(shelves=(Shelf("beeswax", 2),))
+        third = Decision(shelves=(Shelf("candle-lav", 4),), movements=(moved("candle-lav", -1),))
+        ids = await write(store, first, second, third)
+        assert [len(each) for each in ids] == [2, 0, 1]
+        assert len({each for group in ids for each in group}) == 3
+        assert (await gathered(store)).shelves["candle-lav"] == Shelf("candle-lav", 4)
+        page = await reads.movements(store, limit=10)
+        assert [(each.id, each.quantity) for each in page.data] == [
+            (ids[2][0], -1),
+            (ids[0][1], 2),
+            (ids[0][0], 5),
+        ]
+
+    # -- all or nothing ----------------------------------------------------------------------
+
+    async def test_an_exception_leaves_nothing(self, store: SqlStore) -> None:
+        """A transaction whose block raises writes no row, and the exception comes out as it is."""
+        with pytest.raises(ZeroDivisionError):
+            await write_and_fail(store, EVERYTHING)
+        assert (await gathered(store)) == Rows()
+        assert (await store.catalogue()).revision == 0
+        assert (await reads.movements(store, limit=1)).data == ()
+
+    async def test_a_cancelled_transaction_leaves_nothing(self, store: SqlStore) -> None:
+        """A task cancelled inside the block rolls back, and the next transaction gets through."""
+        written = asyncio.Event()
+
+        async def never_ends() -> None:
+            async with store.transaction() as transaction:
+                await transaction.apply([EVERYTHING])
+                written.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(never_ends())
+        await written.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await gathered(store)) == Rows()
+
+    async def test_a_cancellation_at_any_step_leaves_all_or_nothing(
+        self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whichever call to the driver it strikes, the store stays whole and usable."""
+        await write(store, Decision(items=(ITEM,), shelves=(Shelf("candle-lav", 0),)))
+        lend = store._database.writing
+
+        async def add_one() -> None:
+            async with store.transaction() as transaction:
+                rows = await transaction.gather(Needs(skus=frozenset({"candle-lav"})))
+                shelf = rows.shelves["candle-lav"]
+                grown = replace(shelf, on_hand=shelf.on_hand + 1)
+                await transaction.apply(
+                    [Decision(shelves=(grown,), movements=(moved("candle-lav", 1),))]
+                )
+
+        cancelled = 0
+        for call in itertools.count(1):
+
+            @asynccontextmanager
+            async def lend_cancelling(call: int = call) -> AsyncIterator[Session]:
+                async with lend() as session:
+                    yield cast("Session", CancelledAt(session, call))
+
+            monkeypatch.setattr(store._database, "writing", lend_cancelling)
+            task = asyncio.create_task(add_one())
+            await asyncio.wait([task])
+            if not task.cancelled():
+                break
+            cancelled += 1
+        # begin, four reads or writes at the least, commit
+        assert cancelled >= 6
+        audit = await reads.audit(store)
+        assert audit.shelves["candle-lav"].on_hand == audit.moved["candle-lav"] >= 1
+
+    async def test_a_row_that_breaks_a_rule_is_refused(self, store: SqlStore) -> None:
+        """Every range of the model is held by the database; nothing of the group is written."""
+        await write(store, Decision(items=(ITEM, WAX), shelves=(Shelf("beeswax", 1),)))
+        accepted = []
+        for name, broken in BROKEN.items():
+            try:
+                await write(store, Decision(shelves=(Shelf("beeswax", 2),)), broken)
+            except StoreRuleBroken:
+                continue
+            accepted.append(name)
+        assert accepted == []
+        beeswax = (await gathered(store)).shelves["beeswax"]
+        assert beeswax == Shelf("beeswax", 1)
+
+    # -- writers side by side ----------------------------------------------------------------
+
+    async def test_forty_sales_of_ten_units(self, store: SqlStore) -> None:
+        """Of 40 concurrent sales exactly 10 succeed; on hand ends at 0 and is never negative."""
+        await write(store, Decision(items=(ITEM,), shelves=(Shelf("candle-lav", 10),)))
+        left: list[int] = []
+
+        async def sell(transaction: SqlTransaction) -> bool:
+            rows = await transaction.gather(Needs(skus=frozenset({"candle-lav"})))
+            shelf = rows.shelves["candle-lav"]
+            left.append(shelf.on_hand)
+            if shelf.on_hand == 0:
+                return False
+            sold = replace(shelf, on_hand=shelf.on_hand - 1)
+            await transaction.apply(
+                [Decision(shelves=(sold,), movements=(moved("candle-lav", -1),))]
+            )
+            return True
+
+        answers = await asyncio.gather(*(until_won(store, sell) for _ in range(40)))
+        assert sum(answers) == 10
+        assert min(left) == 0
+        audit = await reads.audit(store)
+        assert audit.shelves["candle-lav"].on_hand == 0
+        assert audit.moved["candle-lav"] == -10
+
+    async def test_two_stores_lose_no_update(self, store: SqlStore, open_store: OpenStore) -> None:
+        """Read-modify-write of one row from two connections: every increment counts."""
+        await write(store, Decision(items=(ITEM,), shelves=(Shelf("candle-lav", 0),)))
+        other = await open_store()
+
+        async def add_one(transaction: SqlTransaction) -> None:
+            rows = await transaction.gather(Needs(skus=frozenset({"candle-lav"})))
+            shelf = rows.shelves["candle-lav"]
+            await transaction.apply(
+                [Decision(shelves=(replace(shelf, on_hand=shelf.on_hand + 1),))]
+            )
+
+        await asyncio.gather(
+            *(until_won(each, add_one) for each in (store, other) for _ in range(15))
+        )
+        assert (await reads.balances(store))["candle-lav"].on_hand == 30
+
+    async def test_two_stores_find_a_row_absent(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """Two transactions that both found no row do not overwrite each other."""
+        await write(store, Decision(items=(ITEM,)))
+        other = await open_store()
+        both_looked = asyncio.Barrier(2)
+        first_look = {store: True, other: True}
+
+        def adding(me: SqlStore) -> Callable[[SqlTransaction], Awaitable[None]]:
+            async def add_one(transaction: SqlTransaction) -> None:
+                rows = await transaction.gather(Needs(skus=frozenset({"candle-lav"})))
+                shelf = rows.shelves.get("candle-lav", Shelf("candle-lav"))
+                if first_look[me]:
+                    first_look[me] = False
+                    # Where writers exclude each other the second never gets here at once.
+                    waiting = asyncio.create_task(both_looked.wait())
+                    await asyncio.wait([waiting], timeout=0.2)
+                    waiting.cancel()
+                await transaction.apply(
+                    [Decision(shelves=(replace(shelf, on_hand=shelf.on_hand + 1),))]
+                )
+
+            return add_one
+
+        await asyncio.gather(*(until_won(each, adding(each)) for each in (store, other)))
+        assert (await reads.balances(store))["candle-lav"].on_hand == 2
+
+    async def test_a_row_that_was_not_looked_at_is_never_overwritten(self, store: SqlStore) -> None:
+        """A whole row written without having been gathered meets the one that is there."""
+        await write(store, EVERYTHING)
+
+        async def blind() -> None:
+            async with store.transaction() as transaction:
+                await transaction.apply([Decision(dirty=(replace(DIRTY, revision=9),))])
+
+        with pytest.raises(StoreConflict):
+            await blind()
+        assert (await gathered(store)).dirty[FIELD] == DIRTY
+
+    async def test_two_stores_change_a_channels_state(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """The state of a channel, which is not locked, loses no update either."""
+        other = await open_store()
+
+        async def add_one(transaction: SqlTransaction) -> None:
+            rows = await transaction.gather(Needs())
+            state = rows.channels.get("my-shopify", ChannelState("my-shopify", cursor="0"))
+            grown = replace(state, cursor=str(int(state.cursor or "0") + 1))
+            await transaction.apply([Decision(channels=(grown,))])
+
+        await asyncio.gather(
+            *(until_won(each, add_one) for each in (store, other) for _ in range(10))
+        )
+        assert (await store.channel_state("my-shopify")).cursor == "20"
+
+    async def test_a_busy_writer_is_not_waited_for_forever(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """Where another connection holds the row longer than the bound, the store says so."""
+        await write(store, Decision(items=(ITEM,), shelves=(Shelf("candle-lav", 1),)))
+        impatient = await open_store(busy_timeout_s=0.1)
+        async with store.transaction() as transaction:
+            await transaction.gather(ALL)
+            async with asyncio.timeout(3):
+                with pytest.raises(StoreUnavailable):
+                    await gathered(impatient)
+        assert (await gathered(impatient)).shelves == {"candle-lav": Shelf("candle-lav", 1)}
+
+    async def test_a_closed_database_is_unavailable_not_a_crash(self, database_url: str) -> None:
+        """What cannot be opened is `StoreUnavailable` with the driver's words."""
+        missing = (
+            "sqlite:////no/such/folder/shop.db"
+            if database_url.startswith("sqlite")
+            else "postgresql://nobody@/none?host=/no/such/folder&schema=s"
+        )
+        with pytest.raises(StoreUnavailable):
+            await SqlStore.open(missing)
+
+    # -- the outbox and pushes ---------------------------------------------------------------
+
+    async def test_an_outbox_row_goes_only_at_the_leased_revision(self, store: SqlStore) -> None:
+        """A field that changed while it was being sent stays dirty."""
+        await write(store, replace(EVERYTHING, dirty=(replace(DIRTY, revision=6),)))
+        await write(store, Decision(clean=((FIELD, 5),)))
+        assert (await gathered(store)).dirty[FIELD].revision == 6
+        await write(store, Decision(clean=((FIELD, 6),)))
+        assert (await gathered(store)).dirty == {}
+
+    async def test_the_outbox_folds_in_order(self, store: SqlStore) -> None:
+        """Within one group a deletion sees the row just written, and a later row survives it."""
+        await write(store, replace(EVERYTHING, dirty=()))
+        row = replace(DIRTY, revision=7)
+        await write(store, Decision(dirty=(row,)), Decision(clean=((FIELD, 7),)))
+        assert (await gathered(store)).dirty == {}
+        await write(
+            store, Decision(dirty=(row,)), Decision(clean=((FIELD, 7),)), Decision(dirty=(row,))
+        )
+        assert (await gathered(store)).dirty == {FIELD: row}
+
+    async def test_a_push_is_settled_once(self, store: SqlStore) -> None:
+        """The second of two settlements is a conflict; the first one stands."""
+        await write(store, EVERYTHING)
+        [push] = await store.open_pushes("my-shopify")
+        settled_at, outcome = samples.SETTLED
+        await write(
+            store, Decision(pushes=(replace(push, settled_at=settled_at, outcome=outcome),))
+        )
+        late = replace(push, settled_at=at(99), outcome=PushOutcomeKind.UNKNOWN)
+        with pytest.raises(StoreConflict):
+            await write(store, Decision(pushes=(late,)))
+        assert await store.open_pushes("my-shopify") == []
+        [kept] = (await reads.pushes(store, limit=5)).data
+        assert (kept.settled_at, kept.outcome) == samples.SETTLED
+        assert kept.terms == PUSH.terms
+        by_id = await gathered(store, Needs(pushes=frozenset({kept.id or 0})))
+        assert by_id.pushes == {kept.id: kept}
+
+    async def test_a_field_has_one_push_in_flight(self, store: SqlStore) -> None:
+        """A second open push of a field is a conflict; after the first is settled it is not."""
+        await write(store, EVERYTHING)
+        again = replace(PUSH, call_id="call-2")
+        with pytest.raises(StoreConflict):
+            await write(store, Decision(pushes=(again,)))
+        [push] = await store.open_pushes("my-shopify")
+        settled = replace(push, settled_at=at(51), outcome=PushOutcomeKind.CONFLICT)
+        await write(store, Decision(pushes=(again, settled)))
+        assert [each.call_id for each in await store.open_pushes("my-shopify")] == ["call-2"]
+
+    async def test_dirty_rows_come_decreases_first(self, store: SqlStore) -> None:
+        """Due rows without a push in flight: decreases, then by instant, then by key."""
+        rows = {
+            "late": Dirty(FieldKey("my-shopify", "late"), 1, at(9), decrease=True),
+            "B": Dirty(FieldKey("my-shopify", "B"), 1, at(2), decrease=False),
+            "a": Dirty(FieldKey("my-shopify", "a"), 1, at(2), decrease=False),
+            "first": Dirty(FieldKey("my-shopify", "first"), 1, at(3), decrease=True),
+            "early": Dirty(FieldKey("my-shopify", "early"), 1, at(1), decrease=False),
+            "flying": Dirty(FieldKey("my-shopify", "flying"), 1, at(0), decrease=True),
+        }
+        elsewhere = Dirty(FieldKey("my-woo", "30"), 1, at(0), decrease=True)
+        await write(
+            store,
+            Decision(
+                items=(ITEM,),
+                fields=(*(field_of(key) for key in rows), Field(elsewhere.key, "candle-lav", 1)),
+                dirty=(*rows.values(), elsewhere),
+                pushes=(replace(PUSH, field=FieldKey("my-shopify", "flying")),),
+            ),
+        )
+        due = await store.dirty("my-shopify", at=at(3), limit=10)
+        assert [row.key.key for row in due] == ["first", "early", "B", "a"]
+        assert due[0] == rows["first"]
+        two = await store.dirty("my-shopify", at=at(3), limit=2)
+        assert [row.key.key for row in two] == ["first", "early"]
+        assert await store.next_due("my-shopify") == at(1)
+        assert await store.next_due("my-woo") == at(0)
+
+    async def test_reads_that_are_due_come_longest_due_first(self, store: SqlStore) -> None:
+        """Fields whose reading is due at the instant or before it; the others are left out."""
+        due = {"c": at(2), "b": at(1), "a": at(2), "later": at(4), "never": None}
+        fields = tuple(field_of(key, read_due_at=instant) for key, instant in due.items())
+        await write(store, Decision(items=(ITEM,), fields=fields))
+        found = await store.reads_due("my-shopify", at=at(2), limit=10)
+        assert [key.key for key in found] == ["b", "a", "c"]
+        assert len(await store.reads_due("my-shopify", at=at(2), limit=2)) == 2
+        rows = await store.fields([FieldKey("my-shopify", key) for key in ("c", "none", "b")])
+        assert [(row.key.key, row.read_due_at) for row in rows] == [("b", at(1)), ("c", at(2))]
+        assert await store.fields([]) == []
+
+    # -- the inbox ---------------------------------------------------------------------------
+
+    async def test_hints_are_pending_deliveries_that_name_an_order(self, store: SqlStore) -> None:
+        """Oldest first; applied, quarantined and orderless ones are left out."""
+        arrived = [
+            replace(DELIVERY, digest="1", order_id="5001"),
+            replace(DELIVERY, digest="2", order_id=None),
+            replace(DELIVERY, digest="3", state=DeliveryState.QUARANTINED),
+            replace(DELIVERY, digest="4", state=DeliveryState.APPLIED),
+            replace(DELIVERY, digest="5", order_id="5002"),
+            replace(DELIVERY, digest="6", channel="my-woo"),
+        ]
+        await write(store, Decision(deliveries=tuple(arrived)))
+        found = await store.hints("my-shopify", limit=10)
+        assert [each.digest for each in found] == ["1", "5"]
+        assert len(await store.hints("my-shopify", limit=1)) == 1
+        await write(store, Decision(deliveries_applied=(found[0].id or 0,)))
+        assert [each.digest for each in await store.hints("my-shopify", limit=9)] == ["5"]
+        applied = await reads.delivery(store, found[0].id or 0)
+        assert applied == replace(found[0], state=DeliveryState.APPLIED, body=None)
+
+    async def test_of_one_body_the_newest_delivery_is_gathered(self, store: SqlStore) -> None:
+        """A hint whose twin was processed before is seen as the new one that it is."""
+        first = replace(DELIVERY, state=DeliveryState.APPLIED)
+        await write(store, Decision(deliveries=(first, DELIVERY)))
+        found = (await gathered(store)).deliveries["my-shopify", DELIVERY.digest]
+        assert found.state is DeliveryState.PENDING
+
+    async def test_a_delivery_is_quarantined_and_released(self, store: SqlStore) -> None:
+        """A known inbox row takes a new state, reason and body."""
+        await write(store, Decision(deliveries=(DELIVERY,)))
+        [known] = await store.hints("my-shopify", limit=1)
+        for state, reason, body in (
+            (DeliveryState.QUARANTINED, "line 3 is no number", b"sealed"),
+            (DeliveryState.PENDING, "", None),
+        ):
+            changed = replace(known, state=state, reason=reason, body=body)
+            await write(store, Decision(deliveries=(changed,)))
+            assert await reads.delivery(store, known.id or 0) == changed
+
+    # -- orders ------------------------------------------------------------------------------
+
+    async def test_reservations_are_found_by_order_and_by_listing(self, store: SqlStore) -> None:
+        """By order: all its lines. By order key: those that are open or not mapped yet."""
+        lines = {
+            "open": replace(RESERVATION, field=None),
+            "unmapped": replace(RESERVATION, field=None, sku=None, open=0),
+            "closed": replace(RESERVATION, field=None, open=0),
+            "other": replace(RESERVATION, field=None, order_key="another"),
+        }
+        rows = tuple(
+            replace(row, key=ReservationKey("my-shopify", "5001", line))
+            for line, row in lines.items()
+        )
+        stranger = replace(rows[0], key=ReservationKey("my-woo", "5001", "open"))
+        await write(store, Decision(items=(ITEM,), reservations=(*rows, stranger)))
+        by_order = await gathered(store, Needs(orders=frozenset({("my-shopify", "5001")})))
+        assert set(by_order.reservations.values()) == set(rows)
+        key = frozenset({("my-shopify", "808950810")})
+        by_key = await gathered(store, Needs(order_keys=key))
+        assert {each.line_id for each in by_key.reservations} == {"open", "unmapped"}
+
+    # -- movements ---------------------------------------------------------------------------
+
+    async def test_a_movement_brings_its_whole_command(self, store: SqlStore) -> None:
+        """Asked for one movement, the store returns all of its command, and which were undone."""
+        build = (moved("candle-lav", 10, "cmd b"), moved("beeswax", -5, "cmd b"))
+        [ids] = await write(
+            store, Decision(items=(ITEM, WAX), movements=(*build, moved("beeswax", 3, "cmd c")))
+        )
+        found = await gathered(store, Needs(movements=frozenset({ids[1]})))
+        assert list(found.movements) == [ids[0], ids[1]]
+        assert found.undone == frozenset()
+        await write(store, Decision(movements=(moved("candle-lav", -10, "cmd u", undoes=ids[0]),)))
+        found = await gathered(store, Needs(movements=frozenset({ids[1]})))
+        assert found.undone == {ids[0]}
+
+    async def test_a_movement_is_undone_once(self, store: SqlStore) -> None:
+        """A second undo of one movement is a conflict, whoever tries."""
+        [(first,)] = await write(
+            store, Decision(items=(ITEM,), movements=(moved("candle-lav", 1),))
+        )
+        undo = Decision(movements=(moved("candle-lav", -1, "cmd u", undoes=first),))
+        await write(store, undo)
+        with pytest.raises(StoreConflict):
+            await write(store, undo)
+
+    async def test_movement_ids_ascend_over_transactions(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """No id is given out twice, not after a rollback and not by another store."""
+        other = await open_store()
+        await write(store, Decision(items=(ITEM,)))
+        seen: list[int] = []
+        for each in (store, other, store):
+            [ids] = await write(each, Decision(movements=(moved("candle-lav", 1),) * 3))
+            seen.extend(ids)
+            with pytest.raises(ZeroDivisionError):
+                await write_and_fail(each, Decision(movements=(moved("candle-lav", 1),)))
+        assert seen == sorted(set(seen))
+
+    # -- the catalogue -----------------------------------------------------------------------
+
+    async def test_every_catalogue_change_bumps_the_revision(self, store: SqlStore) -> None:
+        """Items, bills and listings do, once per transaction; nothing else does."""
+        revisions = []
+        for decision in (
+            Decision(items=(ITEM, WAX, WICK)),
+            Decision(bills=(BILL,), listings=(LISTING,)),
+            Decision(shelves=(SHELF,), fields=(FIELD_ROW,), movements=(MOVEMENT,)),
+            Decision(listings=(replace(LISTING, adopted=False),)),
+        ):
+            await write(store, decision)
+            async with store.transaction() as transaction:
+                revisions.append(await transaction.catalogue_revision())
+        assert revisions == [1, 2, 2, 3]
+        catalogue = await store.catalogue()
+        assert (catalogue.revision, catalogue.listings) == (3, (replace(LISTING, adopted=False),))
+
+    async def test_a_bill_replaces_its_lines(self, store: SqlStore) -> None:
+        """A line that the new bill does not have is gone; the order of lines is kept."""
+        await write(store, Decision(items=(ITEM, WAX, WICK), bills=(BILL,)))
+        for lines in ((BillLine("beeswax", 2),), (BillLine("wick", 1), BillLine("beeswax", 3))):
+            bill = BillOfMaterials("candle-lav", 1, lines)
+            await write(store, Decision(bills=(bill,)))
+            assert (await store.catalogue()).bills == (bill,)
+
+    async def test_the_catalogue_stands_still_inside_a_transaction(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """Nobody changes the catalogue between a transaction's look at it and its end."""
+        other = await open_store(busy_timeout_s=0.1)
+        async with store.transaction() as transaction:
+            assert await transaction.catalogue_revision() == 0
+            with pytest.raises(StoreUnavailable):
+                await write(other, Decision(items=(ITEM,)))
+        await write(other, Decision(items=(ITEM,)))
+        assert (await store.catalogue()).revision == 1
+
+    # -- drifts ------------------------------------------------------------------------------
+
+    async def test_a_closing_closes_what_is_open_of_its_field(self, store: SqlStore) -> None:
+        """With its class and resolution; another field's drift, and a later one, stay open."""
+        other = replace(DRIFT, field=FieldKey("my-shopify", "other"))
+        await write(store, replace(EVERYTHING, fields=(FIELD_ROW, field_of("other"))))
+        await write(store, Decision(drifts=(other,)))
+        closing = replace(
+            DRIFT, drift_class=DriftClass.MANUAL_EDIT, resolution="restored", closed_at=at(75)
+        )
+        later = replace(DRIFT, opened_at=at(76))
+        await write(store, Decision(drifts=(closing,)), Decision(drifts=(later,)))
+        page = await reads.drifts(store, limit=10)
+        assert [(row.drift.drift_class, row.drift.closed_at) for row in page.data] == [
+            (DriftClass.UNSEEN_SALE, None),
+            (DriftClass.UNSEEN_SALE, None),
+            (DriftClass.MANUAL_EDIT, at(75)),
+        ]
+        still = await reads.drifts(store, limit=10, only_open=True)
+        assert [row.drift.field.key for row in still.data] == [FIELD.key, "other"]
+
+    async def test_a_drift_opened_and_closed_in_one_group_is_closed(self, store: SqlStore) -> None:
+        """A closing also closes what was opened before it in the same transaction."""
+        closing = replace(DRIFT, resolution="eaten", closed_at=at(75))
+        await write(store, replace(EVERYTHING, drifts=(DRIFT,)), Decision(drifts=(closing,)))
+        [row] = (await reads.drifts(store, limit=10)).data
+        assert (row.drift.resolution, row.drift.closed_at) == ("eaten", at(75))
+
+    # -- numbers, requests, changes ----------------------------------------------------------
+
+    async def test_fetch_numbers_never_repeat(self, store: SqlStore, open_store: OpenStore) -> None:
+        """Not between stores, not at the same time, not after the database was opened again."""
+        assert await store.reserve_fetch_numbers(5) == 1
+        other = await open_store()
+        firsts = await asyncio.gather(
+            *(each.reserve_fetch_numbers(2) for each in (store, other) for _ in range(5))
+        )
+        assert sorted(firsts) == list(range(6, 26, 2))
+        await store.close()
+        await other.close()
+        assert await (await open_store()).reserve_fetch_numbers(1) == 26
+
+    async def test_requests_are_left_seen_and_answered(self, store: SqlStore) -> None:
+        """What was asked is seen oldest first until it has been answered."""
+        first = await store.ask("resync", {"channel": "my-shopify", "all": True}, at=at(1))
+        second = await store.ask("replay", {"delivery": 7}, at=at(2))
+        asked = await store.asked()
+        assert [(each.id, each.kind, each.asked_at) for each in asked] == [
+            (first, "resync", at(1)),
+            (second, "replay", at(2)),
+        ]
+        assert asked[0].arguments == {"channel": "my-shopify", "all": True}
+        await store.answered(first, at=at(3))
+        assert [each.id for each in await store.asked()] == [second]
+
+    async def test_changes_sees_the_commits_of_others(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """It differs after another connection's commit, and not without one."""
+        other = await open_store()
+        before = await store.changes()
+        assert await store.changes() == before
+        await write(other, Decision(items=(ITEM,)))
+        after = await store.changes()
+        assert after != before
+        assert await store.changes() == after
+        await write(store, Decision(items=(WAX,)))
+        await gathered(other)
+        assert await store.changes() == after
+        await other.ask("resync", {}, at=at(0))
+        assert await store.changes() != after

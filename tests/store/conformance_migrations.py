@@ -1,0 +1,134 @@
+"""What holds of the schema on every database: run by test_sqlite.py and test_postgres.py."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import CheckConstraint, Connection, inspect, text
+
+from stockpush.errors import SchemaNewer, SchemaOlder
+from stockpush.store import SqlStore, address
+from stockpush.store.dialects import Database
+from stockpush.store.migrations import head, migrate, require_current
+from stockpush.store.schema import META_AT_FIRST, metadata
+
+
+def reflected(connection: Connection) -> dict[str, Any]:
+    """Return everything that the database says of its tables, CHECK constraints included."""
+    found = inspect(connection)
+    return {
+        table: {
+            "columns": [
+                (column["name"], str(column["type"]), column["nullable"])
+                for column in found.get_columns(table)
+            ],
+            "primary key": found.get_pk_constraint(table),
+            "checks": sorted(
+                (check["name"], check["sqltext"]) for check in found.get_check_constraints(table)
+            ),
+            "foreign keys": sorted(
+                (key["name"], key["constrained_columns"], key["referred_table"])
+                for key in found.get_foreign_keys(table)
+            ),
+            "unique": sorted(
+                (key["name"], key["column_names"]) for key in found.get_unique_constraints(table)
+            ),
+            "indexes": sorted(
+                (index["name"], index["column_names"], index["unique"])
+                for index in found.get_indexes(table)
+            ),
+        }
+        for table in found.get_table_names()
+        if table != "alembic_version"
+    }
+
+
+class MigrationsConformance:
+    """The suite of the schema. A subclass makes an `empty` database beside the migrated one."""
+
+    @pytest.fixture
+    async def database(self, database_url: str) -> Any:
+        """The test's database, without a schema."""
+        database = address.database(database_url, busy_timeout_s=5)
+        yield database
+        await database.close()
+
+    async def test_the_migrated_schema_is_the_declared_one(self, database: Database) -> None:
+        """Tables, columns, keys, indexes and CHECKs: by history or by metadata, it is the same."""
+        await migrate(database)
+        async with database.engine.connect() as connection:
+            migrated = await connection.run_sync(reflected)
+            difference = await connection.run_sync(
+                lambda c: compare_metadata(MigrationContext.configure(c), metadata)
+            )
+        assert difference == []
+        async with database.engine.begin() as connection:
+            await connection.run_sync(metadata.drop_all)
+            await connection.run_sync(metadata.create_all)
+            declared = await connection.run_sync(reflected)
+        assert migrated == declared
+        checks = sum(len(table["checks"]) for table in migrated.values())
+        assert checks == sum(
+            1
+            for table in metadata.tables.values()
+            for rule in table.constraints
+            if isinstance(rule, CheckConstraint)
+        )
+
+    async def test_a_new_database_starts_with_its_counters(self, database: Database) -> None:
+        """The rows of `meta` are those that the program expects."""
+        await migrate(database)
+        async with database.engine.connect() as connection:
+            found = await connection.execute(text("SELECT name, value FROM meta"))
+            assert {row.name: row.value for row in found} == META_AT_FIRST
+
+    async def test_migrating_again_changes_nothing(
+        self, store: SqlStore, database: Database
+    ) -> None:
+        """A current database is left alone, and may be opened without migrating."""
+        await store.reserve_fetch_numbers(5)
+        await migrate(database)
+        await require_current(database)
+        assert await store.reserve_fetch_numbers(1) == 6
+
+    async def test_a_newer_schema_is_refused(self, store: SqlStore, database_url: str) -> None:
+        """A database of a newer program is not touched; the error says what to type."""
+        async with store.transaction() as transaction:
+            await transaction._session.fetch("UPDATE alembic_version SET version_num = '9999'")
+            transaction.wrote = True
+        for wanted in (True, False):
+            with pytest.raises(SchemaNewer) as refused:
+                await SqlStore.open(database_url, migrate=wanted)
+            assert (refused.value.found, refused.value.expected) == ("9999", head())
+            assert refused.value.next == "pipx upgrade stockpush"
+
+    async def test_an_unmigrated_database_is_refused_where_asked(self, database_url: str) -> None:
+        """Without leave to migrate, an old schema is an error with the command to type."""
+        with pytest.raises(SchemaOlder) as refused:
+            await SqlStore.open(database_url, migrate=False)
+        assert refused.value.next == "stockpush migrate"
+
+    async def test_two_processes_may_start_at_once(self, database_url: str) -> None:
+        """Both find an empty database; one migrates, the other waits and finds it done."""
+        program = (
+            "import asyncio, sys\n"
+            "from stockpush.store import SqlStore\n"
+            "async def main():\n"
+            "    store = await SqlStore.open(sys.argv[1])\n"
+            "    print(await store.reserve_fetch_numbers(1))\n"
+            "    await store.close()\n"
+            "asyncio.run(main())\n"
+        )
+        processes = [
+            await asyncio.create_subprocess_exec(
+                sys.executable, "-c", program, database_url, stdout=asyncio.subprocess.PIPE
+            )
+            for _ in range(3)
+        ]
+        answers = [(await process.communicate())[0].strip() for process in processes]
+        assert sorted(answers) == [b"1", b"2", b"3"]

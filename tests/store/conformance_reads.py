@@ -1,0 +1,246 @@
+"""What the read side must show, on every database: run by test_sqlite.py and test_postgres.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stockpush.messages import CommandDone, Decision
+from stockpush.model import (
+    ChannelState,
+    DeliveryState,
+    Field,
+    FieldKey,
+    ListingKey,
+    PushOutcomeKind,
+    ReservationKey,
+    Shelf,
+)
+from stockpush.store import SqlStore, reads
+from stockpush.store.reads import Balance, ChannelRow, Latency, ListingRow
+from tests.store.conformance import field_of, gathered, moved, write
+from tests.store.samples import (
+    BILL,
+    CHANNEL,
+    DELIVERY,
+    DIRTY,
+    DRIFT,
+    EVERYTHING,
+    FIELD,
+    FIELD_ROW,
+    ITEM,
+    LISTING,
+    PUSH,
+    RESERVATION,
+    WAX,
+    WICK,
+    at,
+)
+
+
+class ReadsConformance:
+    """The suite of the read side."""
+
+    async def test_balances_name_every_item(self, store: SqlStore) -> None:
+        """Demand is what is reserved plus the holds in item units; no shelf means zeros."""
+        holds = (
+            replace(FIELD_ROW, hold=2, pack=6),
+            field_of("single", hold=3),
+            Field(FieldKey("my-woo", "30"), "beeswax", 1, hold=1),
+        )
+        await write(
+            store,
+            Decision(items=(ITEM, WAX, WICK), shelves=(Shelf("candle-lav", -4, 5),), fields=holds),
+        )
+        found = await reads.balances(store)
+        assert list(found.values()) == [
+            Balance("beeswax", 0, 0, 1),
+            Balance("candle-lav", -4, 5, 15),
+            Balance("wick", 0, 0, 0),
+        ]
+        assert found["candle-lav"].demand == 20
+
+    async def test_stock_rows_bring_what_each_listing_shows(self, store: SqlStore) -> None:
+        """Items with their listings; each with its field, outbox row and newest push."""
+        unread = replace(LISTING, key=ListingKey("my-woo", "30"), field_key=None)
+        await write(store, replace(EVERYTHING, listings=(LISTING, unread)))
+        [first] = await store.open_pushes("my-shopify")
+        settled = replace(first, settled_at=at(51), outcome=PushOutcomeKind.CONFLICT)
+        again = replace(PUSH, call_id="call-2", terms=(("on hand", 1),))
+        await write(store, Decision(pushes=(settled, again)))
+        rows = await reads.stock_rows(store)
+        assert [row.item.sku for row in rows] == ["beeswax", "candle-lav", "wick"]
+        candle = rows[1]
+        shown, blind = candle.listings
+        assert (shown.listing, shown.field, shown.dirty) == (LISTING, FIELD_ROW, DIRTY)
+        assert shown.last_push is not None
+        assert (shown.last_push.call_id, shown.last_push.terms) == ("call-2", (("on hand", 1),))
+        assert blind == ListingRow(unread, None, None, None)
+        assert await reads.stock_rows(store, sku="candle-lav") == (candle,)
+        assert await reads.stock_rows(store, sku="wick") == (rows[2],)
+        assert await reads.stock_rows(store, sku="absent") == ()
+
+    async def test_channel_rows_count_what_waits(self, store: SqlStore) -> None:
+        """Every name asked for gets a row; latency is over applied pushes only."""
+        await write(store, EVERYTHING)
+        quarantined = replace(DELIVERY, digest="2", state=DeliveryState.QUARANTINED)
+        other = replace(
+            LISTING, key=ListingKey("my-shopify", "2"), adopted=False, parked_reason=None
+        )
+        await write(store, Decision(deliveries=(quarantined,), listings=(other,)))
+        shopify, woo = await reads.channel_rows(store, ["my-shopify", "my-woo"])
+        assert woo == ChannelRow(ChannelState("my-woo"))
+        assert shopify == ChannelRow(
+            CHANNEL,
+            listings=2,
+            adopted=1,
+            parked=1,
+            backlog=1,
+            in_flight=1,
+            pending=1,
+            quarantined=1,
+        )
+        await self._settle_after(store, [0.1, 0.2, 0.3, 9.0])
+        [shopify] = await reads.channel_rows(store, ["my-shopify"])
+        assert shopify.latency_s == Latency(p50=0.2, p95=9.0)
+
+    @staticmethod
+    async def _settle_after(store: SqlStore, delays: list[float]) -> None:
+        """Settle the open push as refused, then push as often as there are delays, applied."""
+        [push] = await store.open_pushes("my-shopify")
+        refused = replace(push, settled_at=at(999), outcome=PushOutcomeKind.REJECTED)
+        await write(store, Decision(pushes=(refused,)))
+        for number, delay in enumerate(delays):
+            await write(store, Decision(pushes=(replace(PUSH, call_id=f"again-{number}"),)))
+            [push] = await store.open_pushes("my-shopify")
+            settled_at = push.sent_at + (at(delay) - at(0))
+            applied = replace(push, settled_at=settled_at, outcome=PushOutcomeKind.APPLIED)
+            await write(store, Decision(pushes=(applied,)))
+
+    async def test_pages_follow_each_other_without_gap_or_overlap(self, store: SqlStore) -> None:
+        """Newest first; the cursor leads to the next page and is None on the last."""
+        moves = tuple(moved("candle-lav", number) for number in range(1, 8))
+        await write(store, Decision(items=(ITEM, WAX), movements=(*moves, moved("beeswax", 99))))
+        seen: list[int] = []
+        cursor: int | None = None
+        sizes = []
+        while True:
+            page = await reads.movements(store, limit=3, before=cursor, sku="candle-lav")
+            seen.extend(row.quantity for row in page.data)
+            sizes.append(len(page.data))
+            cursor = page.next
+            if cursor is None:
+                break
+        assert (seen, sizes) == ([7, 6, 5, 4, 3, 2, 1], [3, 3, 1])
+        assert len((await reads.movements(store, limit=99)).data) == 8
+        assert (await reads.movements(store, limit=8)).next is None
+
+    @pytest.mark.parametrize(("limit", "size"), [(0, 1), (-5, 1), (500, 500), (10**6, 500)])
+    async def test_a_page_has_a_limit(self, store: SqlStore, limit: int, size: int) -> None:
+        """Whatever is asked for, a page has between 1 and `PAGE_MAX` rows."""
+        await write(store, Decision(items=(ITEM,), movements=(moved("candle-lav", 1),) * 501))
+        assert len((await reads.movements(store, limit=limit)).data) == size
+
+    async def test_deliveries_are_listed_without_bodies(self, store: SqlStore) -> None:
+        """The list filters by channel and state; a single delivery comes with its body."""
+        await write(
+            store,
+            Decision(
+                deliveries=(
+                    DELIVERY,
+                    replace(DELIVERY, channel="my-woo"),
+                    replace(DELIVERY, state=DeliveryState.QUARANTINED),
+                )
+            ),
+        )
+        everything = await reads.deliveries(store, limit=10)
+        assert [row.id for row in everything.data] == [3, 2, 1]
+        assert {row.body for row in everything.data} == {None}
+        bad = await reads.deliveries(store, limit=10, state=DeliveryState.QUARANTINED)
+        assert [row.id for row in bad.data] == [3]
+        both = await reads.deliveries(
+            store, limit=10, channel="my-shopify", state=DeliveryState.PENDING
+        )
+        assert [row.id for row in both.data] == [1]
+        one = await reads.delivery(store, 1)
+        assert one is not None
+        assert one.body == DELIVERY.body
+        assert await reads.delivery(store, 4711) is None
+
+    async def test_pushes_are_listed_by_channel_and_field(self, store: SqlStore) -> None:
+        """The history of one field, of a channel, or of all."""
+        await write(store, replace(EVERYTHING, fields=(FIELD_ROW, field_of("other"))))
+        other = replace(PUSH, call_id="call-2", field=FieldKey("my-shopify", "other"))
+        await write(store, Decision(pushes=(other,)))
+        everything = await reads.pushes(store, limit=10)
+        assert [push.call_id for push in everything.data] == ["call-2", "call-1"]
+        assert len((await reads.pushes(store, limit=10, channel="my-woo")).data) == 0
+        of_field = await reads.pushes(store, limit=10, channel="my-shopify", field_key=FIELD.key)
+        assert [push.call_id for push in of_field.data] == ["call-1"]
+
+    async def test_a_drift_names_the_listings_of_its_field(self, store: SqlStore) -> None:
+        """Two listings may show one number; a field without a listing has none to name."""
+        twin = replace(LISTING, key=ListingKey("my-shopify", "twin"), ref={"variant_id": 2})
+        lonely = replace(DRIFT, field=FieldKey("my-shopify", "lonely"))
+        await write(
+            store,
+            replace(
+                EVERYTHING,
+                listings=(LISTING, twin),
+                fields=(FIELD_ROW, field_of("lonely")),
+                drifts=(DRIFT, lonely),
+            ),
+        )
+        rows = (await reads.drifts(store, limit=10)).data
+        assert [row.refs for row in rows] == [(), (twin.ref, LISTING.ref)]
+        assert (await reads.drifts(store, limit=10, channel="my-woo")).data == ()
+
+    async def test_an_audit_recomputes_what_is_kept(self, store: SqlStore) -> None:
+        """Sums by the database, exact beyond what a float holds, next to the rows as kept."""
+        lines = [
+            replace(RESERVATION, open=5, deducted=2, pack=6),
+            replace(RESERVATION, open=1, deducted=4, pack=1),
+            replace(RESERVATION, open=7, deducted=0, pack=1, sku=None, field=None),
+        ]
+        reservations = tuple(
+            replace(line, key=ReservationKey("my-shopify", "5001", str(number)))
+            for number, line in enumerate(lines)
+        )
+        await write(
+            store,
+            Decision(
+                items=(ITEM, WAX),
+                shelves=(Shelf("candle-lav", 1, 31),),
+                fields=(FIELD_ROW,),
+                reservations=reservations,
+                movements=(moved("candle-lav", 10**15), *(moved("candle-lav", 10**15 - 1),) * 20),
+            ),
+        )
+        audit = await reads.audit(store)
+        assert audit.shelves == {"candle-lav": Shelf("candle-lav", 1, 31)}
+        assert audit.moved == {"candle-lav": 21 * 10**15 - 20}
+        assert audit.open == {"candle-lav": 31}
+        assert audit.fields == {FIELD: FIELD_ROW}
+        assert audit.undeducted == {FIELD: 3}
+
+    async def test_the_books_are_all_there(self, store: SqlStore) -> None:
+        """Every movement, shelf, reservation and command, with ids, as one reading."""
+        [(movement_id,)] = await write(store, EVERYTHING)
+        books = await reads.books(store)
+        assert [movement.id for movement in books.movements] == [movement_id]
+        assert books.shelves == EVERYTHING.shelves
+        assert books.reservations == (RESERVATION,)
+        assert books.commands == (CommandDone("key-1", "digest-1", at(90), (movement_id,)),)
+
+    async def test_a_reading_shows_one_instant(self, store: SqlStore) -> None:
+        """What commits between two reads of one snapshot is in neither."""
+        await write(store, Decision(items=(ITEM,), bills=(), shelves=(Shelf("candle-lav", 1),)))
+        async with store.reading() as session:
+            before = await session.fetch("SELECT on_hand FROM shelf")
+            await gathered(store)
+            await write(store, Decision(shelves=(Shelf("candle-lav", 2),), items=(WAX, WICK)))
+            await write(store, Decision(bills=(BILL,)))
+            after = await session.fetch("SELECT on_hand FROM shelf")
+        assert [tuple(row) for row in before] == [tuple(row) for row in after] == [(1,)]
+        assert (await reads.balances(store))["candle-lav"].on_hand == 2

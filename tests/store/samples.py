@@ -1,0 +1,189 @@
+"""One value of every class that the store keeps, with no field at its default."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from stockpush.messages import CommandDone, Decision
+from stockpush.model import (
+    QUANTITY_MAX,
+    BillLine,
+    BillOfMaterials,
+    ChannelState,
+    Delivery,
+    DeliveryState,
+    Dirty,
+    Drift,
+    DriftClass,
+    Field,
+    FieldKey,
+    Item,
+    Kind,
+    Listing,
+    ListingKey,
+    MovementKind,
+    OrderVersion,
+    Push,
+    PushOutcomeKind,
+    Reservation,
+    ReservationKey,
+    ReservationState,
+    Shelf,
+    StockMovement,
+)
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, 123457, tzinfo=UTC)
+FIELD = FieldKey("my-shopify", "inventory/9007199254740993")
+
+
+def at(seconds: float) -> datetime:
+    """Return an instant `seconds` after NOON."""
+    return NOON + timedelta(seconds=seconds)
+
+
+ITEM = Item("candle-lav", "Lavender candle · größe", Kind.PRODUCT, "piece", scale=2)
+WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
+WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
+BILL = BillOfMaterials(
+    "candle-lav", 10, (BillLine("wick", 10), BillLine("beeswax", 15000)), batch_only=True
+)
+LISTING = Listing(
+    key=ListingKey("my-shopify", "variant/808950810"),
+    sku="candle-lav",
+    pack=6,
+    ref={"variant_id": 9007199254740993, "note": "a \"quoted\" 'word'"},
+    order_key="808950810",
+    field_key=FIELD.key,
+    adopted=True,
+    parked_reason="not tracked",
+)
+SHELF = Shelf("candle-lav", on_hand=-QUANTITY_MAX, reserved=QUANTITY_MAX)
+FIELD_ROW = Field(
+    key=FIELD,
+    sku="candle-lav",
+    pack=6,
+    expected=-3,
+    hold=1,
+    surplus=2,
+    uneaten=3,
+    undeducted=4,
+    revision=5,
+    observed=-6,
+    observed_at=at(1),
+    observed_date=at(2),
+    first_observed_at=at(3),
+    first_observed_date=at(4),
+    suspense_since=at(5),
+    suspense_reads=7,
+    overwritten=8,
+    written_at=at(6),
+    pushed_at=at(7),
+    gap_from=at(8),
+    gap_until=at(9),
+    read_due_at=at(10),
+    lost_compares=9,
+    sold_since_push=10,
+    shadowed=11,
+    adopted=True,
+    parked_reason="gone",
+)
+RESERVATION = Reservation(
+    key=ReservationKey("my-shopify", "5001", "1"),
+    version=OrderVersion(at(20), 17),
+    order_key="808950810",
+    placed_at=at(19),
+    ordered=9,
+    open=5,
+    shipped=3,
+    written_off=1,
+    deducted=2,
+    state=ReservationState.COMMITTED,
+    order_state="partially_fulfilled",
+    baseline_shipped=1,
+    baseline_written_off=1,
+    sku="candle-lav",
+    pack=6,
+    field=FIELD,
+)
+MOVEMENT = StockMovement(
+    at=at(30),
+    sku="candle-lav",
+    quantity=-7,
+    kind=MovementKind.BUILD_OUT,
+    cause="cmd key-1",
+    actor="anna",
+    location="workshop",
+    reason="a batch",
+    undoes=None,
+)
+DIRTY = Dirty(FIELD, revision=6, due_at=at(40), decrease=True, attempts=2, because="sale")
+PUSH = Push(
+    call_id="call-1",
+    position=3,
+    field=FIELD,
+    expected=-5,
+    target=7,
+    revision=6,
+    sent_at=at(50),
+    terms=(("on hand", 9), ("reserved", -2)),
+)
+DELIVERY = Delivery(
+    channel="my-shopify",
+    digest="d" * 64,
+    topic="orders/edited",
+    received_at=at(60),
+    state=DeliveryState.PENDING,
+    reason="a hint",
+    order_id="5001",
+    body=b"\x00\xffsealed",
+)
+DRIFT = Drift(
+    field=FIELD,
+    expected=5,
+    observed=-4,
+    drift_class=DriftClass.UNSEEN_SALE,
+    opened_at=at(70),
+    resolution="held",
+)
+CHANNEL = ChannelState(
+    name="my-shopify",
+    started_date=at(80),
+    cursor="2026-11-22T12:00:00Z",
+    polled_begun_at=at(81),
+    previous_poll_begun_at=at(82),
+    last_order_at=at(83),
+    stopped_reason="credentials",
+)
+COMMAND = CommandDone("key-1", "digest-1", at(90))
+
+EVERYTHING = Decision(
+    items=(ITEM, WAX, WICK),
+    bills=(BILL,),
+    listings=(LISTING,),
+    shelves=(SHELF,),
+    fields=(FIELD_ROW,),
+    reservations=(RESERVATION,),
+    movements=(MOVEMENT,),
+    dirty=(DIRTY,),
+    pushes=(PUSH,),
+    deliveries=(DELIVERY,),
+    drifts=(DRIFT,),
+    channels=(CHANNEL,),
+    commands=(COMMAND,),
+)
+"""Every kind of row at once."""
+
+SETTLED = (at(51), PushOutcomeKind.APPLIED)
+
+
+def at_default(value: Any, *, but: frozenset[str] = frozenset()) -> list[str]:
+    """Return the fields of a dataclass value that are at their default, `but` some."""
+    return [
+        field.name
+        for field in fields(value)
+        if field.name not in but
+        and field.default is not MISSING
+        and getattr(value, field.name) == field.default
+    ]

@@ -1,0 +1,142 @@
+"""The store on PostgreSQL: the conformance suite, and what only a server has."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from stockpush.errors import StoreConflict, StoreUnavailable
+from stockpush.messages import Decision, Needs
+from stockpush.model import Shelf
+from stockpush.store import SqlStore, reads
+from tests.store.conformance import OpenStore, StoreConformance, write
+from tests.store.conformance_migrations import MigrationsConformance
+from tests.store.conformance_reads import ReadsConformance
+from tests.store.samples import CHANNEL, EVERYTHING, ITEM, WAX
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> str:
+    """The URL of the test's schema."""
+    return postgres_url
+
+
+class TestPostgres(StoreConformance):
+    """Everything that every store does."""
+
+
+class TestPostgresReads(ReadsConformance):
+    """Everything that every read side shows."""
+
+
+class TestPostgresMigrations(MigrationsConformance):
+    """Everything that holds of every schema."""
+
+
+async def test_transactions_on_different_items_do_not_wait(
+    store: SqlStore, open_store: OpenStore
+) -> None:
+    """Rows are locked and not the database: another item is sold meanwhile."""
+    stocked = Decision(items=(ITEM, WAX), shelves=(Shelf("candle-lav", 1), Shelf("beeswax", 1)))
+    await write(store, stocked)
+    other = await open_store(busy_timeout_s=0.2)
+    async with store.transaction() as transaction:
+        await transaction.gather(Needs(skus=frozenset({"candle-lav"})))
+        async with other.transaction() as second:
+            await second.gather(Needs(skus=frozenset({"beeswax"})))
+            await second.apply([Decision(shelves=(Shelf("beeswax", 0),))])
+    assert (await reads.balances(store))["beeswax"].on_hand == 0
+
+
+async def test_a_stale_channel_state_is_a_conflict(store: SqlStore, open_store: OpenStore) -> None:
+    """A channel's state that another wrote after we read it is not overwritten."""
+    await write(store, Decision(channels=(CHANNEL,)))
+    other = await open_store()
+
+    async def overtaken() -> None:
+        async with store.transaction() as transaction:
+            await transaction.gather(Needs())
+            await write(other, Decision(channels=(replace(CHANNEL, cursor="theirs"),)))
+            await transaction.apply([Decision(channels=(replace(CHANNEL, cursor="ours"),))])
+
+    with pytest.raises(StoreConflict):
+        await overtaken()
+    assert (await store.channel_state("my-shopify")).cursor == "theirs"
+
+
+async def test_a_deadlock_is_a_conflict_for_one(store: SqlStore, open_store: OpenStore) -> None:
+    """Two transactions that lock crosswise by several gathers: one is run again, none hangs."""
+    stocked = Decision(items=(ITEM, WAX), shelves=(Shelf("candle-lav", 0), Shelf("beeswax", 0)))
+    await write(store, stocked)
+    other = await open_store()
+    both_hold = asyncio.Barrier(2)
+
+    async def crosswise(mine: SqlStore, first: str, second: str) -> str:
+        try:
+            async with mine.transaction() as transaction:
+                await transaction.gather(Needs(skus=frozenset({first})))
+                await both_hold.wait()
+                await transaction.gather(Needs(skus=frozenset({second})))
+        except StoreConflict:
+            return "lost"
+        return "won"
+
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(
+            crosswise(store, "candle-lav", "beeswax"), crosswise(other, "beeswax", "candle-lav")
+        )
+    assert sorted(answers) == ["lost", "won"]
+
+
+async def test_a_lost_connection_is_unavailable_and_then_replaced(
+    store: SqlStore, open_store: OpenStore
+) -> None:
+    """The transaction that loses its connection fails as a whole; the next one gets a new one."""
+    other = await open_store()
+    await write(store, Decision(items=(ITEM,)))
+
+    async def lose_the_connection() -> None:
+        async with store.transaction() as transaction:
+            await transaction.apply([Decision(items=(WAX,))])
+            pid = (await transaction._session.fetch("SELECT pg_backend_pid()"))[0][0]
+            async with other.reading() as session:
+                await session.fetch("SELECT pg_terminate_backend($1)", (pid,))
+            await transaction.catalogue_revision()
+
+    with pytest.raises(StoreUnavailable):
+        await lose_the_connection()
+    assert (await store.catalogue()).items == (ITEM,)
+    await write(store, Decision(items=(WAX,)))
+
+
+async def test_changes_outlives_its_connection(store: SqlStore, open_store: OpenStore) -> None:
+    """Commits missed while the listening connection was gone are noticed when it is back."""
+    other = await open_store()
+    before = await store.changes()
+    pid = store._database._watch._driver.get_server_pid()  # type: ignore[attr-defined]
+    async with other.reading() as session:
+        await session.fetch("SELECT pg_terminate_backend($1)", (pid,))
+    await write(other, Decision(items=(ITEM,)))
+    numbers = []
+    for _ in range(2):
+        try:
+            numbers.append(await store.changes())
+        except StoreUnavailable:
+            continue
+    assert numbers
+    assert before not in numbers
+
+
+async def test_a_schema_is_a_business_of_its_own(
+    store: SqlStore, open_store: OpenStore, database_url: str
+) -> None:
+    """Another schema of the same database shares no row and no announcement."""
+    neighbour = await open_store(f"{database_url}_b")
+    before = await store.changes()
+    await write(neighbour, EVERYTHING)
+    assert (await store.catalogue()).items == ()
+    assert await store.changes() == before
+    assert await store.reserve_fetch_numbers(3) == 1
+    assert await neighbour.reserve_fetch_numbers(3) == 1

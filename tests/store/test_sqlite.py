@@ -1,0 +1,219 @@
+"""The store on SQLite: the conformance suite, and what only a file has."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import pytest
+
+from stockpush.errors import StoreUnavailable
+from stockpush.messages import Decision
+from stockpush.model import Shelf
+from stockpush.store import SqlStore
+from stockpush.store.dialects.sqlite import SqliteDialect
+from stockpush.store.statements import Statements
+from tests.store.conformance import ALL, OpenStore, StoreConformance, gathered, write
+from tests.store.conformance_migrations import MigrationsConformance
+from tests.store.conformance_reads import ReadsConformance
+from tests.store.samples import EVERYTHING, ITEM
+
+
+@pytest.fixture
+def database_path(tmp_path: Path) -> Path:
+    """The file of the test's database."""
+    return tmp_path / "shop.db"
+
+
+@pytest.fixture
+def database_url(database_path: Path) -> str:
+    """The URL of the test's database."""
+    return f"sqlite:///{database_path}"
+
+
+class TestSqlite(StoreConformance):
+    """Everything that every store does."""
+
+
+class TestSqliteReads(ReadsConformance):
+    """Everything that every read side shows."""
+
+
+class TestSqliteMigrations(MigrationsConformance):
+    """Everything that holds of every schema."""
+
+
+async def test_a_commit_survives_a_power_cut(store: SqlStore) -> None:
+    """The write connection runs in WAL mode and syncs every commit; readers cannot write."""
+    async with store.transaction() as transaction:
+        session = transaction._session
+        pragmas = {
+            name: (await session.fetch(f"PRAGMA {name}"))[0][0]
+            for name in (
+                "journal_mode",
+                "synchronous",
+                "foreign_keys",
+                "busy_timeout",
+                "wal_autocheckpoint",
+            )
+        }
+    assert pragmas == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "busy_timeout": 5000,
+        "wal_autocheckpoint": 8000,
+    }
+    async with store.reading() as session:
+        with pytest.raises(StoreUnavailable):
+            await session.fetch("DELETE FROM item")
+
+
+async def test_readers_do_not_wait_for_the_writer(store: SqlStore) -> None:
+    """While a transaction is open, reads go on and show what was committed before it."""
+    await write(store, Decision(items=(ITEM,), shelves=(Shelf("candle-lav", 1),)))
+    async with store.transaction() as transaction:
+        await transaction.gather(ALL)
+        await transaction.apply([Decision(items=(ITEM,))])
+        async with asyncio.timeout(2):
+            assert (await store.catalogue()).revision == 1
+
+
+async def test_another_process_that_writes_is_waited_for_and_then_named_busy(
+    open_store: OpenStore, database_path: Path
+) -> None:
+    """A foreign writer makes every kind of write unavailable within the bound, and no read."""
+    store = await open_store(busy_timeout_s=0.05)
+    foreign = sqlite3.connect(database_path, isolation_level=None)
+    foreign.execute("BEGIN IMMEDIATE")
+    try:
+        async with asyncio.timeout(3):
+            with pytest.raises(StoreUnavailable, match="locked"):
+                await write(store, EVERYTHING)
+            with pytest.raises(StoreUnavailable, match="locked"):
+                await store.reserve_fetch_numbers(1)
+            assert (await store.catalogue()).revision == 0
+    finally:
+        foreign.execute("ROLLBACK")
+        foreign.close()
+    await write(store, EVERYTHING)
+
+
+async def test_a_full_disk_is_unavailable_and_leaves_nothing(
+    store: SqlStore, open_store: OpenStore
+) -> None:
+    """A write that does not fit fails as a whole; afterwards the store works again."""
+    async with store.transaction() as transaction:
+        session = transaction._session
+        pages = (await session.fetch("PRAGMA page_count"))[0][0]
+        await session.fetch(f"PRAGMA max_page_count = {pages}")
+    items = tuple(
+        type(ITEM)(f"sku-{number}", "n" * 1000, ITEM.kind, "piece") for number in range(200)
+    )
+    with pytest.raises(StoreUnavailable, match="full"):
+        await write(store, Decision(items=items))
+    assert (await store.catalogue()).items == ()
+    await write(await open_store(), Decision(items=items))
+    assert len((await store.catalogue()).items) == 200
+
+
+class InlineConnection(aiosqlite.Connection):
+    """An aiosqlite connection without a thread, as a simulator on one loop needs it."""
+
+    async def _execute(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    async def _connect(self) -> InlineConnection:
+        self._connection = self._connector()
+        return self
+
+    def __await__(self) -> Any:
+        return self._connect().__await__()
+
+    def stop(self) -> None:
+        """Close nothing more: there is no thread to stop."""
+        self._running = False
+
+
+async def test_a_simulator_may_bring_its_own_connections(
+    open_store: OpenStore, database_path: Path
+) -> None:
+    """With a connection factory that executes inline, no thread is started and all works."""
+    opened = []
+
+    async def connect() -> aiosqlite.Connection:
+        connection = InlineConnection(lambda: sqlite3.connect(database_path), 64)
+        opened.append(connection)
+        return await connection
+
+    store = await open_store(async_creator=connect)
+    await write(store, EVERYTHING)
+    assert len((await store.catalogue()).items) == 3
+    assert (await gathered(store)).shelves
+    assert opened
+    assert not any(connection._thread.is_alive() for connection in opened)
+
+
+def test_every_query_of_the_path_of_a_sale_uses_an_index() -> None:
+    """No statement of the transaction or of the daemon's queries scans a table that grows."""
+    from stockpush.store.schema import metadata
+
+    database = sqlite3.connect(":memory:")
+    for statement in _ddl(metadata):
+        database.execute(statement)
+    statements = Statements(SqliteDialect())
+    small = {"channel", "meta"}
+    checked = 0
+    tables = ("shelf", "field", "dirty", "command", "push")
+    queries = {f"{name}.lock": getattr(statements, name).lock for name in tables} | {
+        name: getattr(statements, name)
+        for name in (
+            "reservations_of_orders",
+            "reservations_of_order_keys",
+            "pushes_in_flight",
+            "deliveries_of_digests",
+            "movements_of_commands",
+            "undone",
+            "moved",
+            "delete_clean",
+            "delete_bill_lines",
+            "settle_push",
+            "update_delivery",
+            "apply_delivery",
+            "close_drifts",
+            "dirty_due",
+            "next_due",
+            "open_pushes",
+            "reads_due",
+            "fields_of_keys",
+            "hints",
+            "requests",
+            "answer_request",
+        )
+    }
+    for name, query in queries.items():
+        arguments = ("[]",) * query.count("?")
+        plan = database.execute(f"EXPLAIN QUERY PLAN {query}", arguments).fetchall()
+        for *_ids, step in plan:
+            table = step.split()[1] if step.startswith("SCAN") else ""
+            assert not table or table in small or table.startswith("anon"), (name, step)
+            checked += 1
+    assert checked >= len(queries)
+    database.close()
+
+
+def _ddl(metadata: Any) -> list[str]:
+    from sqlalchemy.dialects import sqlite
+    from sqlalchemy.schema import CreateIndex, CreateTable
+
+    dialect = sqlite.dialect()
+    tables = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
+    indexes = [
+        str(CreateIndex(index).compile(dialect=dialect))
+        for table in metadata.sorted_tables
+        for index in table.indexes
+    ]
+    return tables + indexes
