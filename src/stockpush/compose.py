@@ -1,0 +1,238 @@
+"""The composition root: the only module that knows every room.
+
+`Parts` are what the command line and the daemon have in common: the configuration, the database,
+the commit lane and the connectors. `Daemon` adds what runs: listeners and workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+
+from stockpush import keys
+from stockpush.clock import SystemClock, SystemIds
+from stockpush.connectors import registry
+from stockpush.connectors.base import Connector, Manifest
+from stockpush.engine.channel import Channel
+from stockpush.engine.commit import CommitLane
+from stockpush.engine.intake import Intake
+from stockpush.engine.limiter import Limiter
+from stockpush.engine.pusher import Pusher
+from stockpush.engine.reconcile import Reconciler
+from stockpush.engine.supervisor import Supervisor, Workers
+from stockpush.engine.transport import ChannelApi, Network
+from stockpush.model import ChannelPolicy
+from stockpush.ports import Clock, Ids
+from stockpush.reservation.catalogue import Catalogue, build
+from stockpush.reservation.view import View
+from stockpush.settings import Address, ChannelSettings, Settings, check_channel
+from stockpush.store import reads
+from stockpush.store.address import sqlite_path
+from stockpush.store.lock import DaemonLock
+from stockpush.store.sql import SqlStore
+from stockpush.web.listener import listening
+from stockpush.web.webhooks import public_app, public_runner
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every command works with."""
+
+    settings: Settings
+    store: SqlStore
+    lane: CommitLane
+    clock: Clock
+    ids: Ids
+    connectors: Mapping[str, Connector]
+
+    async def catalogue(self) -> Catalogue:
+        """Return the catalogue as it is now."""
+        rows = await self.store.catalogue()
+        return build(rows.revision, rows.items, rows.bills, rows.listings, self.lane.policies)
+
+    async def view(self) -> View:
+        """Return everything that reports are computed from, at one instant."""
+        rows, gathered = await reads.snapshot(self.store)
+        catalogue = build(rows.revision, rows.items, rows.bills, rows.listings, self.lane.policies)
+        return View(catalogue, gathered)
+
+    def secret_key(self) -> bytes:
+        """Return the secret key; `ConfigInvalid` where none is configured."""
+        return self.settings.daemon.resolved_secret_key()
+
+    def webhook_path(self, channel: str) -> str | None:
+        """Return the path on the public listener that the channel's webhooks go to."""
+        if self.settings.daemon.secret_key is None:
+            return None
+        return f"/webhooks/{channel}/{keys.webhook_token(self.secret_key(), channel)}"
+
+    def intake(self) -> Intake:
+        """Return what takes deliveries in."""
+        key = self.secret_key()
+        return Intake(
+            self.lane,
+            self.connectors,
+            self.clock,
+            seal=lambda body, channel: keys.encrypt(key, body, f"delivery:{channel}"),
+        )
+
+    def unseal(self, body: bytes, channel: str) -> bytes:
+        """Return a kept body as the channel sent it."""
+        return keys.decrypt(self.secret_key(), body, f"delivery:{channel}")
+
+
+def connect(settings: ChannelSettings) -> Connector:
+    """Return the connector of one configured channel; `ConfigInvalid` names what is wrong."""
+    manifest = registry.manifest(settings.connector)
+    given = check_channel(settings, manifest.settings, requests_per_s_max=manifest.requests_per_s)
+    return registry.load(settings.connector)(settings.name, manifest, given)
+
+
+def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) -> ChannelPolicy:
+    """Return what the owner and the platform say about one channel."""
+    buffer: Decimal = settings.stock.buffer if channel.buffer is None else channel.buffer
+    return ChannelPolicy(
+        name=channel.name,
+        connector=channel.connector,
+        mode=channel.mode,
+        buffer=buffer,
+        cap=manifest.quantity_max,
+        slack_s=manifest.slack_s,
+        compare_and_set=manifest.write == "compare_and_set",
+        quiet_s=manifest.quiet_s,
+        suspense_min_s=manifest.suspense_min_s,
+        orders_lag_s=manifest.orders_lag_s,
+        reconcile_s=channel.reconcile_s,
+    )
+
+
+@asynccontextmanager
+async def parts(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    connectors: Mapping[str, Connector] | None = None,
+) -> AsyncIterator[Parts]:
+    """Open the database, migrating it if it is new, and put the parts together.
+
+    `connectors` that are not given are made from the configuration, one for each channel.
+    """
+    clock = clock or SystemClock()
+    manifests = {
+        name: registry.manifest(channel.connector) for name, channel in settings.channels.items()
+    }
+    if connectors is None:
+        connectors = {name: connect(channel) for name, channel in settings.channels.items()}
+    store = await SqlStore.open(settings.daemon.database)
+    try:
+        lane = CommitLane(
+            store,
+            clock,
+            {
+                name: policy_of(settings, channel, manifests[name])
+                for name, channel in settings.channels.items()
+            },
+        )
+        yield Parts(settings, store, lane, clock, ids or SystemIds(), connectors)
+    finally:
+        await store.close()
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The running daemon: `public` is where the webhook listener really listens."""
+
+    parts: Parts
+    supervisor: Supervisor
+    intake: Intake
+    channels: Mapping[str, Channel]
+    public: Address
+    admin: Address
+
+
+@asynccontextmanager
+async def daemon(
+    parts: Parts,
+    *,
+    stop: asyncio.Event,
+    transports: Mapping[str, Network] | None = None,
+) -> AsyncIterator[Daemon]:
+    """Run the daemon until the block ends or `stop` is set: listeners first, then the workers.
+
+    Raises `AlreadyRunning` when another daemon has this SQLite file, `ConfigInvalid` when an
+    address cannot be listened on.
+    """
+    settings = parts.settings.daemon
+    async with AsyncExitStack() as stack:
+        file = sqlite_path(settings.database)
+        if file is not None:
+            stack.enter_context(DaemonLock(file))
+        workers = []
+        for name, connector in parts.connectors.items():
+            api = await stack.enter_async_context(
+                _api(parts, name, connector, (transports or {}).get(name))
+            )
+            workers.append(_workers(parts, name, connector, api))
+        supervisor = Supervisor(parts.store, parts.lane, parts.clock, workers)
+        intake = parts.intake()
+        tokens = {name: keys.webhook_token(parts.secret_key(), name) for name in parts.connectors}
+        public = await stack.enter_async_context(
+            listening(
+                public_runner(
+                    public_app(intake, tokens, supervisor.reasons_not_ready, ids=parts.ids)
+                ),
+                *settings.listen,
+                field="daemon.listen",
+            )
+        )
+        running = asyncio.create_task(supervisor.run(stop))
+        try:
+            yield Daemon(
+                parts,
+                supervisor,
+                intake,
+                {each.channel.name: each.channel for each in workers},
+                Address(*public),
+                settings.admin,
+            )
+        finally:
+            stop.set()
+            await running
+
+
+def _api(parts: Parts, name: str, connector: Connector, transport: Network | None) -> ChannelApi:
+    """Return the channel's door, at the rate that platform and owner allow."""
+    manifest = connector.manifest
+    wanted = parts.settings.channels[name].requests_per_s
+    rate = manifest.requests_per_s if wanted is None else wanted
+    limiter = Limiter(parts.clock, rate=rate, burst=manifest.burst)
+    return ChannelApi(
+        connector, clock=parts.clock, ids=parts.ids, limiter=limiter, transport=transport
+    )
+
+
+def _workers(parts: Parts, name: str, connector: Connector, api: ChannelApi) -> Workers:
+    """Return the workers of one channel."""
+    channel = Channel(
+        name,
+        connector,
+        api,
+        api.urgent,
+        parts.lane.policies[name],
+        parts.settings.channels[name].poll_s,
+    )
+    key = parts.secret_key()
+    reconciler = Reconciler(
+        channel,
+        parts.lane,
+        parts.store,
+        parts.clock,
+        parts.ids,
+        seal=lambda body, where: keys.encrypt(key, body, f"delivery:{where}"),
+    )
+    pusher = Pusher(channel, parts.lane, parts.store, parts.clock, parts.ids, reconciler.poll)
+    return Workers(channel, pusher, reconciler)

@@ -1,0 +1,262 @@
+"""A candle shop on two emulated channels: what the demo runs and what tests of the whole use.
+
+One maker sells lavender and plain candles, soap and balm, which all share one block of beeswax,
+and gift boxes made of a candle and two soaps. On Shopify the lavender candle is listed twice and
+also in packs of six; on WooCommerce the soap is a variation whose stock is its parent's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from stockpush.sim.shops.base import SoldOut
+from stockpush.sim.shops.shopify import ShopifyShop
+from stockpush.sim.shops.woocommerce import WooShop
+
+SHOPIFY = "demo-shopify"
+WOO = "demo-woo"
+ACCESS_TOKEN = "demo-access-token"  # noqa: S105  # of a shop that exists only in this process
+SHOPIFY_SECRET = "demo-shopify-secret"  # noqa: S105  # see above
+CONSUMER_KEY = "ck_demo"
+CONSUMER_SECRET = "cs_demo"  # noqa: S105  # see above
+WOO_SECRET = "demoWooSecret"  # noqa: S105  # see above
+DOMAIN = "demo.myshopify.com"
+WOO_TOPICS = ("order.created", "order.updated", "order.deleted", "product.updated")
+
+CATALOGUE = """\
+# The candle shop of `stockpush demo`.
+[[items]]
+sku = "candle-lav"
+name = "Lavender candle"
+kind = "product"
+unit = "piece"
+on_hand = 24
+[[items]]
+sku = "candle-plain"
+name = "Plain candle"
+kind = "product"
+unit = "piece"
+on_hand = 10
+[[items]]
+sku = "soap-lav"
+name = "Lavender soap"
+kind = "product"
+unit = "piece"
+on_hand = 12
+[[items]]
+sku = "balm"
+name = "Lip balm"
+kind = "product"
+unit = "piece"
+on_hand = 0
+[[items]]
+sku = "gift-box"
+name = "Gift box"
+kind = "product"
+unit = "piece"
+on_hand = 0
+[[items]]
+sku = "beeswax"
+name = "Beeswax"
+kind = "material"
+unit = "g"
+on_hand = "9000 g"
+[[items]]
+sku = "wick"
+name = "Cotton wick"
+kind = "material"
+unit = "piece"
+on_hand = 80
+[[items]]
+sku = "lavender-oil"
+name = "Lavender oil"
+kind = "material"
+unit = "ml"
+on_hand = "400 ml"
+[[items]]
+sku = "box"
+name = "Cardboard box"
+kind = "material"
+unit = "piece"
+on_hand = 15
+
+[[boms]]
+item = "candle-lav"
+yield = 10
+lines = [
+  { item = "beeswax", quantity = "1500 g" },
+  { item = "wick", quantity = 10 },
+  { item = "lavender-oil", quantity = "40 ml" },
+]
+[[boms]]
+item = "candle-plain"
+yield = 10
+lines = [{ item = "beeswax", quantity = "1500 g" }, { item = "wick", quantity = 10 }]
+[[boms]]
+item = "soap-lav"
+yield = 12
+lines = [{ item = "beeswax", quantity = "300 g" }, { item = "lavender-oil", quantity = "60 ml" }]
+[[boms]]
+item = "balm"
+yield = 20
+lines = [{ item = "beeswax", quantity = "200 g" }]
+[[boms]]
+item = "gift-box"
+yield = 1
+lines = [
+  { item = "candle-lav", quantity = 1 },
+  { item = "soap-lav", quantity = 2 },
+  { item = "box", quantity = 1 },
+]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """One listing of the candle shop: `listing` is the shop's own name of it."""
+
+    channel: str
+    listing: str
+    sku: str
+    pack: int = 1
+
+
+@dataclass(slots=True)
+class CandleShop:
+    """The two shops with their products on sale, and who buys there."""
+
+    shopify: ShopifyShop
+    woo: WooShop
+    listings: tuple[Sold, ...]
+    open_orders: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, clock: Callable[[], datetime], dice: random.Random) -> CandleShop:
+        """Set both shops up, every listing showing 0 until the daemon has pushed."""
+        shopify = ShopifyShop(
+            SHOPIFY,
+            clock=clock,
+            dice=dice,
+            access_token=ACCESS_TOKEN,
+            webhook_secret=SHOPIFY_SECRET,
+            domain=DOMAIN,
+        )
+        woo = WooShop(
+            WOO,
+            clock=clock,
+            dice=dice,
+            consumer_key=CONSUMER_KEY,
+            consumer_secret=CONSUMER_SECRET,
+            webhook_delay_s=0.3,
+        )
+        sold = []
+        for sku, pack in (
+            ("candle-lav", 1),
+            ("candle-lav", 1),
+            ("candle-lav", 6),
+            ("candle-plain", 1),
+            ("soap-lav", 1),
+            ("balm", 1),
+            ("gift-box", 1),
+        ):
+            variant = shopify.add_variant(sku, 0)
+            sold.append(Sold(SHOPIFY, str(variant.variant_id), sku, pack))
+        for product_id, sku in ((10, "candle-lav"), (11, "candle-plain"), (13, "balm")):
+            woo.add_product(product_id, stock=0, sku=sku)
+            sold.append(Sold(WOO, str(product_id), sku))
+        woo.add_product(12, stock=0, type="variable", sku="SOAP")
+        woo.add_variation(12, 121, stock=None, sku="soap-lav")
+        sold.append(Sold(WOO, "12:121", "soap-lav"))
+        return cls(shopify, woo, tuple(sold))
+
+    def catalogue(self) -> str:
+        """Return the catalogue file, listings included."""
+        parts = [CATALOGUE]
+        for sold in self.listings:
+            if sold.channel == SHOPIFY:
+                ref = f"{{ variant_id = {sold.listing} }}"
+            else:
+                product, _, variation = sold.listing.partition(":")
+                more = f", variation_id = {variation}" if variation else ""
+                ref = f"{{ product_id = {product}{more} }}"
+            parts.append(
+                f'[[listings]]\nchannel = "{sold.channel}"\nitem = "{sold.sku}"\n'
+                f"pack = {sold.pack}\nref = {ref}\n"
+            )
+        return "\n".join(parts)
+
+    def subscribe(self, shopify_url: str, woo_url: str) -> None:
+        """Register both shops' webhooks."""
+        self.shopify.subscribe(shopify_url)
+        for topic in WOO_TOPICS:
+            self.woo.subscribe(topic, woo_url, WOO_SECRET)
+
+    def shop(self, channel: str) -> ShopifyShop | WooShop:
+        """Return the shop of a channel."""
+        return self.shopify if channel == SHOPIFY else self.woo
+
+    def shows(self, sold: Sold) -> int:
+        """Return the number that the listing's field holds on its shop: the truth."""
+        if sold.channel == SHOPIFY:
+            return self.shopify.quantity(sold.listing)
+        return self.woo.stock_quantity(sold.listing)
+
+    def somebody_acts(self, dice: random.Random) -> str:
+        """Let one thing happen, as it would in a shop, and say what it was."""
+        roll = dice.random()
+        if roll < 0.75 or not self.open_orders:
+            return self._buys(dice)
+        channel, order = self.open_orders.pop(dice.randrange(len(self.open_orders)))
+        if roll < 0.9:
+            self.shop(channel).ship(order)
+            return f"{channel}: order {order} shipped"
+        self.shop(channel).cancel(order, restock=True)
+        return f"{channel}: order {order} cancelled and restocked"
+
+    def _buys(self, dice: random.Random) -> str:
+        """A shopper buys one or two of something."""
+        sold = dice.choice(self.listings)
+        units = dice.choice((1, 1, 1, 2))
+        try:
+            order = self.shop(sold.channel).checkout([(sold.listing, units)])
+        except SoldOut:
+            return f"{sold.channel}: {units} x {sold.sku} wanted, sold out"
+        self.open_orders.append((sold.channel, order))
+        pack = f" (pack of {sold.pack})" if sold.pack > 1 else ""
+        return f"{sold.channel}: {units} x {sold.sku}{pack} sold, order {order}"
+
+
+def configuration(
+    folder: str, *, shopify_url: str, woo_url: str, poll_s: int = 2, mode: str = "live"
+) -> str:
+    """Return a configuration for the candle shop, its database and key in `folder`."""
+    return f"""\
+[daemon]
+database = "sqlite:///{folder}/stockpush.db"
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+secret_key = "file:{folder}/secret.key"
+admin_token = "file:{folder}/admin.token"
+
+[channels.{SHOPIFY}]
+connector = "shopify"
+mode = "{mode}"
+shop = "{DOMAIN}"
+location = "1"
+access_token = "{ACCESS_TOKEN}"
+webhook_secret = "{SHOPIFY_SECRET}"
+base_url = "{shopify_url}"
+poll_s = {poll_s}
+
+[channels.{WOO}]
+connector = "woocommerce"
+mode = "{mode}"
+base_url = "{woo_url}"
+consumer_key = "{CONSUMER_KEY}"
+consumer_secret = "{CONSUMER_SECRET}"
+webhook_secret = "{WOO_SECRET}"
+poll_s = {poll_s}
+"""
