@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]
+
 SHARED = Path(__file__).parents[1].parent / "shared"
 """Where the channels' machine-readable contracts and vectors are, if they are here at all."""
 

@@ -19,6 +19,7 @@ ROOMS: Mapping[str, tuple[str, ...] | None] = {
     "model": (),
     "errors": (),
     "clock": (),
+    "systemd": (),
     "messages": ("model",),
     "ports": ("messages", "model"),
     "units": ("model",),

@@ -7,16 +7,19 @@ the commit lane and the connectors. `Daemon` adds what runs: listeners and worke
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
+from functools import partial
 
-from stockpush import keys
+from stockpush import keys, systemd
 from stockpush.clock import SystemClock, SystemIds
 from stockpush.connectors import registry
 from stockpush.connectors.base import Connector, Manifest
-from stockpush.engine.channel import Channel
+from stockpush.engine import report
+from stockpush.engine.channel import Channel, Health
 from stockpush.engine.commit import CommitLane
 from stockpush.engine.intake import Intake
 from stockpush.engine.limiter import Limiter
@@ -24,16 +27,18 @@ from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
 from stockpush.engine.supervisor import Supervisor, Workers
 from stockpush.engine.transport import ChannelApi, Network
-from stockpush.model import ChannelPolicy
+from stockpush.model import ChannelPolicy, Delivery
 from stockpush.ports import Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.view import View
 from stockpush.settings import Address, ChannelSettings, Settings, check_channel
-from stockpush.store import reads
+from stockpush.store import address, migrations, reads
 from stockpush.store.address import sqlite_path
-from stockpush.store.lock import DaemonLock
-from stockpush.store.sql import SqlStore
+from stockpush.store.lock import DaemonLock, held
+from stockpush.store.sql import BUSY_TIMEOUT_S, SqlStore
+from stockpush.web.api import private_app, private_runner
 from stockpush.web.listener import listening
+from stockpush.web.metrics import Metrics
 from stockpush.web.webhooks import public_app, public_runner
 
 
@@ -58,6 +63,28 @@ class Parts:
         rows, gathered = await reads.snapshot(self.store)
         catalogue = build(rows.revision, rows.items, rows.bills, rows.listings, self.lane.policies)
         return View(catalogue, gathered)
+
+    async def channel_rows(self) -> Sequence[reads.ChannelRow]:
+        """Return what the database knows of each configured channel, by name."""
+        return await reads.channel_rows(self.store, sorted(self.connectors))
+
+    async def deliveries(self, *, limit: int, before: int | None = None) -> reads.Page[Delivery]:
+        """Return deliveries without their bodies, newest first; `before` is a page's cursor."""
+        return await reads.deliveries(self.store, limit=limit, before=before)
+
+    def channel_report(
+        self, stored: report.StoredChannel, running: Mapping[str, Channel] | None = None
+    ) -> report.ChannelRow:
+        """Return a channel's row for people; `running` are the daemon's, in its own process."""
+        name = stored.state.name
+        channel = (running or {}).get(name)
+        return report.channel(
+            self.lane.policies[name],
+            stored,
+            webhook_path=self.webhook_path(name),
+            health=Health.OK if channel is None else channel.health,
+            reason="" if channel is None else channel.reason,
+        )
 
     def secret_key(self) -> bytes:
         """Return the secret key; `ConfigInvalid` where none is configured."""
@@ -89,6 +116,36 @@ def connect(settings: ChannelSettings) -> Connector:
     manifest = registry.manifest(settings.connector)
     given = check_channel(settings, manifest.settings, requests_per_s_max=manifest.requests_per_s)
     return registry.load(settings.connector)(settings.name, manifest, given)
+
+
+def ref_key(settings: ChannelSettings, given: Mapping[str, Any]) -> str:
+    """Return the canonical key of a listing's reference; `CatalogueInvalid` names its field.
+
+    It needs none of the channel's secrets, which the daemon alone may be able to read.
+    """
+    return registry.ref_key(settings.connector)(given)
+
+
+async def migrate(settings: Settings, *, dry_run: bool = False) -> tuple[str | None, str]:
+    """Bring the database to this version's schema; return its revision before (None: new) and now.
+
+    With `dry_run` only look: a database that is not there is not made.
+    """
+    file = sqlite_path(settings.daemon.database)
+    if dry_run and file is not None and not file.exists():
+        return None, migrations.head()
+    database = address.database(settings.daemon.database, busy_timeout_s=BUSY_TIMEOUT_S)
+    try:
+        work = migrations.revision if dry_run else migrations.migrate
+        return await work(database), migrations.head()
+    finally:
+        await database.close()
+
+
+def daemon_runs(settings: Settings) -> bool | None:
+    """Answer whether a daemon has the database; None where that cannot be told (PostgreSQL)."""
+    file = sqlite_path(settings.daemon.database)
+    return None if file is None else held(file)
 
 
 def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) -> ChannelPolicy:
@@ -144,7 +201,7 @@ async def parts(
 
 @dataclass(slots=True)
 class Daemon:
-    """The running daemon: `public` is where the webhook listener really listens."""
+    """The running daemon: `public` and `admin` are where its listeners really listen."""
 
     parts: Parts
     supervisor: Supervisor
@@ -177,7 +234,13 @@ async def daemon(
                 _api(parts, name, connector, (transports or {}).get(name))
             )
             workers.append(_workers(parts, name, connector, api))
-        supervisor = Supervisor(parts.store, parts.lane, parts.clock, workers)
+        supervisor = Supervisor(
+            parts.store,
+            parts.lane,
+            parts.clock,
+            workers,
+            beat=lambda: systemd.tell(systemd.ALIVE),
+        )
         intake = parts.intake()
         tokens = {name: keys.webhook_token(parts.secret_key(), name) for name in parts.connectors}
         public = await stack.enter_async_context(
@@ -189,15 +252,36 @@ async def daemon(
                 field="daemon.listen",
             )
         )
+        channels = {each.channel.name: each.channel for each in workers}
+        metrics = Metrics(parts.clock, parts.lane.counters, intake.counts, channels)
+        parts.lane.listen(metrics.note)
+        admin = await stack.enter_async_context(
+            listening(
+                private_runner(
+                    private_app(
+                        parts,
+                        metrics,
+                        partial(parts.channel_report, running=channels),
+                        token=settings.resolved_admin_token(),
+                        host=settings.admin.host,
+                        ids=parts.ids,
+                    )
+                ),
+                *settings.admin,
+                field="daemon.admin",
+            )
+        )
         running = asyncio.create_task(supervisor.run(stop))
+        # Whoever waits for `stop` must hear of it when the workers end by themselves.
+        running.add_done_callback(lambda _: stop.set())
         try:
             yield Daemon(
                 parts,
                 supervisor,
                 intake,
-                {each.channel.name: each.channel for each in workers},
+                channels,
                 Address(*public),
-                settings.admin,
+                Address(*admin),
             )
         finally:
             stop.set()

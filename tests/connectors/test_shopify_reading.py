@@ -24,8 +24,8 @@ import pytest
 
 from stockpush.connectors.base import Answer
 from stockpush.connectors.shopify import levels
-from stockpush.connectors.shopify.fetching import PAGE_ORDERS
 from stockpush.connectors.shopify.graphql import RESERVE_POINTS
+from stockpush.connectors.shopify.polling import PAGE_ORDERS
 from stockpush.errors import (
     AuthFailed,
     CatalogueInvalid,

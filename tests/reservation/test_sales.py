@@ -88,6 +88,30 @@ def test_an_order_s_events_end_the_same_in_any_order(seed: int) -> None:
     assert len(world.rows.reservations) == 1
 
 
+def test_a_line_whose_listing_was_deleted_on_the_channel_keeps_its_units() -> None:
+    """The order no longer names a listing; what was sold is still to be sent."""
+    world = shop()
+    world.hears(world.order("shopify", "1", line("a", 3)))
+    world.hears(world.order("shopify", "1", line("", 3), version=2))
+    assert world.atp("candle") == 7
+    world.hears(world.order("shopify", "1", line("", 3, open=0, deducted=0), version=3))
+    assert world.atp("candle") == 10
+
+
+def test_an_old_order_edited_up_today_lowers_what_its_channel_is_expected_to_hold() -> None:
+    """It was placed before we began, and the units were taken just now."""
+    world = World().stock(candle=10).list("shopify", "a", "candle", shows=10)
+    old = world.now - timedelta(days=3)
+    first = world.order("shopify", "1", line("a", 1), placed=old, deducted_at=old, fetch=1)
+    world.polls("shopify", first)
+    assert (world.expected()["shopify/a"], world.atp("candle")) == (10, 9)
+    world.syncs()
+    edited = line("a", 3)
+    world.hears(world.order("shopify", "1", edited, version=90, placed=old, deducted_at=old))
+    assert (world.expected()["shopify/a"], world.atp("candle")) == (7, 7)
+    assert world.dirty == set()
+
+
 def test_a_duplicate_delivery_changes_nothing() -> None:
     """The same body again is `Replayed`, before and after."""
     world = shop()

@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 
 from stockpush.store import SqlStore
-from tests.postgres import postgres_server, postgres_url
-
-__all__ = ["postgres_server", "postgres_url"]
 
 
 @pytest.fixture

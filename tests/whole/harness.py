@@ -90,6 +90,7 @@ class Floor:
     settings: Settings | None = None
     webhooks: bool = True
     keys_used: int = 0
+    database: str | None = None
 
     # -- before it runs ------------------------------------------------------------------------
 
@@ -166,7 +167,12 @@ class Floor:
             (self.folder / name).chmod(0o600)
         path = self.folder / "stockpush.toml"
         text = configuration(
-            str(self.folder), shopify_url=shopify_url, woo_url=woo_url, poll_s=poll_s, mode=mode
+            str(self.folder),
+            shopify_url=shopify_url,
+            woo_url=woo_url,
+            poll_s=poll_s,
+            mode=mode,
+            database=self.database,
         )
         path.write_text(text)
         self.settings = Settings.load(path, {})

@@ -24,8 +24,17 @@ def floor(tmp_path: Path) -> Floor:
     return Floor(tmp_path)
 
 
-async def test_ten_in_stock_three_sold_every_other_listing_shows_seven(floor: Floor) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def either(request: pytest.FixtureRequest, floor: Floor) -> Floor:
+    """An empty floor on each of the two databases."""
+    if request.param == "postgres":
+        floor.database = request.getfixturevalue("postgres_url")
+    return floor
+
+
+async def test_ten_in_stock_three_sold_every_other_listing_shows_seven(either: Floor) -> None:
     """Three sold on Shopify: its own number fell by itself, the others are told."""
+    floor = either
     floor.item("candle", 10)
     lavender = floor.on_shopify("candle", 10)
     floor.on_shopify("candle", 10)
@@ -204,8 +213,9 @@ async def unseen_sale(floor: Floor) -> None:
         await floor.until_shows(7)
 
 
-async def test_a_sale_the_daemon_has_not_seen_is_never_put_back(floor: Floor) -> None:
+async def test_a_sale_the_daemon_has_not_seen_is_never_put_back(either: Floor) -> None:
     """The compare is lost against what we expected; the units stay sold."""
+    floor = either
     await unseen_sale(floor)
 
 
@@ -245,8 +255,9 @@ async def test_an_echo_of_our_own_write_causes_none(floor: Floor) -> None:
         assert floor.writes() == writes
 
 
-async def test_after_a_restart_nothing_is_written_when_nothing_changed(floor: Floor) -> None:
+async def test_after_a_restart_nothing_is_written_when_nothing_changed(either: Floor) -> None:
     """What was pushed is known; the restarted daemon reads and is content."""
+    floor = either
     floor.item("candle", 10)
     lavender = floor.on_shopify("candle", 10)
     floor.on_woo("candle", 10)

@@ -25,6 +25,9 @@ from stockpush.errors import ConfigInvalid
 Connect = Callable[[str, Manifest, Mapping[str, str]], Connector]
 """`connect(channel, manifest, settings)` of a connector's module."""
 
+RefKey = Callable[[Mapping[str, Any]], str]
+"""`ref_key(given)` of a connector's module: what `Connector.ref` answers, without settings."""
+
 WRITES = ("compare_and_set", "check_then_set")
 _SETTING_KEYS = {"required": bool, "secret": bool, "default": str, "doc": str}
 
@@ -62,6 +65,16 @@ def load(name: str) -> Connect:
     manifest(name)
     module = importlib.import_module(f"stockpush.connectors.{name}")
     return cast("Connect", module.connect)
+
+
+def ref_key(name: str) -> RefKey:
+    """Import the module of connector `name` and return its `ref_key`, which needs no settings.
+
+    Raises `ConfigInvalid` for a name without a manifest, before anything is imported.
+    """
+    manifest(name)
+    module = importlib.import_module(f"stockpush.connectors.{name}")
+    return cast("RefKey", module.ref_key)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -108,6 +108,13 @@ class CommitLane:
         """Carry out commands in one transaction of their own, without the queue (command line)."""
         return await self._transact(commands)
 
+    async def rehearse(self, command: Command) -> Decision:
+        """Return what a command would change now, and change nothing (`--dry-run`)."""
+        async with self.store.transaction() as transaction:
+            catalogue = await self._current(transaction)
+            view = View(catalogue, await _gather(transaction, [command], catalogue))
+            return decide(view, command, self.clock.now())
+
     def _take(self) -> list[_Job]:
         """Take what has queued, as far as one group may grow."""
         taken: list[_Job] = []

@@ -43,12 +43,13 @@ class Workers:
 
 @dataclass(slots=True)
 class Supervisor:
-    """The running daemon, without its listeners."""
+    """The running daemon, without its listeners. `beat` says that the work loop is alive."""
 
     store: Store
     lane: CommitLane
     clock: Clock
     workers: Sequence[Workers]
+    beat: Callable[[], None]
     ready: bool = False
     _pushing: list[asyncio.Task[None]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -119,6 +120,7 @@ class Supervisor:
                     each.channel.resolve_wanted = True
                     each.channel.push_wake.set()
                     each.channel.read_wake.set()
+            self.beat()
             await self.clock.sleep(LOOK_S)
 
     async def _carry_out(self, request: Request) -> None:

@@ -126,6 +126,9 @@ def _line_effects(
     history: bool,
 ) -> list[Effect]:
     """Return what the line's new counts change; two effects where it now names another listing."""
+    if before is not None and not line.order_key:
+        # The listing was deleted on the channel: the line is still that listing's.
+        line = replace(line, order_key=before.order_key)
     if before is not None and before.order_key != line.order_key:
         # The line was swapped: the old listing's units go, the new listing's come, as if the
         # line were new. What the channel did to the old listing's number must be read.

@@ -229,8 +229,10 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     field = deducted(
         field,
         effect.deducted,
-        # A deduction happened when the line was bought or raised, a restock with this version.
-        instant=order.deducted_at if effect.deducted > 0 else order.version.updated_at,
+        # A new line was deducted when it was bought; an edit or a restock came with this version.
+        instant=order.deducted_at
+        if effect.before is None and effect.deducted > 0
+        else order.version.updated_at,
         slack_s=1.0 if policy is None else policy.slack_s,
         at=draft.at,
     )

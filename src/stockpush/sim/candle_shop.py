@@ -8,6 +8,7 @@ also in packs of six; on WooCommerce the soap is a variation whose stock is its 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -124,14 +125,31 @@ class Sold:
     pack: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order that a shop took: `units` of the item, packs counted out."""
+
+    channel: str
+    order_id: str
+    sku: str
+    units: int
+
+
 @dataclass(slots=True)
 class CandleShop:
-    """The two shops with their products on sale, and who buys there."""
+    """The two shops with their products on sale, and who buys there.
+
+    `open_orders` and `shipped` (units by SKU) are the truth, noted at the till: the daemon's books
+    must come to the same, without ever having been told but by webhooks and polls.
+    """
 
     shopify: ShopifyShop
     woo: WooShop
     listings: tuple[Sold, ...]
-    open_orders: list[tuple[str, str]] = field(default_factory=list)
+    open_orders: list[OpenOrder] = field(default_factory=list)
+    shipped: Counter[str] = field(default_factory=Counter)
+    sales: int = 0
+    sold_out: int = 0
 
     @classmethod
     def open(cls, clock: Callable[[], datetime], dice: random.Random) -> CandleShop:
@@ -209,33 +227,53 @@ class CandleShop:
         roll = dice.random()
         if roll < 0.75 or not self.open_orders:
             return self._buys(dice)
-        channel, order = self.open_orders.pop(dice.randrange(len(self.open_orders)))
+        order = self.open_orders.pop(dice.randrange(len(self.open_orders)))
+        shop = self.shop(order.channel)
         if roll < 0.9:
-            self.shop(channel).ship(order)
-            return f"{channel}: order {order} shipped"
-        self.shop(channel).cancel(order, restock=True)
-        return f"{channel}: order {order} cancelled and restocked"
+            shop.ship(order.order_id)
+            self.shipped[order.sku] += order.units
+            return f"{order.channel}: {order.units} x {order.sku} shipped"
+        shop.cancel(order.order_id, restock=True)
+        return f"{order.channel}: {order.units} x {order.sku} cancelled and restocked"
+
+    def open_units(self) -> Counter[str]:
+        """Return the units of each item that shoppers have bought and not been sent."""
+        units: Counter[str] = Counter()
+        for order in self.open_orders:
+            units[order.sku] += order.units
+        return units
 
     def _buys(self, dice: random.Random) -> str:
         """A shopper buys one or two of something."""
-        sold = dice.choice(self.listings)
-        units = dice.choice((1, 1, 1, 2))
+        return self.sell(dice.choice(self.listings), dice.choice((1, 1, 1, 2)))
+
+    def sell(self, sold: Sold, units: int) -> str:
+        """A shopper buys `units` of one listing, if its shop lets them; say what happened."""
+        pack = f" in packs of {sold.pack}" if sold.pack > 1 else ""
         try:
             order = self.shop(sold.channel).checkout([(sold.listing, units)])
         except SoldOut:
-            return f"{sold.channel}: {units} x {sold.sku} wanted, sold out"
-        self.open_orders.append((sold.channel, order))
-        pack = f" (pack of {sold.pack})" if sold.pack > 1 else ""
-        return f"{sold.channel}: {units} x {sold.sku}{pack} sold, order {order}"
+            self.sold_out += 1
+            return f"{sold.channel}: {units} x {sold.sku}{pack} wanted, sold out"
+        self.sales += 1
+        self.open_orders.append(OpenOrder(sold.channel, order, sold.sku, units * sold.pack))
+        return f"{sold.channel}: {units} x {sold.sku}{pack} sold"
 
 
 def configuration(
-    folder: str, *, shopify_url: str, woo_url: str, poll_s: int = 2, mode: str = "live"
+    folder: str,
+    *,
+    shopify_url: str,
+    woo_url: str,
+    poll_s: int = 2,
+    mode: str = "live",
+    database: str | None = None,
 ) -> str:
-    """Return a configuration for the candle shop, its database and key in `folder`."""
+    """Return a configuration for the candle shop, its keys (and SQLite database) in `folder`."""
+    database = database or f"sqlite:///{folder}/stockpush.db"
     return f"""\
 [daemon]
-database = "sqlite:///{folder}/stockpush.db"
+database = "{database}"
 listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 secret_key = "file:{folder}/secret.key"

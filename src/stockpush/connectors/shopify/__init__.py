@@ -11,7 +11,9 @@ neutral form (`orders.OrderRead`), from which one function counts, so that they 
     orders.py      the neutral order and the counting of its lines
     operations.py  every GraphQL document that is ever sent
     graphql.py     send a document, price it, name its faults
-    fetching.py    orders by GraphQL, every nested page followed
+    shapes.py      what GraphQL answers about orders look like
+    fetching.py    one order by GraphQL, every nested page followed
+    polling.py     every order that changed
     levels.py      which field a listing goes by, and what it holds
     writing.py     the compare-and-set push
     connector.py   the door: `base.Connector`
@@ -23,9 +25,10 @@ from collections.abc import Mapping
 
 from stockpush.connectors.base import Manifest
 from stockpush.connectors.shopify.connector import ShopifyConnector
+from stockpush.connectors.shopify.levels import ref_key
 from stockpush.connectors.shopify.settings import read_settings
 
-__all__ = ["ShopifyConnector", "connect"]
+__all__ = ["ShopifyConnector", "connect", "ref_key"]
 
 
 def connect(channel: str, manifest: Manifest, settings: Mapping[str, str]) -> ShopifyConnector:

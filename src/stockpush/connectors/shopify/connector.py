@@ -17,8 +17,8 @@ from stockpush.connectors.base import (
     WebhookRequest,
 )
 from stockpush.connectors.shopify import levels, webhooks, writing
-from stockpush.connectors.shopify.fetching import OrderReader
 from stockpush.connectors.shopify.ids import number_of
+from stockpush.connectors.shopify.polling import OrderReader
 from stockpush.connectors.shopify.settings import Settings
 from stockpush.messages import ListingResolved, OrderSeen, Seen
 from stockpush.model import FieldKey, Listing

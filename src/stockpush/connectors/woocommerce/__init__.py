@@ -24,9 +24,10 @@ from collections.abc import Mapping
 
 from stockpush.connectors.base import Manifest
 from stockpush.connectors.woocommerce.connector import WooCommerceConnector
+from stockpush.connectors.woocommerce.owners import ref_key
 from stockpush.connectors.woocommerce.settings import read_settings
 
-__all__ = ["WooCommerceConnector", "connect"]
+__all__ = ["WooCommerceConnector", "connect", "ref_key"]
 
 
 def connect(channel: str, manifest: Manifest, settings: Mapping[str, str]) -> WooCommerceConnector:
