@@ -84,10 +84,15 @@ class OrderHint:
 
 @dataclass(frozen=True, slots=True)
 class QuantityHint:
-    """A quantity changed on the channel: a reason to read that field, never an observation."""
+    """A quantity changed on the channel: a reason to read that field, never an observation.
+
+    `told` is the quantity that the delivery names, if it does. It may be old and so it is not
+    taken; but where it is what we expect (the echo of our own write) there is no reason to read.
+    """
 
     channel: str
     field_key: str
+    told: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +307,7 @@ class ImportCatalogue:
     opening: tuple[StockMove, ...]
     key: str
     actor: str
+    reason: str = ""
 
 
 Command: TypeAlias = (

@@ -60,7 +60,7 @@ EXPECTED = {
     "orders_edited": OrderHint("s", ORDER),
     "refunds_create": OrderHint("s", ORDER),
     "fulfillments_create": OrderHint("s", ORDER),
-    "inventory_levels_update": QuantityHint("s", "49148385"),
+    "inventory_levels_update": QuantityHint("s", "49148385", 7),
     "inventory_levels_update_untracked": QuantityHint("s", "49148385"),
     "inventory_levels_update_elsewhere": Nothing,
     "products_update": Nothing,
@@ -319,7 +319,7 @@ async def test_our_own_push_comes_back_as_a_hint_only() -> None:
     a = w.sell("A", 5)
     await w.connector.push(w.api, [w.line(a, expected=5, target=9)], call_id="c1")
     (echo,) = w.deliveries()
-    assert w.read(echo) == QuantityHint("s", w.field(a).key)
+    assert w.read(echo) == QuantityHint("s", w.field(a).key, 9)
     level = json.loads(echo.body)
     other = replace(echo, body=json.dumps({**level, "location_id": 4}).encode())
     assert isinstance(w.connector.read(other)[1][0], Nothing)

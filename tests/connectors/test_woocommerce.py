@@ -215,9 +215,9 @@ def test_ping_is_narrow(headers: dict[str, str], body: bytes):
     [
         ("order_with_refund", OrderHint("w", "728")),
         ("order_deleted", OrderHint("w", "727")),
-        ("product_simple", QuantityHint("w", "93")),
-        ("product_variation", QuantityHint("w", "22:23")),
-        ("product_parent_managed", QuantityHint("w", "22")),
+        ("product_simple", QuantityHint("w", "93", 7)),
+        ("product_variation", QuantityHint("w", "22:23", -1)),
+        ("product_parent_managed", QuantityHint("w", "22", 12)),
         ("custom_action", Nothing("a custom action of the shop")),
         (
             "order_processing",
@@ -417,7 +417,7 @@ def test_own_write_echoes_as_a_quantity_hint():
     world.shop.merchant_sets("31:33", 9)
     world.hands.move(2)
     seen = [world.read(each) for each in world.deliveries("product.updated")]
-    assert seen == [QuantityHint("w", "31"), QuantityHint("w", "31:33")]
+    assert seen == [QuantityHint("w", "31", 9), QuantityHint("w", "31:33", 9)]
 
 
 # -- anything else ------------------------------------------------------------------------------

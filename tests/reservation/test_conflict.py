@@ -421,3 +421,17 @@ def test_a_compare_and_set_never_raises_the_channel_above_what_is_left(
                 else:
                     world.settles(push, PushOutcomeKind.CONFLICT, actual=shown, date=world.now)
         assert shown <= left
+
+
+def test_a_push_that_fails_is_due_again_later_even_if_its_row_had_gone() -> None:
+    """While it was in flight its target seemed on its way; its failure waits all the same."""
+    world = shop()
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    (push,) = world.pushes("shopify")
+    world.hears(world.order("woo", "1", line("b", 1)))
+    world.hears(world.order("woo", "1", line("b", 1, open=0, deducted=0), version=2))
+    assert "shopify/a" not in world.dirty
+    later = world.now + timedelta(seconds=30)
+    world.settles(push, PushOutcomeKind.UNAVAILABLE, retry_at=later)
+    row = world.rows.dirty[FieldKey("shopify", "a")]
+    assert (row.due_at, row.attempts) == (later, 1)

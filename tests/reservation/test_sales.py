@@ -292,6 +292,19 @@ def test_a_processed_hint_that_comes_again_is_fetched_again() -> None:
     assert row.state is DeliveryState.PENDING
 
 
+def test_a_quantity_delivery_is_a_reason_to_read_unless_it_says_what_we_expect() -> None:
+    """The echo of our own write asks for nothing; another number is read, and never believed."""
+    from stockpush.messages import QuantityHint
+
+    world = shop()
+    due = world.field("shopify", "a").read_due_at
+    for told, reads_now in ((10, False), (4, True), (None, True)):
+        delivery = Delivery("shopify", f"d{told}", "level", world.now, DeliveryState.APPLIED)
+        world.do(ReceiveDelivery(delivery, (QuantityHint("shopify", "a", told),)))
+        field = world.field("shopify", "a")
+        assert (field.expected, field.read_due_at != due) == (10, reads_now)
+
+
 def test_no_delivery_that_was_applied_keeps_its_body() -> None:
     """A body names a buyer: it is kept only while it cannot be applied."""
     world = shop()

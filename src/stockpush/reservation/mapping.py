@@ -18,6 +18,8 @@ from stockpush.messages import (
     Decision,
     Event,
     ImportCatalogue,
+    Refused,
+    Replayed,
     ResolveListings,
 )
 from stockpush.model import (
@@ -37,8 +39,20 @@ from stockpush.reservation.view import View
 def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Decision:
     """Upsert items, bills and listings; open stock where an item has never moved.
 
-    Raises `CatalogueInvalid` (`BillCycle`) where the bills would be impossible together.
+    The key is an idempotency key as the stock verbs have it: with the same content `Replayed`,
+    with other content `Refused`. Raises `CatalogueInvalid` (`BillCycle`) where the bills would be
+    impossible together.
     """
+    # The opening stock depends on what has moved since, so a repeated file may state less of it.
+    content = ("import", command.items, command.bills, command.listings)
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()
+    done = view.rows.commands.get(command.key)
+    if done is not None and done.digest == digest:
+        return Decision(outcome=Replayed(done.movement_ids))
+    if done is not None:
+        return Decision(
+            outcome=Refused("key_reused", f"the key {command.key!r} was used for another command")
+        )
     draft = Draft(view, at)
     listings = []
     for given in command.listings:
@@ -64,7 +78,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
                 kind=line.kind,
                 cause=f"cmd {command.key}",
                 actor=command.actor,
-                reason="opening stock",
+                reason=command.reason or "opening stock",
             )
         )
     touched = draft.touched | {
@@ -79,7 +93,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         items=command.items,
         bills=command.bills,
         listings=tuple(listings),
-        commands=(CommandDone(command.key, hashlib.sha256(command.key.encode()).hexdigest(), at),),
+        commands=(CommandDone(command.key, digest, at),),
         touched_skus=frozenset(touched),
     )
 

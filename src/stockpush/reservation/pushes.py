@@ -274,8 +274,7 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
                 if queued is not None:
                     clean.append((queued.key, queued.revision))
             case _:
-                if queued is not None:
-                    dirty.append(_later(queued, settled, at))
+                dirty.append(_later(queued or _lost(field, push, at), settled, at))
                 draft.fields[field.key] = field
     return replace(
         draft.decision(),
@@ -326,6 +325,12 @@ def _conflict(draft: Draft, field: Field, push: Push, settled: PushSettled) -> N
     if after.hold or after.surplus:
         after = wants_reading(after, at=draft.at + POST_CHECK)
     draft.change(after)
+
+
+def _lost(field: Field, push: Push, at: datetime) -> Dirty:
+    """Return the outbox row of a failed push whose own went when its target seemed on its way."""
+    decrease = push.target < push.expected
+    return Dirty(field.key, field.revision, at, decrease, because="its push failed")
 
 
 def _later(queued: Dirty, settled: PushSettled, at: datetime) -> Dirty:

@@ -72,7 +72,7 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
                 pending = seen.order_id
             case QuantityHint():
                 field = draft.field(FieldKey(seen.channel, seen.field_key))
-                if field is not None:
+                if field is not None and (seen.told is None or seen.told != field.expected):
                     draft.fields[field.key] = wants_reading(field, at=at)
             case Nothing():
                 pass

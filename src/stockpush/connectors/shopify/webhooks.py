@@ -17,7 +17,7 @@ from datetime import datetime
 import msgspec
 
 from stockpush.connectors.base import WebhookRequest
-from stockpush.connectors.payload import Count, Instant, Number, decode, utc
+from stockpush.connectors.payload import Count, Instant, Number, Quantity, decode, utc
 from stockpush.connectors.shopify.orders import (
     FulfilmentRead,
     LineRead,
@@ -89,6 +89,7 @@ class _Edited(msgspec.Struct):
 class _Level(msgspec.Struct):
     inventory_item_id: Number
     location_id: Number
+    available: Quantity | None = None
 
 
 class _Identified(msgspec.Struct):
@@ -154,7 +155,7 @@ def _level(body: bytes, *, channel: str, location: int) -> Seen:
     level = decode(body, _Level, what="stock level")
     if level.location_id != location:
         return Nothing("It is about another location.")
-    return QuantityHint(channel, str(level.inventory_item_id))
+    return QuantityHint(channel, str(level.inventory_item_id), level.available)
 
 
 def _is_order(keys: Mapping[str, msgspec.Raw]) -> bool:

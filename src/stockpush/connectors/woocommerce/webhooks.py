@@ -100,7 +100,8 @@ def _product(body: bytes, channel: str) -> Seen:
     key = owner_key(product)
     if key is None:
         return Nothing("a product that does not manage stock")
-    return QuantityHint(channel, key)
+    told = product.stock_quantity
+    return QuantityHint(channel, key, told if type(told) is int else None)
 
 
 def _topic(request: WebhookRequest) -> str:
