@@ -11,15 +11,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 from functools import partial
+from typing import Any
 
 from stockpush import keys, systemd
 from stockpush.clock import SystemClock, SystemIds
 from stockpush.connectors import registry
 from stockpush.connectors.base import Connector, Manifest
-from stockpush.engine import report
-from stockpush.engine.channel import Channel, Health
+from stockpush.engine import channel_report
+from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
 from stockpush.engine.intake import Intake
 from stockpush.engine.limiter import Limiter
@@ -27,7 +27,7 @@ from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
 from stockpush.engine.supervisor import Supervisor, Workers
 from stockpush.engine.transport import ChannelApi, Network
-from stockpush.model import ChannelPolicy, Delivery
+from stockpush.model import ChannelPolicy, Delivery, Health
 from stockpush.ports import Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.view import View
@@ -66,19 +66,19 @@ class Parts:
 
     async def channel_rows(self) -> Sequence[reads.ChannelRow]:
         """Return what the database knows of each configured channel, by name."""
-        return await reads.channel_rows(self.store, sorted(self.connectors))
+        return await reads.channel_rows(self.store, sorted(self.lane.policies))
 
     async def deliveries(self, *, limit: int, before: int | None = None) -> reads.Page[Delivery]:
         """Return deliveries without their bodies, newest first; `before` is a page's cursor."""
         return await reads.deliveries(self.store, limit=limit, before=before)
 
     def channel_report(
-        self, stored: report.StoredChannel, running: Mapping[str, Channel] | None = None
-    ) -> report.ChannelRow:
+        self, stored: channel_report.StoredChannel, running: Mapping[str, Channel] | None = None
+    ) -> channel_report.ChannelRow:
         """Return a channel's row for people; `running` are the daemon's, in its own process."""
         name = stored.state.name
         channel = (running or {}).get(name)
-        return report.channel(
+        return channel_report.channel(
             self.lane.policies[name],
             stored,
             webhook_path=self.webhook_path(name),

@@ -19,6 +19,7 @@ from stockpush.model import (
     Drift,
     Field,
     FieldKey,
+    Health,
     Item,
     Listing,
     ListingKey,
@@ -233,6 +234,15 @@ class SettlePushes:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteHealth:
+    """The daemon sees a channel otherwise than before."""
+
+    channel: str
+    health: Health
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StockMove:
     """One line of a stock command: `quantity` signed, smallest units."""
 
@@ -317,6 +327,7 @@ Command: TypeAlias = (
     | RequestReads
     | OpenPushes
     | SettlePushes
+    | NoteHealth
     | MoveStock
     | BuildStock
     | CountStock

@@ -89,6 +89,15 @@ class ReservationKey(NamedTuple):
     line_id: str
 
 
+class Health(StrEnum):
+    """How a channel is doing."""
+
+    OK = "ok"
+    PAUSED = "paused"
+    NEEDS_LOGIN = "needs_login"
+    UNREACHABLE = "unreachable"
+
+
 class Mode(StrEnum):
     """Whether a channel is written to."""
 
@@ -387,7 +396,7 @@ class ChannelState:
     `started_date` is the channel's own clock at our first poll: units that had shipped in orders
     placed before it are history. `cursor` is the order poll's position. `polled_begun_at` is
     when (our clock) the last complete poll began; `polls_complete` counts them.
-    `stopped_reason` is set while pushing is stopped for a person's sake.
+    `health` is how the daemon last saw it, `health_reason` says why where it is not OK.
     """
 
     name: str
@@ -396,4 +405,5 @@ class ChannelState:
     polled_begun_at: datetime | None = None
     previous_poll_begun_at: datetime | None = None
     last_order_at: datetime | None = None
-    stopped_reason: str | None = None
+    health: Health = Health.OK
+    health_reason: str = ""

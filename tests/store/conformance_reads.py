@@ -17,6 +17,7 @@ from stockpush.model import (
     ReservationKey,
     Shelf,
 )
+from stockpush.reservation.orders import undeducted
 from stockpush.store import SqlStore, reads
 from stockpush.store.reads import Balance, ChannelRow, Latency, ListingRow
 from tests.store.conformance import field_of, gathered, moved, write
@@ -100,6 +101,7 @@ class ReadsConformance:
             in_flight=1,
             pending=1,
             quarantined=1,
+            drifts=1,
         )
         await self._settle_after(store, [0.1, 0.2, 0.3, 9.0])
         [shopify] = await reads.channel_rows(store, ["my-shopify"])
@@ -199,8 +201,8 @@ class ReadsConformance:
     async def test_an_audit_recomputes_what_is_kept(self, store: SqlStore) -> None:
         """Sums by the database, exact beyond what a float holds, next to the rows as kept."""
         lines = [
-            replace(RESERVATION, open=5, deducted=2, pack=6),
-            replace(RESERVATION, open=1, deducted=4, pack=1),
+            replace(RESERVATION, open=5, deducted=6, shipped=3, written_off=1, pack=6),
+            replace(RESERVATION, open=1, deducted=1, shipped=3, written_off=1, pack=1),
             replace(RESERVATION, open=7, deducted=0, pack=1, sku=None, field=None),
         ]
         reservations = tuple(
@@ -222,7 +224,8 @@ class ReadsConformance:
         assert audit.moved == {"candle-lav": 21 * 10**15 - 20}
         assert audit.open == {"candle-lav": 31}
         assert audit.fields == {FIELD: FIELD_ROW}
-        assert audit.undeducted == {FIELD: 3}
+        assert audit.undeducted == {FIELD: 4}
+        assert sum(undeducted(line) for line in reservations if line.field == FIELD) == 4
 
     async def test_the_books_are_all_there(self, store: SqlStore) -> None:
         """Every movement, shelf, reservation and command, with ids, as one reading."""

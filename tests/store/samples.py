@@ -19,6 +19,7 @@ from stockpush.model import (
     DriftClass,
     Field,
     FieldKey,
+    Health,
     Item,
     Kind,
     Listing,
@@ -154,7 +155,8 @@ CHANNEL = ChannelState(
     polled_begun_at=at(81),
     previous_poll_begun_at=at(82),
     last_order_at=at(83),
-    stopped_reason="credentials",
+    health=Health.NEEDS_LOGIN,
+    health_reason="credentials",
 )
 COMMAND = CommandDone("key-1", "digest-1", at(90))
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from stockpush import logs
 from stockpush.connectors.base import Api, Connector
 from stockpush.errors import AuthFailed, ChannelError, RateLimited
 from stockpush.messages import Event
-from stockpush.model import ChannelPolicy
+from stockpush.model import ChannelPolicy, Health
 from stockpush.ports import Ids, Store
 
 BACKOFF_FIRST_S = 1.0
@@ -21,22 +20,14 @@ FETCH_BLOCK = 1000
 """How many fetch numbers are taken from the database at once."""
 
 
-class Health(StrEnum):
-    """How a channel is doing, as people see it."""
-
-    OK = "ok"
-    PAUSED = "paused"
-    NEEDS_LOGIN = "needs_login"
-    UNREACHABLE = "unreachable"
-
-
 @dataclass(slots=True)
 class Channel:
     """The parts that the workers of one channel share.
 
     `urgent` is the same door as `api`, served first at the rate limit: for decreases (R7).
     `push_wake`, `poll_wake` and `read_wake` are set when there may be something to do at once;
-    `resolve_wanted` when there may be a listing that the channel has not told us about.
+    `health_changed` when people should be told; `resolve_wanted` when there may be a listing that
+    the channel has not told us about.
     """
 
     name: str
@@ -49,6 +40,7 @@ class Channel:
     reason: str = ""
     failures: int = 0
     resolve_wanted: bool = True
+    health_changed: asyncio.Event = field(default_factory=asyncio.Event)
     push_wake: asyncio.Event = field(default_factory=asyncio.Event)
     poll_wake: asyncio.Event = field(default_factory=asyncio.Event)
     read_wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -66,6 +58,7 @@ class Channel:
                     {"channel": self.name, "state": health.value, "reason": error.message},
                 )
             )
+            self.health_changed.set()
         self.health, self.reason = health, error.message
 
     def succeeded(self) -> None:
@@ -73,6 +66,7 @@ class Channel:
         if self.health is not Health.OK:
             logs.emit(Event("channel.up", {"channel": self.name}))
             self.push_wake.set()
+            self.health_changed.set()
         self.health, self.reason, self.failures = Health.OK, "", 0
 
     def backoff_s(self, failures: int, ids: Ids) -> float:

@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from stockpush.connectors.base import PushLine, PushOutcome
-from stockpush.engine.channel import Channel, Health, seconds_until, wait_for
+from stockpush.engine.channel import Channel, seconds_until, wait_for
 from stockpush.engine.commit import CommitLane
 from stockpush.errors import RateLimited
 from stockpush.messages import Accepted, OpenPushes, PushSettled, SettlePushes
-from stockpush.model import Push, PushOutcomeKind
+from stockpush.model import Health, Push, PushOutcomeKind
 from stockpush.ports import Clock, Ids, Store
 
 IDLE_S = 5.0

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from stockpush import logs
 from stockpush.engine.channel import Channel
@@ -20,7 +21,7 @@ from stockpush.engine.commit import CommitLane
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
 from stockpush.errors import StoreUnavailable
-from stockpush.messages import Decision, Event, RequestReads
+from stockpush.messages import Decision, Event, NoteHealth, RequestReads
 from stockpush.model import FieldKey
 from stockpush.ports import Clock, Request, Store
 
@@ -69,6 +70,7 @@ class Supervisor:
             self._start(group, "requests", self._watch)
             for each in self.workers:
                 name = each.channel.name
+                self._start(group, f"{name} health", partial(self._tell_health, each.channel))
                 self._start(group, f"{name} polls", each.reconciler.run_polls)
                 self._start(group, f"{name} reads", each.reconciler.run_reads)
                 self._pushing.append(self._start(group, f"{name} pushes", each.pusher.run))
@@ -122,6 +124,13 @@ class Supervisor:
                     each.channel.read_wake.set()
             self.beat()
             await self.clock.sleep(LOOK_S)
+
+    async def _tell_health(self, channel: Channel) -> None:
+        """Record the channel's health at the start and whenever it changes."""
+        while True:
+            await self.lane.submit(NoteHealth(channel.name, channel.health, channel.reason))
+            await channel.health_changed.wait()
+            channel.health_changed.clear()
 
     async def _carry_out(self, request: Request) -> None:
         """Carry out one request of the command line: `resync` of a channel, an item, or all."""

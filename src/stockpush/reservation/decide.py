@@ -23,6 +23,7 @@ from stockpush.messages import (
     ImportCatalogue,
     MoveStock,
     Needs,
+    NoteHealth,
     Observe,
     OpenPushes,
     OrderSeen,
@@ -61,6 +62,8 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             return pushes.open_pushes(view, command, at)
         case SettlePushes():
             return pushes.settle_pushes(view, command, at)
+        case NoteHealth():
+            return sales.note_health(view, command)
         case MoveStock():
             return stock_verbs.move(view, command, at)
         case BuildStock():
@@ -111,6 +114,8 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
             return _of_fields(command.fields, catalogue)
         case SettlePushes():
             return _of_fields((settled.field for settled in command.settled), catalogue)
+        case NoteHealth():
+            return Needs()
         case MoveStock():
             return Needs(
                 keys=frozenset({command.key}), skus=frozenset(move.sku for move in command.moves)

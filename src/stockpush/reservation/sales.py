@@ -14,6 +14,7 @@ from stockpush.messages import (
     ApplyOrders,
     Decision,
     Event,
+    NoteHealth,
     Nothing,
     OrderHint,
     OrderSeen,
@@ -135,6 +136,14 @@ def apply_orders(view: View, command: ApplyOrders, at: datetime) -> Decision:
         deliveries_applied=command.settles,
         channels=channels,
     )
+
+
+def note_health(view: View, command: NoteHealth) -> Decision:
+    """Record how the daemon sees a channel, for people who ask from outside."""
+    state = view.channel(command.channel)
+    if (state.health, state.health_reason) == (command.health, command.reason):
+        return Decision()
+    return Decision(channels=(replace(state, health=command.health, health_reason=command.reason),))
 
 
 def _heard(view: View, channel: str, at: datetime | None) -> tuple[ChannelState, ...]:

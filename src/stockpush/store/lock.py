@@ -18,12 +18,27 @@ _SUFFIX: Final = ".lock"
 _PID_BYTES_MAX: Final = 20
 
 
+def held(database: Path) -> bool:
+    """Answer whether a daemon has the SQLite file `database`."""
+    try:
+        descriptor = os.open(_beside(database), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False  # no daemon has ever run here, or none that concerns this user
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 class DaemonLock:
     """Held by the daemon for as long as it runs; a context manager."""
 
     def __init__(self, database: Path) -> None:
         """Name the lock of the SQLite file `database`; nothing is locked yet."""
-        self._path = database.with_name(database.name + _SUFFIX)
+        self._path = _beside(database)
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -65,3 +80,7 @@ class DaemonLock:
     ) -> None:
         """Release."""
         self.release()
+
+
+def _beside(database: Path) -> Path:
+    return database.with_name(database.name + _SUFFIX)

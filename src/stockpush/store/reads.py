@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Column, Select, Table, func, literal_column, null, select
+from sqlalchemy import Column, Select, Table, case, func, literal_column, null, select
 from sqlalchemy.sql import ColumnElement
 
 from stockpush.messages import CommandDone, Rows
@@ -345,12 +345,16 @@ async def snapshot(store: SqlStore) -> tuple[StoredCatalogue, Rows]:
     instant: what the core computes ATP, offers and the plan from.
     """
     async with reading(store) as reader:
-        catalogue = await reader.catalogue()
-        shelves = await reader.all(schema.shelf, rows.read_shelf)
-        fields = await reader.all(schema.field, rows.read_field)
-        dirty = await reader.all(schema.dirty, rows.read_dirty)
-        channels = await reader.all(schema.channel, rows.read_channel)
-        pushes = await reader.open_pushes()
+        return await _snapshot(reader)
+
+
+async def _snapshot(reader: Reader) -> tuple[StoredCatalogue, Rows]:
+    catalogue = await reader.catalogue()
+    shelves = await reader.all(schema.shelf, rows.read_shelf)
+    fields = await reader.all(schema.field, rows.read_field)
+    dirty = await reader.all(schema.dirty, rows.read_dirty)
+    channels = await reader.all(schema.channel, rows.read_channel)
+    pushes = await reader.open_pushes()
     return catalogue, Rows(
         shelves={row.sku: row for row in shelves},
         fields={row.key: row for row in fields},
@@ -358,6 +362,14 @@ async def snapshot(store: SqlStore) -> tuple[StoredCatalogue, Rows]:
         in_flight={row.field: row for row in pushes},
         channels={row.name: row for row in channels},
     )
+
+
+async def moved(store: SqlStore) -> frozenset[str]:
+    """Return the SKUs of the items that have any movement."""
+    async with reading(store) as reader:
+        return frozenset(
+            sku for (sku,) in await reader.filtered(select(schema.movement.c.sku).distinct(), {})
+        )
 
 
 # -- what `check` needs ----------------------------------------------------------------------
@@ -368,8 +380,9 @@ class Audit:
     """Balances as kept and as recomputed, of one instant; `check` compares them.
 
     By SKU, in smallest units: `shelves` as kept, `moved` the sum of all movements, `open` the sum
-    of open x pack. By field, in the channel's units: `fields` as kept, `undeducted` the sum of
-    max(0, open - deducted) over the field's reservations. A key without rows is absent.
+    of open x pack. By field, in the channel's units: `fields` as kept, `undeducted` the sum over
+    the field's reservations of what `reservation.orders.undeducted` says of each. A key without
+    rows is absent.
     """
 
     shelves: Mapping[str, Shelf]
@@ -389,8 +402,36 @@ class BookRows:
     commands: tuple[CommandDone, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CheckRows:
+    """Everything that `check` compares, of one instant."""
+
+    catalogue: StoredCatalogue
+    kept: Rows
+    audit: Audit
+    books: BookRows
+
+
+async def check_rows(store: SqlStore) -> CheckRows:
+    """Return what is kept, what the database sums up below it, and the whole ledger."""
+    async with reading(store) as reader:
+        catalogue, kept = await _snapshot(reader)
+        return CheckRows(catalogue, kept, await _audit(reader), await _books(reader))
+
+
 async def audit(store: SqlStore) -> Audit:
     """Return what is kept next to what the rows below it add up to, summed by the database."""
+    async with reading(store) as reader:
+        return await _audit(reader)
+
+
+async def books(store: SqlStore) -> BookRows:
+    """Return the whole ledger with what was derived from it, each by key."""
+    async with reading(store) as reader:
+        return await _books(reader)
+
+
+async def _audit(reader: Reader) -> Audit:
     movement, reservation = schema.movement, schema.reservation
     moved = select(movement.c.sku, func.sum(movement.c.quantity)).group_by(movement.c.sku)
     opened = (
@@ -398,34 +439,34 @@ async def audit(store: SqlStore) -> Audit:
         .where(reservation.c.sku.is_not(None))
         .group_by(reservation.c.sku)
     )
-    missing = reservation.c.open - reservation.c.deducted
+    # What was deducted covers first the units that have left, then the open ones.
+    nothing: ColumnElement[int] = literal_column("0")
+    spare = reservation.c.deducted - reservation.c.shipped - reservation.c.written_off
+    missing = reservation.c.open - case((spare > nothing, spare), else_=nothing)
     undeducted = (
         select(reservation.c.channel, reservation.c.field_key, func.sum(missing))
         .where(reservation.c.field_key.is_not(None))
-        .where(missing > literal_column("0"))
+        .where(missing > nothing)
         .group_by(reservation.c.channel, reservation.c.field_key)
     )
-    async with reading(store) as reader:
-        shelves = await reader.all(schema.shelf, rows.read_shelf)
-        fields = await reader.all(schema.field, rows.read_field)
-        return Audit(
-            shelves={shelf.sku: shelf for shelf in shelves},
-            moved={sku: int(total) for sku, total in await reader.filtered(moved, {})},
-            open={sku: int(total) for sku, total in await reader.filtered(opened, {})},
-            fields={field.key: field for field in fields},
-            undeducted={
-                FieldKey(channel, key): int(total)
-                for channel, key, total in await reader.filtered(undeducted, {})
-            },
-        )
+    shelves = await reader.all(schema.shelf, rows.read_shelf)
+    fields = await reader.all(schema.field, rows.read_field)
+    return Audit(
+        shelves={shelf.sku: shelf for shelf in shelves},
+        moved={sku: int(total) for sku, total in await reader.filtered(moved, {})},
+        open={sku: int(total) for sku, total in await reader.filtered(opened, {})},
+        fields={field.key: field for field in fields},
+        undeducted={
+            FieldKey(channel, key): int(total)
+            for channel, key, total in await reader.filtered(undeducted, {})
+        },
+    )
 
 
-async def books(store: SqlStore) -> BookRows:
-    """Return the whole ledger with what was derived from it, each by key."""
-    async with reading(store) as reader:
-        return BookRows(
-            movements=await reader.all(schema.movement, rows.read_movement),
-            shelves=await reader.all(schema.shelf, rows.read_shelf),
-            reservations=await reader.all(schema.reservation, rows.read_reservation),
-            commands=await reader.all(schema.command, rows.read_command),
-        )
+async def _books(reader: Reader) -> BookRows:
+    return BookRows(
+        movements=await reader.all(schema.movement, rows.read_movement),
+        shelves=await reader.all(schema.shelf, rows.read_shelf),
+        reservations=await reader.all(schema.reservation, rows.read_reservation),
+        commands=await reader.all(schema.command, rows.read_command),
+    )

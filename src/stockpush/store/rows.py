@@ -26,6 +26,7 @@ from stockpush.model import (
     DriftClass,
     Field,
     FieldKey,
+    Health,
     Item,
     Kind,
     Listing,
@@ -449,13 +450,14 @@ def channel_row(state: ChannelState, version: int) -> Row:
         micros_or_none(state.polled_begun_at),
         micros_or_none(state.previous_poll_begun_at),
         micros_or_none(state.last_order_at),
-        state.stopped_reason,
+        state.health.value,
+        state.health_reason,
     )
 
 
 def read_channel(row: Row) -> ChannelState:
     """Return the channel's state of a row of `channel`."""
-    name, _version, started, cursor, polled, previous, last_order, stopped_reason = row
+    name, _version, started, cursor, polled, previous, last_order, health, reason = row
     return ChannelState(
         name=name,
         started_date=instant_or_none(started),
@@ -463,7 +465,8 @@ def read_channel(row: Row) -> ChannelState:
         polled_begun_at=instant_or_none(polled),
         previous_poll_begun_at=instant_or_none(previous),
         last_order_at=instant_or_none(last_order),
-        stopped_reason=stopped_reason,
+        health=Health(health),
+        health_reason=reason,
     )
 
 

@@ -39,6 +39,7 @@ from stockpush.model import (
     WIRE_QUANTITY_MAX,
     DeliveryState,
     DriftClass,
+    Health,
     Kind,
     MovementKind,
     PushOutcomeKind,
@@ -387,8 +388,10 @@ channel: Final = Table(
     _whole("polled_begun_at", absent=True),
     _whole("previous_poll_begun_at", absent=True),
     _whole("last_order_at", absent=True),
-    _text("stopped_reason", absent=True),
+    _text("health"),
+    _text("health_reason"),
     *_filled("name"),
+    _one_of("health", Health),
     CheckConstraint("version >= 1", name="version_range"),
 )
 

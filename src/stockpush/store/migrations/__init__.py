@@ -9,6 +9,7 @@ no way down: `restore` brings back a copy made before.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -29,43 +30,50 @@ _HERE: Final = Path(__file__).parent
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('stockpush.migrate'))"
 
 
-async def migrate(database: Database) -> None:
+async def migrate(database: Database) -> str | None:
     """Bring the schema up to date; create it, and PostgreSQL's schema, where there is none.
 
-    Raises `SchemaNewer` when a newer Stock Push has written the database, and
-    `StoreUnavailable`. One at a time in a process: Alembic keeps its state in module globals.
+    Return the revision that it had before, None for an empty database. Raises `SchemaNewer` when
+    a newer Stock Push has written the database, and `StoreUnavailable`. One at a time in a
+    process: Alembic keeps its state in module globals.
     """
-    await _run(database, upgrade=True)
+    return await _run(database, _upgrade)
+
+
+async def revision(database: Database) -> str | None:
+    """Return the database's revision, None for an empty one; raise as `migrate` does."""
+    return await _run(database, _revision)
 
 
 async def require_current(database: Database) -> None:
     """Return if the schema is up to date; otherwise raise `SchemaOlder` or `SchemaNewer`."""
-    await _run(database, upgrade=False)
+    if await revision(database) != head():
+        raise SchemaOlder(next="stockpush migrate")
 
 
-async def _run(database: Database, *, upgrade: bool) -> None:
+async def _run(database: Database, work: Callable[[Connection], str | None]) -> str | None:
     try:
         async with database.engine.connect() as connection:
-            await connection.run_sync(_work, upgrade=upgrade)
+            return await connection.run_sync(work)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         raise StoreUnavailable(f"The database cannot be opened: {cause}") from error
 
 
-def _work(connection: Connection, *, upgrade: bool) -> None:
-    if _revision(connection) == head():
-        connection.rollback()
-        return
-    if not upgrade:
-        raise SchemaOlder(next="stockpush migrate")
+def _upgrade(connection: Connection) -> str | None:
+    before = _revision(connection)
     connection.rollback()
+    if before == head():
+        return before
     _begin(connection)
     # Another process may have been first while we waited for the lock.
-    if _revision(connection) != head():
+    before = _revision(connection)
+    if before != head():
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     connection.commit()
+    return before
 
 
 def _revision(connection: Connection) -> str | None:

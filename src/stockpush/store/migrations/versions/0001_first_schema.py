@@ -30,7 +30,12 @@ def upgrade() -> None:
         sa.Column("polled_begun_at", sa.BigInteger(), nullable=True),
         sa.Column("previous_poll_begun_at", sa.BigInteger(), nullable=True),
         sa.Column("last_order_at", sa.BigInteger(), nullable=True),
-        sa.Column("stopped_reason", TEXT, nullable=True),
+        sa.Column("health", TEXT, nullable=False),
+        sa.Column("health_reason", TEXT, nullable=False),
+        sa.CheckConstraint(
+            "health IN ('ok', 'paused', 'needs_login', 'unreachable')",
+            name="ck_channel_health_word",
+        ),
         sa.CheckConstraint("name <> ''", name="ck_channel_name_filled"),
         sa.CheckConstraint("version >= 1", name="ck_channel_version_range"),
         sa.PrimaryKeyConstraint("name", name="pk_channel"),

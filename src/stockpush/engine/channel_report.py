@@ -1,0 +1,170 @@
+"""How the channels stand: their rows and those of the inbox, one dataclass per JSON shape.
+
+What the database knows and what the running daemon sees come together here. The database's side
+is described by protocols, which the store's own values fit. The shapes are those of
+docs/interface.md: keys may be added, never renamed or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from stockpush.model import ChannelPolicy, ChannelState, Delivery, Health
+from stockpush.reservation.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRow:
+    """Seconds from sending a push to its settlement, over a channel's newest applied pushes."""
+
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """One channel of `channels --json`: `latency_s` is None before its first applied push.
+
+    `backlog` counts the fields that wait to be pushed.
+    """
+
+    name: str
+    connector: str
+    mode: str
+    webhook_path: str | None
+    state: str
+    state_reason: str | None
+    last_order_at: datetime | None
+    backlog: int
+    listings: int
+    latency_s: LatencyRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One delivery of `deliveries --json`, newest first."""
+
+    id: int
+    channel: str
+    topic: str
+    received_at: datetime
+    state: str
+    reason: str | None
+
+
+class Latency(Protocol):
+    """Seconds from sending to settlement, as the database has them."""
+
+    @property
+    def p50(self) -> float:
+        """Return the median."""
+        ...
+
+    @property
+    def p95(self) -> float:
+        """Return what 95 of 100 pushes did not exceed."""
+        ...
+
+
+class StoredChannel(Protocol):
+    """What the database knows of one channel."""
+
+    @property
+    def state(self) -> ChannelState:
+        """Return its durable state."""
+        ...
+
+    @property
+    def listings(self) -> int:
+        """Return how many listings are mapped."""
+        ...
+
+    @property
+    def backlog(self) -> int:
+        """Return how many fields wait to be pushed."""
+        ...
+
+    @property
+    def drifts(self) -> int:
+        """Return how many differences are open."""
+        ...
+
+    @property
+    def latency_s(self) -> Latency | None:
+        """Return how long pushes take, None before the first applied one."""
+        ...
+
+
+class DeliveryPage(Protocol):
+    """Some deliveries, newest first; `next` is the cursor of the following page or None."""
+
+    @property
+    def data(self) -> Sequence[Delivery]:
+        """Return the deliveries of this page."""
+        ...
+
+    @property
+    def next(self) -> int | None:
+        """Return where the following page starts, None at the end."""
+        ...
+
+
+class Reads(Protocol):
+    """What reports are made of, each call at the instant of the call."""
+
+    async def view(self) -> View:
+        """Return every shelf, field, outbox row, open push and channel state."""
+        ...
+
+    async def channel_rows(self) -> Sequence[StoredChannel]:
+        """Return what the database knows of each configured channel, by name."""
+        ...
+
+    async def deliveries(self, *, limit: int, before: int | None = None) -> DeliveryPage:
+        """Return at most `limit` deliveries older than the cursor `before`."""
+        ...
+
+
+def channel(
+    policy: ChannelPolicy,
+    stored: StoredChannel,
+    *,
+    webhook_path: str | None,
+    health: Health | None = None,
+    reason: str = "",
+) -> ChannelRow:
+    """Return one channel's row.
+
+    `health` and `reason` are what the asker sees; without them it is what the daemon recorded.
+    """
+    if health is None:
+        health, reason = stored.state.health, stored.state.health_reason
+    latency = stored.latency_s
+    return ChannelRow(
+        name=policy.name,
+        connector=policy.connector,
+        mode=policy.mode.value,
+        webhook_path=webhook_path,
+        state=health.value,
+        state_reason=reason or None,
+        last_order_at=stored.state.last_order_at,
+        backlog=stored.backlog,
+        listings=stored.listings,
+        latency_s=None if latency is None else LatencyRow(latency.p50, latency.p95),
+    )
+
+
+def delivery(row: Delivery) -> DeliveryRow:
+    """Return one delivery's row; it has been stored, so it has an id."""
+    assert row.id is not None
+    return DeliveryRow(
+        id=row.id,
+        channel=row.channel,
+        topic=row.topic,
+        received_at=row.received_at,
+        state=row.state.value,
+        reason=row.reason or None,
+    )
