@@ -87,7 +87,7 @@ class CatalogueFile:
     changes: tuple[Change, ...]
     ignored: tuple[IgnoredStock, ...]
 
-    def command(self, *, key: str, actor: str) -> ImportCatalogue:
+    def command(self, *, key: str, actor: str, reason: str = "") -> ImportCatalogue:
         """Return the command that writes it."""
         return ImportCatalogue(
             items=self.items,
@@ -96,6 +96,7 @@ class CatalogueFile:
             opening=self.opening,
             key=key,
             actor=actor,
+            reason=reason,
         )
 
 

@@ -1,0 +1,121 @@
+"""`check`: recompute everything that is kept from the ledger and the orders, and compare.
+
+Theory of operation. One reading of the database, of one instant. The invariants of the ledger are
+the core's (`reservation.ledger.INVARIANTS`); two are about rows that only the store knows: what
+each field still has to deduct, and the ATP that follows from the recomputed balances. Nothing is
+changed: a difference is a damaged file or a defect, and somebody must look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import typer
+
+from stockpush.cli.options import Config, Json
+from stockpush.cli.output import cell, print_json, say, show, table
+from stockpush.cli.session import with_parts
+from stockpush.errors import ExitCode
+from stockpush.model import ChannelPolicy, Shelf
+from stockpush.reservation import ledger
+from stockpush.reservation.atp import atp_all
+from stockpush.reservation.catalogue import build
+from stockpush.reservation.ledger import Books, Violation
+from stockpush.reservation.view import View
+
+if TYPE_CHECKING:
+    from stockpush.compose import Parts
+    from stockpush.store.reads import CheckRows
+
+
+def check(config: Config = None, as_json: Json = False) -> None:
+    """Recompute every balance and compare.
+
+    Balances, reserved units and ATP, from the ledger and the orders.
+
+    Exit code 1 if anything does. Nothing is changed.
+    """
+
+    async def read(parts: Parts) -> tuple[CheckRows, list[Violation]]:
+        from stockpush.store import reads
+
+        rows = await reads.check_rows(parts.store)
+        return rows, violations(rows, parts.lane.policies)
+
+    rows, found = with_parts(config, read, what="Recomputing every balance ...")
+    checked = {
+        "items": len(rows.catalogue.items),
+        "movements": len(rows.books.movements),
+        "reservations": len(rows.books.reservations),
+        "fields": len(rows.kept.fields),
+    }
+    if as_json:
+        print_json({"data": found, "checked": checked})
+    else:
+        counted = ", ".join(f"{number} {what}" for what, number in checked.items())
+        if found:
+            _print_violations(found)
+        else:
+            say(f"Everything agrees: {counted}.")
+    if found:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violation]:
+    """Return everything that does not hold of the rows, in smallest units; empty is sound."""
+    books = Books(
+        rows.books.movements, rows.books.shelves, rows.books.reservations, rows.books.commands
+    )
+    return [*ledger.check(books), *_undeducted(rows), *_atp(rows, policies)]
+
+
+def _undeducted(rows: CheckRows) -> list[Violation]:
+    """What a field has still to deduct is what its orders say."""
+    return [
+        Violation(
+            "undeducted_is_of_orders",
+            " ".join(key),
+            str(rows.audit.undeducted.get(key, 0)),
+            str(field.undeducted),
+        )
+        for key, field in sorted(rows.kept.fields.items())
+        if field.undeducted != rows.audit.undeducted.get(key, 0)
+    ]
+
+
+def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violation]:
+    """ATP from what is kept is ATP from the ledger and the orders."""
+    stored, audit = rows.catalogue, rows.audit
+    catalogue = build(stored.revision, stored.items, stored.bills, stored.listings, policies)
+    recomputed = {
+        sku: Shelf(sku, audit.moved.get(sku, 0), audit.open.get(sku, 0)) for sku in catalogue.items
+    }
+
+    def promised(view: View) -> dict[str, int]:
+        return atp_all(view.net(catalogue.items), sorted(catalogue.items))
+
+    kept = promised(View(catalogue, rows.kept))
+    sound = promised(View(catalogue, replace(rows.kept, shelves=recomputed)))
+    return [
+        Violation("atp_is_of_the_ledger", sku, str(sound[sku]), str(kept[sku]))
+        for sku in sorted(catalogue.items)
+        if sound[sku] != kept[sku]
+    ]
+
+
+def _print_violations(found: Sequence[Violation]) -> None:
+    say(f"{len(found)} things do not hold (in smallest units). Nothing was changed.", "bold red")
+    say()
+    shown = table("what", "of", ">should be", ">is")
+    for each in found:
+        shown.add_row(
+            cell(each.invariant.replace("_", " ")),
+            cell(each.subject),
+            cell(each.expected),
+            cell(each.found, "red"),
+        )
+    show(shown)
+    say()
+    say("The file is damaged, or this is a defect: keep a copy of the database and report it.")

@@ -1,0 +1,110 @@
+"""`run`: the daemon, in the foreground.
+
+Every mistake in the configuration, a missing secret included, is an error before anything starts.
+SIGTERM and SIGINT drain: a push under way may finish, nothing new is begun, and the exit code is 0.
+SIGHUP reads the configuration again and, if it is sound, drains and starts anew with it. Log lines
+go to stderr: aligned on a terminal, JSON for a service manager.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stockpush import logs
+from stockpush.cli.options import Config
+from stockpush.cli.output import note, print_error
+from stockpush.cli.session import settings_of
+from stockpush.errors import StockPushError
+from stockpush.settings import Settings
+
+
+def run_daemon(config: Config = None) -> None:
+    """Run the daemon in the foreground.
+
+    Webhooks in, pushes out. SIGTERM and Ctrl-C finish what is under way, then it ends; SIGHUP
+    reads the configuration again.
+    """
+    settings = _checked(config)
+    logs.configure(json=not sys.stderr.isatty())
+    try:
+        asyncio.run(_serve(config, settings))
+    except BaseExceptionGroup as broken:
+        # A worker's own error says more than the group that it ended.
+        raise _innermost(broken) from broken
+
+
+def _checked(config: Path | None) -> Settings:
+    """Return the configuration with every secret there and every channel's settings sound."""
+    from stockpush import compose
+
+    settings = settings_of(config)
+    settings.daemon.resolved_secret_key()
+    settings.daemon.resolved_admin_token()
+    for channel in settings.channels.values():
+        compose.connect(channel)
+    return settings
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One turn of the daemon, from start to stop; `after` is the next one's configuration."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    after: Settings | None = None
+
+    def end(self) -> None:
+        """End the daemon with this turn."""
+        self.after = None
+        self.stop.set()
+
+    def reload(self, config: Path | None) -> None:
+        """Start anew with the configuration as it is now; go on as before if it has a mistake."""
+        try:
+            self.after = _checked(config)
+        except StockPushError as error:
+            print_error(error, as_json=False)
+            return
+        self.stop.set()
+
+
+async def _serve(config: Path | None, settings: Settings) -> None:
+    """Run until a signal comes, or a worker ends the daemon."""
+    loop = asyncio.get_running_loop()
+    present: Settings | None = settings
+    while present is not None:
+        turn = _Turn()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, turn.end)
+        loop.add_signal_handler(signal.SIGHUP, turn.reload, config)
+        await _turn(present, turn.stop)
+        present = turn.after
+
+
+async def _turn(settings: Settings, stop: asyncio.Event) -> None:
+    from stockpush import compose
+
+    async with compose.parts(settings) as parts:
+        if not parts.connectors:
+            note("No channel is configured: there is nothing to sell on yet.")
+        async with compose.daemon(parts, stop=stop) as daemon:
+            if sys.stderr.isatty():
+                note(f"Webhooks: http://{daemon.public}   Private: http://{daemon.admin}")
+                note("Stop with Ctrl-C.")
+            await stop.wait()
+
+
+def _innermost(broken: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of ours in the group, else the first of any kind."""
+    leaves = _leaves(broken)
+    return next((each for each in leaves if isinstance(each, StockPushError)), leaves[0])
+
+
+def _leaves(broken: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for each in broken.exceptions:
+        found += _leaves(each) if isinstance(each, BaseExceptionGroup) else [each]
+    return found

@@ -1,0 +1,139 @@
+"""`stock` and `plan`: what there is, what can be promised, and what would be pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from stockpush.cli.options import Config, Json
+from stockpush.cli.output import (
+    balance,
+    cell,
+    plain,
+    print_json,
+    reference,
+    say,
+    show,
+    table,
+)
+from stockpush.cli.session import find_item, with_parts
+from stockpush.engine import report
+from stockpush.engine.report import ListingRow, PlanRow, StockRow
+
+if TYPE_CHECKING:
+    from stockpush.compose import Parts
+
+_STATES = {
+    "in_sync": "green",
+    "dirty": "yellow",
+    "pushing": "yellow",
+    "unknown": "yellow",
+    "parked": "bold red",
+    "mapped": "dim",
+    "shadow": "dim",
+}
+"""How a listing's state looks."""
+
+
+def stock(
+    sku: Annotated[str | None, typer.Argument(metavar="SKU", help="One item alone.")] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show stock, what can be promised, and offers.
+
+    On hand, reserved, buildable, and available-to-promise (ATP); then each listing.
+
+    ATP is what is finished plus what the materials can still make, less what is claimed.
+    """
+
+    async def read(parts: Parts) -> tuple[StockRow, ...]:
+        view = await parts.view()
+        skus = None if sku is None else [find_item(view.catalogue, sku).sku]
+        return report.stock(view, skus)
+
+    rows = with_parts(config, read, what="Computing what can be promised ...")
+    if as_json:
+        print_json({"data": rows})
+    elif rows:
+        _print_items(rows)
+        _print_listings(rows)
+    else:
+        say("There are no items yet.")
+        say("Next: stockpush import catalog.toml")
+
+
+def _print_items(rows: Sequence[StockRow]) -> None:
+    shown = table(
+        "SKU", ">on hand", ">reserved", ">suspense", ">buildable", ">ATP", "", "limited by"
+    )
+    for row in rows:
+        shown.add_row(
+            cell(row.sku),
+            balance(row.on_hand),
+            cell(row.reserved),
+            cell(row.suspense),
+            cell(row.buildable),
+            balance(row.atp) if row.atp.startswith("-") else cell(row.atp, "bold"),
+            cell(row.unit, "dim"),
+            cell(", ".join(row.limited_by), "dim"),
+        )
+    show(shown)
+
+
+def _print_listings(rows: Sequence[StockRow]) -> None:
+    if not any(row.listings for row in rows):
+        return
+    shown = table("listing", "channel", "reference", ">pack", ">offer", ">shows", "state")
+    for row in rows:
+        for listing in row.listings:
+            shown.add_row(
+                cell(row.sku),
+                cell(listing.channel),
+                cell(reference(listing.ref), "dim"),
+                cell(listing.pack),
+                cell(listing.offer, "bold"),
+                cell(listing.expected),
+                _state(listing),
+            )
+    say()
+    show(shown)
+
+
+def _state(listing: ListingRow) -> Text:
+    words = listing.state.replace("_", " ")
+    reason = f": {plain(listing.reason)}" if listing.reason else ""
+    return Text.assemble((words, _STATES[listing.state]), (reason, "dim"))
+
+
+def plan(config: Config = None, as_json: Json = False) -> None:
+    """Show what would be written now, and why."""
+
+    async def read(parts: Parts) -> tuple[PlanRow, ...]:
+        return report.plan(await parts.view())
+
+    rows = with_parts(config, read, what="Computing what would be pushed ...")
+    if as_json:
+        print_json({"data": [row.as_json() for row in rows]})
+    elif rows:
+        print_plan(rows)
+    else:
+        say("Nothing would be written: every listing that is ready shows what it should.")
+
+
+def print_plan(rows: Sequence[PlanRow]) -> None:
+    """Print the plan for people."""
+    shown = table("channel", "reference", "SKU", ">shows", ">to", "because")
+    for row in rows:
+        shown.add_row(
+            cell(row.channel),
+            cell(reference(row.ref), "dim"),
+            cell(row.sku),
+            cell(row.was),
+            cell(row.to, "bold"),
+            cell(row.because, "dim"),
+        )
+    show(shown)

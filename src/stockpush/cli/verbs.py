@@ -1,0 +1,466 @@
+"""The stock verbs: receive, build, count, adjust, sell, undo.
+
+Each acts at once, prints what it changed (its own item, and every other whose ATP moved because
+they share a material) and how to undo it. Nothing is deleted: undo writes what compensates.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+
+import typer
+from rich.text import Text
+
+from stockpush.cli.options import Config, DryRun, Json, Key, Reason, Yes
+from stockpush.cli.output import balance, cell, note, print_json, refuse, say, show, table
+from stockpush.cli.session import actor, find_item, one_line, with_parts
+from stockpush.errors import NotFound, UsageError
+from stockpush.messages import (
+    Accepted,
+    BuildStock,
+    Command,
+    CountStock,
+    MoveStock,
+    Outcome,
+    Refused,
+    Replayed,
+    StockMove,
+    UndoMovement,
+)
+from stockpush.model import Item, MovementKind
+from stockpush.reservation.atp import atp
+from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.view import View
+from stockpush.units import format_quantity, parse_quantity
+
+if TYPE_CHECKING:
+    from stockpush.compose import Parts
+
+Sku: TypeAlias = Annotated[str, typer.Argument(metavar="SKU", help="Which item.")]
+Quantity: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="QUANTITY",
+        help="How much: in the item's own unit, or with another (5kg, '2.5 l').",
+    ),
+]
+_OPTIONS: Final = ("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at")
+_MOVEMENT: Final = re.compile(r"(?:mv-)?([0-9]{1,18})", re.IGNORECASE)
+CHANGES_MAX: Final = 20
+"""Most items shown whose ATP moved along; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What was asked for besides the verb itself."""
+
+    config: Path | None
+    as_json: bool
+    dry_run: bool
+    reason: str
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One item before and after, smallest units. `stock_moved`: it moved itself."""
+
+    item: Item
+    on_hand: tuple[int, int]
+    atp: tuple[int, int]
+
+    @property
+    def stock_moved(self) -> bool:
+        """Answer whether its stock changed, and not its ATP alone."""
+        return self.on_hand[0] != self.on_hand[1]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return decimal strings in the item's unit."""
+        scale = self.item.scale
+        before, after = (
+            {
+                "on_hand": format_quantity(self.on_hand[at], scale),
+                "atp": format_quantity(self.atp[at], scale),
+            }
+            for at in (0, 1)
+        )
+        return {"sku": self.item.sku, "unit": self.item.unit, "before": before, "after": after}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a verb, and the words for it."""
+
+    what: str
+    outcome: Outcome
+    movement_ids: tuple[int, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A verb's command, and what it did once it has done it (`Received 5 kg of beeswax`)."""
+
+    command: Command
+    what: str
+
+
+# -- the verbs -------------------------------------------------------------------------------
+
+
+def receive(
+    sku: Sku,
+    quantity: Quantity,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Take in what has arrived.
+
+    For example: stockpush receive beeswax 5kg
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item)
+        move = StockMove(item.sku, units, MovementKind.RECEIPT)
+        return Asked(_move(move, key, write), f"Received {_amount(units, item)}")
+
+    _act(write, sku, asked)
+
+
+def build(
+    sku: Sku,
+    quantity: Quantity,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Record what was made.
+
+    Its materials go out, it comes in. For example: stockpush build candle-lav 40
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item)
+        command = BuildStock(item.sku, units, key, actor(), write.reason)
+        return Asked(command, f"Built {_amount(units, item)}")
+
+    _act(write, sku, asked)
+
+
+def count(
+    sku: Sku,
+    quantity: Quantity,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """State what somebody counted.
+
+    All that lies there, what is reserved included; one movement makes the ledger agree.
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item, zero=True)
+        command = CountStock(item.sku, units, key, actor(), write.reason)
+        return Asked(command, f"Counted {_amount(units, item)}")
+
+    _act(write, sku, asked)
+
+
+def adjust(
+    sku: Sku,
+    quantity: Quantity,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Add or, with a sign, take away.
+
+    For example: stockpush adjust wick -3 --reason broken
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item, signed=True)
+        move = StockMove(item.sku, units, MovementKind.ADJUSTMENT)
+        sign = "+" if units > 0 else ""
+        return Asked(_move(move, key, write), f"Adjusted {item.sku} by {sign}{_bare(units, item)}")
+
+    _act(write, sku, asked)
+
+
+def sell(
+    sku: Sku,
+    quantity: Quantity,
+    at: Annotated[str, typer.Option("--at", metavar="PLACE", help="Where: market, shop, ...")],
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Record a sale made elsewhere.
+
+    For example: stockpush sell soap-lav 3 --at market
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    place = one_line(at, field="--at")
+    if not place:
+        raise UsageError("--at names no place.", field="--at", expected="where it was sold")
+    why = ": ".join(each for each in (f"sold at {place}", _reason(reason)) if each)
+    write = Write(config, as_json, dry_run, why, key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item)
+        move = StockMove(item.sku, -units, MovementKind.SALE)
+        return Asked(_move(move, key, write), f"Sold {_amount(units, item)} at {place}")
+
+    _act(write, sku, asked)
+
+
+def undo(
+    movement: Annotated[
+        str, typer.Argument(metavar="ID", help="What the command printed: mv-1042.")
+    ],
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Take a whole command back.
+
+    By the id that it printed: stockpush undo mv-1042. Nothing is deleted; what compensates it is
+    written.
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    match = _MOVEMENT.fullmatch(movement.strip())
+    if match is None:
+        raise UsageError(
+            f"{movement!r} is not the id of a movement.",
+            field="ID",
+            found=movement,
+            expected="an id that a command has printed, such as mv-1042",
+        )
+    number = int(match[1])
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(_: Catalogue, key: str) -> Asked:
+        command = UndoMovement(number, key, actor(), write.reason)
+        return Asked(command, f"Undid mv-{number}")
+
+    _carry_out(write, asked, undoes=True)
+
+
+# -- carrying out ----------------------------------------------------------------------------
+
+
+def _act(write: Write, sku: str, asked: Callable[[Item, str], Asked]) -> None:
+    """Carry out a verb on the item that was named."""
+    _carry_out(write, lambda catalogue, key: asked(find_item(catalogue, sku), key))
+
+
+def _carry_out(
+    write: Write, asked: Callable[[Catalogue, str], Asked], *, undoes: bool = False
+) -> None:
+    """Carry a verb out, or with --dry-run only decide it, and tell what came of it."""
+
+    async def job(parts: Parts) -> Told:
+        before = await parts.view()
+        key = parts.ids.new() if write.key is None else one_line(write.key, field="--key")
+        if not key:
+            raise UsageError("--key is empty.", field="--key", expected="any text of your own")
+        wanted = asked(before.catalogue, key)
+        if write.dry_run:
+            decision = await parts.lane.rehearse(wanted.command)
+            changes = _changes(before, before.after(decision))
+            return Told(wanted.what, decision.outcome, changes=changes)
+        (done,) = await parts.lane.commit([wanted.command])
+        if isinstance(done.outcome, Replayed):
+            return Told(wanted.what, done.outcome, done.outcome.movement_ids)
+        changes = _changes(before, await parts.view())
+        return Told(wanted.what, done.outcome, done.movement_ids, changes)
+
+    told = with_parts(write.config, job)
+    match told.outcome:
+        case Refused("not_found", message):
+            raise NotFound(
+                f"{message[0].upper()}{message[1:]}.", field="ID", next="stockpush stock"
+            )
+        case Refused() as refused:
+            refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
+        case Accepted() | Replayed():
+            _tell(told, write, undoes=undoes)
+
+
+_NEXT: Final[Mapping[str, str]] = {
+    "no_bill": "stockpush import catalog.toml  (with a bill of materials for it)",
+    "key_reused": "the same command with another --key, or without",
+}
+"""What to type after a refusal, where there is something."""
+
+
+def _changes(before: View, after: View) -> tuple[Change, ...]:
+    """Return the items whose stock or ATP differs: those that moved first, then by SKU."""
+    skus = sorted(after.catalogue.items.keys() & before.catalogue.items.keys())
+    moved = [sku for sku in skus if before.shelf(sku).on_hand != after.shelf(sku).on_hand]
+    concerned = sorted(after.catalogue.group(moved))
+    nets = before.net(concerned), after.net(concerned)
+    changes = (
+        Change(
+            after.catalogue.items[sku],
+            (before.shelf(sku).on_hand, after.shelf(sku).on_hand),
+            (atp(nets[0], sku), atp(nets[1], sku)),
+        )
+        for sku in concerned
+    )
+    changed = [each for each in changes if each.stock_moved or each.atp[0] != each.atp[1]]
+    return tuple(sorted(changed, key=lambda each: (not each.stock_moved, each.item.sku)))
+
+
+# -- telling ---------------------------------------------------------------------------------
+
+
+def _tell(told: Told, write: Write, *, undoes: bool) -> None:
+    first = f"mv-{told.movement_ids[0]}" if told.movement_ids else None
+    undo = None if undoes or first is None else f"stockpush undo {first}"
+    replayed = isinstance(told.outcome, Replayed)
+    if write.as_json:
+        print_json(
+            {
+                "id": first,
+                "undo": undo,
+                "dry_run": write.dry_run,
+                "replayed": replayed,
+                "movements": [f"mv-{number}" for number in told.movement_ids],
+                "changed": [change.as_json() for change in told.changes],
+            }
+        )
+        return
+    if replayed:
+        say(f"Done before under this key, as {first}; nothing was changed now.")
+    elif write.dry_run:
+        say(f"{told.what}: not done, only shown.", "bold")
+    else:
+        say(told.what, "bold")
+    if told.changes:
+        say()
+        _print_changes(told.changes)
+    elif not replayed:
+        say("The ledger said so already.")
+    if undo:
+        say()
+        say(f"Undo: {undo}")
+    _warn(told.changes)
+
+
+def _print_changes(changes: Sequence[Change]) -> None:
+    shown = table("SKU", ">on hand", ">ATP", "")
+    for change in changes[:CHANGES_MAX]:
+        scale = change.item.scale
+        shown.add_row(
+            cell(change.item.sku),
+            _turn(change.on_hand, scale) if change.stock_moved else cell(None),
+            _turn(change.atp, scale),
+            cell(change.item.unit, "dim"),
+        )
+    show(shown)
+    if len(changes) > CHANGES_MAX:
+        say(f"... and the ATP of {len(changes) - CHANGES_MAX} more items", "dim")
+
+
+def _turn(values: tuple[int, int], scale: int) -> Text:
+    """Return `before -> after`."""
+    before, after = (format_quantity(value, scale) for value in values)
+    if before == after:
+        return cell(after)
+    return Text.assemble((f"{before} → ", "dim"), balance(after))
+
+
+def _warn(changes: Sequence[Change]) -> None:
+    """Say where the numbers ask for somebody's attention."""
+    for change in changes:
+        sku, scale = shlex.quote(change.item.sku), change.item.scale
+        if change.stock_moved and change.on_hand[1] < 0:
+            note(f"{sku} is below zero on hand; when you have counted it: stockpush count {sku} N")
+        if change.atp[1] < 0 <= change.atp[0]:
+            short = format_quantity(-change.atp[1], scale)
+            note(f"{sku} is short of {short} {change.item.unit}: more is claimed than can be made")
+
+
+# -- reading arguments -----------------------------------------------------------------------
+
+
+def _move(move: StockMove, key: str, write: Write) -> MoveStock:
+    return MoveStock((move,), key, actor(), write.reason)
+
+
+def _reason(text: str) -> str:
+    return one_line(text, field="--reason")
+
+
+def _units(words: Sequence[str], item: Item, *, signed: bool = False, zero: bool = False) -> int:
+    """Return the quantity that was typed, in smallest units; a unit may stand apart (`5 kg`)."""
+    for word in words:
+        if word.startswith("--"):
+            if word in _OPTIONS:
+                raise UsageError(f"{word} must stand before the lone --.", field=word)
+            near = get_close_matches(word, _OPTIONS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise UsageError(f"There is no option {word}.{hint}", field=word, found=word)
+    text = " ".join(words)
+    units = parse_quantity(text, unit=item.unit, scale=item.scale, field="quantity", signed=signed)
+    if units == 0 and not zero:
+        raise UsageError(
+            "quantity: found 0, which would change nothing.",
+            field="quantity",
+            found=text,
+            expected="a quantity other than 0" if signed else "more than 0",
+        )
+    return units
+
+
+def _amount(units: int, item: Item) -> str:
+    """Return a quantity with its unit and item, as people say it.
+
+    >>> from stockpush.model import Kind
+    >>> _amount(40, Item("candle", "", Kind.PRODUCT, "piece"))
+    '40 candle'
+    >>> _amount(5000, Item("beeswax", "", Kind.MATERIAL, "kg", scale=3))
+    '5 kg of beeswax'
+    """
+    amount = _bare(units, item)
+    return f"{amount} {item.sku}" if item.unit == "piece" else f"{amount} of {item.sku}"
+
+
+def _bare(units: int, item: Item) -> str:
+    number = format_quantity(units, item.scale)
+    return number if item.unit == "piece" else f"{number} {item.unit}"
