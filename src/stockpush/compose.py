@@ -274,6 +274,7 @@ async def daemon(
         running = asyncio.create_task(supervisor.run(stop))
         # Whoever waits for `stop` must hear of it when the workers end by themselves.
         running.add_done_callback(lambda _: stop.set())
+        systemd.tell(systemd.READY)
         try:
             yield Daemon(
                 parts,
@@ -284,6 +285,7 @@ async def daemon(
                 Address(*admin),
             )
         finally:
+            systemd.tell(systemd.STOPPING)
             stop.set()
             await running
 
