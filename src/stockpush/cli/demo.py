@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,9 @@ from stockpush.store import reads
 FRAMES_PER_S = 5
 PACE_S = (0.15, 0.7)
 """How long shoppers wait between two acts, from and to."""
+MAKER_PAUSE_S = 3.0
+"""How long the maker takes between two pieces of work."""
+MADE = (("candle-lav", 10), ("gift-box", 2), ("soap-lav", 12))
 CHECK_EVERY_S = 1.0
 REST_S = 20.0
 """How long the shops may take to come to rest once the shoppers have gone."""
@@ -95,11 +99,11 @@ class Demo:
             self.news.append(self.shop.somebody_acts(self.dice))
 
     async def maker(self) -> None:
-        """Make candles and buy wax now and then, until cancelled."""
-        while True:
-            await self.clock.sleep(4)
-            await self.builds("candle-lav", 10)
-            await self.clock.sleep(4)
+        """Make things and buy wax now and then, until cancelled."""
+        for sku, quantity in cycle(MADE):
+            await self.clock.sleep(MAKER_PAUSE_S)
+            await self.builds(sku, quantity)
+            await self.clock.sleep(MAKER_PAUSE_S)
             await self._commit(
                 MoveStock((StockMove("beeswax", 1500, MovementKind.RECEIPT),), self._key(), "demo")
             )

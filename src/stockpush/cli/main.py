@@ -107,6 +107,7 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:
         _leave_pipe()
+        code = code or ExitCode.FAILED
     sys.exit(code)
 
 

@@ -52,13 +52,13 @@ sku = "balm"
 name = "Lip balm"
 kind = "product"
 unit = "piece"
-on_hand = 0
+on_hand = 20
 [[items]]
 sku = "gift-box"
 name = "Gift box"
 kind = "product"
 unit = "piece"
-on_hand = 0
+on_hand = 3
 [[items]]
 sku = "beeswax"
 name = "Beeswax"
