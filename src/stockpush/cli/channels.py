@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from stockpush.cli.options import Config, DryRun, Json, Reason, Yes
-from stockpush.cli.output import cell, note, plain, print_json, say, show, table
+from stockpush.cli.output import cell, note, print_json, say, say_reasons, show, table
 from stockpush.cli.session import agreed, find_channel, find_item, one_line, with_parts
 from stockpush.cli.stock import print_plan
 from stockpush.engine import channel_report, report
@@ -83,31 +82,29 @@ def _health(stored: StoredChannel, *, runs: bool | None) -> tuple[Health | None,
 
 def _print_rows(rows: Sequence[ChannelRow], root: str) -> None:
     shown = table(
-        "channel",
-        "connector",
-        "mode",
+        "=channel",
+        "=connector",
+        "=mode",
+        "=state",
         ">listings",
         ">backlog",
-        ">p50",
-        ">p95",
+        ">p50/p95",
         "last order",
-        "state",
     )
     for row in rows:
-        latency = row.latency_s
-        reason = f": {plain(row.state_reason)}" if row.state_reason else ""
+        latency, last = row.latency_s, row.last_order_at
         shown.add_row(
             cell(row.name, "bold"),
             cell(row.connector),
             cell(row.mode),
+            cell(row.state.replace("_", " "), _STATES[row.state]),
             cell(row.listings),
             cell(row.backlog),
-            cell(latency and f"{latency.p50:.2f} s"),
-            cell(latency and f"{latency.p95:.2f} s"),
-            cell(row.last_order_at),
-            Text.assemble((row.state.replace("_", " "), _STATES[row.state]), (reason, "dim")),
+            cell(latency and f"{latency.p50:.2f}/{latency.p95:.2f} s"),
+            cell(last and last.astimezone().strftime("%m-%d %H:%M")),
         )
     show(shown)
+    say_reasons((row.name, row.state_reason) for row in rows)
     if any(row.webhook_path for row in rows):
         say()
         say("Webhooks go to (keep these addresses to yourself):", "dim")

@@ -41,13 +41,16 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The delivery's number in 
 def deliveries(
     context: typer.Context,
     state: Annotated[
-        DeliveryState | None, typer.Option("--state", help="Only those in this state.")
+        DeliveryState | None,
+        typer.Option(
+            "--state", metavar="STATE", help="Only those that are pending, applied or quarantined."
+        ),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=LIMIT_MAX, help="Most rows to show.")
+        int, typer.Option("--limit", metavar="N", min=1, max=LIMIT_MAX, help="Most rows to show.")
     ] = LIMIT_DEFAULT,
     cursor: Annotated[
-        int | None, typer.Option("--cursor", min=1, help="`next` of the page before.")
+        int | None, typer.Option("--cursor", metavar="ID", min=1, help="`next` of the page before.")
     ] = None,
     config: Config = None,
     as_json: Json = False,

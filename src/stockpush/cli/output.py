@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NoReturn
@@ -76,12 +76,24 @@ def plain(text: str) -> str:
 
 
 def table(*columns: str) -> Table:
-    """Return an empty table. A heading that begins with ">" stands over numbers."""
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    """Return an empty table.
+
+    A heading that begins with ">" stands over numbers, one with "=" over words that stay whole.
+    """
+    made = Table(
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+        show_edge=False,
+        header_style="dim",
+    )
     for column in columns:
-        number = column.startswith(">")
+        # What does not fit goes on in the next line: half a SKU is of no use to anybody.
         made.add_column(
-            column.removeprefix(">"), justify="right" if number else "left", no_wrap=number
+            column.lstrip(">="),
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=column.startswith((">", "=")),
+            overflow="fold",
         )
     return made
 
@@ -101,6 +113,19 @@ def cell(value: object, style: str = "") -> Text:
         case _:
             text = plain(str(value))
             return Text(text, style or ("dim" if text == "0" else ""))
+
+
+def say_reasons(reasons: Iterable[tuple[str, str | None]]) -> None:
+    """Print each reason once, with the names of what has it: it would not fit into a table."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons:
+        if reason:
+            names.setdefault(reason, []).append(name)
+    if names:
+        say()
+    for reason, those in names.items():
+        listed = ", ".join(dict.fromkeys(those))
+        screen().print(Text.assemble(plain(listed), (f": {plain(reason)}", "dim")), soft_wrap=True)
 
 
 def balance(value: str) -> Text:

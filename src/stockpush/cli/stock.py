@@ -6,22 +6,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from stockpush.cli.options import Config, Json
 from stockpush.cli.output import (
     balance,
     cell,
-    plain,
     print_json,
     reference,
     say,
+    say_reasons,
     show,
     table,
 )
 from stockpush.cli.session import find_item, with_parts
 from stockpush.engine import report
-from stockpush.engine.report import ListingRow, PlanRow, StockRow
+from stockpush.engine.report import PlanRow, StockRow
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
@@ -87,7 +86,7 @@ def _print_items(rows: Sequence[StockRow]) -> None:
 def _print_listings(rows: Sequence[StockRow]) -> None:
     if not any(row.listings for row in rows):
         return
-    shown = table("listing", "channel", "reference", ">pack", ">offer", ">shows", "state")
+    shown = table("listing", "channel", "reference", ">pack", ">offer", ">shows", "=state")
     for row in rows:
         for listing in row.listings:
             shown.add_row(
@@ -97,16 +96,18 @@ def _print_listings(rows: Sequence[StockRow]) -> None:
                 cell(listing.pack),
                 cell(listing.offer, "bold"),
                 cell(listing.expected),
-                _state(listing),
+                cell(listing.state.replace("_", " "), _STATES[listing.state]),
             )
     say()
     show(shown)
-
-
-def _state(listing: ListingRow) -> Text:
-    words = listing.state.replace("_", " ")
-    reason = f": {plain(listing.reason)}" if listing.reason else ""
-    return Text.assemble((words, _STATES[listing.state]), (reason, "dim"))
+    say_reasons(
+        (
+            f"{row.sku} on {listing.channel}" if listing.state == "parked" else listing.channel,
+            listing.reason,
+        )
+        for row in rows
+        for listing in row.listings
+    )
 
 
 def plan(config: Config = None, as_json: Json = False) -> None:

@@ -1,0 +1,178 @@
+"""`channels`, `adopt`, `plan`, `resync` and `deliveries`, on what a daemon would have left."""
+
+from __future__ import annotations
+
+import json
+
+from stockpush import keys
+from stockpush.store.lock import DaemonLock
+from tests.cli.daemon_rows import SAMPLES, asked
+from tests.cli.terminal import Terminal
+
+# -- channels --------------------------------------------------------------------------------
+
+
+def test_channels_without_their_secrets(sellers: Terminal):
+    """Reading needs no channel's credentials; the webhook path is the daemon's."""
+    rows = sellers.done("channels", "--json").json["data"]
+    key = keys.read_secret_key((sellers.folder / "stockpush.key").read_text())
+    assert [(row["name"], row["mode"], row["listings"]) for row in rows] == [
+        ("my-shopify", "live", 2),
+        ("my-woo", "shadow", 1),
+    ]
+    token = keys.webhook_token(key, "my-shopify")
+    assert rows[0]["webhook_path"] == f"/webhooks/my-shopify/{token}"
+    assert (rows[0]["state"], rows[0]["latency_s"]) == ("paused", None)
+    assert rows[0]["state_reason"] == "no daemon is running: stockpush run"
+
+
+def test_channels_while_a_daemon_runs(sellers: Terminal):
+    """What the daemon recorded; people see the whole address."""
+    config = sellers.folder / "stockpush.toml"
+    config.write_text(config.read_text().replace("#public_url", "public_url"))
+    with DaemonLock(sellers.folder / "stockpush.db"):
+        rows = sellers.done("channels", "--json").json["data"]
+        shown = sellers.done("channels").out
+    assert [(row["state"], row["state_reason"]) for row in rows] == [("ok", None), ("ok", None)]
+    assert f"https://stock.example.com{rows[0]['webhook_path']}" in shown
+
+
+def test_a_key_for_the_daemon_alone_hides_the_addresses_and_nothing_else(sellers: Terminal):
+    """The rest is shown; stderr says why the addresses are not."""
+    (sellers.folder / "stockpush.key").unlink()
+    result = sellers.done("channels", "--json")
+    assert [row["webhook_path"] for row in result.json["data"]] == [None, None]
+    assert "daemon.secret_key" in result.err
+
+
+def test_no_channel_is_no_error(terminal: Terminal):
+    """A maker may use the stock alone."""
+    assert "Next: stockpush init" in terminal.done("channels").out
+
+
+# -- adopt and plan --------------------------------------------------------------------------
+
+
+def test_adopt_compares_first_and_takes_live_channels(sellers: Terminal):
+    """Side by side without --yes; with it, the live channel's listings, read yet or not."""
+    refused = sellers("adopt")
+    assert refused.code == 2
+    rows = [line.split() for line in refused.out.splitlines()]
+    assert ["my-shopify", "live", "variant_id=808950810", "candle-lav", "4", "21", "+17"] in rows
+    assert ["my-shopify", "live", "variant_id=2", "soap-lav", "not", "read"] in rows
+    assert ["my-woo", "shadow", "product_id=30", "soap-lav", "102", "102", "0"] in rows
+    assert sellers.done("adopt", "--dry-run", "--json").json["adopted"] == 0
+    answer = sellers.done("adopt", "--yes", "--json").json
+    assert answer["adopted"] == 2
+    assert [row["shows"] for row in answer["data"]] == [None, 4, 102]
+    left = sellers.done("adopt", "--dry-run", "--json").json["data"]
+    assert [row["channel"] for row in left] == ["my-woo"]
+
+
+def test_a_shadow_channel_is_adopted_by_name(sellers: Terminal):
+    """Whoever names it means it; otherwise it is said what to type."""
+    sellers.done("adopt", "--yes")
+    result = sellers.done("adopt")
+    assert "Next: stockpush adopt my-woo" in result.out
+    named = sellers.done("adopt", "MY-WOO", "--yes")
+    assert 'set mode = "live"' in named.out
+    assert "adopted already" in sellers.done("adopt").out
+
+
+def test_the_plan_says_what_would_be_written(sellers: Terminal):
+    """Adopted and live, or in shadow as a rehearsal; nothing that is not read."""
+    assert sellers.done("plan", "--json").json == {"data": []}
+    sellers.done("receive", "beeswax", "1kg")
+    rows = sellers.done("plan", "--json").json["data"]
+    assert [(row["channel"], row["from"], row["to"]) for row in rows] == [("my-woo", 102, 142)]
+    assert "shadow" in rows[0]["because"]
+    shown = [line.split() for line in sellers.done("plan").out.splitlines()]
+    assert ["my-woo", "product_id=30", "soap-lav", "102", "142"] in [line[:5] for line in shown]
+
+
+# -- resync ----------------------------------------------------------------------------------
+
+
+def test_resync_leaves_a_request_with_the_names_as_they_are(sellers: Terminal):
+    """The channel and the item are found whatever their case; the reason is kept."""
+    typed = ("resync", "--channel", "MY-SHOPIFY", "--sku", "Soap-LAV", "--reason", "counted")
+    result = sellers.done(*typed)
+    assert "at the next `stockpush run`" in result.out
+    arguments = {"channel": "my-shopify", "sku": "soap-lav", "reason": "counted"}
+    assert asked(sellers) == [("resync", arguments)]
+
+
+def test_resync_of_everything_wants_agreement(sellers: Terminal):
+    """Without --yes nothing is asked for; a rehearsal prints the plan and asks for nothing."""
+    sellers.done("receive", "beeswax", "1kg")
+    assert sellers("resync", "--all").code == 2
+    rehearsed = sellers.done("resync", "--all", "--dry-run", "--json").json
+    assert (rehearsed["id"], rehearsed["daemon_runs"]) == (None, False)
+    assert [row["to"] for row in rehearsed["data"]] == [142]
+    assert "142" in sellers.done("resync", "--all", "--dry-run").out
+    assert asked(sellers) == []
+    with DaemonLock(sellers.folder / "stockpush.db"):
+        done = sellers.done("resync", "--all", "--yes", "--json").json
+    assert (done["id"], done["daemon_runs"]) == ("rq-1", True)
+    assert asked(sellers) == [("resync", {})]
+
+
+# -- deliveries ------------------------------------------------------------------------------
+
+
+def test_the_inbox_is_listed_newest_first_in_pages(inbox: Terminal):
+    """`next` is the cursor of the following page; a state can be asked for alone."""
+    first = inbox.done("deliveries", "--limit", "2", "--json").json
+    assert [row["id"] for row in first["data"]] == [3, 2]
+    second = inbox.done("deliveries", "--cursor", str(first["next"]), "--json").json
+    assert [row["id"] for row in second["data"]] == [1]
+    assert second["next"] is None
+    waiting = inbox.done("deliveries", "--state", "quarantined", "--json").json["data"]
+    assert [(row["id"], row["state"]) for row in waiting] == [
+        (2, "quarantined"),
+        (1, "quarantined"),
+    ]
+    shown = inbox.done("deliveries")
+    assert "\\x1b[31mnot understood" in shown.out
+    assert "\x1b" not in shown.out
+
+
+def test_one_delivery_shows_its_body_only_where_asked(inbox: Terminal):
+    """A body names a buyer."""
+    bare = inbox.done("deliveries", "show", "2", "--json").json
+    assert (bare["state"], bare["kept"], bare["body"]) == ("quarantined", True, None)
+    body = inbox.done("deliveries", "show", "2", "--body", "--json").json["body"]
+    assert json.loads(body) == json.loads((SAMPLES / "orders_create.json").read_bytes())
+    shown = inbox.done("deliveries", "show", "2")
+    assert "Try it again: stockpush deliveries replay 2" in shown.out
+    assert "email" not in shown.out
+    assert "--body" in shown.err
+
+
+def test_a_replay_reads_it_again_and_the_sale_counts(inbox: Terminal):
+    """Three candles, sold in a body that could not be read: reserved now, the body is gone."""
+    before = inbox.done("stock", "candle-lav", "--json").json["data"][0]
+    rehearsed = inbox.done("deliveries", "replay", "2", "--dry-run", "--json").json
+    assert rehearsed["state"] == "quarantined"
+    answer = inbox.done("deliveries", "replay", "2", "--json").json
+    assert (answer["id"], answer["state"]) == (2, "applied")
+    after = inbox.done("stock", "candle-lav", "--json").json["data"][0]
+    assert (before["reserved"], after["reserved"]) == ("0", "3")
+    assert inbox.done("deliveries", "show", "2", "--json").json["kept"] is False
+    again = inbox("deliveries", "replay", "2", "--json")
+    assert (again.code, again.json["refused"]) == (5, "not_quarantined")
+    inbox.done("check")
+
+
+def test_a_replay_that_still_cannot_be_read_stays(inbox: Terminal):
+    """The fault is the channel's or ours, not the user's: exit code 1, and it is kept."""
+    result = inbox("deliveries", "replay", "1", "--json")
+    assert (result.code, result.json["error"]["code"]) == (1, "payload_invalid")
+    assert inbox.done("deliveries", "show", "1", "--json").json["state"] == "quarantined"
+
+
+def test_options_before_the_subcommand_are_not_ignored(inbox: Terminal):
+    """`deliveries --config FILE show 1` would read another database than it says."""
+    result = inbox("deliveries", "--state", "pending", "show", "1")
+    assert result.code == 2
+    assert "go after show" in result.err

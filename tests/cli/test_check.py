@@ -1,0 +1,82 @@
+"""`check` finds what was planted."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from tests.cli.terminal import Terminal
+
+
+def plant(shop: Terminal, *statements: str) -> None:
+    """Damage the database behind the program's back."""
+    with sqlite3.connect(shop.folder / "stockpush.db") as database:
+        for statement in statements:
+            database.execute(statement)
+    database.close()
+
+
+def test_sound_books_agree(shop: Terminal):
+    """Exit code 0, and how much was looked at."""
+    shop.done("build", "candle-lav", "10")
+    answer = shop.done("check", "--json").json
+    assert answer == {
+        "data": [],
+        "checked": {"items": 4, "movements": 7, "reservations": 0, "fields": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (
+            "UPDATE shelf SET on_hand = on_hand + 7 WHERE sku = 'beeswax'",
+            {
+                ("balance_is_fold", "beeswax", "2500", "2507"),
+                ("atp_is_of_the_ledger", "beeswax", "2500", "2507"),
+            },
+        ),
+        (
+            "UPDATE shelf SET reserved = 2 WHERE sku = 'candle-lav'",
+            {
+                ("reserved_is_open_demand", "candle-lav", "0", "2"),
+                ("atp_is_of_the_ledger", "candle-lav", "21", "19"),
+            },
+        ),
+        (
+            "DELETE FROM movement WHERE sku = 'wick'",
+            {
+                ("balance_is_fold", "wick", "0", "30"),
+                ("atp_is_of_the_ledger", "wick", "0", "30"),
+                ("atp_is_of_the_ledger", "candle-lav", "5", "21"),
+            },
+        ),
+    ],
+)
+def test_a_planted_difference_is_found(
+    shop: Terminal, statement: str, found: set[tuple[str, str, str, str]]
+):
+    """Exit code 1; which rule, of what, what it should be and what it is."""
+    plant(shop, statement)
+    result = shop("check", "--json")
+    assert result.code == 1
+    rows = {
+        (row["invariant"], row["subject"], row["expected"], row["found"])
+        for row in result.json["data"]
+    }
+    assert found <= rows
+    assert {row[:2] for row in rows - found} <= {
+        ("commands_have_their_movements", row[1]) for row in rows
+    }
+
+
+def test_people_are_told_that_nothing_was_changed(shop: Terminal):
+    """In a table, with what to do; a second look finds the same."""
+    plant(shop, "UPDATE shelf SET on_hand = 2600 WHERE sku = 'beeswax'")
+    first, second = shop("check"), shop("check")
+    assert (first.code, second.code) == (1, 1)
+    assert first.out == second.out
+    assert "Nothing was changed" in first.out
+    rows = [line.split() for line in first.out.splitlines()]
+    assert ["balance", "is", "fold", "beeswax", "2500", "2600"] in rows
