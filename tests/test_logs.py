@@ -47,12 +47,12 @@ def test_an_event_is_one_json_line(capsys: pytest.CaptureFixture[str]):
 
 
 def test_an_event_has_the_level_of_its_name(capsys: pytest.CaptureFixture[str]):
-    """A shortage is an error, a lost webhook a warning; what is below the level is not written."""
+    """A shortage is an error, an unknown push a warning; what is below the level is not written."""
     logs.configure(json=True, level="warning")
-    for name in ("push.applied", "webhook.lost", "shortage.found"):
+    for name in ("push.applied", "push.unknown", "shortage.found"):
         logs.emit(Event(name))
     assert [(line["event"], line["level"]) for line in lines(capsys)] == [
-        ("webhook.lost", "warning"),
+        ("push.unknown", "warning"),
         ("shortage.found", "error"),
     ]
 
@@ -60,7 +60,7 @@ def test_an_event_has_the_level_of_its_name(capsys: pytest.CaptureFixture[str]):
 def test_an_unlisted_field_is_held_back_and_counted(capsys: pytest.CaptureFixture[str]):
     """A token or a buyer's name that strays into a call does not get out."""
     logs.configure(json=True)
-    logs.emit(Event("order.applied", {"token": "canary", "buyer": "canary", "order": "7"}))
+    logs.emit(Event("push.applied", {"token": "canary", "buyer": "canary", "order": "7"}))
     text = capsys.readouterr().err
     assert "canary" not in text
     assert json.loads(text)["withheld"] == 2
@@ -126,7 +126,7 @@ def test_an_exception_shows_its_type_and_place_alone(capsys: pytest.CaptureFixtu
     try:
         int("canary")
     except ValueError:
-        logs.get("engine").error("worker.failed", exc_info=True)
+        logs.get("engine").error("request.failed", exc_info=True)
     text = capsys.readouterr().err
     assert "canary" not in text
     assert json.loads(text)["error"] == "ValueError"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -204,10 +205,10 @@ def test_the_file_is_looked_for_in_a_fixed_order(tmp_path: Path, monkeypatch: py
 
 
 def test_the_example_is_valid_and_complete():
-    """The example loads, its channels satisfy their manifests, and no setting is left out."""
-    environ = dict.fromkeys(
-        ["SHOPIFY_TOKEN", "SHOPIFY_SECRET", "WOO_KEY", "WOO_SECRET", "WOO_WEBHOOK_SECRET"], "x"
-    )
+    """The example loads, its channels satisfy their manifests, and no setting is left out: neither
+    one that every channel has nor one of any connector.
+    """
+    environ = dict.fromkeys(re.findall(r'"env:(\w+)"', EXAMPLE.read_text(encoding="utf-8")), "x")
     settings = Settings.load(EXAMPLE, environ)
     for channel in settings.channels.values():
         manifest = registry.manifest(channel.connector)
@@ -217,6 +218,26 @@ def test_the_example_is_valid_and_complete():
     assert set(written["daemon"]) == set(DaemonSettings.model_fields)
     assert set(written["stock"]) == set(StockSettings.model_fields)
     assert own <= set(written["channels"]["my-shopify"])
+    shown = {each["connector"]: set(each) for each in written["channels"].values()}
+    manifests = registry.manifests()
+    assert shown.keys() == manifests.keys()
+    for name, manifest in manifests.items():
+        assert set(manifest.settings) <= shown[name], name
+
+
+def test_every_key_of_the_example_has_its_meaning():
+    """The line above each key is a comment; of what is not required it says the default."""
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    keys = [number for number, line in enumerate(lines) if re.match(r"[a-z_]+ = ", line)]
+    assert len(keys) > 20
+    assert [lines[number] for number in keys if not lines[number - 1].startswith("# ")] == []
+    woo = lines.index("[channels.my-woo]")
+    for number in keys:
+        start = next(
+            above for above in range(number - 1, 0, -1) if not lines[above].startswith("#")
+        )
+        meaning = " ".join(lines[start + 1 : number])
+        assert number > woo or "Default: " in meaning or "Required." in meaning, lines[number]
 
 
 def test_the_page_on_configuration_names_every_key():
@@ -318,6 +339,13 @@ def test_a_secret_that_is_missing_or_empty_is_an_error(tmp_path: Path, text: str
     with pytest.raises(ConfigInvalid, match=r"^daemon\.secret_key ") as caught:
         Secret("daemon.secret_key", text.format(folder=tmp_path), environ).resolve()
     assert caught.value.field == "daemon.secret_key"
+
+
+def test_a_variable_that_is_not_set_is_what_to_set():
+    """The next command is about the variable that the setting names."""
+    with pytest.raises(ConfigInvalid) as caught:
+        Secret("channels.my-shop.token", "env:SHOP_TOKEN", {}).resolve()
+    assert caught.value.next == "export SHOP_TOKEN=..."
 
 
 def test_a_credential_without_a_service_manager_says_so():

@@ -1,7 +1,8 @@
 """The composition root: the only module that knows every room.
 
 `Parts` are what the command line and the daemon have in common: the configuration, the database,
-the commit lane and the connectors. `Daemon` adds what runs: listeners and workers.
+the commit lane and the connectors. `working` runs the workers upon them, and `daemon` both the
+listeners and the workers.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from stockpush.reservation.view import View
 from stockpush.settings import Address, ChannelSettings, Settings, check_channel
 from stockpush.store import address, migrations, reads
 from stockpush.store.address import sqlite_path
-from stockpush.store.lock import DaemonLock, held
+from stockpush.store.lock import held
 from stockpush.store.sql import BUSY_TIMEOUT_S, SqlStore
 from stockpush.web.api import private_app, private_runner
 from stockpush.web.listener import listening
@@ -118,6 +119,11 @@ def connect(settings: ChannelSettings) -> Connector:
     return registry.load(settings.connector)(settings.name, manifest, given)
 
 
+def webhook_topics(settings: ChannelSettings) -> tuple[str, ...]:
+    """Return the topics that the channel's webhooks are to be subscribed to, by its own names."""
+    return tuple(registry.manifest(settings.connector).webhook_topics)
+
+
 def ref_key(settings: ChannelSettings, given: Mapping[str, Any]) -> str:
     """Return the canonical key of a listing's reference; `CatalogueInvalid` names its field.
 
@@ -161,7 +167,9 @@ def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) 
         compare_and_set=manifest.write == "compare_and_set",
         quiet_s=manifest.quiet_s,
         suspense_min_s=manifest.suspense_min_s,
-        orders_lag_s=manifest.orders_lag_s,
+        orders_lag_s=(
+            manifest.orders_lag_s if channel.orders_lag_s is None else channel.orders_lag_s
+        ),
         reconcile_s=channel.reconcile_s,
     )
 
@@ -200,6 +208,60 @@ async def parts(
 
 
 @dataclass(slots=True)
+class Crew:
+    """The workers of every channel, and the channels that they share, by name."""
+
+    supervisor: Supervisor
+    channels: Mapping[str, Channel]
+
+
+@asynccontextmanager
+async def _crew(
+    parts: Parts, transports: Mapping[str, Network] | None = None
+) -> AsyncIterator[Crew]:
+    """Take the daemon's lock and put the workers together; none of them runs yet."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(parts.store.only_daemon())
+        workers = []
+        for name, connector in parts.connectors.items():
+            api = await stack.enter_async_context(
+                _api(parts, name, connector, (transports or {}).get(name))
+            )
+            workers.append(_workers(parts, name, connector, api))
+        supervisor = Supervisor(
+            parts.store,
+            parts.lane,
+            parts.clock,
+            workers,
+            beat=lambda: systemd.tell(systemd.ALIVE),
+        )
+        yield Crew(supervisor, {each.channel.name: each.channel for each in workers})
+
+
+@asynccontextmanager
+async def _running(crew: Crew, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Run the workers until the block ends or `stop` is set, then drain them."""
+    running = asyncio.create_task(crew.supervisor.run(stop))
+    # Whoever waits for `stop` must hear of it when the workers end by themselves.
+    running.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+@asynccontextmanager
+async def working(parts: Parts, *, stop: asyncio.Event) -> AsyncIterator[Crew]:
+    """Run the workers without listeners until the block ends; `stop` is set if they end first.
+
+    Raises `AlreadyRunning` when a daemon has this SQLite file.
+    """
+    async with _crew(parts) as crew, _running(crew, stop):
+        yield crew
+
+
+@dataclass(slots=True)
 class Daemon:
     """The running daemon: `public` and `admin` are where its listeners really listen."""
 
@@ -225,22 +287,8 @@ async def daemon(
     """
     settings = parts.settings.daemon
     async with AsyncExitStack() as stack:
-        file = sqlite_path(settings.database)
-        if file is not None:
-            stack.enter_context(DaemonLock(file))
-        workers = []
-        for name, connector in parts.connectors.items():
-            api = await stack.enter_async_context(
-                _api(parts, name, connector, (transports or {}).get(name))
-            )
-            workers.append(_workers(parts, name, connector, api))
-        supervisor = Supervisor(
-            parts.store,
-            parts.lane,
-            parts.clock,
-            workers,
-            beat=lambda: systemd.tell(systemd.ALIVE),
-        )
+        crew = await stack.enter_async_context(_crew(parts, transports))
+        supervisor, channels = crew.supervisor, crew.channels
         intake = parts.intake()
         tokens = {name: keys.webhook_token(parts.secret_key(), name) for name in parts.connectors}
         public = await stack.enter_async_context(
@@ -252,7 +300,6 @@ async def daemon(
                 field="daemon.listen",
             )
         )
-        channels = {each.channel.name: each.channel for each in workers}
         metrics = Metrics(parts.clock, parts.lane.counters, intake.counts, channels)
         parts.lane.listen(metrics.note)
         admin = await stack.enter_async_context(
@@ -271,23 +318,12 @@ async def daemon(
                 field="daemon.admin",
             )
         )
-        running = asyncio.create_task(supervisor.run(stop))
-        # Whoever waits for `stop` must hear of it when the workers end by themselves.
-        running.add_done_callback(lambda _: stop.set())
+        await stack.enter_async_context(_running(crew, stop))
         systemd.tell(systemd.READY)
         try:
-            yield Daemon(
-                parts,
-                supervisor,
-                intake,
-                channels,
-                Address(*public),
-                Address(*admin),
-            )
+            yield Daemon(parts, supervisor, intake, channels, Address(*public), Address(*admin))
         finally:
             systemd.tell(systemd.STOPPING)
-            stop.set()
-            await running
 
 
 def _api(parts: Parts, name: str, connector: Connector, transport: Network | None) -> ChannelApi:

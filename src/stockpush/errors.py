@@ -166,9 +166,18 @@ class ChannelUnavailable(ChannelError):
 
 
 class OutcomeUnknown(ChannelError):
-    """The connection broke after a write was sent: it may have been applied."""
+    """The connection broke after a write was sent: it may have been applied.
+
+    `answered`: the shop itself did answer, with a fault of its own, so that nothing of the request
+    is still on its way; otherwise it may be applied as late as its deadline.
+    """
 
     code = "outcome_unknown"
+
+    def __init__(self, message: str | None = None, *, answered: bool = False, **where: Any) -> None:
+        """Say what is known of the write."""
+        super().__init__(message, **where)
+        self.answered = answered
 
 
 class RateLimited(ChannelError):

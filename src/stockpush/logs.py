@@ -31,15 +31,11 @@ FRAMES_MAX = 8
 
 EVENTS: Mapping[str, str] = MappingProxyType(
     {
-        "catalogue.imported": "items, bills and listings were written",
         "channel.down": "a channel cannot be reached; retries go on in silence",
         "channel.stopped": "pushing to a channel has stopped until a person helps",
         "channel.up": "a channel that was down or stopped answers again",
-        "daemon.failed": "the daemon ends because something broke",
         "daemon.started": "listeners, database and workers are up",
         "daemon.stopped": "everything was drained and closed",
-        "delivery.accepted": "a webhook delivery was stored",
-        "delivery.applied": "a stored delivery has taken effect",
         "delivery.failed": "a delivery met a defect of ours; the sender was told to come back",
         "delivery.quarantined": "a genuine delivery cannot be understood and waits for a person",
         "delivery.refused": "a delivery was not signed by its channel; nothing was stored",
@@ -48,10 +44,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "library.warned": "a library that we use logged a warning or an error",
         "line.unmapped": "an order line names a listing that is mapped to no item",
         "line.withheld": "a log line with an unlisted name was held back: a defect of ours",
-        "listing.adopted": "the owner agreed that a listing's number is ours",
         "listing.parked": "a listing is not pushed any more until a person helps",
-        "order.applied": "an order's newest version has taken effect",
-        "order.gone": "a channel no longer has an order that we knew",
+        "order.flagged": "an order in a state we do not know counts as still to be sent",
         "poll.completed": "every page of a channel's changed orders was read",
         "push.applied": "a channel took our number",
         "push.conflicted": "a channel held another number than expected and took nothing",
@@ -61,13 +55,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "request.failed": "a request to the private listener met a defect of ours",
         "reservation.committed": "an order line claimed units",
         "reservation.released": "an order line gave its claim back",
-        "schema.migrated": "the database was brought to this version's schema",
-        "shortage.closed": "what was oversold is covered again",
         "shortage.found": "more was sold than can be supplied: a person must act",
-        "stock.moved": "stock was received, built, counted, adjusted or undone by hand",
-        "store.recovered": "the database can be used again",
         "store.unavailable": "the database cannot be used; senders are told to come back",
-        "webhook.lost": "a poll found an order that no webhook had told of",
         "worker.failed": "a worker broke and is started again",
     }
 )
@@ -125,7 +114,6 @@ FIELDS: frozenset[str] = frozenset(
 _LEVELS: Mapping[str, int] = MappingProxyType(
     {
         "channel.stopped": logging.ERROR,
-        "daemon.failed": logging.ERROR,
         "delivery.failed": logging.ERROR,
         "line.withheld": logging.ERROR,
         "request.failed": logging.ERROR,
@@ -139,8 +127,8 @@ _LEVELS: Mapping[str, int] = MappingProxyType(
         "library.warned": logging.WARNING,
         "line.unmapped": logging.WARNING,
         "listing.parked": logging.WARNING,
+        "order.flagged": logging.WARNING,
         "push.unknown": logging.WARNING,
-        "webhook.lost": logging.WARNING,
     }
 )
 """Levels of the events that are worse than news."""

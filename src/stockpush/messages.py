@@ -62,7 +62,8 @@ class OrderSeen:
 
     `placed_at` and `deducted_at` (when the newest deduction happened, as far as the channel
     tells) are by the channel's clock. `state` is the channel's word; `state_known` is False for
-    a word that the connector does not know, which quarantines the delivery.
+    a word that the connector
+    does not know: its lines then count as still to be sent.
     """
 
     channel: str
@@ -167,15 +168,15 @@ class ApplyOrders:
     """Apply orders that were fetched or polled.
 
     `gone` are (order id, fetch number) of orders that the channel no longer has. `settles` are
-    ids of inbox deliveries that this resolves, `quarantines` rows of those whose order could not
-    be read. `completes` is set with the last page of a poll.
+    ids of inbox deliveries that this resolves, `deliveries` new rows of those whose order could not
+    be read, or is to be fetched again. `completes` is set with the last page of a poll.
     """
 
     channel: str
     orders: tuple[OrderSeen, ...]
     gone: tuple[tuple[str, int], ...] = ()
     settles: tuple[int, ...] = ()
-    quarantines: tuple[Delivery, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
     completes: PollCompleted | None = None
 
 
@@ -184,6 +185,20 @@ class Observe:
     """Take readings of fields."""
 
     seen: tuple[QuantitySeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsUnreadable:
+    """These fields have no number on the channel, each with the problem that a person must mend."""
+
+    problems: tuple[tuple[FieldKey, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartChannel:
+    """The daemon starts: policies may have changed, and a channel may have gone live."""
+
+    channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +339,8 @@ Command: TypeAlias = (
     ReceiveDelivery
     | ApplyOrders
     | Observe
+    | FieldsUnreadable
+    | StartChannel
     | RequestReads
     | OpenPushes
     | SettlePushes
@@ -352,13 +369,14 @@ class Needs:
     """(channel, order key): every reservation that names it and is open or not yet mapped."""
     digests: frozenset[tuple[str, str]] = frozenset()
     """(channel, body digest) of deliveries."""
-    pushes: frozenset[int] = frozenset()
     movements: frozenset[int] = frozenset()
     """Movement ids; the whole command that each belongs to is gathered."""
     keys: frozenset[str] = frozenset()
     """Idempotency keys of commands."""
     moved: frozenset[str] = frozenset()
     """SKUs of which it matters whether they have any movement."""
+    unread: frozenset[str] = frozenset()
+    """Channels of which it matters whether a delivery is still to be read."""
 
     def __or__(self, other: Needs) -> Needs:
         """Return the union."""
@@ -392,8 +410,6 @@ class Rows:
     """Outbox rows of the fields gathered."""
     in_flight: Mapping[FieldKey, Push] = field(default_factory=dict)
     """Open pushes of the fields gathered (at most one each)."""
-    pushes: Mapping[int, Push] = field(default_factory=dict)
-    """Pushes asked for by id."""
     deliveries: Mapping[tuple[str, str], Delivery] = field(default_factory=dict)
     """By (channel, digest): the newest delivery of that body."""
     commands: Mapping[str, CommandDone] = field(default_factory=dict)
@@ -402,6 +418,8 @@ class Rows:
     """Movement ids among `movements` that a later movement has compensated."""
     moved: frozenset[str] = frozenset()
     """SKUs among `Needs.moved` that have a movement."""
+    unread: frozenset[str] = frozenset()
+    """Channels among `Needs.unread` that have a delivery in quarantine or to be fetched."""
     channels: Mapping[str, ChannelState] = field(default_factory=dict)
     """Every channel's durable state (there are few; always gathered)."""
 
@@ -482,3 +500,5 @@ class Decision:
     touched_fields: frozenset[FieldKey] = frozenset()
     poll_now: frozenset[str] = frozenset()
     """Channels whose orders should be polled at once."""
+    resolve_now: frozenset[ListingKey] = frozenset()
+    """Listings that seem to go by another field than before."""

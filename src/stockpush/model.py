@@ -258,7 +258,11 @@ class Field:
     compares in a row and `sold_since_push` units deducted since the last push was opened (R7).
     `suspense_since` is when the present hold or surplus was first read, `suspense_reads` how many
     readings in a row have agreed with it (R4), `overwritten` units put back that our last write
-    may have overwritten (R10). `shadowed` is the last target recorded in shadow mode.
+    may have overwritten (R10). `doubt` is how much of the hold a write of our own without an answer
+    explains as well. `let_go` are units of a hold that was let go and `let_go_date` the channel's
+    clock at its reading: an order as old as that eats them, late as it comes (R4).
+    `first_observed_at` is None while the channel is in shadow. `shadowed` is the last target
+    recorded there.
     """
 
     key: FieldKey
@@ -278,6 +282,9 @@ class Field:
     suspense_since: datetime | None = None
     suspense_reads: int = 0
     overwritten: int = 0
+    doubt: int = 0
+    let_go: int = 0
+    let_go_date: datetime | None = None
     written_at: datetime | None = None
     pushed_at: datetime | None = None
     gap_from: datetime | None = None

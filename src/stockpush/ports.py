@@ -148,6 +148,10 @@ class Store(Protocol):
         """Return the present rows of the fields, in key order, without locking them."""
         ...
 
+    async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:
+        """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
+        ...
+
     async def channel_state(self, channel: str) -> ChannelState:
         """Return the channel's durable state; an empty one for a channel never polled."""
         ...

@@ -54,6 +54,7 @@ class Secret:
             raise self._invalid(
                 f"names the environment variable {name}, which is not set",
                 f"the variable {name} to be set",
+                next=f"export {name}=...",
             )
         return self.environ[name]
 
@@ -84,10 +85,10 @@ class Secret:
             raise self._invalid(f"names {what}, which is too large", f"<= {SECRET_BYTES_MAX} bytes")
         return text.removesuffix("\n").removesuffix("\r")
 
-    def _invalid(self, what: str, expected: str) -> ConfigInvalid:
+    def _invalid(self, what: str, expected: str, *, next: str | None = None) -> ConfigInvalid:
         return ConfigInvalid(
             f"{self.name} {what}.",
             field=self.name,
             expected=expected,
-            next=f"set {self.name} in the configuration",
+            next=next or f"set {self.name} in the configuration",
         )

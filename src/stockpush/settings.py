@@ -189,6 +189,9 @@ class ChannelSettings(_Section):
     mode: Mode = Field(default=Mode.SHADOW, description="shadow or live")
     poll_s: _Number = Field(default=60, ge=2, le=3600, description="seconds, 2 to 3600")
     reconcile_s: _Number = Field(default=3600, ge=2, le=86400, description="seconds, 2 to 86400")
+    orders_lag_s: _Number | None = Field(
+        default=None, ge=0, le=600, description="seconds, 0 to 600; else what the platform needs"
+    )
     buffer: _Buffer | None = Field(default=None, description=_BUFFER)
     on_manual_edit: _OnManualEdit | None = Field(default=None, description=_ON_MANUAL_EDIT)
     requests_per_s: _Number | None = Field(
@@ -311,12 +314,13 @@ def _first_mistake(
     """Return the first of the mistakes that pydantic found, with all of them in its message."""
     mistakes = [_mistake(each, variables) for each in error.errors(include_url=False)]
     first = mistakes[0]
+    from_variable = first.field in variables.values()
     return ConfigInvalid(
         " ".join(mistake.message for mistake in mistakes),
         field=first.field,
         found=first.found,
         expected=first.expected,
-        next=f"correct {path or first.field}",
+        next=f"unset {first.field}" if from_variable else f"edit {path or first.field}",
     )
 
 

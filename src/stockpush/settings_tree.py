@@ -54,13 +54,17 @@ def read_file(path: Path) -> Tree:
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigInvalid(
-            f"The configuration file {path} is not UTF-8 text.", field=str(path), expected="UTF-8"
+            f"The configuration file {path} is not UTF-8 text.",
+            field=str(path),
+            expected="UTF-8",
+            next=f"edit {path}",
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigInvalid(
             f"The configuration file {path} is not TOML: {error}.",
             field=str(path),
             expected="TOML, as in config/stockpush.example.toml",
+            next=f"edit {path}",
         ) from error
 
 
@@ -134,5 +138,6 @@ def _put(tree: Tree, path: list[str], value: str, name: str) -> None:
             f"{name} contradicts another variable: one is a section of the other.",
             field=name,
             expected="STOCKPUSH_SECTION__KEY",
+            next=f"unset {name}",
         )
     at[path[-1]] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 from stockpush import keys
 from stockpush.store.lock import DaemonLock
@@ -34,7 +35,17 @@ def test_channels_while_a_daemon_runs(sellers: Terminal):
         rows = sellers.done("channels", "--json").json["data"]
         shown = sellers.done("channels").out
     assert [(row["state"], row["state_reason"]) for row in rows] == [("ok", None), ("ok", None)]
-    assert f"https://stock.example.com{rows[0]['webhook_path']}" in shown
+    assert f"https://stock.example.com{rows[0]['webhook_path']}\n" in shown
+    assert "ORDERS_CREATE, ORDERS_UPDATED, " in shown
+    assert "order.created, order.updated, order.deleted, order.restored, product.updated" in shown
+
+
+def test_without_a_public_address_the_paths_are_shown(sellers: Terminal):
+    """And what to set, so that they become addresses."""
+    result = sellers.done("channels")
+    path = sellers.done("channels", "--json").json["data"][1]["webhook_path"]
+    assert f"    {path}\n" in result.out
+    assert "set public_url" in result.err
 
 
 def test_a_key_for_the_daemon_alone_hides_the_addresses_and_nothing_else(sellers: Terminal):
@@ -67,6 +78,20 @@ def test_adopt_compares_first_and_takes_live_channels(sellers: Terminal):
     assert [row["shows"] for row in answer["data"]] == [None, 4, 102]
     left = sellers.done("adopt", "--dry-run", "--json").json["data"]
     assert [row["channel"] for row in left] == ["my-woo"]
+
+
+def test_the_reason_for_adopting_is_kept(sellers: Terminal):
+    """With who it was and which listings, as an answered request: nothing is left to be done."""
+    answer = sellers.done("adopt", "--yes", "--reason", "counted on Sunday", "--json").json
+    assert answer["id"] == "rq-1"
+    with sqlite3.connect(sellers.folder / "stockpush.db") as database:
+        (row,) = database.execute("SELECT kind, arguments FROM request WHERE answered_at > 0")
+    database.close()
+    kept = json.loads(row[1])
+    assert (row[0], kept["reason"]) == ("adopt", "counted on Sunday")
+    assert kept["actor"].startswith("cli:")
+    assert [channel for channel, _ in kept["listings"]] == ["my-shopify", "my-shopify"]
+    assert asked(sellers) == []
 
 
 def test_a_shadow_channel_is_adopted_by_name(sellers: Terminal):

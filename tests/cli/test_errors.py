@@ -85,6 +85,36 @@ def test_the_nearest_names_and_the_next_command(mistaken: Terminal):
     assert slip["next"] == "stockpush receive --help"
 
 
+@pytest.mark.parametrize(
+    ("typed", "next_"),
+    [
+        (("receive", "beeswax", "5l"), "stockpush receive beeswax 5g"),
+        (("receive", "beeswax", "much"), "stockpush receive beeswax 5g"),
+        (("count", "wick", "5 bottles"), "stockpush count wick 5"),
+        (("adjust", "wick", "0"), "stockpush adjust wick 5"),
+        (("sell", "candle-lav", "1.5", "--at", "fair"), "stockpush sell candle-lav 5 --at market"),
+        (("import", "notes.txt", "--yes"), "stockpush import notes.txt --dry-run"),
+        (("import", "absent.toml", "--yes"), "stockpush import absent.toml --dry-run"),
+        (("stock", "--config", "typo.toml"), "edit typo.toml"),
+    ],
+)
+def test_next_is_a_command_that_would_do(mistaken: Terminal, typed: tuple[str, ...], next_: str):
+    """In the item's own unit, with the file that was named."""
+    assert mistaken(*typed, "--json").json["error"]["next"] == next_
+
+
+def test_a_bad_variable_is_mended_where_it_is(mistaken: Terminal, monkeypatch: pytest.MonkeyPatch):
+    """What to type is about the variable, not about a file."""
+    for name, value in (
+        ("STOCKPUSH_DEAMON__LISTEN", "127.0.0.1:1"),
+        ("STOCKPUSH_DAEMON__LISTEN", "nowhere"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            error = mistaken("stock", "--json").json["error"]
+        assert (error["field"], error["next"]) == (name, f"unset {name}")
+
+
 def test_a_file_that_is_not_utf8_says_where(mistaken: Terminal):
     """File, line and byte, and what to do in a spreadsheet."""
     result = mistaken("import", "latin.csv", "--yes")

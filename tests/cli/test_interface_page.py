@@ -86,7 +86,7 @@ def test_every_command_takes_what_the_page_says_of_all(name: str):
     reading = {"stock", "plan", "check", "channels", "deliveries", "deliveries show", "run", "demo"}
     assert (options >= WRITING) == (name not in reading)
     assert ("--key" in options) == (name in VERBS | {"import"})
-    assert ("--reason" in options) == (name in VERBS | {"import", "resync"})
+    assert ("--reason" in options) == (name in VERBS | {"import", "resync", "adopt"})
 
 
 # -- JSON ------------------------------------------------------------------------------------

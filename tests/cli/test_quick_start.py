@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import stat
 import tomllib
 from pathlib import Path
@@ -169,3 +171,33 @@ def test_the_example_configuration_itself_needs_its_secrets_only_to_run():
     settings = Settings.load(REPOSITORY / "config" / "stockpush.example.toml", {})
     with pytest.raises(ConfigInvalid, match=r"stockpush\.key"):
         settings.daemon.resolved_secret_key()
+
+
+def test_the_commands_of_the_readme_work_as_written(terminal: Terminal):
+    """Pasted in their order into an empty folder, a channel and its listing in between."""
+    page = (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("## Your own shop")[2]
+    catalogue, listing = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    stock, channels = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    terminal.write("catalog.toml", catalogue)
+    typed = commands_of(stock)
+    assert [words[0] for words in typed] == ["init", "import", "stock", "receive", "build"]
+    for words in typed:
+        terminal.done(*words, *(["--yes"] if words[0] == "import" else []))
+    assert terminal.on_hand("candle-lav") == "15"
+    config = terminal.folder / "stockpush.toml"
+    text = config.read_text()
+    start, end = text.index("#[channels.my-shopify]"), text.index("#[channels.my-woo]")
+    table = re.sub(r"^#(?=[a-z\[])", "", text[start:end], flags=re.MULTILINE)
+    config.write_text(text[:start] + table + text[end:])
+    terminal.write("catalog.toml", catalogue + listing)
+    for words in commands_of(channels):
+        if words[0] != "run":  # it runs until it is stopped
+            terminal.done(*words, *(["--yes"] if words[0] in {"import", "adopt"} else []))
+    (row,) = terminal.done("stock", "candle-lav", "--json").json["data"][0]["listings"]
+    assert row["channel"] == "my-shopify"
+
+
+def commands_of(block: str) -> list[list[str]]:
+    """The words of each `stockpush` line of a block, without its comment."""
+    lines = [shlex.split(line, comments=True) for line in block.splitlines()]
+    return [words[1:] for words in lines if words[:1] == ["stockpush"]]

@@ -195,7 +195,7 @@ async def test_the_request_on_the_wire() -> None:
         (replied(200, content=b'{"data":{"inventorySet'), Kind.UNKNOWN),
         (replied(200, json={"data": {"inventorySetQuantities": None}}), Kind.UNKNOWN),
         (replied(200, json={"data": {}}), Kind.UNKNOWN),
-        (replied(200, json={"errors": [{"message": "bad argument"}]}), Kind.REJECTED),
+        (replied(200, json={"errors": [{"message": "bad argument"}]}), Kind.UNAVAILABLE),
         (
             replied(200, json={"errors": [{"message": "x", "path": ["y"]}], "data": {"y": None}}),
             Kind.UNKNOWN,

@@ -14,6 +14,11 @@ drafts and fulfilments have lines too              test_samples (draft..., fulfi
 no field names an inventory item                   test_an_order_body_is_counted
 bodies come cut off, empty, of another type        test_no_body_raises_anything_else
 inventory echo of our own push                     test_our_own_push_comes_back_as_a_hint_only
+a webhook a day late, with its first body          test_a_day_late_it_says_what_it_said
+updated, or paid, before create                    test_the_first_to_arrive_tells_the_whole_order
+several subscriptions on one topic                 test_two_subscriptions_send_one_body_twice
+subscriptions deleted after 8 failures             not applicable yet: the owner creates them, not
+                                                   we; polls find what is lost meanwhile
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -36,6 +41,7 @@ from tests.connectors.test_signatures import sign
 
 SAMPLES = Path(__file__).parents[1] / "samples/shopify"
 ORDER = "820982911946154508"
+CREATE = "orders/create"
 OURS = connector(location="655441491", webhook_secret="hush", webhook_secret_previous="before")
 
 
@@ -323,3 +329,59 @@ async def test_our_own_push_comes_back_as_a_hint_only() -> None:
     level = json.loads(echo.body)
     other = replace(echo, body=json.dumps({**level, "location_id": 4}).encode())
     assert isinstance(w.connector.read(other)[1][0], Nothing)
+
+
+def test_a_day_late_it_says_what_it_said() -> None:
+    """26 hours late a body still passes, and carries the version it was made with: an older one."""
+    w = world()
+    a = w.sell("A", 9)
+    w.shop.faults.webhook_delay_s = 26 * 3600
+    begun = w.hands().replace(microsecond=0)
+    order = w.shop.checkout([(a, 3)])
+    w.hands.move(60)
+    w.shop.faults.webhook_delay_s = 0
+    w.shop.edit(order, a, 1)
+    (update,) = w.deliveries("orders/updated")
+    newer = w.read(update)
+    w.hands.move(26 * 3600)
+    (late,) = w.deliveries("orders/create")
+    older = w.read(late)
+    assert (older.order_id, older.lines[0].open) == (order, 3)
+    assert older.version.updated_at == begun
+    assert newer.version.updated_at == begun + timedelta(seconds=60)
+    assert older.version < newer.version
+
+
+@pytest.mark.parametrize("topic", ["orders/updated", "orders/paid"])
+def test_the_first_to_arrive_tells_the_whole_order(topic: str) -> None:
+    """An update or a payment may overtake the creation: its body is all that is needed, and the
+    creation that follows says nothing newer.
+    """
+    w = world()
+    a = w.sell("A", 9)
+    order = w.shop.checkout([(a, 3)])
+    w.hands.move(1)
+    w.shop.edit(order, a, 4)
+    (create,) = (each for each in w.deliveries() if each.headers["x-shopify-topic"] == CREATE)
+    w.hands.move(1)
+    w.shop.edit(order, a, 5)
+    (update,) = w.deliveries("orders/updated")
+    first = w.read(replace(update, headers={**update.headers, "x-shopify-topic": topic}))
+    assert isinstance(first, OrderSeen)
+    assert (first.order_id, [line.open for line in first.lines]) == (order, [5])
+    then = w.read(create)
+    assert [line.open for line in then.lines] == [3]
+    assert then.version < first.version
+
+
+def test_two_subscriptions_send_one_body_twice() -> None:
+    """Two subscriptions to one topic: two deliveries with ids of their own, and one body, which is
+    what tells a duplicate.
+    """
+    w = world()
+    w.shop.subscribe("http://127.0.0.1/webhooks/s/token", topics=(CREATE,))
+    w.shop.checkout([(w.sell("A", 9), 3)])
+    one, two = w.deliveries(CREATE)
+    assert one.headers["x-shopify-webhook-id"] != two.headers["x-shopify-webhook-id"]
+    assert one.body == two.body
+    assert w.read(one) == w.read(two)

@@ -37,6 +37,17 @@ shop's own side in tests/shops/test_woocommerce_shop.py):
 | batch at most 100, of one parent, a loop                | P test_one_request_per_route, test_batch_...  |
 | backorders oversell; grouped and external               | O test_resolve_names_what_a_person_must_mend  |
 | timeout after a write                                   | P test_broken_write_is_unknown...             |
+| shop option "manage stock" off: only a status is written| P test_shop_that_manages_no_stock_is_reported,|
+|                                                         | P test_stock_switched_off_in_the_gap          |
+| inventory_delta is not idempotent                       | P test_no_write_is_a_difference               |
+| a product's modified_after does not tell of sales       | O test_products_are_never_asked_by_date       |
+| items added by REST are not reduced (#51024)            | O test_item_added_by_rest_is_open_and_whole   |
+| change while a delivery runs: no trigger (#26851)       | O test_change_during_a_delivery_is_polled     |
+| trashed order: bare id, hidden from polls               | O test_trashed_order_is_reconciled_by_id      |
+| an admin's form erases a sale's decrement (#16780)      | O test_erased_decrement_shows_as_a_rise,      |
+|                                                         | whole/test_faults.py test_a_sale_erased_by... |
+| webhook disabled after failures                         | not applicable yet: the owner creates webhooks|
+|                                                         | and switches them on; polls find what is lost |
 """  # noqa: E501 - a table
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from stockpush.connectors.base import Answer, PushLine, PushOutcome
+from stockpush.connectors.woocommerce import owners
 from stockpush.errors import (
     AuthFailed,
     ChannelUnavailable,
@@ -20,7 +21,7 @@ from stockpush.errors import (
     PushRejected,
     RateLimited,
 )
-from stockpush.model import PushOutcomeKind
+from stockpush.model import FieldKey, PushOutcomeKind
 from stockpush.sim.shops.base import ShopAnswer, ShopRequest
 from tests.connectors.woocommerce_world import (
     BEGUN,
@@ -28,6 +29,7 @@ from tests.connectors.woocommerce_world import (
     World,
     answer,
     line,
+    listing,
     make_connector,
     make_world,
 )
@@ -358,3 +360,41 @@ async def test_sale_inside_the_gap_is_overwritten_and_lies_in_the_gap(world: Wor
     assert outcome.gap_from is not None
     assert outcome.gap_until is not None
     assert outcome.gap_from <= order.deducted_at <= outcome.gap_until
+
+
+# -- what is never sent, and a shop that manages no stock -----------------------------------------
+
+
+async def test_no_write_is_a_difference(world: World):
+    """`inventory_delta` would be added twice if its answer were lost: only numbers are set."""
+    world.shop.add_variation(31, 34, stock=2)
+    await push(world, line("30", expected=7, target=4))
+    await push(world, line("31:33", expected=5, target=4))
+    await push(world, line("30", expected=4, target=5), line("31", expected=12, target=10))
+    await push(world, line("31:33", expected=4, target=3), line("31:34", expected=2, target=1))
+    items = [item for _, _, body in writes(world) for item in body.get("update", [body])]
+    assert len(items) == 6
+    for item in items:
+        assert item.keys() - {"id"} == {"manage_stock", "stock_quantity"}
+
+
+async def test_shop_that_manages_no_stock_is_reported(world: World):
+    """With the shop's own option off every number is dead: said in words, and nothing written."""
+    world.shop.switch_stock_off()
+    (found,) = await world.connector.resolve(world.api, [listing("30")])
+    assert (found.field_key, found.problem) == (None, owners.NOT_MANAGED)
+    readings = (await world.connector.observe(world.api, [FieldKey("w", "30")])).readings
+    assert [(each.quantity, each.problem) for each in readings] == [(None, owners.NOT_MANAGED)]
+    (outcome,) = await push(world, line("30", expected=7, target=4))
+    assert outcome.kind == PushOutcomeKind.REJECTED
+    assert isinstance(outcome.error, PushRejected)
+    assert writes(world) == []
+
+
+async def test_stock_switched_off_in_the_gap(world: World):
+    """Only the status was written, and the shop says 200: that is no success."""
+    between_read_and_write(world, world.shop.switch_stock_off)
+    (outcome,) = await push(world, line("30", expected=7, target=4))
+    assert outcome.kind == UNKNOWN
+    again = await push(world, line("30", expected=7, target=4))
+    assert [each.kind for each in again] == [PushOutcomeKind.REJECTED]

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ async def test_a_body_that_cannot_be_read_is_quarantined_sealed_and_can_be_repla
     assert b"canary" not in sealed
     assert parts.unseal(sealed, SHOPIFY) == body
     (row,) = (await reads.deliveries(parts.store, limit=1)).data
-    await intake.replay(SHOPIFY, row, parts.unseal(sealed, SHOPIFY))
+    await intake.replay(row, parts.unseal(sealed, SHOPIFY))
     assert await stored(parts) == [("applied", None)]
 
 
@@ -118,5 +119,5 @@ async def test_a_replay_for_a_channel_that_is_not_configured_says_so(
     await intake.receive(SHOPIFY, signed(json.dumps(ORDER).encode()))
     (row,) = (await reads.deliveries(parts.store, limit=1)).data
     with pytest.raises(NotFound) as error:
-        await intake.replay("gone", row, b"{}")
+        await intake.replay(replace(row, channel="gone"), b"{}")
     assert error.value.next == "stockpush channels"

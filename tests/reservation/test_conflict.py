@@ -435,3 +435,181 @@ def test_a_push_that_fails_is_due_again_later_even_if_its_row_had_gone() -> None
     world.settles(push, PushOutcomeKind.UNAVAILABLE, retry_at=later)
     row = world.rows.dirty[FieldKey("shopify", "a")]
     assert (row.due_at, row.attempts) == (later, 1)
+
+
+def test_r6_what_our_own_unanswered_write_explains_is_let_go_once_orders_were_read() -> None:
+    """Ten lowered to seven without an answer, and it holds seven: three sold, or ours arrived."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    world.moves("candle", -3, MovementKind.ADJUSTMENT)
+    (push,) = world.pushes("woo")
+    world.settles(push, PushOutcomeKind.UNKNOWN)
+    world.settles(push, PushOutcomeKind.CONFLICT, actual=7, date=world.now)
+    assert world.atp("candle") == 4, "until orders were read it may be three sales"
+    world.now += timedelta(seconds=2)
+    world.reads("woo", "b", 7)
+    assert world.atp("candle") == 4
+    world.polls("woo")
+    world.reads("woo", "b", 7)
+    assert hold_of(world, "woo", "b") == (7, 0, 0)
+    assert world.atp("candle") == 7
+
+
+def test_r6_an_order_that_comes_after_all_is_not_put_back() -> None:
+    """It did not arrive, three were sold, and their order was late: the shop shows seven still."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    sold_at = world.now
+    world.now += timedelta(seconds=5)
+    world.moves("candle", -3, MovementKind.ADJUSTMENT)
+    (push,) = world.pushes("woo")
+    world.settles(push, PushOutcomeKind.UNKNOWN)
+    world.settles(push, PushOutcomeKind.CONFLICT, actual=7, date=world.now)
+    world.polls("woo")
+    world.reads("woo", "b", 7)
+    world.hears(world.order("woo", "1", line("b", 3), placed=sold_at, deducted_at=sold_at))
+    assert hold_of(world, "woo", "b") == (7, 0, 0)
+    assert world.atp("candle") == 4
+    assert world.syncs()[("woo", "b")] == 4
+
+
+def test_r4_an_order_later_than_its_hold_does_not_leave_sold_stock_on_sale() -> None:
+    """The hold was let go and its number put back; now the order comes: the shop is lowered."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    sold_at = world.now
+    world.now += timedelta(seconds=5)
+    world.reads("shopify", "a", 8)
+    for _ in range(2):
+        world.now += timedelta(minutes=10)
+        world.polls("shopify")
+        world.reads("shopify", "a", 8)
+    assert world.syncs() == {("shopify", "a"): 10}
+    world.hears(world.order("shopify", "1", line("a", 2), placed=sold_at, deducted_at=sold_at))
+    assert world.syncs() == {("shopify", "a"): 8, ("woo", "b"): 8}
+
+
+def test_r4_nothing_is_let_go_while_an_order_of_the_channel_is_unread() -> None:
+    """The order that explains it may be the one in quarantine."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 8)
+    world.rows = replace(world.rows, unread=frozenset({"shopify"}))
+    for _ in range(4):
+        world.now += timedelta(minutes=10)
+        world.polls("shopify")
+        world.reads("shopify", "a", 8)
+    assert world.atp("candle") == 8
+
+
+def test_r9_a_field_that_is_ours_always_has_its_next_reading_set() -> None:
+    """After a reading, a push, a lost compare, a failure, and after a hold was let go."""
+    world = shop()
+
+    def all_set() -> bool:
+        return all(row.read_due_at is not None for row in world.rows.fields.values())
+
+    assert all_set()
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    (push,) = world.pushes("shopify")
+    world.settles(push, PushOutcomeKind.CONFLICT, actual=9, date=world.now)
+    assert all_set()
+    for _ in range(2):
+        world.now += timedelta(minutes=10)
+        world.polls("shopify")
+        world.reads("shopify", "a", 9)
+        assert all_set()
+    world.syncs()
+    assert all_set()
+
+
+def test_a_listing_that_moves_to_another_field_leaves_nothing_behind() -> None:
+    """A variation switched to its parent's stock: the old number is neither read nor pushed."""
+    from stockpush.messages import ListingResolved, ResolveListings
+    from stockpush.model import ListingKey
+
+    world = shop()
+    world.moves("candle", -1, MovementKind.ADJUSTMENT)
+    assert "woo/b" in world.dirty
+    moved = ListingResolved(ListingKey("woo", "b"), "b", "parent")
+    world.do(ResolveListings((moved,)))
+    old = world.field("woo", "b")
+    assert (old.adopted, old.expected, old.read_due_at) == (False, None, None)
+    assert "woo/b" not in world.dirty
+    world.reads("woo", "parent", 9)
+    world.polls("woo")
+    assert world.syncs() == {("shopify", "a"): 9}
+
+
+def test_a_listing_reimported_to_another_item_on_a_shared_field_is_parked() -> None:
+    """One number cannot tell of two items; mended, it goes on."""
+    from stockpush.messages import ImportCatalogue
+    from stockpush.model import Listing, ListingKey
+
+    world = shop().list("woo", "b2", "candle", field="b").stock(soap=3)
+    for sku, parked in (("soap", 2), ("candle", 0)):
+        listing = Listing(ListingKey("woo", "b2"), sku, 1, {"id": "b2"})
+        world.do(ImportCatalogue((), (), (listing,), (), f"again {sku}", "test"))
+        reasons = [row for row in world.catalogue.listings.values() if row.parked_reason]
+        assert len(reasons) == parked
+        world.moves("candle", -1, MovementKind.ADJUSTMENT, key=f"k {sku}")
+        assert ("woo", "b") not in world.syncs() or not parked
+
+
+def test_a_line_added_to_an_old_order_lowers_e_once() -> None:
+    """The order is older than our first reading, the line is not."""
+    world = World().stock(candle=10).list("shopify", "a", "candle", shows=10)
+    old = world.now - timedelta(days=3)
+    first = world.order("shopify", "1", line("a", 1), placed=old, deducted_at=old, fetch=1)
+    world.polls("shopify", first)
+    added = world.order(
+        "shopify",
+        "1",
+        line("a", 1),
+        line("a", 2, line_id="2"),
+        version=99,
+        placed=old,
+        deducted_at=old,
+    )
+    world.hears(added)
+    assert (world.expected()["shopify/a"], world.atp("candle")) == (8, 7)
+
+
+def test_a_channel_gone_live_reads_its_numbers_anew_before_it_trusts_them() -> None:
+    """In shadow somebody else wrote there: a difference since then is no sale."""
+    from stockpush.messages import StartChannel
+    from tests.reservation.world import POLICIES
+
+    world = shop().list("shadow", "s", "candle", shows=10)
+    live = {**POLICIES, "shadow": replace(POLICIES["shopify"], name="shadow")}
+    world.catalogue = replace(world.catalogue, policies=live)
+    world.do(StartChannel("shadow"))
+    world.reads("shadow", "s", 4)
+    assert world.atp("candle") == 10
+    world.polls("shadow")
+    assert world.syncs() == {("shadow", "s"): 10}
+
+
+def test_a_changed_buffer_takes_effect_when_the_daemon_starts() -> None:
+    """In one fan-out, decreases first."""
+    from decimal import Decimal
+
+    from stockpush.messages import StartChannel
+    from tests.reservation.world import POLICIES
+
+    world = shop()
+    buffered = {name: replace(each, buffer=Decimal(4)) for name, each in POLICIES.items()}
+    world.catalogue = replace(world.catalogue, policies=buffered)
+    for channel in ("shopify", "woo"):
+        world.do(StartChannel(channel))
+    assert world.syncs() == {("shopify", "a"): 6, ("woo", "b"): 6}
+
+
+def test_a_reading_during_a_write_is_asked_for_later_and_not_at_once() -> None:
+    """It was due before the write: asking at once would ask for ever."""
+    world = shop()
+    world.moves("candle", -4, MovementKind.ADJUSTMENT)
+    world.pushes("shopify")
+    world.now += timedelta(hours=2)
+    world.reads("shopify", "a", 6)
+    assert world.field("shopify", "a").read_due_at > world.now

@@ -253,15 +253,18 @@ def test_an_order_line_nobody_mapped_waits_and_counts_once_mapped() -> None:
     assert world.syncs() == {("shopify", "a"): 8, ("woo", "b"): 8}
 
 
-def test_an_unknown_state_is_quarantined_and_moves_nothing() -> None:
-    """A word that the connector does not know is not taken for `paid`."""
+def test_an_order_in_a_state_we_do_not_know_counts_as_still_to_be_sent() -> None:
+    """A plugin's own word is not taken for `paid`, nor is its stock put back: people are told."""
     world = shop()
-    world.hears(world.order("woo", "1", line("b", 3), state="wc-odd", known=False))
+    word = "packed" + "x" * 1000
+    world.hears(world.order("woo", "1", line("b", 3), state=word, known=False))
     (row,) = world.rows.deliveries.values()
-    assert row.state is DeliveryState.QUARANTINED
-    assert "wc-odd" in row.reason
-    assert row.body is not None
-    assert world.atp("candle") == 10
+    assert row.state is DeliveryState.APPLIED
+    assert "packed" in row.reason
+    assert len(row.reason) < 200
+    assert world.atp("candle") == 7
+    events = [event.name for decision in world.log for event in decision.events]
+    assert "order.flagged" in events
 
 
 def test_an_order_that_is_gone_releases_its_units() -> None:
@@ -303,6 +306,17 @@ def test_a_quantity_delivery_is_a_reason_to_read_unless_it_says_what_we_expect()
         world.do(ReceiveDelivery(delivery, (QuantityHint("shopify", "a", told),)))
         field = world.field("shopify", "a")
         assert (field.expected, field.read_due_at != due) == (10, reads_now)
+
+
+def test_a_variation_that_starts_to_manage_its_own_stock_is_resolved_again() -> None:
+    """The delivery names a number that no listing is known to go by."""
+    from stockpush.messages import QuantityHint
+    from stockpush.model import ListingKey
+
+    world = World().stock(candle=10).list("woo", "30:31", "candle", field="30", shows=10)
+    delivery = Delivery("woo", "d", "product", world.now, DeliveryState.APPLIED)
+    hint = ReceiveDelivery(delivery, (QuantityHint("woo", "30:31", 99),))
+    assert world.do(hint).resolve_now == {ListingKey("woo", "30:31")}
 
 
 def test_no_delivery_that_was_applied_keeps_its_body() -> None:

@@ -55,9 +55,9 @@ from stockpush.reservation.view import View
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 POLICIES = {
-    "shopify": ChannelPolicy("shopify", "shopify", Mode.LIVE, compare_and_set=True),
-    "woo": ChannelPolicy("woo", "woocommerce", Mode.LIVE, compare_and_set=False),
-    "shadow": ChannelPolicy("shadow", "shopify", Mode.SHADOW, compare_and_set=True),
+    "shopify": ChannelPolicy("shopify", "shopify", Mode.LIVE, compare_and_set=True, orders_lag_s=0),
+    "woo": ChannelPolicy("woo", "woocommerce", Mode.LIVE, compare_and_set=False, orders_lag_s=0),
+    "shadow": ChannelPolicy("shadow", "shopify", Mode.SHADOW, compare_and_set=True, orders_lag_s=0),
 }
 
 
@@ -121,6 +121,7 @@ class World:
             },
             undone=rows.undone,
             moved=rows.moved & asked.moved,
+            unread=rows.unread & asked.unread,
             channels=rows.channels,
         )
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-from stockpush.errors import StoreConflict, StoreRuleBroken, StoreUnavailable
+from stockpush.errors import AlreadyRunning, StoreConflict, StoreRuleBroken, StoreUnavailable
 from stockpush.messages import Decision, Needs, Rows
 from stockpush.model import (
     QUANTITY_MAX,
@@ -93,6 +93,12 @@ async def gathered(store: SqlStore, needs: Needs = ALL) -> Rows:
     """Return rows, read in a transaction of their own."""
     async with store.transaction() as transaction:
         return await transaction.gather(needs)
+
+
+async def on_hand(store: SqlStore, sku: str) -> int:
+    """Return what the item's shelf holds; an item that never moved has none."""
+    _, kept = await reads.snapshot(store)
+    return kept.shelves.get(sku, Shelf(sku)).on_hand
 
 
 async def until_won(store: SqlStore, work: Callable[[SqlTransaction], Awaitable[V]]) -> V:
@@ -220,7 +226,7 @@ class StoreConformance:
 
     async def test_an_empty_database_has_nothing(self, store: SqlStore) -> None:
         """Before the first write every answer is empty and the catalogue's revision is 0."""
-        assert await gathered(store, replace(ALL, pushes=frozenset({1}))) == Rows()
+        assert await gathered(store, ALL) == Rows()
         async with store.transaction() as transaction:
             assert await transaction.catalogue_revision() == 0
         assert await store.dirty("my-shopify", at=at(0), limit=10) == []
@@ -392,7 +398,7 @@ class StoreConformance:
         await asyncio.gather(
             *(until_won(each, add_one) for each in (store, other) for _ in range(15))
         )
-        assert (await reads.balances(store))["candle-lav"].on_hand == 30
+        assert await on_hand(store, "candle-lav") == 30
 
     async def test_two_stores_find_a_row_absent(
         self, store: SqlStore, open_store: OpenStore
@@ -420,7 +426,7 @@ class StoreConformance:
             return add_one
 
         await asyncio.gather(*(until_won(each, adding(each)) for each in (store, other)))
-        assert (await reads.balances(store))["candle-lav"].on_hand == 2
+        assert await on_hand(store, "candle-lav") == 2
 
     async def test_a_row_that_was_not_looked_at_is_never_overwritten(self, store: SqlStore) -> None:
         """A whole row written without having been gathered meets the one that is there."""
@@ -510,8 +516,32 @@ class StoreConformance:
         [kept] = (await reads.pushes(store, limit=5)).data
         assert (kept.settled_at, kept.outcome) == samples.SETTLED
         assert kept.terms == PUSH.terms
-        by_id = await gathered(store, Needs(pushes=frozenset({kept.id or 0})))
-        assert by_id.pushes == {kept.id: kept}
+
+    async def test_there_is_one_daemon_on_a_database(
+        self, open_store: Callable[..., Awaitable[SqlStore]]
+    ) -> None:
+        """A second one is refused while the first runs, and takes its place afterwards."""
+        first, second = await open_store(), await open_store()
+        async with first.only_daemon():
+            with pytest.raises(AlreadyRunning):
+                async with second.only_daemon():
+                    pass
+        async with second.only_daemon():
+            pass
+
+    async def test_a_channel_is_unread_while_a_delivery_waits(self, store: SqlStore) -> None:
+        """In quarantine or to be fetched; of no other channel, and not once it was applied."""
+        needs = Needs(unread=frozenset({"my-shopify", "my-woo"}))
+        for state in DeliveryState:
+            delivery = replace(DELIVERY, digest=f"unread {state}", state=state)
+            await write(store, Decision(deliveries=(delivery,)))
+            waits = state is not DeliveryState.APPLIED
+            assert ("my-shopify" in (await gathered(store, needs)).unread) == waits
+            for row in (await reads.deliveries(store, limit=10)).data:
+                assert row.id is not None
+                await write(store, Decision(deliveries_applied=(row.id,)))
+                applied = replace(DELIVERY, id=row.id, state=DeliveryState.APPLIED, body=None)
+                await write(store, Decision(deliveries=(applied,)))
 
     async def test_a_field_has_one_push_in_flight(self, store: SqlStore) -> None:
         """A second open push of a field is a conflict; after the first is settled it is not."""

@@ -10,7 +10,6 @@ from stockpush.messages import CommandDone, Decision
 from stockpush.model import (
     ChannelState,
     DeliveryState,
-    Field,
     FieldKey,
     ListingKey,
     PushOutcomeKind,
@@ -19,13 +18,12 @@ from stockpush.model import (
 )
 from stockpush.reservation.orders import undeducted
 from stockpush.store import SqlStore, reads
-from stockpush.store.reads import Balance, ChannelRow, Latency, ListingRow
-from tests.store.conformance import field_of, gathered, moved, write
+from stockpush.store.reads import ChannelRow, Latency
+from tests.store.conformance import field_of, gathered, moved, on_hand, write
 from tests.store.samples import (
     BILL,
     CHANNEL,
     DELIVERY,
-    DIRTY,
     DRIFT,
     EVERYTHING,
     FIELD,
@@ -42,45 +40,6 @@ from tests.store.samples import (
 
 class ReadsConformance:
     """The suite of the read side."""
-
-    async def test_balances_name_every_item(self, store: SqlStore) -> None:
-        """Demand is what is reserved plus the holds in item units; no shelf means zeros."""
-        holds = (
-            replace(FIELD_ROW, hold=2, pack=6),
-            field_of("single", hold=3),
-            Field(FieldKey("my-woo", "30"), "beeswax", 1, hold=1),
-        )
-        await write(
-            store,
-            Decision(items=(ITEM, WAX, WICK), shelves=(Shelf("candle-lav", -4, 5),), fields=holds),
-        )
-        found = await reads.balances(store)
-        assert list(found.values()) == [
-            Balance("beeswax", 0, 0, 1),
-            Balance("candle-lav", -4, 5, 15),
-            Balance("wick", 0, 0, 0),
-        ]
-        assert found["candle-lav"].demand == 20
-
-    async def test_stock_rows_bring_what_each_listing_shows(self, store: SqlStore) -> None:
-        """Items with their listings; each with its field, outbox row and newest push."""
-        unread = replace(LISTING, key=ListingKey("my-woo", "30"), field_key=None)
-        await write(store, replace(EVERYTHING, listings=(LISTING, unread)))
-        [first] = await store.open_pushes("my-shopify")
-        settled = replace(first, settled_at=at(51), outcome=PushOutcomeKind.CONFLICT)
-        again = replace(PUSH, call_id="call-2", terms=(("on hand", 1),))
-        await write(store, Decision(pushes=(settled, again)))
-        rows = await reads.stock_rows(store)
-        assert [row.item.sku for row in rows] == ["beeswax", "candle-lav", "wick"]
-        candle = rows[1]
-        shown, blind = candle.listings
-        assert (shown.listing, shown.field, shown.dirty) == (LISTING, FIELD_ROW, DIRTY)
-        assert shown.last_push is not None
-        assert (shown.last_push.call_id, shown.last_push.terms) == ("call-2", (("on hand", 1),))
-        assert blind == ListingRow(unread, None, None, None)
-        assert await reads.stock_rows(store, sku="candle-lav") == (candle,)
-        assert await reads.stock_rows(store, sku="wick") == (rows[2],)
-        assert await reads.stock_rows(store, sku="absent") == ()
 
     async def test_channel_rows_count_what_waits(self, store: SqlStore) -> None:
         """Every name asked for gets a row; latency is over applied pushes only."""
@@ -246,4 +205,4 @@ class ReadsConformance:
             await write(store, Decision(bills=(BILL,)))
             after = await session.fetch("SELECT on_hand FROM shelf")
         assert [tuple(row) for row in before] == [tuple(row) for row in after] == [(1,)]
-        assert (await reads.balances(store))["candle-lav"].on_hand == 2
+        assert await on_hand(store, "candle-lav") == 2

@@ -10,8 +10,8 @@ import pytest
 from stockpush.errors import StoreConflict, StoreUnavailable
 from stockpush.messages import Decision, Needs
 from stockpush.model import Shelf
-from stockpush.store import SqlStore, reads
-from tests.store.conformance import OpenStore, StoreConformance, write
+from stockpush.store import SqlStore
+from tests.store.conformance import OpenStore, StoreConformance, on_hand, write
 from tests.store.conformance_migrations import MigrationsConformance
 from tests.store.conformance_reads import ReadsConformance
 from tests.store.samples import CHANNEL, EVERYTHING, ITEM, WAX
@@ -47,7 +47,7 @@ async def test_transactions_on_different_items_do_not_wait(
         async with other.transaction() as second:
             await second.gather(Needs(skus=frozenset({"beeswax"})))
             await second.apply([Decision(shelves=(Shelf("beeswax", 0),))])
-    assert (await reads.balances(store))["beeswax"].on_hand == 0
+    assert await on_hand(store, "beeswax") == 0
 
 
 async def test_a_stale_channel_state_is_a_conflict(store: SqlStore, open_store: OpenStore) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,21 @@ class TestSqliteReads(ReadsConformance):
 
 class TestSqliteMigrations(MigrationsConformance):
     """Everything that holds of every schema."""
+
+
+async def test_the_file_is_its_owner_s_alone(tmp_path: Path) -> None:
+    """Whatever the umask: what buyers ordered is nobody else's business."""
+    path = tmp_path / "shop.db"
+    before = os.umask(0o022)
+    try:
+        store = await SqlStore.open(f"sqlite:///{path}")
+        await write(store, EVERYTHING)
+        names = ("shop.db", "shop.db-wal", "shop.db-shm")
+        modes = {oct(stat.S_IMODE(os.stat(tmp_path / name).st_mode)) for name in names}  # noqa: PTH116  # inside a coroutine
+        await store.close()
+    finally:
+        os.umask(before)
+    assert modes == {"0o600"}
 
 
 async def test_a_commit_survives_a_power_cut(store: SqlStore) -> None:

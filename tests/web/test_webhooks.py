@@ -277,6 +277,55 @@ async def test_wrong_token_and_unknown_channel_look_the_same(listener: Listener,
     assert listener.intake.received == []
 
 
+@pytest.mark.parametrize("method", ["POST", "GET", "HEAD", "PUT"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        HOOK,
+        HOOK + "/",
+        HOOK + "//",
+        HOOK + "/.",
+        HOOK + "?",
+        HOOK + "?a=b",
+        HOOK + "#",
+        HOOK + ";a",
+        "/" + HOOK,
+        HOOK.replace("/webhooks", "//webhooks"),
+        HOOK.replace("/my-shopify/", "//my-shopify//"),
+        HOOK.replace("/my-shopify/", "/./my-shopify/"),
+        HOOK.replace("/my-shopify/", "/x/../my-shopify/"),
+        HOOK.replace("/my-shopify/", "%2Fmy-shopify%2f"),
+        HOOK.replace("my-shopify", "my%2Dshopify"),
+        HOOK.replace("webhooks", "%77ebhooks"),
+        HOOK.replace("webhooks", "WebHooks"),
+        HOOK.replace("/my-shopify/", "\\my-shopify\\"),
+        HOOK.upper(),
+        HOOK + "%2F",
+        HOOK + "%00",
+        HOOK + "%20",
+        "/webhooks",
+        "/webhooks/",
+        "/webhooks/my-shopify",
+        "/webhooks/my-shopify/",
+        "/healthz/",
+        "//healthz",
+        "//other.example/webhooks",
+    ],
+)
+async def test_no_variant_of_a_path_is_answered_with_a_redirect(
+    listener: Listener, method: str, path: str
+) -> None:
+    """Senders do not follow redirects: a delivery is taken, refused or unknown, never sent on."""
+    answer = await listener.raw(
+        f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        "Content-Length: 2\r\n\r\n{}".encode()
+    )
+    status = int(answer.split(b" ", 2)[1])
+    assert status in {200, 400, 404, 405}, answer
+    assert b"\r\nlocation:" not in answer.lower()
+    assert (status == 200) == bool(listener.intake.received), "200 is for what was taken"
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"])
 @pytest.mark.parametrize("path", [HOOK, "/webhooks/other/x"])
 async def test_only_post(listener: Listener, method: str, path: str) -> None:

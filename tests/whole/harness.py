@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stockpush import compose, keys
@@ -22,9 +22,10 @@ from stockpush.messages import (
     BuildStock,
     CountStock,
     MoveStock,
+    Needs,
     StockMove,
 )
-from stockpush.model import FieldKey, MovementKind
+from stockpush.model import FieldKey, MovementKind, Reservation
 from stockpush.settings import Settings
 from stockpush.sim.candle_shop import (
     ACCESS_TOKEN,
@@ -38,9 +39,11 @@ from stockpush.sim.candle_shop import (
     WOO_TOPICS,
     configuration,
 )
+from stockpush.sim.shops.base import Shop, WebhookOut
 from stockpush.sim.shops.server import serve
 from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
+from stockpush.sim.shops.woocommerce.outbox import Webhook
 
 CLOCK = SystemClock()
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -75,6 +78,39 @@ def woo_shop() -> WooShop:
     )
 
 
+class OnTheWay:
+    """Deliveries of a shop that are built, sent, and not there yet: kept until they are let in."""
+
+    def __init__(self, shop: Shop) -> None:
+        """Keep every delivery from now on."""
+        self._take = shop.webhooks_due
+        self._next: list[WebhookOut] = []
+        self.keeping = True
+        self.kept: list[WebhookOut] = []
+        self.delivered: set[bytes] = set()
+        """Bodies that were answered 200."""
+        self._answered = shop.webhook_answered
+        shop.webhook_answered = self._note
+        shop.webhooks_due = self._due
+
+    def let_in(self) -> None:
+        """Deliver what was kept, before anything else."""
+        self.keeping = False
+        self._next, self.kept = self.kept, []
+
+    def _due(self) -> list[WebhookOut]:
+        due, self._next = [*self._next, *self._take()], []
+        if self.keeping:
+            self.kept += due
+            return []
+        return due
+
+    def _note(self, out: WebhookOut, status: int | None) -> None:
+        if status == 200:
+            self.delivered.add(out.body)
+        self._answered(out, status)
+
+
 @dataclass
 class Floor:
     """The shops, and the daemon once it runs."""
@@ -91,6 +127,8 @@ class Floor:
     webhooks: bool = True
     keys_used: int = 0
     database: str | None = None
+    listen_port: int = 0
+    pings: list[Webhook] = field(default_factory=list)
 
     # -- before it runs ------------------------------------------------------------------------
 
@@ -174,7 +212,7 @@ class Floor:
             mode=mode,
             database=self.database,
         )
-        path.write_text(text)
+        path.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{self.listen_port}", 1))
         self.settings = Settings.load(path, {})
 
     @asynccontextmanager
@@ -201,7 +239,18 @@ class Floor:
         root = f"http://{self.daemon.public}"
         self.shopify.subscribe(root + self.parts.webhook_path(SHOPIFY))
         for topic in WOO_TOPICS:
-            self.woo.subscribe(topic, root + self.parts.webhook_path(WOO), WOO_SECRET)
+            hook = self.woo.subscribe(topic, root + self.parts.webhook_path(WOO), WOO_SECRET)
+            self.pings.append(hook)
+
+    def shop(self, channel: str) -> ShopifyShop | WooShop:
+        """The shop of a channel."""
+        return self.shopify if channel == SHOPIFY else self.woo
+
+    def learns_within(self, seconds: float) -> None:
+        """Let a write without an answer be asked after again so soon, not after its deadline."""
+        for channel in self.daemon.channels.values():
+            manifest = replace(channel.connector.manifest, deadline_s=seconds)
+            channel.connector = replace(channel.connector, manifest=manifest)
 
     def shows(self) -> dict[str, int]:
         """What every watched listing's field holds on its shop: the truth."""
@@ -289,6 +338,12 @@ class Floor:
         """A field's row."""
         (row,) = await self.parts.store.fields([FieldKey(channel, key)])
         return row
+
+    async def reservations(self, channel: str, order_id: str) -> list[Reservation]:
+        """The rows of an order."""
+        async with self.parts.store.transaction() as transaction:
+            rows = await transaction.gather(Needs(orders=frozenset({(channel, order_id)})))
+        return list(rows.reservations.values())
 
     async def atp(self, sku: str) -> int:
         """The item's ATP."""

@@ -6,16 +6,16 @@ Real HTTP on loopback, real signatures, a real database; only the shops are emul
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from stockpush.connectors.base import Api, PushLine
 from stockpush.connectors.shopify.connector import ShopifyConnector
-from stockpush.model import MovementKind
-from stockpush.sim.candle_shop import SHOPIFY
-from tests.whole.harness import Floor
+from stockpush.model import MovementKind, ReservationState
+from stockpush.sim.candle_shop import SHOPIFY, WOO
+from tests.whole.harness import CLOCK, Floor, OnTheWay
 
 
 @pytest.fixture
@@ -62,20 +62,46 @@ async def test_three_sold_on_woocommerce_show_on_shopify(floor: Floor) -> None:
         assert floor.woo.faults.writes_seen == []
 
 
-async def test_a_build_of_forty_appears_everywhere_in_one_fan_out(floor: Floor) -> None:
-    """Forty built from what was not promised: one call to Shopify for both listings, one to Woo."""
+async def test_wax_for_forty_candles_appears_everywhere_in_one_fan_out(floor: Floor) -> None:
+    """Nothing is finished: four kilos arrive, and forty candles can be promised on every listing,
+    by one call to Shopify for its two and one to WooCommerce.
+    """
     floor.item("candle", 0)
-    floor.item("wax", 100_000, unit="g")
+    floor.item("wax", 0, unit="g")
+    floor.bill("candle", 1, wax=100)
     floor.on_shopify("candle", 0)
     floor.on_shopify("candle", 0)
     floor.on_woo("candle", 0)
     async with floor.open(), floor.running():
         await floor.quiet()
-        await floor.moves("candle", 40, MovementKind.BUILD_IN)
+        assert floor.writes() == 0
+        await floor.moves("wax", 4000, MovementKind.RECEIPT)
         await floor.until_shows(40, 40, 40)
         await floor.quiet()
         assert len(floor.shopify.faults.writes_seen) == 1
         assert len(floor.woo.faults.writes_seen) == 1
+
+
+async def test_a_build_of_forty_appears_everywhere_in_one_fan_out(floor: Floor) -> None:
+    """The maker built forty before logging the wax: they are there, whatever the books say."""
+    floor.item("candle", 0)
+    floor.item("wax", 0, unit="g")
+    floor.bill("candle", 1, wax=100)
+    floor.on_shopify("candle", 0)
+    floor.on_shopify("candle", 0)
+    floor.on_woo("candle", 0)
+    async with floor.open(), floor.running():
+        await floor.quiet()
+        await floor.builds("candle", 40)
+        await floor.until_shows(40, 40, 40)
+        await floor.quiet()
+        assert len(floor.shopify.faults.writes_seen) == 1
+        assert len(floor.woo.faults.writes_seen) == 1
+        # The receipt that follows pays the wax back and makes no candle: nothing is pushed.
+        await floor.moves("wax", 4000, MovementKind.RECEIPT)
+        await floor.quiet()
+        assert tuple(floor.shows().values()) == (40, 40, 40)
+        assert floor.writes() == 2
 
 
 async def test_a_sale_of_a_candle_lowers_the_soap_that_shares_its_beeswax(floor: Floor) -> None:
@@ -147,7 +173,38 @@ async def test_duplicated_and_reordered_deliveries_count_once(floor: Floor) -> N
         assert await floor.atp("candle") == 38
 
 
-async def test_cancel_before_create_edit_and_refunds(floor: Floor) -> None:
+@pytest.mark.parametrize("channel", [SHOPIFY, WOO])
+async def test_a_cancel_that_overtakes_its_order_leaves_a_tombstone(
+    floor: Floor, channel: str
+) -> None:
+    """What told of the order is still on its way when the cancel is in: it stays cancelled."""
+    floor.item("candle", 10)
+    listings = {SHOPIFY: floor.on_shopify("candle", 10), WOO: floor.on_woo("candle", 10)}
+    shop = floor.shop(channel)
+    async with floor.open(), floor.running():
+        await floor.quiet()
+        late = OnTheWay(shop)
+        order = shop.checkout([(listings[channel], 4)])
+        await floor.until(lambda: late.kept != [], "the shop has sent what tells of the order")
+        late.keeping = False
+        shop.clock = lambda: CLOCK.now() + timedelta(seconds=2)
+        shop.cancel(order, restock=True)
+        await floor.until(lambda: shop.next_webhook_at() is None, "the cancel was sent")
+        await floor.quiet()
+        (tombstone,) = await floor.reservations(channel, order)
+        assert tombstone.state is ReservationState.RELEASED
+        assert (tombstone.open, await floor.atp("candle")) == (0, 10)
+        bodies = {each.body for each in late.kept}
+        late.let_in()
+        await floor.until(lambda: bodies <= late.delivered, "and now the order itself")
+        await floor.quiet()
+        assert await floor.reservations(channel, order) == [tombstone]
+        assert await floor.atp("candle") == 10
+        assert tuple(floor.shows().values()) == (10, 10)
+        assert floor.writes() == 0
+
+
+async def test_edits_and_refunds(floor: Floor) -> None:
     """The order's newest version stands, whatever arrives first."""
     floor.item("candle", 20)
     lavender = floor.on_shopify("candle", 20)
@@ -155,9 +212,6 @@ async def test_cancel_before_create_edit_and_refunds(floor: Floor) -> None:
     floor.shopify.faults.webhook_reorder = 1.0
     async with floor.open(), floor.running():
         await floor.quiet()
-        gone = floor.shopify.checkout([(lavender, 4)])
-        floor.shopify.cancel(gone, restock=True)
-        await floor.until_shows(20, 20)
         edited = floor.shopify.checkout([(lavender, 2)])
         floor.shopify.edit(edited, lavender, 5)
         await floor.until_shows(15, 15)
@@ -298,9 +352,7 @@ async def test_a_push_whose_answer_was_lost_is_settled_and_written_once(floor: F
     floor.shopify.faults.only_writes = True
     async with floor.open(), floor.running():
         await floor.quiet()
-        channel = floor.daemon.channels[SHOPIFY]
-        manifest = replace(channel.connector.manifest, deadline_s=0.2)
-        channel.connector = replace(channel.connector, manifest=manifest)
+        floor.learns_within(0.2)
         floor.shopify.faults.drop_after_next = 1
         await floor.moves("candle", -3, MovementKind.ADJUSTMENT)
         await floor.until_shows(7)
@@ -317,6 +369,7 @@ async def test_a_channel_that_is_down_does_not_hold_up_the_other(floor: Floor) -
     floor.on_woo("candle", 10)
     async with floor.open(), floor.running():
         await floor.quiet()
+        floor.learns_within(0.2)
         floor.woo.faults.drop_before = 1.0
         floor.shopify.checkout([(lavender, 3)])
         await floor.until(lambda: tuple(floor.shows().values())[:2] == (7, 7))
@@ -341,3 +394,36 @@ async def test_shadow_is_silent(floor: Floor) -> None:
 async def a_poll_passes(seconds: float) -> None:
     """Let a poll interval pass (the shortest that the settings allow)."""
     await asyncio.sleep(seconds)
+
+
+async def test_an_order_thrown_away_unheard_gives_its_units_back(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It vanishes from polls and no webhook tells of it: open orders are read by their ids."""
+    monkeypatch.setattr("stockpush.engine.reconcile.RECHECK_POLLS", 1)
+    floor.item("candle", 10)
+    floor.on_shopify("candle", 10)
+    simple = floor.on_woo("candle", 10)
+    async with floor.open(poll_s=2), floor.running():
+        await floor.quiet()
+        order = floor.woo.checkout([(simple, 3)])
+        await floor.until_shows(7, 7)
+        floor.woo.faults.webhook_drop = 1.0
+        floor.woo.trash(order)
+        await floor.until_shows(10, 10)
+
+
+async def test_a_write_answered_with_a_fault_is_tried_again_soon(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shop itself answered 500: nothing is on its way, so nobody waits for the deadline."""
+    fault = (500, {"content-type": "text/html"}, b"<h1>critical error</h1>")
+    monkeypatch.setattr("stockpush.sim.shops.woocommerce.shop._SERVER_ERRORS", (fault,))
+    floor.item("candle", 10)
+    floor.on_woo("candle", 10)
+    floor.woo.faults.only_writes = True
+    async with floor.open(), floor.running():
+        await floor.quiet()
+        floor.woo.faults.server_error_next = 1
+        await floor.moves("candle", -3, MovementKind.ADJUSTMENT)
+        await floor.until_shows(7)

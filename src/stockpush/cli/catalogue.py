@@ -15,7 +15,7 @@ from stockpush.cli.options import Config, DryRun, Json, Key, Reason, Yes
 from stockpush.cli.output import cell, print_json, reference, refuse, say, show, table
 from stockpush.cli.session import actor, agreed, find_channel, one_line, with_parts
 from stockpush.engine import report
-from stockpush.errors import ExitCode, UsageError
+from stockpush.errors import CatalogueInvalid, ExitCode, UsageError
 from stockpush.importer import CatalogueFile, Change, Known, read_catalogue
 from stockpush.importer.tables import FILE_BYTES_MAX
 from stockpush.messages import AdoptListings, Refused, Replayed
@@ -59,10 +59,15 @@ def import_files(
     never moved; for the others the command to type is shown.
     """
     why = one_line(reason, field="--reason")
-    contents = [(str(path), _content(path)) for path in files]
+    command = f"stockpush import {' '.join(shlex.quote(str(path)) for path in files)}"
+    contents = [(str(path), _content(path, command)) for path in files]
 
     async def preview(parts: Parts) -> CatalogueFile:
-        return await _read(parts, contents)
+        try:
+            return await _read(parts, contents)
+        except CatalogueInvalid as error:
+            error.next = f"{command} --dry-run"
+            raise
 
     read = with_parts(config, preview, what="Reading the catalogue ...")
     if not as_json:
@@ -74,8 +79,7 @@ def import_files(
         else:
             say("Nothing was written: this was a rehearsal." if news else "Nothing to write.")
         return
-    typed = f"stockpush import {' '.join(shlex.quote(str(path)) for path in files)} --yes"
-    if not agreed("Write this?", yes=yes, as_json=as_json, command=typed):
+    if not agreed("Write this?", yes=yes, as_json=as_json, command=f"{command} --yes"):
         say("Nothing was written.")
         raise typer.Exit(ExitCode.FAILED)
 
@@ -93,7 +97,7 @@ def import_files(
         _print_written(done)
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, command: str) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(FILE_BYTES_MAX + 1)  # one more, so that the reader sees the excess
@@ -103,6 +107,7 @@ def _content(path: Path) -> bytes:
             field="FILE",
             found=str(path),
             expected="a .toml or .csv file that you can read",
+            next=f"{command} --dry-run",
         ) from error
 
 
@@ -244,6 +249,7 @@ def adopt(
     as_json: Json = False,
     dry_run: DryRun = False,
     yes: Yes = False,
+    reason: Reason = "",
 ) -> None:
     """Agree that the numbers are ours from now on.
 
@@ -252,6 +258,7 @@ def adopt(
     Without a channel it takes every live one. Nothing is written to a shop here: the daemon reads
     each number and the open orders again, and only then pushes.
     """
+    why = one_line(reason, field="--reason")
 
     async def look(parts: Parts) -> tuple[Side, ...]:
         return await _sides(parts, channel)
@@ -262,7 +269,7 @@ def adopt(
         _print_sides(sides)
     if not chosen or dry_run:
         if as_json:
-            print_json(_adopted_json(sides, 0, dry_run=dry_run))
+            print_json(_adopted_json(sides, 0, None, dry_run=dry_run))
         elif sides:
             _say_what_remains(sides, chosen)
         return
@@ -272,13 +279,19 @@ def adopt(
         say("Nothing was adopted.")
         raise typer.Exit(ExitCode.FAILED)
 
-    async def write(parts: Parts) -> Done:
-        command = AdoptListings(tuple(side.key for side in chosen))
-        return (await parts.lane.commit([command]))[0]
+    async def write(parts: Parts) -> int:
+        # The record of who asked for what, and why; a daemon that sees it before it is answered
+        # reads the channels again, which is what adopting asks of it anyway.
+        named = [list(side.key) for side in chosen]
+        arguments = {"listings": named, "actor": actor(), **({"reason": why} if why else {})}
+        number = await parts.store.ask("adopt", arguments, at=parts.clock.now())
+        await parts.lane.commit([AdoptListings(tuple(side.key for side in chosen))])
+        await parts.store.answered(number, at=parts.clock.now())
+        return number
 
-    with_parts(config, write, what="Adopting ...")
+    number = with_parts(config, write, what="Adopting ...")
     if as_json:
-        print_json(_adopted_json(sides, len(chosen), dry_run=False))
+        print_json(_adopted_json(sides, len(chosen), number, dry_run=False))
         return
     say(f"Adopted {len(chosen)} listings.", "bold")
     if any(side.mode != Mode.LIVE for side in chosen):
@@ -333,9 +346,11 @@ def _say_what_remains(sides: Sequence[Side], chosen: Sequence[Side]) -> None:
     say(f'Next: stockpush adopt {first}   (or set mode = "live" for it first)')
 
 
-def _adopted_json(sides: Sequence[Side], adopted: int, *, dry_run: bool) -> dict[str, Any]:
+def _adopted_json(
+    sides: Sequence[Side], adopted: int, number: int | None, *, dry_run: bool
+) -> dict[str, Any]:
     return {
-        "id": None,
+        "id": None if number is None else f"rq-{number}",
         "undo": None,
         "dry_run": dry_run,
         "adopted": adopted,

@@ -1,24 +1,21 @@
-"""`channels` and `resync`: how the channels are doing, and asking the daemon to look again."""
+"""`channels`: how the channels are doing, and what each shop must be told to send where."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from stockpush.cli.options import Config, DryRun, Json, Reason, Yes
+from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, note, print_json, say, say_reasons, show, table
-from stockpush.cli.session import agreed, find_channel, find_item, one_line, with_parts
-from stockpush.cli.stock import print_plan
-from stockpush.engine import channel_report, report
-from stockpush.errors import ConfigInvalid, ExitCode, UsageError
+from stockpush.cli.session import with_parts
+from stockpush.engine import channel_report
+from stockpush.errors import ConfigInvalid
 from stockpush.model import Health
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
     from stockpush.engine.channel_report import ChannelRow
-    from stockpush.engine.report import PlanRow
+    from stockpush.settings import Settings
     from stockpush.store.reads import ChannelRow as StoredChannel
 
 _STATES = {"ok": "green", "paused": "yellow", "needs_login": "bold red", "unreachable": "red"}
@@ -28,17 +25,18 @@ _STATES = {"ok": "green", "paused": "yellow", "needs_login": "bold red", "unreac
 def channels(config: Config = None, as_json: Json = False) -> None:
     """Show how each channel is doing.
 
-    State, webhook address, last order, backlog, and how long a push takes (p50, p95).
+    State, webhook address and topics, last order, backlog, and how long a push takes (p50, p95).
     """
 
-    async def read(parts: Parts) -> tuple[list[ChannelRow], str | None, str]:
-        return *await _rows(parts), parts.settings.daemon.public_url or ""
+    async def read(parts: Parts) -> tuple[list[ChannelRow], str | None, Settings]:
+        return *await _rows(parts), parts.settings
 
-    rows, trouble, root = with_parts(config, read, what="Reading the channels ...")
+    rows, trouble, settings = with_parts(config, read, what="Reading the channels ...")
     if as_json:
         print_json({"data": rows})
     elif rows:
-        _print_rows(rows, root)
+        _print_rows(rows)
+        _print_webhooks(rows, settings)
     else:
         say("No channel is configured.")
         say("Next: stockpush init   (writes a configuration to fill in)")
@@ -80,7 +78,7 @@ def _health(stored: StoredChannel, *, runs: bool | None) -> tuple[Health | None,
     return None, ""
 
 
-def _print_rows(rows: Sequence[ChannelRow], root: str) -> None:
+def _print_rows(rows: Sequence[ChannelRow]) -> None:
     shown = table(
         "=channel",
         "=connector",
@@ -105,106 +103,20 @@ def _print_rows(rows: Sequence[ChannelRow], root: str) -> None:
         )
     show(shown)
     say_reasons((row.name, row.state_reason) for row in rows)
-    if any(row.webhook_path for row in rows):
-        say()
-        say("Webhooks go to (keep these addresses to yourself):", "dim")
-        for row in rows:
-            say(f"  {row.name:<{max(len(each.name) for each in rows)}}  {root}{row.webhook_path}")
 
 
-# -- resync ----------------------------------------------------------------------------------
+def _print_webhooks(rows: Sequence[ChannelRow], settings: Settings) -> None:
+    """Print what to tell each shop: the address, and the topics to subscribe it to."""
+    from stockpush import compose
 
-
-def resync(
-    channel: Annotated[
-        str | None, typer.Option("--channel", metavar="CHANNEL", help="One channel alone.")
-    ] = None,
-    sku: Annotated[str | None, typer.Option("--sku", metavar="SKU", help="One item alone.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every channel and item.")] = False,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-) -> None:
-    """Have orders and quantities read again.
-
-    Differences are settled and what is needed is pushed.
-    The daemon does it, at once if it runs; --dry-run shows what would be written as of now.
-    """
-    if everything == (channel is not None or sku is not None):
-        raise UsageError(
-            "resync needs to know what to read again.",
-            field="--all",
-            expected="--channel, --sku or both; or --all alone",
-            next="stockpush resync --all",
-        )
-    why = one_line(reason, field="--reason")
-
-    async def look(parts: Parts) -> tuple[dict[str, str], tuple[PlanRow, ...]]:
-        return await _planned(parts, channel, sku)
-
-    asked, plan = with_parts(config, look, what="Computing what would be pushed ...")
-    if not as_json and (dry_run or everything):
-        _print_planned(plan)
-    if everything and not dry_run:
-        question = "Read every channel again?"
-        typed = "stockpush resync --all --yes"
-        if not agreed(question, yes=yes, as_json=as_json, command=typed):
-            say("Nothing was asked for.")
-            raise typer.Exit(ExitCode.FAILED)
-
-    async def ask(parts: Parts) -> tuple[int | None, bool | None]:
-        from stockpush import compose
-
-        runs = compose.daemon_runs(parts.settings)
-        if dry_run:
-            return None, runs
-        arguments = {**asked, **({"reason": why} if why else {})}
-        return await parts.store.ask("resync", arguments, at=parts.clock.now()), runs
-
-    number, runs = with_parts(config, ask, what="Asking ...")
-    if as_json:
-        print_json(
-            {
-                "id": None if number is None else f"rq-{number}",
-                "undo": None,
-                "dry_run": dry_run,
-                "daemon_runs": runs,
-                "data": [row.as_json() for row in plan],
-            }
-        )
-    elif dry_run:
-        say("Nothing was asked for: this was a rehearsal.")
-    elif runs is False:
-        say("Asked for. No daemon is running: it will be done at the next `stockpush run`.")
-    else:
-        say(
-            "Asked for: the daemon does it now." if runs else "Asked for: a running daemon does it."
-        )
-
-
-async def _planned(
-    parts: Parts, channel: str | None, sku: str | None
-) -> tuple[dict[str, str], tuple[PlanRow, ...]]:
-    """Return the request's arguments, names as configured, and the plan of what they concern."""
-    view = await parts.view()
-    asked = {}
-    if channel is not None:
-        asked["channel"] = find_channel(parts.settings.channels, channel)
-    if sku is not None:
-        asked["sku"] = find_item(view.catalogue, sku).sku
-    return asked, tuple(
-        row
-        for row in report.plan(view)
-        if row.channel == asked.get("channel", row.channel) and row.sku == asked.get("sku", row.sku)
-    )
-
-
-def _print_planned(plan: Sequence[PlanRow]) -> None:
-    if plan:
-        say("As far as is known now, before anything is read again, this would be written:")
-        say()
-        print_plan(plan)
-    else:
-        say("As far as is known now, before anything is read again, nothing would be written.")
+    if not any(row.webhook_path for row in rows):
+        return
+    root = settings.daemon.public_url
+    say()
+    say("Subscribe these webhooks (keep the addresses to yourself):", "dim")
+    for row in rows:
+        say(f"  {row.name}", "bold")
+        say(f"    {root or ''}{row.webhook_path}")
+        say(f"    {', '.join(compose.webhook_topics(settings.channels[row.name]))}", "dim")
+    if root is None:
+        note("Each goes behind the address under which shops reach this machine: set public_url")

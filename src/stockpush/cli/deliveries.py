@@ -12,6 +12,7 @@ from stockpush.cli.options import Config, DryRun, Json, Yes
 from stockpush.cli.output import cell, note, print_json, refuse, say, show, table
 from stockpush.cli.session import with_parts
 from stockpush.engine import channel_report
+from stockpush.engine.intake import fetch_again
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import Refused
 from stockpush.model import Delivery, DeliveryState
@@ -163,9 +164,12 @@ def replay(
 
     async def again(parts: Parts) -> Delivery:
         found = await _found(parts, delivery)
-        if found.state is not DeliveryState.QUARANTINED or found.body is None or dry_run:
+        if found.state is not DeliveryState.QUARANTINED or dry_run:
             return found
-        await _replay(parts, found, found.body)
+        if found.order_id is not None:
+            await fetch_again(parts.lane, found)
+        elif found.body is not None:
+            await _replay(parts, found, found.body)
         return await _found(parts, delivery)
 
     async def look(parts: Parts) -> Delivery:
@@ -191,6 +195,8 @@ def replay(
         say(f"Would read delivery {after.id} of {after.channel} again. Nothing was changed.")
     elif after.state is DeliveryState.APPLIED:
         say(f"Delivery {after.id} has taken effect.")
+    elif after.state is DeliveryState.PENDING:
+        say(f"The daemon will fetch order {after.order_id} of {after.channel} again.")
     else:
         say(f"Delivery {after.id} is {after.state.value}: {after.reason}")
 
@@ -202,7 +208,7 @@ async def _replay(parts: Parts, found: Delivery, sealed: bytes) -> None:
     configured = parts.settings.channels.get(found.channel)
     connectors = {} if configured is None else {configured.name: compose.connect(configured)}
     body = parts.unseal(sealed, found.channel)
-    await replace(parts, connectors=connectors).intake().replay(found.channel, found, body)
+    await replace(parts, connectors=connectors).intake().replay(found, body)
 
 
 async def _found(parts: Parts, given: str) -> Delivery:

@@ -1,4 +1,7 @@
-"""The demo's screen: the stock, what each channel shows, what has just happened, and the checks."""
+"""The demo's screen: the stock, what each channel shows, what has just happened, and the checks.
+
+It fits into 80 columns: numbers and headings stay whole there, and only "Limited by" gives way.
+"""
 
 from __future__ import annotations
 
@@ -32,17 +35,23 @@ def screen(frame: Frame) -> RenderableType:
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
+        collapse_padding=True,
+        pad_edge=False,
+        show_edge=False,
     )
     table.add_column("Item", no_wrap=True)
-    for name in ("On hand", "Reserved", "ATP"):
-        table.add_column(name, justify="right")
-    table.add_column("Limited by", no_wrap=True)
-    table.add_column("Shopify", justify="right", no_wrap=True)
-    table.add_column("WooCommerce", justify="right", no_wrap=True)
+    table.add_column("On hand", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in ("Reserved", "ATP"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Limited by", overflow="fold")
+    for name in ("Shopify", "Woo"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in frame.stock:
         table.add_row(
             row.sku,
-            f"{row.on_hand} {_short(row.unit)}",
+            row.on_hand,
+            Text(_short(row.unit), "dim"),
             "" if row.reserved == "0" else row.reserved,
             _atp(row),
             ", ".join(row.limited_by),

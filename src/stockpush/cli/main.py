@@ -16,7 +16,17 @@ import typer
 from typer.main import get_command
 
 from stockpush import __version__, logs
-from stockpush.cli import catalogue, channels, check, deliveries, output, setup, stock, verbs
+from stockpush.cli import (
+    catalogue,
+    channels,
+    check,
+    deliveries,
+    output,
+    resync,
+    setup,
+    stock,
+    verbs,
+)
 from stockpush.cli import run as daemon
 from stockpush.cli.options import Json
 from stockpush.errors import ExitCode, StockPushError, UsageError
@@ -73,7 +83,7 @@ app.command()(check.check)
 app.command()(catalogue.adopt)
 app.command()(channels.channels)
 app.command()(stock.plan)
-app.command()(channels.resync)
+app.command()(resync.resync)
 app.add_typer(deliveries.app, name="deliveries")
 app.command("run")(daemon.run_daemon)
 
@@ -90,6 +100,9 @@ def demo(
     """Watch stock move between two shops.
 
     A candle shop on emulated Shopify and WooCommerce, with shoppers.
+
+    After the time is up (or Ctrl-C) the shops come to rest, which is checked, and single sales are
+    timed: that takes some seconds more.
     """
     # The shops and the daemon take a while to import, and no other command needs the shops.
     from stockpush.cli.demo import command

@@ -34,7 +34,7 @@ def run_daemon(config: Config = None) -> None:
         asyncio.run(_serve(config, settings))
     except BaseExceptionGroup as broken:
         # A worker's own error says more than the group that it ended.
-        raise _innermost(broken) from broken
+        raise innermost(broken) from broken
 
 
 def _checked(config: Path | None) -> Settings:
@@ -97,7 +97,7 @@ async def _turn(settings: Settings, stop: asyncio.Event) -> None:
             await stop.wait()
 
 
-def _innermost(broken: BaseExceptionGroup[BaseException]) -> BaseException:
+def innermost(broken: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first error of ours in the group, else the first of any kind."""
     leaves = _leaves(broken)
     return next((each for each in leaves if isinstance(each, StockPushError)), leaves[0])

@@ -37,18 +37,22 @@ def settings_of(config: Path | None) -> Settings:
 
 
 def with_parts(
-    config: Path | None, job: Callable[[Parts], Awaitable[V]], *, what: str = "Working ..."
+    config: Path | None,
+    job: Callable[[Parts], Awaitable[V]],
+    *,
+    what: str = "Working ...",
+    connected: bool = False,
 ) -> V:
     """Open the database of the configuration and return what `job` makes of it.
 
-    No connector is made, so that no channel's credentials are needed: those that a service
-    manager hands to the daemon need not be readable here.
+    Unless `connected`, no connector is made, so that no channel's credentials are needed: those
+    that a service manager hands to the daemon need not be readable here.
     """
     # Databases and HTTP take most of a second to import; `--help` and slips need neither.
     from stockpush import compose
 
     async def opened() -> V:
-        async with compose.parts(settings, connectors={}) as parts:
+        async with compose.parts(settings, connectors=None if connected else {}) as parts:
             return await job(parts)
 
     with working(what):

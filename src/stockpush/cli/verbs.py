@@ -136,7 +136,7 @@ def receive(
         move = StockMove(item.sku, units, MovementKind.RECEIPT)
         return Asked(_move(move, key, write), f"Received {_amount(units, item)}")
 
-    _act(write, sku, asked)
+    _act("receive", write, sku, asked)
 
 
 def build(
@@ -161,7 +161,7 @@ def build(
         command = BuildStock(item.sku, units, key, actor(), write.reason)
         return Asked(command, f"Built {_amount(units, item)}")
 
-    _act(write, sku, asked)
+    _act("build", write, sku, asked)
 
 
 def count(
@@ -186,7 +186,7 @@ def count(
         command = CountStock(item.sku, units, key, actor(), write.reason)
         return Asked(command, f"Counted {_amount(units, item)}")
 
-    _act(write, sku, asked)
+    _act("count", write, sku, asked)
 
 
 def adjust(
@@ -212,7 +212,7 @@ def adjust(
         sign = "+" if units > 0 else ""
         return Asked(_move(move, key, write), f"Adjusted {item.sku} by {sign}{_bare(units, item)}")
 
-    _act(write, sku, asked)
+    _act("adjust", write, sku, asked)
 
 
 def sell(
@@ -242,7 +242,7 @@ def sell(
         move = StockMove(item.sku, -units, MovementKind.SALE)
         return Asked(_move(move, key, write), f"Sold {_amount(units, item)} at {place}")
 
-    _act(write, sku, asked)
+    _act("sell", write, sku, asked)
 
 
 def undo(
@@ -283,9 +283,30 @@ def undo(
 # -- carrying out ----------------------------------------------------------------------------
 
 
-def _act(write: Write, sku: str, asked: Callable[[Item, str], Asked]) -> None:
-    """Carry out a verb on the item that was named."""
-    _carry_out(write, lambda catalogue, key: asked(find_item(catalogue, sku), key))
+def _act(verb: str, write: Write, sku: str, asked: Callable[[Item, str], Asked]) -> None:
+    """Carry out a verb on the item that was named; a quantity that is none gets an example."""
+
+    def on_item(catalogue: Catalogue, key: str) -> Asked:
+        item = find_item(catalogue, sku)
+        try:
+            return asked(item, key)
+        except UsageError as error:
+            error.next = error.next or _example(verb, item)
+            raise
+
+    _carry_out(write, on_item)
+
+
+def _example(verb: str, item: Item) -> str:
+    """Return a command that would do.
+
+    >>> from stockpush.model import Kind
+    >>> _example("sell", Item("beeswax", "", Kind.MATERIAL, "kg", scale=3))
+    'stockpush sell beeswax 5kg --at market'
+    """
+    quantity = "5" if item.unit == "piece" else shlex.quote(f"5{item.unit}")
+    place = " --at market" if verb == "sell" else ""
+    return f"stockpush {verb} {shlex.quote(item.sku)} {quantity}{place}"
 
 
 def _carry_out(

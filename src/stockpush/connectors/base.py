@@ -116,9 +116,11 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class OrderPage:
-    """One page of an order poll. `unreadable` are (order id or '', reason, raw body) of orders
-    that could not be parsed or whose state is unknown: quarantined, the rest goes on. `date` is
-    the channel's clock. `last`: this page completes the poll, `cursor` is then the next start.
+    """One page of an order poll, by the channel's clock `date`.
+
+    `unreadable` are (order id or '', reason, raw body) of orders that could not be parsed or read
+    whole: those with an id are fetched by themselves, the others quarantined; the rest goes on.
+    `last`: this page completes the poll, and `cursor` is where the next one starts.
     """
 
     orders: tuple[OrderSeen, ...]

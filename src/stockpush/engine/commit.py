@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from stockpush import logs
-from stockpush.errors import StockPushError, StoreConflict
+from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable
 from stockpush.messages import Command, Decision, Needs, Outcome, Rows
 from stockpush.model import ChannelPolicy
 from stockpush.ports import Clock, Store, Transaction
@@ -62,11 +62,14 @@ class CommitLane:
     clock: Clock
     policies: Mapping[str, ChannelPolicy]
     counters: Counters = field(default_factory=Counters)
+    trouble: str | None = None
+    """Why the last transaction could not be had; None once one has committed since."""
     _waiting: deque[_Job] = field(default_factory=deque)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _listeners: list[Callable[[Decision], None]] = field(default_factory=list)
     _catalogue: Catalogue | None = None
     _serving: bool = False
+    _ended: bool = False
     _served: asyncio.Event = field(default_factory=asyncio.Event)
 
     def listen(self, listener: Callable[[Decision], None]) -> None:
@@ -78,6 +81,8 @@ class CommitLane:
 
         Raises what the store raised (`StoreUnavailable`) or the core found wrong with the command.
         """
+        if self._ended:
+            raise StoreUnavailable("The commit lane has ended.")
         job = _Job(command, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._arrived.set()
@@ -95,8 +100,9 @@ class CommitLane:
                     self._serving = False
                 self._served.set()
         finally:
+            self._ended = True
             for job in self._waiting:
-                job.done.cancel()
+                _answer(job, StoreUnavailable("The commit lane has ended."))
 
     async def idle(self) -> None:
         """Return when nothing waits and nothing is being carried out."""
@@ -132,7 +138,7 @@ class CommitLane:
             answers = await self._transact([job.command for job in jobs])
         except AssertionError as broken:
             for job in jobs:
-                job.done.set_exception(StockPushError(f"broken invariant: {broken}"))
+                _answer(job, StockPushError(f"broken invariant: {broken}"))
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, it is that one command's
             if len(jobs) == 1:
@@ -148,15 +154,26 @@ class CommitLane:
         """Run one group's transaction, again while it loses races."""
         for _ in range(TRIES_MAX - 1):
             try:
-                return await self._once(commands)
+                return await self._noted(commands)
             except StoreConflict:
                 self.counters.rollbacks += 1
-        return await self._once(commands)
+        return await self._noted(commands)
+
+    async def _noted(self, commands: Sequence[Command]) -> list[Done]:
+        """Run the transaction once and note whether the database could be had."""
+        try:
+            done = await self._once(commands)
+        except StoreUnavailable as error:
+            self.trouble = error.message
+            raise
+        self.trouble = None
+        return done
 
     async def _once(self, commands: Sequence[Command]) -> list[Done]:
         """Gather, decide and apply one group in one transaction; then tell the listeners."""
-        at = self.clock.now()
         async with self.store.transaction() as transaction:
+            # Only now: waiting for another writer takes time, and instants must not go back.
+            at = self.clock.now()
             catalogue = await self._current(transaction)
             view = View(catalogue, await _gather(transaction, commands, catalogue))
             decisions: list[Decision] = []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stockpush import logs
 from stockpush.connectors.base import Connector, WebhookRequest
 from stockpush.engine.commit import CommitLane
 from stockpush.errors import NotFound, PayloadInvalid, SignatureInvalid
-from stockpush.messages import Event, ReceiveDelivery, Replayed, Seen
+from stockpush.messages import ApplyOrders, Event, ReceiveDelivery, Replayed, Seen
 from stockpush.model import Delivery, DeliveryState
 from stockpush.ports import Clock
 
@@ -99,36 +99,26 @@ class Intake:
             seen,
         )
 
-    async def replay(self, channel: str, delivery: Delivery, body: bytes) -> str:
-        """Read a quarantined body again and apply it; return what became of it.
+    async def replay(self, delivery: Delivery, body: bytes) -> None:
+        """Read a quarantined body again and apply it.
 
         Raises `PayloadInvalid` if it still cannot be read, `NotFound` for a channel that is not
         configured.
         """
-        connector = self._connectors.get(channel)
+        connector = self._connectors.get(delivery.channel)
         if connector is None:
             raise NotFound(
-                f"channel {channel!r} is not configured",
+                f"channel {delivery.channel!r} is not configured",
                 field="channel",
-                found=channel,
+                found=delivery.channel,
                 next="stockpush channels",
             )
         topic, seen = connector.read(WebhookRequest({}, body))
-        done = await self._lane.commit(
-            [
-                ReceiveDelivery(
-                    Delivery(
-                        channel=channel,
-                        digest=delivery.digest,
-                        topic=topic,
-                        received_at=delivery.received_at,
-                        state=DeliveryState.APPLIED,
-                        body=delivery.body,
-                        id=delivery.id,
-                    ),
-                    seen,
-                    replay=True,
-                )
-            ]
-        )
-        return type(done[0].outcome).__name__.lower()
+        again = replace(delivery, topic=topic, state=DeliveryState.APPLIED, reason="")
+        await self._lane.commit([ReceiveDelivery(again, seen, replay=True)])
+
+
+async def fetch_again(lane: CommitLane, delivery: Delivery) -> None:
+    """Have the daemon fetch the order that a quarantined delivery points at."""
+    pending = replace(delivery, state=DeliveryState.PENDING, reason="to be fetched")
+    await lane.commit([ApplyOrders(delivery.channel, (), deliveries=(pending,))])

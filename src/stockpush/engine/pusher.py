@@ -9,16 +9,16 @@ became of it: until then that field gets no new write.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from stockpush.connectors.base import PushLine, PushOutcome
 from stockpush.engine.channel import Channel, seconds_until, wait_for
 from stockpush.engine.commit import CommitLane
-from stockpush.errors import RateLimited
+from stockpush.errors import OutcomeUnknown, RateLimited
 from stockpush.messages import Accepted, OpenPushes, PushSettled, SettlePushes
-from stockpush.model import Health, Push, PushOutcomeKind
+from stockpush.model import FieldKey, Health, Mode, Push, PushOutcomeKind
 from stockpush.ports import Clock, Ids, Store
 
 IDLE_S = 5.0
@@ -46,6 +46,8 @@ class Pusher:
         self._clock = clock
         self._ids = ids
         self._poll = poll
+        self._learn_at: dict[str, datetime] = {}
+        self._tries: Counter[str] = Counter()
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -88,14 +90,24 @@ class Pusher:
         assert isinstance(done.outcome, Accepted)
         pushes: tuple[Push, ...] = done.outcome.facts["pushes"]
         if not pushes:
-            if done.outcome.facts["waiting"]:
-                channel.poll_wake.set()
-                await wait_for(channel.push_wake, seconds=NOT_READY_S)
+            await self._wait_for_orders(done.outcome.facts["poll_from"])
             return 0
-        await self._send(pushes, call_id)
+        await self._send(pushes, call_id, {dirty.key: dirty.attempts for dirty in due})
         return len(pushes)
 
-    async def _send(self, pushes: Sequence[Push], call_id: str) -> None:
+    async def _wait_for_orders(self, poll_from: datetime | None) -> None:
+        """Fields wait for their first push until orders were polled from `poll_from` on."""
+        channel = self._channel
+        if poll_from is None:
+            return
+        wait_s = seconds_until(poll_from, self._clock.now())
+        if wait_s == 0 and channel.health is Health.OK:
+            channel.poll_wake.set()
+        await wait_for(channel.push_wake, seconds=min(IDLE_S, max(NOT_READY_S, wait_s)))
+
+    async def _send(
+        self, pushes: Sequence[Push], call_id: str, attempts: Mapping[FieldKey, int]
+    ) -> None:
         """Send one call and settle what it taught."""
         batch = [PushLine(push.field, push.expected, push.target) for push in pushes]
         # If we are stopped here the push stays open, and the next start treats it as unknown.
@@ -104,23 +116,24 @@ class Pusher:
         outcomes = await self._channel.connector.push(api, batch, call_id=call_id)
         assert len(outcomes) == len(batch), "a connector answers one to one"
         self._note_health(outcomes)
+        self._note_unknown(call_id, outcomes)
         await self._lane.submit(
             SettlePushes(
                 tuple(
-                    self._settled(push, outcome)
+                    self._settled(push, outcome, attempts.get(push.field, 0))
                     for push, outcome in zip(pushes, outcomes, strict=True)
                 )
             )
         )
 
-    def _settled(self, push: Push, outcome: PushOutcome) -> PushSettled:
-        """Return what the core is told of one outcome."""
+    def _settled(self, push: Push, outcome: PushOutcome, attempts: int = 0) -> PushSettled:
+        """Return what the core is told of one outcome; a failure waits longer each time."""
         now = self._clock.now()
         error = outcome.error
         wait_s = (
             error.retry_after_s
             if isinstance(error, RateLimited)
-            else self._channel.backoff_s(self._channel.failures, self._ids)
+            else self._channel.backoff_s(attempts, self._ids)
         )
         return PushSettled(
             call_id=push.call_id,
@@ -142,10 +155,38 @@ class Pusher:
             PushOutcomeKind.AUTH_FAILED,
         }
         failed = [each.error for each in outcomes if each.kind in faults and each.error]
+        unknown = [each.error for each in outcomes if each.kind is PushOutcomeKind.UNKNOWN]
         if failed:
             self._channel.failed(failed[0])
-        elif any(each.kind is not PushOutcomeKind.UNKNOWN for each in outcomes):
+        elif len(unknown) < len(outcomes):
             self._channel.succeeded()
+        elif unknown[0] is not None:
+            self._channel.failed(unknown[0])
+
+    def _note_unknown(self, call_id: str, outcomes: Sequence[PushOutcome]) -> None:
+        """Note when an unknown outcome may be learned: once the old request can no longer land.
+
+        Where the shop itself answered with a fault nothing is on its way any more; otherwise the
+        request, the repeated one too, has until its deadline.
+        """
+        unknown = [each for each in outcomes if each.kind is PushOutcomeKind.UNKNOWN]
+        if not unknown:
+            self._learn_at.pop(call_id, None)
+            self._tries.pop(call_id, None)
+            return
+        answered = all(
+            isinstance(each.error, OutcomeUnknown) and each.error.answered for each in unknown
+        )
+        self._tries[call_id] += 1
+        wait_s = self._channel.backoff_s(self._tries[call_id], self._ids)
+        if not answered:
+            wait_s = max(wait_s, self._channel.connector.manifest.deadline_s)
+        self._learn_at[call_id] = self._clock.now() + timedelta(seconds=wait_s)
+
+    def _learnable_at(self, push: Push) -> datetime:
+        """Return when the outcome of an open push may be learned."""
+        deadline = timedelta(seconds=self._channel.connector.manifest.deadline_s)
+        return self._learn_at.get(push.call_id, push.sent_at + deadline)
 
     async def _distrust_open(self) -> None:
         """Treat every push that was in flight when the last daemon ended as unknown (R6)."""
@@ -164,19 +205,32 @@ class Pusher:
     async def _learn_unknown(self) -> None:
         """Repeat each call whose outcome is unknown, once its old request can no longer land."""
         calls: defaultdict[str, list[Push]] = defaultdict(list)
-        for push in await self._store.open_pushes(self._channel.name):
+        open_pushes = await self._store.open_pushes(self._channel.name)
+        if self._channel.policy.mode is Mode.SHADOW:
+            await self._drop(open_pushes)
+            return
+        for push in open_pushes:
             calls[push.call_id].append(push)
-        deadline = timedelta(seconds=self._channel.connector.manifest.deadline_s)
         for call_id, pushes in calls.items():
-            wait_s = seconds_until(pushes[0].sent_at + deadline, self._clock.now())
+            wait_s = seconds_until(self._learnable_at(pushes[0]), self._clock.now())
             if wait_s == 0 and self._channel.health is not Health.NEEDS_LOGIN:
                 await self._relearn(call_id, pushes)
+
+    async def _drop(self, pushes: Sequence[Push]) -> None:
+        """A channel that went into shadow is written to no more: its next reading settles all."""
+        if pushes:
+            settled = [
+                PushSettled(push.call_id, push.field, PushOutcomeKind.UNAVAILABLE)
+                for push in pushes
+            ]
+            await self._lane.submit(SettlePushes(tuple(settled)))
 
     async def _relearn(self, call_id: str, pushes: Sequence[Push]) -> None:
         """Repeat one call with its own key and variables. What fails again stays unknown."""
         batch = [PushLine(push.field, push.expected, push.target) for push in pushes]
         outcomes = await self._channel.connector.push(self._channel.api, batch, call_id=call_id)
         self._note_health(outcomes)
+        self._note_unknown(call_id, outcomes)
         told = (PushOutcomeKind.APPLIED, PushOutcomeKind.UNCHANGED, PushOutcomeKind.CONFLICT)
         parked = (PushOutcomeKind.REJECTED, PushOutcomeKind.GONE)
         learned = tuple(
@@ -186,18 +240,20 @@ class Pusher:
         )
         if learned:
             await self._lane.submit(SettlePushes(learned))
-        if len(learned) < len(pushes):
+        if len(learned) < len(pushes) and call_id not in self._learn_at:
+            # It could not even be asked: the next try waits like any other failure.
             wait_s = self._channel.backoff_s(self._channel.failures, self._ids)
-            await wait_for(self._channel.push_wake, seconds=wait_s)
+            self._learn_at[call_id] = self._clock.now() + timedelta(seconds=wait_s)
 
     async def _idle_s(self) -> float:
         """Return how long nothing can be due: until the next outbox row or unknown outcome."""
+        if self._channel.health is Health.NEEDS_LOGIN:
+            return IDLE_S  # nothing is sent; whoever gets through wakes us
         now = self._clock.now()
         due = await self._store.next_due(self._channel.name)
         waits = [IDLE_S] if due is None else [IDLE_S, max(0.01, seconds_until(due, now))]
-        deadline = timedelta(seconds=self._channel.connector.manifest.deadline_s)
         waits += [
-            max(0.05, seconds_until(push.sent_at + deadline, now))
+            max(0.05, seconds_until(self._learnable_at(push), now))
             for push in await self._store.open_pushes(self._channel.name)
         ]
         return min(waits)

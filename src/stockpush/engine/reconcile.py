@@ -9,31 +9,66 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from stockpush import logs
 from stockpush.connectors.base import OrderPage
 from stockpush.engine.channel import Channel, FetchNumbers, wait_for
 from stockpush.engine.commit import CommitLane
-from stockpush.errors import ChannelError, PayloadInvalid
+from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
 from stockpush.messages import (
     ApplyOrders,
     Event,
-    ListingResolved,
+    FieldsUnreadable,
     Observe,
+    OrderHint,
     PollCompleted,
     QuantitySeen,
     ReceiveDelivery,
     ResolveListings,
+    StartChannel,
 )
-from stockpush.model import Delivery, DeliveryState, Field, FieldKey, Listing
+from stockpush.model import Delivery, DeliveryState, Field, FieldKey, Listing, ListingKey
 from stockpush.ports import Clock, Ids, Store
 
 HINTS_MAX = 100
 """Most hints taken from the inbox at once."""
+TRIES_MAX = 10
+"""After how many failures in a row an order's fetch is given up."""
+READ_TRIES_MAX = 3
+"""After how many readings without a number a field is parked."""
+RECHECK_POLLS = 10
+RECHECK_MAX = 20
+"""After how many polls how many open orders are read by their ids."""
 LOOK_S = 1.0
 """How often due readings and hints are looked for without being woken."""
+
+
+class Retries:
+    """What failed by itself, and when each may be tried again: kept in memory, by key."""
+
+    def __init__(self, channel: Channel, clock: Clock, ids: Ids) -> None:
+        """Nothing has failed yet."""
+        self._channel = channel
+        self._clock = clock
+        self._ids = ids
+        self._failed: dict[object, tuple[int, float]] = {}
+
+    def is_due(self, key: object) -> bool:
+        """Answer whether the key may be tried now."""
+        return self._failed.get(key, (0, 0.0))[1] <= self._clock.monotonic()
+
+    def fail(self, key: object) -> int:
+        """Note one more failure; return how many in a row that makes."""
+        tries = self._failed.get(key, (0, 0.0))[0] + 1
+        wait_s = self._channel.backoff_s(tries, self._ids)
+        self._failed[key] = (tries, self._clock.monotonic() + wait_s)
+        return tries
+
+    def forget(self, key: object) -> None:
+        """Note that it went well."""
+        self._failed.pop(key, None)
 
 
 class Reconciler:
@@ -58,6 +93,13 @@ class Reconciler:
         self._fetches = FetchNumbers(store)
         self._polling = asyncio.Lock()
         self._all_wanted = False
+        self._wanted: set[ListingKey] = set()
+        self._resolve_all_at = clock.monotonic()
+        self._polls = 0
+        self._recheck_all = False
+        self._rechecked = ""
+        self._hints = Retries(channel, clock, ids)
+        self._unread = Retries(channel, clock, ids)
 
     async def run_polls(self) -> None:
         """Poll orders at once, then every `poll_s` and whenever asked."""
@@ -69,16 +111,19 @@ class Reconciler:
 
     async def run_reads(self) -> None:
         """Resolve listings, follow hints and read fields as they become due."""
+        await self._lane.submit(StartChannel(self._channel.name))
+        steps = (self.resolve_listings, self.follow_hints, self.read_due, self.recheck)
         while True:
-            try:
-                await self.resolve_listings()
-                followed = await self.follow_hints()
-                read = await self.read_due()
-            except ChannelError as error:
-                self._channel.failed(error)
-                followed = read = 0
-                await self._clock.sleep(self._channel.backoff_s(self._channel.failures, self._ids))
-            if not (followed or read):
+            done = 0
+            for step in steps:
+                # Each by itself: what one of them cannot read does not keep the others waiting.
+                try:
+                    done += await step()
+                except ChannelError as error:
+                    self._channel.failed(error)
+                    wait_s = self._channel.backoff_s(self._channel.failures, self._ids)
+                    await self._clock.sleep(wait_s)
+            if not done:
                 await wait_for(self._channel.read_wake, seconds=LOOK_S)
 
     async def poll(self) -> None:
@@ -119,35 +164,81 @@ class Reconciler:
                 await self._lane.submit(
                     ApplyOrders(self._channel.name, page.orders, completes=completes)
                 )
+        self._polls += 1
         logs.emit(Event("poll.completed", {"channel": self._channel.name, "orders": found}))
 
+    async def recheck(self) -> int:
+        """Read some open orders by their ids, in turn; return how many.
+
+        An order that was thrown away vanishes from polls: whoever waits to hear of it waits for
+        ever, with its units reserved.
+        """
+        if self._polls < RECHECK_POLLS and not self._recheck_all:
+            return 0
+        self._polls = 0
+        orders = await self._store.open_orders(
+            self._channel.name, after=self._rechecked, limit=RECHECK_MAX
+        )
+        more = len(orders) == RECHECK_MAX
+        self._rechecked = orders[-1] if more else ""
+        self._recheck_all = self._recheck_all and more
+        for order_id in orders:
+            await self._fetch(order_id, ())
+        return len(orders)
+
     async def _quarantine(self, page: OrderPage) -> None:
-        """Keep the orders of a page that could not be read; the others go on."""
+        """Keep the orders of a page that could not be read; the others go on.
+
+        One whose id is known is fetched by itself, and quarantined only if that fails too.
+        """
         for order_id, reason, body in page.unreadable:
-            await self._lane.submit(
-                ReceiveDelivery(
-                    Delivery(
-                        channel=self._channel.name,
-                        digest=hashlib.sha256(body).hexdigest(),
-                        topic="poll",
-                        received_at=self._clock.now(),
-                        state=DeliveryState.QUARANTINED,
-                        reason=f"order {order_id}: {reason}",
-                        body=self._seal(body, self._channel.name),
-                    ),
-                    (),
-                )
+            kept = Delivery(
+                channel=self._channel.name,
+                digest=hashlib.sha256(body).hexdigest(),
+                topic="poll",
+                received_at=self._clock.now(),
+                state=DeliveryState.APPLIED if order_id else DeliveryState.QUARANTINED,
+                reason=reason,
+                body=None if order_id else self._seal(body, self._channel.name),
             )
+            hints = (OrderHint(self._channel.name, order_id),) if order_id else ()
+            await self._lane.submit(ReceiveDelivery(kept, hints))
 
     async def follow_hints(self) -> int:
-        """Fetch the orders that pending deliveries point at, each once; return how many."""
+        """Fetch the orders that pending deliveries point at, each once; return how many.
+
+        One that cannot be fetched waits by itself, longer each time, and is quarantined in the end.
+        """
         orders: defaultdict[str, list[Delivery]] = defaultdict(list)
         for delivery in await self._store.hints(self._channel.name, limit=HINTS_MAX):
             assert delivery.order_id is not None
             orders[delivery.order_id].append(delivery)
+        followed, failed = 0, None
         for order_id, deliveries in orders.items():
-            await self._fetch(order_id, deliveries)
-        return len(orders)
+            if not self._hints.is_due(order_id):
+                continue
+            try:
+                await self._fetch(order_id, deliveries)
+            except ChannelUnavailable as error:
+                failed = error
+                if self._hints.fail(order_id) >= TRIES_MAX:
+                    await self._give_up(order_id, deliveries, error)
+            else:
+                followed += 1
+                self._hints.forget(order_id)
+        if failed is not None and not followed:
+            raise failed
+        return followed
+
+    async def _give_up(
+        self, order_id: str, deliveries: Sequence[Delivery], error: ChannelError
+    ) -> None:
+        """Quarantine the deliveries that point at an order which cannot be read."""
+        reason = f"order {order_id}: {error.message}"
+        rows = tuple(
+            replace(row, state=DeliveryState.QUARANTINED, reason=reason) for row in deliveries
+        )
+        await self._lane.submit(ApplyOrders(self._channel.name, (), deliveries=rows))
 
     async def _fetch(self, order_id: str, deliveries: Sequence[Delivery]) -> None:
         """Fetch one order and apply it, settling the deliveries that pointed at it."""
@@ -158,37 +249,37 @@ class Reconciler:
                 self._channel.api, order_id, fetch=fetch
             )
         except PayloadInvalid as error:
-            reason = f"order {order_id}: {error.message}"
-            unreadable = tuple(
-                replace(row, state=DeliveryState.QUARANTINED, reason=reason) for row in deliveries
-            )
-            await self._lane.submit(ApplyOrders(name, (), quarantines=unreadable))
+            await self._give_up(order_id, deliveries, error)
             return
         self._channel.succeeded()
-        settles = tuple(row.id for row in deliveries if row.id is not None)
-        if seen is None:
-            command = ApplyOrders(name, (), gone=((order_id, fetch),), settles=settles)
-        elif seen.state_known:
-            command = ApplyOrders(name, (seen,), settles=settles)
-        else:
-            reason = f"order {order_id} is in a state we do not know: {seen.state!r}"
-            command = ApplyOrders(
+        await self._lane.submit(
+            ApplyOrders(
                 name,
-                (),
-                quarantines=tuple(
-                    replace(row, state=DeliveryState.QUARANTINED, reason=reason)
-                    for row in deliveries
-                ),
+                orders=() if seen is None else (seen,),
+                gone=((order_id, fetch),) if seen is None else (),
+                settles=tuple(row.id for row in deliveries if row.id is not None),
             )
-        await self._lane.submit(command)
+        )
 
     async def read_due(self) -> int:
         """Read the fields whose reading is due, in one call; return how many."""
         limit = self._channel.connector.manifest.read_max
         due = await self._store.reads_due(self._channel.name, at=self._clock.now(), limit=limit)
         if due:
-            await self.read(due)
+            await self._read_apart(due)
         return len(due)
+
+    async def _read_apart(self, keys: Sequence[FieldKey]) -> None:
+        """Read fields in one call, or by halves where one of them makes the answer unreadable."""
+        try:
+            await self.read(keys)
+        except PayloadInvalid as error:
+            if len(keys) == 1:
+                await self._unreadable({keys[0]: error.message})
+                return
+            middle = len(keys) // 2
+            await self._read_apart(keys[:middle])
+            await self._read_apart(keys[middle:])
 
     async def read(self, keys: Sequence[FieldKey]) -> None:
         """Read fields now. What each is expected to hold is noted before the request goes out."""
@@ -212,47 +303,80 @@ class Reconciler:
                         date=answer.date,
                     )
                 )
-        unread = {each.field: each.problem for each in answer.readings if each.quantity is None}
-        if unread:
-            await self._park(unread)
         if seen:
             await self._lane.submit(Observe(tuple(seen)))
+            for each in seen:
+                self._unread.forget(each.field)
+        problems = {each.field: each.problem for each in answer.readings if each.quantity is None}
+        if problems:
+            await self._unreadable(problems)
 
-    async def _park(self, problems: Mapping[FieldKey, str | None]) -> None:
-        """A field that has no number needs a person: park its listings with the reason."""
-        catalogue = await self._store.catalogue()
-        await self._lane.submit(
-            ResolveListings(
-                tuple(
-                    ListingResolved(
-                        row.key, row.order_key, row.field_key, problems[key] or "has no number"
-                    )
-                    for row in catalogue.listings
-                    if row.field_key is not None
-                    and (key := FieldKey(row.key.channel, row.field_key)) in problems
-                )
-            )
-        )
+    async def _unreadable(self, problems: Mapping[FieldKey, str | None]) -> None:
+        """Ask once more, by its listings, about each field that gave no number; then park it.
 
-    async def resolve_listings(self) -> None:
-        """Ask the channel how it names the listings that it has not told us about yet."""
-        if not self._channel.resolve_wanted:
-            return
+        A listing may have moved to another field, and one odd answer is no evidence.
+        """
         catalogue = await self._store.catalogue()
-        unknown = [
-            listing
-            for listing in catalogue.listings
-            if listing.key.channel == self._channel.name
-            and (self._all_wanted or (listing.field_key is None and listing.parked_reason is None))
+        listings = [
+            row
+            for row in catalogue.listings
+            if row.field_key is not None and FieldKey(row.key.channel, row.field_key) in problems
         ]
-        if unknown:
-            await self._resolve(unknown)
+        listed = {FieldKey(row.key.channel, row.field_key or "") for row in listings}
+        await self._resolve(listings)
+        parked = tuple(
+            (key, problem or "it has no number")
+            for key, problem in problems.items()
+            if key not in listed or self._unread.fail(key) >= READ_TRIES_MAX
+        )
+        if parked:
+            await self._lane.submit(FieldsUnreadable(parked))
+
+    async def resolve_listings(self) -> int:
+        """Ask the channel how it names the listings that it has not told us about yet.
+
+        All of them are asked about at the start and every `reconcile_s`, parked ones too.
+        """
+        if self._clock.monotonic() >= self._resolve_all_at:
+            self._resolve_all_at = self._clock.monotonic() + self._channel.policy.reconcile_s
+            self._channel.resolve_wanted = self._all_wanted = True
+        if not self._channel.resolve_wanted:
+            return 0
+        # Cleared before anything is awaited: what is wanted meanwhile is another round.
+        everything, named = self._all_wanted, frozenset(self._wanted)
         self._channel.resolve_wanted = self._all_wanted = False
+        self._wanted.clear()
+        try:
+            catalogue = await self._store.catalogue()
+            asked = [
+                row
+                for row in catalogue.listings
+                if row.key.channel == self._channel.name
+                and (
+                    everything
+                    or row.key in named
+                    or (row.field_key is None and row.parked_reason is None)
+                )
+            ]
+            await self._resolve(asked)
+        except BaseException:
+            self._channel.resolve_wanted = True
+            self._all_wanted = self._all_wanted or everything
+            self._wanted |= named
+            raise
+        return len(asked)
+
+    def want(self, listings: Iterable[ListingKey]) -> None:
+        """Ask the channel about these listings again."""
+        self._wanted |= set(listings)
+        self._channel.resolve_wanted = True
+        self._channel.read_wake.set()
 
     def want_all(self) -> None:
         """Ask the channel about every listing again, parked ones too: a person wants a resync."""
         self._channel.resolve_wanted = True
         self._all_wanted = True
+        self._recheck_all = True
 
     async def _resolve(self, listings: Sequence[Listing]) -> None:
         """Resolve listings in calls of the size that the channel takes."""

@@ -1,10 +1,10 @@
 """Starts the daemon's workers in order, keeps them running, and drains them on stop.
 
 Theory of operation. One task group holds everything. A worker that loses the database waits and
-goes on; a worker that fails in any other way ends the daemon, whose restart is what recovery is
-tested with. On stop nothing new is begun, a push under way may finish, the commit lane empties,
-and only then are the tasks cancelled; what could not finish is open in the database and is
-treated as unknown by the next start.
+goes on; one that fails in any other way is logged and started again, so that one channel's oddity
+does not end the others. A broken invariant ends the daemon. On stop nothing new is begun, a push
+under way may finish, the commit lane empties, and only then are the tasks cancelled; what could
+not finish is open in the database and is treated as unknown by the next start.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ DRAIN_S = 8.0
 """How long pushes under way may take to finish on stop (the whole stop is bounded by 10 s)."""
 LOOK_S = 0.5
 """How often commits of other processes are looked for."""
+WORKER_WAIT_S = 5.0
+"""How long a worker that broke waits before it is started again."""
 STORE_WAIT_S = 1.0
 """How long a worker waits after it lost the database."""
 
@@ -58,6 +60,8 @@ class Supervisor:
     def reasons_not_ready(self) -> list[str]:
         """Return why the daemon is not ready, empty if it is."""
         reasons = [] if self.ready else ["the workers are not running"]
+        if self.lane.trouble is not None:
+            reasons.append(f"the database cannot be used: {self.lane.trouble}")
         reasons += [f"worker {task.get_name()} has stopped" for task in self._tasks if task.done()]
         return reasons
 
@@ -99,6 +103,11 @@ class Supervisor:
             except StoreUnavailable as error:
                 logs.emit(Event("store.unavailable", {"reason": error.message}))
                 await self.clock.sleep(STORE_WAIT_S)
+            except AssertionError:
+                raise
+            except Exception as error:  # noqa: BLE001  # one channel's oddity must not end the others
+                logs.get(__name__).error("worker.failed", exc_info=error)
+                await self.clock.sleep(WORKER_WAIT_S)
 
     async def _drain(self) -> None:
         """Begin no new push and let those under way finish."""
@@ -184,6 +193,9 @@ def _wake(workers: dict[str, Workers], decision: Decision) -> None:
     for state in decision.channels:
         if state.name in workers:
             workers[state.name].channel.push_wake.set()
+    for key in sorted(decision.resolve_now):
+        if key.channel in workers:
+            workers[key.channel].reconciler.want([key])
     if decision.listings:
         for each in workers.values():
             each.channel.resolve_wanted = True

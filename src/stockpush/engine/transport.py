@@ -59,6 +59,8 @@ READ_ATTEMPTS_MAX = 4
 """How often a read is sent before it is given up."""
 READ_BACKOFF_S = 0.25
 """Pause before the second attempt of a read; doubles each time, times 0.5 to 1.5."""
+GATEWAY_FAULTS = frozenset({502, 504, *range(520, 528)})
+"""Answers of something before the shop, behind which a write may still be on its way."""
 CONNECTIONS_MAX = 4
 """Most connections to one channel."""
 USER_AGENT = "stockpush"
@@ -87,11 +89,12 @@ class _Call:
     write: bool
     sent: bool = False
 
-    def broken(self, what: str) -> ChannelError:
-        """Return the error of a call that the channel may have seen and did not answer."""
+    def broken(self, what: str, *, answered: bool = False) -> ChannelError:
+        """Return the error of a call that the channel may have seen and did not answer well."""
         if self.write:
             return OutcomeUnknown(
                 f"{self}: {what}; the write may have been applied",
+                answered=answered,
                 next="stockpush resync --dry-run",
             )
         return self.unavailable(what)
@@ -270,7 +273,9 @@ class ChannelApi:
             case 503 if "retry-after" in answer.headers:
                 raise self._told_to_wait(call, answer)
             case status if status >= 500:
-                raise call.broken(f"the channel answered {status}")
+                raise call.broken(
+                    f"the channel answered {status}", answered=status not in GATEWAY_FAULTS
+                )
             case 401 | 403 as status:
                 raise AuthFailed(
                     f"{call}: the channel refused our credentials ({status})",

@@ -59,7 +59,7 @@ class Mistakes:
             field=first.field,
             found=first.found,
             expected=first.expected,
-            next="mend the file and run the same import again: nothing was written",
+            next="stockpush import FILE --dry-run",
         )
 
 

@@ -10,6 +10,7 @@ commands over the same rows always give the same decisions.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -20,6 +21,7 @@ from stockpush.messages import (
     Command,
     CountStock,
     Decision,
+    FieldsUnreadable,
     ImportCatalogue,
     MoveStock,
     Needs,
@@ -33,6 +35,7 @@ from stockpush.messages import (
     ResolveListings,
     Rows,
     SettlePushes,
+    StartChannel,
     UndoMovement,
 )
 from stockpush.model import FieldKey
@@ -56,6 +59,10 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             return sales.apply_orders(view, command, at)
         case Observe():
             return drift.observe(view, command, at)
+        case FieldsUnreadable():
+            return mapping.park(view, command, at)
+        case StartChannel():
+            return pushes.start(view, command, at)
         case RequestReads():
             return drift.request_reads(view, command, at)
         case OpenPushes():
@@ -107,7 +114,16 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
                 skus=_skus_named(command.orders, catalogue),
             )
         case Observe():
-            return _of_fields((seen.field for seen in command.seen), catalogue)
+            return replace(
+                _of_fields((seen.field for seen in command.seen), catalogue),
+                unread=frozenset(seen.field.channel for seen in command.seen),
+            )
+        case FieldsUnreadable():
+            return _of_fields((field for field, _ in command.problems), catalogue)
+        case StartChannel():
+            return _of_fields(
+                (key for key in catalogue.listings_on if key.channel == command.channel), catalogue
+            )
         case RequestReads():
             return Needs(fields=frozenset(command.fields))
         case OpenPushes():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from stockpush.messages import Decision, Event
 from stockpush.model import (
@@ -17,6 +17,9 @@ from stockpush.model import (
     StockMovement,
 )
 from stockpush.reservation.view import View
+
+SUSPENSE_READ_EVERY = timedelta(seconds=60)
+"""How often a field with a hold or surplus is read again, until something explains it."""
 
 
 class Draft:
@@ -33,6 +36,7 @@ class Draft:
         self.events: list[Event] = []
         self.drifts: list[Drift] = []
         self.touched: set[str] = set()
+        self.touched_fields: set[FieldKey] = set()
 
     def shelf(self, sku: str) -> Shelf:
         """Return the item's shelf as changed so far."""
@@ -59,11 +63,37 @@ class Draft:
     def change(self, field: Field) -> None:
         """Record a field's new value; its drift is closed with its last suspended unit."""
         before = self.field(field.key)
-        self.fields[field.key] = field
-        self.touched.add(field.sku)
+        self._put(field)
         suspended = before is not None and (before.hold or before.surplus)
         if before is not None and suspended and not (field.hold or field.surplus):
             self.close_drift(before, DriftClass.UNSEEN_SALE, "orders explain it")
+
+    def let_go(self, before: Field, after: Field, drift_class: DriftClass, resolution: str) -> None:
+        """Record that a field's hold and surplus were let go, and why."""
+        self._put(after)
+        if (before.hold or before.surplus) and not (after.hold or after.surplus):
+            self.close_drift(before, drift_class, resolution)
+
+    def _put(self, field: Field) -> None:
+        self.fields[field.key] = self._to_be_read(field)
+        self.touched.add(field.sku)
+        self.touched_fields.add(field.key)
+
+    def _to_be_read(self, field: Field) -> Field:
+        """Return the field with its next reading set: no number is trusted for ever (R9)."""
+        policy = self.view.catalogue.policies.get(field.key.channel)
+        if policy is None or field.expected is None or field.parked_reason is not None:
+            return field
+        if field.read_due_at is not None:
+            return field
+        wait = timedelta(seconds=policy.reconcile_s)
+        if field.hold or field.surplus:
+            wait = min(SUSPENSE_READ_EVERY, wait)
+        return replace(field, read_due_at=self.at + wait)
+
+    def wish(self, field: Field) -> None:
+        """Record that a field is wanted to be read: nothing that its target depends on changed."""
+        self.fields[field.key] = field
 
     def close_drift(self, field: Field, drift_class: DriftClass, resolution: str) -> None:
         """Close the open drift of a field."""
@@ -100,5 +130,5 @@ class Draft:
             events=tuple(self.events),
             drifts=tuple(self.drifts),
             touched_skus=frozenset(self.touched),
-            touched_fields=frozenset(self.fields),
+            touched_fields=frozenset(self.touched_fields),
         )

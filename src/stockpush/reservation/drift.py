@@ -10,6 +10,7 @@ from stockpush.model import ChannelPolicy, Drift, DriftClass, Field, Mode
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import (
     Reading,
+    believed,
     observed,
     reshadowed,
     restored,
@@ -17,8 +18,8 @@ from stockpush.reservation.expectation import (
 )
 from stockpush.reservation.view import View
 
-SUSPENSE_READ_EVERY = timedelta(seconds=60)
-"""How often a field with a hold or surplus is read again, until something explains it."""
+READ_LATER = timedelta(seconds=2)
+"""How soon a reading is tried again that a write under way made worthless."""
 
 
 def observe(view: View, command: Observe, at: datetime) -> Decision:
@@ -31,13 +32,10 @@ def observe(view: View, command: Observe, at: datetime) -> Decision:
             continue
         policy = view.catalogue.policies.get(seen.field.channel)
         if seen.field in view.rows.in_flight:
-            draft.fields[field.key] = wants_reading(field, at=at + timedelta(seconds=2))
+            draft.wish(replace(field, read_due_at=at + READ_LATER))
         elif not is_ours(field, policy):
             after = reshadowed(field, seen.quantity, sent_at=seen.sent_at, date=seen.date)
-            draft.change(_next_reading(after, policy, at))
-            if field.expected is None:
-                # Before its first push its orders must be read once more (pushes.open_pushes).
-                poll_now.add(seen.field.channel)
+            draft.change(after)
         elif _take(draft, field, seen, policy):
             poll_now.add(seen.field.channel)
     return replace(draft.decision(), poll_now=frozenset(poll_now))
@@ -61,34 +59,31 @@ def _take(draft: Draft, field: Field, seen: QuantitySeen, policy: ChannelPolicy 
     )
     after = result.field
     state = draft.view.channel(seen.field.channel)
-    released = restored(
-        after,
-        polled_begun_at=state.polled_begun_at,
-        previous_poll_begun_at=state.previous_poll_begun_at,
-        orders_lag_s=policy.orders_lag_s,
-        suspense_min_s=policy.suspense_min_s,
-        at=draft.at,
-    )
-    if released is not after:
-        draft.fields[field.key] = released
-        draft.touched.add(field.sku)
-        draft.close_drift(after, DriftClass.MANUAL_EDIT, "restored")
+    if not draft.view.has_unread(field.key.channel):
+        if result.reading is Reading.EXPECTED:
+            sure = believed(
+                after, polled_begun_at=state.polled_begun_at, orders_lag_s=policy.orders_lag_s
+            )
+            if sure is not after:
+                draft.let_go(after, sure, DriftClass.LOST_PUSH, "our own write had arrived")
+                return False
+        let_go = restored(
+            after,
+            polled_begun_at=state.polled_begun_at,
+            previous_poll_begun_at=state.previous_poll_begun_at,
+            orders_lag_s=policy.orders_lag_s,
+            suspense_min_s=policy.suspense_min_s,
+            at=draft.at,
+        )
+    else:
+        let_go = after
+    if let_go is not after:
+        draft.let_go(after, let_go, DriftClass.MANUAL_EDIT, "restored")
         return False
-    after = _next_reading(after, policy, draft.at)
     draft.change(after)
     # After a first reading the orders are read once more, which the first push waits for.
     first = result.reading is Reading.FIRST
     return note_reading(draft, field, after, result.reading) or first
-
-
-def _next_reading(field: Field, policy: ChannelPolicy | None, at: datetime) -> Field:
-    """Return the field with its next reading set: no number is trusted for ever."""
-    if policy is None:
-        return field
-    reconcile = timedelta(seconds=policy.reconcile_s)
-    if field.hold or field.surplus:
-        reconcile = min(SUSPENSE_READ_EVERY, reconcile)
-    return wants_reading(field, at=at + reconcile)
 
 
 def note_reading(draft: Draft, before: Field, after: Field, reading: Reading) -> bool:

@@ -88,6 +88,11 @@ def deducted(field: Field, delta: int, *, instant: datetime, slack_s: float, at:
 def _taken(field: Field, units: int, instant: datetime, slack_s: float, at: datetime) -> Field:
     """R3 for units > 0 taken off: eat the hold where the last reading must have shown them."""
     sold = field.sold_since_push + units
+    late = 0
+    if field.let_go_date is not None and _second(instant) <= _second(field.let_go_date):
+        # We let these units go and put their number back: E stays, and the field becomes dirty.
+        late = min(field.let_go, units)
+        field, units = replace(field, let_go=field.let_go - late), units - late
     shown = field.observed_date is not None and _before(instant, field.observed_date, slack_s)
     eaten = min(field.hold, units) if shown else 0
     ambiguous = 0 if shown else min(field.hold, units)
@@ -151,7 +156,7 @@ def observed(
     seen = replace(field, observed=quantity, observed_at=sent_at, observed_date=date)
     if field.written_at is not None and sent_at < field.written_at:
         return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
-    if field.expected is None:
+    if field.expected is None or field.first_observed_at is None:
         if revision_sent != field.revision:
             return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
         first = replace(
@@ -225,6 +230,7 @@ def reshadowed(field: Field, quantity: int, *, sent_at: datetime, date: datetime
         field,
         expected=quantity,
         hold=0,
+        doubt=0,
         surplus=0,
         uneaten=0,
         overwritten=0,
@@ -233,7 +239,7 @@ def reshadowed(field: Field, quantity: int, *, sent_at: datetime, date: datetime
         observed=quantity,
         observed_at=sent_at,
         observed_date=date,
-        first_observed_at=sent_at,
+        first_observed_at=None,
         first_observed_date=date,
         read_due_at=None,
         revision=field.revision + 1,
@@ -259,13 +265,16 @@ def outcome_read(
     """
     assert field.expected is not None
     explanations = (field.expected, field.expected + target - expected_sent)
-    sold = max((held - quantity for held in explanations if held >= quantity), default=0)
+    sales = [held - quantity for held in explanations if held >= quantity]
+    sold = max(sales, default=0)
+    doubt = sold - min(sales, default=0)
     risen = max(0, quantity - max(explanations))
     suspended = sold > 0 or risen > 0
     return replace(
         field,
         expected=quantity,
         hold=field.hold + sold,
+        doubt=field.doubt + doubt,
         surplus=field.surplus + risen,
         observed=quantity,
         observed_at=at,
@@ -307,11 +316,43 @@ def restored(
         or field.suspense_reads < 2
     ):
         return field
+    return released(field)
+
+
+def believed(field: Field, *, polled_begun_at: datetime | None, orders_lag_s: float) -> Field:
+    """R6: let go of the part of a hold that our own unanswered write explains as well.
+
+    A poll of all orders begun later than the reading (and the channel's order lag) has found no
+    sale for it, and the number still stands: then the write did arrive.
+    """
+    since = field.suspense_since
+    if field.doubt == 0 or since is None or polled_begun_at is None:
+        return field
+    if polled_begun_at <= since + timedelta(seconds=orders_lag_s):
+        return field
+    units = min(field.hold, field.doubt)
+    return _settled(
+        replace(
+            field,
+            hold=field.hold - units,
+            doubt=0,
+            let_go=field.let_go + units,
+            let_go_date=field.observed_date,
+            revision=field.revision + 1,
+        )
+    )
+
+
+def released(field: Field) -> Field:
+    """Let go of hold and surplus, remembering what an order may still turn out to explain."""
     return replace(
         field,
         hold=0,
+        doubt=0,
         surplus=0,
         uneaten=0,
+        let_go=field.let_go + max(0, field.hold - field.surplus),
+        let_go_date=field.observed_date,
         suspense_since=None,
         suspense_reads=0,
         revision=field.revision + 1,
@@ -343,10 +384,10 @@ def _again(field: Field, sent_at: datetime) -> Field:
 
 def _settled(field: Field) -> Field:
     """Forget when the suspense began once there is none."""
-    uneaten = min(field.uneaten, field.hold)
+    uneaten, doubt = min(field.uneaten, field.hold), min(field.doubt, field.hold)
     if field.hold or field.surplus:
-        return field if uneaten == field.uneaten else replace(field, uneaten=uneaten)
-    return replace(field, uneaten=0, suspense_since=None, suspense_reads=0)
+        return replace(field, uneaten=uneaten, doubt=doubt)
+    return replace(field, uneaten=0, doubt=0, suspense_since=None, suspense_reads=0)
 
 
 def _known(field: Field) -> int:

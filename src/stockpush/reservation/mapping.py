@@ -17,12 +17,14 @@ from stockpush.messages import (
     CommandDone,
     Decision,
     Event,
+    FieldsUnreadable,
     ImportCatalogue,
     Refused,
     Replayed,
     ResolveListings,
 )
 from stockpush.model import (
+    DriftClass,
     Field,
     FieldKey,
     Listing,
@@ -31,9 +33,12 @@ from stockpush.model import (
     StockMovement,
 )
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.expectation import wants_reading
+from stockpush.reservation.expectation import released, wants_reading
 from stockpush.reservation.orders import undeducted
 from stockpush.reservation.view import View
+
+CANNOT_SHARE = "share one number on the channel but are mapped to different items or packs"
+"""How the reason ends for which listings on one field are parked together."""
 
 
 def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Decision:
@@ -54,17 +59,11 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
             outcome=Refused("key_reused", f"the key {command.key!r} was used for another command")
         )
     draft = Draft(view, at)
-    listings = []
+    listings = {}
     for given in command.listings:
         known = view.catalogue.listings.get(given.key, given)
-        listing = replace(known, sku=given.sku, pack=given.pack, ref=given.ref)
-        listings.append(listing)
-        field = None if listing.field_key is None else draft.field(_field_key(listing))
-        if field is not None and (field.sku, field.pack) != (listing.sku, listing.pack):
-            draft.touched.add(field.sku)
-            draft.change(
-                replace(field, sku=listing.sku, pack=listing.pack, revision=field.revision + 1)
-            )
+        listings[given.key] = replace(known, sku=given.sku, pack=given.pack, ref=given.ref)
+    _settle_fields(draft, listings)
     opened = 0
     for line in command.opening:
         if line.sku in view.rows.moved or line.quantity == 0:
@@ -92,7 +91,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         outcome=Accepted(facts={"opened": opened}),
         items=command.items,
         bills=command.bills,
-        listings=tuple(listings),
+        listings=tuple(listings.values()),
         commands=(CommandDone(command.key, digest, at),),
         touched_skus=frozenset(touched),
     )
@@ -106,77 +105,110 @@ def resolve(view: View, command: ResolveListings, at: datetime) -> Decision:
     demand now.
     """
     draft = Draft(view, at)
-    told = {resolved.listing: resolved for resolved in command.resolved}
-    listings: dict[ListingKey, Listing] = {
-        key: listing
-        for key, listing in view.catalogue.listings.items()
-        if any(key.channel == other.channel for other in told)
-    }
-    changed: set[ListingKey] = set()
-    for key, resolved in sorted(told.items()):
-        if key not in listings:
-            continue
-        listings[key] = replace(
-            listings[key],
-            order_key=resolved.order_key or listings[key].order_key,
-            field_key=resolved.field_key or listings[key].field_key,
-            parked_reason=resolved.problem,
-        )
-        changed.add(key)
-    told_of = {_field_key(listings[key]) for key in changed if listings[key].field_key}
-    for field_key in sorted(told_of):
-        _open_field(draft, field_key, listings, changed)
-    for key in sorted(changed):
-        _take_in(draft, listings[key])
-    for key in sorted(changed):
-        if listings[key].parked_reason is not None:
-            draft.events.append(
-                Event(
-                    "listing.parked",
-                    {
-                        "channel": key.channel,
-                        "listing": key.ref,
-                        "sku": listings[key].sku,
-                        "reason": listings[key].parked_reason,
-                    },
-                )
+    listings: dict[ListingKey, Listing] = {}
+    for resolved in sorted(command.resolved, key=lambda each: each.listing):
+        known = view.catalogue.listings.get(resolved.listing)
+        if known is not None:
+            listings[known.key] = replace(
+                known,
+                order_key=resolved.order_key or known.order_key,
+                field_key=resolved.field_key or known.field_key,
+                parked_reason=resolved.problem,
             )
-    return replace(draft.decision(), listings=tuple(listings[key] for key in sorted(changed)))
+    _settle_fields(draft, listings)
+    for listing in listings.values():
+        _take_in(draft, listing)
+        _tell_parked(draft, listing)
+    return replace(draft.decision(), listings=tuple(listings.values()))
 
 
-def _open_field(
-    draft: Draft,
-    key: FieldKey,
-    listings: dict[ListingKey, Listing],
-    changed: set[ListingKey],
-) -> None:
-    """Create or update the field of a listing, or park listings that cannot share it."""
-    sharing = [
-        listing
-        for listing in listings.values()
-        if listing.field_key is not None and _field_key(listing) == key
-    ]
-    first = sharing[0]
-    if any((other.sku, other.pack) != (first.sku, first.pack) for other in sharing):
-        reason = (
-            f"{', '.join(sorted(other.key.ref for other in sharing))} share one number on the "
-            "channel but are mapped to different items or packs"
-        )
-        for other in sharing:
-            listings[other.key] = replace(other, parked_reason=reason)
-            changed.add(other.key)
-    sharing = [listings[other.key] for other in sharing]
-    field = draft.field(key) or Field(key, first.sku, first.pack)
+def park(view: View, command: FieldsUnreadable, at: datetime) -> Decision:
+    """Park the listings of fields that have no number; a field without listings is forgotten."""
+    draft = Draft(view, at)
+    listings: dict[ListingKey, Listing] = {}
+    for key, problem in command.problems:
+        for listing in view.catalogue.listings_on.get(key, ()):
+            listings[listing.key] = replace(listing, parked_reason=problem)
+            _tell_parked(draft, listings[listing.key])
+        if draft.field(key) is not None:
+            _settle_field(draft, key, listings)
+    return replace(draft.decision(), listings=tuple(listings.values()))
+
+
+def _tell_parked(draft: Draft, listing: Listing) -> None:
+    """Write a log line for a listing that waits for a person."""
+    if listing.parked_reason is not None:
+        where = {"channel": listing.key.channel, "listing": listing.key.ref, "sku": listing.sku}
+        draft.events.append(Event("listing.parked", where | {"reason": listing.parked_reason}))
+
+
+def _settle_fields(draft: Draft, listings: dict[ListingKey, Listing]) -> None:
+    """Make right the fields that changed listings are on or have left.
+
+    `listings` are the new values; listings that cannot share a field with them are added to it.
+    """
+    known = draft.view.catalogue.listings
+    before = {known[key].key: known[key] for key in listings if key in known}
+    fields = {
+        _field_key(listing)
+        for listing in (*before.values(), *listings.values())
+        if listing.field_key is not None
+    }
+    for key in sorted(fields):
+        _settle_field(draft, key, listings)
+
+
+def _settle_field(draft: Draft, key: FieldKey, listings: dict[ListingKey, Listing]) -> None:
+    """Create, update, park or forget one field, by the listings that are on it now."""
+    there = draft.view.catalogue.listings_on.get(key, ())
+    sharing = {row.key: listings.get(row.key, row) for row in there}
+    sharing |= {row.key: row for row in listings.values() if row.key.channel == key.channel}
+    sharing = {name: row for name, row in sharing.items() if row.field_key == key.key}
+    if not sharing:
+        _forget_field(draft, key)
+        return
+    rows = [sharing[name] for name in sorted(sharing)]
+    first = rows[0]
+    agree = all((row.sku, row.pack) == (first.sku, first.pack) for row in rows)
+    for row in rows:
+        parked = row.parked_reason
+        if not agree:
+            parked = f"{', '.join(row.key.ref for row in rows)} {CANNOT_SHARE}"
+        elif parked is not None and parked.endswith(CANNOT_SHARE):
+            parked = None
+        if parked != row.parked_reason:
+            listings[row.key] = replace(row, parked_reason=parked)
+    rows = [listings.get(row.key, row) for row in rows]
+    known = draft.field(key)
+    field = known or Field(key, first.sku, first.pack)
+    if (field.sku, field.pack) != (first.sku, first.pack):
+        draft.touched.add(field.sku)
     field = replace(
         field,
         sku=first.sku,
         pack=first.pack,
-        adopted=any(other.adopted for other in sharing),
-        parked_reason=next((other.parked_reason for other in sharing if other.parked_reason), None),
-        read_due_at=None,
+        adopted=any(row.adopted for row in rows),
+        parked_reason=next((row.parked_reason for row in rows if row.parked_reason), None),
+        revision=field.revision + 1,
     )
-    # A parked field is not read until a person has had it resolved again.
-    draft.change(field if field.parked_reason else wants_reading(field, at=draft.at))
+    if field.parked_reason is None:
+        draft.change(wants_reading(field, at=draft.at))
+        return
+    # Nobody reads a parked field until a person has had it resolved again, so that a hold would
+    # stay for ever; polls find its orders.
+    draft.let_go(
+        field, replace(released(field), read_due_at=None), DriftClass.MANUAL_EDIT, "parked"
+    )
+
+
+def _forget_field(draft: Draft, key: FieldKey) -> None:
+    """Nothing is listed on the field any more: what it holds is not ours to know or set."""
+    field = draft.field(key)
+    if field is not None:
+        forgotten = replace(
+            released(field), expected=None, adopted=False, first_observed_at=None, read_due_at=None
+        )
+        draft.let_go(field, forgotten, DriftClass.MANUAL_EDIT, "no listing is left on it")
 
 
 def _take_in(draft: Draft, listing: Listing) -> None:

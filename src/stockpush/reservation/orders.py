@@ -35,7 +35,7 @@ class Effect:
     """What one line's new counts change, in the channel's units, signed.
 
     `deducted_unknown`: the channel did not say whether it put units back, so its field must be
-    read.
+    read. `edited`: the order was known before, so what the line deducts came with this version.
     """
 
     before: Reservation | None
@@ -45,6 +45,7 @@ class Effect:
     shipped: int
     written_off: int
     deducted_unknown: bool = False
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,12 @@ def merge(
     newest = max((reservation.version for reservation in lines.values()), default=None)
     if newest is not None and order.version < newest:
         return Merged(Verdict.OLDER)
-    if newest is not None and order.version == newest:
-        return Merged(Verdict.SAME if _same(lines, order) else Verdict.TIE)
+    if newest is not None and order.version.updated_at == newest.updated_at:
+        # Polls overlap and see most orders again: what says nothing new is not written again.
+        if _same(lines, order):
+            return Merged(Verdict.SAME)
+        if order.version == newest:
+            return Merged(Verdict.TIE)
     history = started is None or order.placed_at < started
     effects = []
     for line in order.lines:
@@ -92,7 +97,8 @@ def merge(
             _line_effects(before, order, line, listing_of(line.order_key), history=history)
         )
     effects.extend(_gone(lines[line_id], order) for line_id in sorted(lines))
-    return Merged(Verdict.NEWER, tuple(effects))
+    known_before = newest is not None
+    return Merged(Verdict.NEWER, tuple(replace(effect, edited=known_before) for effect in effects))
 
 
 def _same(lines: dict[str, Reservation], order: OrderSeen) -> bool:
@@ -134,7 +140,8 @@ def _line_effects(
         # line were new. What the channel did to the old listing's number must be read.
         swapped = replace(before, open=0)
         released = Effect(before, swapped, -before.open, 0, 0, 0, deducted_unknown=True)
-        return [released, _first_sight(order, line, listing, history=history)]
+        # What had left went under the old listing's name: it is history to the new one.
+        return [released, _first_sight(order, line, listing, history=True)]
     if before is None:
         return [_first_sight(order, line, listing, history=history)]
     deducted = before.deducted if line.deducted is None else line.deducted

@@ -19,10 +19,12 @@ from stockpush.messages import (
     OpenPushes,
     PushSettled,
     SettlePushes,
+    StartChannel,
 )
 from stockpush.model import (
     ChannelPolicy,
     Dirty,
+    DriftClass,
     Field,
     FieldKey,
     Listing,
@@ -39,6 +41,7 @@ from stockpush.reservation.expectation import (
     confirmed,
     observed,
     outcome_read,
+    released,
     wants_reading,
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
@@ -79,6 +82,9 @@ def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:
     clean: list[tuple[FieldKey, int]] = []
     for field in rows:
         queued = view.rows.dirty.get(field.key)
+        if not _is_mapped(view, field):
+            clean += [] if queued is None else [(field.key, queued.revision)]
+            continue
         difference = _difference(view, field, atps.get(field.sku))
         if difference == 0:
             if queued is not None:
@@ -97,6 +103,15 @@ def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:
     )
 
 
+def _is_mapped(view: View, field: Field) -> bool:
+    """Answer whether the catalogue still has this field for this item.
+
+    A listing may have moved to another field, and a field's row to another item, while a reading
+    or a push was under way.
+    """
+    return view.catalogue.sku_of(field.key) == field.sku
+
+
 def _difference(view: View, field: Field, atp: int | None) -> int:
     """Return target minus what the field shows or will show; 0 where it must not be pushed."""
     policy = view.catalogue.policies.get(field.key.channel)
@@ -105,7 +120,7 @@ def _difference(view: View, field: Field, atp: int | None) -> int:
     wanted = target_of(view, field, atp=atp, policy=policy)
     if policy.mode is Mode.SHADOW:
         return wanted - (field.expected if field.shadowed is None else field.shadowed)
-    if not field.adopted:
+    if not field.adopted or field.first_observed_at is None:
         return 0
     flying = view.rows.in_flight.get(field.key)
     return wanted - (field.expected if flying is None else flying.target)
@@ -132,11 +147,30 @@ def _shortages(skus: Iterable[str], atps: dict[str, int]) -> tuple[Event, ...]:
     )
 
 
+def start(view: View, command: StartChannel, at: datetime) -> Decision:
+    """Look at every field of a channel: policies may have changed while no daemon ran.
+
+    A field whose number was read in shadow is read anew when its channel has gone live: somebody
+    else may have written there since, and a difference would look like sales.
+    """
+    draft = Draft(view, at)
+    policy = view.catalogue.policies[command.channel]
+    for key in sorted(view.catalogue.listings_on):
+        field = view.field(key)
+        if key.channel != command.channel or field is None or field.parked_reason is not None:
+            continue
+        live = policy.mode is Mode.LIVE
+        if live and field.expected is not None and field.first_observed_at is None:
+            field = wants_reading(replace(field, shadowed=None), at=at)
+        draft.change(field)
+    return draft.decision()
+
+
 def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     """Compute targets now and open a push for each field that is still dirty and ready.
 
-    The answer's facts: "pushes" in call order, and "waiting", how many fields still need their
-    channel's orders read before a first push.
+    The answer's facts: "pushes" in call order, and "poll_from": from when a poll of the channel's
+    orders would let fields be pushed for the first time (None: none waits for that).
     """
     policy = view.catalogue.policies[command.channel]
     channel = view.channel(command.channel)
@@ -146,19 +180,24 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     opened: list[Push] = []
     fields: list[Field] = []
     clean: list[tuple[FieldKey, int]] = []
-    waiting = 0
+    poll_from: datetime | None = None
     for key in command.fields:
         queued = view.rows.dirty.get(key)
         field = view.field(key)
         if queued is None or field is None or key in view.rows.in_flight:
+            continue
+        if not _is_mapped(view, field):
+            clean.append((key, queued.revision))
             continue
         wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
         shadow = policy.mode is Mode.SHADOW
         if field.expected is None or not (field.adopted or shadow) or field.parked_reason:
             clean.append((key, queued.revision))
             continue
-        if not shadow and not _orders_read_since(field, channel.polled_begun_at):
-            waiting += 1
+        if not shadow and not _orders_read_since(field, channel.polled_begun_at, policy):
+            assert field.first_observed_at is not None
+            listed_at = field.first_observed_at + timedelta(seconds=policy.orders_lag_s)
+            poll_from = listed_at if poll_from is None else min(poll_from, listed_at)
             continue
         if wanted == (field.shadowed if shadow else field.expected):
             clean.append((key, queued.revision))
@@ -188,7 +227,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         outcome=Accepted(
             facts={
                 "pushes": tuple(push for push in opened if not _recorded_only(push)),
-                "waiting": waiting,
+                "poll_from": poll_from,
             }
         ),
         pushes=tuple(opened),
@@ -224,16 +263,18 @@ def _recorded_only(push: Push) -> bool:
     return push.outcome is PushOutcomeKind.SHADOW
 
 
-def _orders_read_since(field: Field, polled_begun_at: datetime | None) -> bool:
+def _orders_read_since(
+    field: Field, polled_begun_at: datetime | None, policy: ChannelPolicy
+) -> bool:
     """Answer whether all open orders were read after the field's first reading.
 
     Before that the central count may lack sales which that reading already shows, and pushing it
-    would put them back.
+    would put them back. An order may reach the channel's own list later than its number.
     """
     return (
         polled_begun_at is not None
         and field.first_observed_at is not None
-        and polled_begun_at > field.first_observed_at
+        and polled_begun_at > field.first_observed_at + timedelta(seconds=policy.orders_lag_s)
     )
 
 
@@ -266,7 +307,9 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
                 if queued is not None:
                     dirty.append(replace(queued, due_at=at))
             case PushOutcomeKind.REJECTED | PushOutcomeKind.GONE:
-                draft.fields[field.key] = replace(field, parked_reason=settled.reason)
+                # Nobody reads a parked field, so a hold would stay for ever; polls find its orders.
+                parked = replace(released(field), parked_reason=settled.reason, read_due_at=None)
+                draft.let_go(field, parked, DriftClass.MANUAL_EDIT, "parked")
                 listings += [
                     replace(listing, parked_reason=settled.reason)
                     for listing in view.catalogue.listings_on.get(settled.field, ())
@@ -275,7 +318,7 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
                     clean.append((queued.key, queued.revision))
             case _:
                 dirty.append(_later(queued or _lost(field, push, at), settled, at))
-                draft.fields[field.key] = field
+                draft.change(field)
     return replace(
         draft.decision(),
         pushes=tuple(pushes),
@@ -310,7 +353,9 @@ def _conflict(draft: Draft, field: Field, push: Push, settled: PushSettled) -> N
             at=draft.at,
             date=settled.date,
         )
-        note_reading(draft, field, after, Reading.LOWER)
+        note_reading(
+            draft, field, after, Reading.LOWER if after.hold > field.hold else Reading.HIGHER
+        )
     else:
         result = observed(
             lost,

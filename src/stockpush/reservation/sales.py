@@ -27,6 +27,7 @@ from stockpush.model import (
     Delivery,
     DeliveryState,
     FieldKey,
+    ListingKey,
     MovementKind,
     OrderVersion,
     Reservation,
@@ -37,6 +38,9 @@ from stockpush.reservation.expectation import deducted, wants_reading
 from stockpush.reservation.orders import Effect, Verdict, merge, undeducted
 from stockpush.reservation.view import View
 
+STATE_SHOWN_MAX = 40
+"""How much of a channel's own word is shown to people: it is text from outside."""
+
 
 def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
     """Take one verified delivery: apply the facts it carries, keep what only points at something.
@@ -46,14 +50,9 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
     """
     delivery = command.delivery
     known = view.rows.deliveries.get((delivery.channel, delivery.digest))
-    if (
-        known is not None
-        and not command.replay
-        and (
-            known.state is not DeliveryState.APPLIED
-            or not any(isinstance(seen, OrderHint | QuantityHint) for seen in command.seen)
-        )
-    ):
+    hinted = any(isinstance(seen, OrderHint | QuantityHint) for seen in command.seen)
+    repeated = known is not None and (known.state is DeliveryState.PENDING or not hinted)
+    if repeated and not command.replay:
         return Decision(outcome=Replayed())
     draft = Draft(view, at)
     pending: str | None = None
@@ -61,20 +60,23 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
         delivery.reason if delivery.state is DeliveryState.QUARANTINED else None
     )
     sold_at: datetime | None = None
+    note = ""
+    moved: set[ListingKey] = set()
     for seen in command.seen:
         match seen:
-            case OrderSeen() if not seen.state_known:
-                quarantined = f"order {seen.order_id} is in a state we do not know: {seen.state!r}"
             case OrderSeen():
                 sold_at = at
                 if _apply(draft, seen) is Verdict.TIE:
                     pending = seen.order_id
+                if not seen.state_known:
+                    note = _odd(seen)
             case OrderHint():
                 pending = seen.order_id
             case QuantityHint():
                 field = draft.field(FieldKey(seen.channel, seen.field_key))
                 if field is not None and (seen.told is None or seen.told != field.expected):
-                    draft.fields[field.key] = wants_reading(field, at=at)
+                    draft.wish(wants_reading(field, at=at))
+                moved |= _moved_listing(view, seen)
             case Nothing():
                 pass
     if quarantined is not None:
@@ -82,7 +84,7 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
     elif pending is not None:
         state, reason = DeliveryState.PENDING, "to be fetched"
     else:
-        state, reason = DeliveryState.APPLIED, ""
+        state, reason = DeliveryState.APPLIED, note
     row = Delivery(
         channel=delivery.channel,
         digest=delivery.digest,
@@ -103,7 +105,29 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
             )
         )
     return replace(
-        draft.decision(), deliveries=(row,), channels=_heard(view, delivery.channel, sold_at)
+        draft.decision(),
+        deliveries=(row,),
+        channels=_heard(view, delivery.channel, sold_at),
+        resolve_now=frozenset(moved),
+    )
+
+
+def _moved_listing(view: View, hint: QuantityHint) -> set[ListingKey]:
+    """Return the listing that the hint's number now seems to belong to, if it went elsewhere.
+
+    A variation that begins, or ceases, to manage its own stock changes which field it goes by.
+    """
+    listing = view.catalogue.by_order_key.get((hint.channel, hint.field_key))
+    if listing is None or listing.field_key == hint.field_key:
+        return set()
+    return {listing.key}
+
+
+def _odd(order: OrderSeen) -> str:
+    """Return what people are told of an order in a state that the connector does not know."""
+    return (
+        f"order {order.order_id} is in a state we do not know, {order.state[:STATE_SHOWN_MAX]!r}: "
+        "it counts as still to be sent"
     )
 
 
@@ -112,9 +136,8 @@ def apply_orders(view: View, command: ApplyOrders, at: datetime) -> Decision:
     draft = Draft(view, at)
     applied = False
     for order in command.orders:
-        if order.state_known:
-            verdict = _apply(draft, order)
-            applied = applied or verdict is Verdict.NEWER
+        verdict = _apply(draft, order)
+        applied = applied or verdict is Verdict.NEWER
     for order_id, fetch in command.gone:
         _apply_gone(draft, command.channel, order_id, fetch, at)
     channels = _heard(view, command.channel, at if applied else None)
@@ -132,7 +155,7 @@ def apply_orders(view: View, command: ApplyOrders, at: datetime) -> Decision:
         )
     return replace(
         draft.decision(),
-        deliveries=command.quarantines,
+        deliveries=command.deliveries,
         deliveries_applied=command.settles,
         channels=channels,
     )
@@ -170,6 +193,9 @@ def _apply(draft: Draft, order: OrderSeen) -> Verdict:
     )
     for effect in merged.effects:
         _write(draft, effect, order)
+    if merged.verdict is Verdict.NEWER and not order.state_known:
+        where = {"channel": order.channel, "order": order.order_id}
+        draft.events.append(Event("order.flagged", where | {"reason": _odd(order)}))
     return merged.verdict
 
 
@@ -239,12 +265,12 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
         field,
         effect.deducted,
         # A new line was deducted when it was bought; an edit or a restock came with this version.
-        instant=order.deducted_at
-        if effect.before is None and effect.deducted > 0
-        else order.version.updated_at,
+        instant=order.version.updated_at if effect.edited else order.deducted_at,
         slack_s=1.0 if policy is None else policy.slack_s,
         at=draft.at,
     )
-    if effect.deducted_unknown:
+    polled = order.version.fetch > 0 and effect.deducted != 0
+    if effect.deducted_unknown or (polled and policy is not None and not policy.compare_and_set):
+        # No delivery told of it, and nothing compares there: somebody may have written over it.
         field = wants_reading(field, at=draft.at)
     draft.change(field)

@@ -38,6 +38,10 @@ class View:
         """Return the channel's durable state; a channel never polled has an empty one."""
         return self.rows.channels.get(name) or ChannelState(name)
 
+    def has_unread(self, channel: str) -> bool:
+        """Answer whether an order of the channel may be among what has not been read yet."""
+        return channel in self.rows.unread
+
     def suspense(self, sku: str) -> int:
         """Return the units of the item (smallest units) that channels seem to have sold untold."""
         fields = self.rows.fields

@@ -288,6 +288,7 @@ access_token = "{ACCESS_TOKEN}"
 webhook_secret = "{SHOPIFY_SECRET}"
 base_url = "{shopify_url}"
 poll_s = {poll_s}
+orders_lag_s = 0
 
 [channels.{WOO}]
 connector = "woocommerce"
@@ -297,4 +298,5 @@ consumer_key = "{CONSUMER_KEY}"
 consumer_secret = "{CONSUMER_SECRET}"
 webhook_secret = "{WOO_SECRET}"
 poll_s = {poll_s}
+orders_lag_s = 0
 """

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Select, Table, bindparam, func, literal_column, select
+from sqlalchemy import Column, Select, Table, bindparam, literal_column, select
 
 from stockpush.model import FieldKey, Push
 from stockpush.store import rows, schema
@@ -59,20 +59,15 @@ class Reader:
             arguments.append(limit)
         return await self._session.fetch(self._dialect.compile(query), arguments)
 
-    async def all(
-        self, table: Table, read: Callable[[Row], V], *, sku: str | None = None
-    ) -> tuple[V, ...]:
-        """Return the rows of a table in key order, or only those of one item."""
-        condition = {} if sku is None else {table.c.sku: sku}
-        found = await self.filtered(select(table).order_by(*table.primary_key), condition)
+    async def all(self, table: Table, read: Callable[[Row], V]) -> tuple[V, ...]:
+        """Return the rows of a table in key order."""
+        found = await self.filtered(select(table).order_by(*table.primary_key), {})
         return tuple(read(row) for row in found)
 
     async def of_fields(
-        self, table: Table, read: Callable[[Row], V], keys: Sequence[FieldKey] | None
+        self, table: Table, read: Callable[[Row], V], keys: Sequence[FieldKey]
     ) -> tuple[V, ...]:
-        """Return the rows of a table that belong to some fields (None: to any)."""
-        if keys is None:
-            return await self.all(table, read)
+        """Return the rows of a table that belong to some fields."""
         if not keys:
             return ()
         query = (
@@ -92,24 +87,3 @@ class Reader:
         push = schema.push
         query = select(push).where(push.c.settled_at.is_(None)).order_by(push.c.id)
         return tuple(rows.read_push(row) for row in await self.filtered(query, {}))
-
-    async def last_pushes(self, keys: Sequence[FieldKey] | None) -> tuple[Push, ...]:
-        """Return the newest push of each of some fields (None: of each field)."""
-        if keys is not None and not keys:
-            return ()
-        field, latest = schema.field, schema.push.alias("latest")
-        push = schema.push
-        newest = (
-            select(func.max(push.c.id))
-            .where(push.c.channel == field.c.channel)
-            .where(push.c.field_key == field.c.key)
-            .correlate(field)
-            .scalar_subquery()
-        )
-        query = select(latest).select_from(field.join(latest, latest.c.id == newest))
-        arguments: tuple[Any, ...] = ()
-        if keys is not None:
-            query = query.where(self._dialect.member([field.c.channel, field.c.key], "keys"))
-            arguments = self._dialect.keys(keys)
-        found = await self._session.fetch(self._dialect.compile(query), arguments)
-        return tuple(rows.read_push(row) for row in found)

@@ -21,12 +21,9 @@ from stockpush.model import (
     ChannelState,
     Delivery,
     DeliveryState,
-    Dirty,
     Drift,
     Field,
     FieldKey,
-    Item,
-    Listing,
     Push,
     PushOutcomeKind,
     Reservation,
@@ -53,95 +50,6 @@ class Page(Generic[V]):
 
     data: tuple[V, ...]
     next: int | None
-
-
-# -- stock -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """What ATP is computed from, for one item, in smallest units.
-
-    `on_hand` is signed; `reserved` and `suspense` (units that channels seem to have sold without
-    our knowing: the sum of hold x pack) are >= 0.
-    """
-
-    sku: str
-    on_hand: int
-    reserved: int
-    suspense: int
-
-    @property
-    def demand(self) -> int:
-        """Units that are claimed: reserved or in suspense."""
-        return self.reserved + self.suspense
-
-
-@dataclass(frozen=True, slots=True)
-class ListingRow:
-    """A listing with the number that it shows: `field` is None until the channel was read.
-
-    `last_push` is the newest push of the field; while it is not settled the field is in flight.
-    """
-
-    listing: Listing
-    field: Field | None
-    dirty: Dirty | None
-    last_push: Push | None
-
-
-@dataclass(frozen=True, slots=True)
-class StockRow:
-    """An item with its balance and its listings, by channel and reference."""
-
-    item: Item
-    balance: Balance
-    listings: tuple[ListingRow, ...]
-
-
-async def balances(store: SqlStore) -> dict[str, Balance]:
-    """Return the balance of every item, by SKU; an item that never moved has zeros."""
-    async with reading(store) as reader:
-        return await _balances(reader)
-
-
-async def stock_rows(store: SqlStore, *, sku: str | None = None) -> tuple[StockRow, ...]:
-    """Return every item, or the one named (nothing if there is none), by SKU."""
-    async with reading(store) as reader:
-        items = await reader.all(schema.item, rows.read_item, sku=sku)
-        balances_of = await _balances(reader, sku=sku)
-        listings = await reader.all(schema.listing, rows.read_listing, sku=sku)
-        fields = await reader.all(schema.field, rows.read_field, sku=sku)
-        of_sku = None if sku is None else [field.key for field in fields]
-        dirty = await reader.of_fields(schema.dirty, rows.read_dirty, of_sku)
-        pushes = await reader.last_pushes(of_sku)
-    field_of = {field.key: field for field in fields}
-    dirty_of = {row.key: row for row in dirty}
-    push_of = {push.field: push for push in pushes}
-    rows_of: defaultdict[str, list[ListingRow]] = defaultdict(list)
-    for listing in listings:
-        key = FieldKey(listing.key.channel, listing.field_key or "")
-        rows_of[listing.sku].append(
-            ListingRow(listing, field_of.get(key), dirty_of.get(key), push_of.get(key))
-        )
-    return tuple(StockRow(item, balances_of[item.sku], tuple(rows_of[item.sku])) for item in items)
-
-
-async def _balances(reader: Reader, *, sku: str | None = None) -> dict[str, Balance]:
-    item, shelf, field = schema.item, schema.shelf, schema.field
-    suspense = (
-        select(func.sum(field.c.hold * field.c.pack))
-        .where(field.c.sku == item.c.sku)
-        .scalar_subquery()
-    )
-    query = select(item.c.sku, shelf.c.on_hand, shelf.c.reserved, suspense).select_from(
-        item.outerjoin(shelf, shelf.c.sku == item.c.sku)
-    )
-    found = await reader.filtered(query.order_by(item.c.sku), {item.c.sku: sku})
-    return {
-        each: Balance(each, on_hand or 0, reserved or 0, int(held or 0))
-        for each, on_hand, reserved, held in found
-    }
 
 
 # -- channels --------------------------------------------------------------------------------
@@ -404,19 +312,31 @@ class BookRows:
 
 @dataclass(frozen=True, slots=True)
 class CheckRows:
-    """Everything that `check` compares, of one instant."""
+    """Everything that `check` compares, of one instant; `books` only where they were asked for.
+
+    `movements` and `reservations` count the rows that were summed up.
+    """
 
     catalogue: StoredCatalogue
     kept: Rows
     audit: Audit
-    books: BookRows
+    movements: int
+    reservations: int
+    books: BookRows | None
 
 
-async def check_rows(store: SqlStore) -> CheckRows:
-    """Return what is kept, what the database sums up below it, and the whole ledger."""
+async def check_rows(store: SqlStore, *, deep: bool) -> CheckRows:
+    """Return what is kept and what the database sums up below it; `deep`: the whole ledger too."""
     async with reading(store) as reader:
         catalogue, kept = await _snapshot(reader)
-        return CheckRows(catalogue, kept, await _audit(reader), await _books(reader))
+        return CheckRows(
+            catalogue,
+            kept,
+            await _audit(reader),
+            movements=await _count(reader, schema.movement),
+            reservations=await _count(reader, schema.reservation),
+            books=await _books(reader) if deep else None,
+        )
 
 
 async def audit(store: SqlStore) -> Audit:
@@ -461,6 +381,10 @@ async def _audit(reader: Reader) -> Audit:
             for channel, key, total in await reader.filtered(undeducted, {})
         },
     )
+
+
+async def _count(reader: Reader, table: Table) -> int:
+    return int((await reader.filtered(select(func.count()).select_from(table), {}))[0][0])
 
 
 async def _books(reader: Reader) -> BookRows:

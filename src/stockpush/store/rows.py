@@ -264,6 +264,9 @@ def field_row(field: Field) -> Row:
         micros_or_none(field.suspense_since),
         field.suspense_reads,
         field.overwritten,
+        field.doubt,
+        field.let_go,
+        micros_or_none(field.let_go_date),
         micros_or_none(field.written_at),
         micros_or_none(field.pushed_at),
         micros_or_none(field.gap_from),
@@ -281,7 +284,8 @@ def read_field(row: Row) -> Field:
     """Return the field of a row of `field`."""
     (channel, key, sku, pack, expected, hold, surplus, uneaten, undeducted, revision, *rest) = row
     (observed, observed_at, observed_date, first_observed_at, first_observed_date, *rest) = rest
-    (suspense_since, suspense_reads, overwritten, written_at, pushed_at, *rest) = rest
+    (suspense_since, suspense_reads, overwritten, doubt, let_go, let_go_date, *rest) = rest
+    (written_at, pushed_at, *rest) = rest
     (gap_from, gap_until, read_due_at, lost_compares, sold_since_push, *rest) = rest
     (shadowed, adopted, parked_reason) = rest
     return Field(
@@ -302,6 +306,9 @@ def read_field(row: Row) -> Field:
         suspense_since=instant_or_none(suspense_since),
         suspense_reads=suspense_reads,
         overwritten=overwritten,
+        doubt=doubt,
+        let_go=let_go,
+        let_go_date=instant_or_none(let_go_date),
         written_at=instant_or_none(written_at),
         pushed_at=instant_or_none(pushed_at),
         gap_from=instant_or_none(gap_from),

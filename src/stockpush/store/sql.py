@@ -9,7 +9,7 @@ daemon's queries borrow a reader. Nothing is cached between transactions.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
@@ -117,6 +117,10 @@ class SqlStore:
         arguments = (channel, rows.micros(at), limit)
         return await self._query(self._statements.reads_due, arguments, lambda row: FieldKey(*row))
 
+    async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:
+        """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
+        return await self._query(self._statements.open_orders, (channel, after, limit), _first)
+
     async def fields(self, keys: Sequence[FieldKey]) -> Sequence[Field]:
         """Return the rows that there are of `keys`, in key order, not locked."""
         if not keys:
@@ -171,6 +175,13 @@ class SqlStore:
         return found[0][0] if found else None
 
     # -- the rest ----------------------------------------------------------------------------
+
+    def only_daemon(self) -> AbstractAsyncContextManager[None]:
+        """Be the one daemon on this database until the block ends.
+
+        Raises `AlreadyRunning` when another one is.
+        """
+        return self._database.only_daemon()
 
     async def changes(self) -> int:
         """Return a number that differs after another store or process has committed.

@@ -188,6 +188,18 @@ class Statements:
             .where(exists().where(movement.c.sku == item.c.sku))
         )
 
+    @cached_property
+    def unread(self) -> str:
+        """Read which of some channels have a delivery in quarantine or to be fetched."""
+        delivery = schema.delivery
+        waiting = [_literal(DeliveryState.QUARANTINED.value), _literal(DeliveryState.PENDING.value)]
+        return self._compile(
+            select(delivery.c.channel)
+            .distinct()
+            .where(self.dialect.member([delivery.c.channel], "keys"))
+            .where(delivery.c.state.in_(waiting))
+        )
+
     # -- applying ----------------------------------------------------------------------------
 
     @cached_property
@@ -344,6 +356,21 @@ class Statements:
             .where(field.c.channel == bindparam("of_channel"))
             .where(field.c.read_due_at <= bindparam("at"))
             .order_by(field.c.read_due_at, field.c.key)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def open_orders(self) -> str:
+        """Read ids of orders with open reservations; parameters: channel, after, limit."""
+        table = schema.reservation
+        return self._compile(
+            select(table.c.order_id)
+            .distinct()
+            .where(table.c.channel == bindparam("of_channel"))
+            .where(table.c.order_id > bindparam("after"))
+            .where(table.c.open > literal_column("0"))
+            .order_by(table.c.order_id)
             .limit(bindparam("limit"))
             .offset(_NO_OFFSET)
         )

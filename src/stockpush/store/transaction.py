@@ -97,7 +97,6 @@ class SqlTransaction:
         reservations = await self._reservations(needs)
         dirty = await self._lock(s.dirty, needs.fields, rows.read_dirty, lambda row: row.key)
         in_flight = await self._read(s.pushes_in_flight, needs.fields, rows.read_push)
-        pushes = await self._read(s.push.lock, needs.pushes, rows.read_push)
         deliveries = await self._read(s.deliveries_of_digests, needs.digests, rows.read_delivery)
         commands = await self._lock(s.command, needs.keys, rows.read_command, lambda row: row.key)
         movements = await self._read(s.movements_of_commands, needs.movements, rows.read_movement)
@@ -108,13 +107,13 @@ class SqlTransaction:
             reservations=reservations,
             dirty=dirty,
             in_flight={push.field: push for push in in_flight},
-            pushes={push.id: push for push in pushes if push.id is not None},
             # Oldest first, so that of one body the newest delivery stands.
             deliveries={(delivery.channel, delivery.digest): delivery for delivery in deliveries},
             commands=commands,
             movements=by_id,
             undone=frozenset(await self._read(s.undone, by_id.keys(), _first)),
             moved=frozenset(await self._read(s.moved, needs.moved, _first)),
+            unread=frozenset(await self._read(s.unread, needs.unread, _first)),
             channels=await self._channels(),
         )
 

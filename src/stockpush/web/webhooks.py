@@ -34,6 +34,8 @@ BODY_TIMEOUT_S = 10.0
 """How long a sender may take over the body."""
 HEADERS_TIMEOUT_S = 5.0
 """How long a sender may take over the request line and headers, and idle between requests."""
+SHUTDOWN_S = 1.0
+"""How long requests under way may take once the daemon stops; their senders come back."""
 LINGER_S = 2.0
 """How long an unwanted body is read on, so that the sender sees our answer before the end."""
 RETRY_AFTER_S = 5
@@ -95,6 +97,8 @@ def public_runner(
         access_log=None,
         # The server starts this timer when a connection opens, not only between requests.
         keepalive_timeout=headers_timeout_s,
+        # The daemon's whole stop takes at most ten seconds.
+        shutdown_timeout=SHUTDOWN_S,
         lingering_time=LINGER_S,
         # A signature covers the bytes on the wire, and an encoded body is refused anyway.
         auto_decompress=False,

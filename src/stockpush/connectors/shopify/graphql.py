@@ -107,7 +107,7 @@ async def call(
         return _data(api, operation, answer, kind), answer
     except PayloadInvalid as error:
         if operation.writes:
-            raise OutcomeUnknown(error.message, field=error.field) from error
+            raise OutcomeUnknown(error.message, answered=True, field=error.field) from error
         raise
 
 

@@ -31,9 +31,11 @@ from stockpush.connectors.shopify.graphql import call
 from stockpush.connectors.shopify.ids import number_of
 from stockpush.connectors.shopify.orders import OrderRead, order_seen
 from stockpush.connectors.shopify.shapes import IdShape, OrdersAnswer, Slight
-from stockpush.errors import PayloadInvalid
+from stockpush.errors import ChannelUnavailable, PayloadInvalid
 from stockpush.messages import OrderSeen
 
+FAULTS_MAX = 3
+"""Orders of one page that may fail by themselves before the shop counts as down."""
 PAGE_ORDERS = 25
 PAGE_LINES = 10
 """Orders per page of a poll, and lines of each that are asked for along with it."""
@@ -77,7 +79,9 @@ class OrderReader:
             newest = max(filter(None, (newest, seen)), default=None)
             date = page.date
             yield page
-        yield OrderPage((), date, last=True, cursor=(newest or start).isoformat())
+        # An order dated ahead of the shop's own clock must not hide what comes before it.
+        cursor = min(filter(None, (newest or start, date)))
+        yield OrderPage((), date, last=True, cursor=cursor.isoformat())
 
     async def _pages(
         self, api: Api, query: str, fetch: int
@@ -92,7 +96,11 @@ class OrderReader:
             for node in data.orders.nodes:
                 try:
                     seen = await self._of_page(api, node, fetch)
-                except PayloadInvalid as error:
+                except (PayloadInvalid, ChannelUnavailable) as error:
+                    # One order that cannot be shown does not hide the others; a shop that is down
+                    # shows none.
+                    if isinstance(error, ChannelUnavailable) and len(unreadable) >= FAULTS_MAX:
+                        raise
                     unreadable.append((_id_of(node), error.message, bytes(node)))
                 else:
                     orders += [] if seen is None else [seen]

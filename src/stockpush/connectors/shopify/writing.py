@@ -131,6 +131,12 @@ async def push(
         group = work.groups.pop()
         try:
             errors, date = await _send(api, work, group, call_id=call_id, location=location)
+        except PushRejected as error:
+            # The request was refused as a whole (its cost, its version): no listing is at fault.
+            refused = ChannelUnavailable(error.message)
+            work.settle(group, _failed(refused))
+            _abandon(work, refused)
+            break
         except ChannelError as error:
             work.settle(group, _failed(error))
             _abandon(work, error)
@@ -165,7 +171,7 @@ async def _send(
     }
     data, answer = await call(api, SET_QUANTITIES, variables, _Answer)
     if data.inventory_set_quantities is None:
-        raise OutcomeUnknown("Shopify answered the write with nothing.")
+        raise OutcomeUnknown("Shopify answered the write with nothing.", answered=True)
     return data.inventory_set_quantities.user_errors, answer.date
 
 
@@ -188,7 +194,7 @@ def _judge(work: _Work, group: list[int], errors: list[_UserError], date: dateti
     verdicts = {error.verdict() for error in errors}
     if _Verdict.IN_PROGRESS in verdicts:
         # The first call under this key is still running: only the same key can tell its end.
-        running = OutcomeUnknown("Shopify is still working on the same call.")
+        running = OutcomeUnknown("Shopify is still working on the same call.", answered=True)
         work.settle(group, PushOutcome(PushOutcomeKind.UNKNOWN, error=running, date=date))
         return
     if _Verdict.NEW_KEY in verdicts:

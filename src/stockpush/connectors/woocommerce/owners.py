@@ -231,7 +231,8 @@ def _problem(ref: Ref, product: Product | None) -> str | None:
 def _number(value: Any, field: str) -> int:
     """Return an id that a person wrote; `CatalogueInvalid` names the field."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if isinstance(text, str) and text.isascii() and text.isdecimal() and 0 < int(text) <= ID_MAX:
+    plain = isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 20
+    if plain and 0 < int(text) <= ID_MAX:
         return int(text)
     raise CatalogueInvalid(
         f"{field} is not the number of a WooCommerce product.",

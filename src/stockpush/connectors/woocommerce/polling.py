@@ -37,11 +37,13 @@ from stockpush.connectors.woocommerce.wire import (
     instant,
     is_gone,
 )
-from stockpush.errors import PayloadInvalid
+from stockpush.errors import ChannelUnavailable, PayloadInvalid
 from stockpush.messages import OrderSeen
 
 RECENT = timedelta(days=1)
 """How far a first poll looks back for orders that are no longer open."""
+FAULTS_MAX = 3
+"""Orders of one page that may fail by themselves before the shop counts as down."""
 PAGES_MAX = 2000
 """Most requests of one listing, shifted pages included."""
 
@@ -131,12 +133,14 @@ class OrderReader:
                 seen = await self._complete(api, order, fetch)
             except PayloadInvalid as error:
                 unreadable.append((_id(raw), error.message, bytes(raw)))
-                continue
-            if seen.state_known:
-                orders.append(seen)
+            except ChannelUnavailable as error:
+                # One order that the shop cannot show does not hide the others; a shop that is
+                # down shows none.
+                if len(unreadable) >= FAULTS_MAX:
+                    raise
+                unreadable.append((_id(raw), error.message, bytes(raw)))
             else:
-                reason = f"The order is in the unknown state {seen.state[:40]!r}."
-                unreadable.append((seen.order_id, reason, bytes(raw)))
+                orders.append(seen)
         return OrderPage(
             orders=tuple(orders),
             date=listed.date,
@@ -203,7 +207,7 @@ async def _refunds(api: Api, order_id: int) -> Sequence[Refund]:
 
 def _header(answer: Answer, name: str) -> int | None:
     value = answer.headers.get(name, "")
-    return int(value) if value.isascii() and value.isdecimal() else None
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else None
 
 
 def _instant(cursor: str) -> datetime:

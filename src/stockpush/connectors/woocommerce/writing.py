@@ -234,7 +234,7 @@ def _unknown(message: str, actual: int | None, gap: _Gap) -> PushOutcome:
     return PushOutcome(
         PushOutcomeKind.UNKNOWN,
         actual=actual,
-        error=OutcomeUnknown(message),
+        error=OutcomeUnknown(message, answered=True),
         gap_from=gap.begin,
         gap_until=gap.end,
         date=gap.end,

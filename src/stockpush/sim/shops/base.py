@@ -77,6 +77,10 @@ class Faults:
     drop_after_next: int = 0
     only_writes: bool = False
     """Request faults strike writes only."""
+    unauthorized: bool = False
+    """Every request is answered 401: the merchant has revoked the daemon's credentials."""
+    trigger_lost_while_running: bool = False
+    """A change that happens while a delivery about the same object is under way queues none."""
     writes_seen: list[str] = field(default_factory=list)
     """One entry for each write request received, applied or not (for counting tests)."""
 

@@ -116,6 +116,10 @@ class Database(Protocol):
         """Lend a connection for reads."""
         ...
 
+    def only_daemon(self) -> AbstractAsyncContextManager[None]:
+        """Be the one daemon on this database until the block ends; `AlreadyRunning` if not."""
+        ...
+
     async def changes(self) -> int:
         """Return a number that differs after a connection that is not ours has committed."""
         ...

@@ -39,6 +39,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from stockpush.errors import (
+    AlreadyRunning,
     StockPushError,
     StoreConflict,
     StoreRuleBroken,
@@ -207,7 +208,7 @@ class PostgresDatabase:
         }
         self.engine = create_async_engine(
             url,
-            pool_size=CONNECTIONS_MAX,
+            pool_size=CONNECTIONS_MAX + 1,  # one is the daemon's lock
             max_overflow=0,
             pool_timeout=busy_timeout_s,
             pool_reset_on_return=None,  # whoever borrows a connection ends its own transaction
@@ -235,6 +236,25 @@ class PostgresDatabase:
             yield PostgresSession(driver, self.schema)
         finally:
             await _give_back(connection, driver)
+
+    @asynccontextmanager
+    async def only_daemon(self) -> AsyncIterator[None]:
+        """Hold an advisory lock on the schema's name, which ends with its connection."""
+        connection, driver = await self._connected()
+        try:
+            session = PostgresSession(driver, self.schema)
+            asked = "SELECT pg_try_advisory_lock(hashtext('stockpush daemon'), hashtext($1))"
+            if not (await session.fetch(asked, (self.schema,)))[0][0]:
+                raise AlreadyRunning(
+                    f"Another Stock Push daemon uses the schema {self.schema}.",
+                    found=self.schema,
+                    next="stop the other daemon, or give this one a schema of its own",
+                )
+            yield
+        finally:
+            # Not back to the pool, where the lock would live on.
+            await connection.invalidate()
+            await connection.close()
 
     async def changes(self) -> int:
         """Return how many commits of others have been announced, plus reconnections."""

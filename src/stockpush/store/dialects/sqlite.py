@@ -5,7 +5,8 @@ this process share one connection behind an `asyncio.Lock` and begin with BEGIN 
 another process is waited for at the beginning (`busy_timeout`) and never in the middle, where
 SQLite would have to refuse. Readers are `query_only` and use a plain BEGIN; on one engine with the
 writer every read would take the write lock. `synchronous=FULL`: a commit that returned survives a
-power cut. A late checkpoint (8,000 pages) halves the slowest commits.
+power cut. A late checkpoint (8,000 pages) halves the slowest commits. What buyers ordered is nobody
+else's business: the file is its owner's alone, and SQLite gives `-wal` and `-shm` the same mode.
 
 Source of the pragmas: https://www.sqlite.org/pragma.html
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -46,12 +48,14 @@ from stockpush.errors import (
     StoreUnavailable,
 )
 from stockpush.store.dialects import Key, text_of
+from stockpush.store.lock import DaemonLock
 
 AsyncCreator: TypeAlias = Callable[[], Awaitable[aiosqlite.Connection]]
 """Opens one more connection to the same database file."""
 
 READERS_MAX: Final = 4
 _CHECKPOINT_PAGES: Final = 8000
+_OWNER_ONLY: Final = 0o600
 _RACES: Final = (
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
     sqlite3.SQLITE_CONSTRAINT_UNIQUE,
@@ -180,6 +184,7 @@ class SqliteDatabase:
     ) -> None:
         """Name the file; nothing is opened before the first use."""
         self.dialect = SqliteDialect()
+        self._path = path
         self._lock = asyncio.Lock()
         self._writer: tuple[AsyncConnection, SqliteSession] | None = None
         busy = f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}"
@@ -216,6 +221,12 @@ class SqliteDatabase:
             yield await _session(connection)
         finally:
             await connection.close()
+
+    @asynccontextmanager
+    async def only_daemon(self) -> AsyncIterator[None]:
+        """Hold the lock on the file beside the database."""
+        with DaemonLock(self._path):
+            yield
 
     async def changes(self) -> int:
         """Return `data_version` of the write connection: it moves with every commit but its own."""
@@ -261,6 +272,7 @@ def _engine(
     def probe(_dialect: Any, _record: Any, _arguments: Any, _options: Any) -> None:
         # aiosqlite opens the file on a new thread; if that fails, the thread outlives the error
         # and may find the event loop closed. A file that cannot be opened is found out here.
+        _make(path)
         sqlite3.connect(path).close()
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -271,6 +283,13 @@ def _engine(
         cursor.close()
 
     return engine
+
+
+def _make(path: Path) -> None:
+    """Make a file that is not there, for its owner alone; the driver would go by the umask."""
+    # What is in the way, the driver says better.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY))
 
 
 async def _connected(engine: AsyncEngine) -> AsyncConnection:

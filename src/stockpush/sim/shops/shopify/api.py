@@ -93,7 +93,8 @@ class GraphQLDoor:
         if writes:
             key = asked.variables.get("key", "")
             self.faults.writes_seen.append(f"{asked.operation_name} {key}")
-        if request.headers.get("x-shopify-access-token") != self.access_token:
+        token = request.headers.get("x-shopify-access-token")
+        if self.faults.unauthorized or token != self.access_token:
             return self._answer(401, {"errors": "[API] Invalid API key or access token"})
         struck = writes or not self.faults.only_writes
         if struck and (early := self._fault_before()) is not None:

@@ -44,6 +44,10 @@ class Inventory:
     keys: dict[str, _Remembered] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
     """Keys that a test declares to be in progress."""
+    remembers_keys: bool = True
+    """False: repeated keys are executed again, as a release candidate of the API once did."""
+    refuses_unstocked: bool = False
+    """True: an item without a level at the location is refused, as before 2026-10."""
 
     def set_quantities(
         self, given: dict[str, Any], key: str, *, at: datetime
@@ -68,7 +72,7 @@ class Inventory:
         if key in self.running:
             return [_error("IDEMPOTENCY_CONCURRENT_REQUEST", None, "In progress.")]
         known = self.keys.get(key)
-        if known is None or at - known.at >= KEY_KEPT:
+        if not self.remembers_keys or known is None or at - known.at >= KEY_KEPT:
             return None
         if known.variables != given:
             return [_error("IDEMPOTENCY_KEY_PARAMETER_MISMATCH", None, "Other parameters.")]
@@ -114,6 +118,8 @@ class Inventory:
             return "INVALID_INVENTORY_ITEM", "inventoryItemId"
         if any(variant.bundle for variant in variants):
             return "NON_MUTABLE_INVENTORY_ITEM", "inventoryItemId"
+        if self.refuses_unstocked and self._location(entry) not in variants[0].levels:
+            return "ITEM_NOT_STOCKED_AT_LOCATION", "inventoryItemId"
         compared = entry["changeFromQuantity"]
         level = self._level(entry)
         held = level.available + (level.committed if name == "on_hand" else 0)

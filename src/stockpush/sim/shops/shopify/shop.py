@@ -109,6 +109,10 @@ class ShopifyShop:
         self.variants[variant.variant_id] = variant
         return variant
 
+    def remove_variant(self, listing: str) -> None:
+        """The merchant deletes a variant, and with it its inventory item."""
+        self._variant(listing).deleted = True
+
     def subscribe(self, url: str, *, topics: tuple[str, ...] = TOPICS) -> None:
         """Send webhooks of `topics` to `url` from now on."""
         self.outbox.subscriptions += [Subscription(topic, url) for topic in topics]

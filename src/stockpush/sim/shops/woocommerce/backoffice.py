@@ -45,6 +45,8 @@ class Backoffice:
         self._refund_ids = count(900_001)
         self.products: dict[int, Product] = {}
         self.orders: dict[int, Order] = {}
+        self.manages_stock = True
+        """The shop's own option; False: products keep their numbers and nothing looks at them."""
 
     def now(self) -> datetime:
         """Return the shop's clock in the second resolution in which the shop stores instants."""
@@ -69,6 +71,8 @@ class Backoffice:
 
     def managed_by(self, row: Product) -> bool | str:
         """Return what REST calls `manage_stock`: true, false, or "parent"."""
+        if not self.manages_stock:
+            return False
         if row.manages:
             return True
         return "parent" if self.owner(row) is not row else False
@@ -104,7 +108,8 @@ class Backoffice:
             wanted[owner.id] = wanted.get(owner.id, 0) + quantity
         for owner_id, quantity in wanted.items():
             owner = self.products[owner_id]
-            if owner.manages and owner.backorders == "no" and self.sellable(owner) < quantity:
+            limited = self.manages_stock and owner.manages and owner.backorders == "no"
+            if limited and self.sellable(owner) < quantity:
                 raise SoldOut(f"{self.sellable(owner)} left, {quantity} wanted")
         now = self.now()
         order = Order(
@@ -182,6 +187,11 @@ class Backoffice:
             order.lines.remove(line)
         self._touch(order, "order.updated")
 
+    def add_unreduced(self, order: Order, listing: str, quantity: int) -> None:
+        """Add a line for which nothing is taken off the number, whatever the order's status."""
+        order.lines.append(self._new_line(listing, quantity))
+        self._touch(order, "order.updated")
+
     def delete(self, order: Order) -> None:
         """Remove an order for good; whatever it took stays taken."""
         del self.orders[order.id]
@@ -247,7 +257,7 @@ class Backoffice:
     def _take(self, line: OrderLine, units: int) -> None:
         """Take units off the line's owner (< 0: put back) and keep the line's meta in step."""
         owner = self._owner_of(line)
-        if units == 0 or owner is None or not owner.manages:
+        if units == 0 or owner is None or not (self.manages_stock and owner.manages):
             return
         line.reduced = ((line.reduced or 0) + units) or None
         self.set_stock(owner, owner.stock - units)

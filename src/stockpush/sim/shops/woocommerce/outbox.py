@@ -5,6 +5,9 @@ body is built when the queue runs, so it shows the object as it is *then*, and s
 one delivery. The delivery id hashes the webhook and the second, so two orders in one second share
 one. An attempt that fails is never repeated; it only counts, and the seventh in a row disables the
 webhook. Creating a webhook sends a form-encoded, unsigned ping.
+
+With `trigger_lost_while_running` a change during a delivery queues no other one. Source:
+https://github.com/woocommerce/woocommerce/issues/26851.
 """
 
 from __future__ import annotations
@@ -91,6 +94,11 @@ class Outbox:
             if any(
                 queued.webhook_id == webhook.id and queued.object_id == object_id
                 for queued in self._queue
+            ):
+                continue
+            if self._faults().trigger_lost_while_running and any(
+                running.webhook_id == webhook.id and running.object_id == object_id
+                for running in self._out.values()
             ):
                 continue
             self._queue.append(_Queued(self._due(), next(self._numbers), webhook.id, object_id))

@@ -171,6 +171,10 @@ class Rest:
 
     def _write_stock(self, row: Product, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Apply the stock fields of an update as the shop does, and answer the saved object."""
+        if not self._office.manages_stock:
+            # Only a stock status would be written; the answer is 200 all the same.
+            self._office.saved(row)
+            return self._product_json(row)
         may_manage = row.type not in _UNMANAGED_TYPES
         if fields.get("manage_stock") is not None and may_manage:
             # "parent" only says that the variation does not manage: v3 cannot set it otherwise.

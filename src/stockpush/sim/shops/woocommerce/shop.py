@@ -33,7 +33,6 @@ from stockpush.sim.shops.woocommerce.state import Order, Product
 HOLD_STOCK_MIN = 60
 """How long an unpaid order holds its units, the platform's default."""
 _HTML = {"content-type": "text/html; charset=UTF-8"}
-_RATE_LIMITED = (429, {**_HTML, "retry-after": "2"}, b"<h1>Too Many Requests</h1>")
 _MAINTENANCE = (
     503,
     {**_HTML, "retry-after": "600"},
@@ -77,6 +76,8 @@ class WooShop:
         self.faults = Faults()
         self.maintenance = False
         """While True every request gets the platform's own 503 page with Retry-After."""
+        self.retry_after_s = 2
+        """What a 429 tells the caller to wait."""
         self._authorization = b"Basic " + base64.b64encode(
             f"{consumer_key}:{consumer_secret}".encode()
         )
@@ -142,6 +143,10 @@ class WooShop:
         row.manages = False
         self._office.saved(row)
 
+    def switch_stock_off(self) -> None:
+        """The owner switches stock management off for the whole shop: no number counts any more."""
+        self._office.manages_stock = False
+
     def subscribe(self, topic: str, url: str, secret: str) -> Webhook:
         """Create a webhook, as the merchant would in the admin; its ping is queued."""
         return self._outbox.subscribe(topic, url, secret)
@@ -160,7 +165,8 @@ class WooShop:
         if self.maintenance:
             return self._dated(*_MAINTENANCE)
         if faulty and self._strikes("rate_limit"):
-            return self._dated(*_RATE_LIMITED)
+            headers = {**_HTML, "retry-after": str(self.retry_after_s)}
+            return self._dated(429, headers, b"<h1>Too Many Requests</h1>")
         if faulty and self._strikes("server_error"):
             return self._dated(*self.dice.choice(_SERVER_ERRORS))
         answer = self._answer(request)
@@ -228,6 +234,21 @@ class WooShop:
         """The merchant sets the quantity of a line (0 removes it); the number follows."""
         self._office.edit(self._order(order_id), listing, quantity)
 
+    def add_item_by_rest(self, order_id: str, listing: str, quantity: int) -> None:
+        """Another program adds a line to an order by REST: the number is not reduced for it.
+
+        Source: https://github.com/woocommerce/woocommerce/issues/51024.
+        """
+        self._office.add_unreduced(self._order(order_id), listing, quantity)
+
+    def open_editor(self, listing: str) -> Callable[[], None]:
+        """The merchant opens a product's form; what is returned saves it with the number it shows.
+
+        A sale in between is erased. Source: https://github.com/woocommerce/woocommerce/issues/16780.
+        """
+        shown = self.stock_quantity(listing)
+        return lambda: self.merchant_sets(listing, shown)
+
     def ship(self, order_id: str) -> None:
         """The merchant ships everything: the order is completed."""
         self._office.enter(self._order(order_id), "completed")
@@ -267,7 +288,8 @@ class WooShop:
 
     def _answer(self, request: ShopRequest) -> ShopAnswer:
         given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, self._authorization):
+        known = hmac.compare_digest(given, self._authorization)
+        if self.faults.unauthorized or not known:
             body = (
                 b'{"code":"woocommerce_rest_cannot_view","message":"Sorry, you cannot list '
                 b'resources.","data":{"status":401}}'

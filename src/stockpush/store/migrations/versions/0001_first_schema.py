@@ -140,6 +140,9 @@ def upgrade() -> None:
         sa.Column("suspense_since", sa.BigInteger(), nullable=True),
         sa.Column("suspense_reads", sa.BigInteger(), nullable=False),
         sa.Column("overwritten", sa.BigInteger(), nullable=False),
+        sa.Column("doubt", sa.BigInteger(), nullable=False),
+        sa.Column("let_go", sa.BigInteger(), nullable=False),
+        sa.Column("let_go_date", sa.BigInteger(), nullable=True),
         sa.Column("written_at", sa.BigInteger(), nullable=True),
         sa.Column("pushed_at", sa.BigInteger(), nullable=True),
         sa.Column("gap_from", sa.BigInteger(), nullable=True),
@@ -162,6 +165,8 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "observed BETWEEN -1000000000 AND 1000000000", name="ck_field_observed_range"
         ),
+        sa.CheckConstraint("doubt BETWEEN 0 AND 1000000000000000", name="ck_field_doubt_range"),
+        sa.CheckConstraint("let_go BETWEEN 0 AND 1000000000000000", name="ck_field_let_go_range"),
         sa.CheckConstraint(
             "overwritten BETWEEN -1000000000000000 AND 1000000000000000",
             name="ck_field_overwritten_range",
