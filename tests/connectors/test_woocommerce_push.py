@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -398,3 +398,19 @@ async def test_stock_switched_off_in_the_gap(world: World):
     assert outcome.kind == UNKNOWN
     again = await push(world, line("30", expected=7, target=4))
     assert [each.kind for each in again] == [PushOutcomeKind.REJECTED]
+
+
+async def test_the_gap_of_a_write_begins_when_the_shop_was_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing that took four seconds may lack a sale of the second before its Date header."""
+    world.shop.add_product(930, stock=10)
+    send = type(world.api).send
+
+    async def slowly(*args: Any, **more: Any) -> Answer:
+        return replace(await send(*args, **more), took_s=4.0)
+
+    monkeypatch.setattr(type(world.api), "send", slowly)
+    (outcome,) = await push(world, PushLine(FieldKey("w", "930"), 10, 7))
+    assert outcome.kind is PushOutcomeKind.APPLIED
+    assert outcome.gap_until - outcome.gap_from >= timedelta(seconds=4)

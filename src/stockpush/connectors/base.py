@@ -29,13 +29,14 @@ class WebhookRequest:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A channel's answer: lower-case header names; `date` is the Date header (None if absent or
-    unreadable), by the channel's clock.
+    unreadable), by the channel's clock; `took_s` how long the call took from sending it.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     date: datetime | None
+    took_s: float = 0.0
 
 
 class Api(Protocol):

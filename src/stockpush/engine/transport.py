@@ -245,6 +245,7 @@ class ChannelApi:
     ) -> Answer:
         await self._limiter.acquire(cost, urgent=urgent)
         call.sent = True
+        sent_at = self._clock.monotonic()
         try:
             response = await self._client.send(request, stream=True)
             try:
@@ -261,6 +262,7 @@ class ChannelApi:
             headers={name.lower(): value for name, value in response.headers.items()},
             body=content,
             date=http_date(response.headers.get("date")),
+            took_s=max(0.0, self._clock.monotonic() - sent_at),
         )
         self._check(call, answer)
         return answer

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -75,6 +75,12 @@ class Page:
 
     products: Mapping[int, Product]
     date: datetime | None
+    took_s: float = 0.0
+
+    @property
+    def sent(self) -> datetime | None:
+        """Return when the shop was asked, by its own clock: from then on a sale may be missing."""
+        return None if self.date is None else self.date - timedelta(seconds=self.took_s)
 
 
 def ref_key(given: Mapping[str, Any]) -> str:
@@ -149,7 +155,7 @@ async def read_page(api: Api, parent: int, ids: Sequence[int]) -> Page:
         ),
     )
     products = decode_answer(answer, tuple[Product, ...], "list of products")
-    return Page({product.id: product for product in products}, answer.date)
+    return Page({product.id: product for product in products}, answer.date, answer.took_s)
 
 
 def by_route(refs: Iterable[Ref]) -> dict[int, list[Ref]]:

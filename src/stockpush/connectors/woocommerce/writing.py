@@ -108,7 +108,7 @@ async def _push_route(
         else:
             outcomes[ref] = checked
     if to_write:
-        await _write(api, parent, to_write, page.date, outcomes)
+        await _write(api, parent, to_write, page.sent, outcomes)
 
 
 def _check(page: Page, ref: Ref, line: PushLine) -> PushOutcome | None:
