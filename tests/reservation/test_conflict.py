@@ -613,3 +613,21 @@ def test_a_reading_during_a_write_is_asked_for_later_and_not_at_once() -> None:
     world.now += timedelta(hours=2)
     world.reads("shopify", "a", 6)
     assert world.field("shopify", "a").read_due_at > world.now
+
+
+@pytest.mark.parametrize("outcome", list(PushOutcomeKind))
+def test_a_push_that_ends_after_its_listing_moved_away_teaches_nothing(
+    outcome: PushOutcomeKind,
+) -> None:
+    """Whatever its end: the field is not ours any more, and nothing is in flight or dirty."""
+    from stockpush.messages import ListingResolved, ResolveListings
+    from stockpush.model import ListingKey
+
+    world = shop()
+    world.moves("candle", -1, MovementKind.ADJUSTMENT)
+    (push,) = world.pushes("woo")
+    world.do(ResolveListings((ListingResolved(ListingKey("woo", "b"), "b", "parent"),)))
+    world.settles(push, outcome, actual=3)
+    assert world.field("woo", "b").expected is None
+    assert push.field not in world.rows.in_flight
+    assert "woo/b" not in world.dirty

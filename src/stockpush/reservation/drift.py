@@ -28,8 +28,8 @@ def observe(view: View, command: Observe, at: datetime) -> Decision:
     poll_now: set[str] = set()
     for seen in command.seen:
         field = draft.field(seen.field)
-        if field is None:
-            continue
+        if field is None or view.catalogue.sku_of(field.key) is None:
+            continue  # its listing moved away while it was being read
         policy = view.catalogue.policies.get(seen.field.channel)
         if seen.field in view.rows.in_flight:
             draft.wish(replace(field, read_due_at=at + READ_LATER))

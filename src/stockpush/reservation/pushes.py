@@ -292,6 +292,11 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
         if push is None or field is None or push.call_id != settled.call_id:
             continue
         _log(draft, field, push, settled)
+        if field.expected is None or not _is_mapped(view, field):
+            # Its listing moved or was adopted meanwhile: its number is read anew, or is not ours.
+            pushes.append(replace(push, settled_at=at, outcome=settled.outcome))
+            draft.change(field)
+            continue
         if settled.outcome is PushOutcomeKind.UNKNOWN:
             # It stays in flight: no new write until its outcome has been learned (R6).
             pushes.append(replace(push, outcome=PushOutcomeKind.UNKNOWN))
