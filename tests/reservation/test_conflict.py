@@ -631,3 +631,56 @@ def test_a_push_that_ends_after_its_listing_moved_away_teaches_nothing(
     assert world.field("woo", "b").expected is None
     assert push.field not in world.rows.in_flight
     assert "woo/b" not in world.dirty
+
+
+def test_a_parked_field_comes_back_as_if_read_for_the_first_time() -> None:
+    """Its hold was let go unexplained: before anything is pushed the orders are read."""
+    from stockpush.messages import ListingResolved, ResolveListings
+    from stockpush.model import ListingKey
+
+    world = shop()
+    world.now += timedelta(minutes=1)
+    sold_at = world.now
+    world.now += timedelta(seconds=5)
+    world.reads("shopify", "a", 9)
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    (push,) = world.pushes("shopify")
+    world.settles(push, PushOutcomeKind.REJECTED, reason="mend it")
+    world.reads("shopify", "a", 3)
+    assert world.field("shopify", "a").hold == 0, "nobody acts on a parked field"
+    world.do(ResolveListings((ListingResolved(ListingKey("shopify", "a"), "a", "a"),)))
+    world.reads("shopify", "a", 9)
+    assert world.pushes("shopify") == ()
+    late = world.order("shopify", "1", line("a", 1), fetch=1, placed=sold_at, deducted_at=sold_at)
+    world.polls("shopify", late)
+    assert world.syncs()[("shopify", "a")] == 14
+
+
+def test_r6_an_order_that_explains_a_hold_takes_its_doubt_away_too() -> None:
+    """What is left of the hold is no longer explained by our own write."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    sold_at = world.now
+    world.now += timedelta(seconds=5)
+    world.moves("candle", -3, MovementKind.ADJUSTMENT)
+    (push,) = world.pushes("woo")
+    world.settles(push, PushOutcomeKind.UNKNOWN)
+    world.settles(push, PushOutcomeKind.CONFLICT, actual=7, date=world.now)
+    world.now += timedelta(seconds=5)
+    world.reads("woo", "b", 5)
+    world.hears(world.order("woo", "1", line("b", 3), placed=sold_at, deducted_at=sold_at))
+    assert hold_of(world, "woo", "b") == (5, 2, 0)
+    world.now += timedelta(seconds=5)
+    world.polls("woo")
+    world.reads("woo", "b", 5)
+    assert hold_of(world, "woo", "b") == (5, 2, 0), "only R4 may let these go"
+
+
+def test_a_lost_compare_without_a_number_waits_for_a_reading() -> None:
+    """Sending the same again at once would only lose again, and keep the field from being read."""
+    world = shop()
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    (push,) = world.pushes("shopify")
+    world.settles(push, PushOutcomeKind.CONFLICT)
+    assert world.rows.dirty[push.field].due_at > world.now
+    assert world.field("shopify", "a").read_due_at <= world.now

@@ -517,6 +517,14 @@ class StoreConformance:
         assert (kept.settled_at, kept.outcome) == samples.SETTLED
         assert kept.terms == PUSH.terms
 
+    async def test_a_kept_delivery_may_come_to_point_at_an_order(self, store: SqlStore) -> None:
+        """A quarantined body that now reads as a hint is found among what is to be fetched."""
+        await write(store, Decision(deliveries=(DELIVERY,)))
+        [row] = (await reads.deliveries(store, limit=5)).data
+        pending = replace(DELIVERY, id=row.id, state=DeliveryState.PENDING, order_id="o-7")
+        await write(store, Decision(deliveries=(pending,)))
+        assert [each.order_id for each in await store.hints(DELIVERY.channel, limit=5)] == ["o-7"]
+
     async def test_there_is_one_daemon_on_a_database(
         self, open_store: Callable[..., Awaitable[SqlStore]]
     ) -> None:

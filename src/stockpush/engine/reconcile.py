@@ -21,6 +21,7 @@ from stockpush.messages import (
     ApplyOrders,
     Event,
     FieldsUnreadable,
+    ListingResolved,
     Observe,
     OrderHint,
     PollCompleted,
@@ -377,13 +378,22 @@ class Reconciler:
         self._channel.resolve_wanted = True
         self._all_wanted = True
         self._recheck_all = True
+        self._rechecked = ""
 
     async def _resolve(self, listings: Sequence[Listing]) -> None:
         """Resolve listings in calls of the size that the channel takes."""
         step = self._channel.connector.manifest.read_max
         for start in range(0, len(listings), step):
-            resolved = await self._channel.connector.resolve(
-                self._channel.api, listings[start : start + step]
-            )
+            resolved = await self._ask(listings[start : start + step])
             self._channel.succeeded()
             await self._lane.submit(ResolveListings(resolved))
+
+    async def _ask(self, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
+        """Resolve listings in one call, or by halves where one makes the answer unreadable."""
+        try:
+            return await self._channel.connector.resolve(self._channel.api, listings)
+        except PayloadInvalid as error:
+            if len(listings) == 1:
+                return (ListingResolved(listings[0].key, None, None, error.message),)
+            middle = len(listings) // 2
+            return await self._ask(listings[:middle]) + await self._ask(listings[middle:])

@@ -30,6 +30,9 @@ def observe(view: View, command: Observe, at: datetime) -> Decision:
         field = draft.field(seen.field)
         if field is None or view.catalogue.sku_of(field.key) is None:
             continue  # its listing moved away while it was being read
+        if field.parked_reason is not None:
+            draft.wish(replace(field, read_due_at=None))  # nobody acts on it until a person has
+            continue
         policy = view.catalogue.policies.get(seen.field.channel)
         if seen.field in view.rows.in_flight:
             draft.wish(replace(field, read_due_at=at + READ_LATER))

@@ -101,6 +101,7 @@ def _taken(field: Field, units: int, instant: datetime, slack_s: float, at: date
             field,
             expected=_known(field) - (units - eaten),
             hold=field.hold - eaten,
+            doubt=max(0, field.doubt - eaten),
             uneaten=field.uneaten + ambiguous,
             read_due_at=_sooner(field.read_due_at, at + READ_AGAIN)
             if ambiguous
@@ -357,6 +358,15 @@ def released(field: Field) -> Field:
         suspense_reads=0,
         revision=field.revision + 1,
     )
+
+
+def parked(field: Field, reason: str) -> Field:
+    """Park a field: nobody reads or writes it until a person has helped.
+
+    A hold would stay for ever, so it is let go; and when the field comes back its number is a first
+    reading again, after which orders are read before anything is pushed.
+    """
+    return replace(released(field), parked_reason=reason, read_due_at=None, first_observed_at=None)
 
 
 def cautious(target: int, field: Field) -> int:

@@ -33,7 +33,7 @@ from stockpush.model import (
     StockMovement,
 )
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.expectation import released, wants_reading
+from stockpush.reservation.expectation import parked, released, wants_reading
 from stockpush.reservation.orders import undeducted
 from stockpush.reservation.view import View
 
@@ -171,13 +171,13 @@ def _settle_field(draft: Draft, key: FieldKey, listings: dict[ListingKey, Listin
     first = rows[0]
     agree = all((row.sku, row.pack) == (first.sku, first.pack) for row in rows)
     for row in rows:
-        parked = row.parked_reason
+        reason = row.parked_reason
         if not agree:
-            parked = f"{', '.join(row.key.ref for row in rows)} {CANNOT_SHARE}"
-        elif parked is not None and parked.endswith(CANNOT_SHARE):
-            parked = None
-        if parked != row.parked_reason:
-            listings[row.key] = replace(row, parked_reason=parked)
+            reason = f"{', '.join(row.key.ref for row in rows)} {CANNOT_SHARE}"
+        elif reason is not None and reason.endswith(CANNOT_SHARE):
+            reason = None
+        if reason != row.parked_reason:
+            listings[row.key] = replace(row, parked_reason=reason)
     rows = [listings.get(row.key, row) for row in rows]
     known = draft.field(key)
     field = known or Field(key, first.sku, first.pack)
@@ -196,9 +196,7 @@ def _settle_field(draft: Draft, key: FieldKey, listings: dict[ListingKey, Listin
         return
     # Nobody reads a parked field until a person has had it resolved again, so that a hold would
     # stay for ever; polls find its orders.
-    draft.let_go(
-        field, replace(released(field), read_due_at=None), DriftClass.MANUAL_EDIT, "parked"
-    )
+    draft.let_go(field, parked(field, field.parked_reason), DriftClass.MANUAL_EDIT, "parked")
 
 
 def _forget_field(draft: Draft, key: FieldKey) -> None:

@@ -41,12 +41,14 @@ from stockpush.reservation.expectation import (
     confirmed,
     observed,
     outcome_read,
-    released,
+    parked,
     wants_reading,
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
 from stockpush.reservation.view import View
 
+UNTOLD_WAIT = timedelta(seconds=5)
+"""How long a push waits whose compare was lost without being told the number."""
 POST_CHECK = timedelta(seconds=2)
 """How long after a write without compare-and-set the field is read again (R10)."""
 
@@ -191,7 +193,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             continue
         wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
         shadow = policy.mode is Mode.SHADOW
-        if field.expected is None or not (field.adopted or shadow) or field.parked_reason:
+        theirs = not shadow and (not field.adopted or field.first_observed_at is None)
+        if field.expected is None or theirs or field.parked_reason:
             clean.append((key, queued.revision))
             continue
         if not shadow and not _orders_read_since(field, channel.polled_begun_at, policy):
@@ -292,8 +295,14 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
         if push is None or field is None or push.call_id != settled.call_id:
             continue
         _log(draft, field, push, settled)
-        if field.expected is None or not _is_mapped(view, field):
-            # Its listing moved or was adopted meanwhile: its number is read anew, or is not ours.
+        lost = settled.outcome is PushOutcomeKind.CONFLICT
+        if (
+            field.expected is None
+            or not _is_mapped(view, field)
+            or (lost and field.parked_reason is not None)
+        ):
+            # Its listing moved, was adopted or parked meanwhile: its number is read anew, or is
+            # not ours.
             pushes.append(replace(push, settled_at=at, outcome=settled.outcome))
             draft.change(field)
             continue
@@ -310,11 +319,12 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
                 _conflict(draft, field, push, settled)
                 poll_now.add(settled.field.channel)
                 if queued is not None:
-                    dirty.append(replace(queued, due_at=at))
+                    # Without a number nothing was learnt: let it be read first.
+                    told = settled.actual is not None
+                    dirty.append(replace(queued, due_at=at if told else at + UNTOLD_WAIT))
             case PushOutcomeKind.REJECTED | PushOutcomeKind.GONE:
-                # Nobody reads a parked field, so a hold would stay for ever; polls find its orders.
-                parked = replace(released(field), parked_reason=settled.reason, read_due_at=None)
-                draft.let_go(field, parked, DriftClass.MANUAL_EDIT, "parked")
+                away = parked(field, settled.reason)
+                draft.let_go(field, away, DriftClass.MANUAL_EDIT, "parked")
                 listings += [
                     replace(listing, parked_reason=settled.reason)
                     for listing in view.catalogue.listings_on.get(settled.field, ())

@@ -242,7 +242,7 @@ class Statements:
 
     @cached_property
     def update_delivery(self) -> str:
-        """Change a delivery; parameters: state, reason, body, id."""
+        """Change a delivery; parameters: state, reason, order id, body, id."""
         table = schema.delivery
         return self._compile(
             update(table)
@@ -250,6 +250,7 @@ class Statements:
             .values(
                 state=bindparam("new_state"),
                 reason=bindparam("new_reason"),
+                order_id=bindparam("new_order_id"),
                 body=bindparam("new_body"),
             )
         )

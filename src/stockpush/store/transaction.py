@@ -240,7 +240,10 @@ class SqlTransaction:
         await self._run(s.delivery.append, [rows.delivery_row(new) for new in changes.arrived])
         await self._run(
             s.update_delivery,
-            [(known.state.value, known.reason, known.body, known.id) for known in changes.kept],
+            [
+                (known.state.value, known.reason, known.order_id, known.body, known.id)
+                for known in changes.kept
+            ],
         )
         await self._run(s.apply_delivery, [(each,) for each in changes.deliveries_applied])
 

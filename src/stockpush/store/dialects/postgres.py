@@ -205,6 +205,10 @@ class PostgresDatabase:
             "application_name": "stockpush",
             "search_path": schema,
             "lock_timeout": f"{round(busy_timeout_s * 1000)}ms",
+            # The server must soon notice that a daemon's machine is gone: it holds a lock.
+            "tcp_keepalives_idle": "30",
+            "tcp_keepalives_interval": "10",
+            "tcp_keepalives_count": "3",
         }
         self.engine = create_async_engine(
             url,
