@@ -308,10 +308,14 @@ class Floor:
             row.expected is not None
             and (
                 self.settings.channels[row.key.channel].mode == "shadow"
-                or channels[row.key.channel].polled_begun_at > row.first_observed_at
+                or (
+                    row.first_observed_at is not None
+                    and channels[row.key.channel].polled_begun_at > row.first_observed_at
+                )
             )
             and (row.read_due_at is None or _far(row.read_due_at, now))
             for row in view.rows.fields.values()
+            if row.parked_reason is None
         )
 
     async def moves(self, sku: str, quantity: int, kind: MovementKind) -> None:
