@@ -104,13 +104,6 @@ class NotFound(StockPushError):
     exit_code = ExitCode.NOT_FOUND
 
 
-class KeyReused(StockPushError):
-    """That idempotency key was used for another command."""
-
-    code = "key_reused"
-    exit_code = ExitCode.REFUSED
-
-
 # -- the database's side ---------------------------------------------------------------------
 
 

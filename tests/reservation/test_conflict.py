@@ -684,3 +684,26 @@ def test_a_lost_compare_without_a_number_waits_for_a_reading() -> None:
     world.settles(push, PushOutcomeKind.CONFLICT)
     assert world.rows.dirty[push.field].due_at > world.now
     assert world.field("shopify", "a").read_due_at <= world.now
+
+
+def test_a_first_push_waits_until_the_channel_s_order_list_has_caught_up() -> None:
+    """A poll begun right after the first reading may not list a sale that the number shows."""
+    from tests.reservation.world import POLICIES
+
+    world = World().stock(candle=10)
+    late = {name: replace(each, orders_lag_s=60.0) for name, each in POLICIES.items()}
+    world.catalogue = replace(world.catalogue, policies=late)
+    world.list("shopify", "a", "candle", shows=9)
+    assert world.pushes("shopify") == ()
+    world.now += timedelta(seconds=61)
+    world.polls("shopify")
+    assert world.syncs() == {("shopify", "a"): 10}
+
+
+def test_r10_a_sale_first_heard_of_by_a_poll_has_an_uncompared_field_read() -> None:
+    """No delivery told of it, and somebody may have written over it: E = T is no excuse."""
+    world = shop()
+    for channel, key, soon in (("woo", "b", True), ("shopify", "a", False)):
+        world.polls(channel, world.order(channel, "1", line(key, 3), fetch=1))
+        due = world.field(channel, key).read_due_at
+        assert (due <= world.now) == soon
