@@ -67,7 +67,7 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "aiohttp": ("web", "sim.shops.server"),
     "sqlalchemy": ("store",),
     "alembic": ("store",),
-    "aiosqlite": ("store",),
+    "aiosqlite": ("store", "sim.sqlite"),
     "asyncpg": ("store",),
     "structlog": ("logs",),
     "typer": ("cli",),

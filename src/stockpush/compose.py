@@ -8,7 +8,7 @@ listeners and the workers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -181,10 +181,12 @@ async def parts(
     clock: Clock | None = None,
     ids: Ids | None = None,
     connectors: Mapping[str, Connector] | None = None,
+    open_store: Callable[[str], Awaitable[SqlStore]] = SqlStore.open,
 ) -> AsyncIterator[Parts]:
     """Open the database, migrating it if it is new, and put the parts together.
 
-    `connectors` that are not given are made from the configuration, one for each channel.
+    `connectors` that are not given are made from the configuration, one for each channel;
+    `open_store` opens the database at its URL.
     """
     clock = clock or SystemClock()
     manifests = {
@@ -192,7 +194,7 @@ async def parts(
     }
     if connectors is None:
         connectors = {name: connect(channel) for name, channel in settings.channels.items()}
-    store = await SqlStore.open(settings.daemon.database)
+    store = await open_store(settings.daemon.database)
     try:
         lane = CommitLane(
             store,
@@ -252,12 +254,14 @@ async def _running(crew: Crew, stop: asyncio.Event) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def working(parts: Parts, *, stop: asyncio.Event) -> AsyncIterator[Crew]:
+async def working(
+    parts: Parts, *, stop: asyncio.Event, transports: Mapping[str, Network] | None = None
+) -> AsyncIterator[Crew]:
     """Run the workers without listeners until the block ends; `stop` is set if they end first.
 
     Raises `AlreadyRunning` when a daemon has this SQLite file.
     """
-    async with _crew(parts) as crew, _running(crew, stop):
+    async with _crew(parts, transports) as crew, _running(crew, stop):
         yield crew
 
 

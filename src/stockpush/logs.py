@@ -13,17 +13,19 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from stockpush.messages import Event
 
+Line: TypeAlias = Mapping[str, Any]
+"""A line on its way out: `event`, `level` and the fields that may be seen."""
 TEXT_LENGTH_MAX = 300
 """Longest text of a field, in characters; the rest is cut."""
 FRAMES_MAX = 8
@@ -146,19 +148,22 @@ def get(name: str) -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger().bind(logger=name))
 
 
-def configure(*, json: bool, level: str = "info") -> None:
+def configure(
+    *, json: bool, level: str = "info", lines: Callable[[Line], None] | None = None
+) -> None:
     """Write lines of `level` (debug, info, warning or error) and worse, as JSON or for people.
 
+    With `lines` nothing is written: each line is handed over, without the time of day.
     May be called again. Lines of libraries (standard `logging`) of level warning and worse
     become `library.warned` with the library's name alone: their text is not ours to vouch for.
     """
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_stamps(to_people=lines is None),
             summarise_exception,
             keep_listed,
-            *_renderers(json=json),
+            *(_renderers(json=json) if lines is None else [_handing_to(lines)]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
@@ -228,6 +233,20 @@ def _printable(text: str) -> str:
         each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
         for each in cut
     )
+
+
+def _stamps(*, to_people: bool) -> list[Processor]:
+    return [structlog.processors.TimeStamper(fmt="iso", utc=True)] if to_people else []
+
+
+def _handing_to(lines: Callable[[Line], None]) -> Processor:
+    """Return the last processor of lines that are not written."""
+
+    def hand_over(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        lines(line)
+        raise structlog.DropEvent
+
+    return hand_over
 
 
 def _renderers(*, json: bool) -> list[Processor]:
