@@ -1,15 +1,18 @@
 # make demo    a candle shop on emulated channels; make demo ARGS="--for 20s" ends by itself
 # make test    lint, types and the whole suite
+# make crash   kill -9 two hundred times, full disks, broken files: about ten minutes
 # make lint    lint and types alone
+# make fuzz    ten minutes of fuzzing the parsers; make fuzz FUZZ_S=60 ends sooner
 # make lock    renew both lock files (CONTRIBUTING.md)
 # Each does the set-up that it needs, once: .venv, with what the lock files say.
 
 PYTHON ?= python3
 ARGS ?=
 PYTEST_ARGS ?=
+FUZZ_S ?= 600
 BIN := .venv/bin
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test crash lint fuzz lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.ready
@@ -18,9 +21,12 @@ demo: .venv/.ready
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+crash: .venv/.ready-dev
+	$(BIN)/python -m pytest tests/crash -m "crash or not crash" -s $(PYTEST_ARGS)
+
 lint: .venv/.ready-dev
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests fuzz
+	$(BIN)/ruff format --check src tests fuzz
 	$(BIN)/mypy
 
 # Whichever way the environment was made, its packages come from one of these.
@@ -53,6 +59,17 @@ $(BIN)/python:
 	elif command -v dnf >/dev/null 2>&1; then echo "  sudo dnf install -y python3-pip"; \
 	elif command -v apk >/dev/null 2>&1; then echo "  sudo apk add py3-pip"; \
 	else echo "  curl -LsSf https://astral.sh/uv/install.sh | sh"; fi; exit 1
+
+# The fuzzer is not among what tests need: it has no wheels for some platforms.
+fuzz: build/fuzz/.ready
+	PYTHONPATH=src:. build/fuzz/bin/python -m fuzz.parsers -max_total_time=$(FUZZ_S) -max_len=65536 \
+	  -timeout=10 -rss_limit_mb=1024 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+
+build/fuzz/.ready: requirements.lock
+	$(PYTHON) -m venv build/fuzz
+	build/fuzz/bin/python -m pip install -q --require-hashes -r requirements.lock
+	build/fuzz/bin/python -m pip install -q atheris
+	@touch $@
 
 # The configuration of pip on this machine is left aside, so that no mirror's address and no local
 # build gets into a lock.

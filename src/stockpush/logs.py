@@ -40,7 +40,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "daemon.stopped": "everything was drained and closed",
         "delivery.failed": "a delivery met a defect of ours; the sender was told to come back",
         "delivery.quarantined": "a genuine delivery cannot be understood and waits for a person",
-        "delivery.refused": "a delivery was not signed by its channel; nothing was stored",
+        "delivery.refused": "deliveries were not signed by their channel; nothing was stored",
         "drift.closed": "a difference between expected and observed was settled",
         "drift.opened": "a channel shows another number than expected",
         "library.warned": "a library that we use logged a warning or an error",
@@ -55,6 +55,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "push.shadowed": "a push was computed and, in shadow mode, not sent",
         "push.unknown": "a push was sent and no answer came; a reading settles it",
         "request.failed": "a request to the private listener met a defect of ours",
+        "request.refused": "what came to a listener was no HTTP, or could be read in two ways",
         "reservation.committed": "an order line claimed units",
         "reservation.released": "an order line gave its claim back",
         "shortage.found": "more was sold than can be supplied: a person must act",
@@ -131,6 +132,7 @@ _LEVELS: Mapping[str, int] = MappingProxyType(
         "listing.parked": logging.WARNING,
         "order.flagged": logging.WARNING,
         "push.unknown": logging.WARNING,
+        "request.refused": logging.WARNING,
     }
 )
 """Levels of the events that are worse than news."""

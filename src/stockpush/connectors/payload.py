@@ -24,7 +24,12 @@ Quantity = Annotated[int, msgspec.Meta(ge=-WIRE_QUANTITY_MAX, le=WIRE_QUANTITY_M
 Count = Annotated[int, msgspec.Meta(ge=0, le=WIRE_QUANTITY_MAX)]
 """Units of an order line."""
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-"""An instant that carries its zone."""
+"""An instant that carries its zone; `utc` bounds it."""
+Word = Annotated[str, msgspec.Meta(pattern=r"\A[\w .:-]{1,100}\Z")]
+"""A platform's or a plugin's name for something, short and printable, as we keep it."""
+YEAR_MIN = 1970
+YEAR_MAX = 9000
+"""Years of an instant that can be: spans are added and taken off, and cursors made of them."""
 
 T = TypeVar("T")
 
@@ -45,11 +50,18 @@ def decode(body: bytes | msgspec.Raw, kind: type[T], *, what: str) -> T:
 
 
 def utc(instant: datetime, *, what: str) -> datetime:
-    """Return an aware instant in UTC; `PayloadInvalid` where the calendar ends before its zone."""
+    """Return an aware instant in UTC; `PayloadInvalid` outside of `YEAR_MIN` to `YEAR_MAX`."""
     try:
-        return instant.astimezone(UTC)
+        there = instant.astimezone(UTC)
     except OverflowError as error:
         raise PayloadInvalid(f"The {what} has an instant outside the calendar.") from error
+    if not YEAR_MIN <= there.year <= YEAR_MAX:
+        raise PayloadInvalid(
+            f"The {what} has an instant that cannot be.",
+            found=there.isoformat(),
+            expected=f"a year from {YEAR_MIN} to {YEAR_MAX}",
+        )
+    return there
 
 
 def _invalid(what: str, message: str) -> PayloadInvalid:

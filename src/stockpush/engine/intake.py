@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from stockpush import logs
 from stockpush.connectors.base import Connector, WebhookRequest
 from stockpush.engine.commit import CommitLane
+from stockpush.engine.sampling import Sampled
 from stockpush.errors import NotFound, PayloadInvalid, SignatureInvalid
 from stockpush.messages import ApplyOrders, Event, ReceiveDelivery, Replayed, Seen
 from stockpush.model import Delivery, DeliveryState
@@ -48,6 +49,7 @@ class Intake:
         self._clock = clock
         self._seal = seal
         self.counts: dict[str, Counts] = {name: Counts() for name in connectors}
+        self._refused = {name: Sampled() for name in connectors}
 
     async def receive(self, channel: str, request: WebhookRequest) -> Receipt:
         """Take one delivery. Returns only after the commit that made it durable.
@@ -62,7 +64,8 @@ class Intake:
             connector.verify(request)
         except SignatureInvalid:
             counts.refused += 1
-            logs.emit(Event("delivery.refused", {"channel": channel}))
+            if count := self._refused[channel].count(self._clock.monotonic()):
+                logs.emit(Event("delivery.refused", {"channel": channel, "count": count}))
             raise
         command = self._command(channel, connector, request)
         done = await self._lane.submit(command)
@@ -94,7 +97,10 @@ class Intake:
                 received_at=self._clock.now(),
                 state=state,
                 reason=reason,
-                body=self._seal(request.body, channel),
+                # Sealing costs more than all the rest of a sale: only what is kept is sealed.
+                body=self._seal(request.body, channel)
+                if state is DeliveryState.QUARANTINED
+                else None,
             ),
             seen,
         )

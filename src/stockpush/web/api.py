@@ -20,6 +20,7 @@ from stockpush.errors import NotFound, UsageError
 from stockpush.ports import Ids
 from stockpush.web import openapi
 from stockpush.web.door import answer, door, protect, shown
+from stockpush.web.listener import Runner
 from stockpush.web.metrics import CONTENT_TYPE, Metrics
 
 LIMIT_DEFAULT = 100
@@ -65,7 +66,7 @@ def private_app(
 
 def private_runner(app: web.Application) -> web.AppRunner:
     """Return the runner of the private application: slow headers end, and so does a slow stop."""
-    return web.AppRunner(
+    return Runner(
         app,
         access_log=None,
         keepalive_timeout=IDLE_TIMEOUT_S,

@@ -7,6 +7,12 @@ which verifies the signature over the raw bytes. A 200 is made in one place, out
 that the intake gives after its commit: without a receipt there is no way to say yes (a delivery
 answered before it is durable is a sale that can be lost).
 
+What is not signed is 401, or 429 from an endpoint where that happens all the time. The limit
+counts what failed, after it failed, so that no number of forged deliveries can have a signed one
+refused. It could not save work either: whoever gets this far knows the path, the body is bounded,
+and checking a megabyte takes a millisecond, which is less than reading it took. What it saves is
+the log, and it slows senders down that only have the wrong secret.
+
 Whatever goes wrong on our side is a 503: the sender comes back, where a 4xx would make some
 channels give up. No answer here repeats anything of a request, and nothing redirects. The access
 log of the server is off, since paths hold tokens.
@@ -20,13 +26,15 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from stockpush import logs
 from stockpush.connectors.base import WebhookRequest
 from stockpush.engine.intake import Receipt
+from stockpush.engine.limiter import Bucket, take
 from stockpush.errors import SignatureInvalid, StoreUnavailable
 from stockpush.ports import Ids
+from stockpush.web.listener import Connection, Connections, Runner, connection_of
 
 BODY_BYTES_MAX = 1024 * 1024
 """Largest delivery."""
@@ -34,12 +42,20 @@ BODY_TIMEOUT_S = 10.0
 """How long a sender may take over the body."""
 HEADERS_TIMEOUT_S = 5.0
 """How long a sender may take over the request line and headers, and idle between requests."""
+STORE_TIMEOUT_S = 4.0
+"""How long a delivery may wait for its commit: platforms give up after five seconds."""
 SHUTDOWN_S = 1.0
 """How long requests under way may take once the daemon stops; their senders come back."""
 LINGER_S = 2.0
 """How long an unwanted body is read on, so that the sender sees our answer before the end."""
 RETRY_AFTER_S = 5
 """What senders are told to wait when we cannot store."""
+REFUSALS_BURST = 30
+"""How many unsigned deliveries of a channel in a row are answered 401, before 429."""
+REFUSALS_PER_S = 0.5
+"""How many more a second."""
+FLOOD_RETRY_AFTER_S = 60
+"""What senders of unsigned deliveries are told to wait once they are too many."""
 
 _NO_TOKEN = "0" * 32
 """What an unknown channel's token is compared with, for the time that takes."""
@@ -89,11 +105,15 @@ def public_app(
 
 
 def public_runner(
-    app: web.Application, *, headers_timeout_s: float = HEADERS_TIMEOUT_S
+    app: web.Application,
+    *,
+    headers_timeout_s: float = HEADERS_TIMEOUT_S,
+    connections: Connections | None = None,
 ) -> web.AppRunner:
     """Return the runner of the public application: slow headers end, bodies stay as sent."""
-    return web.AppRunner(
+    return Runner(
         app,
+        connections=connections,
         access_log=None,
         # The server starts this timer when a connection opens, not only between requests.
         keepalive_timeout=headers_timeout_s,
@@ -123,37 +143,52 @@ class _Hooks:
         self._tokens = tokens
         self._ids = ids
         self._body_timeout_s = body_timeout_s
+        self._refusals: dict[str, Bucket] = {}
 
     async def deliver(self, request: web.Request) -> web.Response:
         """Answer one delivery."""
         channel, token = request.match_info["channel"], request.match_info["token"]
         if not self._is_hook(channel, token):
             raise web.HTTPNotFound
+        connection = connection_of(request)
         try:
-            body = await self._body(request)
-            receipt = await self._intake.receive(channel, _delivery(request, body))
+            body = await self._body(request, connection)
+            with connection.at_work():
+                # What is still carried out after that is known when the sender comes back.
+                async with asyncio.timeout(STORE_TIMEOUT_S):
+                    receipt = await self._intake.receive(channel, _delivery(request, body))
             return _acknowledge(receipt)
         except _Refusal as refusal:
             return _refuse(refusal.status)
         except SignatureInvalid:
-            return _refuse(HTTPStatus.UNAUTHORIZED)
-        except StoreUnavailable:
-            return _come_back()
+            return self._unsigned(channel)
+        except (StoreUnavailable, TimeoutError):
+            return _come_back(HTTPStatus.SERVICE_UNAVAILABLE)
         except Exception as error:  # noqa: BLE001 - whatever breaks here, the sender must retry
             failure = self._ids.new()
             logs.get(__name__).error("delivery.failed", id=failure, channel=channel, exc_info=error)
-            return _come_back(failure)
+            return _come_back(HTTPStatus.SERVICE_UNAVAILABLE, failure)
 
     def _is_hook(self, channel: str, token: str) -> bool:
         expected = self._tokens.get(channel, _NO_TOKEN)
-        # As bytes: the comparison raises on text outside ASCII.
-        equal = hmac.compare_digest(token.encode(), expected.encode())
+        # As bytes: the comparison raises on text outside ASCII. A path may hold bytes that are no
+        # UTF-8, as surrogates.
+        equal = hmac.compare_digest(token.encode(errors="surrogateescape"), expected.encode())
         return equal and channel in self._tokens
 
-    async def _body(self, request: web.Request) -> bytes:
+    def _unsigned(self, channel: str) -> web.Response:
+        """Return the answer to a delivery that was not signed: 401, in a flood of them 429."""
+        now = asyncio.get_running_loop().time()
+        full = Bucket(tokens=REFUSALS_BURST, rate=REFUSALS_PER_S, burst=REFUSALS_BURST, at=now)
+        bucket, wait_s = take(self._refusals.get(channel, full), 1.0, now)
+        self._refusals[channel] = bucket
+        if wait_s == 0.0:
+            return _refuse(HTTPStatus.UNAUTHORIZED)
+        return _come_back(HTTPStatus.TOO_MANY_REQUESTS, after_s=FLOOD_RETRY_AFTER_S)
+
+    async def _body(self, request: web.Request, connection: Connection) -> bytes:
         """Return the raw body, or raise the refusal of one that is too large, slow or encoded."""
-        if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise _Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        _check_coding(request)
         if (request.content_length or 0) > BODY_BYTES_MAX:
             raise _Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         content = bytearray()
@@ -161,6 +196,7 @@ class _Hooks:
             async with asyncio.timeout(self._body_timeout_s):
                 async for chunk in request.content.iter_any():
                     content += chunk
+                    connection.hold(len(chunk))
                     if len(content) > BODY_BYTES_MAX:
                         raise _Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         except TimeoutError:
@@ -168,6 +204,17 @@ class _Hooks:
         except (web.RequestPayloadError, ConnectionError):
             raise _Refusal(HTTPStatus.BAD_REQUEST) from None
         return bytes(content)
+
+
+def _check_coding(request: web.Request) -> None:
+    """Raise the refusal of a body that is packed, or whose framing its HTTP does not have."""
+    encodings = {each.strip().lower() for each in request.headers.getall("Content-Encoding", ())}
+    transfer = request.headers.get("Transfer-Encoding", "chunked").strip().lower()
+    if not encodings <= {"identity"} or transfer != "chunked":
+        raise _Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    if "Transfer-Encoding" in request.headers and request.version < HttpVersion11:
+        # A proxy in between may not have seen where such a body ends.
+        raise _Refusal(HTTPStatus.BAD_REQUEST)
 
 
 def _acknowledge(receipt: Receipt) -> web.Response:
@@ -185,13 +232,14 @@ def _refuse(status: HTTPStatus) -> web.Response:
     return response
 
 
-def _come_back(failure: str = "") -> web.Response:
-    """Return a 503; `failure` is the id under which the log tells what happened."""
-    status = HTTPStatus.SERVICE_UNAVAILABLE
+def _come_back(
+    status: HTTPStatus, failure: str = "", *, after_s: int = RETRY_AFTER_S
+) -> web.Response:
+    """Return a refusal for now; the log tells of it under the id `failure`."""
     return web.Response(
         status=status,
         text=f"{status.phrase} {failure}".rstrip() + "\n",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
+        headers={"Retry-After": str(after_s)},
     )
 
 

@@ -29,7 +29,7 @@ from enum import StrEnum
 
 from stockpush.errors import PayloadInvalid
 from stockpush.messages import OrderLineSeen, OrderSeen
-from stockpush.model import OrderVersion
+from stockpush.model import WIRE_QUANTITY_MAX, OrderVersion
 
 
 class Restock(StrEnum):
@@ -135,7 +135,12 @@ def progress_of(word: str | None) -> Progress:
 
 
 def order_seen(read: OrderRead, *, channel: str, location: int, fetch: int) -> OrderSeen:
-    """Return the facts of an order for our `location`, at version (updated_at, `fetch`)."""
+    """Return the facts of an order for our `location`, at version (updated_at, `fetch`).
+
+    Raises `PayloadInvalid` where two lines have one id, or units add up to more than can be.
+    """
+    if len({line.line for line in read.lines}) < len(read.lines):
+        raise PayloadInvalid("Two lines of an order have one id.", field="line_items.id")
     return OrderSeen(
         channel=channel,
         order_id=str(read.order),
@@ -181,6 +186,13 @@ def _fulfilled(line: int, fulfilments: Iterable[FulfilmentRead]) -> tuple[int, i
     for each in fulfilments:
         if each.line == line:
             units[each.progress] += each.quantity
+    if units.total() > WIRE_QUANTITY_MAX:
+        raise PayloadInvalid(
+            "More units of a line are in fulfilments than can be.",
+            field="fulfillments",
+            found=units.total(),
+            expected=f"at most {WIRE_QUANTITY_MAX}",
+        )
     return units[Progress.LEFT], units[Progress.UNDERWAY]
 
 

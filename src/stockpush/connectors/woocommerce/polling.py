@@ -27,7 +27,7 @@ from math import ceil
 import msgspec
 
 from stockpush.connectors.base import Answer, Api, OrderPage
-from stockpush.connectors.payload import decode
+from stockpush.connectors.payload import Number, decode
 from stockpush.connectors.woocommerce.orders import DRAFT_STATUSES, OPEN_STATUSES, facts
 from stockpush.connectors.woocommerce.owners import PER_PAGE, ROOT
 from stockpush.connectors.woocommerce.wire import (
@@ -52,7 +52,7 @@ Unreadable = tuple[str, str, bytes]
 
 
 class _Identified(msgspec.Struct):
-    id: int
+    id: Number
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from stockpush.connectors.payload import Number, decode
 from stockpush.connectors.signatures import verify_hmac_sha256_base64
 from stockpush.connectors.woocommerce.orders import DRAFT_STATUSES, facts
 from stockpush.connectors.woocommerce.owners import owner_key
-from stockpush.connectors.woocommerce.wire import Order, Product, fault_code
+from stockpush.connectors.woocommerce.wire import Order, Product, fault_code, whole
 from stockpush.errors import PayloadInvalid, SignatureInvalid
 from stockpush.messages import Nothing, OrderHint, QuantityHint, Seen
 
@@ -100,8 +100,15 @@ def _product(body: bytes, channel: str) -> Seen:
     key = owner_key(product)
     if key is None:
         return Nothing("a product that does not manage stock")
-    told = product.stock_quantity
-    return QuantityHint(channel, key, told if type(told) is int else None)
+    return QuantityHint(channel, key, _told(product))
+
+
+def _told(product: Product) -> int | None:
+    """Return the number that a product names, None where it names none that can be."""
+    try:
+        return whole(product.stock_quantity, "stock_quantity")
+    except PayloadInvalid:
+        return None
 
 
 def _topic(request: WebhookRequest) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from stockpush.connectors.base import Answer
-from stockpush.connectors.payload import Number, decode
+from stockpush.connectors.payload import Number, Word, decode, utc
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
 from stockpush.model import WIRE_QUANTITY_MAX
 
@@ -57,7 +57,7 @@ class Order(msgspec.Struct, frozen=True):
     """An order. `refunds` is None where the key is absent."""
 
     id: Number
-    status: str
+    status: Word
     date_created_gmt: str
     date_modified_gmt: str
     line_items: tuple[LineItem, ...]
@@ -196,11 +196,12 @@ def instant(text: str, field: str) -> datetime:
     """
     try:
         # A form that is close but not this one must not be guessed at: it becomes "".
-        return datetime.fromisoformat(text if _INSTANT.fullmatch(text) else "").replace(tzinfo=UTC)
+        told = datetime.fromisoformat(text if _INSTANT.fullmatch(text) else "")
     except ValueError:
         raise PayloadInvalid(
             f"{field} is not an instant.", field=field, expected="YYYY-MM-DDTHH:MM:SS in GMT"
         ) from None
+    return utc(told.replace(tzinfo=UTC), what=field)
 
 
 def _looks_like(body: bytes) -> str:

@@ -1,0 +1,1 @@
+"""Fuzz targets, for outside of the test suite (`make fuzz`)."""

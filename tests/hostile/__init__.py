@@ -1,0 +1,1 @@
+"""What an attacker can send, against a real daemon over real sockets."""
