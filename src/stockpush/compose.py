@@ -26,14 +26,15 @@ from stockpush.engine.intake import Intake
 from stockpush.engine.limiter import Limiter
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
-from stockpush.engine.supervisor import Supervisor, Workers
+from stockpush.engine.steady import SteadyClock
+from stockpush.engine.supervisor import LOOK_S, Supervisor, Workers
 from stockpush.engine.transport import ChannelApi, Network
 from stockpush.model import ChannelPolicy, Delivery, Health
 from stockpush.ports import Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.view import View
 from stockpush.settings import Address, ChannelSettings, Settings, check_channel
-from stockpush.store import address, migrations, reads
+from stockpush.store import address, damage, migrations, reads
 from stockpush.store.address import sqlite_path
 from stockpush.store.lock import held
 from stockpush.store.sql import BUSY_TIMEOUT_S, SqlStore
@@ -50,7 +51,7 @@ class Parts:
     settings: Settings
     store: SqlStore
     lane: CommitLane
-    clock: Clock
+    clock: SteadyClock
     ids: Ids
     connectors: Mapping[str, Connector]
 
@@ -148,6 +149,18 @@ async def migrate(settings: Settings, *, dry_run: bool = False) -> tuple[str | N
         await database.close()
 
 
+async def examine(settings: Settings, *, deep: bool = False) -> None:
+    """Refuse a database file that is damaged, or lies where locks do not hold, before it is opened.
+
+    `deep` compares every index and reference too. PostgreSQL looks after its files itself. Raises
+    `StoreDamaged` and `ConfigInvalid`.
+    """
+    file = sqlite_path(settings.daemon.database)
+    if file is not None:
+        damage.refuse_network_drive(file)
+        await asyncio.to_thread(damage.refuse_damaged, file, deep=deep)
+
+
 def daemon_runs(settings: Settings) -> bool | None:
     """Answer whether a daemon has the database; None where that cannot be told (PostgreSQL)."""
     file = sqlite_path(settings.daemon.database)
@@ -188,7 +201,7 @@ async def parts(
     `connectors` that are not given are made from the configuration, one for each channel;
     `open_store` opens the database at its URL.
     """
-    clock = clock or SystemClock()
+    steady = SteadyClock(clock or SystemClock())
     manifests = {
         name: registry.manifest(channel.connector) for name, channel in settings.channels.items()
     }
@@ -198,13 +211,13 @@ async def parts(
     try:
         lane = CommitLane(
             store,
-            clock,
+            steady,
             {
                 name: policy_of(settings, channel, manifests[name])
                 for name, channel in settings.channels.items()
             },
         )
-        yield Parts(settings, store, lane, clock, ids or SystemIds(), connectors)
+        yield Parts(settings, store, lane, steady, ids or SystemIds(), connectors)
     finally:
         await store.close()
 
@@ -219,13 +232,15 @@ class Crew:
 
 @asynccontextmanager
 async def _crew(
-    parts: Parts, transports: Mapping[str, Network] | None = None
+    parts: Parts, transports: Mapping[str, Network] | None, *, look_s: float
 ) -> AsyncIterator[Crew]:
     """Take the daemon's lock and put the workers together; none of them runs yet."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.store.only_daemon())
         workers = []
         for name, connector in parts.connectors.items():
+            # The clock may have been set back while no daemon ran: nothing is due in its future.
+            parts.clock.not_before((await parts.store.channel_state(name)).polled_begun_at)
             api = await stack.enter_async_context(
                 _api(parts, name, connector, (transports or {}).get(name))
             )
@@ -236,6 +251,7 @@ async def _crew(
             parts.clock,
             workers,
             beat=lambda: systemd.tell(systemd.ALIVE),
+            look_s=look_s,
         )
         yield Crew(supervisor, {each.channel.name: each.channel for each in workers})
 
@@ -255,13 +271,19 @@ async def _running(crew: Crew, stop: asyncio.Event) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def working(
-    parts: Parts, *, stop: asyncio.Event, transports: Mapping[str, Network] | None = None
+    parts: Parts,
+    *,
+    stop: asyncio.Event,
+    transports: Mapping[str, Network] | None = None,
+    look_s: float = LOOK_S,
 ) -> AsyncIterator[Crew]:
     """Run the workers without listeners until the block ends; `stop` is set if they end first.
 
+    `look_s` is how often commits of other processes are looked for.
+
     Raises `AlreadyRunning` when a daemon has this SQLite file.
     """
-    async with _crew(parts, transports) as crew, _running(crew, stop):
+    async with _crew(parts, transports, look_s=look_s) as crew, _running(crew, stop):
         yield crew
 
 
@@ -283,6 +305,7 @@ async def daemon(
     *,
     stop: asyncio.Event,
     transports: Mapping[str, Network] | None = None,
+    look_s: float = LOOK_S,
 ) -> AsyncIterator[Daemon]:
     """Run the daemon until the block ends or `stop` is set: listeners first, then the workers.
 
@@ -291,7 +314,7 @@ async def daemon(
     """
     settings = parts.settings.daemon
     async with AsyncExitStack() as stack:
-        crew = await stack.enter_async_context(_crew(parts, transports))
+        crew = await stack.enter_async_context(_crew(parts, transports, look_s=look_s))
         supervisor, channels = crew.supervisor, crew.channels
         intake = parts.intake()
         tokens = {name: keys.webhook_token(parts.secret_key(), name) for name in parts.connectors}

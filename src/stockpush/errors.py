@@ -113,6 +113,12 @@ class StoreUnavailable(StockPushError):
     code = "store_unavailable"
 
 
+class StoreDamaged(StoreUnavailable):
+    """The database file is damaged."""
+
+    code = "store_damaged"
+
+
 class StoreConflict(StoreUnavailable):
     """Another writer changed the same rows; the transaction may be run again."""
 

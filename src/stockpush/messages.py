@@ -168,14 +168,15 @@ class ApplyOrders:
     """Apply orders that were fetched or polled.
 
     `gone` are (order id, fetch number) of orders that the channel no longer has. `settles` are
-    ids of inbox deliveries that this resolves, `deliveries` new rows of those whose order could not
+    (id, received_at) of inbox deliveries that this resolves: one that has come again since stays
+    pending. `deliveries` new rows of those whose order could not
     be read, or is to be fetched again. `completes` is set with the last page of a poll.
     """
 
     channel: str
     orders: tuple[OrderSeen, ...]
     gone: tuple[tuple[str, int], ...] = ()
-    settles: tuple[int, ...] = ()
+    settles: tuple[tuple[int, datetime], ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     completes: PollCompleted | None = None
 
@@ -483,9 +484,10 @@ class Decision:
     pushes: tuple[Push, ...] = ()
     """Push rows: id None is an insert, otherwise settled_at and outcome are written."""
     deliveries: tuple[Delivery, ...] = ()
-    """Inbox rows: id None is an insert, otherwise state, reason and body are written."""
-    deliveries_applied: tuple[int, ...] = ()
-    """Ids of pending inbox rows that are applied now."""
+    """Inbox rows: id None is an insert, otherwise state, reason, body and `received_at` are
+    written."""
+    deliveries_applied: tuple[tuple[int, datetime], ...] = ()
+    """(id, received_at) of pending inbox rows that are applied now, if they have not come again."""
     drifts: tuple[Drift, ...] = ()
     """Drift rows: an open one (`closed_at` None) is inserted; a closed one closes every open row of
     its field, with its class and resolution."""

@@ -7,12 +7,14 @@ Instants are aware UTC. Words: docs/glossary.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple
+from functools import cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 QUANTITY_MAX = 10**15
 """Largest item quantity, in smallest units (both signs)."""
@@ -22,6 +24,36 @@ BILL_DEPTH_MAX = 16
 """Deepest chain of bills of materials."""
 MAIN = "main"
 """The one location that every item has until locations are introduced."""
+
+_Row = TypeVar("_Row")
+
+
+@cache
+def _slots(kind: type) -> tuple[Callable[[Any], tuple[Any, ...]], dict[str, Callable[..., None]]]:
+    """Return how the values of a class are read, all at once, and how each one is written."""
+    assert not hasattr(kind, "__post_init__"), f"{kind.__name__} checks itself when it is made"
+    names = [each.name for each in fields(kind)]
+    return attrgetter(*names), {name: getattr(kind, name).__set__ for name in names}
+
+
+def _replace(row: _Row, /, **changes: Any) -> _Row:
+    kind: type[Any] = type(row)
+    read, write = _slots(kind)  # type: ignore[arg-type]  # a class is hashable
+    changed: _Row = object.__new__(kind)
+    for put, value in zip(write.values(), read(row), strict=True):
+        put(changed, value)
+    for name, value in changes.items():
+        write[name](changed, value)
+    return changed
+
+
+if TYPE_CHECKING:
+    from dataclasses import replace as replace  # noqa: PLC0414  # others import it from here
+else:
+    replace = _replace
+    """`dataclasses.replace` for values that are frozen, slotted, of two fields or more, and do not
+    check themselves. It copies slot by slot, two and a half times as fast (docs/performance.md).
+    """
 
 
 class Kind(StrEnum):
@@ -260,7 +292,7 @@ class Field:
     readings in a row have agreed with it (R4), `overwritten` units put back that our last write
     may have overwritten (R10). `doubt` is how much of the hold a write of our own without an answer
     explains as well. `let_go` are units of a hold that was let go and `let_go_date` the channel's
-    clock at its reading: an order as old as that eats them, late as it comes (R4).
+    clock at its reading: an order as old as that eats them, up to 60 days late (R4).
     `first_observed_at` is None while the channel is in shadow. `shadowed` is the last target
     recorded there.
     """

@@ -144,6 +144,10 @@ class Store(Protocol):
         """Return fields of the channel whose reading is due at `at`, longest due first."""
         ...
 
+    async def next_read_due(self, channel: str) -> datetime | None:
+        """Return when the earliest reading of the channel is due, None if none ever is."""
+        ...
+
     async def fields(self, keys: Sequence[FieldKey]) -> Sequence[Field]:
         """Return the present rows of the fields, in key order, without locking them."""
         ...
@@ -158,6 +162,10 @@ class Store(Protocol):
 
     async def hints(self, channel: str, *, limit: int) -> Sequence[Delivery]:
         """Return pending deliveries of the channel that point at an order, oldest first."""
+        ...
+
+    async def given_up(self, channel: str, *, limit: int) -> Sequence[Delivery]:
+        """Return quarantined deliveries of the channel that point at an order, oldest first."""
         ...
 
     async def reserve_fetch_numbers(self, count: int) -> int:

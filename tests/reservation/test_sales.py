@@ -289,7 +289,7 @@ def test_a_processed_hint_that_comes_again_is_fetched_again() -> None:
 
     row = next(iter(world.rows.deliveries.values()))
     order = world.order("shopify", "1", line("a", 3), fetch=1)
-    world.do(ApplyOrders("shopify", (order,), settles=(row.id,)))
+    world.do(ApplyOrders("shopify", (order,), settles=((row.id, row.received_at),)))
     world.do(hint)
     row = next(iter(world.rows.deliveries.values()))
     assert row.state is DeliveryState.PENDING

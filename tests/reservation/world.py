@@ -138,7 +138,7 @@ class World:
         for key, row in deliveries.items():
             if row.id is None:
                 deliveries[key] = replace(row, id=len(deliveries) + 1)
-            if row.id in decision.deliveries_applied:
+            if (row.id, row.received_at) in decision.deliveries_applied:
                 deliveries[key] = replace(row, state=DeliveryState.APPLIED)
         self.catalogue = after.catalogue
         self.rows = replace(

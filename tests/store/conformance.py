@@ -10,6 +10,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -547,7 +548,7 @@ class StoreConformance:
             assert ("my-shopify" in (await gathered(store, needs)).unread) == waits
             for row in (await reads.deliveries(store, limit=10)).data:
                 assert row.id is not None
-                await write(store, Decision(deliveries_applied=(row.id,)))
+                await write(store, Decision(deliveries_applied=((row.id, row.received_at),)))
                 applied = replace(DELIVERY, id=row.id, state=DeliveryState.APPLIED, body=None)
                 await write(store, Decision(deliveries=(applied,)))
 
@@ -598,6 +599,8 @@ class StoreConformance:
         found = await store.reads_due("my-shopify", at=at(2), limit=10)
         assert [key.key for key in found] == ["b", "a", "c"]
         assert len(await store.reads_due("my-shopify", at=at(2), limit=2)) == 2
+        assert await store.next_read_due("my-shopify") == at(1)
+        assert await store.next_read_due("my-woo") is None
         rows = await store.fields([FieldKey("my-shopify", key) for key in ("c", "none", "b")])
         assert [(row.key.key, row.read_due_at) for row in rows] == [("b", at(1)), ("c", at(2))]
         assert await store.fields([]) == []
@@ -618,7 +621,12 @@ class StoreConformance:
         found = await store.hints("my-shopify", limit=10)
         assert [each.digest for each in found] == ["1", "5"]
         assert len(await store.hints("my-shopify", limit=1)) == 1
-        await write(store, Decision(deliveries_applied=(found[0].id or 0,)))
+        first = (found[0].id or 0, found[0].received_at)
+        again = replace(found[0], received_at=found[0].received_at + timedelta(microseconds=1))
+        await write(store, Decision(deliveries=(again,), deliveries_applied=(first,)))
+        assert (await store.hints("my-shopify", limit=1)) == [again], "it has come again since"
+        await write(store, Decision(deliveries=(found[0],)))
+        await write(store, Decision(deliveries_applied=(first,)))
         assert [each.digest for each in await store.hints("my-shopify", limit=9)] == ["5"]
         applied = await reads.delivery(store, found[0].id or 0)
         assert applied == replace(found[0], state=DeliveryState.APPLIED, body=None)

@@ -3,12 +3,14 @@
 Theory of operation. One reading of the database, of one instant. Sums that the database makes of
 movements and orders are held against what is kept of them, and the ATP that follows from the sums
 against the ATP that is promised. `--deep` reads the whole ledger as well and holds the invariants
-of the core (`reservation.ledger.INVARIANTS`) against it, movement by movement. Nothing is changed:
+of the core (`reservation.ledger.INVARIANTS`) against it, movement by movement. An SQLite file is
+walked before it is opened, with `--deep` its indexes and references too. Nothing is changed:
 a difference is a damaged file or a defect, and somebody must look at it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +19,7 @@ import typer
 
 from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, print_json, say, show, table
-from stockpush.cli.session import with_parts
+from stockpush.cli.session import settings_of, with_parts
 from stockpush.errors import ExitCode
 from stockpush.model import ChannelPolicy, Shelf
 from stockpush.reservation import ledger
@@ -51,6 +53,9 @@ def check(
         rows = await reads.check_rows(parts.store, deep=deep)
         return rows, violations(rows, parts.lane.policies)
 
+    from stockpush import compose
+
+    asyncio.run(compose.examine(settings_of(config), deep=deep))
     rows, found = with_parts(config, read, what="Recomputing every balance ...")
     checked = {
         "items": len(rows.catalogue.items),

@@ -9,8 +9,11 @@ go to stderr: aligned on a terminal, JSON for a service manager.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,13 +31,28 @@ def run_daemon(config: Config = None) -> None:
     Webhooks in, pushes out. SIGTERM and Ctrl-C finish what is under way, then it ends; SIGHUP
     reads the configuration again.
     """
-    settings = _checked(config)
+    with _uncollected():
+        settings = _checked(config)
     logs.configure(json=not sys.stderr.isatty())
     try:
         asyncio.run(_serve(config, settings))
     except BaseExceptionGroup as broken:
         # A worker's own error says more than the group that it ended.
         raise innermost(broken) from broken
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Import without the collector, which would look through everything again and again.
+
+    What is there afterwards stays, and is never looked at. It saves a tenth of a start.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _checked(config: Path | None) -> Settings:
@@ -87,6 +105,7 @@ async def _serve(config: Path | None, settings: Settings) -> None:
 async def _turn(settings: Settings, stop: asyncio.Event) -> None:
     from stockpush import compose
 
+    await compose.examine(settings)
     async with compose.parts(settings) as parts:
         if not parts.connectors:
             note("No channel is configured: there is nothing to sell on yet.")

@@ -16,6 +16,10 @@ from stockpush.ports import Ids, Store
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 300.0
 """Waits after failures double from the first to the largest, with jitter."""
+IDLE_MAX_S = 60.0
+"""Longest wait of a worker that nobody wakes. What is due is an instant of the wall clock, which
+may be set forward while the worker waits: it then oversleeps by no more than this.
+"""
 FETCH_BLOCK = 1000
 """How many fetch numbers are taken from the database at once."""
 

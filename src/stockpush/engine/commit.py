@@ -141,8 +141,11 @@ class CommitLane:
                 _answer(job, StockPushError(f"broken invariant: {broken}"))
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, it is that one command's
-            if len(jobs) == 1:
-                _answer(jobs[0], error)
+            # But a database that cannot be had is nobody's: each would wait for it once more.
+            away = isinstance(error, StoreUnavailable) and not isinstance(error, StoreConflict)
+            if away or len(jobs) == 1:
+                for job in jobs:
+                    _answer(job, error)
                 return
             for job in jobs:
                 await self._serve([job])

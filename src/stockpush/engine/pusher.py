@@ -14,17 +14,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from stockpush.connectors.base import PushLine, PushOutcome
-from stockpush.engine.channel import Channel, seconds_until, wait_for
+from stockpush.engine.channel import IDLE_MAX_S, Channel, seconds_until, wait_for
 from stockpush.engine.commit import CommitLane
-from stockpush.errors import OutcomeUnknown, RateLimited
-from stockpush.messages import Accepted, OpenPushes, PushSettled, SettlePushes
+from stockpush.errors import ChannelUnavailable, OutcomeUnknown, RateLimited
+from stockpush.messages import Accepted, OpenPushes, PushSettled, RequestReads, SettlePushes
 from stockpush.model import FieldKey, Health, Mode, Push, PushOutcomeKind
 from stockpush.ports import Clock, Ids, Store
 
-IDLE_S = 5.0
-"""Longest wait before the outbox is looked at again without being woken."""
 NOT_READY_S = 0.5
-"""Wait when every dirty field still needs its orders read."""
+NOT_READY_MAX_S = 5.0
+"""Shortest and longest wait when every due field still needs its orders read: others may become due
+meanwhile.
+"""
+SUSPENDED_S = 180.0
+"""So long between two looks at the clock, while there is something to do at least every minute, and
+the machine must have slept."""
+READS_FIRST_S = 60.0
+"""How long a push waits, after that, for a field that does not get read."""
+TOO_LATE = "not sent: the machine slept before it could be"
+"""The reason of a push whose request was not sent any more."""
 
 
 class Pusher:
@@ -46,7 +54,11 @@ class Pusher:
         self._clock = clock
         self._ids = ids
         self._poll = poll
-        self._learn_at: dict[str, datetime] = {}
+        self._learn_at: dict[str, float] = {}
+        self._sent: dict[str, float] = {}
+        self._looked: tuple[datetime, float] | None = None
+        self._suspended: tuple[datetime, float] | None = None
+        self._asked: dict[FieldKey, float] = {}
         self._tries: Counter[str] = Counter()
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
@@ -64,6 +76,7 @@ class Pusher:
         """Push whatever becomes dirty, until stopped; then wait to be cancelled."""
         await self._distrust_open()
         while not self._stopping.is_set():
+            self._notice_suspend()
             await self._learn_unknown()
             pushed = 0 if self._stopping.is_set() else await self.push_once()
             if not pushed and not self._stopping.is_set():
@@ -83,6 +96,9 @@ class Pusher:
         if not channel.policy.compare_and_set:
             # Nothing compares for us there, so hear of its sales as late as we can.
             await self._poll()
+        self._notice_suspend()
+        if await self._reads_first([dirty.key for dirty in due]):
+            return 0
         call_id = self._ids.new()
         done = await self._lane.submit(
             OpenPushes(channel.name, tuple(dirty.key for dirty in due), call_id)
@@ -95,28 +111,97 @@ class Pusher:
         await self._send(pushes, call_id, {dirty.key: dirty.attempts for dirty in due})
         return len(pushes)
 
+    def _notice_suspend(self) -> None:
+        """Notice that the machine slept: more time has passed than anything here takes.
+
+        The monotonic clock may have stood still meanwhile, so either clock tells. A wall clock that
+        was set forward looks the same, which costs a reading.
+        """
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        if self._looked is not None:
+            at, then = self._looked
+            if max((now - at).total_seconds(), monotonic - then) > SUSPENDED_S:
+                self._distrust(now)
+        self._looked = (now, monotonic)
+
+    def _distrust(self, now: datetime) -> None:
+        """Believe no number that was read before `now`: have orders and fields read first."""
+        self._suspended = (now, self._clock.monotonic())
+        self._asked.clear()
+        self._channel.poll_wake.set()
+
+    async def _reads_first(self, keys: Sequence[FieldKey]) -> bool:
+        """After a suspend have the fields read that are to be written; answer whether to wait.
+
+        A field that cannot be read is waited for only so long: the compare protects it anyway.
+        """
+        if self._suspended is None:
+            return False
+        since, then = self._suspended
+        if self._clock.monotonic() - then > self._channel.policy.reconcile_s:
+            self._suspended = None  # every field has been read since
+            return False
+        old = [
+            row.key
+            for row in await self._store.fields(keys)
+            if row.observed_at is None or row.observed_at < since
+        ]
+        monotonic = self._clock.monotonic()
+        new = tuple(key for key in old if key not in self._asked)
+        self._asked.update(dict.fromkeys(new, monotonic))
+        if new:
+            await self._lane.submit(RequestReads(new, due_at=self._clock.now()))
+        if all(monotonic - self._asked[key] > READS_FIRST_S for key in old):
+            return False
+        await wait_for(self._channel.push_wake, seconds=NOT_READY_S)
+        return True
+
     async def _wait_for_orders(self, poll_from: datetime | None) -> None:
         """Fields wait for their first push until orders were polled from `poll_from` on."""
         channel = self._channel
         if poll_from is None:
             return
         wait_s = seconds_until(poll_from, self._clock.now())
-        if wait_s == 0 and channel.health is Health.OK:
-            channel.poll_wake.set()
-        await wait_for(channel.push_wake, seconds=min(IDLE_S, max(NOT_READY_S, wait_s)))
+        if wait_s == 0:
+            # The poll that is made, or already tried again by itself, wakes us at its end.
+            wait_s = NOT_READY_MAX_S
+            if channel.health is Health.OK:
+                channel.poll_wake.set()
+        seconds = min(NOT_READY_MAX_S, max(NOT_READY_S, wait_s))
+        await wait_for(channel.push_wake, seconds=seconds)
 
     async def _send(
         self, pushes: Sequence[Push], call_id: str, attempts: Mapping[FieldKey, int]
     ) -> None:
-        """Send one call and settle what it taught."""
+        """Send one call and settle what it taught.
+
+        A call that would go out later than it may take is not sent: the machine slept in between,
+        and its numbers are as old as that.
+        """
+        now = self._clock.now()
+        if seconds_until(now, pushes[0].sent_at) > self._channel.connector.manifest.deadline_s:
+            self._distrust(now)
+            unsent = PushOutcome(PushOutcomeKind.UNAVAILABLE, error=ChannelUnavailable(TOO_LATE))
+            await self._settle(pushes, [unsent] * len(pushes), attempts)
+            return
         batch = [PushLine(push.field, push.expected, push.target) for push in pushes]
         # If we are stopped here the push stays open, and the next start treats it as unknown.
         lowers = any(line.target < line.expected for line in batch)
         api = self._channel.urgent if lowers else self._channel.api
+        self._sent[call_id] = self._clock.monotonic()
         outcomes = await self._channel.connector.push(api, batch, call_id=call_id)
         assert len(outcomes) == len(batch), "a connector answers one to one"
         self._note_health(outcomes)
         self._note_unknown(call_id, outcomes)
+        await self._settle(pushes, outcomes, attempts)
+
+    async def _settle(
+        self,
+        pushes: Sequence[Push],
+        outcomes: Sequence[PushOutcome],
+        attempts: Mapping[FieldKey, int],
+    ) -> None:
+        """Settle every push of a call by its outcome."""
         await self._lane.submit(
             SettlePushes(
                 tuple(
@@ -181,12 +266,21 @@ class Pusher:
         wait_s = self._channel.backoff_s(self._tries[call_id], self._ids)
         if not answered:
             wait_s = max(wait_s, self._channel.connector.manifest.deadline_s)
-        self._learn_at[call_id] = self._clock.now() + timedelta(seconds=wait_s)
+        self._learn_at[call_id] = self._clock.monotonic() + wait_s
 
-    def _learnable_at(self, push: Push) -> datetime:
-        """Return when the outcome of an open push may be learned."""
-        deadline = timedelta(seconds=self._channel.connector.manifest.deadline_s)
-        return self._learn_at.get(push.call_id, push.sent_at + deadline)
+    def _learn_wait_s(self, push: Push) -> float:
+        """Return the seconds until the outcome of an open push may be learned, 0 if it may be now.
+
+        Of a push that another life of the daemon sent only the wall clock tells how long ago that
+        was: never less than nothing, should it have been set back since.
+        """
+        monotonic = self._clock.monotonic()
+        if push.call_id not in self._sent:
+            passed_s = seconds_until(self._clock.now(), push.sent_at)
+            self._sent[push.call_id] = monotonic - passed_s
+        deadline_s = self._channel.connector.manifest.deadline_s
+        learn_at = self._learn_at.get(push.call_id, self._sent[push.call_id] + deadline_s)
+        return max(0.0, learn_at - monotonic)
 
     async def _distrust_open(self) -> None:
         """Treat every push that was in flight when the last daemon ended as unknown (R6)."""
@@ -211,9 +305,12 @@ class Pusher:
             return
         for push in open_pushes:
             calls[push.call_id].append(push)
+        self._sent = {call_id: at for call_id, at in self._sent.items() if call_id in calls}
         for call_id, pushes in calls.items():
-            wait_s = seconds_until(self._learnable_at(pushes[0]), self._clock.now())
-            if wait_s == 0 and self._channel.health is not Health.NEEDS_LOGIN:
+            if (
+                self._learn_wait_s(pushes[0]) == 0
+                and self._channel.health is not Health.NEEDS_LOGIN
+            ):
                 await self._relearn(call_id, pushes)
 
     async def _drop(self, pushes: Sequence[Push]) -> None:
@@ -243,17 +340,19 @@ class Pusher:
         if len(learned) < len(pushes) and call_id not in self._learn_at:
             # It could not even be asked: the next try waits like any other failure.
             wait_s = self._channel.backoff_s(self._channel.failures, self._ids)
-            self._learn_at[call_id] = self._clock.now() + timedelta(seconds=wait_s)
+            self._learn_at[call_id] = self._clock.monotonic() + wait_s
 
     async def _idle_s(self) -> float:
         """Return how long nothing can be due: until the next outbox row or unknown outcome."""
         if self._channel.health is Health.NEEDS_LOGIN:
-            return IDLE_S  # nothing is sent; whoever gets through wakes us
+            return IDLE_MAX_S  # nothing is sent; whoever gets through wakes us
         now = self._clock.now()
         due = await self._store.next_due(self._channel.name)
-        waits = [IDLE_S] if due is None else [IDLE_S, max(0.01, seconds_until(due, now))]
+        waits = [IDLE_MAX_S]
+        if due is not None:
+            waits.append(max(0.01, seconds_until(due, now)))
         waits += [
-            max(0.05, seconds_until(self._learnable_at(push), now))
+            max(0.05, self._learn_wait_s(push))
             for push in await self._store.open_pushes(self._channel.name)
         ]
         return min(waits)

@@ -10,11 +10,13 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from stockpush import logs
 from stockpush.connectors.base import OrderPage
-from stockpush.engine.channel import Channel, FetchNumbers, wait_for
+from stockpush.engine.channel import IDLE_MAX_S, Channel, FetchNumbers, seconds_until, wait_for
 from stockpush.engine.commit import CommitLane
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
 from stockpush.messages import (
@@ -42,8 +44,8 @@ READ_TRIES_MAX = 3
 RECHECK_POLLS = 10
 RECHECK_MAX = 20
 """After how many polls how many open orders are read by their ids."""
-LOOK_S = 1.0
-"""How often due readings and hints are looked for without being woken."""
+WAIT_MIN_S = 0.01
+"""Shortest wait for what is due: the wall clock and the timer are two clocks."""
 
 
 class Retries:
@@ -58,7 +60,12 @@ class Retries:
 
     def is_due(self, key: object) -> bool:
         """Answer whether the key may be tried now."""
-        return self._failed.get(key, (0, 0.0))[1] <= self._clock.monotonic()
+        return self.wait_s(key) == 0
+
+    def wait_s(self, key: object) -> float:
+        """Return the seconds until the key may be tried, 0 if it may be now."""
+        known = self._failed.get(key)
+        return 0.0 if known is None else max(0.0, known[1] - self._clock.monotonic())
 
     def fail(self, key: object) -> int:
         """Note one more failure; return how many in a row that makes."""
@@ -96,11 +103,14 @@ class Reconciler:
         self._all_wanted = False
         self._wanted: set[ListingKey] = set()
         self._resolve_all_at = clock.monotonic()
+        self._try_again_at = clock.monotonic()
         self._polls = 0
         self._recheck_all = False
         self._rechecked = ""
         self._hints = Retries(channel, clock, ids)
         self._unread = Retries(channel, clock, ids)
+        self._hint_wait_s = IDLE_MAX_S
+        self._asleep_until: datetime | None = None
 
     async def run_polls(self) -> None:
         """Poll orders at once, then every `poll_s` and whenever asked."""
@@ -113,19 +123,46 @@ class Reconciler:
     async def run_reads(self) -> None:
         """Resolve listings, follow hints and read fields as they become due."""
         await self._lane.submit(StartChannel(self._channel.name))
-        steps = (self.resolve_listings, self.follow_hints, self.read_due, self.recheck)
+        steps = (
+            self.resolve_listings,
+            self.try_again,
+            self.follow_hints,
+            self.read_due,
+            self.recheck,
+        )
         while True:
-            done = 0
+            again = False
             for step in steps:
                 # Each by itself: what one of them cannot read does not keep the others waiting.
                 try:
-                    done += await step()
+                    again = await step() > 0 or again
                 except ChannelError as error:
+                    again = True
                     self._channel.failed(error)
                     wait_s = self._channel.backoff_s(self._channel.failures, self._ids)
                     await self._clock.sleep(wait_s)
-            if not done:
-                await wait_for(self._channel.read_wake, seconds=LOOK_S)
+            if not again:
+                await wait_for(self._channel.read_wake, seconds=await self._idle_s())
+                self._asleep_until = None
+
+    def wake_at(self, instant: datetime) -> None:
+        """Wake the reads if they would sleep beyond `instant`, when a reading becomes due."""
+        if self._asleep_until is None or instant < self._asleep_until:
+            self._channel.read_wake.set()
+
+    async def _idle_s(self) -> float:
+        """Return how long nothing can be due; whoever makes something due sooner wakes us."""
+        due = await self._store.next_read_due(self._channel.name)
+        now = self._clock.now()
+        again_at = min(self._resolve_all_at, self._try_again_at)
+        waits = [IDLE_MAX_S, self._hint_wait_s, again_at - self._clock.monotonic()]
+        if due is not None:
+            waits.append(seconds_until(due, now))
+        wait_s = max(WAIT_MIN_S, min(waits))
+        # Set together with the end of the query: what is committed later than it asked is compared
+        # with this, what was committed earlier has set the event already.
+        self._asleep_until = now + timedelta(seconds=wait_s)
+        return wait_s
 
     async def poll(self) -> None:
         """Return after a complete poll that began after this call. Callers share one poll.
@@ -166,6 +203,8 @@ class Reconciler:
                     ApplyOrders(self._channel.name, page.orders, completes=completes)
                 )
         self._polls += 1
+        if self._polls >= RECHECK_POLLS:
+            self._channel.read_wake.set()
         logs.emit(Event("poll.completed", {"channel": self._channel.name, "orders": found}))
 
     async def recheck(self) -> int:
@@ -184,7 +223,8 @@ class Reconciler:
         self._rechecked = orders[-1] if more else ""
         self._recheck_all = self._recheck_all and more
         for order_id in orders:
-            await self._fetch(order_id, ())
+            with suppress(PayloadInvalid):  # its turn comes again
+                await self._fetch(order_id, ())
         return len(orders)
 
     async def _quarantine(self, page: OrderPage) -> None:
@@ -215,21 +255,46 @@ class Reconciler:
             assert delivery.order_id is not None
             orders[delivery.order_id].append(delivery)
         followed, failed = 0, None
+        self._hint_wait_s = IDLE_MAX_S
         for order_id, deliveries in orders.items():
             if not self._hints.is_due(order_id):
+                self._hint_wait_s = min(self._hint_wait_s, self._hints.wait_s(order_id))
                 continue
             try:
                 await self._fetch(order_id, deliveries)
-            except ChannelUnavailable as error:
-                failed = error
+            except (ChannelUnavailable, PayloadInvalid) as error:
+                # What cannot be read may be a proxy's page in the place of an answer; it says
+                # nothing of the channel, for another order may be read well.
+                failed = error if isinstance(error, ChannelUnavailable) else failed
                 if self._hints.fail(order_id) >= TRIES_MAX:
                     await self._give_up(order_id, deliveries, error)
+                    self._hints.forget(order_id)
+                else:
+                    self._hint_wait_s = min(self._hint_wait_s, self._hints.wait_s(order_id))
             else:
                 followed += 1
                 self._hints.forget(order_id)
         if failed is not None and not followed:
             raise failed
         return followed
+
+    async def try_again(self) -> int:
+        """Point at the orders again that were given up, every `reconcile_s`; return how many.
+
+        What made an order unreadable may have been the way and not the order, and as long as one is
+        unread nothing of the channel is taken for an edit by hand.
+        """
+        if self._clock.monotonic() < self._try_again_at:
+            return 0
+        self._try_again_at = self._clock.monotonic() + self._channel.policy.reconcile_s
+        given_up = await self._store.given_up(self._channel.name, limit=HINTS_MAX)
+        rows = tuple(
+            replace(row, state=DeliveryState.PENDING, reason="to be fetched again")
+            for row in given_up
+        )
+        if rows:
+            await self._lane.submit(ApplyOrders(self._channel.name, (), deliveries=rows))
+        return len(rows)
 
     async def _give_up(
         self, order_id: str, deliveries: Sequence[Delivery], error: ChannelError
@@ -245,20 +310,16 @@ class Reconciler:
         """Fetch one order and apply it, settling the deliveries that pointed at it."""
         name = self._channel.name
         fetch = await self._fetches.take()
-        try:
-            seen = await self._channel.connector.fetch_order(
-                self._channel.api, order_id, fetch=fetch
-            )
-        except PayloadInvalid as error:
-            await self._give_up(order_id, deliveries, error)
-            return
+        seen = await self._channel.connector.fetch_order(self._channel.api, order_id, fetch=fetch)
         self._channel.succeeded()
         await self._lane.submit(
             ApplyOrders(
                 name,
                 orders=() if seen is None else (seen,),
                 gone=((order_id, fetch),) if seen is None else (),
-                settles=tuple(row.id for row in deliveries if row.id is not None),
+                settles=tuple(
+                    (row.id, row.received_at) for row in deliveries if row.id is not None
+                ),
             )
         )
 

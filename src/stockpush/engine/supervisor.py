@@ -22,13 +22,13 @@ from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
 from stockpush.errors import StoreUnavailable
 from stockpush.messages import Decision, Event, NoteHealth, RequestReads
-from stockpush.model import FieldKey
+from stockpush.model import DeliveryState, FieldKey
 from stockpush.ports import Clock, Request, Store
 
 DRAIN_S = 8.0
 """How long pushes under way may take to finish on stop (the whole stop is bounded by 10 s)."""
 LOOK_S = 0.5
-"""How often commits of other processes are looked for."""
+"""How often commits of other processes are looked for, unless told otherwise."""
 WORKER_WAIT_S = 5.0
 """How long a worker that broke waits before it is started again."""
 STORE_WAIT_S = 1.0
@@ -46,13 +46,17 @@ class Workers:
 
 @dataclass(slots=True)
 class Supervisor:
-    """The running daemon, without its listeners. `beat` says that the work loop is alive."""
+    """The running daemon, without its listeners. `beat` says that the work loop is alive.
+
+    `look_s` is how often commits of other processes are looked for.
+    """
 
     store: Store
     lane: CommitLane
     clock: Clock
     workers: Sequence[Workers]
     beat: Callable[[], None]
+    look_s: float = LOOK_S
     ready: bool = False
     _pushing: list[asyncio.Task[None]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -132,7 +136,7 @@ class Supervisor:
                     each.channel.push_wake.set()
                     each.channel.read_wake.set()
             self.beat()
-            await self.clock.sleep(LOOK_S)
+            await self.clock.sleep(self.look_s)
 
     async def _tell_health(self, channel: Channel) -> None:
         """Record the channel's health at the start and whenever it changes."""
@@ -182,9 +186,10 @@ def _wake(workers: dict[str, Workers], decision: Decision) -> None:
     }:
         if name in workers:
             workers[name].channel.push_wake.set()
-    for name in {row.key.channel for row in decision.fields if row.read_due_at is not None} | {
-        row.channel for row in decision.deliveries
-    }:
+    for row in decision.fields:
+        if row.read_due_at is not None and row.key.channel in workers:
+            workers[row.key.channel].reconciler.wake_at(row.read_due_at)
+    for name in {row.channel for row in decision.deliveries if row.state is DeliveryState.PENDING}:
         if name in workers:
             workers[name].channel.read_wake.set()
     for name in decision.poll_now:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from stockpush.messages import Decision, Event
@@ -15,6 +14,7 @@ from stockpush.model import (
     ReservationKey,
     Shelf,
     StockMovement,
+    replace,
 )
 from stockpush.reservation.view import View
 

@@ -81,7 +81,11 @@ def _take(draft: Draft, field: Field, seen: QuantitySeen, policy: ChannelPolicy 
     else:
         let_go = after
     if let_go is not after:
-        draft.let_go(after, let_go, DriftClass.MANUAL_EDIT, "restored")
+        if after.hold == after.surplus:
+            # Sold and put back while nobody told us: nothing is left that anybody edited.
+            draft.let_go(after, let_go, DriftClass.UNSEEN_SALE, "sold and put back")
+        else:
+            draft.let_go(after, let_go, DriftClass.MANUAL_EDIT, "restored")
         return False
     draft.change(after)
     # After a first reading the orders are read once more, which the first push waits for.

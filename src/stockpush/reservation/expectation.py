@@ -24,6 +24,8 @@ from stockpush.model import Field
 
 READ_AGAIN = timedelta(seconds=2)
 """How soon an ambiguous field is read again."""
+LET_GO_KEPT = timedelta(days=60)
+"""How long it is remembered what was let go: an order that comes later than that is a new sale."""
 LOST_COMPARES_MAX = 3
 """Lost compares in a row after which a push leaves room for the sales of one push window."""
 
@@ -91,8 +93,9 @@ def _taken(field: Field, units: int, instant: datetime, slack_s: float, at: date
     late = 0
     if field.let_go_date is not None and _second(instant) <= _second(field.let_go_date):
         # We let these units go and put their number back: E stays, and the field becomes dirty.
-        late = min(field.let_go, units)
-        field, units = replace(field, let_go=field.let_go - late), units - late
+        known = _remembered(field, at)
+        late = min(known, units)
+        field, units = replace(field, let_go=known - late), units - late
     shown = field.observed_date is not None and _before(instant, field.observed_date, slack_s)
     eaten = min(field.hold, units) if shown else 0
     ambiguous = 0 if shown else min(field.hold, units)
@@ -337,7 +340,7 @@ def believed(field: Field, *, polled_begun_at: datetime | None, orders_lag_s: fl
             field,
             hold=field.hold - units,
             doubt=0,
-            let_go=field.let_go + units,
+            let_go=_remembered(field, field.observed_date) + units,
             let_go_date=field.observed_date,
             revision=field.revision + 1,
         )
@@ -352,12 +355,20 @@ def released(field: Field) -> Field:
         doubt=0,
         surplus=0,
         uneaten=0,
-        let_go=field.let_go + max(0, field.hold - field.surplus),
+        let_go=_remembered(field, field.observed_date) + max(0, field.hold - field.surplus),
         let_go_date=field.observed_date,
         suspense_since=None,
         suspense_reads=0,
         revision=field.revision + 1,
     )
+
+
+def _remembered(field: Field, at: datetime | None) -> int:
+    """Return the units that were let go and are not forgotten yet (R4)."""
+    forgotten = (
+        field.let_go_date is not None and at is not None and at - field.let_go_date > LET_GO_KEPT
+    )
+    return 0 if forgotten else field.let_go
 
 
 def parked(field: Field, reason: str) -> Field:

@@ -12,12 +12,12 @@ tombstone, because its version is what refuses the late create.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from stockpush.messages import OrderLineSeen, OrderSeen
-from stockpush.model import FieldKey, Listing, Reservation, ReservationKey
+from stockpush.model import FieldKey, Listing, Reservation, ReservationKey, replace
 from stockpush.reservation.lifecycle import state_of
 
 
@@ -97,8 +97,9 @@ def merge(
             _line_effects(before, order, line, listing_of(line.order_key), history=history)
         )
     effects.extend(_gone(lines[line_id], order) for line_id in sorted(lines))
-    known_before = newest is not None
-    return Merged(Verdict.NEWER, tuple(replace(effect, edited=known_before) for effect in effects))
+    if newest is not None:
+        effects = [replace(effect, edited=True) for effect in effects]
+    return Merged(Verdict.NEWER, tuple(effects))
 
 
 def _same(lines: dict[str, Reservation], order: OrderSeen) -> bool:

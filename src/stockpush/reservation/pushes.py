@@ -49,6 +49,9 @@ from stockpush.reservation.view import View
 
 UNTOLD_WAIT = timedelta(seconds=5)
 """How long a push waits whose compare was lost without being told the number."""
+LOW_OFFER_MAX = 5
+LOW_READ_EVERY = timedelta(minutes=10)
+"""Up to which offer a field is read how often, if not more often anyway (R9)."""
 POST_CHECK = timedelta(seconds=2)
 """How long after a write without compare-and-set the field is read again (R10)."""
 
@@ -82,11 +85,14 @@ def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:
     changed: list[Field] = []
     dirty: list[Dirty] = []
     clean: list[tuple[FieldKey, int]] = []
-    for field in rows:
-        queued = view.rows.dirty.get(field.key)
-        if not _is_mapped(view, field):
-            clean += [] if queued is None else [(field.key, queued.revision)]
+    for row in rows:
+        queued = view.rows.dirty.get(row.key)
+        if not _is_mapped(view, row):
+            clean += [] if queued is None else [(row.key, queued.revision)]
             continue
+        field = _read_in_time(view, row, atps.get(row.sku), at)
+        if field is not row:
+            changed.append(field)
         difference = _difference(view, field, atps.get(field.sku))
         if difference == 0:
             if queued is not None:
@@ -103,6 +109,21 @@ def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:
         clean=tuple(clean),
         events=_shortages({row.sku for each in decisions for row in each.shelves}, atps),
     )
+
+
+def _read_in_time(view: View, field: Field, atp: int | None, at: datetime) -> Field:
+    """Return the field with its next reading pulled nearer where its listing shows little (R9).
+
+    Where it need not be it is the same object: there is one write when a listing becomes low, and
+    none for each sale after that.
+    """
+    policy = view.catalogue.policies.get(field.key.channel)
+    if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
+        return field
+    shown = offer(atp, buffer=buffer_of(view, field.sku, policy), pack=field.pack, cap=policy.cap)
+    if shown > LOW_OFFER_MAX:
+        return field
+    return wants_reading(field, at=at + LOW_READ_EVERY)
 
 
 def _is_mapped(view: View, field: Field) -> bool:

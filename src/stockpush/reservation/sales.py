@@ -7,8 +7,7 @@ what has left, and never one of them by another's number.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from stockpush.messages import (
     ApplyOrders,
@@ -32,6 +31,7 @@ from stockpush.model import (
     OrderVersion,
     Reservation,
     StockMovement,
+    replace,
 )
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import deducted, wants_reading
@@ -53,7 +53,7 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
     hinted = any(isinstance(seen, OrderHint | QuantityHint) for seen in command.seen)
     repeated = known is not None and (known.state is DeliveryState.PENDING or not hinted)
     if repeated and not command.replay:
-        return Decision(outcome=Replayed())
+        return Decision(outcome=Replayed(), deliveries=_armed_again(known, delivery, hinted=hinted))
     draft = Draft(view, at)
     pending: str | None = None
     quarantined: str | None = (
@@ -110,6 +110,18 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
         channels=_heard(view, delivery.channel, sold_at),
         resolve_now=frozenset(moved),
     )
+
+
+def _armed_again(
+    known: Delivery | None, delivery: Delivery, *, hinted: bool
+) -> tuple[Delivery, ...]:
+    """Return the row of a hint that comes again while it waits: its fetch may be under way, and may
+    have been answered before whatever this one tells of. Received later, it is not settled by it.
+    """
+    if known is None or known.id is None or known.order_id is None or not hinted:
+        return ()
+    later = max(delivery.received_at, known.received_at + timedelta(microseconds=1))
+    return (replace(known, received_at=later),)
 
 
 def _moved_listing(view: View, hint: QuantityHint) -> set[ListingKey]:
@@ -178,8 +190,9 @@ def _heard(view: View, channel: str, at: datetime | None) -> tuple[ChannelState,
 
 def _known_lines(draft: Draft, channel: str, order_id: str) -> list[Reservation]:
     """Return the order's reservations as changed so far."""
-    rows = {**draft.view.rows.reservations, **draft.reservations}
-    return [row for key, row in rows.items() if key[:2] == (channel, order_id)]
+    known = {row.key: row for row in draft.view.lines(channel, order_id)}
+    changed = (row for key, row in draft.reservations.items() if key[:2] == (channel, order_id))
+    return list((known | {row.key: row for row in changed}).values())
 
 
 def _apply(draft: Draft, order: OrderSeen) -> Verdict:
@@ -259,7 +272,9 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     if field is None:
         return
     before = 0 if effect.before is None else undeducted(effect.before)
-    field = replace(field, undeducted=max(0, field.undeducted + undeducted(effect.after) - before))
+    waiting = max(0, field.undeducted + undeducted(effect.after) - before)
+    if waiting != field.undeducted:
+        field = replace(field, undeducted=waiting)
     policy = draft.view.catalogue.policies.get(key.channel)
     field = deducted(
         field,

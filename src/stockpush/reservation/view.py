@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 from stockpush.messages import Decision, Rows
-from stockpush.model import ChannelState, Dirty, Field, FieldKey, Push, Shelf
+from stockpush.model import ChannelState, Dirty, Field, FieldKey, Push, Reservation, Shelf, replace
 from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.catalogue import build as build_catalogue
 
 K = TypeVar("K")
 V = TypeVar("V")
+_Order: TypeAlias = tuple[str, str]
+"""Channel and order id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,17 @@ class View:
 
     catalogue: Catalogue
     rows: Rows
+    _lines: Mapping[_Order, tuple[Reservation, ...]] | None = None
+    """The reservations by order; None: to be found when the view is made."""
+
+    def __post_init__(self) -> None:
+        if self._lines is None:
+            object.__setattr__(self, "_lines", _by_order({}, self.rows.reservations.values()))
+
+    def lines(self, channel: str, order_id: str) -> tuple[Reservation, ...]:
+        """Return the order's reservations; they are found without a look at any other order's."""
+        assert self._lines is not None
+        return self._lines.get((channel, order_id), ())
 
     def shelf(self, sku: str) -> Shelf:
         """Return the item's shelf; an item never stocked has an empty one."""
@@ -84,7 +97,22 @@ class View:
             dirty=_outbox(rows, decision),
             in_flight=_in_flight(rows, decision),
         )
-        return View(_catalogue(self.catalogue, decision), changed)
+        assert self._lines is not None
+        lines = _by_order(self._lines, decision.reservations)
+        return View(_catalogue(self.catalogue, decision), changed, lines)
+
+
+def _by_order(
+    known: Mapping[_Order, tuple[Reservation, ...]], changed: Iterable[Reservation]
+) -> Mapping[_Order, tuple[Reservation, ...]]:
+    """Return the orders' reservations with the changed ones in place."""
+    lines: dict[_Order, dict[str, Reservation]] = {}
+    for row in changed:
+        order = (row.key.channel, row.key.order_id)
+        if order not in lines:
+            lines[order] = {each.key.line_id: each for each in known.get(order, ())}
+        lines[order][row.key.line_id] = row
+    return {**known, **{order: tuple(rows.values()) for order, rows in lines.items()}}
 
 
 def _put(known: Mapping[K, V], changed: Sequence[V], key: Callable[[V], K]) -> Mapping[K, V]:
@@ -94,6 +122,8 @@ def _put(known: Mapping[K, V], changed: Sequence[V], key: Callable[[V], K]) -> M
 
 def _outbox(rows: Rows, decision: Decision) -> Mapping[FieldKey, Dirty]:
     """Return the outbox after the decision."""
+    if not (decision.clean or decision.dirty):
+        return rows.dirty
     cleaned = {
         key
         for key, revision in decision.clean
@@ -105,6 +135,8 @@ def _outbox(rows: Rows, decision: Decision) -> Mapping[FieldKey, Dirty]:
 
 def _in_flight(rows: Rows, decision: Decision) -> Mapping[FieldKey, Push]:
     """Return the open pushes after the decision."""
+    if not decision.pushes:
+        return rows.in_flight
     settled = {push.field for push in decision.pushes if push.settled_at is not None}
     kept = {key: push for key, push in rows.in_flight.items() if key not in settled}
     opened = [push for push in decision.pushes if push.settled_at is None]

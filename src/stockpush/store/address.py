@@ -16,7 +16,6 @@ from sqlalchemy.exc import ArgumentError
 
 from stockpush.errors import UsageError
 from stockpush.store.dialects import Database
-from stockpush.store.dialects.postgres import PostgresDatabase
 from stockpush.store.dialects.sqlite import AsyncCreator, SqliteDatabase
 
 SCHEMA_DEFAULT: Final = "public"
@@ -71,6 +70,9 @@ def database(
         raise _wrong(url, "A schema is lower-case letters, digits and '_', 63 at most.")
     if unknown := sorted(options.keys() - _PASSED_ON.keys()):
         raise _wrong(url, f"The database URL has an unknown option: {unknown[0]}.")
+    # Its driver is imported only where it is used: a daemon that starts again has shops waiting.
+    from stockpush.store.dialects.postgres import PostgresDatabase  # noqa: PLC0415
+
     return PostgresDatabase(
         parsed.set(
             drivername="postgresql+asyncpg",

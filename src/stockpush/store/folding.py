@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 
 from stockpush.messages import Decision
@@ -52,7 +53,7 @@ class Changes:
     """New inbox rows."""
     kept: tuple[Delivery, ...]
     """Known inbox rows with a new state."""
-    deliveries_applied: tuple[int, ...]
+    deliveries_applied: tuple[tuple[int, datetime], ...]
     drifts_closed: tuple[Drift, ...]
     """Closings of whatever is open of their fields, to be run before `drifts_new` is written."""
     drifts_new: tuple[Drift, ...]

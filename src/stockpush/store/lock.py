@@ -18,10 +18,15 @@ _SUFFIX: Final = ".lock"
 _PID_BYTES_MAX: Final = 20
 
 
+def path_of(database: Path) -> Path:
+    """Return the lock's file: where it is, a daemon has worked with the SQLite file `database`."""
+    return database.with_name(database.name + _SUFFIX)
+
+
 def held(database: Path) -> bool:
     """Answer whether a daemon has the SQLite file `database`."""
     try:
-        descriptor = os.open(_beside(database), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path_of(database), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False  # no daemon has ever run here, or none that concerns this user
     try:
@@ -38,7 +43,7 @@ class DaemonLock:
 
     def __init__(self, database: Path) -> None:
         """Name the lock of the SQLite file `database`; nothing is locked yet."""
-        self._path = _beside(database)
+        self._path = path_of(database)
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -80,7 +85,3 @@ class DaemonLock:
     ) -> None:
         """Release."""
         self.release()
-
-
-def _beside(database: Path) -> Path:
-    return database.with_name(database.name + _SUFFIX)

@@ -117,6 +117,11 @@ class SqlStore:
         arguments = (channel, rows.micros(at), limit)
         return await self._query(self._statements.reads_due, arguments, lambda row: FieldKey(*row))
 
+    async def next_read_due(self, channel: str) -> datetime | None:
+        """Return when the earliest reading of the channel is due, None if none ever is."""
+        found = await self._query(self._statements.next_read_due, (channel,), _first)
+        return rows.instant(found[0]) if found else None
+
     async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:
         """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
         return await self._query(self._statements.open_orders, (channel, after, limit), _first)
@@ -136,6 +141,10 @@ class SqlStore:
     async def hints(self, channel: str, *, limit: int) -> Sequence[Delivery]:
         """Return pending deliveries that point at an order, oldest first."""
         return await self._query(self._statements.hints, (channel, limit), rows.read_delivery)
+
+    async def given_up(self, channel: str, *, limit: int) -> Sequence[Delivery]:
+        """Return quarantined deliveries that point at an order, oldest first."""
+        return await self._query(self._statements.given_up, (channel, limit), rows.read_delivery)
 
     async def asked(self) -> Sequence[Request]:
         """Return the requests without an answer, oldest first."""

@@ -242,12 +242,13 @@ class Statements:
 
     @cached_property
     def update_delivery(self) -> str:
-        """Change a delivery; parameters: state, reason, order id, body, id."""
+        """Change a delivery; parameters: received_at, state, reason, order id, body, id."""
         table = schema.delivery
         return self._compile(
             update(table)
             .where(table.c.id == bindparam("delivery_id"))
             .values(
+                received_at=bindparam("new_received_at"),
                 state=bindparam("new_state"),
                 reason=bindparam("new_reason"),
                 order_id=bindparam("new_order_id"),
@@ -257,11 +258,14 @@ class Statements:
 
     @cached_property
     def apply_delivery(self) -> str:
-        """Mark a pending delivery as applied and forget its body; parameter: id."""
+        """Mark a pending delivery as applied and forget its body; parameters: id, and when it must
+        have been received.
+        """
         table = schema.delivery
         return self._compile(
             update(table)
             .where(table.c.id == bindparam("delivery_id"))
+            .where(table.c.received_at == bindparam("leased_received_at"))
             .where(table.c.state == _literal(DeliveryState.PENDING.value))
             .values(state=_literal(DeliveryState.APPLIED.value), body=null())
         )
@@ -362,6 +366,19 @@ class Statements:
         )
 
     @cached_property
+    def next_read_due(self) -> str:
+        """Read when the earliest reading of a field is due; parameter: channel."""
+        field = schema.field
+        return self._compile(
+            select(field.c.read_due_at)
+            .where(field.c.channel == bindparam("of_channel"))
+            .where(field.c.read_due_at.is_not(None))
+            .order_by(field.c.read_due_at)
+            .limit(_literal(1))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
     def open_orders(self) -> str:
         """Read ids of orders with open reservations; parameters: channel, after, limit."""
         table = schema.reservation
@@ -395,11 +412,19 @@ class Statements:
     @cached_property
     def hints(self) -> str:
         """Read pending deliveries that name an order; parameters: channel, limit."""
+        return self._hints_in(DeliveryState.PENDING)
+
+    @cached_property
+    def given_up(self) -> str:
+        """Read quarantined deliveries that name an order; parameters: channel, limit."""
+        return self._hints_in(DeliveryState.QUARANTINED)
+
+    def _hints_in(self, state: DeliveryState) -> str:
         table = schema.delivery
         return self._compile(
             select(table)
             .where(table.c.channel == bindparam("of_channel"))
-            .where(table.c.state == _literal(DeliveryState.PENDING.value))
+            .where(table.c.state == _literal(state.value))
             .where(table.c.order_id.is_not(None))
             .order_by(table.c.id)
             .limit(bindparam("limit"))

@@ -74,6 +74,7 @@ class SqlTransaction:
         self._statements = statements
         self._found: dict[TableStatements, set[Any]] = {}
         self._channel_versions: dict[str, int] = {}
+        self._channel_states: dict[str, ChannelState] | None = None
         self.wrote = False
         """Whether anything was written, so that others should be told."""
 
@@ -145,11 +146,13 @@ class SqlTransaction:
         return by_key
 
     async def _channels(self) -> dict[str, ChannelState]:
-        """Return every channel's state; the first version read is the one a write must find."""
-        found = await self._session.fetch(self._statements.channel.every)
-        for name, version, *_rest in found:
-            self._channel_versions.setdefault(name, version)
-        return {row[0]: rows.read_channel(row) for row in found}
+        """Return every channel's state as it was when first asked for: a write must find that."""
+        if self._channel_states is None:
+            found = await self._session.fetch(self._statements.channel.every)
+            for name, version, *_rest in found:
+                self._channel_versions.setdefault(name, version)
+            self._channel_states = {row[0]: rows.read_channel(row) for row in found}
+        return self._channel_states
 
     # -- applying ----------------------------------------------------------------------------
 
@@ -241,11 +244,21 @@ class SqlTransaction:
         await self._run(
             s.update_delivery,
             [
-                (known.state.value, known.reason, known.order_id, known.body, known.id)
+                (
+                    rows.micros(known.received_at),
+                    known.state.value,
+                    known.reason,
+                    known.order_id,
+                    known.body,
+                    known.id,
+                )
                 for known in changes.kept
             ],
         )
-        await self._run(s.apply_delivery, [(each,) for each in changes.deliveries_applied])
+        await self._run(
+            s.apply_delivery,
+            [(number, rows.micros(at)) for number, at in changes.deliveries_applied],
+        )
 
     async def _write_drifts(self, changes: Changes) -> None:
         s = self._statements
@@ -275,6 +288,7 @@ class SqlTransaction:
                 raise StoreConflict("Another writer changed the channel's state first.")
         await self._run(s.channel.insert, new)
         versions.update({name: versions.get(name, 0) + 1 for name in states})
+        self._channel_states = None
 
 
 def _first(row: Row) -> Any:

@@ -44,9 +44,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from stockpush.errors import (
     StockPushError,
     StoreConflict,
+    StoreDamaged,
     StoreRuleBroken,
     StoreUnavailable,
 )
+from stockpush.store import damage
 from stockpush.store.dialects import Key, text_of
 from stockpush.store.lock import DaemonLock
 
@@ -68,6 +70,10 @@ _ACCIDENTS: Final = (sqlite3.Error, ValueError, OverflowError)
 def translate(error: Exception) -> StockPushError:
     """Return our error for one of the driver's."""
     match error:
+        case _ if damage.is_damage(error):
+            return StoreDamaged(
+                f"The database file is damaged: {error}.", next="stockpush check --deep"
+            )
         case sqlite3.IntegrityError() if error.sqlite_errorcode in _RACES:
             return StoreConflict(f"Another writer was first: {error}")
         case sqlite3.IntegrityError() | OverflowError() | UnicodeError():
@@ -206,6 +212,8 @@ class SqliteDatabase:
             connections_max=READERS_MAX,
             pragmas=(busy, "PRAGMA query_only = ON"),
         )
+        self._seats = asyncio.Semaphore(READERS_MAX)
+        self._free: list[tuple[AsyncConnection, SqliteSession]] = []
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[SqliteSession]:
@@ -215,12 +223,19 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[SqliteSession]:
-        """Lend a reader from the pool."""
-        connection = await _connected(self._readers)
-        try:
-            yield await _session(connection)
-        finally:
-            await connection.close()
+        """Lend a reader. Those that came back whole are kept: the pool's way costs a read again."""
+        async with self._seats:
+            if self._free:
+                connection, session = self._free.pop()
+            else:
+                connection = await _connected(self._readers)
+                session = await _session(connection)
+            try:
+                yield session
+            except BaseException:
+                await connection.close()
+                raise
+            self._free.append((connection, session))
 
     @asynccontextmanager
     async def only_daemon(self) -> AsyncIterator[None]:
@@ -240,6 +255,9 @@ class SqliteDatabase:
         if self._writer is not None:
             connection, _session = self._writer
             self._writer = None
+            await connection.close()
+        while self._free:
+            connection, _session = self._free.pop()
             await connection.close()
         await self.engine.dispose()
         await self._readers.dispose()
@@ -272,6 +290,7 @@ def _engine(
     def probe(_dialect: Any, _record: Any, _arguments: Any, _options: Any) -> None:
         # aiosqlite opens the file on a new thread; if that fails, the thread outlives the error
         # and may find the event loop closed. A file that cannot be opened is found out here.
+        damage.refuse_unreadable(path)
         _make(path)
         sqlite3.connect(path).close()
 

@@ -1,0 +1,284 @@
+"""The daemon waits until something is due, and notices it in time whatever the clocks do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from stockpush.connectors.base import PushOutcome
+from stockpush.engine.channel import IDLE_MAX_S
+from stockpush.engine.reconcile import RECHECK_POLLS
+from stockpush.errors import ChannelUnavailable, OutcomeUnknown
+from stockpush.messages import RequestReads
+from stockpush.model import PushOutcomeKind
+from tests.engine.world import DEADLINE_S, FIELD, POLL_S, SHOP, Floor, floor, ran
+
+HOUR_S = 3600.0
+NIGHT_S = 8 * HOUR_S
+
+
+def test_with_nothing_to_do_next_to_nothing_is_asked(tmp_path: Path) -> None:
+    """An hour: two looks a second for commits of others, and a dozen statements a minute."""
+
+    async def work() -> None:
+        async with floor(tmp_path, look_s=0.5) as shop:
+            shop.statements.clear()
+            await shop.passes(HOUR_S)
+            looks = shop.statements.pop("PRAGMA")
+            assert 7000 < looks < 7400
+            assert 60 < shop.statements.total() < 12 * 60, shop.statements
+
+    ran(work())
+
+
+def test_what_another_process_commits_is_seen_at_the_next_look(tmp_path: Path) -> None:
+    """Nobody in this process wakes the workers for it."""
+
+    async def work() -> None:
+        async with floor(tmp_path, look_s=2.0) as shop:
+            await shop.moves_elsewhere(-4)
+            assert await shop.until(lambda: shop.shop.numbers["a"] == 6, within_s=60) < 2.5
+
+    ran(work())
+
+
+def test_a_reading_that_is_asked_for_is_made_at_once(tmp_path: Path) -> None:
+    """The worker sleeps until its next reading is due, which was an hour away a moment ago."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            readings = shop.shop.log.count("observe")
+            due_at = shop.lane.clock.now() + timedelta(seconds=3)
+            await shop.lane.submit(RequestReads((FIELD,), due_at=due_at))
+            waited_s = await shop.until(
+                lambda: shop.shop.log.count("observe") > readings, within_s=IDLE_MAX_S
+            )
+            assert 2.5 < waited_s < 4
+
+    ran(work())
+
+
+def test_a_hint_that_failed_is_tried_again_when_its_wait_is_over(tmp_path: Path) -> None:
+    """A second or two, not the longest wait."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            shop.shop.sell("1", 3)
+            failures = [ChannelUnavailable("down"), ChannelUnavailable("down")]
+
+            async def fail(name: str) -> None:
+                if name == "fetch" and failures:
+                    raise failures.pop()
+
+            shop.shop.before = fail
+            await shop.hints("1")
+            await shop.until(lambda: shop.shop.log.count("fetch") == 3, within_s=20)
+
+    ran(work())
+
+
+def test_open_orders_are_asked_for_by_their_ids_after_so_many_polls(tmp_path: Path) -> None:
+    """Nothing else wakes the worker that does it."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            shop.shop.sell("1", 3)
+            within_s = (RECHECK_POLLS + 1) * POLL_S
+            await shop.until(lambda: "fetch" in shop.shop.log, within_s=within_s)
+            polled_at = (await shop.store.channel_state(SHOP)).polled_begun_at
+            assert (shop.lane.clock.now() - polled_at).total_seconds() < 1
+
+    ran(work())
+
+
+def test_a_hint_that_comes_again_while_its_order_is_fetched_is_fetched_again(
+    tmp_path: Path,
+) -> None:
+    """The fetch was sent before the edit that the second delivery tells of."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            shop.shop.sell("1", 2)
+
+            async def edit(name: str) -> None:
+                if name == "fetch" and shop.shop.log.count("fetch") == 1:
+                    await shop.passes(1)
+                    shop.shop.sell("1", 5)
+                    await shop.hints("1")
+
+            shop.shop.before = edit
+            await shop.hints("1")
+            await shop.until(lambda: shop.shop.log.count("fetch") == 2, within_s=20)
+            await shop.passes(5)
+            assert (await shop.row()).expected == 5
+            assert shop.shop.log.count("fetch") == 2
+
+    ran(work())
+
+
+# -- clocks that jump ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jump_s", [-HOUR_S, HOUR_S, -365 * 24 * HOUR_S, 365 * 24 * HOUR_S])
+def test_a_clock_that_is_set_holds_up_neither_pushes_nor_readings(
+    tmp_path: Path, jump_s: float
+) -> None:
+    """F49: a change goes out at once, a failed push after its backoff, and an unseen sale is found
+    within the usual hour, however far the clock was set, and back.
+    """
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            numbers, failing = shop.shop.numbers, [True]
+
+            def fail() -> PushOutcome | None:
+                error = ChannelUnavailable("down")
+                return PushOutcome(PushOutcomeKind.UNAVAILABLE, error=error) if failing else None
+
+            shop.clock.ahead_s += jump_s
+            await shop.moves(-2)
+            await shop.until(lambda: numbers["a"] == 8, within_s=70)
+            shop.shop.answer_push = fail
+            await shop.moves(-1)
+            await shop.passes(5)
+            shop.clock.ahead_s -= jump_s
+            failing.clear()
+            await shop.until(lambda: numbers["a"] == 7, within_s=70)
+            shop.clock.ahead_s += jump_s
+            numbers["a"] -= 1
+            readings = shop.shop.log.count("observe")
+            await shop.until(lambda: shop.shop.log.count("observe") > readings, 1.2 * HOUR_S)
+            await shop.passes(1)
+            row = await shop.row()
+            assert (row.expected, row.hold) == (6, 1)
+
+    ran(work())
+
+
+def test_a_clock_set_forward_lets_what_is_due_wait_no_longer_than_the_longest_wait(
+    tmp_path: Path,
+) -> None:
+    """The worker sleeps by the timer, and what is due is by the wall clock."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            readings = shop.shop.log.count("observe")
+            shop.clock.ahead_s += 2 * HOUR_S
+            waited_s = await shop.until(
+                lambda: shop.shop.log.count("observe") > readings, within_s=HOUR_S
+            )
+            assert waited_s <= IDLE_MAX_S + 1
+
+    ran(work())
+
+
+def test_a_clock_set_forward_repeats_no_unanswered_write_before_its_deadline(
+    tmp_path: Path,
+) -> None:
+    """R6: until then the old request may still land, whatever the wall clock says."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            unknown = [OutcomeUnknown("no answer")]
+            shop.shop.answer_push = lambda: (
+                PushOutcome(PushOutcomeKind.UNKNOWN, error=unknown.pop()) if unknown else None
+            )
+            await shop.moves(-3)
+            await shop.until(lambda: "push" in shop.shop.log, within_s=5)
+            shop.clock.ahead_s += HOUR_S
+            shop.workers.channel.push_wake.set()
+            pushes = shop.shop.log.count("push")
+            waited_s = await shop.until(
+                lambda: shop.shop.log.count("push") > pushes, within_s=HOUR_S
+            )
+            assert DEADLINE_S - 1 < waited_s < DEADLINE_S + 10
+
+    ran(work())
+
+
+# -- a machine that sleeps -------------------------------------------------------------------------
+
+
+async def sleeps(shop: Floor, *, stands_still: bool) -> None:
+    """The machine sleeps through a night in which the shop sells four, and nobody tells us."""
+    shop.loop.freeze(shop.owner)
+    if stands_still:
+        await shop.passes(1)
+        shop.clock.ahead_s += NIGHT_S
+    else:
+        await shop.passes(NIGHT_S)
+    shop.shop.sell("night", 4)
+    shop.shop.log.clear()
+    shop.loop.thaw(shop.owner)
+
+
+@pytest.mark.parametrize("stands_still", [True, False])
+@pytest.mark.parametrize("write", ["compare_and_set", "check_then_set"])
+def test_a_machine_that_slept_before_it_sent_reads_before_it_pushes(
+    tmp_path: Path, write: str, stands_still: bool
+) -> None:
+    """F50: the push row was committed, the request had not gone out; eight hours later it does not
+    go out any more. The monotonic clock may have stood still meanwhile.
+    """
+
+    async def work() -> None:
+        async with floor(tmp_path, write=write) as shop:
+            slept: list[bool] = []
+
+            def sleep(decision: object) -> None:
+                if decision.pushes and not slept:
+                    slept.append(True)
+                    shop.loop.freeze(shop.owner)
+
+            shop.lane.listen(sleep)
+            await shop.moves(-3)
+            await shop.until(lambda: bool(slept), within_s=5)
+            await sleeps(shop, stands_still=stands_still)
+            await shop.until(lambda: "push" in shop.shop.log, within_s=120)
+            assert shop.shop.log.index("observe") < shop.shop.log.index("push")
+            assert shop.shop.log.index("poll") < shop.shop.log.index("push")
+            await shop.passes(60)
+            assert shop.shop.numbers["a"] == 3
+            row = await shop.row()
+            assert (row.expected, row.hold, row.surplus) == (3, 0, 0)
+
+    ran(work())
+
+
+@pytest.mark.parametrize("stands_still", [True, False])
+def test_a_machine_that_slept_reads_before_whatever_it_pushes_next(
+    tmp_path: Path, stands_still: bool
+) -> None:
+    """F50: nothing was to be sent when it fell asleep; what is changed after is compared anew."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            await sleeps(shop, stands_still=stands_still)
+            await shop.moves(-3)
+            await shop.until(lambda: shop.shop.numbers["a"] == 3, within_s=120)
+            assert shop.shop.log.index("observe") < shop.shop.log.index("push")
+            assert shop.shop.log.count("push") == 1
+
+    ran(work())
+
+
+def test_a_field_that_cannot_be_read_after_a_sleep_is_pushed_all_the_same(tmp_path: Path) -> None:
+    """The wait for a reading is bounded: the compare protects what is written."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+
+            async def fail(name: str) -> None:
+                if name == "observe":
+                    raise ChannelUnavailable("down")
+
+            shop.shop.before = fail
+            shop.clock.ahead_s += NIGHT_S
+            shop.shop.log.clear()
+            await shop.moves(-3)
+            await shop.until(lambda: shop.shop.numbers["a"] == 7, within_s=120)
+            assert "poll" in shop.shop.log
+
+    ran(work())
