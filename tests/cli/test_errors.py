@@ -37,7 +37,7 @@ CASES = [
     (("stock", "--config", "absent.toml"), 2, "config_invalid"),
     (("stock", "--config", "typo.toml"), 2, "config_invalid"),
     (("stock", "--config", "nothing.toml"), 1, "store_unavailable"),
-    (("stock", "--config", "garbage.toml"), 1, "store_unavailable"),
+    (("stock", "--config", "garbage.toml"), 1, "store_damaged"),
 ]
 
 

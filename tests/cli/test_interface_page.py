@@ -83,7 +83,8 @@ def test_every_command_takes_what_the_page_says_of_all(name: str):
     options = {each for param in commands()[name].params for each in param.opts}
     assert ("--config" in options) == (name != "demo")
     assert ("--json" in options) == (name != "run")
-    reading = {"stock", "plan", "check", "channels", "deliveries", "deliveries show", "run", "demo"}
+    reading = {"stock", "plan", "check", "channels", "deliveries", "deliveries show"}
+    reading |= {"run", "demo", "prove"}
     assert (options >= WRITING) == (name not in reading)
     assert ("--key" in options) == (name in VERBS | {"import"})
     assert ("--reason" in options) == (name in VERBS | {"import", "resync", "adopt"})

@@ -96,6 +96,20 @@ async def test_a_dropped_connection_gets_no_answer(fault: str, left: int) -> Non
     assert len(w.shop.faults.writes_seen) == 1
 
 
+async def test_a_truncated_answer_breaks_off_on_the_way() -> None:
+    """The client is promised more than it gets; the shop has done what was asked."""
+    w = world()
+    a = w.sell("A", 5)
+    w.shop.faults.truncated_answer_next = 1
+    async with serve(w.shop, sleep=asyncio.sleep) as served, aiohttp.ClientSession() as client:
+        url = served.base_url + operations.PATH
+        async with client.post(url, data=question(w, a), headers=HEADERS) as answer:
+            assert answer.status == 200
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await answer.read()
+    assert w.shop.quantity(a) == 9
+
+
 async def test_webhooks_are_posted_and_their_end_is_told() -> None:
     """Deliveries arrive signed, byte for byte; a redirect and a 5xx are failures to retry."""
     w = world()

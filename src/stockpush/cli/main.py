@@ -22,6 +22,7 @@ from stockpush.cli import (
     check,
     deliveries,
     output,
+    prove,
     resync,
     setup,
     stock,
@@ -108,6 +109,9 @@ def demo(
     from stockpush.cli.demo import command
 
     command(duration, seed, json=as_json)
+
+
+app.command()(prove.prove)
 
 
 def main() -> NoReturn:

@@ -2,8 +2,9 @@
 
 Theory of operation. The shop is synchronous and knows no network. A request is turned into a
 `ShopRequest`, answered, and turned back; a dropped connection is a transport that is aborted
-without a byte. One task looks into the outbox every `LOOK_EVERY_S`, posts each delivery that is
-due to its URL, and tells the shop how that ended. The Date header is the shop's own clock.
+without a byte, a truncated answer one that is closed before the promised length. One task looks
+into the outbox every `LOOK_EVERY_S`, posts each delivery that is due to its URL, and tells the shop
+how that ended. The Date header is the shop's own clock.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ from dataclasses import dataclass
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
-from stockpush.sim.shops.base import ConnectionDropped, Shop, ShopRequest, WebhookOut
+from stockpush.sim.shops.base import (
+    ConnectionDropped,
+    Shop,
+    ShopAnswer,
+    ShopRequest,
+    WebhookOut,
+)
 
 BODY_MAX = 10 * 2**20
 WEBHOOK_TIMEOUT_S = 5.0
@@ -61,7 +68,7 @@ async def serve(
 
 
 def _application(shop: Shop) -> web.Application:
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         asked = ShopRequest(
             method=request.method,
             path=request.path,
@@ -76,11 +83,23 @@ def _application(shop: Shop) -> web.Application:
                 request.transport.abort()
             # Nobody reads this: the connection is gone.
             return web.Response(status=500)
+        if "content-length" in given.headers:
+            return await _broken_off(request, given)
         return web.Response(status=given.status, headers=dict(given.headers), body=given.body)
 
     application = web.Application(client_max_size=BODY_MAX)
     application.router.add_route("*", "/{path:.*}", answer)
     return application
+
+
+async def _broken_off(request: web.Request, given: ShopAnswer) -> web.StreamResponse:
+    """Send an answer whose body is shorter than it says, then close the connection."""
+    response = web.StreamResponse(status=given.status, headers=dict(given.headers))
+    await response.prepare(request)
+    await response.write(given.body)
+    if request.transport is not None:
+        request.transport.close()
+    return response
 
 
 async def _send_webhooks(shop: Shop, session: ClientSession, sleep: Sleep) -> None:

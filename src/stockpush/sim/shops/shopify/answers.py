@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stockpush.sim.shops.shopify.state import Line, Order, Refunded, Variant
+from stockpush.sim.shops.shopify.state import Level, Line, Order, Refunded, Variant
 
+Shown = Callable[[Level], int]
+"""What a reading shows of a level."""
 T = TypeVar("T")
 
 
@@ -94,28 +96,33 @@ def fulfilment_answer(
     }
 
 
-def variant_answer(variant: Variant, location: int) -> dict[str, Any]:
+def variant_answer(variant: Variant, location: int, shown: Shown) -> dict[str, Any]:
     """Return a variant with its inventory item at `location`."""
     return {
         "__typename": "ProductVariant",
         "id": gid("ProductVariant", variant.variant_id),
         "inventoryPolicy": variant.policy,
         "requiresComponents": variant.bundle,
-        "inventoryItem": _item(variant, location),
+        "inventoryItem": _item(variant, location, shown),
     }
 
 
-def item_answer(variants: Sequence[Variant], location: int) -> dict[str, Any]:
-    """Return the inventory item that `variants` (one or more) share."""
+def item_answer(
+    variants: Sequence[Variant], location: int, shown: Shown, *, deep: bool
+) -> dict[str, Any]:
+    """Return the inventory item that `variants` (one or more) share; `deep`: with these."""
+    item = _item(variants[0], location, shown)
+    if not deep:
+        return item
     return {
-        **_item(variants[0], location),
+        **item,
         "variants": connection(
-            variants, lambda variant: variant_answer(variant, location), first=2
+            variants, lambda variant: variant_answer(variant, location, shown), first=2
         ),
     }
 
 
-def _item(variant: Variant, location: int) -> dict[str, Any]:
+def _item(variant: Variant, location: int, shown: Shown) -> dict[str, Any]:
     level = variant.levels.get(location)
     return {
         "__typename": "InventoryItem",
@@ -125,7 +132,7 @@ def _item(variant: Variant, location: int) -> dict[str, Any]:
         if level is None or not level.active
         else {
             "isActive": level.active,
-            "quantities": [{"name": "available", "quantity": level.available}],
+            "quantities": [{"name": "available", "quantity": shown(level)}],
         },
     }
 
@@ -153,7 +160,7 @@ def _refunded(order: Order, units: Refunded) -> dict[str, Any]:
 
 
 def _instant(instant: datetime) -> str:
-    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{instant.isoformat()[:19]}Z"
 
 
 def _place(cursor: str) -> int:

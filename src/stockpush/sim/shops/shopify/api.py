@@ -12,13 +12,19 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from stockpush.sim.shops.base import ConnectionDropped, Faults, ShopAnswer, ShopRequest
+from stockpush.sim.shops.base import (
+    ConnectionDropped,
+    Faults,
+    ShopAnswer,
+    ShopRequest,
+    answer_through,
+    http_date,
+)
 from stockpush.sim.shops.shopify.answers import BadCursor
 from stockpush.sim.shops.shopify.inventory import RequestError
 
@@ -28,6 +34,7 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 MUTATION_POINTS = 10.0
 """What a mutation costs."""
 
+_PAGE = b"<!DOCTYPE html><html><head><title>Something went wrong</title></head></html>"
 _IDEMPOTENT = re.compile(r"@idempotent\s*\(\s*key\s*:\s*\$(?P<variable>\w+)\s*\)")
 
 
@@ -81,6 +88,8 @@ class GraphQLDoor:
 
     def handle(self, request: ShopRequest) -> ShopAnswer:
         """Answer one request; `ConnectionDropped` where a fault says so."""
+        if self.faults.is_on("unreachable"):
+            raise ConnectionDropped(applied=False)
         if request.path != self.path:
             return self._answer(404, {"errors": "Not Found"})
         if request.method != "POST":
@@ -94,24 +103,24 @@ class GraphQLDoor:
             key = asked.variables.get("key", "")
             self.faults.writes_seen.append(f"{asked.operation_name} {key}")
         token = request.headers.get("x-shopify-access-token")
-        if self.faults.unauthorized or token != self.access_token:
+        if self.faults.is_on("unauthorized") or token != self.access_token:
             return self._answer(401, {"errors": "[API] Invalid API key or access token"})
-        struck = writes or not self.faults.only_writes
-        if struck and (early := self._fault_before()) is not None:
-            return early
-        answer = self._execute(asked)
-        if struck and self._strikes("drop_after"):
-            raise ConnectionDropped(applied=True)
-        return answer
+        return answer_through(
+            self.faults,
+            self.dice,
+            write=writes,
+            act=lambda: self._execute(asked),
+            refuse=self._refuse,
+        )
 
-    def _fault_before(self) -> ShopAnswer | None:
-        if self._strikes("drop_before"):
-            raise ConnectionDropped(applied=False)
-        if self._strikes("rate_limit"):
-            return self._throttled(MUTATION_POINTS)
-        if self._strikes("server_error"):
-            return ShopAnswer(502, self._headers("text/html"), b"<html>Bad gateway</html>")
-        return None
+    def _refuse(self, fault: str) -> ShopAnswer:
+        match fault:
+            case "rate_limit":
+                return self._throttled(MUTATION_POINTS)
+            case "server_error":
+                return ShopAnswer(502, self._headers("text/html"), b"<html>Bad gateway</html>")
+            case _:
+                return ShopAnswer(200, self._headers("text/html"), _PAGE)
 
     def _execute(self, asked: _Asked) -> ShopAnswer:
         writes = asked.operation_name in self.mutations
@@ -187,17 +196,8 @@ class GraphQLDoor:
     def _headers(self, content_type: str) -> dict[str, str]:
         return {
             "content-type": f"{content_type}; charset=utf-8",
-            "date": format_datetime(self.clock(), usegmt=True),
+            "date": http_date(self.clock()),
         }
-
-    def _strikes(self, name: str) -> bool:
-        """Answer whether the request fault `name` strikes now: counted ones first, then dice."""
-        left: int = getattr(self.faults, f"{name}_next")
-        if left > 0:
-            setattr(self.faults, f"{name}_next", left - 1)
-            return True
-        probability: float = getattr(self.faults, name)
-        return probability > 0 and self.dice.random() < probability
 
 
 def price(variables: Mapping[str, Any], *, mutation: bool) -> float:
@@ -213,7 +213,13 @@ def price(variables: Mapping[str, Any], *, mutation: bool) -> float:
 
 
 def objects_in(tree: object) -> int:
-    """Return how many objects an answer holds."""
-    if isinstance(tree, Mapping):
-        return 1 + sum(objects_in(each) for each in tree.values())
-    return sum(objects_in(each) for each in tree) if isinstance(tree, list) else 0
+    """Return how many objects an answer, of dicts and lists, holds."""
+    objects, left = 0, [tree]
+    while left:
+        each = left.pop()
+        if type(each) is dict:
+            objects += 1
+            left.extend(each.values())
+        elif type(each) is list:
+            left.extend(each)
+    return objects

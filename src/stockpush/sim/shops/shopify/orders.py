@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from stockpush.sim.shops.base import SoldOut
+from stockpush.sim.shops.past import Changed
 from stockpush.sim.shops.shopify.state import (
     Fulfilment,
     Ids,
@@ -32,6 +33,10 @@ class Book:
     ids: Ids
     location: int
     orders: dict[int, Order] = field(default_factory=dict)
+    changed: Changed = field(default_factory=Changed)
+    """What lists know; the shop notes there what it does to an order."""
+    by_refund: dict[int, Order] = field(default_factory=dict)
+    by_fulfilment: dict[int, Order] = field(default_factory=dict)
 
     def place(self, wanted: list[tuple[Variant, int]], *, at: datetime) -> Order:
         """Sell `wanted`, a line each; `SoldOut` if a variant that must not go below zero would."""
@@ -102,7 +107,9 @@ class Book:
             assert 0 < quantity <= line.unfulfilled, "only what is unfulfilled can be shipped"
             line.unfulfilled -= quantity
             self._level(line).committed -= quantity
-        order.fulfilments.append(Fulfilment(self.ids.new(), "success", units))
+        fulfilment = Fulfilment(self.ids.new(), "success", units)
+        order.fulfilments.append(fulfilment)
+        self.by_fulfilment[fulfilment.fulfilment_id] = order
         if not any(line.unfulfilled for line in order.lines):
             order.closed_at = at
 
@@ -141,6 +148,7 @@ class Book:
     def _record(self, order: Order, units: list[Refunded], at: datetime) -> Refund:
         refund = Refund(self.ids.new(), at, units)
         order.refunds.append(refund)
+        self.by_refund[refund.refund_id] = order
         return refund
 
     def _level(self, line: Line) -> Level:

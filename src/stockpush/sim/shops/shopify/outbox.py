@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import heapq
 import hmac
 import random
 import uuid
@@ -20,7 +21,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from stockpush.sim.shops.base import Faults, WebhookOut
+from stockpush.sim.shops.base import REPLAY_WITHIN_S, Faults, WebhookOut
 
 ATTEMPTS_MAX = 8
 RETRY_GAPS_S = (113, 227, 454, 907, 1814, 3628, 7257)
@@ -36,11 +37,13 @@ class Subscription:
     failures: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, order=True)
 class _Queued:
     due_at: datetime
-    subscription: Subscription
-    out: WebhookOut
+    number: int
+    subscription: Subscription | None = field(compare=False)
+    """None: somebody replays what he has seen, and the shop knows nothing of it."""
+    out: WebhookOut = field(compare=False)
 
 
 @dataclass(slots=True)
@@ -54,7 +57,8 @@ class Outbox:
     faults: Faults
     subscriptions: list[Subscription] = field(default_factory=list)
     queued: list[_Queued] = field(default_factory=list)
-    sent: dict[int, Subscription] = field(default_factory=dict)
+    """A heap."""
+    sent: dict[int, Subscription | None] = field(default_factory=dict)
     """Subscription of each delivery that is out and not answered yet, by delivery id."""
     count: int = 0
 
@@ -63,24 +67,24 @@ class Outbox:
         body = msgspec.json.encode(payload)
         event = self._uuid()
         for subscription in self.subscriptions:
-            if subscription.topic != topic or self._strikes(self.faults.webhook_drop):
+            if subscription.topic != topic or self._strikes("webhook_drop"):
                 continue
-            copies = 2 if self._strikes(self.faults.webhook_duplicate) else 1
-            out = WebhookOut(
-                self._next(), subscription.url, self._headers(topic, body, event, at), body
-            )
-            for _ in range(copies):
-                due_at = at + timedelta(seconds=self.faults.webhook_delay_s)
-                self.queued.append(_Queued(due_at, subscription, out))
-                out = WebhookOut(self._next(), out.url, out.headers, out.body)
+            headers = self._headers(topic, body, event, at)
+            for _ in range(self.faults.copies(self.dice)):
+                due_at = at + timedelta(seconds=self.faults.delay_s(self.dice))
+                self._queue(due_at, subscription, subscription.url, headers, body)
+            if self._strikes("webhook_replay"):
+                replayed = self._headers(topic, body, self._uuid(), at)
+                due_at = at + timedelta(seconds=self.dice.uniform(1, REPLAY_WITHIN_S))
+                self._queue(due_at, None, subscription.url, replayed, body)
 
     def due(self, at: datetime) -> list[WebhookOut]:
         """Take out the attempts that are due, oldest first unless dice reorder them."""
-        now = [each for each in self.queued if each.due_at <= at]
-        self.queued = [each for each in self.queued if each.due_at > at]
-        now.sort(key=lambda each: each.due_at)
+        now: list[_Queued] = []
+        while self.queued and self.queued[0].due_at <= at:
+            now.append(heapq.heappop(self.queued))
         for place in range(1, len(now)):
-            if self._strikes(self.faults.webhook_reorder):
+            if self._strikes("webhook_reorder"):
                 now[place - 1], now[place] = now[place], now[place - 1]
         for each in now:
             self.sent[each.out.id] = each.subscription
@@ -89,6 +93,8 @@ class Outbox:
     def answered(self, out: WebhookOut, status: int | None, *, at: datetime) -> None:
         """Record how an attempt ended: done, to be made again, or the subscription deleted."""
         subscription = self.sent.pop(out.id)
+        if subscription is None:
+            return
         if status is not None and 200 <= status < 300:
             subscription.failures = 0
             return
@@ -98,15 +104,33 @@ class Outbox:
         elif out.attempt < ATTEMPTS_MAX:
             again = WebhookOut(out.id, out.url, out.headers, out.body, attempt=out.attempt + 1)
             due_at = at + timedelta(seconds=RETRY_GAPS_S[out.attempt - 1])
-            self.queued.append(_Queued(due_at, subscription, again))
+            heapq.heappush(self.queued, _Queued(due_at, self._next(), subscription, again))
 
     def next_at(self) -> datetime | None:
         """Return when the next attempt is due."""
-        return min((each.due_at for each in self.queued), default=None)
+        return self.queued[0].due_at if self.queued else None
+
+    def lose(self) -> None:
+        """Delete every subscription, with what it has not delivered."""
+        for subscription in self.subscriptions:
+            self._delete(subscription)
+
+    def _queue(
+        self,
+        due_at: datetime,
+        subscription: Subscription | None,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> None:
+        number = self._next()
+        out = WebhookOut(number, url, headers, body)
+        heapq.heappush(self.queued, _Queued(due_at, number, subscription, out))
 
     def _delete(self, subscription: Subscription) -> None:
         self.subscriptions = [each for each in self.subscriptions if each is not subscription]
         self.queued = [each for each in self.queued if each.subscription is not subscription]
+        heapq.heapify(self.queued)
 
     def _headers(self, topic: str, body: bytes, event: str, at: datetime) -> dict[str, str]:
         digest = hmac.new(self.secret, body, hashlib.sha256).digest()
@@ -128,5 +152,5 @@ class Outbox:
         self.count += 1
         return self.count
 
-    def _strikes(self, probability: float) -> bool:
-        return probability > 0 and self.dice.random() < probability
+    def _strikes(self, name: str) -> bool:
+        return self.faults.strikes(name, self.dice)

@@ -9,10 +9,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
+from math import ceil
 from typing import Any
 
 from stockpush.sim.shops.shopify.answers import (
     BadCursor,
+    Shown,
     fulfilment_answer,
     gid,
     item_answer,
@@ -38,12 +41,17 @@ _GID = re.compile(r"gid://shopify/(?P<kind>\w+)/(?P<number>\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """Reads the shop's state; `set_quantities` is its one mutation."""
+    """Reads the shop's state; `set_quantities` is its one mutation.
+
+    `reading` is asked once for each request that reads levels: what it shows of them.
+    """
 
     book: Book
     inventory: Inventory
     variants: Mapping[int, Variant]
     set_quantities: Callable[[dict[str, Any], str], UserErrors]
+    reading: Callable[[], Shown]
+    clock: Callable[[], datetime]
 
     def by_name(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
         """Return the handler of each operation."""
@@ -61,29 +69,30 @@ class Queries:
         }
 
     def _levels(self, given: dict[str, Any]) -> dict[str, Any]:
-        return {"nodes": self._nodes(given)}
+        return {"nodes": self._nodes(given, deep=False)}
 
     def _listings(self, given: dict[str, Any]) -> dict[str, Any]:
         location = _number("Location", given["location"])
         known = location in self.inventory.locations
         return {
             "location": {"id": given["location"], "isActive": True} if known else None,
-            "nodes": self._nodes(given),
+            "nodes": self._nodes(given, deep=True),
         }
 
-    def _nodes(self, given: dict[str, Any]) -> list[dict[str, Any] | None]:
+    def _nodes(self, given: dict[str, Any], *, deep: bool) -> list[dict[str, Any] | None]:
         if len(given["ids"]) > ENTRIES_MAX:
             raise RequestError(f"An array argument takes at most {ENTRIES_MAX} entries.")
         location = _number("Location", given["location"]) or 0
-        return [self._node(key, location) for key in given["ids"]]
+        shown = self.reading()
+        return [self._node(key, location, shown, deep=deep) for key in given["ids"]]
 
-    def _node(self, key: str, location: int) -> dict[str, Any] | None:
+    def _node(self, key: str, location: int, shown: Shown, *, deep: bool) -> dict[str, Any] | None:
         variant = self.variants.get(_number("ProductVariant", key) or 0)
         if variant is not None:
-            return None if variant.deleted else variant_answer(variant, location)
+            return None if variant.deleted else variant_answer(variant, location, shown)
         sharing = self.inventory.items.get(_number("InventoryItem", key) or 0, [])
         living = [variant for variant in sharing if not variant.deleted]
-        return item_answer(living, location) if living else None
+        return item_answer(living, location, shown, deep=deep) if living else None
 
     def _set_quantities(self, given: dict[str, Any]) -> dict[str, Any]:
         errors = self.set_quantities(given["input"], given["key"])
@@ -91,21 +100,25 @@ class Queries:
         return {"inventorySetQuantities": {"inventoryAdjustmentGroup": group, "userErrors": errors}}
 
     def _orders(self, given: dict[str, Any]) -> dict[str, Any]:
-        matches = _search(given["query"])
-        found = sorted(filter(matches, self.book.orders.values()), key=_sort_key)
+        since, wanted = _search(given["query"])
         # The cursor is the place in the order of sorting, not a count: an order that is updated
         # while a client pages moves to the end and hides no other.
-        place = _place(given.get("after"))
-        left = [order for order in found if _sort_key(order) > place]
-        page = left[: _page(given["first"])]
+        after = _place(given.get("after"))
+        start = max((since, 0), (after[0], after[1] + 1))
+        orders = self.book.orders
+        known = self.book.changed.after(start, now=self.clock())
+        size = _page(given["first"])
+        left = list(islice((each for each in known if wanted(orders[each[1]])), size + 1))
+        page = left[:size]
         return {
             "orders": {
                 "nodes": [
-                    order_answer(order, lines=given["lines"], parts=1, units=1) for order in page
+                    order_answer(orders[number], lines=given["lines"], parts=1, units=0)
+                    for _, number in page
                 ],
                 "pageInfo": {
                     "hasNextPage": len(left) > len(page),
-                    "endCursor": _cursor(page[-1]) if page else None,
+                    "endCursor": "{}.{}".format(*page[-1]) if page else None,
                 },
             }
         }
@@ -134,21 +147,19 @@ class Queries:
         return {"order": order_answer(order, lines=1, parts=_page(given["first"]), units=1)}
 
     def _refund_lines(self, given: dict[str, Any]) -> dict[str, Any]:
-        number, first = _number("Refund", given["id"]), _page(given["first"])
-        for order in self.book.orders.values():
-            if number in [refund.refund_id for refund in order.refunds]:
-                after = given.get("after")
-                return {"refund": refund_answer(order, number or 0, first=first, after=after)}
-        return {"refund": None}
+        number, first = _number("Refund", given["id"]) or 0, _page(given["first"])
+        order = self.book.by_refund.get(number)
+        if order is None or order.order_id not in self.book.orders:
+            return {"refund": None}
+        return {"refund": refund_answer(order, number, first=first, after=given.get("after"))}
 
     def _fulfilment_lines(self, given: dict[str, Any]) -> dict[str, Any]:
-        number, first = _number("Fulfillment", given["id"]), _page(given["first"])
-        for order in self.book.orders.values():
-            if number in [each.fulfilment_id for each in order.fulfilments]:
-                after = given.get("after")
-                told = fulfilment_answer(order, number or 0, first=first, after=after)
-                return {"fulfillment": told}
-        return {"fulfillment": None}
+        number, first = _number("Fulfillment", given["id"]) or 0, _page(given["first"])
+        order = self.book.by_fulfilment.get(number)
+        if order is None or order.order_id not in self.book.orders:
+            return {"fulfillment": None}
+        told = fulfilment_answer(order, number, first=first, after=given.get("after"))
+        return {"fulfillment": told}
 
     def _order_version(self, given: dict[str, Any]) -> dict[str, Any]:
         order = self._found(given)
@@ -160,24 +171,15 @@ class Queries:
         return self.book.orders.get(_number("Order", given["id"]) or 0)
 
 
-def _search(query: str) -> Callable[[Order], bool]:
-    """Return the test of one of the two searches that are emulated."""
+def _search(query: str) -> tuple[int, Callable[[Order], bool]]:
+    """Return (the second from which changes are wanted, the test) of the searches emulated."""
     if query == "status:open":
-        return lambda order: order.closed_at is None and order.cancelled_at is None
+        return 0, lambda order: order.closed_at is None and order.cancelled_at is None
     found = _SINCE.fullmatch(query)
     if found is None:
         raise RequestError(f"This shop does not emulate the search {query!r}.")
     since = datetime.fromisoformat(found["instant"]).astimezone(UTC)
-    return lambda order: order.updated_at >= since
-
-
-def _sort_key(order: Order) -> tuple[int, int]:
-    return int(order.updated_at.timestamp()), order.order_id
-
-
-def _cursor(order: Order) -> str:
-    second, number = _sort_key(order)
-    return f"{second}.{number}"
+    return ceil(since.timestamp()), lambda _: True
 
 
 def _place(cursor: str | None) -> tuple[int, int]:

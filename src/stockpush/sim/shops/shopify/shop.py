@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from stockpush.sim.shops.base import Faults, ShopAnswer, ShopRequest, WebhookOut
+from stockpush.sim.shops.base import Faults, OrderTruth, ShopAnswer, ShopRequest, WebhookOut
+from stockpush.sim.shops.shopify.answers import Shown
 from stockpush.sim.shops.shopify.api import Bucket, GraphQLDoor
 from stockpush.sim.shops.shopify.inventory import Inventory, UserErrors
 from stockpush.sim.shops.shopify.orders import Book
@@ -74,7 +75,12 @@ class ShopifyShop:
             path=f"/admin/api/{API_VERSION}/graphql.json",
             access_token=access_token,
             handlers=Queries(
-                self.book, self.inventory, self.variants, self._set_quantities
+                self.book,
+                self.inventory,
+                self.variants,
+                self._set_quantities,
+                self._reading,
+                clock,
             ).by_name(),
             mutations=frozenset({"SetQuantities"}),
             clock=clock,
@@ -104,6 +110,7 @@ class ShopifyShop:
         levels = sharing[0].levels if sharing else {}
         if stocked and not sharing:
             levels[self.location] = Level(available)
+            self._note(levels[self.location])
         variant = Variant(variant_id or self.ids.new(), item, sku, levels, policy, tracked, bundle)
         sharing.append(variant)
         self.variants[variant.variant_id] = variant
@@ -135,12 +142,17 @@ class ShopifyShop:
         """Return when the next delivery attempt is due."""
         return self.outbox.next_at()
 
+    def lose_webhooks(self) -> None:
+        """The platform deletes every subscription, as after too many failures."""
+        self.outbox.lose()
+
     # -- the people's side ------------------------------------------------------------------------
 
     def checkout(self, lines: list[tuple[str, int]]) -> str:
         """A shopper buys; return the order's number or raise `SoldOut`."""
         wanted = [(self._variant(listing), quantity) for listing, quantity in lines]
         order = self.book.place(wanted, at=self._now())
+        self._changed(order)
         self._tell_order(order, "orders/create")
         self._tell_levels(variant for variant, _ in wanted)
         return str(order.order_id)
@@ -214,6 +226,7 @@ class ShopifyShop:
     def delete_order(self, order_id: str) -> None:
         """The merchant deletes an order: only its id is told, stock does not move."""
         order = self.book.orders.pop(int(order_id))
+        self.book.changed.drop(order.order_id)
         self.outbox.tell("orders/delete", {"id": order.order_id}, at=self._now())
 
     def merchant_sets(self, listing: str, quantity: int) -> None:
@@ -226,6 +239,31 @@ class ShopifyShop:
         """Return what the shop would sell of this listing."""
         return self._variant(listing).levels[self.location].available
 
+    def numbers(self) -> dict[str, int]:
+        """Return listing -> `available` at our location."""
+        here = self.location
+        return {
+            str(number): variant.levels[here].available
+            for number, variant in self.variants.items()
+            if not variant.deleted and variant.tracked and here in variant.levels
+        }
+
+    def lines(self) -> Iterator[OrderTruth]:
+        """Yield every line of every order; a deleted order is gone."""
+        for order in self.book.orders.values():
+            for line in order.lines:
+                yield OrderTruth(
+                    order_id=str(order.order_id),
+                    line_id=str(line.line_id),
+                    listing=str(line.variant.variant_id),
+                    ordered=line.quantity,
+                    open=line.unfulfilled,
+                    deducted=line.quantity - line.removed - order.restocked(line),
+                    shipped=order.sent(line) - order.returned(line),
+                    status=order.status,
+                    placed_at=order.created_at,
+                )
+
     # -- telling ----------------------------------------------------------------------------------
 
     def _set_quantities(self, given: dict[str, Any], key: str) -> UserErrors:
@@ -235,7 +273,27 @@ class ShopifyShop:
             self._tell_level(variant, location)
         return errors
 
+    def _reading(self) -> Shown:
+        """Return what one request shows of the levels: the state of one instant, now or before."""
+        faults = self.faults
+        if faults.stale_read_s <= 0:
+            return _available
+        at = self.clock() - timedelta(seconds=self.dice.uniform(0, faults.stale_read_s))
+
+        def shown(level: Level) -> int:
+            number = level.past.as_of(at)
+            if number is None or number == level.available:
+                return level.available
+            faults.struck["stale_read_s"] += 1
+            return number
+
+        return shown
+
+    def _note(self, level: Level) -> None:
+        level.past.note(level.available, at=self.clock(), kept_s=self.faults.stale_read_s)
+
     def _tell_level(self, variant: Variant, location: int) -> None:
+        self._note(variant.levels[location])
         body = level_payload(variant, location, self._now())
         self.outbox.tell("inventory_levels/update", body, at=self._now())
 
@@ -254,6 +312,16 @@ class ShopifyShop:
 
     def _touch(self, order: Order) -> None:
         order.updated_at = self._now()
+        self._changed(order)
+
+    def _changed(self, order: Order) -> None:
+        """Have lists find the order by its change, at once or as late as they lag."""
+        at = visible_at = order.updated_at
+        if self.faults.orders_lag_s > 0:
+            self.faults.struck["orders_lag_s"] += 1
+            lag_s = self.dice.uniform(0, self.faults.orders_lag_s)
+            visible_at = self.clock() + timedelta(seconds=lag_s)
+        self.book.changed.note(order.order_id, at, visible_at=visible_at)
 
     def _now(self) -> datetime:
         """Return the clock floored to the second, as Shopify stores it."""
@@ -269,3 +337,7 @@ class ShopifyShop:
         line = self.book.line_of(order, self._variant(listing))
         assert line is not None, f"order {order.order_id} has no line of {listing}"
         return line
+
+
+def _available(level: Level) -> int:
+    return level.available

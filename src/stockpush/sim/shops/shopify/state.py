@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 
+from stockpush.sim.shops.past import Past
+
 FIRST_ID = 2**53 + 1001
 """Ids begin where a double no longer tells neighbours apart."""
 
@@ -31,6 +33,8 @@ class Level:
     available: int = 0
     committed: int = 0
     active: bool = True
+    past: Past = field(default_factory=Past)
+    """Of `available`, for readings that lag."""
 
 
 @dataclass(slots=True)
@@ -116,6 +120,40 @@ class Order:
             for units in refund.units
             if units.line is line
         )
+
+    def restocked(self, line: Line) -> int:
+        """Return how many refunded units of `line` were put back on sale."""
+        return sum(
+            units.quantity
+            for refund in self.refunds
+            for units in refund.units
+            if units.line is line and units.location is not None
+        )
+
+    def returned(self, line: Line) -> int:
+        """Return how many units of `line` were put back on sale after they had left."""
+        return sum(
+            units.quantity
+            for refund in self.refunds
+            for units in refund.units
+            if units.line is line and units.restock_type == "return"
+        )
+
+    def sent(self, line: Line) -> int:
+        """Return how many units of `line` have left."""
+        return sum(
+            quantity
+            for fulfilment in self.fulfilments
+            for of, quantity in fulfilment.units
+            if of is line
+        )
+
+    @property
+    def status(self) -> str:
+        """Return where the order stands: cancelled, closed or open."""
+        if self.cancelled_at is not None:
+            return "cancelled"
+        return "open" if self.closed_at is None else "closed"
 
     def current(self, line: Line) -> int:
         """Return the units of `line` less refunded and removed ones."""

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from stockpush.sim.shops.base import SoldOut
+from stockpush.sim.shops.past import Changed
 from stockpush.sim.shops.woocommerce.state import (
     REDUCED_STATUSES,
     RESTORED_STATUSES,
@@ -34,23 +35,43 @@ class Backoffice:
     """Products and orders of one shop, and what its people do with them."""
 
     def __init__(
-        self, clock: Callable[[], datetime], announce: Announce, *, hold_stock_min: int | None
+        self,
+        clock: Callable[[], datetime],
+        announce: Announce,
+        *,
+        hold_stock_min: int | None,
+        stale_read_s: Callable[[], float] = lambda: 0.0,
+        list_lag_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`hold_stock_min` is how long an unpaid order may live (None: for ever)."""
+        """`hold_stock_min` is how long an unpaid order may live (None: for ever).
+
+        `stale_read_s`: how far back readings may go; `list_lag_s`: how much later lists know of the
+        change that has just happened (drawn anew each time).
+        """
         self._clock = clock
         self._announce = announce
         self._hold_stock_min = hold_stock_min
+        self._stale_read_s = stale_read_s
+        self._list_lag_s = list_lag_s
         self._order_ids = count(1001)
         self._item_ids = count(1)
         self._refund_ids = count(900_001)
         self.products: dict[int, Product] = {}
         self.orders: dict[int, Order] = {}
+        self.changed = Changed()
+        """What lists know of orders."""
+        self._pending: dict[int, Order] = {}
+        """Every order whose status is pending, and maybe others that were once."""
         self.manages_stock = True
         """The shop's own option; False: products keep their numbers and nothing looks at them."""
 
     def now(self) -> datetime:
         """Return the shop's clock in the second resolution in which the shop stores instants."""
         return self._clock().replace(microsecond=0)
+
+    def exactly(self) -> datetime:
+        """Return the shop's clock."""
+        return self._clock()
 
     # -- goods -------------------------------------------------------------------------------
 
@@ -79,11 +100,11 @@ class Backoffice:
 
     def sellable(self, owner: Product) -> int:
         """Return what the checkout would still sell of a stock owner: its number less holds."""
+        now = self.now()
         return owner.stock - sum(
             line.quantity
-            for order in self.orders.values()
-            if order.status == "pending" and order.hold_expires is not None
-            if order.hold_expires > self.now()
+            for order, expires in self._holds()
+            if expires > now
             for line in order.lines
             if self._owner_of(line) is owner
         )
@@ -96,7 +117,12 @@ class Backoffice:
     def saved(self, row: Product) -> None:
         """Note that a product was saved; every save is announced, also one that changed nothing."""
         row.modified = self.now()
+        self.note(row)
         self._announce("product.updated", row.id)
+
+    def note(self, row: Product) -> None:
+        """Keep a product's number of now, for readings that lag."""
+        row.past.note(row.stock, at=self._clock(), kept_s=self._stale_read_s())
 
     # -- orders ------------------------------------------------------------------------------
 
@@ -120,8 +146,8 @@ class Backoffice:
             lines=[self._new_line(listing, quantity) for listing, quantity in lines],
             hold_expires=self._hold_expiry(now),
         )
-        self.orders[order.id] = order
-        self._announce("order.created", order.id)
+        self.orders[order.id] = self._pending[order.id] = order
+        self._touch(order, "order.created")
         if paid:
             self.pay(order)
         return order
@@ -134,6 +160,8 @@ class Backoffice:
     def enter(self, order: Order, status: str) -> None:
         """Change an order's status, moving stock as the new status demands."""
         order.status = status
+        if status == "pending":
+            self._pending[order.id] = order
         if status in REDUCED_STATUSES and not order.stock_reduced:
             self._reduce(order)
         if status in RESTORED_STATUSES and order.stock_reduced:
@@ -195,11 +223,16 @@ class Backoffice:
     def delete(self, order: Order) -> None:
         """Remove an order for good; whatever it took stays taken."""
         del self.orders[order.id]
+        self._pending.pop(order.id, None)
+        self.changed.drop(order.id)
         self._announce("order.deleted", order.id)
 
     def cancel_unpaid(self) -> None:
         """Run the timed job that cancels unpaid orders whose hold has run out."""
-        for order in [order for order, _ in self._holds() if self._has_expired(order)]:
+        if not self._pending:
+            return
+        now = self.now()
+        for order in [order for order, expires in self._holds() if expires <= now]:
             self.enter(order, "cancelled")
 
     def next_expiry(self) -> datetime | None:
@@ -216,12 +249,11 @@ class Backoffice:
     # -- inside ------------------------------------------------------------------------------
 
     def _holds(self) -> Iterator[tuple[Order, datetime]]:
-        for order in self.orders.values():
-            if order.status == "pending" and order.hold_expires is not None:
+        for order in list(self._pending.values()):
+            if order.status != "pending":
+                del self._pending[order.id]
+            elif order.hold_expires is not None:
                 yield order, order.hold_expires
-
-    def _has_expired(self, order: Order) -> bool:
-        return order.hold_expires is not None and order.hold_expires <= self.now()
 
     def _hold_expiry(self, at: datetime) -> datetime | None:
         if self._hold_stock_min is None:
@@ -264,4 +296,7 @@ class Backoffice:
 
     def _touch(self, order: Order, topic: str) -> None:
         order.modified = self.now()
+        lag_s = self._list_lag_s()
+        visible_at = self._clock() + timedelta(seconds=lag_s) if lag_s > 0 else order.modified
+        self.changed.note(order.id, order.modified, visible_at=visible_at)
         self._announce(topic, order.id)

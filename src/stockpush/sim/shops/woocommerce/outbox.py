@@ -14,20 +14,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import heapq
 import hmac
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from stockpush.sim.shops.base import Faults, WebhookOut
+from stockpush.sim.shops.base import REPLAY_WITHIN_S, Faults, WebhookOut
 
 FAILURES_MAX = 6
 """Failures in a row that a webhook survives."""
 REORDER_MAX_S = 30.0
 """Longest extra delay of a delivery that is reordered."""
 _SITE = "https://woo.example/"
+_COMMON = {"user-agent": "WooCommerce/11.0.1 Hookshot (WordPress/7.1)", "connection": "close"}
 _DECODED = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#039;": "'", "&amp;": "&"}
 
 
@@ -44,13 +46,15 @@ class Webhook:
     ping_status: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class _Queued:
     due: datetime
     number: int
-    webhook_id: int
-    object_id: int | None
+    webhook_id: int = field(compare=False)
+    object_id: int | None = field(compare=False)
     """None: the creation ping."""
+    replayed: bytes | None = field(default=None, compare=False)
+    """The body that somebody replays: the shop itself knows nothing of it."""
 
 
 class Outbox:
@@ -75,6 +79,9 @@ class Outbox:
         self._body = body
         self._delay = timedelta(seconds=delay_s)
         self._queue: list[_Queued] = []
+        """A heap."""
+        self._waiting: set[tuple[int, int | None]] = set()
+        """(webhook, object) of what the queue holds, but for replays."""
         self._out: dict[int, _Queued] = {}
         self._numbers = count(1)
         self.webhooks: dict[int, Webhook] = {}
@@ -83,7 +90,7 @@ class Outbox:
         """Create an active webhook and queue its ping."""
         webhook = Webhook(len(self.webhooks) + 1, topic, url, secret)
         self.webhooks[webhook.id] = webhook
-        self._queue.append(_Queued(self._clock(), next(self._numbers), webhook.id, None))
+        self._push(_Queued(self._clock(), next(self._numbers), webhook.id, None))
         return webhook
 
     def trigger(self, topic: str, object_id: int) -> None:
@@ -91,40 +98,48 @@ class Outbox:
         for webhook in self.webhooks.values():
             if webhook.topic != topic or webhook.status != "active":
                 continue
-            if any(
-                queued.webhook_id == webhook.id and queued.object_id == object_id
-                for queued in self._queue
-            ):
+            if (webhook.id, object_id) in self._waiting or self._is_lost(webhook, object_id):
                 continue
-            if self._faults().trigger_lost_while_running and any(
-                running.webhook_id == webhook.id and running.object_id == object_id
-                for running in self._out.values()
-            ):
-                continue
-            self._queue.append(_Queued(self._due(), next(self._numbers), webhook.id, object_id))
+            self._waiting.add((webhook.id, object_id))
+            self._push(_Queued(self._due(), next(self._numbers), webhook.id, object_id))
 
     def take_due(self) -> list[WebhookOut]:
         """Take out what is due, earliest first, as the attempts to make now."""
         now = self._clock()
-        due = sorted(
-            (queued for queued in self._queue if queued.due <= now),
-            key=lambda queued: (queued.due, queued.number),
-        )
-        self._queue = [queued for queued in self._queue if queued.due > now]
-        attempts: list[WebhookOut] = []
-        for queued in due:
-            webhook = self.webhooks[queued.webhook_id]
-            if webhook.status != "active" or self._strikes(self._faults().webhook_drop):
-                continue
-            out = self._attempt(webhook, queued)
-            attempts.append(out)
-            if self._strikes(self._faults().webhook_duplicate):
-                attempts.append(replace(out, id=self._register(queued)))
-        return attempts
+        due: list[_Queued] = []
+        while self._queue and self._queue[0].due <= now:
+            due.append(heapq.heappop(self._queue))
+        self._waiting -= {(each.webhook_id, each.object_id) for each in due if not each.replayed}
+        return [out for queued in due for out in self._attempts(queued)]
+
+    def lose(self) -> None:
+        """Disable every webhook."""
+        for webhook in self.webhooks.values():
+            webhook.status = "disabled"
+
+    def _attempts(self, queued: _Queued) -> Iterator[WebhookOut]:
+        webhook = self.webhooks[queued.webhook_id]
+        if queued.replayed is not None:
+            yield self._attempt(webhook, queued, queued.replayed)
+            return
+        if webhook.status != "active" or self._strikes("webhook_drop"):
+            return
+        if queued.object_id is None:
+            yield self._ping(webhook, queued)
+            return
+        out = self._attempt(webhook, queued, self._body(webhook.topic, queued.object_id))
+        yield out
+        for _ in range(1, self._faults().copies(self._dice)):
+            yield replace(out, id=self._register(queued))
+        if self._strikes("webhook_replay"):
+            due = self._clock() + timedelta(seconds=self._dice.uniform(1, REPLAY_WITHIN_S))
+            self._push(replace(queued, due=due, number=next(self._numbers), replayed=out.body))
 
     def answered(self, out: WebhookOut, status: int | None) -> None:
         """Count how an attempt ended; nothing is ever sent again."""
         queued = self._out.pop(out.id)
+        if queued.replayed is not None:
+            return
         webhook = self.webhooks[queued.webhook_id]
         if queued.object_id is None:
             webhook.ping_status = status
@@ -137,12 +152,23 @@ class Outbox:
 
     def next_at(self) -> datetime | None:
         """Return when the next attempt is due."""
-        return min((queued.due for queued in self._queue), default=None)
+        return self._queue[0].due if self._queue else None
+
+    def _push(self, queued: _Queued) -> None:
+        heapq.heappush(self._queue, queued)
+
+    def _is_lost(self, webhook: Webhook, object_id: int) -> bool:
+        """Answer whether a change during a delivery about the same object queues none."""
+        running = any(
+            each.webhook_id == webhook.id and each.object_id == object_id
+            for each in self._out.values()
+        )
+        return running and self._faults().is_on("trigger_lost_while_running")
 
     def _due(self) -> datetime:
         faults = self._faults()
-        extra_s = faults.webhook_delay_s
-        if self._strikes(faults.webhook_reorder):
+        extra_s = faults.delay_s(self._dice)
+        if self._strikes("webhook_reorder"):
             extra_s += self._dice.uniform(0, REORDER_MAX_S)
         return self._clock() + self._delay + timedelta(seconds=extra_s)
 
@@ -151,22 +177,15 @@ class Outbox:
         self._out[number] = queued
         return number
 
-    def _attempt(self, webhook: Webhook, queued: _Queued) -> WebhookOut:
-        common = {
-            "user-agent": "WooCommerce/11.0.1 Hookshot (WordPress/7.1)",
-            "connection": "close",
-        }
-        if queued.object_id is None:
-            return WebhookOut(
-                id=self._register(queued),
-                url=webhook.url,
-                headers={**common, "content-type": "application/x-www-form-urlencoded"},
-                body=b"webhook_id=%d" % webhook.id,
-            )
-        body = self._body(webhook.topic, queued.object_id)
+    def _ping(self, webhook: Webhook, queued: _Queued) -> WebhookOut:
+        headers = {**_COMMON, "content-type": "application/x-www-form-urlencoded"}
+        body = b"webhook_id=%d" % webhook.id
+        return WebhookOut(self._register(queued), webhook.url, headers, body)
+
+    def _attempt(self, webhook: Webhook, queued: _Queued, body: bytes) -> WebhookOut:
         resource, _, event = webhook.topic.partition(".")
         headers = {
-            **common,
+            **_COMMON,
             "content-type": "application/json",
             "x-wc-webhook-source": _SITE,
             "x-wc-webhook-topic": webhook.topic,
@@ -182,8 +201,8 @@ class Outbox:
         second = int(self._clock().timestamp())
         return hashlib.sha256(f"{webhook.id}{second}".encode()).hexdigest()[:32]
 
-    def _strikes(self, probability: float) -> bool:
-        return probability > 0 and self._dice.random() < probability
+    def _strikes(self, name: str) -> bool:
+        return self._faults().strikes(name, self._dice)
 
 
 def sign(secret: str, body: bytes) -> str:

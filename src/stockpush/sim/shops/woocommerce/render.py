@@ -8,8 +8,11 @@ own zone (two hours ahead here, so that a reader who takes the wrong one is foun
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from stockpush.sim.shops.woocommerce.backoffice import Backoffice
 from stockpush.sim.shops.woocommerce.state import Order, OrderLine, Product, Refund
@@ -20,13 +23,26 @@ SITE_OFFSET = timedelta(hours=2)
 
 def encode(value: Any) -> bytes:
     """Return JSON as PHP writes it: slashes and everything beyond ASCII escaped."""
-    return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode("ascii")
+    text = msgspec.json.encode(value)
+    if not text.isascii():
+        text = json.dumps(value, separators=(",", ":")).encode("ascii")
+    return text.replace(b"/", b"\\/")
 
 
-def product(office: Backoffice, row: Product) -> dict[str, Any]:
-    """Return a product or variation. A parent-managed variation shows its parent's number."""
+def _stock(row: Product) -> int:
+    return row.stock
+
+
+def product(
+    office: Backoffice, row: Product, shown: Callable[[Product], int] = _stock
+) -> dict[str, Any]:
+    """Return a product or variation. A parent-managed variation shows its parent's number.
+
+    `shown` is the number of the row that manages: as it is, or as it was.
+    """
     owner = office.owner(row)
     kind = "variation" if row.parent_id else row.type
+    stock = shown(owner) if owner.manages else None
     return {
         "id": row.id,
         "name": f"Product {row.id}",
@@ -35,12 +51,14 @@ def product(office: Backoffice, row: Product) -> dict[str, Any]:
         "sku": row.sku,
         "parent_id": row.parent_id,
         "manage_stock": office.managed_by(row),
-        "stock_quantity": owner.stock if owner.manages else None,
-        "stock_status": "instock" if not owner.manages or owner.stock > 0 else "outofstock",
+        "stock_quantity": stock,
+        "stock_status": "instock" if stock is None or stock > 0 else "outofstock",
         "backorders": owner.backorders,
         "variations": sorted(
             other.id for other in office.products.values() if other.parent_id == row.id
-        ),
+        )
+        if row.type == "variable"
+        else [],
         **_dates("date_modified", row.modified),
     }
 
@@ -120,6 +138,6 @@ def _dates(name: str, at: datetime | None) -> dict[str, str | None]:
     if at is None:
         return {name: None, f"{name}_gmt": None}
     return {
-        name: (at + SITE_OFFSET).strftime("%Y-%m-%dT%H:%M:%S"),
-        f"{name}_gmt": at.strftime("%Y-%m-%dT%H:%M:%S"),
+        name: (at + SITE_OFFSET).isoformat()[:19],
+        f"{name}_gmt": at.isoformat()[:19],
     }

@@ -10,6 +10,7 @@ loop whose failures stand beside the successes, with 200 over all.
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ PER_PAGE_MAX = 100
 PER_PAGE_DEFAULT = 10
 _WRITES = ("PUT", "POST", "PATCH")
 Row = TypeVar("Row", Product, Order)
+Reading = Callable[[], Callable[[Product], int]]
 
 _UNMANAGED_TYPES = frozenset({"grouped", "external"})
 
@@ -57,8 +59,21 @@ class RestAnswer:
 class Rest:
     """The routes over one back office."""
 
-    def __init__(self, office: Backoffice, outbox: Outbox, contract: Contract | None) -> None:
+    def __init__(
+        self,
+        office: Backoffice,
+        outbox: Outbox,
+        contract: Contract | None,
+        reading: Reading,
+        shuffle: Callable[[], random.Random | None] = lambda: None,
+    ) -> None:
+        """`reading` is asked once for each read of products: what it shows of their numbers.
+
+        `shuffle` returns dice where equals of a list are to come in any order.
+        """
         self._office = office
+        self._reading = reading
+        self._shuffle = shuffle
         self._outbox = outbox
         self._contract = contract
 
@@ -110,21 +125,21 @@ class Rest:
         write = method in _WRITES
         match parts:
             case ["products"] if method == "GET":
-                return _page(self._products(query), query, self._product_json)
+                return _page(self._products(query), query, self._read_product())
             case ["products", "batch"] if write:
                 return self._batch(body, parent_id=0)
             case ["products", product_id] if method == "GET":
-                return _ok(self._product_json(self._product(_id(product_id), 0, missing=404)))
+                return _ok(self._read_product()(self._product(_id(product_id), 0, missing=404)))
             case ["products", product_id] if write:
                 return _ok(self._write_stock(self._product(_id(product_id), 0), body))
             case ["products", parent_id, "variations"] if method == "GET":
                 rows = self._variations(_id(parent_id), query)
-                return _page(rows, query, self._product_json)
+                return _page(rows, query, self._read_product())
             case ["products", parent_id, "variations", "batch"] if write:
                 return self._batch(body, parent_id=_id(parent_id))
             case ["products", parent_id, "variations", variation_id] if method == "GET":
                 row = self._product(_id(variation_id), _id(parent_id), missing=404)
-                return _ok(self._product_json(row))
+                return _ok(self._read_product()(row))
             case ["products", parent_id, "variations", variation_id] if write:
                 row = self._product(_id(variation_id), _id(parent_id))
                 return _ok(self._write_stock(row, body))
@@ -149,6 +164,11 @@ class Rest:
     def _product_json(self, row: Product) -> dict[str, Any]:
         return render.product(self._office, row)
 
+    def _read_product(self) -> Callable[[Product], dict[str, Any]]:
+        """Return what writes the products of one read, all as of one instant."""
+        shown = self._reading()
+        return lambda row: render.product(self._office, row, shown)
+
     def _product(self, row_id: int, parent_id: int, *, missing: int = 400) -> Product:
         """Return a product, or a variation of `parent_id`; the missing one answers `missing`."""
         row = self._office.products.get(row_id)
@@ -163,11 +183,11 @@ class Rest:
         if query.get("sku"):
             wanted = {query["sku"], *query["sku"].split(",")}
             rows = [row for row in self._office.products.values() if row.sku in wanted]
-        return _selected(rows, query)
+        return _selected(rows, query, self._shuffle())
 
     def _variations(self, parent_id: int, query: Mapping[str, str]) -> list[Product]:
         rows = [row for row in self._office.products.values() if row.parent_id == parent_id]
-        return _selected(rows, query)
+        return _selected(rows, query, self._shuffle())
 
     def _write_stock(self, row: Product, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Apply the stock fields of an update as the shop does, and answer the saved object."""
@@ -215,20 +235,24 @@ class Rest:
 
     def _orders(self, query: Mapping[str, str]) -> list[Order]:
         statuses = set(query.get("status", "any").split(","))
-        rows = [
-            row
-            for row in self._office.orders.values()
-            if row.status in statuses or ("any" in statuses and row.status not in HIDDEN_STATUSES)
-        ]
         after, before = _bound(query, "modified_after"), _bound(query, "modified_before")
+        if "include" in query:
+            rows = list(self._office.orders.values())
+        else:
+            start = 0 if after is None else int(after.timestamp())
+            known = self._office.changed.after((start, 0), now=self._office.exactly())
+            rows = [self._office.orders[number] for _, number in known]
         return _selected(
             [
                 row
                 for row in rows
+                if row.status in statuses
+                or ("any" in statuses and row.status not in HIDDEN_STATUSES)
                 if (after is None or row.modified > after)
                 and (before is None or row.modified < before)
             ],
             query,
+            self._shuffle(),
         )
 
     # -- webhooks ----------------------------------------------------------------------------
@@ -299,12 +323,25 @@ def _bound(query: Mapping[str, str], name: str) -> datetime | None:
     return bound if query.get("dates_are_gmt") in ("true", "1") else bound - render.SITE_OFFSET
 
 
-def _selected(rows: list[Row], query: Mapping[str, str]) -> list[Row]:
-    """Return the rows that `include` names (all without it), in the order that was asked for."""
+def _selected(rows: list[Row], query: Mapping[str, str], dice: random.Random | None) -> list[Row]:
+    """Return the rows that `include` names (all without it), in the order that was asked for.
+
+    Without `orderby=id` the platform sorts by date alone; equals then come as `dice` say.
+    """
     if query.get("include"):
         wanted = {int(each) for each in query["include"].split(",")}
         rows = [row for row in rows if row.id in wanted]
-    return sorted(rows, key=lambda row: row.id, reverse=query.get("order", "desc") == "desc")
+    backwards = query.get("order", "desc") == "desc"
+    rows = sorted(rows, key=lambda row: row.id, reverse=backwards)
+    if query.get("orderby", "date") == "date":
+        if dice is not None:
+            dice.shuffle(rows)
+        rows.sort(key=_created, reverse=backwards)
+    return rows
+
+
+def _created(row: Product | Order) -> datetime:
+    return row.created
 
 
 def _page(

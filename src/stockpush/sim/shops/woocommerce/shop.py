@@ -12,17 +12,19 @@ from __future__ import annotations
 import base64
 import hmac
 import random
-from collections.abc import Callable
-from datetime import datetime
-from email.utils import format_datetime
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from stockpush.sim.shops.base import (
     ConnectionDropped,
     Faults,
+    OrderTruth,
     ShopAnswer,
     ShopRequest,
     WebhookOut,
+    answer_through,
+    http_date,
 )
 from stockpush.sim.shops.woocommerce import contract, render
 from stockpush.sim.shops.woocommerce.backoffice import Backoffice
@@ -47,6 +49,9 @@ _SERVER_ERRORS = (
     (502, _HTML, b"<html><body><center><h1>502 Bad Gateway</h1></center></body></html>"),
     (503, _HTML, b"<!DOCTYPE html><title>Maintenance</title><h1>Service Unavailable</h1>"),
 )
+
+
+_PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
 
 
 class WooShop:
@@ -89,10 +94,14 @@ class WooShop:
             delay_s=webhook_delay_s,
         )
         self._office = Backoffice(
-            self._clock_now, self._outbox.trigger, hold_stock_min=hold_stock_min
+            self._clock_now,
+            self._outbox.trigger,
+            hold_stock_min=hold_stock_min,
+            stale_read_s=lambda: self.faults.stale_read_s,
+            list_lag_s=self._list_lag_s,
         )
         checker = None if contracts is None else contract.load(contracts)
-        self._rest = Rest(self._office, self._outbox, checker)
+        self._rest = Rest(self._office, self._outbox, checker, self._reading, self._shuffle)
 
     # -- setting up --------------------------------------------------------------------------
 
@@ -107,7 +116,16 @@ class WooShop:
     ) -> None:
         """Add a product; `stock` None: it does not manage stock. `type`: simple, variable, ..."""
         self._add(
-            Product(product_id, type, stock or 0, stock is not None, backorders, sku, self._now())
+            Product(
+                product_id,
+                type,
+                stock or 0,
+                stock is not None,
+                backorders,
+                sku,
+                self._now(),
+                self._now(),
+            )
         )
 
     def add_variation(
@@ -128,6 +146,7 @@ class WooShop:
                 stock is not None,
                 backorders,
                 sku,
+                self._now(),
                 self._now(),
                 parent_id=product_id,
             )
@@ -155,24 +174,35 @@ class WooShop:
 
     def handle(self, request: ShopRequest) -> ShopAnswer:
         """Answer one API request; raises `ConnectionDropped` where a fault says so."""
+        if self.faults.is_on("unreachable"):
+            raise ConnectionDropped(applied=False)
         self._office.cancel_unpaid()
         write = request.method != "GET"
         if write:
             self.faults.writes_seen.append(f"{request.method} {request.path}")
-        faulty = write or not self.faults.only_writes
-        if faulty and self._strikes("drop_before"):
-            raise ConnectionDropped(applied=False)
         if self.maintenance:
             return self._dated(*_MAINTENANCE)
-        if faulty and self._strikes("rate_limit"):
-            headers = {**_HTML, "retry-after": str(self.retry_after_s)}
-            return self._dated(429, headers, b"<h1>Too Many Requests</h1>")
-        if faulty and self._strikes("server_error"):
-            return self._dated(*self.dice.choice(_SERVER_ERRORS))
-        answer = self._answer(request)
-        if faulty and self._strikes("drop_after"):
-            raise ConnectionDropped(applied=True)
-        return answer
+        return answer_through(
+            self.faults,
+            self.dice,
+            write=write,
+            act=lambda: self._answer(request),
+            refuse=self._refuse,
+        )
+
+    def _refuse(self, fault: str) -> ShopAnswer:
+        match fault:
+            case "rate_limit":
+                headers = {**_HTML, "retry-after": str(self.retry_after_s)}
+                return self._dated(429, headers, b"<h1>Too Many Requests</h1>")
+            case "server_error":
+                return self._dated(*self.dice.choice(_SERVER_ERRORS))
+            case _:
+                return self._dated(200, _HTML, _PAGE)
+
+    def lose_webhooks(self) -> None:
+        """The platform disables every webhook, as after too many failures."""
+        self._outbox.lose()
 
     def webhooks_due(self) -> list[WebhookOut]:
         """Take the delivery attempts that are due now out of the outbox, in the shop's order."""
@@ -265,6 +295,36 @@ class WooShop:
         """Return the number itself, as REST shows it."""
         return self._managing(listing).stock
 
+    def numbers(self) -> dict[str, int]:
+        """Return listing -> `stock_quantity` of the row that manages it.
+
+        A variable product is no listing: its variations are.
+        """
+        office = self._office
+        owners = (
+            (row, office.owner(row))
+            for row in office.products.values()
+            if office.manages_stock and row.type != "variable"
+        )
+        return {row.listing: owner.stock for row, owner in owners if owner.manages}
+
+    def lines(self) -> Iterator[OrderTruth]:
+        """Yield every line of every order; a deleted order, and a removed line, is gone."""
+        for order in self._office.orders.values():
+            for line in order.lines:
+                still_open, shipped = order.standing(line)
+                yield OrderTruth(
+                    order_id=str(order.id),
+                    line_id=str(line.id),
+                    listing=line.listing,
+                    ordered=line.quantity,
+                    open=still_open,
+                    deducted=line.reduced or 0,
+                    shipped=shipped,
+                    status=order.status,
+                    placed_at=order.created,
+                )
+
     # -- inside ------------------------------------------------------------------------------
 
     def _clock_now(self) -> datetime:
@@ -276,6 +336,32 @@ class WooShop:
 
     def _add(self, row: Product) -> None:
         self._office.products[row.id] = row
+        self._office.note(row)
+
+    def _reading(self) -> Callable[[Product], int]:
+        """Return what one request shows of the numbers: as of one instant, now or before."""
+        faults = self.faults
+        if faults.stale_read_s <= 0:
+            return _stock
+        at = self.clock() - timedelta(seconds=self.dice.uniform(0, faults.stale_read_s))
+
+        def shown(row: Product) -> int:
+            number = row.past.as_of(at)
+            if number is None or number == row.stock:
+                return row.stock
+            faults.struck["stale_read_s"] += 1
+            return number
+
+        return shown
+
+    def _list_lag_s(self) -> float:
+        if self.faults.orders_lag_s <= 0:
+            return 0.0
+        self.faults.struck["orders_lag_s"] += 1
+        return self.dice.uniform(0, self.faults.orders_lag_s)
+
+    def _shuffle(self) -> random.Random | None:
+        return self.dice if self.faults.is_on("shuffled_pages") else None
 
     def _order(self, order_id: str) -> Order:
         return self._office.orders[int(order_id)]
@@ -289,7 +375,7 @@ class WooShop:
     def _answer(self, request: ShopRequest) -> ShopAnswer:
         given = request.headers.get("authorization", "").encode()
         known = hmac.compare_digest(given, self._authorization)
-        if self.faults.unauthorized or not known:
+        if self.faults.is_on("unauthorized") or not known:
             body = (
                 b'{"code":"woocommerce_rest_cannot_view","message":"Sorry, you cannot list '
                 b'resources.","data":{"status":401}}'
@@ -300,14 +386,9 @@ class WooShop:
         return self._dated(answer.status, headers, render.encode(answer.value))
 
     def _dated(self, status: int, headers: dict[str, str], body: bytes) -> ShopAnswer:
-        date = format_datetime(self._now(), usegmt=True)
+        date = http_date(self._now())
         return ShopAnswer(status, {"date": date, **headers}, body)
 
-    def _strikes(self, fault: str) -> bool:
-        """Answer whether a request fault strikes now; a certain one is used up by it."""
-        certain = getattr(self.faults, f"{fault}_next")
-        if certain > 0:
-            setattr(self.faults, f"{fault}_next", certain - 1)
-            return True
-        probability = getattr(self.faults, fault)
-        return bool(probability > 0 and self.dice.random() < probability)
+
+def _stock(row: Product) -> int:
+    return row.stock

@@ -12,10 +12,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from stockpush.sim.shops.past import Past
+
 REDUCED_STATUSES = frozenset({"processing", "on-hold", "completed"})
 """Statuses in which the shop has taken an order's units off its number."""
 RESTORED_STATUSES = frozenset({"cancelled", "pending"})
 """Statuses whose entry puts back what was taken off; failed, refunded and trash do not."""
+RELEASED_STATUSES = frozenset(
+    {"cancelled", "failed", "refunded", "trash", "checkout-draft", "auto-draft"}
+)
+"""Statuses in which nothing is to be sent any more, and did not leave either."""
 HIDDEN_STATUSES = frozenset({"trash", "checkout-draft", "auto-draft"})
 """Statuses that `status=any` leaves out."""
 
@@ -31,7 +37,15 @@ class Product:
     backorders: str
     sku: str
     modified: datetime
+    created: datetime
     parent_id: int = 0
+    past: Past = field(default_factory=Past)
+    """Of `stock`, for readings that lag."""
+
+    @property
+    def listing(self) -> str:
+        """Return the listing's name: "product" or "product:variation"."""
+        return f"{self.parent_id}:{self.id}" if self.parent_id else f"{self.id}"
 
 
 @dataclass(slots=True)
@@ -88,6 +102,21 @@ class Order:
     def refunded(self, line: OrderLine) -> int:
         """Return the refunded units of a line, >= 0."""
         return sum(refund.quantity for refund in self.refunds if refund.line_id == line.id)
+
+    def standing(self, line: OrderLine) -> tuple[int, int]:
+        """Return (units of a line that are still to be sent, units that left and are not back).
+
+        The status decides: a status that the shop itself does not know is still demand. What an
+        order had sent stays sent when it is refunded or thrown away, but for what came back by a
+        cancellation in between.
+        """
+        if self.status == "completed":
+            return 0, line.quantity - self.restocked(line)
+        if self.status in {"refunded", "trash"} and self.completed is not None:
+            return 0, line.reduced or 0
+        if self.status in RELEASED_STATUSES:
+            return 0, 0
+        return max(0, line.quantity - self.refunded(line)), 0
 
     def restocked(self, line: OrderLine) -> int:
         """Return the refunded units of a line that were put back on sale, >= 0."""

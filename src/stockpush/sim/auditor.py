@@ -1,0 +1,640 @@
+"""Whoever watches from outside: every write, every sale and the database, held against the truth.
+
+Theory of operation. The auditor sees each request when a shop handles it, each answer when the
+daemon gets it and each webhook when the daemon has answered it, and is told by people what they do.
+It knows what the daemon *must* know: a sale whose webhook was acknowledged, or whose reservation
+stands in the database. From that follows what a number may be at most (F30):
+
+    the offer of the truth, in which every sale of this field counts, seen or not, and every other
+    sale only if the daemon must have known of it when it computed the number; plus units that are
+    sold and still stand on the field.
+
+The same bound decides whether a shopper who buys what is not there is anybody's fault (I10). What a
+field showed was right for all that had to be known when it was last written: then what happened
+since, elsewhere, is the witness, and its kind is the cause. A number above the bound needs an
+exemption that the protocol names (docs/conflict-protocol.md): the gap between reading and writing
+where nothing compares, a request that lands after its deadline there, a merchant's own hand.
+
+Findings are values. The database is read through a connection of the auditor's own, by the names
+of its columns and nothing else of the daemon's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stockpush.sim.loop import EPOCH
+from stockpush.sim.network import Exchange
+from stockpush.sim.shops.base import WebhookOut
+from stockpush.sim.truth import NEVER, FieldName, Line, LineKey, Truth
+from stockpush.sim.world import CAP, SHOPIFY, WOO, Listed, World
+
+DEADLINE_S = {SHOPIFY: 20.0, WOO: 30.0}
+"""How long a request of the daemon may take before it gives it up."""
+EDIT_CLOUDS_S = 7200.0
+"""How long after a merchant's edit a number may be wrong by it: two polls and the suspense."""
+SLACK_S = 1.0
+"""The shops' instants are whole seconds."""
+FOUND_MAX = 50
+"""Most violations that are kept: one bug need not fill the memory."""
+_STOCK_ONLY = {"id", "manage_stock", "stock_quantity"}
+_GID = re.compile(r"[0-9]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must not be: which invariant, of what, how, and when (virtual seconds)."""
+
+    invariant: str
+    subject: str
+    text: str
+    at: float
+
+    def __str__(self) -> str:
+        return f"{self.invariant} {self.subject}: {self.text} (at {self.at:.3f} s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One number in a write request; `expected` is what it is compared with, None if nothing."""
+
+    name: FieldName
+    target: int
+    expected: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A push row of the daemon; `opened_at` in virtual seconds, as early as it can have been."""
+
+    id: int
+    opened_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a shopper finds: what the checkout would sell, and what could be promised."""
+
+    listed: Listed
+    sellable: int
+    atp: int
+
+
+@dataclass(slots=True)
+class _FieldNote:
+    """What is known of a field. `reflected_at`: its number takes in what was known then."""
+
+    listed: Listed
+    reflected_at: float = -NEVER
+    edited_at: float = -NEVER
+    excused: str = ""
+    """Why the number last written may be above its bound."""
+    acknowledged: int = 0
+    """The newest push of which the daemon knows that it was applied."""
+    flying: dict[int, tuple[float, int]] = field(default_factory=dict)
+    """Writes that were handled and not answered: exchange -> (sent at, push)."""
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class Auditor:
+    """A watcher of the network. `database` tells where the daemon's SQLite file is, each life on a
+    copy of the last one's; None where there is none (then what only it can tell is not checked).
+    `now` tells the virtual seconds.
+    """
+
+    world: World
+    truth: Truth
+    now: Callable[[], float]
+    database: Callable[[], Path] | None = None
+    stale_read_s: float = 0.0
+    """How old a reading of a shop may be, at most."""
+    violations: list[Violation] = field(default_factory=list)
+    oversold: Counter[str] = field(default_factory=Counter)
+    """Units of items that were sold and were not there, by cause."""
+    excused: Counter[str] = field(default_factory=Counter)
+    """Writes above their bound, by what excuses them."""
+    seen: Counter[str] = field(default_factory=Counter)
+    """What `swarm.ROWS` counts as seen by the audit."""
+    writes: int = 0
+    """Requests to write that reached a shop."""
+    last_write_at: float = -NEVER
+    sales: int = 0
+    units: int = 0
+    _fields: dict[FieldName, _FieldNote] = field(default_factory=dict)
+    _by_listing: dict[tuple[str, str], FieldName] = field(default_factory=dict)
+    _known_at: dict[LineKey, float] = field(default_factory=dict)
+    _digests: set[tuple[str, str]] = field(default_factory=set)
+    _read_at: dict[str, list[tuple[float, float, str]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _writes: dict[int, list[tuple[FieldName, int]]] = field(default_factory=dict)
+    _ahead_s: list[float] = field(default_factory=lambda: [0.0])
+    _sold_at: dict[str, float] = field(default_factory=dict)
+    _push_checked: int = 0
+    _connection: sqlite3.Connection | None = None
+    _connected: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Know the fields."""
+        for listed in self.world.listings:
+            name = (listed.channel, listed.field)
+            self._fields.setdefault(name, _FieldNote(listed))
+            self._by_listing[listed.channel, listed.listing] = name
+
+    # -- what the run and its people tell ------------------------------------------------------
+
+    def begin(self) -> None:
+        """Every field shows what is true: from now on people act."""
+        for note in self._fields.values():
+            note.reflected_at = self.now()
+
+    def clock_set(self, ahead_s: float) -> None:
+        """The daemon's wall clock is now `ahead_s` ahead of the truth."""
+        if ahead_s not in self._ahead_s:
+            self._ahead_s.append(ahead_s)
+
+    def merchant_edited(self, listed: Listed) -> None:
+        """The merchant has typed a number into the shop."""
+        self._note_of(listed).edited_at = self.now()
+
+    def delisted(self, listed: Listed) -> None:
+        """The merchant has deleted what holds this listing's number."""
+        self._note_of(listed).gone = True
+
+    def is_delisted(self, listed: Listed) -> bool:
+        """Answer whether the listing's field is gone."""
+        return self._note_of(listed).gone
+
+    def knows(self, key: LineKey) -> bool:
+        """Answer whether the daemon must know of an order line."""
+        return key in self._known_at
+
+    def before_sale(self, listed: Listed) -> Before:
+        """Look at a listing just before a shopper buys."""
+        self.truth.refresh_unpaid()
+        sellable = self.world.shops[listed.channel].quantity(listed.listing)
+        return Before(listed, sellable, self.truth.atp(listed.sku))
+
+    def sold(self, order_id: str, lines: Sequence[tuple[Before, int]]) -> None:
+        """A shopper has bought (what was found, units); the truth has been refreshed."""
+        for before, units in lines:
+            listed = before.listed
+            self.sales += 1
+            self.units += units * listed.pack
+            self._sold_at[listed.channel] = self.now()
+            after = self.truth.atp(listed.sku)
+            short = min(units * listed.pack, max(0, -after) - max(0, -before.atp))
+            if short > 0:
+                cause = self._cause(before, (listed.channel, order_id))
+                self.oversold[cause] += short
+                self.seen["oversold"] += 1
+        if any(not self.knows(key) for key in self.truth.lines if key[1] == order_id):
+            self.seen["unseen_sale"] += 1
+
+    def _cause(self, before: Before, order: tuple[str, str]) -> str:
+        """Return who is to blame for a sale of what is not there."""
+        note = self._note_of(before.listed)
+        since, shown = note.reflected_at, before.sellable
+        # Units that were held unpaid and came to nothing stand on the number until it is written.
+        shown -= self._ended(note.listed, since)
+        if shown <= self._bound(note.listed, since, without=order):
+            if shown <= self._bound(note.listed, since, without=order, others="all"):
+                return "operator"
+            if shown <= self._bound(note.listed, since, without=order, others="channel"):
+                return "cross_channel"
+            return "sibling_listing"
+        if note.edited_at >= since or self.now() - note.edited_at < EDIT_CLOUDS_S:
+            return "merchant_edit"
+        if note.excused:
+            return note.excused
+        # The shop puts back what is cancelled, though too much may be sold already.
+        put_back = self.truth.put_back.get((note.listed.channel, note.listed.field), ())
+        shown -= sum(units for at, units in put_back if at >= since)
+        if shown <= self._bound(note.listed, since, without=order):
+            return "restock"
+        self._find(
+            "I10",
+            note.listed,
+            f"{before.sellable} on sale, at most "
+            f"{self._bound(note.listed, since, without=order)} explained since {since:.3f} s",
+        )
+        return "unexplained"
+
+    # -- watching the network ------------------------------------------------------------------
+
+    def handled(self, exchange: Exchange) -> None:
+        """A shop has just handled a request."""
+        self.truth.refresh_unpaid()
+        written = self._written(exchange)
+        if written is None:
+            if exchange.changes:
+                self._find_at("I11", exchange.channel, f"a reading changed {exchange.changes}")
+            return
+        self.writes += 1
+        self.last_write_at = self.now()
+        asked = {each.name: each for each in written}
+        applied = {
+            name: change.after
+            for change in exchange.changes
+            if (name := self._by_listing.get((exchange.channel, change.listing))) is not None
+        }
+        for change in exchange.changes:
+            if (exchange.channel, change.listing) not in self._by_listing:
+                self._find_at("I11", exchange.channel, f"{change} is no listing of ours")
+        for name, number in applied.items():
+            if name not in asked or asked[name].target != number:
+                self._find("I11", self._fields[name].listed, f"became {number}, was not asked for")
+        for each in written:
+            self._check_write(exchange, each, applied=each.name in applied)
+
+    def told(self, exchange: Exchange) -> None:
+        """The daemon has just got an answer."""
+        for name, push in self._writes.pop(exchange.number, ()):
+            note = self._fields[name]
+            note.flying.pop(exchange.number, None)
+            if exchange.answer is not None and exchange.answer.status == 200:
+                note.acknowledged = max(note.acknowledged, push)
+        self._note_reading(exchange)
+
+    def delivered(self, channel: str, out: WebhookOut, status: int | None) -> None:
+        """The daemon has answered a webhook."""
+        if status is None or not 200 <= status < 300:
+            return
+        if not out.headers.get("content-type", "").startswith("application/json"):
+            return  # WooCommerce's ping
+        self._digests.add((channel, hashlib.sha256(out.body).hexdigest()))
+        topic = out.headers.get("x-shopify-topic") or out.headers.get("x-wc-webhook-topic", "")
+        if topic in {"inventory_levels/update", "product.updated"}:
+            self.seen["echo"] += 1
+        whole = topic == "orders/create" or topic in {"order.created", "order.updated"}
+        body = _json(out.body)
+        if not whole or body.get("refunds"):
+            return  # only a reason to fetch the order
+        for line in body.get("line_items", ()):
+            self._known((channel, str(body.get("id")), str(line.get("id"))))
+
+    def _check_write(self, exchange: Exchange, each: Written, *, applied: bool) -> None:
+        note = self._fields.get(each.name)
+        if note is None:
+            self._find_at("I11", "/".join(each.name), "was written and is not ours")
+            return
+        if not 0 <= each.target <= CAP:
+            self._find("I9", note.listed, f"{each.target} was sent")
+        pushed = self._pushed(exchange, each)
+        if pushed is None:
+            self._find("I13", note.listed, f"{each.target} was sent without a committed push")
+            return
+        late = self.now() - exchange.sent_at > DEADLINE_S[exchange.channel]
+        deadline_s = DEADLINE_S[exchange.channel]
+        for sent_at, push in note.flying.values():
+            if push != pushed.id and abs(exchange.sent_at - sent_at) < deadline_s and not late:
+                self._find("I7", note.listed, f"pushes {push} and {pushed.id} are both under way")
+        note.flying[exchange.number] = (exchange.sent_at, pushed.id)
+        self._writes.setdefault(exchange.number, []).append((each.name, pushed.id))
+        if any(
+            key not in self._known_at and line.taken
+            for key, line in self.truth.lines.items()
+            if (line.listed.channel, line.listed.field) == each.name
+        ):
+            self.seen["met_unseen_sale"] += 1
+        if not applied:
+            return
+        zombie = late and exchange.channel == WOO
+        if pushed.id < note.acknowledged and not zombie:
+            self._find("I8", note.listed, f"push {pushed.id} came after {note.acknowledged}")
+        self._check_bound(exchange, each, note, pushed, zombie=zombie)
+        note.reflected_at = pushed.opened_at
+
+    def _check_bound(
+        self, exchange: Exchange, each: Written, note: _FieldNote, pushed: Pushed, *, zombie: bool
+    ) -> None:
+        """F30: hold a number that has just been written against what it may be at most."""
+        listed, since = note.listed, pushed.opened_at
+        standing = self.truth.undeducted(listed) + self._ended(listed, since)
+        note.excused = ""
+        bound = self._bound(listed, since) + standing
+        if each.target <= bound:
+            return
+        if self.now() - note.edited_at < EDIT_CLOUDS_S:
+            note.excused = "merchant_edit"
+        elif zombie:
+            note.excused = "zombie"
+        elif exchange.channel == WOO:
+            gap_from = self._gap_from(exchange, each) - SLACK_S
+            if each.target <= self._bound(listed, since, gap_from=gap_from) + standing:
+                note.excused = "read_write_gap"
+            elif self.stale_read_s and (
+                each.target
+                <= self._bound(listed, since, gap_from=gap_from - self.stale_read_s) + standing
+            ):
+                note.excused = "stale_read"
+        if note.excused:
+            self.excused[note.excused] += 1
+            return
+        self._find(
+            "F30",
+            listed,
+            f"push {pushed.id} of {since:.3f} s wrote {each.target}, at most {bound} is true",
+        )
+
+    # -- the bound -----------------------------------------------------------------------------
+
+    def _bound(
+        self,
+        listed: Listed,
+        since: float,
+        *,
+        gap_from: float = NEVER,
+        without: tuple[str, str] = ("", ""),
+        others: str = "known",
+    ) -> int:
+        """Return the most that may be offered for all that had to be known at `since`.
+
+        Own sales taken off the number at `gap_from` or later do not count, nor does the order
+        `without`. `others`: which other sales count, those "known", "all", or with those also all
+        of the same "channel".
+        """
+        name = (listed.channel, listed.field)
+
+        def taken(key: LineKey, line: Line) -> int:
+            if key[:2] == without:
+                return 0
+            if (line.listed.channel, line.listed.field) == name:
+                return line.taken if line.deducted_at < gap_from else 0
+            if others == "all" or (others == "channel" and key[0] == listed.channel):
+                return line.taken
+            return line.taken_least if self._known_at.get(key, NEVER) <= since else 0
+
+        states = list(self.truth.states_since(since))
+        stock = {sku: max(state.stock[sku] for state in states) for sku in states[0].stock}
+        free = self.truth.free(stock=stock, taken=taken)
+        ways = {tuple(state.bills.values()): state.bills for state in states}
+        return max(self.truth.offer(listed, free, bills) for bills in ways.values())
+
+    def _ended(self, listed: Listed, since: float) -> int:
+        """Return units that stood on the field unpaid and came to nothing since."""
+        ended = self.truth.ended.get((listed.channel, listed.field), ())
+        return sum(units for at, units in ended if at >= since)
+
+    def _gap_from(self, exchange: Exchange, each: Written) -> float:
+        """Return when the reading was sent after which this write was allowed."""
+        name = each.name[1].rpartition(":")[2]
+        for sent_at, told_at, ids in reversed(self._read_at[exchange.channel]):
+            if told_at <= exchange.sent_at and f",{name}," in ids:
+                return sent_at
+        return exchange.sent_at
+
+    def _note_reading(self, exchange: Exchange) -> None:
+        """Remember readings of numbers, and what is counted of polls."""
+        request, channel = exchange.request, exchange.channel
+        assert exchange.told_at is not None
+        query = dict(request.query)
+        if channel == WOO and request.method == "GET":
+            if "/products" in request.path:
+                ids = query.get("include") or request.path.rpartition("/")[2]
+                readings = self._read_at[channel]
+                readings.append((exchange.sent_at, exchange.told_at, f",{ids},"))
+                del readings[:-200]
+            elif request.path.endswith("/orders"):
+                self._note_poll(exchange, paged=int(query.get("page", "1")) > 1)
+        elif channel == SHOPIFY and b'"Orders"' in request.body:
+            after = _json(request.body).get("variables", {}).get("after")
+            self._note_poll(exchange, paged=after is not None)
+
+    def _note_poll(self, exchange: Exchange, *, paged: bool) -> None:
+        self.seen["paged"] += paged
+        self.seen["polled_during_sale"] += (
+            self._sold_at.get(exchange.channel, -NEVER) >= exchange.sent_at
+        )
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def _written(self, exchange: Exchange) -> list[Written] | None:
+        """Return the numbers that a request writes, None if it writes nothing."""
+        request, channel = exchange.request, exchange.channel
+        if channel == SHOPIFY:
+            body = _json(request.body)
+            if "mutation" not in str(body.get("query", "")).partition("{")[0]:
+                return None
+            given = body.get("variables", {}).get("input", {})
+            if given.get("name") != "available":
+                self._find_at("I11", channel, f"{given.get('name')!r} was written")
+            return [
+                Written(
+                    (channel, _number(entry["inventoryItemId"])),
+                    int(entry["quantity"]),
+                    entry.get("changeFromQuantity"),
+                )
+                for entry in given.get("quantities", ())
+            ]
+        if request.method == "GET":
+            return None
+        return list(self._written_to_woo(request.path, _json(request.body)))
+
+    def _written_to_woo(self, path: str, body: dict[str, Any]) -> Iterator[Written]:
+        parts = path.split("/products/", 1)[-1].split("/")
+        if "/products/" not in path:
+            self._find_at("I11", WOO, f"{path} was written")
+            return
+        parent = parts[0] if "variations" in parts else ""
+        items = body["update"] if parts[-1] == "batch" else [{"id": parts[-1], **body}]
+        for item in items:
+            if odd := set(item) - _STOCK_ONLY:
+                self._find_at("I11", WOO, f"{sorted(odd)} were written")
+            own = f"{parent}:{item['id']}" if parent else str(item["id"])
+            yield Written((WOO, own), int(item["stock_quantity"]), None)
+
+    # -- the database --------------------------------------------------------------------------
+
+    def _rows(self, query: str, *given: object) -> list[tuple[Any, ...]]:
+        if self.database is None:
+            return []
+        path = self.database()
+        if self._connection is None or path != self._connected:
+            self.close()
+            # Not read-only: that could not open a write-ahead log which nobody else has open.
+            self._connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True)
+            self._connected = path
+        return self._connection.execute(query, given).fetchall()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _pushed(self, exchange: Exchange, each: Written) -> Pushed | None:
+        """Return the push that a written number belongs to, None if none was committed."""
+        if self.database is None:
+            return Pushed(exchange.number, exchange.sent_at)
+        rows = self._rows(
+            "SELECT id, expected, sent_at FROM push"
+            " WHERE channel = ? AND field_key = ? AND target = ? ORDER BY id DESC LIMIT 8",
+            *each.name,
+            each.target,
+        )
+        for push, expected, wall_us in rows:
+            if each.expected is not None and expected != each.expected:
+                continue
+            opened_at = self._instant(wall_us, no_later=exchange.sent_at)
+            if opened_at is not None:
+                return Pushed(push, opened_at)
+        return None
+
+    def _instant(self, wall_us: int, *, no_later: float) -> float | None:
+        """Return the virtual seconds of an instant by the daemon's wall clock, the earliest it can
+        have been however the clock was set; None if that was later than it can have been.
+        """
+        shown = wall_us / 1e6 - EPOCH.timestamp()
+        known = [shown - ahead_s for ahead_s in self._ahead_s if shown - ahead_s <= no_later + 1e-3]
+        return min(known, default=None)
+
+    def check_books(self) -> None:
+        """Check everything that the database alone must fulfil at any instant."""
+        balances: Counter[str] = Counter()
+        for sku, units in self._rows("SELECT sku, sum(quantity) FROM movement GROUP BY sku"):
+            balances[sku] += units
+        open_units: Counter[str] = Counter()
+        for channel, order, line, sku, units in self._rows(
+            "SELECT channel, order_id, line_id, sku, open * pack FROM reservation"
+        ):
+            if sku is not None:
+                self._known((channel, order, line))
+                open_units[sku] += units
+        for sku, on_hand, reserved in self._rows("SELECT sku, on_hand, reserved FROM shelf"):
+            if on_hand != balances[sku]:
+                self._find_at("I1", sku, f"{on_hand} on hand, {balances[sku]} moved")
+            if reserved != open_units[sku]:
+                self._find_at("I2", sku, f"{reserved} reserved, {open_units[sku]} open")
+        self._check_pushes()
+        self._check_deliveries()
+
+    def _check_pushes(self) -> None:
+        for push, target, terms in self._rows(
+            "SELECT id, target, terms FROM push WHERE id > ? ORDER BY id", self._push_checked
+        ):
+            self._push_checked = push
+            total = sum(units for _, units in json.loads(terms))
+            if total != target or target < 0:
+                self._find_at("I9", f"push {push}", f"terms come to {total}, target {target}")
+        for channel, key, count in self._rows(
+            "SELECT channel, field_key, count(*) FROM push WHERE settled_at IS NULL"
+            " GROUP BY channel, field_key HAVING count(*) > 1"
+        ):
+            self._find_at("I7", f"{channel}/{key}", f"{count} pushes in flight")
+        held = self._rows("SELECT count(*) FROM field WHERE hold > 0")
+        self.seen["held"] += sum(count for (count,) in held)
+
+    def _check_deliveries(self) -> None:
+        """I3: each acknowledged delivery since the last look is in the inbox."""
+        if self.database is None:
+            return
+        for channel, digest in sorted(self._digests):
+            if not self._rows(
+                "SELECT 1 FROM delivery WHERE channel = ? AND digest = ? LIMIT 1", channel, digest
+            ):
+                self._find_at("I3", channel, f"acknowledged delivery {digest[:12]} is nowhere")
+        self._digests.clear()
+
+    # -- at rest -------------------------------------------------------------------------------
+
+    def disagreements(self) -> list[str]:
+        """Return what does not agree with the truth yet, or is still to be done."""
+        self.truth.refresh_unpaid()
+        unpaid = [f"{channel}: order {each} is unpaid" for channel, each in self.truth.unpaid()]
+        return [*unpaid, *self._wrong_numbers(), *self._wrong_books()]
+
+    def _wrong_numbers(self) -> Iterator[str]:
+        for note in self._fields.values():
+            if note.gone:
+                continue
+            shows, wanted = self.world.shows(note.listed), self.truth.target(note.listed)
+            if shows != wanted:
+                yield f"{_told(note.listed)} shows {shows}, not {wanted}"
+
+    def _wrong_books(self) -> Iterator[str]:
+        if self.database is None:
+            return
+        on_hand, reserved = self.truth.on_hand(), self.truth.reserved()
+        for sku, known, promised in self._rows("SELECT sku, on_hand, reserved FROM shelf"):
+            if known != on_hand[sku]:
+                yield f"{sku}: {known} on hand in the books, truly {on_hand[sku]}"
+            if promised != reserved[sku]:
+                yield f"{sku}: {promised} reserved in the books, truly {reserved[sku]}"
+        units = {
+            (channel, order, line): open_units
+            for channel, order, line, open_units in self._rows(
+                "SELECT channel, order_id, line_id, open FROM reservation"
+            )
+        }
+        for key, true in self.truth.lines.items():
+            if units.get(key, 0) != true.open:
+                known = units.get(key, 0)
+                yield f"{'/'.join(key)}: {known} open in the books, truly {true.open}"
+        gone = {(each.listed.channel, each.listed.field) for each in self._gone()}
+        for channel, key, hold, surplus in self._rows(
+            "SELECT channel, key, hold, surplus FROM field WHERE hold > 0 OR surplus > 0"
+        ):
+            if (channel, key) not in gone:
+                yield f"{channel}/{key} holds {hold}, surplus {surplus}"
+        for channel, state, count in self._rows(
+            "SELECT channel, state, count(*) FROM delivery WHERE state <> 'applied'"
+            " GROUP BY channel, state"
+        ):
+            yield f"{channel}: {count} deliveries {state}"
+        for channel, key in self._rows(
+            "SELECT channel, field_key FROM push WHERE settled_at IS NULL"
+        ):
+            if (channel, key) not in gone:
+                yield f"{channel}/{key}: a push is in flight"
+
+    def _gone(self) -> Iterable[_FieldNote]:
+        return (note for note in self._fields.values() if note.gone)
+
+    def check_rest(self) -> None:
+        """I14: everything agrees, now that nothing goes wrong any more."""
+        for text in self.disagreements():
+            self._find_at("I14", "rest", text)
+
+    # -- findings ------------------------------------------------------------------------------
+
+    def _known(self, key: LineKey) -> None:
+        self._known_at.setdefault(key, self.now())
+
+    def _note_of(self, listed: Listed) -> _FieldNote:
+        return self._fields[listed.channel, listed.field]
+
+    def _find(self, invariant: str, listed: Listed, text: str) -> None:
+        self._find_at(invariant, _told(listed), text)
+
+    def _find_at(self, invariant: str, subject: str, text: str) -> None:
+        if len(self.violations) < FOUND_MAX:
+            self.violations.append(Violation(invariant, subject, text, self.now()))
+
+
+def _told(listed: Listed) -> str:
+    return f"{listed.sku} on {listed.channel}/{listed.field}"
+
+
+def _number(gid: str) -> str:
+    """Return the number at the end of a Shopify id."""
+    found = _GID.search(gid)
+    return found[0] if found else gid
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    """Return a JSON object; an empty one where there is none."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

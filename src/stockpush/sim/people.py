@@ -1,0 +1,507 @@
+"""Who acts in a simulated world: shoppers, the merchant in each shop's admin, the maker at home.
+
+Theory of operation. Each kind of person is one task on the virtual clock, with dice of its own, and
+every deed is one line of `trace` and one count of `deeds`. Shoppers buy what is on sale, one hot
+item in a rush; the merchant ships, cancels, refunds, edits and delists; the maker receives, builds,
+scraps, counts and sells at the market through the daemon's own commands, one after the other, each
+repeated with its key until it is durable.
+
+Left out, because nobody could say what is true then: a count of an item that is sold (it would be
+wrong by every shipment that the daemon has not heard of), deleting a listing of which an order has
+not been heard (its line no longer names it), and orders that vanish (trash, deletion) where a
+webhook can be lost for good: no list shows them, so that nothing else could tell.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from stockpush.messages import BuildStock, Command, CountStock, MoveStock, StockMove
+from stockpush.model import MovementKind
+from stockpush.sim.auditor import Auditor
+from stockpush.sim.shops.base import SoldOut
+from stockpush.sim.shops.shopify import ShopifyShop
+from stockpush.sim.shops.woocommerce import WooShop
+from stockpush.sim.swarm import HOUR, FaultKind, Swarm
+from stockpush.sim.truth import Truth, group
+from stockpush.sim.world import Listed, World, changed_bill
+
+SALES_PER_HOUR = (4.0, 150.0)
+SALES_MAX = 250
+"""About how many sales a run has at most: more show nothing new."""
+FLASH_SALES = 0.35
+"""How many runs have a rush on the hot item."""
+
+
+class Operator(Protocol):
+    """The maker's hands on the daemon."""
+
+    async def act(self, command: Command, *, apart: bool = False) -> None:
+        """Carry out a command; return when it is durable. `apart`: by another connection."""
+        ...
+
+    async def imports(self, catalogue: str, *, key: str) -> None:
+        """Import a catalogue file; return when it is durable."""
+        ...
+
+    async def reload(self) -> None:
+        """Restart gracefully."""
+        ...
+
+
+class Sleeper(Protocol):
+    """A clock to wait on."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait `seconds` of virtual time."""
+        ...
+
+
+@dataclass(slots=True)
+class Purchase:
+    """An order that somebody made: `left` units of each listing can still be refunded."""
+
+    channel: str
+    order_id: str
+    left: dict[str, int]
+    paid: bool = True
+    shipped: bool = False
+    refunded: bool = False
+
+
+@dataclass(slots=True)
+class People:
+    """Everybody. `acted` is told the channel after each deed at its shop, `until` (virtual seconds)
+    is when everybody goes home, `now` tells the virtual seconds.
+    """
+
+    world: World
+    truth: Truth
+    auditor: Auditor
+    swarm: Swarm
+    dice: random.Random
+    clock: Sleeper
+    now: Callable[[], float]
+    operator: Operator
+    acted: Callable[[str], None]
+    until: float
+    trace: list[str] = field(default_factory=list)
+    deeds: Counter[str] = field(default_factory=Counter)
+    """What `swarm.ROWS` counts as deeds, and others."""
+    struck: Counter[FaultKind] = field(default_factory=Counter)
+    """Faults that people carry out."""
+    sold_out: int = 0
+    hidden: int = 0
+    """Of those, who wanted one thing that the shop should have shown in that number."""
+    open_orders: list[Purchase] = field(default_factory=list)
+    sent_orders: list[Purchase] = field(default_factory=list)
+    _keys: int = 0
+
+    def everybody(self) -> list[Coroutine[Any, Any, None]]:
+        """Return one coroutine for each kind of person; each ends when everybody goes home."""
+        span_s = max(1.0, self.until - self.now())
+        rate = _between(self.dice, *SALES_PER_HOUR) / HOUR
+        rate = min(rate, SALES_MAX / span_s)
+        people = [
+            self._shoppers(self._own_dice(), rate),
+            self._merchant(self._own_dice(), rate * self.dice.uniform(0.3, 1.0)),
+            self._maker(self._own_dice(), 1 / self.dice.uniform(120, 1500)),
+        ]
+        if self.dice.random() < FLASH_SALES:
+            people.append(self._rush(self._own_dice()))
+        if self.dice.random() < 0.25:
+            people.append(self._housekeeper(self._own_dice()))
+        if edits := self.swarm.strength(FaultKind.MERCHANT_EDIT):
+            people.append(self._typist(self._own_dice(), edits / HOUR))
+        return people
+
+    # -- shoppers ---------------------------------------------------------------------
+
+    async def _shoppers(self, dice: random.Random, rate: float) -> None:
+        while await self._wait(dice, rate):
+            if self.world.unmapped and dice.random() < 0.05:
+                self._buy_unmapped(dice)
+                continue
+            listed = dice.choice(self.world.listings)
+            self._buy(dice, [(listed, dice.choice((1, 1, 1, 1, 2, 3)))])
+            if dice.random() < self.swarm.strength(FaultKind.SAME_SECOND):
+                there = [each for each in self.world.listings if each.channel == listed.channel]
+                if self._buy(dice, [(dice.choice(there), 1)]):
+                    self.struck[FaultKind.SAME_SECOND] += 1
+
+    async def _rush(self, dice: random.Random) -> None:
+        """Many want the hot item at once, wherever it is on sale."""
+        await self.clock.sleep(dice.uniform(0, max(1.0, self.until - self.now())))
+        hot = [each for each in self.world.listings if each.sku == self.world.hot.sku]
+        self.deeds["flash_sale"] += 1
+        for _ in range(dice.randint(5, 40)):
+            if self.now() >= self.until:
+                return
+            self._buy(dice, [(dice.choice(hot), 1)])
+            await self.clock.sleep(dice.expovariate(1 / 1.5))
+
+    def _buy(self, dice: random.Random, wanted: list[tuple[Listed, int]]) -> bool:
+        """A shopper buys, if the shop lets them: one listing, sometimes another with it."""
+        channel = wanted[0][0].channel
+        there = [
+            each for each in self.world.listings if each.channel == channel and each != wanted[0][0]
+        ]
+        if there and dice.random() < 0.12:
+            wanted = [*wanted, (dice.choice(there), 1)]
+        wanted = [(each, units) for each, units in wanted if not self.auditor.is_delisted(each)]
+        if not wanted:
+            return False
+        shop = self.world.shops[channel]
+        before = [(self.auditor.before_sale(each), units) for each, units in wanted]
+        lines = [(each.listing, units) for each, units in wanted]
+        paid = True
+        try:
+            if isinstance(shop, WooShop) and dice.random() < 0.2:
+                paid = False
+                order_id = shop.checkout(lines, paid=False)
+            else:
+                order_id = shop.checkout(lines)
+        except SoldOut:
+            self.sold_out += 1
+            self.hidden += len(wanted) == 1 and wanted[0][1] <= self.truth.offer(wanted[0][0])
+            return False
+        self._did(channel, order_id, f"bought {lines}" + ("" if paid else " unpaid"))
+        self.auditor.sold(order_id, before)
+        self.open_orders.append(Purchase(channel, order_id, dict(lines), paid))
+        self.deeds["sold"] += 1
+        self.deeds["unpaid"] += not paid
+        for each, _ in wanted:
+            self._count_kind(each)
+        return True
+
+    def _count_kind(self, listed: Listed) -> None:
+        twins = [
+            each
+            for each in self.world.listings
+            if (each.channel, each.sku) == (listed.channel, listed.sku)
+        ]
+        self.deeds["sold_twin"] += len(twins) > 1
+        self.deeds["sold_sharing"] += (
+            len([sku for sku in group(listed.sku, self.truth.bills) if sku in self.truth.bills]) > 1
+        )
+
+    def _buy_unmapped(self, dice: random.Random) -> None:
+        listed = dice.choice(self.world.unmapped)
+        try:
+            order_id = self.world.shops[listed.channel].checkout([(listed.listing, 1)])
+        except SoldOut:
+            return
+        self.deeds["sold_unmapped"] += 1
+        self._did(listed.channel, order_id, "bought what is not in the catalogue")
+
+    # -- the merchant ---------------------------------------------------------------------
+
+    async def _merchant(self, dice: random.Random, rate: float) -> None:
+        while await self._wait(dice, rate):
+            if self.sent_orders and dice.random() < 0.15:
+                self._refund_sent(dice, dice.choice(self.sent_orders))
+            elif self.open_orders:
+                self._handle(dice, dice.choice(self.open_orders))
+
+    def _handle(self, dice: random.Random, order: Purchase) -> None:
+        """Do something with an order that is still to be sent."""
+        shop = self.world.shops[order.channel]
+        self.truth.refresh(order.channel, order.order_id)
+        if not any(line.open for key, line in self.truth.lines.items() if key[1] == order.order_id):
+            self.open_orders.remove(order)  # nobody has paid, or everything was refunded
+            return
+        if isinstance(shop, WooShop) and not order.paid:
+            self._handle_unpaid(dice, shop, order)
+            return
+        roll = dice.random()
+        if roll < 0.45:
+            self._ship(dice, order)
+        elif roll < 0.62:
+            restock = dice.random() < 0.75
+            self.open_orders.remove(order)
+            shop.cancel(order.order_id, restock=restock)
+            self.deeds["cancelled"] += 1
+            self._did(order.channel, order.order_id, f"cancelled, restock {restock}")
+        elif roll < 0.8:
+            self._refund(dice, order, "refunded_unshipped")
+        elif roll < 0.94:
+            self._edit(dice, order)
+        elif isinstance(shop, WooShop):
+            self._odd_end(dice, shop, order)
+        elif self.swarm.tells_everything:
+            self.open_orders.remove(order)
+            shop.delete_order(order.order_id)
+            self.deeds["deleted"] += 1
+            self._did(order.channel, order.order_id, "deleted")
+
+    def _handle_unpaid(self, dice: random.Random, shop: WooShop, order: Purchase) -> None:
+        if dice.random() < 0.7:
+            shop.pay(order.order_id)
+            order.paid = True
+            self.deeds["paid_late"] += 1
+            self._did(order.channel, order.order_id, "paid")
+        else:
+            self.open_orders.remove(order)
+            shop.fail(order.order_id)
+            self.deeds["failed"] += 1
+            self._did(order.channel, order.order_id, "failed")
+
+    def _odd_end(self, dice: random.Random, shop: WooShop, order: Purchase) -> None:
+        ways: list[tuple[str, Callable[[str], None]]] = [
+            ("failed", shop.fail),
+            ("on-hold", lambda order_id: shop.set_status(order_id, "on-hold")),
+        ]
+        if self.swarm.tells_everything:
+            ways += [("trashed", shop.trash), ("deleted", shop.delete)]
+        name, do = dice.choice(ways)
+        if name != "on-hold":
+            self.open_orders.remove(order)
+        do(order.order_id)
+        self.deeds[name] += 1
+        self._did(order.channel, order.order_id, name)
+
+    def _ship(self, dice: random.Random, order: Purchase) -> None:
+        shop = self.world.shops[order.channel]
+        open_units = self._open_units(order)
+        if isinstance(shop, ShopifyShop) and sum(open_units.values()) > 1 and dice.random() < 0.3:
+            listing = dice.choice(sorted(open_units))
+            shop.ship_units(order.order_id, [(listing, 1)])
+            self.deeds["shipped_part"] += 1
+            self._did(order.channel, order.order_id, f"shipped one of {listing}")
+            return
+        self.open_orders.remove(order)
+        order.shipped = True
+        self.sent_orders.append(order)
+        shop.ship(order.order_id)
+        self.deeds["shipped"] += 1
+        self._did(order.channel, order.order_id, "shipped")
+
+    def _open_units(self, order: Purchase) -> dict[str, int]:
+        units: Counter[str] = Counter()
+        for key, line in self.truth.lines.items():
+            if key[:2] == (order.channel, order.order_id) and line.open:
+                units[line.listed.listing] += line.open
+        return dict(units)
+
+    def _refund_sent(self, dice: random.Random, order: Purchase) -> None:
+        self._refund(dice, order, "refunded_shipped")
+        if not any(order.left.values()):
+            self.sent_orders.remove(order)
+
+    def _refund(self, dice: random.Random, order: Purchase, deed: str) -> None:
+        """Refund some units of one line, putting them back on sale or not."""
+        listings = sorted(listing for listing, units in order.left.items() if units)
+        if not listings:
+            return
+        listing = dice.choice(listings)
+        units, restock = dice.randint(1, order.left[listing]), dice.random() < 0.5
+        order.left[listing] -= units
+        order.refunded = True
+        self.world.shops[order.channel].refund(order.order_id, listing, units, restock=restock)
+        self.deeds[deed] += 1
+        if not any(order.left.values()) and order in self.open_orders:
+            self.open_orders.remove(order)
+        self._did(order.channel, order.order_id, f"refunded {units} x {listing}, restock {restock}")
+
+    def _edit(self, dice: random.Random, order: Purchase) -> None:
+        """Change how much was ordered, or add something, as people ask for by telephone."""
+        if order.refunded or any(
+            line.shipped
+            for key, line in self.truth.lines.items()
+            if key[:2] == (order.channel, order.order_id)
+        ):
+            return
+        listing = dice.choice(sorted(order.left))
+        if dice.random() < 0.2:
+            there = [each for each in self.world.listings if each.channel == order.channel]
+            listing = dice.choice(there).listing
+        found = [each for each in self.world.listings if each.listing == listing]
+        if not found or self.auditor.is_delisted(found[0]):
+            return
+        held = order.left.get(listing, 0)
+        units = max(0, held + dice.choice((-1, -1, 1)))
+        if units == held or not (units or sum(order.left.values()) > held):
+            return  # an order without a line is none
+        order.left[listing] = units
+        if not units:
+            del order.left[listing]
+        self.world.shops[order.channel].edit(order.order_id, listing, units)
+        self.deeds["edited"] += 1
+        self._did(order.channel, order.order_id, f"edited to {units} x {listing}")
+
+    async def _typist(self, dice: random.Random, rate: float) -> None:
+        """The merchant types numbers into the shop's admin, or saves a form opened before."""
+        while await self._wait(dice, rate):
+            listed = dice.choice(list(self.world.fields()))
+            if self.auditor.is_delisted(listed):
+                continue
+            shop = self.world.shops[listed.channel]
+            if isinstance(shop, WooShop) and dice.random() < 0.3:
+                save = shop.open_editor(listed.listing)
+                await self.clock.sleep(dice.uniform(3, 90))
+                if self.auditor.is_delisted(listed):
+                    continue
+                save()
+                text = "saved an old form"
+            else:
+                number = max(0, self.world.shows(listed) + dice.choice((-3, -1, 1, 2, 5, 20)))
+                shop.merchant_sets(listed.listing, number)
+                text = f"typed {number}"
+            self.auditor.merchant_edited(listed)
+            self.struck[FaultKind.MERCHANT_EDIT] += 1
+            self._did(listed.channel, None, f"{text} for {listed.listing}")
+
+    async def _housekeeper(self, dice: random.Random) -> None:
+        """The merchant renames something, or takes it off sale for good."""
+        await self.clock.sleep(dice.uniform(0, max(1.0, self.until - self.now())))
+        listed = dice.choice(list(self.world.fields()))
+        shop = self.world.shops[listed.channel]
+        if isinstance(shop, ShopifyShop) and dice.random() < 0.5:
+            shop.variants[int(listed.listing)].sku = f"{listed.sku}-new"
+            self.deeds["renamed"] += 1
+            self._did(listed.channel, None, f"renamed {listed.listing}")
+            return
+        sharing = [each for each in self.world.listings if each.field == listed.field]
+        unheard = [
+            key
+            for key, line in self.truth.lines.items()
+            if line.listed.field == listed.field and not self.auditor.knows(key)
+        ]
+        if len(sharing) > 1 or unheard or len(self.world.listings) < 2:
+            return
+        self.auditor.delisted(listed)
+        if isinstance(shop, WooShop):
+            shop.remove_product(listed.listing)
+        else:
+            shop.remove_variant(listed.listing)
+        self.deeds["delisted"] += 1
+        self._did(listed.channel, None, f"deleted {listed.listing}")
+
+    # -- the maker ---------------------------------------------------------------------
+
+    async def _maker(self, dice: random.Random, rate: float) -> None:
+        while await self._wait(dice, rate):
+            roll = dice.random()
+            if roll < 0.3:
+                await self._move(dice, _receipt(dice, self.world), MovementKind.RECEIPT)
+            elif roll < 0.5:
+                await self._build(dice)
+            elif roll < 0.65:
+                await self._take_away(dice, MovementKind.SALE)
+            elif roll < 0.75:
+                await self._take_away(dice, dice.choice(_CORRECTIONS))
+            elif roll < 0.85:
+                await self._count(dice)
+            elif roll < 0.93:
+                await self._change_bill(dice)
+            else:
+                self.trace.append(f"{self.now():.3f} maker: reload")
+                await self.operator.reload()
+                self.deeds["reloaded"] += 1
+
+    async def _take_away(self, dice: random.Random, kind: MovementKind) -> None:
+        """Take a few of something that is there: sold at the market, broken, missing."""
+        there = [sku for sku, units in self.truth.on_hand().items() if units > 0]
+        if there:
+            sku = dice.choice(sorted(there))
+            units = dice.randint(1, min(5, self.truth.on_hand()[sku]))
+            await self._move(dice, {sku: -units}, kind)
+
+    async def _build(self, dice: random.Random) -> None:
+        """Build what the materials on the shelf are enough for."""
+        if not self.truth.bills:
+            return
+        bill = self.truth.bills[dice.choice(sorted(self.truth.bills))]
+        units = bill.makes if bill.batch_only else dice.randint(1, max(1, min(6, bill.makes)))
+        uses = {part: -(-units * each // bill.makes) for part, each in bill.lines}
+        on_hand = self.truth.on_hand()
+        if any(on_hand[part] < use for part, use in uses.items()):
+            return
+        moves = {part: -use for part, use in uses.items()} | {bill.item: units}
+        self.deeds["built"] += 1
+        await self._act(dice, BuildStock(bill.item, units, self._key(), "maker"), moves)
+
+    async def _count(self, dice: random.Random) -> None:
+        """Count something that is sold nowhere, and find a little more or less than thought."""
+        sold = {each.sku for each in self.world.listings}
+        counted = [sku for sku in sorted(self.world.things) if sku not in sold]
+        if not counted:
+            return
+        sku = dice.choice(counted)
+        there = self.truth.on_hand()[sku]
+        found = max(0, there + dice.choice((-20, -5, 0, 5, 20)))
+        self.deeds["counted"] += 1
+        await self._act(dice, CountStock(sku, found, self._key(), "maker"), {sku: found - there})
+
+    async def _change_bill(self, dice: random.Random) -> None:
+        if not self.truth.bills:
+            return
+        item = dice.choice(sorted(self.truth.bills))
+        bills = {**self.truth.bills, item: changed_bill(dice, self.truth.bills[item])}
+        key = self._key()
+        self.trace.append(f"{self.now():.3f} maker: {bills[item]}")
+        state = self.truth.begin({}, bills)
+        await self.operator.imports(self.world.catalogue(bills), key=key)
+        self.truth.durable(state)
+        self.deeds["bill_changed"] += 1
+
+    async def _move(
+        self, dice: random.Random, moves: Mapping[str, int], kind: MovementKind
+    ) -> None:
+        stock = tuple(StockMove(sku, units, kind) for sku, units in moves.items())
+        self.deeds[kind.value] += 1
+        await self._act(dice, MoveStock(stock, self._key(), "maker"), moves)
+
+    async def _act(self, dice: random.Random, command: Command, moves: Mapping[str, int]) -> None:
+        apart = dice.random() < self.swarm.strength(FaultKind.OTHER_CONNECTION)
+        self.struck[FaultKind.OTHER_CONNECTION] += apart
+        self.trace.append(f"{self.now():.3f} maker: {type(command).__name__} {dict(moves)}")
+        state = self.truth.begin(moves)
+        await self.operator.act(command, apart=apart)
+        self.truth.durable(state)
+        self.trace.append(f"{self.now():.3f} maker: done")
+
+    # -- everybody ---------------------------------------------------------------------
+
+    async def _wait(self, dice: random.Random, rate: float) -> bool:
+        """Wait for the next deed at `rate` a second; False when it is time to go home."""
+        left_s = self.until - self.now()
+        wait_s = dice.expovariate(rate)
+        if wait_s >= left_s:
+            return False
+        await self.clock.sleep(wait_s)
+        return self.now() < self.until
+
+    def _did(self, channel: str, order_id: str | None, text: str) -> None:
+        """Something has happened at a shop: the truth reads it, the shop may tell of it."""
+        self.trace.append(f"{self.now():.3f} {channel} {order_id or ''}: {text}")
+        if order_id is not None:
+            self.truth.refresh(channel, order_id)
+        self.truth.refresh_unpaid()
+        self.acted(channel)
+
+    def _key(self) -> str:
+        self._keys += 1
+        return f"maker {self._keys}"
+
+    def _own_dice(self) -> random.Random:
+        return random.Random(self.dice.random())  # noqa: S311  # drawn from the seed
+
+
+_CORRECTIONS = (MovementKind.ADJUSTMENT, MovementKind.SCRAP)
+
+
+def _receipt(dice: random.Random, world: World) -> dict[str, int]:
+    """Return what a delivery to the maker brings."""
+    thing = world.things[dice.choice(sorted(world.things))]
+    return {thing.sku: dice.choice((50, 100, 500)) if thing.unit == "g" else dice.randint(1, 6)}
+
+
+def _between(dice: random.Random, low: float, high: float) -> float:
+    """Return a number between the two, evenly on a logarithmic scale."""
+    return math.exp(dice.uniform(math.log(low), math.log(high)))

@@ -1,0 +1,322 @@
+"""One seed from its first draw to its report: a world, its misfortunes, two acts and the audit.
+
+Theory of operation. Everything is drawn from the seed, each part from dice of its own, so that
+leaving one kind of fault out does not change what the others do. In act one people buy and things
+go wrong; whatever happens, the safety invariants must hold. In act two nothing goes wrong any more:
+within a bounded time every shop must show exactly what can be sold, and then nothing may be
+written for a day. The auditor watches from outside throughout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import tempfile
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CoroutineType
+from typing import Any, cast
+
+from stockpush import logs
+from stockpush.sim.auditor import Auditor
+from stockpush.sim.contest import NaiveMachine
+from stockpush.sim.loop import Livelock, SimClock, Standstill, VirtualLoop, spawn
+from stockpush.sim.machine import SECRET_KEY, Machine, empty_database
+from stockpush.sim.network import SimNetwork
+from stockpush.sim.people import People
+from stockpush.sim.report import Report
+from stockpush.sim.shopfront import Shopfront
+from stockpush.sim.swarm import ROWS, FaultKind, Swarm
+from stockpush.sim.truth import Truth
+from stockpush.sim.weather import Weather
+from stockpush.sim.world import World
+
+ADOPTED_S = 2 * 3600.0
+"""How long the first pushes may take."""
+LOOK_S = 30.0
+"""How often it is looked whether everything agrees."""
+CONVERGE_S = 6 * 3600.0
+"""How long act two may take to converge."""
+SILENT_S = 24 * 3600.0
+"""How long nothing may be written after that."""
+AUDIT_S = 900.0
+"""How often the database is audited during act one."""
+DEFECTS = frozenset({"worker.failed", "delivery.failed", "line.withheld", "library.warned"})
+"""Log lines that tell of a defect of ours, whatever the world did."""
+PEOPLE = ("merchant", "maker", "rush", "housekeeper", "typist")
+"""Who may stay at home."""
+SLOW_POLL_S = 3600
+SLOW_RECONCILE_S = 4 * 3600
+"""How often a shop is read during the silence: what would be wrong shows at any pace."""
+SLOW_LOOK_S = 3600.0
+"""How often commits of others are looked for during the silence: nobody else makes any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run besides the seed. `without` leaves kinds of faults out; `span_s` sets the length
+    of act one, `silent_s` that of the silence; `shopify_only` has one channel that compares.
+
+    `shopfront` is simulated in place of a drawn world; `naive` runs the naive sync in place of the
+    daemon. `cut_s` ends act one early and changes nothing before that; `away` are people (`PEOPLE`)
+    who stay at home: both are what shrinking tries. `traced` keeps what people did.
+    """
+
+    without: Collection[FaultKind] = frozenset()
+    span_s: float | None = None
+    silent_s: float = SILENT_S
+    shopify_only: bool = False
+    shopfront: Shopfront | None = None
+    naive: bool = False
+    cut_s: float | None = None
+    away: Collection[str] = frozenset()
+    traced: bool = False
+
+
+def simulate(seed: int, plan: Plan | None = None) -> Report:
+    """Run one seed and return its report; nothing is raised for what the seed shows."""
+    plan = plan or Plan()
+    database = empty_database()
+    with tempfile.TemporaryDirectory(prefix="stockpush-sim-", dir=_fast_disk()) as folder:
+        return _Run(seed, plan, Path(folder), database).report()
+
+
+def dice(seed: int, part: str) -> random.Random:
+    """Return the dice of one part of a run."""
+    return random.Random(f"{seed} {part}")  # noqa: S311  # a simulation must be repeatable
+
+
+class _Run:
+    """The parts of one run, put together."""
+
+    def __init__(self, seed: int, plan: Plan, folder: Path, database: bytes) -> None:
+        self.seed = seed
+        self.plan = plan
+        self.result = Report(seed)
+        self.loop = VirtualLoop(dice(seed, "order"))
+        self.clock = SimClock(self.loop)
+        self.world = (
+            World.draw(dice(seed, "world"), self.clock.now, shopify_only=plan.shopify_only)
+            if plan.shopfront is None
+            else plan.shopfront.world(dice(seed, "world"), self.clock.now)
+        )
+        swarm = Swarm.draw(dice(seed, "swarm"), tuple(self.world.shops), span_s=plan.span_s)
+        for kind in sorted(plan.without, key=lambda each: each.name):
+            swarm = swarm.without(kind)
+        self.swarm = swarm
+        self.truth = Truth(self.world, self.loop.time)
+        self.network = SimNetwork(self.loop, dice(seed, "network"), self.world.shops, self._receive)
+        self.slow = False
+        self.machine = (
+            NaiveMachine(self.loop, dice(seed, "machine"), self.network, self.world)
+            if plan.naive
+            else Machine(
+                self.loop,
+                folder,
+                dice(seed, "machine"),
+                self.network,
+                self._configuration,
+                self.world.catalogue(),
+                database,
+            )
+        )
+        self.auditor = Auditor(
+            self.world,
+            self.truth,
+            self.loop.time,
+            self._database(),
+            stale_read_s=swarm.strength(FaultKind.STALE_READ),
+        )
+        self.network.watchers.append(self.auditor)
+        self.weather = Weather(
+            swarm, self.loop, self.network, self.machine, self.world, self.auditor
+        )
+        self.people: People | None = None
+        self.traded_s = 0.0
+        self.lines: list[logs.Line] = []
+
+    def report(self) -> Report:
+        """Run both acts and say what they came to."""
+        asyncio.set_event_loop(self.loop)
+        self.loop.set_exception_handler(self._unhandled)
+        logs.configure(json=True, level="error", lines=self.lines.append)
+        try:
+            self.loop.run_until_complete(spawn(self.loop, self._acts(), None))
+        except (Livelock, Standstill) as error:
+            self._violate(f"I16 {type(error).__name__}: {error}")
+        finally:
+            self._end()
+            logs.configure(json=False, level="warning")
+        return self._result()
+
+    async def _acts(self) -> None:
+        for name in self.world.shops:
+            spawn(self.loop, self.network.send_webhooks(name), None)
+        self.world.subscribe({name: self.machine.webhook_url(name) for name in self.world.shops})
+        self.machine.start()
+        await self.machine.up()
+        if not await self._agreed(ADOPTED_S):
+            self.auditor.check_rest()
+            return
+        self.auditor.begin()
+        await self._act_one()
+        begun = self.loop.time()
+        if await self._agreed(CONVERGE_S):
+            self.result.converged_s = self.loop.time() - begun
+            await self._silence()
+        self.result.wrong = self._wrong()
+        self.auditor.check_rest()
+        self.auditor.check_books()
+
+    async def _act_one(self) -> None:
+        until = self.loop.time() + self.swarm.span_s
+        self.people = People(
+            self.world,
+            self.truth,
+            self.auditor,
+            self.swarm,
+            dice(self.seed, "people"),
+            self.clock,
+            self.loop.time,
+            self.machine,
+            self.network.acted,
+            until,
+        )
+        self.weather.begin()
+        crowd = [spawn(self.loop, each, None) for each in self._who(self.people)]
+        ends = until if self.plan.cut_s is None else min(until, self.loop.time() + self.plan.cut_s)
+        while self.loop.time() < ends:
+            await self.clock.sleep(min(AUDIT_S, ends - self.loop.time()))
+            self.auditor.check_books()
+        self.people.until = ends
+        self.traded_s = ends - until + self.swarm.span_s
+        # Who is in the middle of something finishes it: what they did has happened.
+        await self.weather.clear()
+        for task in crowd:
+            await task
+
+    def _who(self, people: People) -> Iterator[Coroutine[Any, Any, None]]:
+        """Yield everybody but who stays at home."""
+        for each in people.everybody():
+            coroutine = cast("CoroutineType[Any, Any, None]", each)
+            if coroutine.cr_code.co_name.strip("_") in self.plan.away:
+                each.close()
+            else:
+                yield each
+
+    async def _agreed(self, within_s: float) -> bool:
+        """Wait until everything agrees with the truth; answer whether it did in time."""
+        until = self.loop.time() + within_s
+        while self.loop.time() < until:
+            await self.clock.sleep(LOOK_S)
+            if self.machine.defects:
+                return False
+            if self.people is not None and self.result.right_s is None and not self._wrong():
+                self.result.right_s = within_s - (until - self.loop.time())
+            if self.machine.is_up and not self.auditor.disagreements():
+                return True
+        return False
+
+    def _wrong(self) -> int:
+        """Return how many numbers a shop shows that are not what can be sold."""
+        return sum(
+            self.world.shows(each) != self.truth.target(each)
+            for each in self.world.fields()
+            if not self.auditor.is_delisted(each)
+        )
+
+    async def _silence(self) -> None:
+        """I15: from now on nothing is written."""
+        if isinstance(self.machine, Machine):
+            self.slow, self.machine.look_s = True, SLOW_LOOK_S
+            await self.machine.reload()
+        writes = self.auditor.writes
+        await self.clock.sleep(self.plan.silent_s)
+        self.result.quiet_writes = self.auditor.writes - writes
+        if self.result.quiet_writes and not self.plan.naive:
+            self._violate(f"I15 {self.result.quiet_writes} writes after everything agreed")
+
+    def _database(self) -> Callable[[], Path] | None:
+        """Return what tells the auditor where the daemon's books are."""
+        machine = self.machine
+        return (lambda: machine.files.path) if isinstance(machine, Machine) else None
+
+    # -- wiring --------------------------------------------------------------------------------
+
+    async def _receive(self, channel: str, out: object) -> int | None:
+        return await self.machine.receive(channel, out)  # type: ignore[arg-type]
+
+    def _configuration(self, database: str) -> str:
+        text = self.world.configuration(database, secret_key=SECRET_KEY)
+        if self.slow:
+            text = re.sub(r"(?m)^poll_s = .*$", f"poll_s = {SLOW_POLL_S}", text)
+            text = re.sub(r"(?m)^reconcile_s = .*$", f"reconcile_s = {SLOW_RECONCILE_S}", text)
+        return text
+
+    def _unhandled(self, _loop: object, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            self._violate(f"an exception was lost: {type(error).__name__}: {error}")
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        self.result.steps = self.loop.steps
+        self.result.virtual_s = self.loop.time()
+        self.result.digest = self.loop.digest()
+        self.loop.set_exception_handler(lambda *_: None)
+        self.auditor.close()
+        self.machine.crash()
+        for _ in range(3):
+            left = asyncio.all_tasks(self.loop)
+            for task in left:
+                task.cancel()
+            if left:
+                self.loop.run_until_complete(asyncio.wait(left, timeout=10.0))
+        asyncio.set_event_loop(None)
+        self.loop.close()
+
+    def _violate(self, text: str) -> None:
+        self.result.violations.append(text)
+
+    def _result(self) -> Report:
+        result, auditor, people = self.result, self.auditor, self.people
+        result.swarm = str(self.swarm)
+        result.kinds = tuple(kind.name.lower() for kind in FaultKind if kind in self.swarm.kinds)
+        result.crashes = self.weather.struck[FaultKind.CRASH]
+        result.shops, result.traded_s = len(self.world.shops), self.traded_s
+        if not self.plan.naive:
+            # What the naive sync does wrong is a result, not a violation.
+            result.violations += [str(each) for each in auditor.violations]
+        result.violations += self.machine.defects
+        result.violations += [
+            f"{line['event']}: {line.get('error')} at {line.get('trace')}"
+            for line in self.lines
+            if line["event"] in DEFECTS
+        ]
+        result.sales, result.units = auditor.sales, auditor.units
+        result.oversold = auditor.oversold
+        result.writes, result.exchanges = auditor.writes, self.network.exchanges
+        result.lives = self.machine.lives
+        result.moments = auditor.excused
+        result.faults.update({kind.name.lower(): n for kind, n in self.weather.struck.items()})
+        if people is not None:
+            result.sold_out, result.hidden = people.sold_out, people.hidden
+            result.trace = people.trace if self.plan.traced else []
+            result.faults.update({kind.name.lower(): n for kind, n in people.struck.items()})
+        counted = {
+            "fault": result.faults,
+            "deed": people.deeds if people is not None else {},
+            "audit": auditor.seen,
+        }
+        for row, how in ROWS.items():
+            source, _, name = how.partition(" ")
+            result.rows[row] += counted[source].get(name, 0)
+        return result
+
+
+def _fast_disk() -> str | None:
+    """Return a folder in memory where there is one: fsync is not what is looked at here."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # see above

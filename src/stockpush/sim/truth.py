@@ -1,0 +1,367 @@
+"""What is true, by brute force: physical stock, who has bought what, and what may be offered.
+
+Theory of operation. The truth is told everything at the instant it happens, and shares no code with
+the daemon. Orders are read off the shops' own records; stock is what the operator's acts made of
+the opening stock, less what orders have taken. An order line has *taken* the units that are still
+to be sent, have left, or were written off; what can be promised depends on an item's stock less
+what was taken of it, and on nothing else. So one number per item, its *free* units, is enough.
+
+Acts of the operator take time: the daemon may know of one any moment between its beginning and its
+being durable. Each is a state with both instants, and a bound on what the daemon may have known is
+the most generous of the states between.
+
+An item is *covered* if nothing is missing of it, or if it has a bill of which everything is
+covered; ATP is by how much demand may rise, or must fall, for that to be so (docs/glossary.md).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from stockpush.sim.shops.shopify import ShopifyShop
+from stockpush.sim.shops.shopify.state import Order as ShopifyOrder
+from stockpush.sim.shops.woocommerce import WooShop
+from stockpush.sim.shops.woocommerce.state import Order as WooOrder
+from stockpush.sim.world import CAP, Bill, Listed, World
+
+NEVER = float("inf")
+LineKey = tuple[str, str, str]
+"""(channel, order, line)."""
+FieldName = tuple[str, str]
+"""(channel, the shop's name of what holds the number)."""
+Free = Mapping[str, int]
+Bills = Mapping[str, Bill]
+_RELEASED = frozenset({"cancelled", "failed", "trash", "checkout-draft", "auto-draft"})
+
+
+@dataclass(slots=True)
+class Line:
+    """One order line as its shop has it now, in listing units. `taken_least` is the least that it
+    has ever taken; `deducted_at` the last instant at which the shop took units off for it.
+    """
+
+    listed: Listed
+    open: int = 0
+    shipped: int = 0
+    written_off: int = 0
+    deducted: int = 0
+    taken_least: int = CAP
+    deducted_at: float = -NEVER
+
+    @property
+    def taken(self) -> int:
+        """Return the units that are not there for anybody else."""
+        return self.open + self.shipped + self.written_off
+
+    @property
+    def undeducted(self) -> int:
+        """Return the open units that the shop has not taken off its number yet."""
+        return max(0, self.open - max(0, self.deducted - self.shipped - self.written_off))
+
+
+@dataclass(slots=True)
+class State:
+    """Stock without orders (opening and the operator's acts) and bills, from an act's beginning."""
+
+    stock: dict[str, int]
+    bills: dict[str, Bill]
+    begun_at: float
+    durable_at: float = NEVER
+
+
+@dataclass(slots=True)
+class Truth:
+    """`now` tells the virtual seconds."""
+
+    world: World
+    now: Callable[[], float]
+    lines: dict[LineKey, Line] = field(default_factory=dict)
+    states: list[State] = field(default_factory=list)
+    ended: dict[FieldName, list[tuple[float, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Undeducted units that came to nothing, with their instants: nobody took them off a number."""
+    put_back: dict[FieldName, list[tuple[float, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Units that a shop itself put back on a number, with their instants."""
+    _by_name: dict[tuple[str, str], Listed] = field(default_factory=dict)
+    _by_field: dict[FieldName, list[Line]] = field(default_factory=lambda: defaultdict(list))
+    _by_order: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _unpaid: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _atps: dict[tuple[object, ...], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin with the opening stock."""
+        opening = {sku: thing.opening for sku, thing in self.world.things.items()}
+        self.states.append(State(opening, dict(self.world.bills), -NEVER, -NEVER))
+        self._by_name = {(each.channel, each.listing): each for each in self.world.listings}
+
+    # -- orders ------------------------------------------------------------------------------
+
+    def refresh(self, channel: str, order_id: str) -> None:
+        """Read an order anew: call it right after anybody has acted on it."""
+        self._read(self.world.shops[channel], channel, order_id)
+
+    def refresh_unpaid(self) -> None:
+        """Read the orders anew that nobody has paid: they end by themselves."""
+        for channel, shop in self.world.shops.items():
+            for order_id in sorted(self._unpaid[channel]):
+                self._read(shop, channel, order_id)
+
+    def unpaid(self) -> list[tuple[str, str]]:
+        """Return the (channel, order) of each order that will end by itself unless it is paid."""
+        return [(name, each) for name, orders in self._unpaid.items() for each in sorted(orders)]
+
+    def _read(self, shop: ShopifyShop | WooShop, channel: str, order_id: str) -> None:
+        if isinstance(shop, WooShop):
+            order = shop._office.orders.get(int(order_id))  # noqa: SLF001  # the truth sees all
+            unpaid = order is not None and order.status == "pending"
+            (self._unpaid[channel].add if unpaid else self._unpaid[channel].discard)(order_id)
+            told = [] if order is None else list(woo_lines(order))
+        else:
+            sold = shop.book.orders.get(int(order_id))
+            told = [] if sold is None else list(shopify_lines(sold))
+        known = self._by_order[channel, order_id]
+        for line_id, listing, counts in told:
+            if (listed := self._by_name.get((channel, listing))) is not None:
+                self._note((channel, order_id, line_id), listed, counts)
+        for line_id in sorted(known - {line_id for line_id, _, _ in told}):
+            # The order or its line is gone: what was sent, or written off, does not come back.
+            key = (channel, order_id, line_id)
+            line = self.lines[key]
+            counts = (0, line.shipped, line.written_off, line.deducted)
+            self._note(key, line.listed, counts)
+
+    def _note(self, key: LineKey, listed: Listed, counts: tuple[int, int, int, int]) -> None:
+        line = self.lines.get(key)
+        if line is None:
+            line = self.lines[key] = Line(listed)
+            self._by_field[listed.channel, listed.field].append(line)
+            self._by_order[key[:2]].add(key[2])
+        if (line.open, line.shipped, line.written_off, line.deducted) == counts:
+            return
+        undeducted, deducted = line.undeducted, line.deducted
+        line.open, line.shipped, line.written_off, line.deducted = counts
+        line.taken_least = min(line.taken_least, line.taken)
+        if line.deducted > deducted:
+            line.deducted_at = self.now()
+        elif line.deducted < deducted:
+            self.put_back[listed.channel, listed.field].append(
+                (self.now(), deducted - line.deducted)
+            )
+        gone = undeducted - line.undeducted - max(0, line.deducted - deducted)
+        if gone > 0:
+            self.ended[listed.channel, listed.field].append((self.now(), gone))
+
+    def of_field(self, name: FieldName) -> list[Line]:
+        """Return every line that was ever sold from a field."""
+        return self._by_field[name]
+
+    # -- the operator's acts -----------------------------------------------------------------
+
+    def begin(self, moves: Mapping[str, int], bills: Bills | None = None) -> State:
+        """The operator moves stock (signed, smallest units) or changes bills, as of now."""
+        newest = self.states[-1]
+        stock = {sku: units + moves.get(sku, 0) for sku, units in newest.stock.items()}
+        state = State(stock, dict(newest.bills if bills is None else bills), self.now())
+        self.states.append(state)
+        return state
+
+    def durable(self, state: State) -> None:
+        """What the act did is durable."""
+        state.durable_at = self.now()
+
+    @property
+    def stock(self) -> Mapping[str, int]:
+        """Return stock without orders, as the acts so far made it."""
+        return self.states[-1].stock
+
+    @property
+    def bills(self) -> Bills:
+        """Return the bills of now."""
+        return self.states[-1].bills
+
+    def states_since(self, instant: float) -> Iterator[State]:
+        """Yield every state that the daemon may have believed in at `instant` or later."""
+        first = max(
+            (place for place, each in enumerate(self.states) if each.durable_at <= instant),
+            default=0,
+        )
+        yield from self.states[first:]
+
+    # -- numbers -----------------------------------------------------------------------------
+
+    def on_hand(self) -> dict[str, int]:
+        """Return what stands on the shelves: nothing that was sent or written off."""
+        left = dict(self.stock)
+        for line in self.lines.values():
+            left[line.listed.sku] -= (line.shipped + line.written_off) * line.listed.pack
+        return left
+
+    def reserved(self) -> dict[str, int]:
+        """Return the open units of each item."""
+        units = dict.fromkeys(self.world.things, 0)
+        for line in self.lines.values():
+            units[line.listed.sku] += line.open * line.listed.pack
+        return units
+
+    def free(
+        self,
+        *,
+        stock: Mapping[str, int] | None = None,
+        taken: Callable[[LineKey, Line], int] | None = None,
+    ) -> dict[str, int]:
+        """Return stock less what was taken; `taken` says how many units of each line count."""
+        left = dict(self.stock if stock is None else stock)
+        for key, line in self.lines.items():
+            units = line.taken if taken is None else taken(key, line)
+            if units:
+                left[line.listed.sku] -= units * line.listed.pack
+        return left
+
+    def atp(self, sku: str, free: Free | None = None, bills: Bills | None = None) -> int:
+        """Return how many more units can be sold, negative where too much was."""
+        free = self.free() if free is None else free
+        bills = self.bills if bills is None else bills
+        order = group(sku, bills)
+        key = (sku, tuple(free[each] for each in order), tuple(bills.get(each) for each in order))
+        if key not in self._atps:
+            self._atps[key] = atp(sku, free, bills, order)
+        return self._atps[key]
+
+    def offer(self, listed: Listed, free: Free | None = None, bills: Bills | None = None) -> int:
+        """Return what the listing should sell from now on, in its units."""
+        left = self.atp(listed.sku, free, bills) - self.world.buffers[listed.channel]
+        return min(CAP, max(0, left // listed.pack))
+
+    def undeducted(self, listed: Listed) -> int:
+        """Return the sold units that still stand on the listing's field."""
+        return sum(line.undeducted for line in self.of_field((listed.channel, listed.field)))
+
+    def target(self, listed: Listed) -> int:
+        """Return what the listing's field should show."""
+        return min(CAP, self.offer(listed) + self.undeducted(listed))
+
+
+# -- netting, by its definition ----------------------------------------------------------------
+
+
+def group(sku: str, bills: Bills) -> tuple[str, ...]:
+    """Return everything that shares a material with `sku`, each before its components."""
+    near: dict[str, set[str]] = defaultdict(set)
+    for bill in bills.values():
+        for part, _ in bill.lines:
+            near[bill.item].add(part)
+            near[part].add(bill.item)
+    found, left = {sku}, [sku]
+    while left:
+        for each in near[left.pop()] - found:
+            found.add(each)
+            left.append(each)
+    order: list[str] = []
+
+    def visit(item: str) -> None:
+        if item in order:
+            return
+        if item in bills:
+            for part, _ in bills[item].lines:
+                visit(part)
+        order.append(item)
+
+    for each in sorted(found):
+        visit(each)
+    return tuple(reversed(order))
+
+
+def is_covered(sku: str, free: Free, bills: Bills, order: Iterable[str], more: int) -> bool:
+    """Answer whether everything promised, and `more` units (signed) of `sku`, can be supplied."""
+    missing: dict[str, int] = {}
+    wanted: dict[str, int] = defaultdict(int)
+    wanted[sku] += more
+    for item in order:
+        missing[item] = max(0, wanted[item] - free[item])
+        bill = bills.get(item)
+        if bill is None or not missing[item]:
+            continue
+        built = missing[item]
+        if bill.batch_only:
+            built = -(-built // bill.makes) * bill.makes
+        for part, units in bill.lines:
+            wanted[part] += -(-built * units // bill.makes)
+
+    def covered(item: str) -> bool:
+        if not missing[item]:
+            return True
+        bill = bills.get(item)
+        return bill is not None and all(covered(part) for part, _ in bill.lines)
+
+    return covered(sku)
+
+
+def atp(sku: str, free: Free, bills: Bills, order: Iterable[str]) -> int:
+    """Return the largest rise of demand that is covered, or less the smallest fall that is.
+
+    Being covered ends once as demand rises, so a step that doubles finds where, and halves.
+    """
+    if is_covered(sku, free, bills, order, 0):
+        low, step = 0, 1
+        while is_covered(sku, free, bills, order, low + step):
+            low, step = low + step, step * 2
+        while step > 1:
+            step //= 2
+            if is_covered(sku, free, bills, order, low + step):
+                low += step
+        return low
+    high, step = 0, 1
+    while not is_covered(sku, free, bills, order, high - step):
+        high, step = high - step, step * 2
+    while step > 1:
+        step //= 2
+        if not is_covered(sku, free, bills, order, high - step):
+            high -= step
+    return high - 1
+
+
+# -- reading the shops' records ----------------------------------------------------------------
+
+Told = tuple[str, str, tuple[int, int, int, int]]
+"""(line, listing, (open, shipped, written off, deducted))."""
+
+
+def shopify_lines(order: ShopifyOrder) -> Iterator[Told]:
+    """Yield every line of a Shopify order.
+
+    What was refunded unsent and not put back is written off; what came back is not shipped.
+    """
+    for line in order.lines:
+        sent = sum(units for each in order.fulfilments for of, units in each.units if of is line)
+        refunds = [each for one in order.refunds for each in one.units if each.line is line]
+        cancelled = sum(each.quantity for each in refunds if each.restock_type == "cancel")
+        returned = sum(each.quantity for each in refunds if each.restock_type == "return")
+        deducted = line.quantity - cancelled - returned - line.removed
+        written_off = line.quantity - line.unfulfilled - sent - cancelled - line.removed
+        counts = (line.unfulfilled, sent - returned, written_off, deducted)
+        yield str(line.line_id), str(line.variant.variant_id), counts
+
+
+def woo_lines(order: WooOrder) -> Iterator[Told]:
+    """Yield every line of a WooCommerce order.
+
+    What the shop took and did not put back decides for a refunded order: it may have left.
+    """
+    sent = order.status == "completed" or (order.status == "trash" and bool(order.completed))
+    for line in order.lines:
+        reduced, refunded = line.reduced or 0, order.refunded(line)
+        restocked = min(max(line.quantity - reduced, 0), refunded)
+        if sent:
+            counts = (0, line.quantity - restocked, 0, reduced)
+        elif order.status == "refunded":
+            counts = (0, 0, reduced, reduced)
+        elif order.status in _RELEASED:
+            counts = (0, 0, 0, reduced)
+        else:
+            counts = (line.quantity - refunded, 0, refunded - restocked, reduced)
+        yield str(line.id), line.listing, counts

@@ -1,0 +1,755 @@
+"""Bugs to be planted on purpose: each a small change to the real code, for the simulator to find.
+
+Theory of operation. A bug is a list of edits, each the text of one function as it is and as
+somebody might have got it wrong. Planting compiles the wrong text in the function's own module and
+puts its code into the function object, so that everybody who imported the function runs it too; the
+context's end puts the right code back. Nothing in the program knows of this. An edit whose text is
+not there exactly once fails: whoever changes a function says what its bugs are now.
+
+Every edit is wrong in one way and breaks nothing else: it must be found because a rule is broken,
+never because the daemon ends with an exception.
+"""
+
+from __future__ import annotations
+import __future__
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from types import CodeType, FunctionType, MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change: in the function `where` ("module:Class.method"), `right` becomes `wrong`.
+
+    Both are whole lines or parts of one, without the indentation that the function has in its
+    file; `right` must be there exactly once.
+    """
+
+    where: str
+    right: str
+    wrong: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A bug: its name, the mistake in a sentence, and the rows and rules that it breaks.
+
+    `needs` are the kinds of faults (`stockpush.sim.swarm.FaultKind`, by name) that bring it to
+    light soonest; empty where any day shows it.
+    """
+
+    name: str
+    what: str
+    rows: tuple[str, ...]
+    edits: tuple[Edit, ...]
+    needs: frozenset[str] = frozenset()
+
+    @contextmanager
+    def plant(self) -> Iterator[None]:
+        """Have the bug in the code until the block ends."""
+        wrong = {where: _compiled(where, self.edits) for where in self.functions}
+        right = {where: function.__code__ for where, function in self.functions.items()}
+        try:
+            for where, function in self.functions.items():
+                function.__code__ = wrong[where]
+            yield
+        finally:
+            for where, function in self.functions.items():
+                function.__code__ = right[where]
+
+    @property
+    def functions(self) -> dict[str, FunctionType]:
+        """Return the functions that are changed, by where they are."""
+        return {edit.where: _function(edit.where) for edit in self.edits}
+
+
+def _function(where: str) -> FunctionType:
+    """Return the function "module:Class.method"; a cached property's is the one that computes."""
+    module, _, path = where.partition(":")
+    found: object = import_module(f"stockpush.{module}")
+    for name in path.split("."):
+        found = inspect.getattr_static(found, name)
+    if isinstance(found, cached_property):
+        found = found.func
+    assert isinstance(found, FunctionType), f"{where} is no function"
+    return found
+
+
+def _compiled(where: str, edits: tuple[Edit, ...]) -> CodeType:
+    """Return the code of a function with all its edits made."""
+    function = _function(where)
+    text = textwrap.dedent(inspect.getsource(function))
+    for edit in edits:
+        if edit.where == where:
+            found = text.count(edit.right)
+            assert found == 1, f"{where} has {edit.right!r} {found} times"
+            text = text.replace(edit.right, edit.wrong)
+    # On the lines that it has in its file, so that a trace still points there.
+    lines = "\n" * (function.__code__.co_firstlineno - 1)
+    code = compile(
+        lines + text,
+        function.__code__.co_filename,
+        "exec",
+        flags=__future__.annotations.compiler_flag,
+        dont_inherit=True,
+    )
+    made: dict[str, FunctionType] = {}
+    exec(code, sys.modules[function.__module__].__dict__, made)  # our own text
+    wrong = made[function.__name__]
+    compiled = getattr(wrong, "func", wrong).__code__  # a cached property's is the one inside
+    assert isinstance(compiled, CodeType)
+    return compiled
+
+
+# -- intake --------------------------------------------------------------------------------------
+
+_ACKNOWLEDGED_EARLY = Planted(
+    "acknowledged_early",
+    "a delivery is acknowledged before the commit that makes it durable",
+    ("F15", "F14", "I3"),
+    (
+        Edit(
+            "engine.intake:Intake.receive",
+            "    done = await self._lane.submit(command)\n",
+            "    import asyncio\n"
+            "    committing = asyncio.ensure_future(self._lane.submit(command))\n"
+            "    committing.add_done_callback(lambda each: each.cancelled() or each.exception())\n"
+            "    return Receipt('stored')\n",
+        ),
+    ),
+    frozenset({"CRASH"}),
+)
+
+_DELIVERY_ID = Planted(
+    "delivery_id",
+    "deliveries are told apart by WooCommerce's delivery id, which two of one second share",
+    ("F9", "S5"),
+    (
+        Edit(
+            "engine.intake:Intake._command",
+            "digest=hashlib.sha256(request.body).hexdigest()",
+            "digest=hashlib.sha256(\n"
+            "                request.headers.get('x-wc-webhook-delivery-id', '').encode()\n"
+            "                or request.body\n"
+            "            ).hexdigest()",
+        ),
+    ),
+    frozenset({"SAME_SECOND"}),
+)
+
+_ECHO_WRITTEN = Planted(
+    "echo_written",
+    "every webhook about a number causes a write, our own write's echo too",
+    ("F69", "R7"),
+    (
+        Edit(
+            "reservation.sales:receive",
+            "if field is not None and (seen.told is None or seen.told != field.expected):\n",
+            "if field is not None:\n"
+            "                    dirty[field.key] = Dirty(field.key, field.revision, at, False)\n",
+        ),
+        Edit(
+            "reservation.sales:receive",
+            "    moved: set[ListingKey] = set()\n",
+            "    moved: set[ListingKey] = set()\n"
+            "    from stockpush.model import Dirty\n"
+            "    dirty = {}\n",
+        ),
+        Edit(
+            "reservation.sales:receive",
+            "        deliveries=(row,),\n",
+            "        deliveries=(row,),\n"
+            "        dirty=tuple(\n"
+            "            each for each in dirty.values() if each.key not in view.rows.dirty\n"
+            "        ),\n",
+        ),
+        Edit(
+            "reservation.pushes:open_pushes",
+            "if wanted == (field.shadowed if shadow else field.expected):",
+            "if shadow and wanted == field.shadowed:",
+        ),
+    ),
+)
+
+_ECHO_BELIEVED = Planted(
+    "echo_believed",
+    "the number in a webhook is believed, though it is as old as the delivery",
+    ("R2", "F4"),
+    (
+        Edit(
+            "reservation.sales:receive",
+            "draft.wish(wants_reading(field, at=at))\n",
+            "draft.wish(wants_reading(field, at=at))\n"
+            "                    if seen.told is not None and field.expected is not None:\n"
+            "                        draft.change(replace(\n"
+            "                            field, expected=seen.told, revision=field.revision + 1\n"
+            "                        ))\n",
+        ),
+    ),
+    frozenset({"WEBHOOK_LATE", "WEBHOOK_REORDERED"}),
+)
+
+# -- orders --------------------------------------------------------------------------------------
+
+_STALE_VERSION = Planted(
+    "stale_version",
+    "an older version of an order overwrites a newer one",
+    ("F3", "F4", "I5"),
+    (
+        Edit(
+            "reservation.orders:merge",
+            "    if newest is not None and order.version < newest:\n"
+            "        return Merged(Verdict.OLDER)\n",
+            "",
+        ),
+    ),
+    frozenset({"WEBHOOK_REORDERED", "WEBHOOK_LATE", "WEBHOOK_REPLAYED"}),
+)
+
+_HASH_BREAKS_TIES = Planted(
+    "hash_breaks_ties",
+    "of two contents with one date the one with the larger hash counts, whoever was read later",
+    ("F4", "I4", "I6"),
+    (
+        Edit(
+            "reservation.orders:merge",
+            "if newest is not None and order.version < newest:",
+            "if newest is not None and order.version.updated_at < newest.updated_at:",
+        ),
+        Edit(
+            "reservation.orders:merge",
+            "        if order.version == newest:\n            return Merged(Verdict.TIE)\n",
+            "        import hashlib\n"
+            "        told = sorted(\n"
+            "            (x.line_id, x.open, x.shipped, x.deducted) for x in order.lines\n"
+            "        )\n"
+            "        held = sorted(\n"
+            "            (x.key.line_id, x.open, x.shipped, x.deducted) for x in lines.values()\n"
+            "        )\n"
+            "        sums = [hashlib.sha256(repr(x).encode()).digest() for x in (told, held)]\n"
+            "        if sums[0] < sums[1]:\n"
+            "            return Merged(Verdict.OLDER)\n",
+        ),
+    ),
+    frozenset({"SAME_SECOND", "WEBHOOK_LOST"}),
+)
+
+_COUNTED_PER_LINE = Planted(
+    "counted_per_line",
+    "each line is added to what was reserved before the order: only the last one counts",
+    ("F60", "I2"),
+    (
+        Edit(
+            "reservation.draft:Draft.reserve",
+            "replace(shelf, reserved=shelf.reserved + units)",
+            "replace(shelf, reserved=max(0, self.view.shelf(sku).reserved + units))",
+        ),
+    ),
+)
+
+_REFUND_RESTOCKS = Planted(
+    "refund_restocks",
+    "a refund counts as putting the units back, whatever the merchant said",
+    ("F17",),
+    (
+        Edit(
+            "connectors.shopify.orders:_split",
+            "back = units[Restock.RETURN] + units[Restock.LEGACY_RESTOCK]",
+            "back = sum(units[each] for each in Restock if each is not Restock.CANCEL)",
+        ),
+        Edit(
+            "connectors.shopify.orders:_split",
+            "Restock.NO_RESTOCK: units[Restock.NO_RESTOCK]",
+            "Restock.NO_RESTOCK: 0",
+        ),
+        Edit(
+            "connectors.woocommerce.orders:counts",
+            "restocked = min(max(ordered - reduced, 0), refunded)",
+            "restocked = refunded",
+        ),
+    ),
+)
+
+_PACK_FORGOTTEN = Planted(
+    "pack_forgotten",
+    "a sale of a pack reserves one unit of the item",
+    ("F57", "I2"),
+    (
+        Edit(
+            "reservation.sales:_write",
+            "draft.reserve(line.sku, effect.open * line.pack)",
+            "draft.reserve(line.sku, effect.open)",
+        ),
+    ),
+)
+
+_BASELINE_IGNORED = Planted(
+    "baseline_ignored",
+    "what had shipped before the first poll is taken off the shelf once more",
+    ("I1",),
+    (
+        Edit(
+            "reservation.orders:merge",
+            "history = started is None or order.placed_at < started",
+            "history = False",
+        ),
+    ),
+)
+
+_FIRST_PUSH_BLIND = Planted(
+    "first_push_blind",
+    "a field is pushed for the first time before its channel's orders were read",
+    ("R8", "F30"),
+    (
+        Edit(
+            "reservation.pushes:open_pushes",
+            "if not shadow and not _orders_read_since(field, channel.polled_begun_at, policy):",
+            "if False:",
+        ),
+    ),
+    frozenset({"WEBHOOK_LOST", "ORDERS_LATE"}),
+)
+
+_FETCHES_RESTART = Planted(
+    "fetches_restart",
+    "fetches are numbered from 1 again after a restart",
+    ("I5", "F41"),
+    (
+        Edit(
+            "engine.channel:FetchNumbers.take",
+            "self._next = await self._store.reserve_fetch_numbers(FETCH_BLOCK)",
+            "self._next = 1 + self._end",
+        ),
+    ),
+    frozenset({"CRASH", "SAME_SECOND"}),
+)
+
+_CURSOR_IS_NOW = Planted(
+    "cursor_is_now",
+    "the next poll begins where the clock stands, without looking back",
+    ("F36", "F37"),
+    (
+        Edit(
+            "engine.reconcile:Reconciler._poll_pages",
+            "PollCompleted(begun_at, page.cursor, page.date)",
+            "PollCompleted(begun_at, self._clock.now().isoformat(), page.date)",
+        ),
+        Edit(
+            "connectors.woocommerce.polling:OrderReader.poll",
+            "start = _instant(since) - self.overlap",
+            "start = _instant(since)",
+        ),
+        Edit(
+            "connectors.shopify.polling:OrderReader.poll",
+            "start = _cursor(since) - self.poll_overlap",
+            "start = _cursor(since)",
+        ),
+    ),
+    frozenset({"WEBHOOK_LOST", "ORDERS_LATE", "CLOCK_SKEW"}),
+)
+
+# -- what a field holds --------------------------------------------------------------------------
+
+_EXPECTED_IS_TARGET = Planted(
+    "expected_is_target",
+    "a confirmed write sets E to T, and forgets what was sold while it was in flight",
+    ("R1", "F30"),
+    (
+        Edit(
+            "reservation.expectation:confirmed",
+            "expected=field.expected + target - expected_sent,",
+            "expected=target,",
+        ),
+    ),
+)
+
+_SIGNED_COUNTER = Planted(
+    "signed_counter",
+    "hold and surplus are one signed number: somebody's raise hides a sale",
+    ("R2", "F33"),
+    (
+        Edit(
+            "reservation.expectation:_higher",
+            "released = min(field.hold, field.uneaten, units)",
+            "released = min(field.hold, units)",
+        ),
+        Edit(
+            "reservation.expectation:_higher",
+            "uneaten=field.uneaten - released,",
+            "uneaten=max(0, field.uneaten - released),",
+        ),
+        Edit(
+            "reservation.expectation:_lower",
+            "hold=field.hold + units - overwritten,",
+            "hold=field.hold + max(0, units - overwritten - field.surplus),\n"
+            "        surplus=max(0, field.surplus - (units - overwritten)),",
+        ),
+    ),
+    frozenset({"MERCHANT_EDIT", "WEBHOOK_LATE"}),
+)
+
+_NO_HOLD = Planted(
+    "no_hold",
+    "a number lower than expected is believed, and the sale that it tells of is not held",
+    ("R2", "F30", "I2"),
+    (
+        Edit(
+            "reservation.expectation:_lower",
+            "hold=field.hold + units - overwritten,",
+            "hold=field.hold,",
+        ),
+    ),
+    frozenset({"WEBHOOK_LATE", "WEBHOOK_LOST"}),
+)
+
+_HOLD_LET_GO = Planted(
+    "hold_let_go",
+    "a hold is let go at its second reading, without waiting for the orders",
+    ("R4",),
+    (
+        Edit(
+            "reservation.expectation:restored",
+            "        not polled_twice\n"
+            "        or at < since + timedelta(seconds=suspense_min_s)\n"
+            "        or field.suspense_reads < 2\n",
+            "        field.suspense_reads < 2\n",
+        ),
+    ),
+    frozenset({"WEBHOOK_LATE", "ORDERS_LATE", "WEBHOOK_LOST"}),
+)
+
+_SURPLUS_SOLD = Planted(
+    "surplus_sold",
+    "units that a channel seems to have put back are offered at once",
+    ("R5", "F33"),
+    (
+        Edit(
+            "reservation.view:View.net",
+            "{sku: self.shelf(sku).on_hand for sku in group}",
+            "{\n"
+            "            sku: self.shelf(sku).on_hand\n"
+            "            + sum(\n"
+            "                self.rows.fields[key].surplus * self.rows.fields[key].pack\n"
+            "                for key in self.catalogue.fields_of.get(sku, ())\n"
+            "                if key in self.rows.fields\n"
+            "            )\n"
+            "            for sku in group\n"
+            "        }",
+        ),
+    ),
+    frozenset({"MERCHANT_EDIT"}),
+)
+
+_STALE_READING = Planted(
+    "stale_reading",
+    "a reading sent before the last write was settled counts",
+    ("R2", "F34"),
+    (
+        Edit(
+            "reservation.expectation:observed",
+            "if field.written_at is not None and sent_at < field.written_at:",
+            "if False:",
+        ),
+    ),
+)
+
+_BLURRED_READING = Planted(
+    "blurred_reading",
+    "a reading counts in full although orders moved E while it was under way",
+    ("R2",),
+    (
+        Edit(
+            "reservation.expectation:observed",
+            "low, high = sorted((expected_sent, field.expected))",
+            "low = high = field.expected",
+        ),
+    ),
+)
+
+_HOLD_NOT_EATEN = Planted(
+    "hold_not_eaten",
+    "an order lowers E although a hold already stands for its units",
+    ("R3",),
+    (
+        Edit(
+            "reservation.expectation:_taken",
+            "eaten = min(field.hold, units) if shown else 0",
+            "eaten = 0",
+        ),
+        Edit(
+            "reservation.expectation:_taken",
+            "ambiguous = 0 if shown else min(field.hold, units)",
+            "ambiguous = 0",
+        ),
+    ),
+    frozenset({"WEBHOOK_LATE"}),
+)
+
+_UNDEDUCTED_IGNORED = Planted(
+    "undeducted_ignored",
+    "the target leaves out what is sold and still stands on the channel's number",
+    ("F19",),
+    (
+        Edit(
+            "reservation.pushes:target_of",
+            "cap=policy.cap), field.undeducted)",
+            "cap=policy.cap), 0)",
+        ),
+        Edit(
+            "reservation.pushes:_terms",
+            "undeducted=field.undeducted,",
+            "undeducted=0,",
+        ),
+    ),
+)
+
+_GAP_IGNORED = Planted(
+    "gap_ignored",
+    "nobody looks whether a write without a compare went over a sale",
+    ("R10", "F30"),
+    (
+        Edit(
+            "reservation.expectation:_in_gap",
+            "    if field.gap_from is None or field.gap_until is None:\n",
+            "    if True:\n",
+        ),
+        Edit(
+            "reservation.pushes:_applied",
+            "return wants_reading(after, at=at + POST_CHECK)",
+            "return after",
+        ),
+    ),
+)
+
+# -- pushes --------------------------------------------------------------------------------------
+
+_FRESH_READ = Planted(
+    "fresh_read",
+    "a write is compared with a number just read, which already shows the sale we do not know of",
+    ("F30", "R1"),
+    (
+        Edit(
+            "engine.pusher:Pusher.push_once",
+            "    call_id = self._ids.new()\n",
+            "    from stockpush.errors import ChannelError\n"
+            "    from stockpush.messages import Observe, QuantitySeen\n"
+            "    keys, now = tuple(dirty.key for dirty in due), self._clock.now()\n"
+            "    try:\n"
+            "        answer = await channel.connector.observe(channel.api, keys)\n"
+            "    except ChannelError:\n"
+            "        pass\n"
+            "    else:\n"
+            "        await self._lane.submit(Observe(tuple(\n"
+            "            QuantitySeen(each.field, each.quantity, now, None, -1, answer.date)\n"
+            "            for each in answer.readings if each.quantity is not None\n"
+            "        )))\n"
+            "    call_id = self._ids.new()\n",
+        ),
+        Edit(
+            "reservation.drift:observe",
+            "        elif not is_ours(field, policy):\n",
+            "        elif seen.revision_sent < 0:\n"
+            "            revision = field.revision + 1\n"
+            "            draft.change(replace(field, expected=seen.quantity, revision=revision))\n"
+            "        elif not is_ours(field, policy):\n",
+        ),
+    ),
+    frozenset({"WEBHOOK_LATE", "WEBHOOK_LOST"}),
+)
+
+_TIMEOUT_FAILED = Planted(
+    "timeout_failed",
+    "a write without an answer is taken for one that did not happen",
+    ("R6", "F24"),
+    (
+        Edit(
+            "reservation.pushes:settle_pushes",
+            "if settled.outcome is PushOutcomeKind.UNKNOWN:",
+            "if False:",
+        ),
+    ),
+    frozenset({"ANSWER_LOST", "WEBHOOK_LATE"}),
+)
+
+_UNKNOWN_APPLIED = Planted(
+    "unknown_applied",
+    "an unanswered write is said to have arrived wherever that needs the fewest unseen sales",
+    ("R6", "F24"),
+    (
+        Edit(
+            "reservation.expectation:outcome_read",
+            "sold = max(sales, default=0)",
+            "sold = min(sales, default=0)",
+        ),
+    ),
+    frozenset({"ANSWER_LOST", "REQUEST_LOST", "WEBHOOK_LATE"}),
+)
+
+_RESTART_FORGETS = Planted(
+    "restart_forgets",
+    "what was in flight when the daemon ended is taken for not sent",
+    ("R6", "F41"),
+    (
+        Edit(
+            "engine.pusher:Pusher._distrust_open",
+            "PushSettled(push.call_id, push.field, PushOutcomeKind.UNKNOWN)",
+            "PushSettled(push.call_id, push.field, PushOutcomeKind.UNAVAILABLE)",
+        ),
+    ),
+    frozenset({"CRASH"}),
+)
+
+_ZOMBIE_FORGOTTEN = Planted(
+    "zombie_forgotten",
+    "an unanswered write is asked after, and written over, while it may still arrive",
+    ("R6", "F27", "I7"),
+    (
+        Edit(
+            "engine.pusher:Pusher._note_unknown",
+            "        wait_s = max(wait_s, self._channel.connector.manifest.deadline_s)\n",
+            "        wait_s = 0.0\n",
+        ),
+    ),
+    frozenset({"ZOMBIE"}),
+)
+
+_CLEANED_UNSEEN = Planted(
+    "cleaned_unseen",
+    "a settled push takes its outbox row along though the target changed while it was in flight",
+    ("F28", "I14"),
+    (
+        Edit(
+            "reservation.pushes:settle_pushes",
+            "                draft.change(_applied(view, field, push, settled, at))\n",
+            "                draft.wish(_applied(view, field, push, settled, at))\n"
+            "                if queued is not None:\n"
+            "                    clean.append((queued.key, queued.revision))\n",
+        ),
+    ),
+)
+
+_INTENT_LOST = Planted(
+    "intent_lost",
+    "a push that was told to wait is forgotten",
+    ("F28",),
+    (
+        Edit(
+            "reservation.pushes:settle_pushes",
+            "                dirty.append(_later(queued or _lost(field, push, at), settled, at))\n"
+            "                draft.change(field)\n",
+            "                if queued is not None:\n"
+            "                    clean.append((queued.key, queued.revision))\n",
+        ),
+    ),
+    frozenset({"RATE_LIMIT"}),
+)
+
+_RAISED_FIRST = Planted(
+    "raised_first",
+    "raises go at once and first; what must be lowered waits for company",
+    ("R7",),
+    (
+        Edit(
+            "reservation.pushes:_queue",
+            "due_at=at if decrease else at + quiet,",
+            "due_at=at + timedelta(minutes=1) if decrease else at,",
+        ),
+        Edit(
+            "reservation.pushes:mark",
+            "dirty.append(replace(queued, decrease=True, due_at=min(queued.due_at, at)))",
+            "dirty.append(replace(queued, decrease=True))",
+        ),
+        Edit(
+            "store.statements:Statements.dirty_due",
+            "table.c.decrease.desc()",
+            "table.c.decrease",
+        ),
+    ),
+)
+
+_TWO_TRANSACTIONS = Planted(
+    "two_transactions",
+    "an order's lines are committed first, and what they reserve in a transaction of its own",
+    ("F62", "I2"),
+    (
+        Edit(
+            "engine.commit:CommitLane._once",
+            "        ids = await transaction.apply([*decisions, marking])\n",
+            "        orders = [Decision(reservations=each.reservations) for each in decisions]\n"
+            "        if any(each.reservations for each in orders):\n"
+            "            await transaction.apply(orders)\n"
+            "        else:\n"
+            "            ids = await transaction.apply([*decisions, marking])\n"
+            "    if any(each.reservations for each in orders):\n"
+            "        async with self.store.transaction() as transaction:\n"
+            "            await transaction.catalogue_revision()\n"
+            "            await _gather(transaction, commands, catalogue)\n"
+            "            ids = await transaction.apply([*decisions, marking])\n",
+        ),
+    ),
+    frozenset({"CRASH"}),
+)
+
+# -- bills ---------------------------------------------------------------------------------------
+
+_ROUNDED_UP = Planted(
+    "rounded_up",
+    "what the materials make is rounded up: the last unit cannot be built",
+    ("F57", "I2"),
+    (
+        Edit(
+            "reservation.atp:_built_at_most",
+            "* bill.yield_quantity // line.quantity\n",
+            "* -bill.yield_quantity // line.quantity * -1\n",
+        ),
+    ),
+)
+
+BUGS: Mapping[str, Planted] = MappingProxyType(
+    {
+        bug.name: bug
+        for bug in (
+            _ACKNOWLEDGED_EARLY,
+            _DELIVERY_ID,
+            _ECHO_WRITTEN,
+            _ECHO_BELIEVED,
+            _STALE_VERSION,
+            _HASH_BREAKS_TIES,
+            _COUNTED_PER_LINE,
+            _REFUND_RESTOCKS,
+            _PACK_FORGOTTEN,
+            _BASELINE_IGNORED,
+            _FIRST_PUSH_BLIND,
+            _FETCHES_RESTART,
+            _CURSOR_IS_NOW,
+            _EXPECTED_IS_TARGET,
+            _SIGNED_COUNTER,
+            _NO_HOLD,
+            _HOLD_LET_GO,
+            _SURPLUS_SOLD,
+            _STALE_READING,
+            _BLURRED_READING,
+            _HOLD_NOT_EATEN,
+            _UNDEDUCTED_IGNORED,
+            _GAP_IGNORED,
+            _FRESH_READ,
+            _TIMEOUT_FAILED,
+            _UNKNOWN_APPLIED,
+            _RESTART_FORGETS,
+            _ZOMBIE_FORGOTTEN,
+            _CLEANED_UNSEEN,
+            _INTENT_LOST,
+            _RAISED_FIRST,
+            _TWO_TRANSACTIONS,
+            _ROUNDED_UP,
+        )
+    }
+)
+"""Every bug by its name."""

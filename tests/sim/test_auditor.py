@@ -1,0 +1,456 @@
+"""The auditor: silent about a daemon that does right, and not deaf to one that does not.
+
+The daemons here are scripts that write numbers through the shops' real doors.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import random
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from stockpush.connectors.shopify.operations import SET_QUANTITIES
+from stockpush.sim.auditor import Auditor
+from stockpush.sim.loop import EPOCH
+from stockpush.sim.network import Change, Exchange
+from stockpush.sim.shops.base import ShopRequest, SoldOut, WebhookOut
+from stockpush.sim.shops.shopify import ShopifyShop
+from stockpush.sim.shops.woocommerce import WooShop
+from stockpush.sim.world import (
+    ACCESS_TOKEN,
+    CONSUMER_KEY,
+    CONSUMER_SECRET,
+    SHOPIFY,
+    Listed,
+)
+from tests.sim.small_world import Small
+
+BASIC = base64.b64encode(f"{CONSUMER_KEY}:{CONSUMER_SECRET}".encode()).decode()
+
+
+@dataclass
+class Script:
+    """A hand-driven daemon between two shops and the auditor."""
+
+    small: Small
+    auditor: Auditor
+    sent: int = 0
+    orders: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, *, stock: int, database: Path | None = None) -> Script:
+        """Open with every listing showing its offer, as after the first pushes."""
+        small = Small.open(stock=stock)
+        books = None if database is None else lambda: database
+        script = cls(small, Auditor(small.world, small.truth, lambda: small.at, books))
+        for listed in small.world.listings:
+            script.shop(listed).merchant_sets(listed.listing, stock)
+        script.auditor.begin()
+        return script
+
+    def shop(self, listed: Listed) -> ShopifyShop | WooShop:
+        """Return the listing's shop."""
+        return self.small.world.shops[listed.channel]
+
+    def buy(self, listed: Listed, units: int = 1, *, heard: bool = True) -> str:
+        """A shopper buys; where it is `heard` its webhook is acknowledged."""
+        before = self.auditor.before_sale(listed)
+        order = self.shop(listed).checkout([(listed.listing, units)])
+        self.small.truth.refresh(listed.channel, order)
+        self.auditor.sold(order, [(before, units)])
+        if heard:
+            self.hear(listed.channel, order)
+        return order
+
+    def hear(self, channel: str, order: str) -> None:
+        """The order's webhook is acknowledged, a moment later."""
+        self.small.at += 0.5
+        lines = [{"id": int(key[2])} for key in self.small.truth.lines if key[1] == order]
+        topic = "x-shopify-topic" if channel == SHOPIFY else "x-wc-webhook-topic"
+        out = WebhookOut(
+            1,
+            "",
+            {
+                topic: "orders/create" if channel == SHOPIFY else "order.created",
+                "content-type": "application/json",
+            },
+            json.dumps({"id": int(order), "line_items": lines}).encode(),
+        )
+        self.auditor.delivered(channel, out, 200)
+        self.small.at += 0.5
+
+    def request(self, listed: Listed, target: int, expected: int) -> ShopRequest:
+        """Return the request that writes `target`."""
+        self.sent += 1
+        if listed.channel == SHOPIFY:
+            entry = {
+                "inventoryItemId": f"gid://shopify/InventoryItem/{listed.field}",
+                "locationId": "gid://shopify/Location/1",
+                "quantity": target,
+                "changeFromQuantity": expected,
+            }
+            given = {"name": "available", "reason": "correction", "quantities": [entry]}
+            body = {
+                "query": SET_QUANTITIES.document,
+                "operationName": "SetQuantities",
+                "variables": {"input": given, "key": f"key {self.sent}"},
+            }
+            return ShopRequest(
+                "POST",
+                "/admin/api/2026-10/graphql.json",
+                headers={
+                    "x-shopify-access-token": ACCESS_TOKEN,
+                    "content-type": "application/json",
+                },
+                body=json.dumps(body).encode(),
+            )
+        return ShopRequest(
+            "PUT",
+            f"/wp-json/wc/v3/products/{listed.field}",
+            headers={"authorization": f"Basic {BASIC}"},
+            body=json.dumps({"manage_stock": True, "stock_quantity": target}).encode(),
+        )
+
+    def exchange(self, listed: Listed, request: ShopRequest, *, late_s: float = 0.1) -> Exchange:
+        """Let a shop handle a request; nobody has been told yet."""
+        exchange = Exchange(self.sent, listed.channel, request, self.small.at)
+        self.small.at += late_s
+        before = {each: self.small.world.shows(each) for each in self.small.world.listings}
+        exchange.answer = self.shop(listed).handle(request)
+        assert exchange.answer.status == 200, exchange.answer
+        exchange.handled_at = self.small.at
+        exchange.changes = tuple(
+            Change(each.listing, was, self.small.world.shows(each))
+            for each, was in before.items()
+            if each.channel == listed.channel and was != self.small.world.shows(each)
+        )
+        self.auditor.handled(exchange)
+        return exchange
+
+    def tell(self, exchange: Exchange) -> None:
+        """The daemon gets the answer."""
+        self.small.at += 0.1
+        exchange.told_at = self.small.at
+        self.auditor.told(exchange)
+
+    def write(self, listed: Listed, target: int, *, late_s: float = 0.1) -> None:
+        """Write a number against the one that is there, whatever it is."""
+        request = self.request(listed, target, self.small.world.shows(listed))
+        self.tell(self.exchange(listed, request, late_s=late_s))
+
+    def read(self, listed: Listed) -> None:
+        """Read the number, as a push does where nothing compares."""
+        self.sent += 1
+        request = ShopRequest(
+            "GET",
+            "/wp-json/wc/v3/products",
+            (("include", listed.field),),
+            {"authorization": f"Basic {BASIC}"},
+        )
+        self.tell(self.exchange(listed, request))
+
+    def found(self) -> set[str]:
+        """Return which invariants were violated."""
+        return {each.invariant for each in self.auditor.violations}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_perfect_daemon_is_not_accused(seed: int) -> None:
+    """Who hears every sale and always writes what is true has no violation, oversold or not."""
+    dice = random.Random(seed)
+    script = Script.open(stock=dice.randint(1, 6))
+    listings = script.small.world.listings
+    for _ in range(60):
+        roll = dice.random()
+        try:
+            if roll < 0.5:
+                script.buy(dice.choice(listings), heard=roll < 0.4)
+            elif roll < 0.55:
+                state = script.small.truth.begin({"soap": dice.choice((-1, 1, 2))})
+                script.small.truth.durable(state)
+            else:
+                for listed in listings:
+                    if script.small.world.shows(listed) != script.small.truth.target(listed):
+                        script.write(listed, script.small.truth.target(listed))
+        except SoldOut:
+            pass
+        script.small.at += dice.uniform(0, 30)
+    assert not script.auditor.violations
+    assert not script.auditor.excused
+
+
+def naive(seed: int) -> Script:
+    """Return a run of a daemon that blindly sets what it knows of on both shops."""
+    dice = random.Random(seed)
+    script = Script.open(stock=4)
+    listings, known = script.small.world.listings, 4
+    waiting: list[tuple[str, str, int]] = []
+    for _ in range(40):
+        listed = dice.choice(listings)
+        try:
+            waiting.append((listed.channel, script.buy(listed, heard=False), 1))
+        except SoldOut:
+            script.small.truth.durable(script.small.truth.begin({"soap": 3}))
+            known += 3
+        if len(waiting) > 2:
+            channel, order, units = waiting.pop(0)
+            script.hear(channel, order)
+            known -= units
+        for each in listings:
+            if script.small.world.shows(each) != known:
+                script.write(each, max(0, known))
+    return script
+
+
+def test_a_naive_daemon_is_caught() -> None:
+    """Who sets the central number over a sale that it has not heard of is caught at the write."""
+    for seed in range(5):
+        script = naive(seed)
+        assert "F30" in script.found()
+        assert script.auditor.seen["met_unseen_sale"]
+        assert script.auditor.oversold["unexplained"], "and what came of it is nobody else's fault"
+
+
+def test_a_sale_elsewhere_that_is_not_reflected_yet_is_a_witness() -> None:
+    """Two shops sell the last one in the same second: that is the cross-channel window."""
+    script = Script.open(stock=1)
+    script.buy(script.small.on_shopify, heard=False)
+    script.buy(script.small.on_woo)
+    assert script.auditor.oversold == {"cross_channel": 1}
+    assert not script.auditor.violations
+
+
+def test_a_sale_that_was_known_when_the_number_was_written_is_no_witness() -> None:
+    """A number computed after the other sale was heard must take it in."""
+    script = Script.open(stock=2)
+    script.buy(script.small.on_shopify)
+    script.write(script.small.on_woo, 3)
+    assert script.found() == {"F30"}
+    script.buy(script.small.on_woo, 2)
+    assert script.found() == {"F30", "I10"}
+    assert script.auditor.oversold == {"unexplained": 1}
+
+
+def test_an_operators_correction_is_a_cause_of_its_own() -> None:
+    """Stock that turned out not to be there was on sale until the next write."""
+    script = Script.open(stock=1)
+    script.small.at += 1
+    script.small.truth.begin({"soap": -1})
+    script.buy(script.small.on_woo)
+    assert script.auditor.oversold == {"operator": 1}
+    assert not script.auditor.violations
+
+
+def test_a_merchants_own_number_is_a_cause_of_its_own() -> None:
+    """The merchant typed a number that was never true."""
+    script = Script.open(stock=1)
+    script.shop(script.small.on_woo).merchant_sets("10", 3)
+    script.auditor.merchant_edited(script.small.on_woo)
+    script.buy(script.small.on_woo, 2)
+    assert script.auditor.oversold == {"merchant_edit": 1}
+    assert not script.auditor.violations
+
+
+def test_a_sale_in_the_gap_of_a_channel_without_compare_is_excused() -> None:
+    """Between reading and writing a sale may be overwritten there, and only there."""
+    script = Script.open(stock=3)
+    script.read(script.small.on_woo)
+    script.buy(script.small.on_woo, heard=False)
+    script.write(script.small.on_woo, 3)
+    assert not script.auditor.violations
+    assert script.auditor.excused == {"read_write_gap": 1}
+
+
+def test_a_sale_before_the_gap_is_not_excused() -> None:
+    """What the reading already showed must not be put back."""
+    script = Script.open(stock=3)
+    script.buy(script.small.on_woo, heard=False)
+    script.small.at += 5
+    script.read(script.small.on_woo)
+    script.write(script.small.on_woo, 3)
+    assert script.found() == {"F30"}
+
+
+def test_a_zombie_is_excused_where_nothing_compares() -> None:
+    """A request that lands after its deadline may undo a newer one on such a channel."""
+    script = Script.open(stock=3)
+    request = script.request(script.small.on_woo, 3, 3)
+    sent_at = script.small.at
+    script.buy(script.small.on_woo)
+    script.small.at = sent_at
+    script.exchange(script.small.on_woo, request, late_s=60)
+    assert not script.auditor.violations
+    assert script.auditor.excused == {"zombie": 1}
+
+
+def test_a_push_after_a_newer_one_is_found() -> None:
+    """An old write must not be the last cause of a number (I8)."""
+    script = Script.open(stock=3)
+    old = script.exchange(script.small.on_shopify, script.request(script.small.on_shopify, 2, 3))
+    late = script.request(script.small.on_shopify, 1, 0)
+    late_number = script.sent
+    script.tell(old)
+    script.small.at += 60
+    script.write(script.small.on_shopify, 0)
+    script.sent = late_number
+    script.exchange(script.small.on_shopify, late)
+    assert script.found() == {"I8"}
+
+
+def test_two_writes_under_way_on_one_field_are_found() -> None:
+    """The second is sent while the first may still land (I7)."""
+    script = Script.open(stock=3)
+    script.exchange(script.small.on_shopify, script.request(script.small.on_shopify, 2, 3))
+    script.exchange(script.small.on_shopify, script.request(script.small.on_shopify, 1, 2))
+    assert script.found() == {"I7"}
+
+
+def test_other_things_than_stock_must_not_be_written() -> None:
+    """A write of a price, or of a product that is not ours, is found (I11)."""
+    script = Script.open(stock=3)
+    body = json.dumps({"stock_quantity": 2, "regular_price": "1"}).encode()
+    headers = {"authorization": f"Basic {BASIC}"}
+    path = f"/wp-json/wc/v3/products/{script.small.on_woo.field}"
+    script.exchange(script.small.on_woo, ShopRequest("PUT", path, headers=headers, body=body))
+    assert script.found() == {"I11"}
+
+
+TABLES = """
+CREATE TABLE push (id INTEGER PRIMARY KEY, channel, field_key, expected, target, sent_at, terms,
+    settled_at, outcome);
+CREATE TABLE movement (sku, quantity);
+CREATE TABLE reservation (channel, order_id, line_id, sku, open, pack);
+CREATE TABLE shelf (sku, on_hand, reserved);
+CREATE TABLE field (channel, key, hold, surplus);
+CREATE TABLE delivery (channel, digest, state);
+INSERT INTO movement VALUES ('soap', 3);
+INSERT INTO shelf VALUES ('soap', 3, 0);
+"""
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> sqlite3.Connection:
+    """Sound books of a daemon that knows of three soaps and no order."""
+    connection = sqlite3.connect(tmp_path / "books.db", isolation_level=None)
+    connection.executescript(TABLES)
+    return connection
+
+
+def audited(tmp_path: Path) -> Script:
+    """Return a world over those books."""
+    return Script.open(stock=3, database=tmp_path / "books.db")
+
+
+def test_sound_books_are_sound(tmp_path: Path, books: sqlite3.Connection) -> None:
+    """Nothing is found, and everything agrees with the truth."""
+    script = audited(tmp_path)
+    script.auditor.check_books()
+    script.auditor.check_rest()
+    script.auditor.close()
+    assert not script.auditor.violations
+
+
+@pytest.mark.parametrize(
+    ("change", "invariant"),
+    [
+        ("INSERT INTO movement VALUES ('soap', 1)", "I1"),
+        ("UPDATE shelf SET reserved = 1", "I2"),
+        ("INSERT INTO reservation VALUES ('woo', '1', '1', 'soap', 2, 1)", "I2"),
+        ("INSERT INTO push VALUES (1, 'woo', '10', 3, 2, 0, '[[\"on_hand\", 3]]', 1, '')", "I9"),
+    ],
+)
+def test_books_that_do_not_add_up_are_found(
+    tmp_path: Path, books: sqlite3.Connection, change: str, invariant: str
+) -> None:
+    """Each balance is recomputed from what it is the sum of."""
+    books.execute(change)
+    script = audited(tmp_path)
+    script.auditor.check_books()
+    script.auditor.close()
+    assert script.found() == {invariant}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE shelf SET on_hand = 2",
+        "UPDATE shelf SET reserved = 1",
+        "INSERT INTO field VALUES ('woo', '10', 1, 0)",
+        "INSERT INTO field VALUES ('woo', '10', 0, 1)",
+        "INSERT INTO delivery VALUES ('woo', 'x', 'pending')",
+        "INSERT INTO push VALUES (1, 'woo', '10', 3, 3, 0, '[[\"on_hand\", 3]]', NULL, NULL)",
+    ],
+)
+def test_what_is_left_to_do_at_the_end_is_found(
+    tmp_path: Path, books: sqlite3.Connection, change: str
+) -> None:
+    """Wrong books, holds, pending deliveries and open pushes do not agree with the truth."""
+    books.execute(change)
+    script = audited(tmp_path)
+    script.auditor.check_rest()
+    script.auditor.close()
+    assert script.found() == {"I14"}
+
+
+def test_a_number_that_is_not_true_at_the_end_is_found() -> None:
+    """Every listing must show exactly what can be sold."""
+    script = Script.open(stock=3)
+    script.auditor.check_rest()
+    assert not script.auditor.violations
+    script.buy(script.small.on_shopify)
+    script.auditor.check_rest()
+    assert script.found() == {"I14"}
+
+
+def test_an_acknowledged_delivery_that_is_nowhere_is_found(
+    tmp_path: Path, books: sqlite3.Connection
+) -> None:
+    """What was answered 200 must be in the inbox (I3)."""
+    script = audited(tmp_path)
+    out = WebhookOut(1, "", {"content-type": "application/json"}, b"{}")
+    script.auditor.delivered("woo", out, 200)
+    digest = hashlib.sha256(b"{}").hexdigest()
+    books.execute("INSERT INTO delivery VALUES ('woo', ?, 'applied')", (digest,))
+    script.auditor.check_books()
+    assert not script.auditor.violations
+    script.auditor.delivered("shopify", out, 200)
+    script.auditor.check_books()
+    script.auditor.close()
+    assert script.found() == {"I3"}
+
+
+def test_a_write_without_a_committed_push_is_found(
+    tmp_path: Path, books: sqlite3.Connection
+) -> None:
+    """Every number that is sent has a row, opened before it was sent (I13)."""
+    script = audited(tmp_path)
+    opened_us = int((EPOCH.timestamp() - 1) * 1e6)
+    books.execute(
+        "INSERT INTO push VALUES (1, 'woo', '10', 3, 2, ?, '[[\"on_hand\", 2]]', NULL, NULL)",
+        (opened_us,),
+    )
+    script.write(script.small.on_woo, 2)
+    assert not script.auditor.violations
+    script.write(script.small.on_woo, 1)
+    script.auditor.close()
+    assert script.found() == {"I13"}
+
+
+def test_a_wall_clock_that_jumped_hides_no_push(tmp_path: Path, books: sqlite3.Connection) -> None:
+    """A row whose instant is ahead of the truth belongs to a clock that was set ahead."""
+    script = audited(tmp_path)
+    ahead_us = int((EPOCH.timestamp() + 3599) * 1e6)
+    books.execute(
+        "INSERT INTO push VALUES (1, 'woo', '10', 3, 2, ?, '[[\"on_hand\", 2]]', NULL, NULL)",
+        (ahead_us,),
+    )
+    script.auditor.clock_set(3600)
+    script.write(script.small.on_woo, 2)
+    script.auditor.close()
+    assert not script.auditor.violations
