@@ -139,6 +139,10 @@ HISTORIES: dict[str, tuple[History, tuple[int, int, int, int]]] = {
     "failed keeps what it took": (paid(status("failed")), (0, 0, 0, 5)),
     "trashed keeps what it took": (paid(status("trash")), (0, 0, 0, 5)),
     "shipped, then thrown away": (paid(status("completed"), status("trash")), (0, 5, 0, 5)),
+    "shipped, cancelled, then thrown away": (
+        paid(status("completed"), status("cancelled"), status("trash")),
+        (0, 0, 0, 0),
+    ),
     "back to pending restores": (paid(status("pending")), (5, 0, 0, 0)),
     "refund with restock": (paid(refund(2, restock=True)), (3, 0, 0, 3)),
     "refund without restock": (paid(refund(2, restock=False)), (3, 0, 2, 5)),

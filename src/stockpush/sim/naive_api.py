@@ -381,11 +381,11 @@ def _woo_line(row: Json, line: Json, refunded: int) -> SoldLine:
     status, undeducted = row["status"], 0
     if status in _NOTHING_LEFT or (status == "trash" and not row["date_completed_gmt"]):
         taken = 0
-    elif status == "refunded":
+    elif status in {"refunded", "trash"}:
         taken = reduced
     else:
         taken = bought - put_back
-        if status not in {"completed", "trash"}:
+        if status != "completed":
             undeducted = max(0, bought - refunded - reduced)
     product, variation = line["product_id"], line["variation_id"]
     listing = f"{product}:{variation}" if variation else str(product)

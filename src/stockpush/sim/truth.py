@@ -352,12 +352,14 @@ def woo_lines(order: WooOrder) -> Iterator[Told]:
 
     What the shop took and did not put back decides for a refunded order: it may have left.
     """
-    sent = order.status == "completed" or (order.status == "trash" and bool(order.completed))
+    filed = order.status == "trash" and bool(order.completed)
     for line in order.lines:
         reduced, refunded = line.reduced or 0, order.refunded(line)
         restocked = min(max(line.quantity - reduced, 0), refunded)
-        if sent:
+        if order.status == "completed":
             counts = (0, line.quantity - restocked, 0, reduced)
+        elif filed:
+            counts = (0, reduced, 0, reduced)
         elif order.status == "refunded":
             counts = (0, 0, reduced, reduced)
         elif order.status in _RELEASED:

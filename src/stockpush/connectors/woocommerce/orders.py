@@ -9,14 +9,15 @@ told nowhere; it shows in m: restocked = min(max(q - m, 0), r).
 | fate     | statuses                                  | open  | shipped       | written off   |
 |----------|-------------------------------------------|-------|---------------|---------------|
 | OPEN     | pending, processing, on-hold, unknown     | q - r | 0             | r - restocked |
-| SHIPPED  | completed; trash if it had been completed | 0     | q - restocked | 0             |
+| SHIPPED  | completed                                 | 0     | q - restocked | 0             |
+| FILED    | trash if it had been completed            | 0     | m             | 0             |
 | LOST     | refunded                                  | 0     | 0             | m             |
 | RELEASED | cancelled, failed, trash, drafts          | 0     | 0             | 0             |
 
 Why these: cancelling puts all of m back by itself, and failed and trash do not but nothing left
 either, so both release the units. A refunded order may have shipped or not, which nobody tells:
 what is not back on sale is gone either way. Throwing a completed order away is housekeeping and
-brings nothing back. A plugin's own status is still demand; it is marked as unknown.
+brings nothing back, but it may have been cancelled in between, which put m back. A plugin's own status is still demand; it is marked as unknown.
 
 Instants. `placed_at` is the creation. `deducted_at` is the payment where nothing but the payment
 can have moved stock (an order with demand and no refund), because later notes, labels and
@@ -57,6 +58,7 @@ class Fate(StrEnum):
 
     OPEN = "open"
     SHIPPED = "shipped"
+    FILED = "filed"
     LOST = "lost"
     RELEASED = "released"
 
@@ -96,6 +98,8 @@ def counts(fate: Fate, *, ordered: int, refunded: int, reduced: int) -> Counts:
             return Counts(ordered - refunded, 0, refunded - restocked)
         case Fate.SHIPPED:
             return Counts(0, ordered - restocked, 0)
+        case Fate.FILED:
+            return Counts(0, min(reduced, ordered), 0)
         case Fate.LOST:
             return Counts(0, 0, reduced)
         case Fate.RELEASED:
@@ -134,13 +138,13 @@ def order_key(product_id: int, variation_id: int) -> str:
 
 def _fate(order: Order) -> Fate:
     if order.status == "trash" and order.date_completed_gmt:
-        return Fate.SHIPPED
+        return Fate.FILED
     return FATES.get(order.status, Fate.OPEN)
 
 
 def _deducted_at(order: Order, fate: Fate, modified: datetime) -> datetime:
     """Return when the newest deduction happened, as far as the order tells."""
-    if order.refunds or fate not in (Fate.OPEN, Fate.SHIPPED) or not order.date_paid_gmt:
+    if order.refunds or fate not in (Fate.OPEN, Fate.SHIPPED, Fate.FILED) or not order.date_paid_gmt:
         return modified
     return min(instant(order.date_paid_gmt, "date_paid_gmt"), modified)
 
