@@ -279,8 +279,8 @@ class Reservation:
 class Field:
     """What we believe of one number on a channel (conflict-protocol.md, State).
 
-    `expected` (E), `hold`, `surplus`, `uneaten` and `undeducted` are in the channel's units;
-    `hold`, `surplus`, `uneaten`, `undeducted` >= 0; `expected` is None until first read.
+    `expected` (E), `hold`, `surplus`, `uneaten`, `uneaten_surplus` and `undeducted` are in the
+    channel's units and, but for `expected`, >= 0; `expected` is None until first read.
     `revision` never restarts and rises with every change of `expected` or of the target.
     `observed`/`observed_at` is the last reading, `observed_date` the channel's own clock at it;
     `first_observed_at`/`first_observed_date` the reading that gave the first expected value.
@@ -327,6 +327,7 @@ class Field:
     shadowed: int | None = None
     adopted: bool = False
     parked_reason: str | None = None
+    uneaten_surplus: int = 0
 
 
 @dataclass(frozen=True, slots=True)

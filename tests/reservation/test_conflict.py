@@ -13,7 +13,7 @@ from stockpush.messages import Replayed
 from stockpush.model import FieldKey, MovementKind, PushOutcomeKind
 from stockpush.reservation.expectation import cautious
 from tests.reservation.test_sales import shop
-from tests.reservation.world import World, line
+from tests.reservation.world import START, World, line
 
 
 def hold_of(world: World, channel: str = "shopify", key: str = "a") -> tuple[int, int, int]:
@@ -98,18 +98,60 @@ def test_r5_a_higher_reading_never_raises_atp_and_is_written_back() -> None:
     assert world.dirty == set()
 
 
-def test_r3_a_restock_eats_the_surplus_it_caused() -> None:
-    """Reading first, refund second: the unit counts once."""
+def refunded_after_a_rise(*, seconds: int) -> World:
+    """Three sold; a minute later the number is read one higher; a refund so many seconds after."""
     world = shop()
     world.hears(world.order("shopify", "1", line("a", 3)))
     world.syncs()
     world.now += timedelta(minutes=1)
     world.reads("shopify", "a", 8)
     assert hold_of(world) == (8, 0, 1)
+    refunded_at = world.now + timedelta(seconds=seconds)
+    world.now = max(world.now, refunded_at)
     back = line("a", 3, open=2, deducted=2)
-    world.hears(world.order("shopify", "1", back, version=100))
+    version = round((refunded_at - START).total_seconds())
+    world.hears(world.order("shopify", "1", back, version=version))
+    return world
+
+
+def test_r3_a_restock_eats_the_surplus_it_caused() -> None:
+    """Refund, then reading: the unit counts once."""
+    world = refunded_after_a_rise(seconds=-10)
     assert hold_of(world) == (8, 0, 0)
     assert world.syncs() == {("woo", "b"): 8}
+
+
+def test_r3_a_restock_as_young_as_the_reading_raises_e_and_asks_for_another() -> None:
+    """Nobody can tell whether the reading had it: the next one takes back what counted twice."""
+    world = refunded_after_a_rise(seconds=0)
+    assert hold_of(world) == (9, 0, 1)
+    field = world.field("shopify", "a")
+    assert field.uneaten_surplus == 1
+    assert field.read_due_at <= world.now + timedelta(seconds=2)
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 8)
+    assert hold_of(world) == (8, 0, 0)
+    assert world.field("shopify", "a").uneaten_surplus == 0
+
+
+def test_r3_a_surplus_and_a_younger_restock_are_two_restocks() -> None:
+    """The next reading confirms both: the surplus stays."""
+    world = refunded_after_a_rise(seconds=0)
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 9)
+    assert hold_of(world) == (9, 0, 1)
+    assert world.field("shopify", "a").uneaten_surplus == 0
+
+
+def test_r3_a_restock_after_the_reading_eats_nothing() -> None:
+    """An old surplus must not hide it: an unseen sale of as many units would pass the compare."""
+    world = refunded_after_a_rise(seconds=30)
+    assert hold_of(world) == (9, 0, 1)
+    assert world.field("shopify", "a").uneaten_surplus == 0
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 8)
+    assert hold_of(world) == (8, 1, 1), "one was sold that we have not heard of"
+    assert world.atp("candle") == 7
 
 
 def test_an_echo_of_our_own_write_changes_nothing() -> None:

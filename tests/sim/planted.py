@@ -387,9 +387,8 @@ _SIGNED_COUNTER = Planted(
         ),
         Edit(
             "reservation.expectation:_lower",
-            "hold=field.hold + units - overwritten,",
-            "hold=field.hold + max(0, units - overwritten - field.surplus),\n"
-            "        surplus=max(0, field.surplus - (units - overwritten)),",
+            "twice = min(field.surplus, field.uneaten_surplus, units - overwritten)",
+            "twice = min(field.surplus, units - overwritten)",
         ),
     ),
     frozenset({"MERCHANT_EDIT", "WEBHOOK_LATE"}),
@@ -402,7 +401,7 @@ _NO_HOLD = Planted(
     (
         Edit(
             "reservation.expectation:_lower",
-            "hold=field.hold + units - overwritten,",
+            "hold=field.hold + sold,",
             "hold=field.hold,",
         ),
     ),

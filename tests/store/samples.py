@@ -69,6 +69,7 @@ FIELD_ROW = Field(
     hold=1,
     surplus=2,
     uneaten=3,
+    uneaten_surplus=1,
     undeducted=4,
     revision=5,
     observed=-6,

@@ -83,7 +83,8 @@ def deducted(field: Field, delta: int, *, instant: datetime, slack_s: float, at:
         instant, field.first_observed_date, slack_s
     ):
         return field  # it was in the number that we first read
-    moved = _taken(field, delta, instant, slack_s, at) if delta > 0 else _put_back(field, -delta)
+    move = _taken if delta > 0 else _put_back
+    moved = move(field, abs(delta), instant, slack_s, at)
     return _in_gap(moved, delta, instant, slack_s, at)
 
 
@@ -115,14 +116,25 @@ def _taken(field: Field, units: int, instant: datetime, slack_s: float, at: date
     )
 
 
-def _put_back(field: Field, units: int) -> Field:
-    """R3 for units > 0 put back: they eat the surplus, the rest raises E."""
-    eaten = min(field.surplus, units)
+def _put_back(field: Field, units: int, instant: datetime, slack_s: float, at: datetime) -> Field:
+    """R3 for units > 0 put back: eat the surplus where the last reading must have shown them.
+
+    In doubt E is raised. Too high an E fails its compare; too low a one is met by a sale that we
+    have not heard of, the compare succeeds, and that sale is put back on sale.
+    """
+    date = field.observed_date
+    shown = date is not None and _before(instant, date, slack_s)
+    unshown = date is not None and _before(date, instant, slack_s)
+    eaten = min(field.surplus, units) if shown else 0
+    ambiguous = 0 if shown or unshown else min(field.surplus, units)
+    again = field.surplus > 0 and not shown
     return _settled(
         replace(
             field,
             expected=_known(field) + units - eaten,
             surplus=field.surplus - eaten,
+            uneaten_surplus=field.uneaten_surplus + ambiguous,
+            read_due_at=_sooner(field.read_due_at, at + READ_AGAIN) if again else field.read_due_at,
             revision=field.revision + 1,
         )
     )
@@ -183,26 +195,39 @@ def observed(
         return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
     agreed = field.suspense_reads + 1 if field.hold or field.surplus else 0
     return Observed(
-        replace(seen, uneaten=0, overwritten=0, suspense_reads=agreed, read_due_at=None),
+        replace(
+            seen,
+            uneaten=0,
+            uneaten_surplus=0,
+            overwritten=0,
+            suspense_reads=agreed,
+            read_due_at=None,
+        ),
         Reading.EXPECTED,
     )
 
 
 def _lower(field: Field, units: int, at: datetime) -> Field:
     """Open a hold of `units` > 0 that the channel seems to have sold, less what our own write
-    may have overwritten (R10).
+    may have overwritten (R10) and what a restock raised that an earlier reading had shown (R3).
     """
     overwritten = min(field.overwritten, units)
-    return replace(
-        field,
-        expected=_known(field) - units,
-        hold=field.hold + units - overwritten,
-        overwritten=0,
-        uneaten=0,
-        revision=field.revision + 1,
-        suspense_since=at if units > overwritten else field.suspense_since,
-        suspense_reads=1,
-        read_due_at=None,
+    twice = min(field.surplus, field.uneaten_surplus, units - overwritten)
+    sold = units - overwritten - twice
+    return _settled(
+        replace(
+            field,
+            expected=_known(field) - units,
+            hold=field.hold + sold,
+            surplus=field.surplus - twice,
+            overwritten=0,
+            uneaten=0,
+            uneaten_surplus=0,
+            revision=field.revision + 1,
+            suspense_since=at if sold else field.suspense_since,
+            suspense_reads=1,
+            read_due_at=None,
+        )
     )
 
 
@@ -217,6 +242,7 @@ def _higher(field: Field, units: int, at: datetime) -> Field:
             hold=field.hold - released,
             uneaten=field.uneaten - released,
             surplus=surplus,
+            uneaten_surplus=0,
             revision=field.revision + 1,
             suspense_since=at if units > released else field.suspense_since,
             suspense_reads=1,
@@ -237,6 +263,7 @@ def reshadowed(field: Field, quantity: int, *, sent_at: datetime, date: datetime
         doubt=0,
         surplus=0,
         uneaten=0,
+        uneaten_surplus=0,
         overwritten=0,
         suspense_since=None,
         suspense_reads=0,
@@ -355,6 +382,7 @@ def released(field: Field) -> Field:
         doubt=0,
         surplus=0,
         uneaten=0,
+        uneaten_surplus=0,
         let_go=_remembered(field, field.observed_date) + max(0, field.hold - field.surplus),
         let_go_date=field.observed_date,
         suspense_since=None,
@@ -405,10 +433,16 @@ def _again(field: Field, sent_at: datetime) -> Field:
 
 def _settled(field: Field) -> Field:
     """Forget when the suspense began once there is none."""
-    uneaten, doubt = min(field.uneaten, field.hold), min(field.doubt, field.hold)
     if field.hold or field.surplus:
-        return replace(field, uneaten=uneaten, doubt=doubt)
-    return replace(field, uneaten=0, doubt=0, suspense_since=None, suspense_reads=0)
+        return replace(
+            field,
+            uneaten=min(field.uneaten, field.hold),
+            uneaten_surplus=min(field.uneaten_surplus, field.surplus),
+            doubt=min(field.doubt, field.hold),
+        )
+    return replace(
+        field, uneaten=0, uneaten_surplus=0, doubt=0, suspense_since=None, suspense_reads=0
+    )
 
 
 def _known(field: Field) -> int:

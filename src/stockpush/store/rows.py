@@ -277,6 +277,7 @@ def field_row(field: Field) -> Row:
         field.shadowed,
         int(field.adopted),
         field.parked_reason,
+        field.uneaten_surplus,
     )
 
 
@@ -287,7 +288,7 @@ def read_field(row: Row) -> Field:
     (suspense_since, suspense_reads, overwritten, doubt, let_go, let_go_date, *rest) = rest
     (written_at, pushed_at, *rest) = rest
     (gap_from, gap_until, read_due_at, lost_compares, sold_since_push, *rest) = rest
-    (shadowed, adopted, parked_reason) = rest
+    (shadowed, adopted, parked_reason, uneaten_surplus) = rest
     return Field(
         key=FieldKey(channel, key),
         sku=sku,
@@ -319,6 +320,7 @@ def read_field(row: Row) -> Field:
         shadowed=shadowed,
         adopted=bool(adopted),
         parked_reason=parked_reason,
+        uneaten_surplus=uneaten_surplus,
     )
 
 
