@@ -17,7 +17,8 @@ told nowhere; it shows in m: restocked = min(max(q - m, 0), r).
 Why these: cancelling puts all of m back by itself, and failed and trash do not but nothing left
 either, so both release the units. A refunded order may have shipped or not, which nobody tells:
 what is not back on sale is gone either way. Throwing a completed order away is housekeeping and
-brings nothing back, but it may have been cancelled in between, which put m back. A plugin's own status is still demand; it is marked as unknown.
+brings nothing back, but it may have been cancelled in between, which put m back. A plugin's own
+status is still demand; it is marked as unknown.
 
 Instants. `placed_at` is the creation. `deducted_at` is the payment where nothing but the payment
 can have moved stock (an order with demand and no refund), because later notes, labels and
@@ -144,7 +145,8 @@ def _fate(order: Order) -> Fate:
 
 def _deducted_at(order: Order, fate: Fate, modified: datetime) -> datetime:
     """Return when the newest deduction happened, as far as the order tells."""
-    if order.refunds or fate not in (Fate.OPEN, Fate.SHIPPED, Fate.FILED) or not order.date_paid_gmt:
+    stood = fate in (Fate.OPEN, Fate.SHIPPED, Fate.FILED)
+    if order.refunds or not stood or not order.date_paid_gmt:
         return modified
     return min(instant(order.date_paid_gmt, "date_paid_gmt"), modified)
 
