@@ -1,6 +1,8 @@
 # make demo    a candle shop on emulated channels; make demo ARGS="--for 20s" ends by itself
 # make test    lint, types and the whole suite
 # make crash   kill -9 two hundred times, full disks, broken files: about ten minutes
+# make simulate  three hundred fresh simulated worlds, and every one that ever failed: six minutes
+# make bench   measure speed against floors and write bench/results.md: about ten minutes
 # make lint    lint and types alone
 # make fuzz    ten minutes of fuzzing the parsers; make fuzz FUZZ_S=60 ends sooner
 # make lock    renew both lock files (CONTRIBUTING.md)
@@ -12,7 +14,7 @@ PYTEST_ARGS ?=
 FUZZ_S ?= 600
 BIN := .venv/bin
 
-.PHONY: demo test crash lint fuzz lock clean
+.PHONY: demo test crash simulate bench lint fuzz lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.ready
@@ -24,9 +26,20 @@ test: lint
 crash: .venv/.ready-dev
 	$(BIN)/python -m pytest tests/crash -m "crash or not crash" -s $(PYTEST_ARGS)
 
+# Every commit has seeds of its own, which anybody can run again: its first seven digits.
+FROM ?= $(shell printf '%d' 0x$$(git rev-parse HEAD 2>/dev/null | cut -c1-7 | grep . || echo 1))
+SEEDS ?= 300
+MINUTES ?= 6
+
+simulate: .venv/.ready
+	$(BIN)/stockpush prove --worlds --sync ours --strict --seeds $(SEEDS) --minutes $(MINUTES) --from $(FROM)
+
+bench: .venv/.ready-dev
+	$(BIN)/python -m bench $(ARGS)
+
 lint: .venv/.ready-dev
-	$(BIN)/ruff check src tests fuzz
-	$(BIN)/ruff format --check src tests fuzz
+	$(BIN)/ruff check src tests fuzz bench
+	$(BIN)/ruff format --check src tests fuzz bench
 	$(BIN)/mypy
 
 # Whichever way the environment was made, its packages come from one of these.

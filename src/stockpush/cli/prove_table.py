@@ -17,13 +17,14 @@ OURS, NAIVE = "ours", "naive"
 HEADS: Mapping[str, str] = {OURS: "Stock Push", NAIVE: "naive sync"}
 
 CAUSES: Mapping[str, str] = {
-    "unexplained": "the sync itself put sold units back on sale",
+    "unexplained": "because the sync put sold units back on sale",
     "read_write_gap": "WooCommerce: bought between our reading and writing",
     "stale_read": "WooCommerce: the shop told us an old number",
     "zombie": "WooCommerce: a request that arrived too late",
     "cross_channel": "two shops sold the last one at once",
     "sibling_listing": "two listings of one shop sold it at once",
     "operator": "sold or used at home before the shops could know",
+    "restock": "put back by the shop itself after a cancellation",
     "merchant_edit": "a number typed into the shop by hand",
 }
 """Why units were oversold, whoever is most to blame first."""
@@ -78,7 +79,10 @@ def rows(totals: Mapping[str, Total]) -> Iterator[Row]:
     yield _counts("  units sold", (total.units for total in each))
     yield _counts("  crashes of the sync", (total.crashes for total in each))
     yield _counts(
-        "  numbers written to shops", (total.writes - total.quiet_writes for total in each)
+        "  requests to write numbers", (total.writes - total.quiet_writes for total in each)
+    )
+    yield _counts(
+        "  numbers that put sold units back on sale", (t.too_high for t in each), is_bad=True
     )
     yield Row("Units sold that were not there", style="bold")
     for cause, words in CAUSES.items():
@@ -96,7 +100,7 @@ def rows(totals: Mapping[str, Total]) -> Iterator[Row]:
     yield Row("  all numbers right: the slowest", _spans((t.right_s for t in each), 1.0))
     yield _counts("  worlds that never settled", (t.seeds - len(t.converged_s) for t in each))
     yield _counts("  wrong numbers left for good", (t.wrong for t in each), is_bad=True)
-    yield _counts("  writes in the day of silence after", (t.quiet_writes for t in each))
+    yield _counts("  writes in the silence after", (t.quiet_writes for t in each))
     yield Row("What went wrong, on purpose", style="bold")
     for kind, words in FAULTS.items():
         counts = [total.faults[kind] for total in each]
@@ -177,6 +181,7 @@ def total_as_json(total: Total) -> dict[str, Any]:
         "hidden": total.hidden,
         "crashes": total.crashes,
         "exchanges": total.exchanges,
+        "too_high": total.too_high,
         "writes": total.writes - total.quiet_writes,
         "quiet_writes": total.quiet_writes,
         "wrong": total.wrong,

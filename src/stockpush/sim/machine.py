@@ -38,6 +38,8 @@ AGAIN_S = 5.0
 """How long the operator waits before a command is typed again."""
 STOP_S = 60.0
 """How long a graceful stop may take; more is a defect."""
+LOOK_FOR_END_S = 0.5
+"""How often it is looked whether a daemon that was told to stop has ended."""
 HOST = "https://stock.example.com"
 """Where the shops believe the daemon to be."""
 SECRET_KEY = "c3RvY2stcHVzaC1zaW11bGF0aW9uLXNlY3JldC1rZXk"  # noqa: S105  # of no real shop
@@ -126,13 +128,16 @@ class Machine:
             return
         self._up.clear()
         life.stop.set()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await life.ended.wait()
-        except TimeoutError:
+        left_s = STOP_S
+        while not life.ended.is_set() and left_s > 0:
+            await self.clock.sleep(LOOK_FOR_END_S)
+            left_s -= 0 if life.owner.frozen else LOOK_FOR_END_S
+        if not life.ended.is_set():
             self.defects.append(f"the daemon did not stop within {STOP_S:g} s")
             self.crash()
-        self._life = None
+        # It may have been killed meanwhile, and another life have begun.
+        if self._life is life:
+            self._life = None
 
     def freeze(self) -> Owner | None:
         """Suspend the machine; give what `VirtualLoop.thaw` takes."""

@@ -34,6 +34,9 @@ from stockpush.sim.world import Listed, World, changed_bill
 SALES_PER_HOUR = (4.0, 150.0)
 SALES_MAX = 250
 """About how many sales a run has at most: more show nothing new."""
+BUSY_SALES_PER_HOUR = 900.0
+BUSY_MAKER_S = 12.0
+"""How often shoppers come and how long the maker rests, in a busy world."""
 FLASH_SALES = 0.35
 """How many runs have a rush on the hot item."""
 
@@ -90,6 +93,8 @@ class People:
     operator: Operator
     acted: Callable[[str], None]
     until: float
+    busy: bool = False
+    """Many shoppers, and a maker who keeps up with them: what sells by the thousand."""
     trace: list[str] = field(default_factory=list)
     deeds: Counter[str] = field(default_factory=Counter)
     """What `swarm.ROWS` counts as deeds, and others."""
@@ -106,11 +111,12 @@ class People:
         """Return one coroutine for each kind of person; each ends when everybody goes home."""
         span_s = max(1.0, self.until - self.now())
         rate = _between(self.dice, *SALES_PER_HOUR) / HOUR
-        rate = min(rate, SALES_MAX / span_s)
+        rate = BUSY_SALES_PER_HOUR / HOUR if self.busy else min(rate, SALES_MAX / span_s)
+        pause_s = BUSY_MAKER_S if self.busy else self.dice.uniform(120, 1500)
         people = [
             self._shoppers(self._own_dice(), rate),
             self._merchant(self._own_dice(), rate * self.dice.uniform(0.3, 1.0)),
-            self._maker(self._own_dice(), 1 / self.dice.uniform(120, 1500)),
+            self._maker(self._own_dice(), 1 / pause_s),
         ]
         if self.dice.random() < FLASH_SALES:
             people.append(self._rush(self._own_dice()))

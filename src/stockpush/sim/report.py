@@ -42,6 +42,9 @@ class Report:
     right_s: float | None = None
     """The same until every shop showed the right numbers for the first time."""
     crashes: int = 0
+    too_high: int = 0
+    """Numbers written that were higher than what was left by all that had to be known, at most as
+    many as the auditor keeps."""
     wrong: int = 0
     """Numbers that the shops showed wrongly when the time to converge had run out."""
     quiet_writes: int = 0
@@ -76,6 +79,7 @@ class Total:
     writes: int = 0
     exchanges: int = 0
     lives: int = 0
+    too_high: int = 0
     wrong: int = 0
     quiet_writes: int = 0
     oversold: Counter[str] = field(default_factory=Counter)
@@ -129,6 +133,7 @@ _SUMS = (
     "writes",
     "exchanges",
     "lives",
+    "too_high",
     "wrong",
     "quiet_writes",
     "crashes",

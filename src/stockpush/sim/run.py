@@ -39,8 +39,10 @@ LOOK_S = 30.0
 """How often it is looked whether everything agrees."""
 CONVERGE_S = 6 * 3600.0
 """How long act two may take to converge."""
-SILENT_S = 24 * 3600.0
-"""How long nothing may be written after that."""
+SILENT_S = ((0.8, 4 * 3600.0), (0.2, 24 * 3600.0))
+"""How long nothing may be written after that: (how likely, how long). A day shows more and costs
+as much as the rest of the run.
+"""
 AUDIT_S = 900.0
 """How often the database is audited during act one."""
 DEFECTS = frozenset({"worker.failed", "delivery.failed", "line.withheld", "library.warned"})
@@ -57,7 +59,8 @@ SLOW_LOOK_S = 3600.0
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is run besides the seed. `without` leaves kinds of faults out; `span_s` sets the length
-    of act one, `silent_s` that of the silence; `shopify_only` has one channel that compares.
+    of act one, `silent_s` that of the silence (both else drawn). `shopify_only` has one channel,
+    which compares; `busy` has many shoppers, and a maker who keeps up with them.
 
     `shopfront` is simulated in place of a drawn world; `naive` runs the naive sync in place of the
     daemon. `cut_s` ends act one early and changes nothing before that; `away` are people (`PEOPLE`)
@@ -66,8 +69,9 @@ class Plan:
 
     without: Collection[FaultKind] = frozenset()
     span_s: float | None = None
-    silent_s: float = SILENT_S
+    silent_s: float | None = None
     shopify_only: bool = False
+    busy: bool = False
     shopfront: Shopfront | None = None
     naive: bool = False
     cut_s: float | None = None
@@ -183,6 +187,7 @@ class _Run:
             self.machine,
             self.network.acted,
             until,
+            busy=self.plan.busy,
         )
         self.weather.begin()
         crowd = [spawn(self.loop, each, None) for each in self._who(self.people)]
@@ -233,7 +238,7 @@ class _Run:
             self.slow, self.machine.look_s = True, SLOW_LOOK_S
             await self.machine.reload()
         writes = self.auditor.writes
-        await self.clock.sleep(self.plan.silent_s)
+        await self.clock.sleep(self._silent_s())
         self.result.quiet_writes = self.auditor.writes - writes
         if self.result.quiet_writes and not self.plan.naive:
             self._violate(f"I15 {self.result.quiet_writes} writes after everything agreed")
@@ -242,6 +247,13 @@ class _Run:
         """Return what tells the auditor where the daemon's books are."""
         machine = self.machine
         return (lambda: machine.files.path) if isinstance(machine, Machine) else None
+
+    def _silent_s(self) -> float:
+        if self.plan.silent_s is not None:
+            return self.plan.silent_s
+        likely, spans = zip(*SILENT_S, strict=True)
+        drawn: float = dice(self.seed, "silence").choices(spans, likely)[0]
+        return drawn
 
     # -- wiring --------------------------------------------------------------------------------
 
@@ -296,6 +308,7 @@ class _Run:
             for line in self.lines
             if line["event"] in DEFECTS
         ]
+        result.too_high = sum(each.invariant == "F30" for each in auditor.violations)
         result.sales, result.units = auditor.sales, auditor.units
         result.oversold = auditor.oversold
         result.writes, result.exchanges = auditor.writes, self.network.exchanges

@@ -20,7 +20,7 @@ from enum import Enum
 from types import MappingProxyType
 
 HOUR = 3600.0
-SPAN_S = ((0.6, 20 * 60.0, HOUR), (0.33, HOUR, 4 * HOUR), (0.07, 8 * HOUR, 30 * HOUR))
+SPAN_S = ((0.75, 15 * 60.0, HOUR), (0.22, HOUR, 3 * HOUR), (0.03, 8 * HOUR, 30 * HOUR))
 """How long act one is: (how likely, from, to), seconds."""
 NO_FAULTS = 0.08
 """How many seeds have no fault at all: what fails there fails on a sunny day."""

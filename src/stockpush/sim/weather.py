@@ -195,4 +195,3 @@ def _calm(faults: Faults) -> None:
         value = getattr(faults, each.name)
         if isinstance(value, bool | int | float) and each.name != "webhook_copies_max":
             setattr(faults, each.name, type(value)())
-

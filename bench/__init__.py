@@ -1,0 +1,1 @@
+"""How fast Stock Push is, against a floor in the same run (docs/performance.md)."""

@@ -1,0 +1,1 @@
+"""Crashes of the real process, on real files and a real PostgreSQL."""
