@@ -108,6 +108,8 @@ class SimNetwork:
     struck: Counter[str] = field(default_factory=Counter)
     """How often each fault of a line happened, by its name."""
     exchanges: int = 0
+    straying: int = 0
+    """Requests that are on their way and late: they may still change something."""
     _news: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -157,7 +159,9 @@ class SimNetwork:
         sleep = SimClock(self.loop).sleep
         await sleep(self.dice.uniform(*line.travel_s))
         if self._strikes("late", line.late):
+            self.straying += 1
             await sleep(self.dice.uniform(0.0, line.late_s))
+            self.straying -= 1
         if line.down or self._strikes("lost_before", line.lost_before):
             self._break(line, answered)
             return

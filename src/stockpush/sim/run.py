@@ -220,6 +220,8 @@ class _Run:
                 return False
             if self.people is not None and self.result.right_s is None and not self._wrong():
                 self.result.right_s = within_s - (until - self.loop.time())
+            if self.network.straying:
+                continue
             if self.machine.is_up and not self.auditor.disagreements():
                 return True
         return False
