@@ -105,6 +105,7 @@ def refunded_after_a_rise(*, seconds: int) -> World:
     world.syncs()
     world.now += timedelta(minutes=1)
     world.reads("shopify", "a", 8)
+    world.reads("woo", "b", 7)
     assert hold_of(world) == (8, 0, 1)
     refunded_at = world.now + timedelta(seconds=seconds)
     world.now = max(world.now, refunded_at)
@@ -749,3 +750,30 @@ def test_r10_a_sale_first_heard_of_by_a_poll_has_an_uncompared_field_read() -> N
         world.polls(channel, world.order(channel, "1", line(key, 3), fetch=1))
         due = world.field(channel, key).read_due_at
         assert (due <= world.now) == soon
+
+
+def test_r7_a_raise_waits_for_a_reading_that_is_wanted() -> None:
+    """While an order left E in doubt only a lowering goes out: too low an E may pass its compare."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 8)
+    world.hears(world.order("shopify", "1", line("a", 2)))
+    assert world.field("shopify", "a").read_due_at <= world.now + timedelta(seconds=2)
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    assert world.syncs() == {("woo", "b"): 11}, "the other channel's number is in no doubt"
+    assert "shopify/a" in world.dirty
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 8)
+    world.now += timedelta(seconds=2)
+    world.reads("woo", "b", 11)
+    assert world.syncs() == {("shopify", "a"): 13, ("woo", "b"): 13}
+
+
+def test_r7_a_lowering_waits_for_no_reading() -> None:
+    """A missed raise costs minutes of sales, a missed lowering an oversell."""
+    world = shop()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 8)
+    world.hears(world.order("shopify", "1", line("a", 2)))
+    world.moves("candle", -5, MovementKind.ADJUSTMENT)
+    assert ("shopify", "a") in world.syncs()

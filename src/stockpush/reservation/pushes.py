@@ -36,6 +36,7 @@ from stockpush.reservation import atp as netting
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.drift import note_reading
 from stockpush.reservation.expectation import (
+    READ_AGAIN,
     Reading,
     cautious,
     confirmed,
@@ -202,6 +203,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     )
     opened: list[Push] = []
     fields: list[Field] = []
+    waiting: list[Dirty] = []
     clean: list[tuple[FieldKey, int]] = []
     poll_from: datetime | None = None
     for key in command.fields:
@@ -225,6 +227,9 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             continue
         if wanted == (field.shadowed if shadow else field.expected):
             clean.append((key, queued.revision))
+            continue
+        if not shadow and wanted > field.expected and _is_doubted(field, at):
+            waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
         sent = wanted if shadow else cautious(wanted, field)
         if sent == field.expected and not shadow:
@@ -256,6 +261,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         ),
         pushes=tuple(opened),
         fields=tuple(fields),
+        dirty=tuple(waiting),
         clean=tuple(clean),
         events=tuple(
             Event(
@@ -266,6 +272,16 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             if _recorded_only(push)
         ),
     )
+
+
+def _is_doubted(field: Field, at: datetime) -> bool:
+    """Answer whether E may be too low, so that the field is read before it is raised (R7).
+
+    An order told of a change without telling what it did to the number, or when. If E is too low, a
+    sale that we have not heard of may bring the number down to it, and a raise from E would pass.
+    """
+    due = field.read_due_at is not None and field.read_due_at <= at
+    return due or field.uneaten > 0 or field.uneaten_surplus > 0
 
 
 def _terms(
