@@ -753,7 +753,7 @@ def test_r10_a_sale_first_heard_of_by_a_poll_has_an_uncompared_field_read() -> N
 
 
 def test_r7_a_raise_waits_for_a_reading_that_is_wanted() -> None:
-    """While an order left E in doubt only a lowering goes out: too low an E may pass its compare."""
+    """While an order left E in doubt only a lowering goes out: too low an E may pass."""
     world = shop()
     world.now += timedelta(minutes=1)
     world.reads("shopify", "a", 8)
@@ -777,3 +777,39 @@ def test_r7_a_lowering_waits_for_no_reading() -> None:
     world.hears(world.order("shopify", "1", line("a", 2)))
     world.moves("candle", -5, MovementKind.ADJUSTMENT)
     assert ("shopify", "a") in world.syncs()
+
+
+def test_r3_a_restock_behind_a_hold_eats_no_surplus() -> None:
+    """What is missing in all may hide it: E is raised, and the next reading holds as much more."""
+    world = refunded_after_a_rise(seconds=30)
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 8)
+    assert hold_of(world) == (8, 1, 1)
+    refunded_at = world.now
+    world.now += timedelta(seconds=30)
+    world.reads("shopify", "a", 8)
+    version = round((refunded_at - START).total_seconds())
+    back = line("a", 3, open=1, deducted=1)
+    world.hears(world.order("shopify", "1", back, version=version))
+    assert hold_of(world) == (9, 1, 1)
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 8)
+    assert hold_of(world) == (8, 2, 1), "another was sold that we have not heard of"
+
+
+@pytest.mark.parametrize(("missing", "want"), [(0, (7, 0, 0)), (2, (6, 2, 0))])
+def test_r3_units_that_may_be_back_are_expected_only_behind_a_hold(
+    missing: int, want: tuple[int, int, int]
+) -> None:
+    """Without one a reading tells; with one they may stand behind what is missing."""
+    world = shop()
+    world.hears(world.order("shopify", "1", line("a", 3)))
+    world.syncs()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 7 - missing)
+    world.now += timedelta(minutes=1)
+    fewer = line("a", 2, open=2, deducted=None)
+    world.hears(world.order("shopify", "1", fewer, version=119))
+    expected, hold, surplus = want
+    assert hold_of(world) == (expected, hold, surplus)
+    assert world.field("shopify", "a").read_due_at <= world.now

@@ -271,13 +271,11 @@ class Pusher:
     def _learn_wait_s(self, push: Push) -> float:
         """Return the seconds until the outcome of an open push may be learned, 0 if it may be now.
 
-        Of a push that another life of the daemon sent only the wall clock tells how long ago that
-        was: never less than nothing, should it have been set back since.
+        What another life of the daemon sent it may have repeated up to its end, which nobody wrote
+        down: then a whole deadline passes from our first look.
         """
         monotonic = self._clock.monotonic()
-        if push.call_id not in self._sent:
-            passed_s = seconds_until(self._clock.now(), push.sent_at)
-            self._sent[push.call_id] = monotonic - passed_s
+        self._sent.setdefault(push.call_id, monotonic)
         deadline_s = self._channel.connector.manifest.deadline_s
         learn_at = self._learn_at.get(push.call_id, self._sent[push.call_id] + deadline_s)
         return max(0.0, learn_at - monotonic)

@@ -120,14 +120,16 @@ def _put_back(field: Field, units: int, instant: datetime, slack_s: float, at: d
     """R3 for units > 0 put back: eat the surplus where the last reading must have shown them.
 
     In doubt E is raised. Too high an E fails its compare; too low a one is met by a sale that we
-    have not heard of, the compare succeeds, and that sale is put back on sale.
+    have not heard of, the compare succeeds, and that sale is put back on sale. A hold is such a
+    doubt: it is what is missing in all, and these units may stand behind as many that were sold.
     """
     date = field.observed_date
-    shown = date is not None and _before(instant, date, slack_s)
-    unshown = date is not None and _before(date, instant, slack_s)
+    masked = field.hold > 0
+    shown = not masked and date is not None and _before(instant, date, slack_s)
+    unshown = masked or (date is not None and _before(date, instant, slack_s))
     eaten = min(field.surplus, units) if shown else 0
     ambiguous = 0 if shown or unshown else min(field.surplus, units)
-    again = field.surplus > 0 and not shown
+    again = masked or (field.surplus > 0 and not shown)
     return _settled(
         replace(
             field,
@@ -138,6 +140,18 @@ def _put_back(field: Field, units: int, instant: datetime, slack_s: float, at: d
             revision=field.revision + 1,
         )
     )
+
+
+def perhaps_put_back(field: Field, units: int, *, at: datetime) -> Field:
+    """R3 where the channel does not tell whether it put `units` (>= 0) back: the field is read.
+
+    While units are missing a reading cannot tell either, for they may stand behind as many that
+    were sold. Then E is raised as if they were back, and the reading holds what it does not find.
+    """
+    field = wants_reading(field, at=at)
+    if field.expected is None or not field.hold or not units:
+        return field
+    return replace(field, expected=field.expected + units, revision=field.revision + 1)
 
 
 def _in_gap(field: Field, delta: int, instant: datetime, slack_s: float, at: datetime) -> Field:

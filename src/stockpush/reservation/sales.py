@@ -34,7 +34,7 @@ from stockpush.model import (
     replace,
 )
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.expectation import deducted, wants_reading
+from stockpush.reservation.expectation import deducted, perhaps_put_back, wants_reading
 from stockpush.reservation.orders import Effect, Verdict, merge, undeducted
 from stockpush.reservation.view import View
 
@@ -285,7 +285,9 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
         at=draft.at,
     )
     polled = order.version.fetch > 0 and effect.deducted != 0
-    if effect.deducted_unknown or (polled and policy is not None and not policy.compare_and_set):
+    if effect.deducted_unknown:
+        field = perhaps_put_back(field, max(0, -effect.open), at=draft.at)
+    elif polled and policy is not None and not policy.compare_and_set:
         # No delivery told of it, and nothing compares there: somebody may have written over it.
         field = wants_reading(field, at=draft.at)
     draft.change(field)

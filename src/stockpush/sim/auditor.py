@@ -13,7 +13,8 @@ The same bound decides whether a shopper who buys what is not there is anybody's
 field showed was right for all that had to be known when it was last written: then what happened
 since, elsewhere, is the witness, and its kind is the cause. A number above the bound needs an
 exemption that the protocol names (docs/conflict-protocol.md): the gap between reading and writing
-where nothing compares, a request that lands after its deadline there, a merchant's own hand.
+where nothing compares, a request that lands after its deadline there, a merchant's own hand, and
+where the shop compares, units that it put back without telling, behind as many that were sold.
 
 Findings are values. The database is read through a connection of the auditor's own, by the names
 of its columns and nothing else of the daemon's.
@@ -337,6 +338,8 @@ class Auditor:
                 <= self._bound(listed, since, gap_from=gap_from - self.stale_read_s) + standing
             ):
                 note.excused = "stale_read"
+        elif each.target <= bound + self._untold_rise(each.name):
+            note.excused = "aba"
         if note.excused:
             self.excused[note.excused] += 1
             return
@@ -344,6 +347,26 @@ class Auditor:
             "F30",
             listed,
             f"push {pushed.id} of {since:.3f} s wrote {each.target}, at most {bound} is true",
+        )
+
+    def _untold_rise(self, name: FieldName) -> int:
+        """Return the units that a shop has put back on a field and the daemon does not know of.
+
+        A sale that it does not know of either may stand before as many of them, and then nothing
+        that it can read tells of the two.
+        """
+        known = {
+            (channel, order, line): deducted
+            for channel, order, line, deducted in self._rows(
+                "SELECT channel, order_id, line_id, deducted FROM reservation"
+                " WHERE channel = ? AND field_key = ?",
+                *name,
+            )
+        }
+        return sum(
+            max(0, known[key] - line.deducted)
+            for key, line in self.truth.lines.items()
+            if key in known
         )
 
     # -- the bound -----------------------------------------------------------------------------
