@@ -35,7 +35,7 @@ SALES_PER_HOUR = (4.0, 150.0)
 SALES_MAX = 250
 """About how many sales a run has at most: more show nothing new."""
 BUSY_SALES_PER_HOUR = 900.0
-BUSY_MAKER_S = 12.0
+BUSY_MAKER_S = 5.0
 """How often shoppers come and how long the maker rests, in a busy world."""
 FLASH_SALES = 0.35
 """How many runs have a rush on the hot item."""
