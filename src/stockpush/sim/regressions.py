@@ -1,9 +1,9 @@
 """Seeds that once showed a defect. They run before all others, for ever.
 
 Each entry of regressions.toml has the seed, what it `showed`, the `date`, and what of its plan is
-not usual: `without`, `away`, `cut_s`, `shopify_only`. A seed means one world and one
-story only as long as what is drawn stays the same; after a change of the drawing, it is still one
-more seed.
+not usual: `without`, `away`, `cut_s`, `span_s`, `shopify_only`, `busy`. A seed means one world and
+one story only as long as what is drawn stays the same; after a change of the drawing, it is still
+one more seed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,13 @@ def _regression(row: dict[str, Any]) -> Regression:
     seed, showed, day = rest.pop("seed"), rest.pop("showed"), rest.pop("date")
     without = frozenset(FaultKind[name.upper()] for name in rest.pop("without", ()))
     away = frozenset(rest.pop("away", ()))
-    cut_s, shopify_only = rest.pop("cut_s", None), rest.pop("shopify_only", False)
+    plan = Plan(
+        without=without,
+        away=away,
+        cut_s=rest.pop("cut_s", None),
+        span_s=rest.pop("span_s", None),
+        shopify_only=rest.pop("shopify_only", False),
+        busy=rest.pop("busy", False),
+    )
     assert not rest, f"regressions.toml: seed {seed} has {', '.join(rest)}"
-    plan = Plan(without=without, away=away, cut_s=cut_s, shopify_only=shopify_only)
     return Regression(seed, plan, showed, day)
