@@ -225,12 +225,10 @@ class SqliteDatabase:
     async def reading(self) -> AsyncIterator[SqliteSession]:
         """Lend a reader. Those that came back whole are kept: the pool's way costs a read again."""
         async with self._seats:
-            if self._free:
-                connection, session = self._free.pop()
-            else:
-                connection = await _connected(self._readers)
-                session = await _session(connection)
+            kept = self._free.pop() if self._free else None
+            connection = await _connected(self._readers) if kept is None else kept[0]
             try:
+                session = await _session(connection) if kept is None else kept[1]
                 yield session
             except BaseException:
                 await connection.close()
