@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias
 
 from bench import orders, world
 from stockpush import compose
+from stockpush.cli.run import collect_seldom
 from stockpush.engine.commit import CommitLane
 from stockpush.messages import ReceiveDelivery
 from stockpush.sim.candle_shop import SHOPIFY
@@ -58,6 +59,7 @@ class Took:
 async def sell(job: Job) -> Took:
     """Carry out the job with the commit lane; record what it writes if it is to be traced."""
     address = world.Address(Path(job.folder))
+    collect_seldom()  # as the daemon does
     async with compose.parts(address.settings()) as parts:
         commands = list(_commands(parts, job))
         lane, groups = parts.lane, list[Group]()

@@ -14,15 +14,16 @@ from itertools import pairwise
 ROOT = "stockpush"
 EVERYONE_MAY = ("errors", "logs")
 """What any room may import, but for those that import nothing of ours."""
-NOTHING = ("model", "errors")
+NOTHING = ("values", "model", "errors")
 """What everything else stands on: these import nothing of ours at all."""
 
 ROOMS: Mapping[str, tuple[str, ...] | None] = {
-    "model": (),
+    "values": (),
+    "model": ("values",),
     "errors": (),
     "clock": (),
     "systemd": (),
-    "messages": ("model",),
+    "messages": ("model", "values"),
     "ports": ("messages", "model"),
     "units": ("model",),
     "keys": (),
@@ -31,10 +32,10 @@ ROOMS: Mapping[str, tuple[str, ...] | None] = {
     "settings_tree": ("secret",),
     "settings": ("keys", "model", "secret", "settings_tree"),
     "importer": ("messages", "model", "ports", "reservation", "units"),
-    "reservation": ("messages", "model", "units"),
+    "reservation": ("messages", "model", "units", "values"),
     "connectors": ("messages", "model"),
-    "store": ("messages", "model", "ports"),
-    "engine": ("connectors.base", "messages", "model", "ports", "reservation", "units"),
+    "store": ("messages", "model", "ports", "values"),
+    "engine": ("connectors.base", "messages", "model", "ports", "reservation", "units", "values"),
     "web": ("connectors.base", "engine", "messages", "model", "ports"),
     "sim.shops": (),
     "sim": None,
@@ -79,7 +80,7 @@ ONLY: Mapping[str, tuple[str, ...]] = {
 }
 """Library or module of ours -> the only rooms and modules that import it."""
 
-CORE = ("model", "messages", "errors", "units", "reservation")
+CORE = ("values", "model", "messages", "errors", "units", "reservation")
 """What is synchronous and pure."""
 
 NOT_REPEATABLE = re.compile(

@@ -10,12 +10,14 @@ Importing this module sets that up with its defaults, so that no line is ever wr
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
@@ -136,13 +138,19 @@ _LEVELS: Mapping[str, int] = MappingProxyType(
     }
 )
 """Levels of the events that are worse than news."""
+_JSON = json.JSONEncoder(ensure_ascii=False)
 _OURS = frozenset({"event", "level", "timestamp"})
 
 
 def emit(event: Event) -> None:
     """Write one line for `event`, at the level that its name has."""
-    log: FilteringBoundLogger = structlog.get_logger()
-    log.log(_LEVELS.get(event.name, logging.INFO), event.name, **event.fields)
+    _events().log(_LEVELS.get(event.name, logging.INFO), event.name, **event.fields)
+
+
+@cache
+def _events() -> FilteringBoundLogger:
+    """Return the logger of events as it is now configured: binding one takes as long as a line."""
+    return cast("FilteringBoundLogger", structlog.get_logger().bind())
 
 
 def get(name: str) -> FilteringBoundLogger:
@@ -168,9 +176,10 @@ def configure(
             *(_renderers(json=json) if lines is None else [_handing_to(lines)]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=_Stderr,
         cache_logger_on_first_use=False,
     )
+    _events.cache_clear()
     root = logging.getLogger()
     for handler in root.handlers[:]:
         if isinstance(handler, _LibraryHandler):
@@ -211,10 +220,10 @@ def keep_listed(_logger: WrappedLogger, _method: str, line: EventDict) -> EventD
 def _plain(value: object) -> object:
     """Return `value` as JSON has it: text is made printable and cut, the unknown is its type."""
     match value:
-        case None | bool() | int() | float():
-            return value
         case str():
             return _printable(value)
+        case None | bool() | int() | float():
+            return value
         case Decimal() | datetime():
             return str(value)
         case tuple() | list() | frozenset() | set():
@@ -253,8 +262,21 @@ def _handing_to(lines: Callable[[Line], None]) -> Processor:
 
 def _renderers(*, json: bool) -> list[Processor]:
     if json:
-        return [structlog.processors.JSONRenderer(ensure_ascii=False)]
+        return [structlog.processors.JSONRenderer(lambda line, **_: _JSON.encode(line))]
     return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+
+
+class _Stderr:
+    """Writes lines to what is stderr at the time, each at once and in one piece."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 class _LibraryHandler(logging.Handler):

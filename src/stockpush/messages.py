@@ -6,7 +6,7 @@ that the command *needs*, and writes the *decision* back in the same transaction
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -32,10 +32,12 @@ from stockpush.model import (
     Shelf,
     StockMovement,
 )
+from stockpush.values import quick
 
 # -- seen: absolute facts from a channel -----------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OrderLineSeen:
     """One line of an order as the channel states it, in the channel's units, all >= 0.
@@ -56,6 +58,7 @@ class OrderLineSeen:
     sku: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OrderSeen:
     """The whole of one order at one version. A line known earlier and absent here is cancelled.
@@ -76,6 +79,7 @@ class OrderSeen:
     state_known: bool = True
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OrderHint:
     """Something happened to this order: fetch it."""
@@ -84,6 +88,7 @@ class OrderHint:
     order_id: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QuantityHint:
     """A quantity changed on the channel: a reason to read that field, never an observation.
@@ -97,6 +102,7 @@ class QuantityHint:
     told: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Nothing:
     """The delivery is genuine and of no concern to stock."""
@@ -107,6 +113,7 @@ class Nothing:
 Seen: TypeAlias = OrderSeen | OrderHint | QuantityHint | Nothing
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QuantitySeen:
     """One reading of one field, in the channel's units.
@@ -124,6 +131,7 @@ class QuantitySeen:
     date: datetime | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ListingResolved:
     """What the channel told about a mapped listing: which order key and field it goes by.
@@ -140,6 +148,7 @@ class ListingResolved:
 # -- asked: commands to the core -------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ReceiveDelivery:
     """Take one verified webhook delivery into the inbox, with the facts it carries.
@@ -152,6 +161,7 @@ class ReceiveDelivery:
     replay: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PollCompleted:
     """A poll has read every page: `begun_at` by our clock, `date` by the channel's, `cursor` where
@@ -163,6 +173,7 @@ class PollCompleted:
     date: datetime | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ApplyOrders:
     """Apply orders that were fetched or polled.
@@ -181,6 +192,7 @@ class ApplyOrders:
     completes: PollCompleted | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Observe:
     """Take readings of fields."""
@@ -188,6 +200,7 @@ class Observe:
     seen: tuple[QuantitySeen, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class FieldsUnreadable:
     """These fields have no number on the channel, each with the problem that a person must mend."""
@@ -195,6 +208,7 @@ class FieldsUnreadable:
     problems: tuple[tuple[FieldKey, str], ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StartChannel:
     """The daemon starts: policies may have changed, and a channel may have gone live."""
@@ -202,6 +216,7 @@ class StartChannel:
     channel: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RequestReads:
     """Ask for fields to be read at `due_at` (a quantity webhook, resync, the reconcile period)."""
@@ -210,6 +225,7 @@ class RequestReads:
     due_at: datetime
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OpenPushes:
     """Compute targets of dirty fields now and open one push row each, all in one call.
@@ -222,6 +238,7 @@ class OpenPushes:
     call_id: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PushSettled:
     """How the push of `field` in call `call_id` ended; one no longer in flight is left alone.
@@ -242,6 +259,7 @@ class PushSettled:
     date: datetime | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SettlePushes:
     """Settle the pushes of one call."""
@@ -249,6 +267,7 @@ class SettlePushes:
     settled: tuple[PushSettled, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NoteHealth:
     """The daemon sees a channel otherwise than before."""
@@ -258,6 +277,7 @@ class NoteHealth:
     reason: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StockMove:
     """One line of a stock command: `quantity` signed, smallest units."""
@@ -267,6 +287,7 @@ class StockMove:
     kind: MovementKind
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class MoveStock:
     """Move stock by hand. All of it or none. `key` is the idempotency key."""
@@ -277,6 +298,7 @@ class MoveStock:
     reason: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class BuildStock:
     """Build `quantity` smallest units of `sku`, consuming its bill of materials."""
@@ -288,6 +310,7 @@ class BuildStock:
     reason: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CountStock:
     """State that `counted` smallest units of `sku` are on hand: one adjusting movement."""
@@ -299,6 +322,7 @@ class CountStock:
     reason: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class UndoMovement:
     """Compensate the whole command that wrote movement `movement_id`."""
@@ -309,6 +333,7 @@ class UndoMovement:
     reason: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ResolveListings:
     """Record what the channel told about mapped listings; creates their fields."""
@@ -316,6 +341,7 @@ class ResolveListings:
     resolved: tuple[ListingResolved, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AdoptListings:
     """The owner agrees that these listings' numbers are ours from now on."""
@@ -323,6 +349,7 @@ class AdoptListings:
     listings: tuple[ListingKey, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ImportCatalogue:
     """Upsert items, bills and listings, and open stock where an item has no movement yet."""
@@ -358,6 +385,7 @@ Command: TypeAlias = (
 # -- gathered: the rows a command needs -------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Needs:
     """Which rows a command reads, by key. A key without a row is simply absent from `Rows`."""
@@ -379,13 +407,18 @@ class Needs:
     unread: frozenset[str] = frozenset()
     """Channels of which it matters whether a delivery is still to be read."""
 
-    def __or__(self, other: Needs) -> Needs:
-        """Return the union."""
-        return Needs(
-            **{name: getattr(self, name) | getattr(other, name) for name in self.__slots__}
+    @classmethod
+    def union(cls, several: Sequence[Needs]) -> Needs:
+        """Return what all of them need together."""
+        return cls(
+            **{
+                name: frozenset().union(*(getattr(each, name) for each in several))
+                for name in cls.__slots__
+            }
         )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CommandDone:
     """A command that was carried out under an idempotency key.
@@ -400,6 +433,7 @@ class CommandDone:
     movement_ids: tuple[int, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Rows:
     """The rows that were asked for, as read (and locked) inside the transaction."""
@@ -428,6 +462,7 @@ class Rows:
 # -- decided: what the transaction writes ----------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The command was carried out. `note` is for people; `facts` for machines."""
@@ -436,6 +471,7 @@ class Accepted:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """The command (or delivery) had been carried out before; nothing changed."""
@@ -443,6 +479,7 @@ class Replayed:
     movement_ids: tuple[int, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Refused:
     """The command was understood and refused; nothing changed."""
@@ -455,6 +492,7 @@ class Refused:
 Outcome: TypeAlias = Accepted | Replayed | Refused
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Event:
     """One log line to write after the commit: `name` is listed in logs.EVENTS."""
@@ -463,6 +501,7 @@ class Event:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Everything one command changes. Rows are whole new values of rows that were gathered

@@ -7,14 +7,14 @@ Instants are aware UTC. Words: docs/glossary.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import cache
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
+
+from stockpush.values import quick
 
 QUANTITY_MAX = 10**15
 """Largest item quantity, in smallest units (both signs)."""
@@ -24,36 +24,6 @@ BILL_DEPTH_MAX = 16
 """Deepest chain of bills of materials."""
 MAIN = "main"
 """The one location that every item has until locations are introduced."""
-
-_Row = TypeVar("_Row")
-
-
-@cache
-def _slots(kind: type) -> tuple[Callable[[Any], tuple[Any, ...]], dict[str, Callable[..., None]]]:
-    """Return how the values of a class are read, all at once, and how each one is written."""
-    assert not hasattr(kind, "__post_init__"), f"{kind.__name__} checks itself when it is made"
-    names = [each.name for each in fields(kind)]
-    return attrgetter(*names), {name: getattr(kind, name).__set__ for name in names}
-
-
-def _replace(row: _Row, /, **changes: Any) -> _Row:
-    kind: type[Any] = type(row)
-    read, write = _slots(kind)  # type: ignore[arg-type]  # a class is hashable
-    changed: _Row = object.__new__(kind)
-    for put, value in zip(write.values(), read(row), strict=True):
-        put(changed, value)
-    for name, value in changes.items():
-        write[name](changed, value)
-    return changed
-
-
-if TYPE_CHECKING:
-    from dataclasses import replace as replace  # noqa: PLC0414  # others import it from here
-else:
-    replace = _replace
-    """`dataclasses.replace` for values that are frozen, slotted, of two fields or more, and do not
-    check themselves. It copies slot by slot, two and a half times as fast (docs/performance.md).
-    """
 
 
 class Kind(StrEnum):
@@ -66,6 +36,7 @@ class Kind(StrEnum):
     MRO = "mro"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Item:
     """Anything stocked. `sku` is its identity; quantities count 10**-`scale` of `unit`."""
@@ -77,6 +48,7 @@ class Item:
     scale: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class BillLine:
     """One component of a bill: `quantity` smallest units of `component` for the whole yield."""
@@ -85,6 +57,7 @@ class BillLine:
     quantity: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class BillOfMaterials:
     """What `yield_quantity` (smallest units of `item`, > 0) is made from.
@@ -137,6 +110,7 @@ class Mode(StrEnum):
     LIVE = "live"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A channel's sellable thing, mapped to one item: `pack` (>= 1) smallest units each.
@@ -157,6 +131,7 @@ class Listing:
     parked_reason: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ChannelPolicy:
     """What the owner and the connector's manifest say about one channel.
@@ -180,6 +155,7 @@ class ChannelPolicy:
     reconcile_s: float = 3600.0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """An item's stock at the one location: `on_hand` signed, reserved units included.
@@ -206,6 +182,7 @@ class MovementKind(StrEnum):
     SCRAP = "scrap"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StockMovement:
     """One signed line of the append-only ledger.
@@ -245,6 +222,7 @@ class ReservationState(StrEnum):
     RELEASED = "released"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """The newest that is known of one order line, in the channel's (listing) units.
@@ -275,6 +253,7 @@ class Reservation:
     field: FieldKey | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Field:
     """What we believe of one number on a channel (conflict-protocol.md, State).
@@ -330,6 +309,7 @@ class Field:
     uneaten_surplus: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Dirty:
     """One field whose target differs from what it shows: no quantity, so it cannot go stale."""
@@ -357,6 +337,7 @@ class PushOutcomeKind(StrEnum):
     SHADOW = "shadow"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Push:
     """What was sent for one field, committed before the call.
@@ -387,6 +368,7 @@ class DeliveryState(StrEnum):
     QUARANTINED = "quarantined"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One webhook delivery that was accepted.
@@ -415,6 +397,7 @@ class DriftClass(StrEnum):
     MANUAL_EDIT = "manual_edit"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Drift:
     """A difference between what we expected on a field and what was observed."""
@@ -429,6 +412,7 @@ class Drift:
     id: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ChannelState:
     """What is durably known of a channel as a whole.

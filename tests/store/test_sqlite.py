@@ -6,6 +6,9 @@ import asyncio
 import os
 import sqlite3
 import stat
+from contextlib import closing
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,10 @@ import aiosqlite
 import pytest
 
 from stockpush.errors import StoreUnavailable
-from stockpush.messages import Decision
+from stockpush.messages import Decision, Needs
 from stockpush.model import Shelf
 from stockpush.store import SqlStore
-from stockpush.store.dialects.sqlite import SqliteDialect
+from stockpush.store.dialects.sqlite import BLOCKS, SqliteDialect
 from stockpush.store.statements import Statements
 from tests.store.conformance import ALL, OpenStore, StoreConformance, gathered, write
 from tests.store.conformance_migrations import MigrationsConformance
@@ -220,6 +223,52 @@ def test_every_query_of_the_path_of_a_sale_uses_an_index() -> None:
             checked += 1
     assert checked >= len(queries)
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "found_by"),
+    [
+        ("field.lock", "field USING INDEX sqlite_autoindex_field_1 (channel=? AND key=?)"),
+        ("dirty.lock", "(channel=? AND field_key=?)"),
+        ("reservations_of_orders", "(channel=? AND order_id=?)"),
+        ("reservations_of_order_keys", "(channel=? AND order_key=?)"),
+        ("pushes_in_flight", "(channel=? AND field_key=?)"),
+        ("deliveries_of_digests", "(channel=? AND digest=?)"),
+        ("fields_of_keys", "(channel=? AND key=?)"),
+    ],
+)
+def test_rows_are_found_by_their_whole_keys(query: str, found_by: str) -> None:
+    """A sale costs the same however many orders there are: what is looked up by channel and key is
+    not looked for among all that the channel has.
+    """
+    from stockpush.store.schema import metadata
+
+    with closing(sqlite3.connect(":memory:")) as database:
+        for statement in _ddl(metadata):
+            database.execute(statement)
+        sql = attrgetter(query)(Statements(SqliteDialect()))
+        plan = database.execute(f"EXPLAIN QUERY PLAN {sql}", ("[]",)).fetchall()
+    assert any(found_by in step for *_ids, step in plan), plan
+
+
+@pytest.mark.parametrize("count", [1, *BLOCKS, sum(BLOCKS) + 1, 2 * BLOCKS[0] - 1, 300])
+async def test_many_rows_are_written_as_one_by_one(tmp_path: Path, count: int) -> None:
+    """However many rows a table gets, in blocks and singly, each is there once, and as it was."""
+    shelves = tuple(Shelf(f"sku-{number:03}", number, 0) for number in range(count))
+    items = tuple(replace(ITEM, sku=shelf.sku) for shelf in shelves)
+    store = await SqlStore.open(f"sqlite:///{tmp_path}/shop.db")
+    try:
+        await write(store, Decision(items=items, shelves=shelves))
+        more = tuple(replace(shelf, reserved=1) for shelf in shelves)
+        skus = frozenset(shelf.sku for shelf in shelves)
+        async with store.transaction() as transaction:
+            await transaction.gather(Needs(skus=skus))
+            await transaction.apply([Decision(shelves=more)])
+        async with store.transaction() as transaction:
+            found = await transaction.gather(Needs(skus=skus))
+    finally:
+        await store.close()
+    assert found.shelves == {shelf.sku: shelf for shelf in more}
 
 
 def _ddl(metadata: Any) -> list[str]:

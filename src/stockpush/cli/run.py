@@ -24,6 +24,9 @@ from stockpush.cli.session import settings_of
 from stockpush.errors import StockPushError
 from stockpush.settings import Settings
 
+COLLECT_AFTER = 20_000
+"""After how many more values than are gone the collector looks at them."""
+
 
 def run_daemon(config: Config = None) -> None:
     """Run the daemon in the foreground.
@@ -51,8 +54,17 @@ def _uncollected() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
+        collect_seldom()
         gc.enable()
+
+
+def collect_seldom() -> None:
+    """Have the collector leave alone what is there, and look less often at what comes.
+
+    A group of sales makes some thousands of values that are gone with it and are no garbage.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 def _checked(config: Path | None) -> Settings:

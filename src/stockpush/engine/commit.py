@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from stockpush import logs
 from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable
@@ -23,7 +23,8 @@ from stockpush.model import ChannelPolicy
 from stockpush.ports import Clock, Store, Transaction
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.decide import decide, mark, needs, widen
-from stockpush.reservation.view import View
+from stockpush.reservation.view import Unfolding, View
+from stockpush.values import replace
 
 GROUP_MAX = 256
 """Most commands in one transaction."""
@@ -178,13 +179,14 @@ class CommitLane:
             # Only now: waiting for another writer takes time, and instants must not go back.
             at = self.clock.now()
             catalogue = await self._current(transaction)
-            view = View(catalogue, await _gather(transaction, commands, catalogue))
+            rows = await _gather(transaction, commands, catalogue)
+            unfolding = Unfolding(View(catalogue, rows))
             decisions: list[Decision] = []
             for command in commands:
-                decision = decide(view, command, at)
+                decision = decide(unfolding.view, command, at)
                 decisions.append(decision)
-                view = view.after(decision)
-            marking = mark(view, decisions, at)
+                unfolding.take(decision)
+            marking = mark(unfolding.view, decisions, at)
             ids = await transaction.apply([*decisions, marking])
         self.counters.commits += 1
         self.counters.commands += len(commands)
@@ -219,9 +221,7 @@ async def _gather(
     transaction: Transaction, commands: Iterable[Command], catalogue: Catalogue
 ) -> Rows:
     """Gather what a whole group needs: first what it names, then what follows from it."""
-    asked = Needs()
-    for command in commands:
-        asked |= needs(command, catalogue)
+    asked = Needs.union([needs(command, catalogue) for command in commands])
     named = await transaction.gather(replace(asked, skus=frozenset(), fields=frozenset()))
     followed = await transaction.gather(widen(asked, named, catalogue))
     return replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stockpush import logs
 from stockpush.connectors.base import Connector, WebhookRequest
@@ -14,6 +14,7 @@ from stockpush.errors import NotFound, PayloadInvalid, SignatureInvalid
 from stockpush.messages import ApplyOrders, Event, ReceiveDelivery, Replayed, Seen
 from stockpush.model import Delivery, DeliveryState
 from stockpush.ports import Clock
+from stockpush.values import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from stockpush.errors import BillCycle, CatalogueInvalid
 from stockpush.model import BILL_DEPTH_MAX, QUANTITY_MAX, BillLine, BillOfMaterials
+from stockpush.values import replace
 
 _Parents = Mapping[str, Collection[str]]
 

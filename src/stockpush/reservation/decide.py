@@ -2,15 +2,14 @@
 
 Theory of operation. The engine opens a transaction and, for a whole group of commands, gathers
 what they need (`needs`, then `widen` once the orders are known), decides them one after the
-other over `view.after(decision)`, and at the end marks the fields whose target has changed, once
-for the group. Nothing here waits, reads a clock, throws dice or touches a disk; the same
-commands over the same rows always give the same decisions.
+other, each on the rows as those before it leave them (`view.Unfolding`), and at the end marks the
+fields whose target has changed, once for the group. Nothing here waits, reads a clock, throws dice
+or touches a disk; the same commands over the same rows always give the same decisions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -43,6 +42,7 @@ from stockpush.reservation import drift, mapping, pushes, sales, stock_verbs
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.pushes import mark
 from stockpush.reservation.view import View
+from stockpush.values import replace
 
 __all__ = ["decide", "mark", "needs", "widen"]
 

@@ -14,9 +14,9 @@ from stockpush.model import (
     ReservationKey,
     Shelf,
     StockMovement,
-    replace,
 )
 from stockpush.reservation.view import View
+from stockpush.values import replace
 
 SUSPENSE_READ_EVERY = timedelta(seconds=60)
 """How often a field with a hold or surplus is read again, until something explains it."""

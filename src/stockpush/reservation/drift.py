@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from stockpush.messages import Decision, Event, Observe, QuantitySeen, RequestReads
@@ -17,6 +16,7 @@ from stockpush.reservation.expectation import (
     wants_reading,
 )
 from stockpush.reservation.view import View
+from stockpush.values import replace
 
 READ_LATER = timedelta(seconds=2)
 """How soon a reading is tried again that a write under way made worthless."""

@@ -16,11 +16,12 @@ Rules R1 to R10 are those of docs/conflict-protocol.md. All quantities are in th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from stockpush.model import Field
+from stockpush.values import replace
 
 READ_AGAIN = timedelta(seconds=2)
 """How soon an ambiguous field is read again."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 
 from stockpush.messages import (
@@ -36,6 +35,7 @@ from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
 from stockpush.reservation.orders import undeducted
 from stockpush.reservation.view import View
+from stockpush.values import replace
 
 CANNOT_SHARE = "share one number on the channel but are mapped to different items or packs"
 """How the reason ends for which listings on one field are parked together."""

@@ -17,8 +17,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from stockpush.messages import OrderLineSeen, OrderSeen
-from stockpush.model import FieldKey, Listing, Reservation, ReservationKey, replace
+from stockpush.model import FieldKey, Listing, Reservation, ReservationKey
 from stockpush.reservation.lifecycle import state_of
+from stockpush.values import quick, replace
 
 
 class Verdict(StrEnum):
@@ -30,6 +31,7 @@ class Verdict(StrEnum):
     TIE = "tie"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What one line's new counts change, in the channel's units, signed.
@@ -48,6 +50,7 @@ class Effect:
     edited: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Merged:
     """The verdict on an order fact, and its effects (empty unless the verdict is NEWER)."""

@@ -8,9 +8,9 @@ the transaction that opens the push, and compared again in the one that settles 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 
 from stockpush.messages import (
     Accepted,
@@ -47,6 +47,7 @@ from stockpush.reservation.expectation import (
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
 from stockpush.reservation.view import View
+from stockpush.values import replace
 
 UNTOLD_WAIT = timedelta(seconds=5)
 """How long a push waits whose compare was lost without being told the number."""
@@ -65,8 +66,13 @@ def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> i
 
 def buffer_of(view: View, sku: str, policy: ChannelPolicy) -> int:
     """Return the channel's safety buffer in the item's smallest units, rounded up."""
-    scale = view.catalogue.items[sku].scale
-    return int(policy.buffer.scaleb(scale).to_integral_value(ROUND_CEILING))
+    return _smallest_units(policy.buffer, view.catalogue.items[sku].scale)
+
+
+@lru_cache(maxsize=256)
+def _smallest_units(quantity: Decimal, scale: int) -> int:
+    """Return a quantity of an item in its smallest units, rounded up."""
+    return int(quantity.scaleb(scale).to_integral_value(ROUND_CEILING))
 
 
 def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:

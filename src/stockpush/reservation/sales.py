@@ -31,12 +31,12 @@ from stockpush.model import (
     OrderVersion,
     Reservation,
     StockMovement,
-    replace,
 )
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import deducted, perhaps_put_back, wants_reading
 from stockpush.reservation.orders import Effect, Verdict, merge, undeducted
 from stockpush.reservation.view import View
+from stockpush.values import replace
 
 STATE_SHOWN_MAX = 40
 """How much of a channel's own word is shown to people: it is text from outside."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 
 from stockpush.messages import (
@@ -27,6 +26,7 @@ from stockpush.model import QUANTITY_MAX, MovementKind, StockMovement
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, undo_moves
 from stockpush.reservation.view import View
+from stockpush.values import replace
 
 
 def move(view: View, command: MoveStock, at: datetime) -> Decision:

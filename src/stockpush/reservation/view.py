@@ -1,19 +1,21 @@
 """What the core looks at while it decides: the catalogue and the gathered rows, never mutated.
 
-`after(decision)` gives the view that the next command of the same transaction decides on.
+`after(decision)` gives the view that the next command of the same transaction decides on, and
+`Unfolding` the views of many commands, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from stockpush.messages import Decision, Rows
-from stockpush.model import ChannelState, Dirty, Field, FieldKey, Push, Reservation, Shelf, replace
+from stockpush.model import ChannelState, Field, FieldKey, Reservation, Shelf
 from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.catalogue import build as build_catalogue
+from stockpush.values import replace
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,10 +36,15 @@ class View:
         if self._lines is None:
             object.__setattr__(self, "_lines", _by_order({}, self.rows.reservations.values()))
 
+    @property
+    def orders(self) -> Mapping[_Order, tuple[Reservation, ...]]:
+        """Return the reservations by channel and order id."""
+        assert self._lines is not None
+        return self._lines
+
     def lines(self, channel: str, order_id: str) -> tuple[Reservation, ...]:
         """Return the order's reservations; they are found without a look at any other order's."""
-        assert self._lines is not None
-        return self._lines.get((channel, order_id), ())
+        return self.orders.get((channel, order_id), ())
 
     def shelf(self, sku: str) -> Shelf:
         """Return the item's shelf; an item never stocked has an empty one."""
@@ -80,67 +87,100 @@ class View:
 
     def after(self, decision: Decision) -> View:
         """Return the view as it stands once `decision` is written."""
-        rows = self.rows
-        changed = replace(
-            rows,
-            shelves=_put(rows.shelves, decision.shelves, lambda row: row.sku),
-            fields=_put(rows.fields, decision.fields, lambda row: row.key),
-            reservations=_put(rows.reservations, decision.reservations, lambda row: row.key),
-            deliveries=_put(
-                rows.deliveries, decision.deliveries, lambda row: (row.channel, row.digest)
+        unfolding = Unfolding(self)
+        unfolding.take(decision)
+        return unfolding.view
+
+
+class Unfolding:
+    """The view as it stands after each of several decisions.
+
+    It has copies of its own of the rows, which it brings up to date where they are: copying a
+    whole group's rows for each of its commands would cost as much as deciding them. So a view that
+    was handed out is stale after the next `take`.
+    """
+
+    def __init__(self, view: View) -> None:
+        """Begin with what `view` shows, which stays as it is."""
+        rows = view.rows
+        self._shelves = dict(rows.shelves)
+        self._fields = dict(rows.fields)
+        self._reservations = dict(rows.reservations)
+        self._dirty = dict(rows.dirty)
+        self._in_flight = dict(rows.in_flight)
+        self._deliveries = dict(rows.deliveries)
+        self._commands = dict(rows.commands)
+        self._channels = dict(rows.channels)
+        self._lines = dict(view.orders)
+        self.view = View(
+            view.catalogue,
+            replace(
+                rows,
+                shelves=self._shelves,
+                fields=self._fields,
+                reservations=self._reservations,
+                dirty=self._dirty,
+                in_flight=self._in_flight,
+                deliveries=self._deliveries,
+                commands=self._commands,
+                channels=self._channels,
             ),
-            commands=_put(rows.commands, decision.commands, lambda row: row.key),
-            channels=_put(rows.channels, decision.channels, lambda row: row.name),
-            moved=rows.moved | {row.sku for row in decision.movements},
-            undone=rows.undone
-            | {row.undoes for row in decision.movements if row.undoes is not None},
-            dirty=_outbox(rows, decision),
-            in_flight=_in_flight(rows, decision),
+            self._lines,
         )
-        assert self._lines is not None
-        lines = _by_order(self._lines, decision.reservations)
-        return View(_catalogue(self.catalogue, decision), changed, lines)
+
+    def take(self, decision: Decision) -> None:
+        """Go on to the rows as they stand once `decision` is written."""
+        self._shelves.update((row.sku, row) for row in decision.shelves)
+        self._fields.update((row.key, row) for row in decision.fields)
+        self._reservations.update((row.key, row) for row in decision.reservations)
+        self._deliveries.update(((row.channel, row.digest), row) for row in decision.deliveries)
+        self._commands.update((row.key, row) for row in decision.commands)
+        self._channels.update((row.name, row) for row in decision.channels)
+        self._lines.update(_by_order(self._lines, decision.reservations))
+        self._take_outbox(decision)
+        view = self.view
+        if decision.movements:
+            rows = replace(
+                view.rows,
+                moved=view.rows.moved | {row.sku for row in decision.movements},
+                undone=view.rows.undone
+                | {row.undoes for row in decision.movements if row.undoes is not None},
+            )
+            view = View(view.catalogue, rows, self._lines)
+        if decision.items or decision.bills or decision.listings:
+            view = View(_catalogue(view.catalogue, decision), view.rows, self._lines)
+        self.view = view
+
+    def _take_outbox(self, decision: Decision) -> None:
+        """Go on to the outbox and the open pushes as they are then."""
+        for key, revision in decision.clean:
+            if key in self._dirty and self._dirty[key].revision == revision:
+                del self._dirty[key]
+        self._dirty.update((row.key, row) for row in decision.dirty)
+        for push in decision.pushes:
+            if push.settled_at is not None:
+                self._in_flight.pop(push.field, None)
+        self._in_flight.update(
+            (push.field, push) for push in decision.pushes if push.settled_at is None
+        )
 
 
 def _by_order(
     known: Mapping[_Order, tuple[Reservation, ...]], changed: Iterable[Reservation]
-) -> Mapping[_Order, tuple[Reservation, ...]]:
-    """Return the orders' reservations with the changed ones in place."""
+) -> dict[_Order, tuple[Reservation, ...]]:
+    """Return the orders of the changed reservations, each with all its reservations."""
     lines: dict[_Order, dict[str, Reservation]] = {}
     for row in changed:
         order = (row.key.channel, row.key.order_id)
         if order not in lines:
             lines[order] = {each.key.line_id: each for each in known.get(order, ())}
         lines[order][row.key.line_id] = row
-    return {**known, **{order: tuple(rows.values()) for order, rows in lines.items()}}
+    return {order: tuple(rows.values()) for order, rows in lines.items()}
 
 
-def _put(known: Mapping[K, V], changed: Sequence[V], key: Callable[[V], K]) -> Mapping[K, V]:
+def _put(known: Mapping[K, V], changed: Iterable[V], key: Callable[[V], K]) -> Iterable[V]:
     """Return the rows with the changed ones in place."""
-    return {**known, **{key(row): row for row in changed}} if changed else known
-
-
-def _outbox(rows: Rows, decision: Decision) -> Mapping[FieldKey, Dirty]:
-    """Return the outbox after the decision."""
-    if not (decision.clean or decision.dirty):
-        return rows.dirty
-    cleaned = {
-        key
-        for key, revision in decision.clean
-        if key in rows.dirty and rows.dirty[key].revision == revision
-    }
-    kept = {key: row for key, row in rows.dirty.items() if key not in cleaned}
-    return _put(kept, decision.dirty, lambda row: row.key)
-
-
-def _in_flight(rows: Rows, decision: Decision) -> Mapping[FieldKey, Push]:
-    """Return the open pushes after the decision."""
-    if not decision.pushes:
-        return rows.in_flight
-    settled = {push.field for push in decision.pushes if push.settled_at is not None}
-    kept = {key: push for key, push in rows.in_flight.items() if key not in settled}
-    opened = [push for push in decision.pushes if push.settled_at is None]
-    return _put(kept, opened, lambda row: row.field)
+    return {**known, **{key(row): row for row in changed}}.values()
 
 
 def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
@@ -149,8 +189,8 @@ def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
         return catalogue
     return build_catalogue(
         catalogue.revision + 1,
-        _put(catalogue.items, decision.items, lambda row: row.sku).values(),
-        _put(catalogue.bills.by_item, decision.bills, lambda row: row.item).values(),
-        _put(catalogue.listings, decision.listings, lambda row: row.key).values(),
+        _put(catalogue.items, decision.items, lambda row: row.sku),
+        _put(catalogue.bills.by_item, decision.bills, lambda row: row.item),
+        _put(catalogue.listings, decision.listings, lambda row: row.key),
         catalogue.policies,
     )

@@ -7,7 +7,7 @@ same statements.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from stockpush.model import (
     ReservationKey,
     Shelf,
 )
+from stockpush.values import replace
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")

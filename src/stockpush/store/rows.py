@@ -56,17 +56,17 @@ def micros(instant: datetime) -> int:
 
 def instant(micros: int) -> datetime:
     """Return the aware UTC instant of `micros`."""
-    return _EPOCH + timedelta(microseconds=micros)
+    return _EPOCH + micros * _MICROSECOND
 
 
 def micros_or_none(instant: datetime | None) -> int | None:
     """Return `micros`, or None for an instant that is not known."""
-    return None if instant is None else micros(instant)
+    return None if instant is None else (instant - _EPOCH) // _MICROSECOND
 
 
 def instant_or_none(micros: int | None) -> datetime | None:
     """Return `instant`, or None where the column is NULL."""
-    return None if micros is None else instant(micros)
+    return None if micros is None else _EPOCH + micros * _MICROSECOND
 
 
 def json_text(value: Any) -> str:

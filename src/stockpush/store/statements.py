@@ -84,7 +84,9 @@ class TableStatements:
         if where is not None:
             query = query.where(where)
         return self._dialect.compile(
-            query.order_by(*self._table.primary_key).with_for_update(of=self._table)
+            query.order_by(*self._dialect.found_first(self._table.primary_key)).with_for_update(
+                of=self._table
+            )
         )
 
 
@@ -169,7 +171,9 @@ class Statements:
         movement, named = schema.movement, schema.movement.alias("named")
         causes = select(named.c.cause).where(self.dialect.member([named.c.id], "keys"))
         return self._compile(
-            select(movement).where(movement.c.cause.in_(causes)).order_by(movement.c.id)
+            select(movement)
+            .where(movement.c.cause.in_(causes))
+            .order_by(*self.dialect.found_first([movement.c.id]))
         )
 
     @cached_property
@@ -400,7 +404,7 @@ class Statements:
         return self._compile(
             select(field)
             .where(self.dialect.member([field.c.channel, field.c.key], "keys"))
-            .order_by(field.c.channel, field.c.key)
+            .order_by(*self.dialect.found_first([field.c.channel, field.c.key]))
         )
 
     @cached_property

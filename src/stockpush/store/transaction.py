@@ -1,4 +1,4 @@
-"""One write transaction: gather rows, locked; write decisions, one call to the driver per table.
+"""One write transaction: gather rows, locked; write decisions, one statement per table.
 
 Theory of operation. `gather` takes locks in one order (the catalogue's revision, shelves, fields,
 reservations, the rest; each by key) and remembers which rows it found. A lock cannot hold a row
@@ -7,7 +7,8 @@ inserted, never upserted, and the later of the two fails (`StoreConflict`) and r
 row that nobody gathered meets the same fate instead of overwriting what it has not seen.
 
 `apply` folds the decisions first (`folding.py`), then writes table by table, parents before
-children, and skips a table with nothing to do.
+children, and skips a table with nothing to do. What is gathered is asked for together, and what is
+applied is written together: a driver with a thread of its own is called once for all of it.
 
 The states of all channels are read by every transaction and written by few, so they are not
 locked: a row carries a version, and a write that does not find the version it read is a
@@ -27,11 +28,9 @@ from stockpush.model import (
     ChannelState,
     Item,
     Listing,
-    Reservation,
-    ReservationKey,
 )
 from stockpush.store import rows
-from stockpush.store.dialects import Session
+from stockpush.store.dialects import Dialect, Query, Session, Write
 from stockpush.store.folding import Changes, fold
 from stockpush.store.rows import Row
 from stockpush.store.statements import Statements, TableStatements
@@ -72,7 +71,7 @@ class SqlTransaction:
         """Work in the transaction that is open on `session`."""
         self._session = session
         self._statements = statements
-        self._found: dict[TableStatements, set[Any]] = {}
+        self._known: dict[TableStatements, set[Any]] = {}
         self._channel_versions: dict[str, int] = {}
         self._channel_states: dict[str, ChannelState] | None = None
         self.wrote = False
@@ -92,67 +91,59 @@ class SqlTransaction:
 
     async def gather(self, needs: Needs) -> Rows:
         """Return the rows asked for, locked until the end; absent keys are left out."""
-        s = self._statements
-        shelves = await self._lock(s.shelf, needs.skus, rows.read_shelf, lambda row: row.sku)
-        fields = await self._lock(s.field, needs.fields, rows.read_field, lambda row: row.key)
-        reservations = await self._reservations(needs)
-        dirty = await self._lock(s.dirty, needs.fields, rows.read_dirty, lambda row: row.key)
-        in_flight = await self._read(s.pushes_in_flight, needs.fields, rows.read_push)
-        deliveries = await self._read(s.deliveries_of_digests, needs.digests, rows.read_delivery)
-        commands = await self._lock(s.command, needs.keys, rows.read_command, lambda row: row.key)
-        movements = await self._read(s.movements_of_commands, needs.movements, rows.read_movement)
-        by_id = {movement.id: movement for movement in movements if movement.id is not None}
+        s, asked = self._statements, _Asked(self._statements.dialect)
+        shelves = asked.of(s.shelf.lock, needs.skus, rows.read_shelf)
+        fields = asked.of(s.field.lock, needs.fields, rows.read_field)
+        of_orders = asked.of(s.reservations_of_orders, needs.orders, rows.read_reservation)
+        of_keys = asked.of(s.reservations_of_order_keys, needs.order_keys, rows.read_reservation)
+        dirty = asked.of(s.dirty.lock, needs.fields, rows.read_dirty)
+        in_flight = asked.of(s.pushes_in_flight, needs.fields, rows.read_push)
+        deliveries = asked.of(s.deliveries_of_digests, needs.digests, rows.read_delivery)
+        commands = asked.of(s.command.lock, needs.keys, rows.read_command)
+        movements = asked.of(s.movements_of_commands, needs.movements, rows.read_movement)
+        moved = asked.of(s.moved, needs.moved, _first)
+        unread = asked.of(s.unread, needs.unread, _first)
+        channels = None if self._channel_states is not None else asked.all(s.channel.every)
+        if asked.queries:
+            asked.answers = await self._session.fetch_each(asked.queries)
+        if channels is not None:
+            self._keep_channels(channels())
+        by_id = {each.id: each for each in movements() if each.id is not None}
         return Rows(
-            shelves=shelves,
-            fields=fields,
-            reservations=reservations,
-            dirty=dirty,
-            in_flight={push.field: push for push in in_flight},
+            shelves=self._found(s.shelf, {row.sku: row for row in shelves()}),
+            fields=self._found(s.field, {row.key: row for row in fields()}),
+            reservations=self._found(
+                s.reservation, {row.key: row for row in (*of_orders(), *of_keys())}
+            ),
+            dirty=self._found(s.dirty, {row.key: row for row in dirty()}),
+            in_flight={push.field: push for push in in_flight()},
             # Oldest first, so that of one body the newest delivery stands.
-            deliveries={(delivery.channel, delivery.digest): delivery for delivery in deliveries},
-            commands=commands,
+            deliveries={(each.channel, each.digest): each for each in deliveries()},
+            commands=self._found(s.command, {row.key: row for row in commands()}),
             movements=by_id,
-            undone=frozenset(await self._read(s.undone, by_id.keys(), _first)),
-            moved=frozenset(await self._read(s.moved, needs.moved, _first)),
-            unread=frozenset(await self._read(s.unread, needs.unread, _first)),
-            channels=await self._channels(),
+            undone=frozenset(await self._undone(by_id)),
+            moved=frozenset(moved()),
+            unread=frozenset(unread()),
+            channels=self._channel_states or {},
         )
 
-    async def _read(self, sql: str, keys: Collection[Any], read: Callable[[Row], V]) -> list[V]:
-        """Return the rows of `keys`; no keys, no query."""
-        if not keys:
-            return []
-        arguments = self._statements.dialect.keys(sorted(keys))
-        return [read(row) for row in await self._session.fetch(sql, arguments)]
-
-    async def _lock(
-        self,
-        table: TableStatements,
-        keys: Collection[K],
-        read: Callable[[Row], V],
-        key_of: Callable[[V], K],
-    ) -> dict[K, V]:
-        """Return the rows of primary keys, locked, and remember which there are."""
-        found = {key_of(row): row for row in await self._read(table.lock, keys, read)}
-        self._found.setdefault(table, set()).update(found)
+    def _found(self, table: TableStatements, found: dict[K, V]) -> dict[K, V]:
+        """Remember which rows there are of those that were asked for, and locked."""
+        self._known.setdefault(table, set()).update(found)
         return found
 
-    async def _reservations(self, needs: Needs) -> dict[ReservationKey, Reservation]:
-        s, read = self._statements, rows.read_reservation
-        found = await self._read(s.reservations_of_orders, needs.orders, read)
-        found += await self._read(s.reservations_of_order_keys, needs.order_keys, read)
-        by_key = {reservation.key: reservation for reservation in found}
-        self._found.setdefault(s.reservation, set()).update(by_key)
-        return by_key
+    async def _undone(self, movement_ids: Collection[int]) -> list[int]:
+        """Return which of some movements a later one undoes."""
+        if not movement_ids:
+            return []
+        keys = self._statements.dialect.keys(sorted(movement_ids))
+        return [_first(row) for row in await self._session.fetch(self._statements.undone, keys)]
 
-    async def _channels(self) -> dict[str, ChannelState]:
-        """Return every channel's state as it was when first asked for: a write must find that."""
-        if self._channel_states is None:
-            found = await self._session.fetch(self._statements.channel.every)
-            for name, version, *_rest in found:
-                self._channel_versions.setdefault(name, version)
-            self._channel_states = {row[0]: rows.read_channel(row) for row in found}
-        return self._channel_states
+    def _keep_channels(self, found: Sequence[Row]) -> None:
+        """Keep every channel's state as it was when first asked for: a write must find that."""
+        for name, version, *_rest in found:
+            self._channel_versions.setdefault(name, version)
+        self._channel_states = {row[0]: rows.read_channel(row) for row in found}
 
     # -- applying ----------------------------------------------------------------------------
 
@@ -160,12 +151,12 @@ class SqlTransaction:
         """Write the decisions, in order; return the ids of the movements each one wrote."""
         changes = fold(decisions)
         movement_ids = await self._take_movement_ids(decisions)
-        s = self._statements
-        await self._write_catalogue(changes)
-        await self._put(s.shelf, changes.shelves, rows.shelf_row)
-        await self._put(s.field, changes.fields, rows.field_row)
-        await self._put(s.reservation, changes.reservations, rows.reservation_row)
-        await self._run(
+        s, written = self._statements, _Written()
+        self._write_catalogue(written, changes)
+        self._put(written, s.shelf, changes.shelves, rows.shelf_row)
+        self._put(written, s.field, changes.fields, rows.field_row)
+        self._put(written, s.reservation, changes.reservations, rows.reservation_row)
+        written.run(
             s.movement.insert,
             [
                 rows.movement_row(movement, movement_id)
@@ -174,34 +165,38 @@ class SqlTransaction:
             ],
         )
         # Upserts first: a row that a decision wrote may be cleaned by a later one.
-        await self._put(s.dirty, changes.dirty, rows.dirty_row)
-        await self._run(s.delete_clean, [(*key, revision) for key, revision in changes.clean])
-        await self._write_pushes(changes)
-        await self._write_deliveries(changes)
-        await self._write_drifts(changes)
-        await self._write_channels(changes.channels)
+        self._put(written, s.dirty, changes.dirty, rows.dirty_row)
+        written.run(s.delete_clean, [(*key, revision) for key, revision in changes.clean])
+        self._write_pushes(written, changes)
+        self._write_deliveries(written, changes)
+        self._write_drifts(written, changes)
+        self._write_channels(written, changes.channels)
         commands = {
             done.key: rows.command_row(done, ids)
             for decision, ids in zip(decisions, movement_ids, strict=True)
             for done in decision.commands
         }
-        await self._put(s.command, commands, lambda row: row)
+        self._put(written, s.command, commands, lambda row: row)
+        if written.writes:
+            self.wrote = True
+            written.check(await self._session.write(written.writes))
         return movement_ids
 
-    async def _run(self, sql: str, written: Sequence[Row]) -> None:
-        if written:
-            self.wrote = True
-            await self._session.run_many(sql, written)
-
-    async def _put(
-        self, table: TableStatements, values: Mapping[Any, V], row_of: Callable[[V], Row]
+    def _put(
+        self,
+        written: _Written,
+        table: TableStatements,
+        values: Mapping[Any, V],
+        row_of: Callable[[V], Row],
     ) -> None:
         """Write whole rows by key; a row not found before must not be there now either."""
-        found = self._found.setdefault(table, set())
-        absent = [row_of(value) for key, value in values.items() if key not in found]
-        present = [row_of(value) for key, value in values.items() if key in found]
-        await self._run(table.insert, absent)
-        await self._run(table.upsert, present)
+        if not values:
+            return
+        found = self._known.setdefault(table, set())
+        written.run(
+            table.insert, [row_of(value) for key, value in values.items() if key not in found]
+        )
+        written.run(table.upsert, [row_of(value) for key, value in values.items() if key in found])
         found.update(values)
 
     async def _take_movement_ids(self, decisions: Sequence[Decision]) -> list[tuple[int, ...]]:
@@ -212,36 +207,33 @@ class SqlTransaction:
         ids = iter(sorted(_first(row) for row in taken))
         return [tuple(next(ids) for _ in decision.movements) for decision in decisions]
 
-    async def _write_catalogue(self, changes: Changes) -> None:
+    def _write_catalogue(self, written: _Written, changes: Changes) -> None:
         s = self._statements
         if not (changes.items or changes.bills or changes.listings):
             return
         # The revision first: of two transactions that share it, one then loses before it writes.
-        await self._run(s.bump_catalogue_revision, [()])
-        await self._run(s.item.upsert, [rows.item_row(item) for item in changes.items])
-        await self._run(s.bill.upsert, [rows.bill_row(bill) for bill in changes.bills])
-        await self._run(s.delete_bill_lines, [(bill.item,) for bill in changes.bills])
+        written.run(s.bump_catalogue_revision, [()])
+        written.run(s.item.upsert, [rows.item_row(item) for item in changes.items])
+        written.run(s.bill.upsert, [rows.bill_row(bill) for bill in changes.bills])
+        written.run(s.delete_bill_lines, [(bill.item,) for bill in changes.bills])
         lines = [line for bill in changes.bills for line in rows.bill_line_rows(bill)]
-        await self._run(s.bill_line.insert, lines)
-        await self._run(s.listing.upsert, [rows.listing_row(each) for each in changes.listings])
+        written.run(s.bill_line.insert, lines)
+        written.run(s.listing.upsert, [rows.listing_row(each) for each in changes.listings])
 
-    async def _write_pushes(self, changes: Changes) -> None:
+    def _write_pushes(self, written: _Written, changes: Changes) -> None:
         s = self._statements
         settled = [
             (rows.micros_or_none(push.settled_at), push.outcome and push.outcome.value, push.id)
             for push in changes.pushes_settled
         ]
         # Settled before opened: a field has one push in flight.
-        if settled:
-            self.wrote = True
-            if await self._session.count_many(s.settle_push, settled) != len(settled):
-                raise StoreConflict("Another writer settled the push first.")
-        await self._run(s.push.append, [rows.push_row(push) for push in changes.pushes_opened])
+        written.run_all(s.settle_push, settled, "Another writer settled the push first.")
+        written.run(s.push.append, [rows.push_row(push) for push in changes.pushes_opened])
 
-    async def _write_deliveries(self, changes: Changes) -> None:
+    def _write_deliveries(self, written: _Written, changes: Changes) -> None:
         s = self._statements
-        await self._run(s.delivery.append, [rows.delivery_row(new) for new in changes.arrived])
-        await self._run(
+        written.run(s.delivery.append, [rows.delivery_row(new) for new in changes.arrived])
+        written.run(
             s.update_delivery,
             [
                 (
@@ -255,12 +247,12 @@ class SqlTransaction:
                 for known in changes.kept
             ],
         )
-        await self._run(
+        written.run(
             s.apply_delivery,
             [(number, rows.micros(at)) for number, at in changes.deliveries_applied],
         )
 
-    async def _write_drifts(self, changes: Changes) -> None:
+    def _write_drifts(self, written: _Written, changes: Changes) -> None:
         s = self._statements
         closings = [
             (
@@ -271,10 +263,10 @@ class SqlTransaction:
             )
             for drift in changes.drifts_closed
         ]
-        await self._run(s.close_drifts, closings)
-        await self._run(s.drift.append, [rows.drift_row(drift) for drift in changes.drifts_new])
+        written.run(s.close_drifts, closings)
+        written.run(s.drift.append, [rows.drift_row(drift) for drift in changes.drifts_new])
 
-    async def _write_channels(self, states: Mapping[str, ChannelState]) -> None:
+    def _write_channels(self, written: _Written, states: Mapping[str, ChannelState]) -> None:
         s, versions = self._statements, self._channel_versions
         changed = [
             (*rows.channel_row(state, versions[name] + 1)[1:], name, versions[name])
@@ -282,13 +274,63 @@ class SqlTransaction:
             if name in versions
         ]
         new = [rows.channel_row(state, 1) for name, state in states.items() if name not in versions]
-        if changed:
-            self.wrote = True
-            if await self._session.count_many(s.update_channel, changed) != len(changed):
-                raise StoreConflict("Another writer changed the channel's state first.")
-        await self._run(s.channel.insert, new)
+        written.run_all(
+            s.update_channel, changed, "Another writer changed the channel's state first."
+        )
+        written.run(s.channel.insert, new)
         versions.update({name: versions.get(name, 0) + 1 for name in states})
         self._channel_states = None
+
+
+class _Asked:
+    """Queries that are run together, and what each of them is to answer."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self.queries: list[Query] = []
+        self.answers: Sequence[Sequence[Row]] = ()
+
+    def of(
+        self, sql: str, keys: Collection[Any], read: Callable[[Row], V]
+    ) -> Callable[[], list[V]]:
+        """Ask for the rows of `keys`; no keys, no query. Returns what gives the values, later."""
+        if not keys:
+            return list
+        number = len(self.queries)
+        self.queries.append((sql, self._dialect.keys(sorted(keys))))
+        return lambda: [read(row) for row in self.answers[number]]
+
+    def all(self, sql: str) -> Callable[[], Sequence[Row]]:
+        """Ask for what a statement without parameters reads. Returns what gives its rows, later."""
+        number = len(self.queries)
+        self.queries.append((sql, ()))
+        return lambda: self.answers[number]
+
+
+class _Written:
+    """Writes that are run together."""
+
+    def __init__(self) -> None:
+        self.writes: list[Write] = []
+        self._counted: dict[int, str] = {}
+        """By position, of those that must change every one of their rows: what is wrong if not."""
+
+    def run(self, sql: str, rows: Sequence[Row]) -> None:
+        """Run a statement once per row."""
+        if rows:
+            self.writes.append(Write(sql, rows))
+
+    def run_all(self, sql: str, rows: Sequence[Row], otherwise: str) -> None:
+        """Run a counted statement once per row; each must find its row."""
+        if rows:
+            self._counted[len(self.writes)] = otherwise
+            self.writes.append(Write(sql, rows, counted=True))
+
+    def check(self, counts: Sequence[int]) -> None:
+        """Raise `StoreConflict` if a row was not found that had to be."""
+        for position, otherwise in self._counted.items():
+            if counts[position] != len(self.writes[position].rows):
+                raise StoreConflict(otherwise)
 
 
 def _first(row: Row) -> Any:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from sqlalchemy import ClauseElement, Column, ColumnElement, Executable, Table
 from sqlalchemy import Dialect as SqlAlchemyDialect
@@ -23,6 +23,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 Key: TypeAlias = str | int | tuple[str, ...]
 """A key of one column, or of several."""
+Query: TypeAlias = tuple[str, Sequence[Any]]
+"""A statement that reads, and its parameters."""
+
+
+class Write(NamedTuple):
+    """A statement to be run once per row; a `Dialect.counted` one if the rows changed matter."""
+
+    sql: str
+    rows: Sequence[Sequence[Any]]
+    counted: bool = False
 
 
 def text_of(statement: Executable, compiler: SqlAlchemyDialect) -> str:
@@ -57,12 +67,15 @@ class Session(Protocol):
         """Run one statement and return its rows."""
         ...
 
-    async def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run one statement once per row, in one call to the driver."""
+    async def fetch_each(self, queries: Sequence[Query]) -> list[Sequence[Sequence[Any]]]:
+        """Run several statements in order, in one call to the driver where it has such a call."""
         ...
 
-    async def count_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Run one `Dialect.counted` statement once per row; return how many rows it changed."""
+    async def write(self, writes: Sequence[Write]) -> list[int]:
+        """Run several writes in order, in one call to the driver where it has such a call.
+
+        Returns how many rows each of those `counted` changed; nothing is said of the others.
+        """
         ...
 
 
@@ -81,12 +94,16 @@ class Dialect(Protocol):
         """Return the parameters for one `member`; `keys` must not be empty."""
         ...
 
+    def found_first(self, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
+        """Return what to order by, of rows that are found by their keys and then put in order."""
+        ...
+
     def upsert(self, table: Table) -> str:
         """Return: insert a whole row, or replace the row of the same primary key."""
         ...
 
     def counted(self, statement: Any) -> str:
-        """Return an UPDATE or DELETE as text for `Session.count_many`."""
+        """Return an UPDATE or DELETE as text for `Session.write`."""
         ...
 
     @property

@@ -45,7 +45,7 @@ from stockpush.errors import (
     StoreRuleBroken,
     StoreUnavailable,
 )
-from stockpush.store.dialects import Key, text_of
+from stockpush.store.dialects import Key, Query, Write, text_of
 
 CONNECTIONS_MAX: Final = 10
 _COMMAND_TIMEOUT_S: Final = 60.0
@@ -116,19 +116,23 @@ class PostgresSession:
         except _ACCIDENTS as error:
             raise translate(error) from error
 
-    async def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run one statement once per row, pipelined."""
-        try:
-            await self._connection.executemany(sql, rows)
-        except _ACCIDENTS as error:
-            raise translate(error) from error
+    async def fetch_each(self, queries: Sequence[Query]) -> list[Sequence[Sequence[Any]]]:
+        """Run one statement after the other: the driver has one under way at a time."""
+        return [await self.fetch(sql, arguments) for sql, arguments in queries]
 
-    async def count_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Run one RETURNING statement once per row, pipelined; executemany counts nothing."""
+    async def write(self, writes: Sequence[Write]) -> list[int]:
+        """Run each write once per row, its rows pipelined; executemany counts nothing."""
+        counts = []
         try:
-            return len(await self._connection.fetchmany(sql, rows))
+            for sql, rows, counted in writes:
+                if counted:
+                    counts.append(len(await self._connection.fetchmany(sql, rows)))
+                else:
+                    await self._connection.executemany(sql, rows)
+                    counts.append(0)
         except _ACCIDENTS as error:
             raise translate(error) from error
+        return counts
 
     async def _execute(self, sql: str) -> None:
         try:
@@ -169,6 +173,10 @@ class PostgresDialect:
         if isinstance(listed[0], tuple):
             return tuple(list(column) for column in zip(*cast("Any", listed), strict=True))
         return (listed,)
+
+    def found_first(self, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
+        """Return the columns: the planner knows how many rows there are."""
+        return list(columns)
 
     def upsert(self, table: Table) -> str:
         """Return INSERT .. ON CONFLICT .. DO UPDATE of every other column."""

@@ -14,21 +14,23 @@ Source of the pragmas: https://www.sqlite.org/pragma.html
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import aiosqlite
+import msgspec
 from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
     Table,
+    UnaryExpression,
     bindparam,
     event,
     func,
@@ -40,6 +42,7 @@ from sqlalchemy.dialects.sqlite import aiosqlite as compiler
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.operators import custom_op
 
 from stockpush.errors import (
     StockPushError,
@@ -49,14 +52,19 @@ from stockpush.errors import (
     StoreUnavailable,
 )
 from stockpush.store import damage
-from stockpush.store.dialects import Key, text_of
+from stockpush.store.dialects import Key, Query, Write, text_of
 from stockpush.store.lock import DaemonLock
+
+T = TypeVar("T")
 
 AsyncCreator: TypeAlias = Callable[[], Awaitable[aiosqlite.Connection]]
 """Opens one more connection to the same database file."""
 
 READERS_MAX: Final = 4
 _CHECKPOINT_PAGES: Final = 8000
+BLOCKS: Final = (32, 8)
+"""How many rows are inserted by one statement, as long as there are so many."""
+_VALUES: Final = re.compile(r"(?<= VALUES )\(\?(?:, \?)*\)")
 _OWNER_ONLY: Final = 0o600
 _RACES: Final = (
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
@@ -123,17 +131,62 @@ class SqliteSession:
         except _ACCIDENTS as error:
             raise translate(error) from error
 
-    async def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run one statement once per row."""
-        await self.count_many(sql, rows)
+    async def fetch_each(self, queries: Sequence[Query]) -> list[Sequence[Sequence[Any]]]:
+        """Run the statements one after the other on the driver's thread, with one way there."""
 
-    async def count_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Run one statement once per row; the driver adds up the rows changed."""
+        def fetched(file: sqlite3.Connection) -> list[Sequence[Sequence[Any]]]:
+            return [file.execute(sql, arguments).fetchall() for sql, arguments in queries]
+
+        return await self._on_its_thread(fetched)
+
+    async def write(self, writes: Sequence[Write]) -> list[int]:
+        """Run the writes one after the other on the driver's thread, inserts many rows at a time.
+
+        The way to that thread and back costs more than most of the statements do.
+        """
+
+        def written(file: sqlite3.Connection) -> list[int]:
+            return [_run(file, each) for each in writes]
+
+        return await self._on_its_thread(written)
+
+    async def _on_its_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Carry out some work on the connection that the driver holds."""
+        driver = self._connection
         try:
-            cursor = await self._connection.executemany(sql, rows)
+            # Every public method of the driver is one statement; this is what they are made of.
+            done: T = await driver._execute(  # type: ignore[no-untyped-call]  # noqa: SLF001
+                lambda: work(driver._conn)  # noqa: SLF001
+            )
         except _ACCIDENTS as error:
             raise translate(error) from error
-        return cursor.rowcount
+        return done
+
+
+def _run(file: sqlite3.Connection, write: Write) -> int:
+    """Run a write once per row; return how many rows it changed, if that is to be counted.
+
+    Each step of a statement lets the event loop's thread go on, and then waits for it. So whole
+    blocks of rows are inserted by one statement, and what is left over row by row.
+    """
+    sql, rows, counted = write
+    if counted:
+        return file.executemany(sql, rows).rowcount
+    done = 0
+    values = _VALUES.search(sql)
+    for block in BLOCKS if values is not None else ():
+        for begin in range(done, len(rows) - block + 1, block):
+            parameters = [each for row in rows[begin : begin + block] for each in row]
+            file.execute(_of_block(sql, block), parameters)
+            done = begin + block
+    file.executemany(sql, rows[done:])
+    return 0
+
+
+@cache
+def _of_block(sql: str, block: int) -> str:
+    """Return the statement that inserts so many rows instead of one."""
+    return _VALUES.sub(lambda one: ", ".join([one[0]] * block), sql)
 
 
 class SqliteDialect:
@@ -167,7 +220,19 @@ class SqliteDialect:
 
     def keys(self, keys: Iterable[Key]) -> tuple[Any, ...]:
         """Return the keys as one JSON array."""
-        return (json.dumps(list(keys), ensure_ascii=False),)
+        try:
+            return (msgspec.json.encode(list(keys)).decode(),)
+        except UnicodeError as error:
+            raise translate(error) from error
+
+    def found_first(self, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
+        """Return the columns, each as an expression that no index can be read in the order of.
+
+        Without statistics the planner takes it for cheaper to look through a whole table in the
+        right order than to look up some keys and sort what they find.
+        Source: https://www.sqlite.org/optoverview.html, "Disqualifying WHERE Clause Terms".
+        """
+        return [UnaryExpression(column, operator=custom_op("+")) for column in columns]
 
     def upsert(self, table: Table) -> str:
         """Return INSERT .. ON CONFLICT .. DO UPDATE of every other column."""
