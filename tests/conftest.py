@@ -39,5 +39,5 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def fresh_log() -> None:
-    """Bind the logger of events anew: a test may have configured the log for itself."""
-    logs.forget()
+    """Set the log up as an import does: a test may have left its own level."""
+    logs.configure(json=False, level="warning")

@@ -153,11 +153,6 @@ def _events() -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger().bind())
 
 
-def forget() -> None:
-    """Bind the logger of events anew at its next line: somebody has configured structlog."""
-    _events.cache_clear()
-
-
 def get(name: str) -> FilteringBoundLogger:
     """Return a logger whose lines carry `logger=name`; the first argument is an event name."""
     return cast("FilteringBoundLogger", structlog.get_logger().bind(logger=name))
@@ -184,7 +179,7 @@ def configure(
         logger_factory=_Stderr,
         cache_logger_on_first_use=False,
     )
-    forget()
+    _events.cache_clear()
     root = logging.getLogger()
     for handler in root.handlers[:]:
         if isinstance(handler, _LibraryHandler):
