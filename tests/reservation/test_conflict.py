@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockpush.messages import Replayed
-from stockpush.model import FieldKey, MovementKind, PushOutcomeKind
+from stockpush.model import Field, FieldKey, MovementKind, PushOutcomeKind
 from stockpush.reservation.expectation import cautious
 from tests.reservation.test_sales import shop
 from tests.reservation.world import START, World, line
@@ -813,3 +813,41 @@ def test_r3_units_that_may_be_back_are_expected_only_behind_a_hold(
     expected, hold, surplus = want
     assert hold_of(world) == (expected, hold, surplus)
     assert world.field("shopify", "a").read_due_at <= world.now
+
+
+def test_r7_an_edit_that_does_not_tell_is_read_before_anything_is_raised() -> None:
+    """Shopify's edited lines keep what was bought: whether the units went back is not said."""
+    world = shop()
+    world.hears(world.order("shopify", "1", line("a", 3)))
+    world.syncs()
+    world.now += timedelta(minutes=1)
+    world.reads("woo", "b", 7)
+    edited = line("a", 3, open=1, deducted=3)
+    world.hears(world.order("shopify", "1", edited, version=60))
+    assert world.atp("candle") == 9
+    assert world.field("shopify", "a").read_due_at <= world.now
+    assert world.syncs() == {("woo", "b"): 9}
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 9)
+    assert hold_of(world) == (9, 0, 2)
+    assert ("shopify", "a") not in world.syncs(), "it shows what it should"
+
+
+def test_r3_units_that_were_never_taken_off_cannot_come_back() -> None:
+    """An unpaid order that ends raises no E, however much is missing."""
+    world = shop()
+    world.hears(world.order("woo", "1", line("b", 3, deducted=0)))
+    world.now += timedelta(minutes=1)
+    world.reads("woo", "b", 9)
+    expected, hold, _ = hold_of(world, "woo", "b")
+    world.hears(world.order("woo", "1", line("b", 3, open=0, deducted=0), version=60))
+    assert hold_of(world, "woo", "b")[:2] == (expected, hold)
+
+
+def test_a_reading_of_a_field_whose_listing_moved_away_is_asked_for_no_more() -> None:
+    """Nobody acts on its number, so nobody reads it again and again."""
+    world = shop()
+    key = FieldKey("shopify", "moved away")
+    world.rows.fields[key] = Field(key, "candle", 1, read_due_at=world.now)
+    world.reads("shopify", "moved away", 5)
+    assert world.field("shopify", "moved away").read_due_at is None

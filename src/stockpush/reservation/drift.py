@@ -29,7 +29,10 @@ def observe(view: View, command: Observe, at: datetime) -> Decision:
     for seen in command.seen:
         field = draft.field(seen.field)
         if field is None or view.catalogue.sku_of(field.key) is None:
-            continue  # its listing moved away while it was being read
+            # Its listing has moved away: nobody acts on its number any more.
+            if field is not None:
+                draft.wish(replace(field, read_due_at=None))
+            continue
         if field.parked_reason is not None:
             draft.wish(replace(field, read_due_at=None))  # nobody acts on it until a person has
             continue

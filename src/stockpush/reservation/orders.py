@@ -37,7 +37,8 @@ class Effect:
     """What one line's new counts change, in the channel's units, signed.
 
     `deducted_unknown`: the channel did not say whether it put units back, so its field must be
-    read. `edited`: the order was known before, so what the line deducts came with this version.
+    read. `perhaps_put_back`: of how many units that is to be asked. `edited`: the order was known
+    before, so what the line deducts came with this version.
     """
 
     before: Reservation | None
@@ -47,6 +48,7 @@ class Effect:
     shipped: int
     written_off: int
     deducted_unknown: bool = False
+    perhaps_put_back: int = 0
     edited: bool = False
 
 
@@ -57,6 +59,15 @@ class Merged:
 
     verdict: Verdict
     effects: tuple[Effect, ...] = ()
+
+
+def _unaccounted(reservation: Reservation) -> int:
+    """Return the units that the channel took off its number and has nothing to show for (>= 0).
+
+    They are neither still to be sent nor gone: it has put them back without saying so, or will not.
+    """
+    held = reservation.open + reservation.shipped + reservation.written_off
+    return max(0, reservation.deducted - held)
 
 
 def undeducted(reservation: Reservation) -> int:
@@ -143,7 +154,10 @@ def _line_effects(
         # The line was swapped: the old listing's units go, the new listing's come, as if the
         # line were new. What the channel did to the old listing's number must be read.
         swapped = replace(before, open=0)
-        released = Effect(before, swapped, -before.open, 0, 0, 0, deducted_unknown=True)
+        back = _unaccounted(swapped) - _unaccounted(before)
+        released = Effect(
+            before, swapped, -before.open, 0, 0, 0, deducted_unknown=True, perhaps_put_back=back
+        )
         # What had left went under the old listing's name: it is history to the new one.
         return [released, _first_sight(order, line, listing, history=True)]
     if before is None:
@@ -160,6 +174,7 @@ def _line_effects(
         order_state=order.state,
         state=state_of(open_units=line.open, shipped=line.shipped, written_off=line.written_off),
     )
+    back = max(0, _unaccounted(after) - _unaccounted(before))
     return [
         Effect(
             before,
@@ -170,7 +185,8 @@ def _line_effects(
             - _moving(before.shipped, before.baseline_shipped),
             written_off=_moving(after.written_off, after.baseline_written_off)
             - _moving(before.written_off, before.baseline_written_off),
-            deducted_unknown=line.deducted is None and after.open < before.open,
+            deducted_unknown=back > 0 or (line.deducted is None and after.open < before.open),
+            perhaps_put_back=back,
         )
     ]
 
@@ -210,6 +226,7 @@ def _first_sight(
         pack=1 if listing is None else listing.pack,
         field=_field(order.channel, listing),
     )
+    back = 0 if history else _unaccounted(after)
     return Effect(
         None,
         after,
@@ -217,7 +234,8 @@ def _first_sight(
         deducted=max(0, deducted - gone) if history else deducted,
         shipped=after.shipped - after.baseline_shipped,
         written_off=after.written_off - after.baseline_written_off,
-        deducted_unknown=line.deducted is None,
+        deducted_unknown=line.deducted is None or back > 0,
+        perhaps_put_back=back,
     )
 
 
@@ -240,4 +258,13 @@ def _gone(before: Reservation, order: OrderSeen) -> Effect:
         order_state=order.state,
         state=state_of(open_units=0, shipped=before.shipped, written_off=before.written_off),
     )
-    return Effect(before, after, -before.open, 0, 0, 0, deducted_unknown=before.open > 0)
+    return Effect(
+        before,
+        after,
+        -before.open,
+        0,
+        0,
+        0,
+        deducted_unknown=before.open > 0,
+        perhaps_put_back=_unaccounted(after) - _unaccounted(before),
+    )

@@ -286,7 +286,7 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     )
     polled = order.version.fetch > 0 and effect.deducted != 0
     if effect.deducted_unknown:
-        field = perhaps_put_back(field, max(0, -effect.open), at=draft.at)
+        field = perhaps_put_back(field, effect.perhaps_put_back, at=draft.at)
     elif polled and policy is not None and not policy.compare_and_set:
         # No delivery told of it, and nothing compares there: somebody may have written over it.
         field = wants_reading(field, at=draft.at)
