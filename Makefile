@@ -31,7 +31,8 @@ FROM ?= $(shell printf '%d' 0x$$(git rev-parse HEAD 2>/dev/null | cut -c1-7 | gr
 SEEDS ?= 300
 MINUTES ?= 6
 
-simulate: .venv/.ready
+simulate: .venv/.ready-dev
+	$(BIN)/python -m pytest tests/sim -m hunt -q
 	$(BIN)/stockpush prove --worlds --sync ours --strict --seeds $(SEEDS) --minutes $(MINUTES) --from $(FROM)
 
 bench: .venv/.ready-dev
