@@ -682,11 +682,13 @@ _TWO_TRANSACTIONS = Planted(
             "engine.commit:CommitLane._once",
             "        ids = await transaction.apply([*decisions, marking])\n",
             "        orders = [Decision(reservations=each.reservations) for each in decisions]\n"
-            "        if any(each.reservations for each in orders):\n"
+            "        apart = not any(each.listings for each in decisions)\n"
+            "        apart = apart and any(each.reservations for each in orders)\n"
+            "        if apart:\n"
             "            await transaction.apply(orders)\n"
             "        else:\n"
             "            ids = await transaction.apply([*decisions, marking])\n"
-            "    if any(each.reservations for each in orders):\n"
+            "    if apart:\n"
             "        async with self.store.transaction() as transaction:\n"
             "            await transaction.catalogue_revision()\n"
             "            await _gather(transaction, commands, catalogue)\n"
