@@ -73,6 +73,31 @@ class Api(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a token endpoint has granted, as it is kept: sealed, and shared by every process.
+
+    `access` authenticates calls until `expires_at` (our clock; None: it does not say), empty where
+    only `refresh` is known yet. `refresh` renews it; where the platform rotates it, an old one is
+    worth nothing, so a new pair is durable before it is used.
+    """
+
+    access: str = field(repr=False)
+    expires_at: datetime | None = None
+    refresh: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCall:
+    """One POST to a platform's token endpoint, `path` relative to base_url; no other credentials
+    are added to it.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PushLine:
     """One field to write: set to `target` (>= 0) where we believe it holds `expected`."""
 
@@ -100,11 +125,16 @@ class PushOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The number that one field holds now (None with a `problem` that a person must mend)."""
+    """The number that one field holds now (None with a `problem` that a person must mend).
+
+    `committed` (>= 0): units that the channel itself keeps aside for its open orders, where it
+    does not take them off the number (R11); None elsewhere.
+    """
 
     field: FieldKey
     quantity: int | None
     problem: str | None = None
+    committed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +168,8 @@ class Manifest:
     `write`: "compare_and_set" or "check_then_set". `batch_max` is the most fields in a push call,
     `read_max` in an observe call.
     `requests_per_s` is the platform's allowance. `webhook_topics` are what to subscribe to.
+    `committed_apart`: a reading has a pair, the number and the units committed to open orders, and
+    the platform never takes an order off the number (R11).
     `settings` are all settings it takes, name -> {required, secret, default, doc}, of which only
     doc must be present. `ref_fields` are the fields of a listing reference, in the order in
     which the first present one is the key. `source` names the documents it rests on.
@@ -160,8 +192,29 @@ class Manifest:
     quiet_s: float
     webhook_topics: tuple[str, ...]
     ref_fields: tuple[str, ...]
+    committed_apart: bool = False
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
+
+
+class Renewal(Protocol):
+    """How one configured channel's access is renewed; pure, the engine makes the calls."""
+
+    def first(self) -> Tokens:
+        """Return what the configuration begins with: a refresh token, or no token at all."""
+        ...
+
+    def call(self, tokens: Tokens) -> TokenCall:
+        """Return the call that renews `tokens`."""
+        ...
+
+    def granted(self, tokens: Tokens, answer: Answer, *, now: datetime) -> Tokens:
+        """Return the tokens in the answer to `call(tokens)`, `now` by our clock.
+
+        Raises `AuthFailed` where a person must grant access anew, `ChannelUnavailable` where the
+        endpoint is in trouble, `PayloadInvalid` where it cannot be understood.
+        """
+        ...
 
 
 class Connector(Protocol):
@@ -185,8 +238,19 @@ class Connector(Protocol):
         """Return the root that `Api` paths are relative to."""
         ...
 
-    def auth_headers(self) -> Mapping[str, str]:
-        """Return the headers that authenticate every call."""
+    def auth_headers(self, tokens: Tokens | None = None) -> Mapping[str, str]:
+        """Return the headers that authenticate every call; `tokens` are the newest granted ones."""
+        ...
+
+    def renewal(self) -> Renewal | None:
+        """Return how access is renewed; None where the credentials are what was configured."""
+        ...
+
+    def together(self, key: str) -> str:
+        """Return what a field is written with: fields of one name go out in one request, whole.
+
+        A field that is written by itself is its own: the key.
+        """
         ...
 
     def ref(self, given: Mapping[str, Any]) -> str:

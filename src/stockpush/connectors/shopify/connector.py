@@ -14,6 +14,7 @@ from stockpush.connectors.base import (
     PushLine,
     PushOutcome,
     Readings,
+    Tokens,
     WebhookRequest,
 )
 from stockpush.connectors.shopify import levels, webhooks, writing
@@ -36,9 +37,17 @@ class ShopifyConnector:
         """Return the shop's root, or the one configured instead."""
         return self.settings.base_url
 
-    def auth_headers(self) -> Mapping[str, str]:
+    def auth_headers(self, tokens: Tokens | None = None) -> Mapping[str, str]:
         """Return the access token's header."""
+        del tokens
         return {"x-shopify-access-token": self.settings.access_token}
+
+    def renewal(self) -> None:
+        """Return None: the credentials are what was configured."""
+
+    def together(self, key: str) -> str:
+        """Return the key: each field is written by itself."""
+        return key
 
     def ref(self, given: Mapping[str, Any]) -> str:
         """Return `variant/N` or `item/N`; `CatalogueInvalid` names the field."""

@@ -14,6 +14,7 @@ from stockpush.connectors.base import (
     PushLine,
     PushOutcome,
     Readings,
+    Tokens,
     WebhookRequest,
 )
 from stockpush.connectors.woocommerce import owners, webhooks, writing
@@ -35,9 +36,17 @@ class WooCommerceConnector:
         """Return the root of the site."""
         return self.settings.base_url
 
-    def auth_headers(self) -> Mapping[str, str]:
+    def auth_headers(self, tokens: Tokens | None = None) -> Mapping[str, str]:
         """Return the API key as Basic credentials."""
+        del tokens
         return {"authorization": self.settings.authorization}
+
+    def renewal(self) -> None:
+        """Return None: the credentials are what was configured."""
+
+    def together(self, key: str) -> str:
+        """Return the key: each field is written by itself."""
+        return key
 
     def ref(self, given: Mapping[str, Any]) -> str:
         """Return "30" or "30:31" (product:variation); `CatalogueInvalid` names the field."""
