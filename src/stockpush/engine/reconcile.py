@@ -165,9 +165,10 @@ class Reconciler:
         return wait_s
 
     async def poll(self) -> None:
-        """Return after a complete poll that began after this call. Callers share one poll.
+        """Return after a poll that began after this call: one under way is waited for first.
 
-        A channel that cannot be reached raises nothing here: its health says so.
+        Nothing is shared: but for the worker that polls by itself only the pusher asks, one call
+        at a time. A channel that cannot be reached raises nothing here: its health says so.
         """
         async with self._polling:
             await self._attempt()
