@@ -160,12 +160,16 @@ class Store(Protocol):
         """Return the channel's durable state; an empty one for a channel never polled."""
         ...
 
-    async def hints(self, channel: str, *, limit: int) -> Sequence[Delivery]:
-        """Return pending deliveries of the channel that point at an order, oldest first."""
+    async def hints(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:
+        """Return pending deliveries of the channel that point at an order, by id, beyond `after`:
+        the oldest first.
+        """
         ...
 
-    async def given_up(self, channel: str, *, limit: int) -> Sequence[Delivery]:
-        """Return quarantined deliveries of the channel that point at an order, oldest first."""
+    async def given_up(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:
+        """Return quarantined deliveries of the channel that point at an order, by id, beyond
+        `after`: the oldest first.
+        """
         ...
 
     async def reserve_fetch_numbers(self, count: int) -> int:

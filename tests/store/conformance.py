@@ -622,6 +622,7 @@ class StoreConformance:
         found = await store.hints("my-shopify", limit=10)
         assert [each.digest for each in found] == ["1", "5"]
         assert len(await store.hints("my-shopify", limit=1)) == 1
+        assert await store.hints("my-shopify", limit=9, after=found[0].id or 0) == found[1:]
         first = (found[0].id or 0, found[0].received_at)
         again = replace(found[0], received_at=found[0].received_at + timedelta(microseconds=1))
         await write(store, Decision(deliveries=(again,), deliveries_applied=(first,)))

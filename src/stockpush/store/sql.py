@@ -138,13 +138,15 @@ class SqlStore:
         found = await self._query(self._statements.channel_state, (channel,), rows.read_channel)
         return found[0] if found else ChannelState(channel)
 
-    async def hints(self, channel: str, *, limit: int) -> Sequence[Delivery]:
-        """Return pending deliveries that point at an order, oldest first."""
-        return await self._query(self._statements.hints, (channel, limit), rows.read_delivery)
+    async def hints(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:
+        """Return pending deliveries that point at an order, by id, beyond `after`."""
+        arguments = (channel, after, limit)
+        return await self._query(self._statements.hints, arguments, rows.read_delivery)
 
-    async def given_up(self, channel: str, *, limit: int) -> Sequence[Delivery]:
-        """Return quarantined deliveries that point at an order, oldest first."""
-        return await self._query(self._statements.given_up, (channel, limit), rows.read_delivery)
+    async def given_up(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:
+        """Return quarantined deliveries that point at an order, by id, beyond `after`."""
+        arguments = (channel, after, limit)
+        return await self._query(self._statements.given_up, arguments, rows.read_delivery)
 
     async def asked(self) -> Sequence[Request]:
         """Return the requests without an answer, oldest first."""

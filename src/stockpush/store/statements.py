@@ -415,12 +415,12 @@ class Statements:
 
     @cached_property
     def hints(self) -> str:
-        """Read pending deliveries that name an order; parameters: channel, limit."""
+        """Read pending deliveries that name an order; parameters: channel, after, limit."""
         return self._hints_in(DeliveryState.PENDING)
 
     @cached_property
     def given_up(self) -> str:
-        """Read quarantined deliveries that name an order; parameters: channel, limit."""
+        """Read quarantined deliveries that name an order; parameters: channel, after, limit."""
         return self._hints_in(DeliveryState.QUARANTINED)
 
     def _hints_in(self, state: DeliveryState) -> str:
@@ -429,6 +429,7 @@ class Statements:
             select(table)
             .where(table.c.channel == bindparam("of_channel"))
             .where(table.c.state == _literal(state.value))
+            .where(table.c.id > bindparam("after"))
             .where(table.c.order_id.is_not(None))
             .order_by(table.c.id)
             .limit(bindparam("limit"))
