@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 from stockpush.connectors.base import PushOutcome
 from stockpush.engine.channel import IDLE_MAX_S
 from stockpush.engine.reconcile import RECHECK_POLLS
-from stockpush.errors import ChannelUnavailable, OutcomeUnknown
+from stockpush.engine.supervisor import PROBE_S
+from stockpush.errors import ChannelUnavailable, OutcomeUnknown, StoreUnavailable
 from stockpush.messages import RequestReads
 from stockpush.model import PushOutcomeKind
 from tests.engine.world import DEADLINE_S, FIELD, POLL_S, SHOP, Floor, floor, ran
@@ -114,6 +117,32 @@ def test_a_hint_that_comes_again_while_its_order_is_fetched_is_fetched_again(
             await shop.passes(5)
             assert (await shop.row()).expected == 5
             assert shop.shop.log.count("fetch") == 2
+
+    ran(work())
+
+
+def test_a_database_that_is_well_again_is_ready_before_anything_is_sold(tmp_path: Path) -> None:
+    """Nobody commits anything here for minutes; a probe finds out, and is not made otherwise."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            async with shop.store._database.writing() as session:
+                await session.fetch("PRAGMA busy_timeout = 0")
+            with closing(sqlite3.connect(shop.files.path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                with pytest.raises(StoreUnavailable):
+                    await shop.moves(-1)
+                for _ in range(3):
+                    await shop.passes(PROBE_S)
+                    (reason,) = shop.supervisor.reasons_not_ready()
+                    assert "the database cannot be used" in reason
+                other.execute("ROLLBACK")
+            commits = shop.lane.counters.commits
+            await shop.until(lambda: not shop.supervisor.reasons_not_ready(), 2 * PROBE_S)
+            assert shop.lane.counters.commits == commits
+            shop.statements.clear()
+            await shop.passes(3 * PROBE_S)
+            assert shop.statements["BEGIN"] == 0
 
     ran(work())
 

@@ -31,6 +31,8 @@ LOOK_S = 0.5
 """How often commits of other processes are looked for, unless told otherwise."""
 WORKER_WAIT_S = 5.0
 """How long a worker that broke waits before it is started again."""
+PROBE_S = 5.0
+"""How often it is tried whether a database that was in trouble is well again."""
 STORE_WAIT_S = 1.0
 """How long a worker waits after it lost the database."""
 
@@ -123,8 +125,12 @@ class Supervisor:
         await self.lane.idle()
 
     async def _watch(self) -> None:
-        """See what other processes have committed, and carry out what they asked for."""
+        """See what other processes have committed, and carry out what they asked for.
+
+        A database that was in trouble is tried, so that it is known to be well before a sale comes.
+        """
         seen: int | None = None
+        probe_at = self.clock.monotonic()
         while True:
             changes = await self.store.changes()
             if changes != seen:
@@ -135,6 +141,9 @@ class Supervisor:
                     each.channel.resolve_wanted = True
                     each.channel.push_wake.set()
                     each.channel.read_wake.set()
+            if self.lane.trouble is not None and self.clock.monotonic() >= probe_at:
+                await self.lane.probe()
+                probe_at = self.clock.monotonic() + PROBE_S
             self.beat()
             await self.clock.sleep(self.look_s)
 
