@@ -822,3 +822,34 @@ class StoreConformance:
         assert await store.changes() == after
         await other.ask("resync", {}, at=at(0))
         assert await store.changes() != after
+
+    # -- how far time has come -------------------------------------------------------------------
+
+    async def test_the_newest_instant_is_that_of_any_row(self, store: SqlStore) -> None:
+        """Whatever happened last; what is due later, and the channels' own clocks, do not count."""
+        assert await store.newest_instant() is None
+        await write(store, EVERYTHING)
+        assert await store.newest_instant() == CHANNEL.polled_begun_at
+        (push,) = await store.open_pushes("my-shopify")
+        later = [
+            Decision(fields=(replace(FIELD_ROW, observed_at=at(1000)),)),
+            Decision(fields=(replace(FIELD_ROW, written_at=at(1001)),)),
+            Decision(fields=(replace(FIELD_ROW, pushed_at=at(1002)),)),
+            Decision(movements=(replace(MOVEMENT, at=at(1003)),)),
+            Decision(deliveries=(replace(DELIVERY, received_at=at(1004)),)),
+            Decision(drifts=(replace(DRIFT, opened_at=at(1005), closed_at=None),)),
+            Decision(drifts=(replace(DRIFT, resolution="done", closed_at=at(1006)),)),
+            Decision(pushes=(replace(push, settled_at=at(1007), outcome=PushOutcomeKind.APPLIED),)),
+            Decision(pushes=(replace(PUSH, call_id="another", sent_at=at(1008)),)),
+            Decision(channels=(replace(CHANNEL, polled_begun_at=at(1009)),)),
+        ]
+        for count, each in enumerate(later):
+            await write(store, each)
+            assert await store.newest_instant() == at(1000 + count), each
+        request = await store.ask("resync", {}, at=at(2000))
+        assert await store.newest_instant() == at(2000)
+        await store.answered(request, at=at(2001))
+        assert await store.newest_instant() == at(2001)
+        due = replace(FIELD_ROW, read_due_at=at(9000), observed_date=at(9000))
+        await write(store, Decision(fields=(due,), dirty=(replace(DIRTY, due_at=at(9000)),)))
+        assert await store.newest_instant() == at(2001)

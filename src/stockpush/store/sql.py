@@ -138,6 +138,15 @@ class SqlStore:
         found = await self._query(self._statements.channel_state, (channel,), rows.read_channel)
         return found[0] if found else ChannelState(channel)
 
+    async def newest_instant(self) -> datetime | None:
+        """Return the newest instant of our clock that any row has, None for an empty database.
+
+        Instants at which something is due are not among them, nor those of the channels' clocks.
+        """
+        found = await self._query(self._statements.newest_instants, (), tuple)
+        known = [micros for micros in found[0] if micros is not None]
+        return rows.instant(max(known)) if known else None
+
     async def hints(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:
         """Return pending deliveries that point at an order, by id, beyond `after`."""
         arguments = (channel, after, limit)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     insert,
     literal_column,
     null,
@@ -31,6 +32,9 @@ from stockpush.store import schema
 from stockpush.store.dialects import Dialect
 
 _NOT_THE_ID = slice(1, None)
+_NEWEST = 100
+"""How many of the newest rows are looked at for the newest instant: what is settled or comes again
+has an older id."""
 
 
 def _literal(value: str | int) -> ColumnElement[Any]:
@@ -412,6 +416,31 @@ class Statements:
         """Read the state of a channel; parameter: its name."""
         table = schema.channel
         return self._compile(select(table).where(table.c.name == bindparam("of_name")))
+
+    @cached_property
+    def newest_instants(self) -> str:
+        """Read the newest instant by our clock of each kind of row that has one.
+
+        Of what is only ever added the newest rows tell, which their ids find.
+        """
+        field, channel = schema.field, schema.channel
+        instants = [field.c.observed_at, field.c.written_at, field.c.pushed_at]
+        instants += [channel.c.polled_begun_at]
+        parts = [select(func.max(column)).scalar_subquery() for column in instants]
+        push, drift, request = schema.push, schema.drift, schema.request
+        added = [schema.movement.c.at, schema.delivery.c.received_at]
+        added += [push.c.sent_at, push.c.settled_at, drift.c.opened_at, drift.c.closed_at]
+        added += [request.c.asked_at, request.c.answered_at]
+        for column in added:
+            newest = (
+                select(column.label("at"))
+                .order_by(column.table.c.id.desc())
+                .limit(_literal(_NEWEST))
+                .offset(_NO_OFFSET)
+                .subquery()
+            )
+            parts.append(select(func.max(newest.c.at)).scalar_subquery())
+        return self._compile(select(*parts))
 
     @cached_property
     def hints(self) -> str:
