@@ -189,7 +189,10 @@ class Store(Protocol):
         ...
 
     async def changes(self) -> int:
-        """Return a number that differs after another connection or process has committed."""
+        """Return a number that differs after another connection or process has committed.
+
+        Raises `LockLost` if the lock that kept other daemons away is gone.
+        """
         ...
 
     async def close(self) -> None:

@@ -8,11 +8,14 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import urlopen
 
+import asyncpg
 import pytest
 
+from stockpush import keys
 from tests.whole.harness import Floor
 
 WAIT_S = 20.0
@@ -119,3 +122,79 @@ async def test_sighup_reads_the_configuration_again(floor: Floor) -> None:
             process.send_signal(signal.SIGTERM)
             await process.communicate()
         assert process.returncode == 0
+
+
+@dataclass
+class Shelf:
+    """A database without a channel, and a configuration for it."""
+
+    folder: Path
+    url: str
+    port: int = field(default_factory=free_port)
+
+    @property
+    def config(self) -> Path:
+        """The configuration's file."""
+        return self.folder / "stockpush.toml"
+
+    async def made(self) -> None:
+        """Write the configuration, and make the database."""
+        (self.folder / "secret.key").write_text(keys.new_secret_key())
+        (self.folder / "admin.token").write_text("t" * 43)
+        self.config.write_text(
+            f'[daemon]\ndatabase = "{self.url}"\nlisten = "127.0.0.1:{self.port}"\n'
+            f'admin = "127.0.0.1:0"\nsecret_key = "file:{self.folder}/secret.key"\n'
+            f'admin_token = "file:{self.folder}/admin.token"\n'
+        )
+        process = await self.spawn("migrate")
+        _, log = await process.communicate()
+        assert process.returncode == 0, log.decode()
+
+    async def spawn(self, *typed: str) -> asyncio.subprocess.Process:
+        """Start a command of the program."""
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "stockpush",
+            *typed,
+            "--config",
+            str(self.config),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )
+
+
+async def test_a_daemon_that_lost_its_lock_ends_and_may_be_started_again(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    """The server ends the connection that holds it; within seconds the daemon is gone, with 1."""
+    shelf = Shelf(tmp_path, postgres_url)
+    await shelf.made()
+    daemon = await shelf.spawn("run")
+    again = None
+    try:
+        await ready(shelf.port)
+        address, _, schema = postgres_url.partition("&schema=")
+        connection = await asyncpg.connect(address)
+        try:
+            ended = await connection.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
+                "AND objid::bigint = (hashtext($1)::bigint & 4294967295)",
+                schema,
+            )
+        finally:
+            await connection.close()
+        assert len(ended) == 1
+        async with asyncio.timeout(5):
+            _, log = await daemon.communicate()
+        assert daemon.returncode == 1
+        assert "lock on the database was lost" in log.decode()
+        assert "Traceback" not in log.decode()
+        again = await shelf.spawn("run")
+        assert (await ready(shelf.port))["ready"] is True
+    finally:
+        for each in (daemon, again):
+            if each is not None and each.returncode is None:
+                each.kill()
+                await each.communicate()
