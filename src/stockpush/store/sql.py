@@ -9,7 +9,7 @@ daemon's queries borrow a reader. Nothing is cached between transactions.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
@@ -196,17 +196,24 @@ class SqlStore:
 
     # -- the rest ----------------------------------------------------------------------------
 
-    def only_daemon(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def only_daemon(self) -> AsyncIterator[None]:
         """Be the one daemon on this database until the block ends.
 
-        Raises `AlreadyRunning` when another one is.
+        Raises `AlreadyRunning` when another one is, and `SchemaNewer` when a newer Stock Push has
+        migrated the database since it was opened: from now on none can.
         """
-        return self._database.only_daemon()
+        async with self._database.only_daemon():
+            found = await self._query(migrations.MARKED, (), _first)
+            if found != [migrations.HEAD]:
+                raise migrations.newer(str(found[0]))
+            yield
 
     async def changes(self) -> int:
         """Return a number that differs after another store or process has committed.
 
-        Commits of this store do not count: who made them knows of them.
+        Commits of this store do not count: who made them knows of them. Raises `LockLost` if this
+        store is no longer the one daemon's: only ending is safe then.
         """
         return await self._database.changes()
 
