@@ -188,6 +188,12 @@ class Store(Protocol):
         """Mark a request as carried out."""
         ...
 
+    async def prune(self, *, kept_since: datetime, limit: int) -> int:
+        """Delete what is done with and older than `kept_since`, at most `limit` rows of each kind;
+        return how many. Nothing that a balance or a rule is made of is among it.
+        """
+        ...
+
     async def changes(self) -> int:
         """Return a number that differs after another connection or process has committed.
 

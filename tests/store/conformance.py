@@ -823,6 +823,44 @@ class StoreConformance:
         await other.ask("resync", {}, at=at(0))
         assert await store.changes() != after
 
+    # -- what is deleted -------------------------------------------------------------------------
+
+    async def test_only_what_is_old_and_done_with_is_pruned(self, store: SqlStore) -> None:
+        """The oldest first and so many at a time; what waits, and what balances are made of, stays
+        however old it is.
+        """
+        await write(store, EVERYTHING)
+        kept_since = at(5000)
+        assert await store.prune(kept_since=kept_since, limit=9) == 0, "all of it waits"
+        (push,) = await store.open_pushes("my-shopify")
+        for settled_at in (at(4999), at(5000)):
+            done = replace(push, settled_at=settled_at, outcome=PushOutcomeKind.APPLIED)
+            closed = replace(DRIFT, resolution="done", closed_at=settled_at)
+            arrived = replace(
+                DELIVERY,
+                state=DeliveryState.APPLIED,
+                received_at=settled_at,
+                digest=str(settled_at),
+            )
+            twin = replace(arrived, digest=f"{settled_at} twin")
+            await write(
+                store, Decision(pushes=(done,), drifts=(closed,), deliveries=(arrived, twin))
+            )
+            another = replace(PUSH, call_id=f"call {settled_at}", sent_at=settled_at)
+            await write(store, Decision(pushes=(another,), drifts=(DRIFT,)))
+            (push,) = await store.open_pushes("my-shopify")
+        before = await reads.check_rows(store, deep=True)
+        assert await store.prune(kept_since=kept_since, limit=1) == 3
+        assert await store.prune(kept_since=kept_since, limit=1) == 1
+        assert await store.prune(kept_since=kept_since, limit=9) == 0
+        assert await reads.check_rows(store, deep=True) == before
+        left = (await reads.deliveries(store, limit=9)).data
+        assert {each.received_at for each in left} == {DELIVERY.received_at, at(5000)}
+        settled = (await reads.pushes(store, limit=9)).data
+        assert {each.settled_at for each in settled} == {None, at(5000)}
+        closed_at = {row.drift.closed_at for row in (await reads.drifts(store, limit=9)).data}
+        assert closed_at == {None, at(5000)}
+
     # -- how far time has come -------------------------------------------------------------------
 
     async def test_the_newest_instant_is_that_of_any_row(self, store: SqlStore) -> None:

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 from stockpush import logs
@@ -32,6 +33,14 @@ LOOK_S = 0.5
 """How often commits of other processes are looked for, unless told otherwise."""
 WORKER_WAIT_S = 5.0
 """How long a worker that broke waits before it is started again."""
+KEPT = timedelta(days=90)
+"""How long applied deliveries, settled pushes and closed drifts are kept: longer than any channel
+sends a delivery again, and than a hold that was let go is remembered (60 days, R4).
+"""
+SWEEP_S = 3600.0
+"""How often older ones are looked for, first so long after the start."""
+SWEEP_ROWS = 500
+"""Most rows of each kind that are deleted at one look: a few milliseconds in which sales wait."""
 PROBE_S = 5.0
 """How often it is tried whether a database that was in trouble is well again."""
 STORE_WAIT_S = 1.0
@@ -63,6 +72,11 @@ class Supervisor:
     ready: bool = False
     _pushing: list[asyncio.Task[None]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _sweep_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sweep later: a start has other worries."""
+        self._sweep_at = self.clock.monotonic() + SWEEP_S
 
     def reasons_not_ready(self) -> list[str]:
         """Return why the daemon is not ready, empty if it is."""
@@ -128,7 +142,8 @@ class Supervisor:
     async def _watch(self) -> None:
         """See what other processes have committed, and carry out what they asked for.
 
-        A database that was in trouble is tried, so that it is known to be well before a sale comes.
+        A database that was in trouble is tried, so that it is known to be well before a sale comes,
+        and what is old and done with is deleted, a little at each look.
         """
         seen: int | None = None
         probe_at = self.clock.monotonic()
@@ -145,8 +160,17 @@ class Supervisor:
             if self.lane.trouble is not None and self.clock.monotonic() >= probe_at:
                 await self.lane.probe()
                 probe_at = self.clock.monotonic() + PROBE_S
+            if self.clock.monotonic() >= self._sweep_at:
+                await self._sweep()
             self.beat()
             await self.clock.sleep(self.look_s)
+
+    async def _sweep(self) -> None:
+        """Delete some of what is old and done with; the rest at the next look."""
+        now = self.clock.monotonic()
+        self._sweep_at = now + SWEEP_S  # if it fails, too: nothing hurries
+        if await self.store.prune(kept_since=self.clock.now() - KEPT, limit=SWEEP_ROWS):
+            self._sweep_at = now
 
     async def _tell_health(self, channel: Channel) -> None:
         """Record the channel's health at the start and whenever it changes."""

@@ -182,6 +182,25 @@ class SqlStore:
         """Mark a request as carried out."""
         await self._write_one(self._statements.answer_request, (rows.micros(at), request_id))
 
+    async def prune(self, *, kept_since: datetime, limit: int) -> int:
+        """Delete applied deliveries, settled pushes and closed drifts from before `kept_since`, at
+        most `limit` of each and the oldest first; return how many.
+
+        What still waits for something is kept however old it is, and so are movements, orders and
+        commands: balances are the sums of them.
+        """
+        async with self._database.writing() as session:
+            try:
+                await session.begin_write()
+                arguments = (limit, rows.micros(kept_since))
+                gone = [await session.fetch(sql, arguments) for sql in self._statements.prune]
+                count = sum(len(each) for each in gone)
+                await session.commit(wrote=count > 0)
+            except BaseException:
+                await session.rollback()
+                raise
+        return count
+
     async def _write_one(self, sql: str, arguments: Sequence[Any]) -> Any:
         """Run one statement in a transaction of its own; return what it returned, if anything."""
         async with self._database.writing() as session:

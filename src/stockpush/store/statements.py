@@ -466,6 +466,39 @@ class Statements:
         )
 
     @cached_property
+    def prune(self) -> tuple[str, ...]:
+        """Delete what is done with and old, of each kind among the oldest; parameters: how many,
+        and the instant since when all are kept. Each returns the ids.
+
+        The oldest are found by their ids, since no index is kept for what is looked for once an
+        hour.
+        """
+        delivery, push, drift = schema.delivery, schema.push, schema.drift
+        applied = delivery.c.state == _literal(DeliveryState.APPLIED.value)
+        kinds: list[tuple[Any, ColumnElement[bool]]] = [
+            (delivery.c.received_at, applied),
+            (push.c.settled_at, push.c.settled_at.is_not(None)),
+            (drift.c.closed_at, drift.c.closed_at.is_not(None)),
+        ]
+        return tuple(self._prune(instant, is_done) for instant, is_done in kinds)
+
+    def _prune(self, instant: Column[Any], is_done: ColumnElement[bool]) -> str:
+        table = instant.table
+        oldest = (
+            select(table.c.id)
+            .where(is_done)
+            .order_by(table.c.id)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+        return self._compile(
+            delete(table)
+            .where(table.c.id.in_(oldest))
+            .where(instant < bindparam("kept_since"))
+            .returning(table.c.id)
+        )
+
+    @cached_property
     def take_fetch_numbers(self) -> str:
         """Take fetch numbers; parameter: how many. Returns the first number after them."""
         meta = schema.meta
