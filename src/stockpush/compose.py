@@ -239,6 +239,8 @@ async def _crew(
     """Take the daemon's lock and put the workers together; none of them runs yet."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.store.only_daemon())
+        # The daemon before this one may have ended after the database was opened here.
+        parts.clock.not_before(await parts.store.newest_instant())
         workers = []
         for name, connector in parts.connectors.items():
             api = await stack.enter_async_context(
