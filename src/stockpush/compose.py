@@ -209,6 +209,8 @@ async def parts(
         connectors = {name: connect(channel) for name, channel in settings.channels.items()}
     store = await open_store(settings.daemon.database)
     try:
+        # The clock may have been set back while nothing ran here.
+        steady.not_before(await store.newest_instant())
         lane = CommitLane(
             store,
             steady,
@@ -237,10 +239,10 @@ async def _crew(
     """Take the daemon's lock and put the workers together; none of them runs yet."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.store.only_daemon())
+        # The daemon before this one may have ended after the database was opened here.
+        parts.clock.not_before(await parts.store.newest_instant())
         workers = []
         for name, connector in parts.connectors.items():
-            # The clock may have been set back while no daemon ran: nothing is due in its future.
-            parts.clock.not_before((await parts.store.channel_state(name)).polled_begun_at)
             api = await stack.enter_async_context(
                 _api(parts, name, connector, (transports or {}).get(name))
             )

@@ -149,6 +149,12 @@ class AlreadyRunning(StockPushError):
     code = "already_running"
 
 
+class LockLost(StockPushError):
+    """The daemon's lock on the database was lost with its connection."""
+
+    code = "lock_lost"
+
+
 # -- the channel's side: a connector names the fault, the framework owns the reaction ----------
 
 

@@ -114,13 +114,6 @@ class Day:
         assert any("the database cannot be used" in each for each in body["reasons"])
         assert self.daemon.process.returncode is None
 
-    async def until_ready(self) -> None:
-        """Wait until the daemon says that it is ready."""
-        async with asyncio.timeout(PATIENCE_S):
-            # What another process does sets no event here.
-            while (await self.daemon.readiness())[0] != 200:  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_S)
-
 
 # -- a full disk -----------------------------------------------------------------------------------
 
@@ -231,13 +224,18 @@ async def locked_tables(market: Market) -> AsyncIterator[None]:
 
 @pytest.mark.crash
 async def test_a_server_that_is_restarted(tmp_path: Path) -> None:
-    """While it is away deliveries are refused; when it is back, so is the daemon, by itself."""
+    """The daemon loses its lock and ends; started once the server is back, it has lost nothing."""
     with own_server() as (server, stop):
         async with running(tmp_path, database=f"{server.get_uri()}&schema=restarted") as day:
             stop()
-            await day.refuses()
+            assert await day.daemon.ended() == 1
+            day.market.daemon_is_up = False
+            await day.daemon.start()
+            assert await day.daemon.ended() == 1, "there is no server"
             server.ensure_postgres_running()
-            await day.until_ready()
+            await day.daemon.start()
+            await day.daemon.ready()
+            day.market.daemon_is_up = True
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class CommitLane:
     policies: Mapping[str, ChannelPolicy]
     counters: Counters = field(default_factory=Counters)
     trouble: str | None = None
-    """Why the last transaction could not be had; None once one has committed since."""
+    """Why the database could last not be written to; None once it could be again."""
     _waiting: deque[_Job] = field(default_factory=deque)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _listeners: list[Callable[[Decision], None]] = field(default_factory=list)
@@ -114,6 +114,19 @@ class CommitLane:
     async def commit(self, commands: Sequence[Command]) -> list[Done]:
         """Carry out commands in one transaction of their own, without the queue (command line)."""
         return await self._transact(commands)
+
+    async def probe(self) -> None:
+        """Find out whether a database that was in trouble is well: nobody may sell for hours.
+
+        Something is written, since a full disk can still be read and locked. A fetch number that is
+        never used costs nothing.
+        """
+        try:
+            await self.store.reserve_fetch_numbers(1)
+        except StoreUnavailable as error:
+            self.trouble = error.message
+        else:
+            self.trouble = None
 
     async def rehearse(self, command: Command) -> Decision:
         """Return what a command would change now, and change nothing (`--dry-run`)."""

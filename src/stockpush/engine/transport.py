@@ -101,7 +101,7 @@ class _Call:
 
     def unavailable(self, what: str) -> ChannelUnavailable:
         """Return the error of a call that changed nothing and may be tried later."""
-        return ChannelUnavailable(f"{self}: {what}", next="stockpush doctor")
+        return ChannelUnavailable(f"{self}: {what}", next="stockpush channels")
 
     def __str__(self) -> str:
         """Return the method and the path, which hold no secret."""
@@ -230,7 +230,7 @@ class ChannelApi:
                     f"cannot be sent in the {name} header",
                     field=name,
                     expected="printable ASCII without line breaks",
-                    next="stockpush doctor",
+                    next="stockpush channels",
                 )
         return self._client.build_request(
             call.method,
@@ -282,7 +282,7 @@ class ChannelApi:
                 raise AuthFailed(
                     f"{call}: the channel refused our credentials ({status})",
                     found=status,
-                    next="stockpush doctor",
+                    next="stockpush channels",
                 )
             case status if 300 <= status < 400:
                 raise PayloadInvalid(
@@ -291,7 +291,7 @@ class ChannelApi:
                     field="base_url",
                     found=status,
                     expected="an answer",
-                    next="stockpush doctor",
+                    next="stockpush channels",
                 )
 
     def _told_to_wait(self, call: _Call, answer: Answer) -> RateLimited:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     insert,
     literal_column,
     null,
@@ -31,6 +32,9 @@ from stockpush.store import schema
 from stockpush.store.dialects import Dialect
 
 _NOT_THE_ID = slice(1, None)
+_NEWEST = 100
+"""How many of the newest rows are looked at for the newest instant: what is settled or comes again
+has an older id."""
 
 
 def _literal(value: str | int) -> ColumnElement[Any]:
@@ -414,13 +418,38 @@ class Statements:
         return self._compile(select(table).where(table.c.name == bindparam("of_name")))
 
     @cached_property
+    def newest_instants(self) -> str:
+        """Read the newest instant by our clock of each kind of row that has one.
+
+        Of what is only ever added the newest rows tell, which their ids find.
+        """
+        field, channel = schema.field, schema.channel
+        instants = [field.c.observed_at, field.c.written_at, field.c.pushed_at]
+        instants += [channel.c.polled_begun_at]
+        parts = [select(func.max(column)).scalar_subquery() for column in instants]
+        push, drift, request = schema.push, schema.drift, schema.request
+        added = [schema.movement.c.at, schema.delivery.c.received_at]
+        added += [push.c.sent_at, push.c.settled_at, drift.c.opened_at, drift.c.closed_at]
+        added += [request.c.asked_at, request.c.answered_at]
+        for column in added:
+            newest = (
+                select(column.label("at"))
+                .order_by(column.table.c.id.desc())
+                .limit(_literal(_NEWEST))
+                .offset(_NO_OFFSET)
+                .subquery()
+            )
+            parts.append(select(func.max(newest.c.at)).scalar_subquery())
+        return self._compile(select(*parts))
+
+    @cached_property
     def hints(self) -> str:
-        """Read pending deliveries that name an order; parameters: channel, limit."""
+        """Read pending deliveries that name an order; parameters: channel, after, limit."""
         return self._hints_in(DeliveryState.PENDING)
 
     @cached_property
     def given_up(self) -> str:
-        """Read quarantined deliveries that name an order; parameters: channel, limit."""
+        """Read quarantined deliveries that name an order; parameters: channel, after, limit."""
         return self._hints_in(DeliveryState.QUARANTINED)
 
     def _hints_in(self, state: DeliveryState) -> str:
@@ -429,10 +458,44 @@ class Statements:
             select(table)
             .where(table.c.channel == bindparam("of_channel"))
             .where(table.c.state == _literal(state.value))
+            .where(table.c.id > bindparam("after"))
             .where(table.c.order_id.is_not(None))
             .order_by(table.c.id)
             .limit(bindparam("limit"))
             .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def prune(self) -> tuple[str, ...]:
+        """Delete what is done with and old, of each kind among the oldest; parameters: how many,
+        and the instant since when all are kept. Each returns the ids.
+
+        The oldest are found by their ids, since no index is kept for what is looked for once an
+        hour.
+        """
+        delivery, push, drift = schema.delivery, schema.push, schema.drift
+        applied = delivery.c.state == _literal(DeliveryState.APPLIED.value)
+        kinds: list[tuple[Any, ColumnElement[bool]]] = [
+            (delivery.c.received_at, applied),
+            (push.c.settled_at, push.c.settled_at.is_not(None)),
+            (drift.c.closed_at, drift.c.closed_at.is_not(None)),
+        ]
+        return tuple(self._prune(instant, is_done) for instant, is_done in kinds)
+
+    def _prune(self, instant: Column[Any], is_done: ColumnElement[bool]) -> str:
+        table = instant.table
+        oldest = (
+            select(table.c.id)
+            .where(is_done)
+            .order_by(table.c.id)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+        return self._compile(
+            delete(table)
+            .where(table.c.id.in_(oldest))
+            .where(instant < bindparam("kept_since"))
+            .returning(table.c.id)
         )
 
     @cached_property

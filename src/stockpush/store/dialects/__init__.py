@@ -138,7 +138,10 @@ class Database(Protocol):
         ...
 
     async def changes(self) -> int:
-        """Return a number that differs after a connection that is not ours has committed."""
+        """Return a number that differs after a connection that is not ours has committed.
+
+        Raises `LockLost` if `only_daemon` does not hold any more what it took.
+        """
         ...
 
     async def close(self) -> None:
