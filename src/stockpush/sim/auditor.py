@@ -40,6 +40,8 @@ from stockpush.sim.world import CAP, SHOPIFY, WOO, Listed, World
 
 DEADLINE_S = {SHOPIFY: 20.0, WOO: 30.0}
 """How long a request of the daemon may take before it gives it up."""
+GAP_S = 10.0
+"""How long after its reading was sent a write may be sent where nothing compares."""
 EDIT_CLOUDS_S = 7200.0
 """How long after a merchant's edit a number may be wrong by it: two polls and the suspense."""
 SLACK_S = 1.0
@@ -409,11 +411,14 @@ class Auditor:
         return sum(units for at, units in ended if at >= since)
 
     def _gap_from(self, exchange: Exchange, each: Written) -> float:
-        """Return when the reading was sent after which this write was allowed."""
+        """Return when the reading was sent after which this write was allowed.
+
+        A reading that is older than a write may rest on makes no gap: nothing is excused by it.
+        """
         name = each.name[1].rpartition(":")[2]
         for sent_at, told_at, ids in reversed(self._read_at[exchange.channel]):
             if told_at <= exchange.sent_at and f",{name}," in ids:
-                return sent_at
+                return sent_at if exchange.sent_at - sent_at <= GAP_S else exchange.sent_at
         return exchange.sent_at
 
     def _note_reading(self, exchange: Exchange) -> None:
