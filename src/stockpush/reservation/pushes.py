@@ -43,6 +43,7 @@ from stockpush.reservation.expectation import (
     observed,
     outcome_read,
     parked,
+    standing,
     wants_reading,
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
@@ -61,7 +62,7 @@ POST_CHECK = timedelta(seconds=2)
 def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
     """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
     buffer = buffer_of(view, field.sku, policy)
-    return target(offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap), field.undeducted)
+    return target(offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap), standing(field))
 
 
 def buffer_of(view: View, sku: str, policy: ChannelPolicy) -> int:
@@ -299,7 +300,7 @@ def _terms(
         buffer=buffer_of(view, field.sku, policy),
         pack=field.pack,
         cap=policy.cap,
-        undeducted=field.undeducted,
+        undeducted=standing(field),
     )
     return (*derived, ("caution", caution)) if caution else derived
 
