@@ -235,7 +235,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         if wanted == (field.shadowed if shadow else field.expected):
             clean.append((key, queued.revision))
             continue
-        if not shadow and wanted > field.expected and _is_doubted(field, at):
+        doubted = command.lower_only or is_doubted(field, at)
+        if not shadow and wanted > field.expected and doubted:
             waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
         sent = wanted if shadow else cautious(wanted, field)
@@ -281,7 +282,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     )
 
 
-def _is_doubted(field: Field, at: datetime) -> bool:
+def is_doubted(field: Field, at: datetime) -> bool:
     """Answer whether E may be too low, so that the field is read before it is raised (R7).
 
     An order told of a change without telling what it did to the number, or when. If E is too low, a
