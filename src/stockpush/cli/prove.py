@@ -402,7 +402,7 @@ def _run(
     from stockpush.sim.many import Job, run_all
     from stockpush.sim.regressions import regressions
     from stockpush.sim.report import Total
-    from stockpush.sim.swarm import ROWS
+    from stockpush.sim.swarm import COUNTED
 
     plans, clock = asked.plans(), SystemClock()
     proof = Proof({name: Total() for name in plans}, is_strict=is_strict)
@@ -437,7 +437,7 @@ def _run(
         )
     proof.not_run = len(left)
     if is_strict:
-        proof.never = tuple(proof.totals["ours"].never(ROWS))
+        proof.never = tuple(proof.totals["ours"].never(COUNTED))
     # They ended in whatever order; they are told in theirs.
     proof.failed.sort(key=lambda each: (each[1].seed, each[0]))
     return proof
@@ -572,14 +572,14 @@ def _print_failed(proof: Proof) -> None:
 
 
 def _print_verdict(proof: Proof, asked: Asked, chosen: range) -> None:
-    from stockpush.sim.swarm import ROWS
+    from stockpush.sim.swarm import COUNTED
 
     say()
     if proof.not_run:
         style = "bold red" if proof.is_strict else "bold yellow"
         say(f"The time was up: {proof.not_run} of {len(chosen)} worlds were not run.", style)
     for row in proof.never:
-        say(f"{row} never came up in {len(chosen)} worlds ({ROWS[row]}).", "bold red")
+        say(f"{row} never came up in {len(chosen)} worlds ({COUNTED[row]}).", "bold red")
     if proof.failed:
         seeds = ", ".join(str(seed) for seed in sorted({each.seed for _, each, _ in proof.failed}))
         say(f"✖ An invariant was broken, in: {seeds}.", "bold red")

@@ -28,7 +28,7 @@ from stockpush.sim.network import SimNetwork
 from stockpush.sim.people import People
 from stockpush.sim.report import Report
 from stockpush.sim.shopfront import Shopfront
-from stockpush.sim.swarm import ROWS, FaultKind, Swarm
+from stockpush.sim.swarm import COUNTED, FaultKind, Swarm
 from stockpush.sim.truth import Truth
 from stockpush.sim.weather import Weather
 from stockpush.sim.world import World
@@ -136,9 +136,9 @@ class _Run:
             stale_read_s=swarm.strength(FaultKind.STALE_READ),
         )
         self.network.watchers.append(self.auditor)
-        self.weather = Weather(
-            swarm, self.loop, self.network, self.machine, self.world, self.auditor
-        )
+        if isinstance(self.machine, Machine):
+            self.machine.files.ended = self.auditor.committed
+        self.weather = Weather(swarm, self.loop, self.network, self.machine, self.world)
         self.people: People | None = None
         self.traded_s = 0.0
         self.lines: list[logs.Line] = []
@@ -328,7 +328,7 @@ class _Run:
             "deed": people.deeds if people is not None else {},
             "audit": auditor.seen,
         }
-        for row, how in ROWS.items():
+        for row, how in COUNTED.items():
             source, _, name = how.partition(" ")
             result.rows[row] += counted[source].get(name, 0)
         return result
