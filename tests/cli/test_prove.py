@@ -96,6 +96,7 @@ def broken_at_2(seed: int, plan: Plan) -> Report:
         (("--shrink",), "needs --seed"),
         (("--strict",), "needs --worlds"),
         (("--shopify-only",), "needs --worlds"),
+        (("--busy",), "needs --worlds"),
         (("--seeds", "0"), "out of bounds"),
         (("--seed", "-1"), "out of bounds"),
         (("--from", "-1"), "out of bounds"),

@@ -48,6 +48,8 @@ VIOLATIONS_MAX: Final = 5
 FAILED_MAX: Final = 10
 """Most failing seeds shown; `--json` has them all."""
 GIT_S: Final = 10.0
+BUSY_S: Final = 3600.0
+"""How long people trade in a busy world: what is sold by the thousand needs no longer one."""
 
 
 class Sync(StrEnum):
@@ -143,6 +145,12 @@ def prove(
     shopify_only: Annotated[
         bool, typer.Option("--shopify-only", help="With --worlds: nothing but a Shopify shop.")
     ] = False,
+    busy: Annotated[
+        bool,
+        typer.Option(
+            "--busy", help="With --worlds: an hour of many shoppers, and a maker who keeps up."
+        ),
+    ] = False,
     cut: Annotated[
         float | None,
         typer.Option("--cut", metavar="SECONDS", help="End the faults early, after so long."),
@@ -184,6 +192,7 @@ def prove(
             "--own": own,
             "--worlds": worlds,
             "--shopify-only": shopify_only,
+            "--busy": busy,
             "--strict": strict,
             "--trace": trace,
             "--shrink": shrink,
@@ -201,6 +210,8 @@ def prove(
     plan = Plan(
         without=kinds,
         shopify_only=shopify_only,
+        busy=busy,
+        span_s=BUSY_S if busy else None,
         shopfront=front,
         cut_s=None if cut is None else _bounded("--cut", cut, 0, 1e9),
         away=frozenset(_person(name) for name in away or ()),
@@ -256,6 +267,7 @@ _ONLY_WITH: Final[tuple[tuple[str, str], ...]] = (
     ("--shrink", "--seed"),
     ("--strict", "--worlds"),
     ("--shopify-only", "--worlds"),
+    ("--busy", "--worlds"),
 )
 
 
@@ -329,6 +341,8 @@ def _of_plan(plan: Plan, usual: Plan) -> list[str]:
         words += ["--cut", f"{plan.cut_s:g}" if plan.cut_s < 1e5 else f"{plan.cut_s:.1f}"]
     if plan.shopify_only and not usual.shopify_only:
         words.append("--shopify-only")
+    if plan.busy and not usual.busy:
+        words.append("--busy")
     return words
 
 
