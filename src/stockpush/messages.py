@@ -231,11 +231,13 @@ class OpenPushes:
     """Compute targets of dirty fields now and open one push row each, all in one call.
 
     Fields that are clean by now, parked, in flight or not ready are left out of the answer.
+    `lower_only`: the channel's orders could not be read as they should be, and nothing is raised.
     """
 
     channel: str
     fields: tuple[FieldKey, ...]
     call_id: str
+    lower_only: bool = False
 
 
 @quick

@@ -484,7 +484,7 @@ _HOLD_NOT_EATEN = Planted(
         ),
         Edit(
             "reservation.expectation:_taken",
-            "ambiguous = 0 if shown else min(field.hold, units)",
+            "ambiguous = 0 if shown or unshown else min(field.hold, units)",
             "ambiguous = 0",
         ),
     ),
@@ -498,12 +498,12 @@ _UNDEDUCTED_IGNORED = Planted(
     (
         Edit(
             "reservation.pushes:target_of",
-            "cap=policy.cap), field.undeducted)",
+            "cap=policy.cap), standing(field))",
             "cap=policy.cap), 0)",
         ),
         Edit(
             "reservation.pushes:_terms",
-            "undeducted=field.undeducted,",
+            "undeducted=standing(field),",
             "undeducted=0,",
         ),
     ),

@@ -117,7 +117,7 @@ class Reconciler:
         """Poll orders at once, then every `poll_s` and whenever asked."""
         while True:
             wait_s = self._channel.poll_s
-            if not await self._attempt_poll():
+            if not await self.poll():
                 wait_s = min(wait_s, self._channel.backoff_s(self._channel.failures, self._ids))
             await wait_for(self._channel.poll_wake, seconds=wait_s)
 
@@ -165,21 +165,16 @@ class Reconciler:
         self._asleep_until = now + timedelta(seconds=wait_s)
         return wait_s
 
-    async def poll(self) -> None:
-        """Return after a poll that began after this call: one under way is waited for first.
+    async def poll(self) -> bool:
+        """Poll once, from after this call on; answer whether it was complete.
 
         Nothing is shared: but for the worker that polls by itself only the pusher asks, one call
         at a time. A channel that cannot be reached raises nothing here: its health says so.
         """
         async with self._polling:
-            await self._attempt()
-
-    async def _attempt_poll(self) -> bool:
-        async with self._polling:
             return await self._attempt()
 
     async def _attempt(self) -> bool:
-        """Poll once; answer whether it was complete."""
         try:
             await self._poll_pages()
         except ChannelError as error:

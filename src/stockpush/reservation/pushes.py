@@ -43,6 +43,7 @@ from stockpush.reservation.expectation import (
     observed,
     outcome_read,
     parked,
+    standing,
     wants_reading,
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
@@ -61,7 +62,7 @@ POST_CHECK = timedelta(seconds=2)
 def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
     """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
     buffer = buffer_of(view, field.sku, policy)
-    return target(offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap), field.undeducted)
+    return target(offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap), standing(field))
 
 
 def buffer_of(view: View, sku: str, policy: ChannelPolicy) -> int:
@@ -234,7 +235,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         if wanted == (field.shadowed if shadow else field.expected):
             clean.append((key, queued.revision))
             continue
-        if not shadow and wanted > field.expected and _is_doubted(field, at):
+        doubted = command.lower_only or is_doubted(field, at)
+        if not shadow and wanted > field.expected and doubted:
             waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
         sent = wanted if shadow else cautious(wanted, field)
@@ -280,7 +282,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     )
 
 
-def _is_doubted(field: Field, at: datetime) -> bool:
+def is_doubted(field: Field, at: datetime) -> bool:
     """Answer whether E may be too low, so that the field is read before it is raised (R7).
 
     An order told of a change without telling what it did to the number, or when. If E is too low, a
@@ -299,7 +301,7 @@ def _terms(
         buffer=buffer_of(view, field.sku, policy),
         pack=field.pack,
         cap=policy.cap,
-        undeducted=field.undeducted,
+        undeducted=standing(field),
     )
     return (*derived, ("caution", caution)) if caution else derived
 

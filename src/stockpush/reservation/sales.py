@@ -281,6 +281,7 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
         effect.deducted,
         # A new line was deducted when it was bought; an edit or a restock came with this version.
         instant=order.version.updated_at if effect.edited else order.deducted_at,
+        placed_at=order.placed_at,
         slack_s=1.0 if policy is None else policy.slack_s,
         at=draft.at,
     )

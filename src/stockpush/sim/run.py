@@ -28,10 +28,19 @@ from stockpush.sim.network import SimNetwork
 from stockpush.sim.people import People
 from stockpush.sim.report import Report
 from stockpush.sim.shopfront import Shopfront
-from stockpush.sim.swarm import ROWS, FaultKind, Swarm
+from stockpush.sim.shops.base import BUYER
+from stockpush.sim.swarm import COUNTED, FaultKind, Swarm
 from stockpush.sim.truth import Truth
 from stockpush.sim.weather import Weather
-from stockpush.sim.world import World
+from stockpush.sim.world import (
+    ACCESS_TOKEN,
+    ADMIN_TOKEN,
+    CONSUMER_KEY,
+    CONSUMER_SECRET,
+    SHOPIFY_SECRET,
+    WOO_SECRET,
+    World,
+)
 
 ADOPTED_S = 2 * 3600.0
 """How long the first pushes may take."""
@@ -49,6 +58,19 @@ DEFECTS = frozenset({"worker.failed", "delivery.failed", "line.withheld"})
 """Log lines that tell of a defect of ours, whatever the world did. Libraries complain of what a
 kill leaves lying about in this process, where nobody cleans up after the dead.
 """
+CANARIES = frozenset(
+    {
+        *BUYER.values(),
+        ACCESS_TOKEN,
+        ADMIN_TOKEN,
+        CONSUMER_KEY,
+        CONSUMER_SECRET,
+        SECRET_KEY,
+        SHOPIFY_SECRET,
+        WOO_SECRET,
+    }
+)
+"""What is in every order, every request and the configuration, and may be in no log line (I12)."""
 PEOPLE = ("merchant", "maker", "rush", "housekeeper", "typist")
 """Who may stay at home."""
 SLOW_POLL_S = 3600
@@ -136,18 +158,21 @@ class _Run:
             stale_read_s=swarm.strength(FaultKind.STALE_READ),
         )
         self.network.watchers.append(self.auditor)
-        self.weather = Weather(
-            swarm, self.loop, self.network, self.machine, self.world, self.auditor
-        )
+        if isinstance(self.machine, Machine):
+            self.machine.files.ended = self.auditor.committed
+        self.weather = Weather(swarm, self.loop, self.network, self.machine, self.world)
         self.people: People | None = None
         self.traded_s = 0.0
-        self.lines: list[logs.Line] = []
+        self.canaries = CANARIES | {
+            self.machine.webhook_url(name).rpartition("/")[2] for name in self.world.shops
+        }
+        self.lines = 0
 
     def report(self) -> Report:
         """Run both acts and say what they came to."""
         asyncio.set_event_loop(self.loop)
         self.loop.set_exception_handler(self._unhandled)
-        logs.configure(json=True, level="error", lines=self.lines.append)
+        logs.configure(json=True, level="debug", lines=self._logged)
         try:
             self.loop.run_until_complete(spawn(self.loop, self._acts(), None))
         except (Livelock, Standstill) as error:
@@ -294,6 +319,15 @@ class _Run:
         asyncio.set_event_loop(None)
         self.loop.close()
 
+    def _logged(self, line: logs.Line) -> None:
+        """I12: look at a line of the log as it would be written."""
+        self.lines += 1
+        if line["event"] in DEFECTS:
+            self._violate(f"{line['event']}: {line.get('error')} at {line.get('trace')}")
+        for name, value in line.items():
+            if isinstance(value, str) and any(canary in value for canary in self.canaries):
+                self._violate(f"I12 {line['event']} tells {name}: {value}")
+
     def _violate(self, text: str) -> None:
         self.result.violations.append(text)
 
@@ -307,11 +341,8 @@ class _Run:
             # What the naive sync does wrong is a result, not a violation.
             result.violations += [str(each) for each in auditor.violations]
         result.violations += self.machine.defects
-        result.violations += [
-            f"{line['event']}: {line.get('error')} at {line.get('trace')}"
-            for line in self.lines
-            if line["event"] in DEFECTS
-        ]
+        if not (self.lines or self.plan.naive):
+            result.violations.append("I12 nothing was logged, so that nothing was looked at")
         result.too_high = sum(each.invariant == "F30" for each in auditor.violations)
         result.sales, result.units = auditor.sales, auditor.units
         result.oversold = auditor.oversold
@@ -328,7 +359,7 @@ class _Run:
             "deed": people.deeds if people is not None else {},
             "audit": auditor.seen,
         }
-        for row, how in ROWS.items():
+        for row, how in COUNTED.items():
             source, _, name = how.partition(" ")
             result.rows[row] += counted[source].get(name, 0)
         return result

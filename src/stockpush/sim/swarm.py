@@ -299,6 +299,20 @@ ROWS: Mapping[str, str] = MappingProxyType(
 )
 """Row -> how a run counts it: a fault that struck, a deed of people, or what the auditor saw."""
 
+MOMENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "a compare was lost": "audit compare_lost",
+        "an unknown write had been applied": "audit unknown_applied",
+        "an unknown write was told by a number": "audit unknown_read",
+        "a hold was opened": "audit hold_opened",
+        "a hold was eaten by its order": "audit hold_eaten",
+        "a hold was let go": "audit hold_let_go",
+        "a life began with a full inbox": "audit began_with_inbox",
+    }
+)
+"""Rare moments of the protocol that many runs together must show -> how a run counts them."""
+COUNTED: Mapping[str, str] = MappingProxyType({**ROWS, **MOMENTS})
+
 ELSEWHERE: Mapping[str, str] = MappingProxyType(
     {
         "F5": "a signature is right or wrong: vectors",

@@ -39,7 +39,8 @@ _RELEASED = frozenset({"cancelled", "failed", "trash", "checkout-draft", "auto-d
 @dataclass(slots=True)
 class Line:
     """One order line as its shop has it now, in listing units. `taken_least` is the least that it
-    has ever taken; `deducted_at` the last instant at which the shop took units off for it.
+    has ever taken; `deducted_at` the last instant at which the shop took units off for it; `moves`
+    what it took off (signed) when.
     """
 
     listed: Listed
@@ -49,6 +50,7 @@ class Line:
     deducted: int = 0
     taken_least: int = CAP
     deducted_at: float = -NEVER
+    moves: list[tuple[float, int]] = field(default_factory=list)
 
     @property
     def taken(self) -> int:
@@ -146,6 +148,8 @@ class Truth:
         undeducted, deducted = line.undeducted, line.deducted
         line.open, line.shipped, line.written_off, line.deducted = counts
         line.taken_least = min(line.taken_least, line.taken)
+        if line.deducted != deducted:
+            line.moves.append((self.now(), line.deducted - deducted))
         if line.deducted > deducted:
             line.deducted_at = self.now()
         elif line.deducted < deducted:
