@@ -14,10 +14,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.whole.harness import Floor
 
@@ -46,6 +47,8 @@ class Daemon:
     started_at: float = 0.0
     starts_s: list[float] = field(default_factory=list)
     """From start to ready, one number for each start that was waited for."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What its process finds in its environment besides what the test's does."""
 
     @property
     def log(self) -> Path:
@@ -57,7 +60,7 @@ class Daemon:
         assert self.process is None or self.process.returncode is not None
         with self.log.open("ab") as log:
             self.started_at = time.monotonic()
-            self.process = await spawn(self.floor, "run", log=log)
+            self.process = await spawn(self.floor, "run", log=log, environment=self.environment)
 
     async def ready(self) -> float:
         """Return once /readyz answers 200: the seconds since the start. One that ended fails."""
@@ -109,7 +112,10 @@ class Daemon:
 
 
 async def spawn(
-    floor: Floor, *arguments: str, log: object = asyncio.subprocess.PIPE
+    floor: Floor,
+    *arguments: str,
+    log: object = asyncio.subprocess.PIPE,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> asyncio.subprocess.Process:
     """Start one command on the floor's configuration."""
     return await asyncio.create_subprocess_exec(
@@ -121,7 +127,7 @@ async def spawn(
         str(floor.folder / "stockpush.toml"),
         stdout=asyncio.subprocess.PIPE if log is asyncio.subprocess.PIPE else log,
         stderr=log,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **environment},
     )
 
 
