@@ -17,9 +17,9 @@ import pytest
 from stockpush.errors import ConfigInvalid, StoreDamaged
 from stockpush.store import damage
 from tests.cli.terminal import Terminal
-from tests.crash.process import Daemon, free_port, typed
+from tests.crash.process import Daemon, typed
 from tests.crash.test_kill import opened
-from tests.whole.harness import Floor
+from tests.whole.harness import Floor, free_port
 
 PAGE = 4096
 VARIANTS = 1000

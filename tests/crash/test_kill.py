@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.crash.market import Market, Shown
-from tests.crash.process import Daemon, free_port, percentile, typed
-from tests.whole.harness import Floor
+from tests.crash.process import Daemon, percentile, typed
+from tests.whole.harness import Floor, free_port
 
 READY_S_MAX = 2.0
 """From start to ready, p99 (issue of the crash suite; docs/operations.md)."""
