@@ -39,6 +39,8 @@ class Daemon:
     started_at: float = 0.0
     starts_s: list[float] = field(default_factory=list)
     """From start to ready, one number for each start that was waited for."""
+    alone_s: list[float] = field(default_factory=list)
+    """The same without what it waited for a processor that other processes had."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What its process finds in its environment besides what the test's does."""
 
@@ -62,7 +64,19 @@ class Daemon:
                 await asyncio.sleep(LOOK_S)
         took = time.monotonic() - self.started_at
         self.starts_s.append(took)
+        self.alone_s.append(took - self._waited_s())
         return took
+
+    def _waited_s(self) -> float:
+        """How long it was ready to run and nobody let it; 0 where the system does not say.
+
+        Source: https://docs.kernel.org/scheduler/sched-stats.html, /proc/<pid>/schedstat.
+        """
+        try:
+            counted = Path(f"/proc/{self.process.pid}/schedstat").read_text()
+        except OSError:
+            return 0.0
+        return int(counted.split()[1]) / 1e9
 
     async def readiness(self) -> tuple[int, dict[str, object]]:
         """Return the status and the body of /readyz; (0, {}) where nobody answers."""
