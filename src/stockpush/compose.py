@@ -29,6 +29,7 @@ from stockpush.engine.reconcile import Reconciler
 from stockpush.engine.steady import SteadyClock
 from stockpush.engine.supervisor import LOOK_S, Supervisor, Workers
 from stockpush.engine.transport import ChannelApi, Network
+from stockpush.errors import StoreDamaged
 from stockpush.model import ChannelPolicy, Delivery, Health
 from stockpush.ports import Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
@@ -159,6 +160,12 @@ async def examine(settings: Settings, *, deep: bool = False) -> None:
     if file is not None:
         damage.refuse_network_drive(file)
         await asyncio.to_thread(damage.refuse_damaged, file, deep=deep)
+
+
+def with_recovery(settings: Settings, error: StoreDamaged) -> StoreDamaged:
+    """Return what `check` found at the very end, with the commands that put a copy back."""
+    file = sqlite_path(settings.daemon.database)
+    return error if file is None else damage.damaged(file.absolute(), error.message.rstrip("."))
 
 
 def daemon_runs(settings: Settings) -> bool | None:

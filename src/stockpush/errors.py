@@ -119,6 +119,12 @@ class StoreDamaged(StoreUnavailable):
     code = "store_damaged"
 
 
+class StoreUnsafe(StoreUnavailable):
+    """The disk did not confirm what was written; it may be lost."""
+
+    code = "store_unsafe"
+
+
 class StoreConflict(StoreUnavailable):
     """Another writer changed the same rows; the transaction may be run again."""
 

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -40,10 +41,15 @@ PATIENCE_S = 60.0
 
 
 @asynccontextmanager
-async def running(folder: Path, *, database: str | None = None) -> AsyncIterator[Day]:
+async def running(
+    folder: Path,
+    *,
+    database: str | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[Day]:
     """A market with its daemon, one sale old; at the end everything is as it must be."""
     async with opened(folder, seed=9, database=database) as market:
-        day = Day(market, Daemon(market.floor))
+        day = Day(market, Daemon(market.floor, environment=environment))
         try:
             await day.daemon.start()
             await day.daemon.ready()

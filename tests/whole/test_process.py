@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,16 +15,9 @@ import asyncpg
 import pytest
 
 from stockpush import keys
-from tests.whole.harness import Floor
+from tests.whole.harness import Floor, free_port
 
 WAIT_S = 20.0
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

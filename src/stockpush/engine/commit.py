@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stockpush import logs
-from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable
+from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Command, Decision, Needs, Outcome, Rows
 from stockpush.model import ChannelPolicy
 from stockpush.ports import Clock, Store, Transaction
@@ -90,7 +90,7 @@ class CommitLane:
         return await job.done
 
     async def run(self) -> None:
-        """Serve the queue until cancelled; a broken invariant ends it."""
+        """Serve the queue until cancelled; a broken invariant or a failed sync ends it."""
         try:
             while True:
                 await self._arrived.wait()
@@ -154,12 +154,14 @@ class CommitLane:
             for job in jobs:
                 _answer(job, StockPushError(f"broken invariant: {broken}"))
             raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is that one command's
+        except Exception as error:  # whatever it is, it is that one command's
             # But a database that cannot be had is nobody's: each would wait for it once more.
             away = isinstance(error, StoreUnavailable) and not isinstance(error, StoreConflict)
             if away or len(jobs) == 1:
                 for job in jobs:
                     _answer(job, error)
+                if isinstance(error, StoreUnsafe):
+                    raise  # a later sync would succeed without what this one did not write
                 return
             for job in jobs:
                 await self._serve([job])

@@ -3,9 +3,10 @@
 Theory of operation. One task group holds everything. A worker that loses the database waits and
 goes on; one that fails in any other way is logged and started again, so that one channel's oddity
 does not end the others. A broken invariant ends the daemon, and so does the loss of the lock that
-keeps other daemons away. On stop nothing new is begun, a push under way may finish, the commit lane
-empties, and only then are the tasks cancelled; what could not finish is open in the database and is
-treated as unknown by the next start.
+keeps other daemons away, or a disk that does not confirm a sync: the next start examines the file
+first. On stop nothing new is begun, a push under way may finish, the commit lane empties, and only
+then are the tasks cancelled; what could not finish is open in the database and is treated as
+unknown by the next start.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
-from stockpush.errors import LockLost, StoreUnavailable
+from stockpush.errors import LockLost, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Decision, Event, NoteHealth, RequestReads
 from stockpush.model import DeliveryState, FieldKey
 from stockpush.ports import Clock, Request, Store
@@ -121,6 +122,8 @@ class Supervisor:
         while True:
             try:
                 await work()
+            except StoreUnsafe:
+                raise
             except StoreUnavailable as error:
                 logs.emit(Event("store.unavailable", {"reason": error.message}))
                 await self.clock.sleep(STORE_WAIT_S)

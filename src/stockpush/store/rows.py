@@ -8,12 +8,13 @@ round trip exactly; a test takes each model class through it with no field at it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from stockpush.errors import StoreDamaged
 from stockpush.messages import CommandDone
 from stockpush.model import (
     BillLine,
@@ -44,9 +45,25 @@ from stockpush.model import (
 from stockpush.ports import Request
 
 Row: TypeAlias = Sequence[Any]
+V = TypeVar("V")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
+
+
+def each(read: Callable[[Row], V], found: Iterable[Row]) -> tuple[V, ...]:
+    """Return what rows say; `StoreDamaged` for one that says what no version of ours has written.
+
+    For the read side: in the commit lane such a row is the misfortune of the command that needs it.
+    """
+    try:
+        return tuple(read(row) for row in found)
+    except _NOT_OURS as error:
+        raise StoreDamaged(
+            f"The database is damaged: a row cannot be understood ({type(error).__name__}).",
+            next="stockpush check --deep",
+        ) from error
 
 
 def micros(instant: datetime) -> int:

@@ -58,9 +58,9 @@ async def read_catalogue(session: Session, statements: Statements) -> StoredCata
     listings = await session.fetch(statements.listing.every)
     return StoredCatalogue(
         revision=int(revision[0][0]),
-        items=tuple(rows.read_item(row) for row in items),
+        items=rows.each(rows.read_item, items),
         bills=rows.read_bills(bills, lines),
-        listings=tuple(rows.read_listing(row) for row in listings),
+        listings=rows.each(rows.read_listing, listings),
     )
 
 

@@ -50,6 +50,7 @@ from stockpush.errors import (
     StoreDamaged,
     StoreRuleBroken,
     StoreUnavailable,
+    StoreUnsafe,
 )
 from stockpush.store import damage
 from stockpush.store.dialects import Key, Query, Write, text_of
@@ -81,6 +82,11 @@ def translate(error: Exception) -> StockPushError:
         case _ if damage.is_damage(error):
             return StoreDamaged(
                 f"The database file is damaged: {error}.", next="stockpush check --deep"
+            )
+        case _ if damage.is_unsafe(error):
+            return StoreUnsafe(
+                f"What was written could not be made safe on the disk: {error}.",
+                next="look at the disk, then start again: the file is examined first",
             )
         case sqlite3.IntegrityError() if error.sqlite_errorcode in _RACES:
             return StoreConflict(f"Another writer was first: {error}")
