@@ -135,10 +135,10 @@ class _Listened:
         self._session = session
         self._group = group
 
-    async def write(self, writes: Sequence[Write]) -> list[int]:
-        """Write, and write down."""
+    async def commit(self, writes: Sequence[Write] = (), *, wrote: bool) -> None:
+        """Write and commit, and write down."""
         self._group.extend((each.sql, [tuple(row) for row in each.rows]) for each in writes)
-        return await self._session.write(writes)
+        await self._session.commit(writes, wrote=wrote)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)

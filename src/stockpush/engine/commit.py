@@ -118,9 +118,8 @@ class CommitLane:
     async def rehearse(self, command: Command) -> Decision:
         """Return what a command would change now, and change nothing (`--dry-run`)."""
         async with self.store.transaction() as transaction:
-            catalogue = await self._current(transaction)
-            view = View(catalogue, await _gather(transaction, [command], catalogue))
-            return decide(view, command, self.clock.now())
+            catalogue, rows = await self._gathered(transaction, [command])
+            return decide(View(catalogue, rows), command, self.clock.now())
 
     def _take(self) -> list[_Job]:
         """Take what has queued, as far as one group may grow."""
@@ -176,10 +175,9 @@ class CommitLane:
     async def _once(self, commands: Sequence[Command]) -> list[Done]:
         """Gather, decide and apply one group in one transaction; then tell the listeners."""
         async with self.store.transaction() as transaction:
+            catalogue, rows = await self._gathered(transaction, commands)
             # Only now: waiting for another writer takes time, and instants must not go back.
             at = self.clock.now()
-            catalogue = await self._current(transaction)
-            rows = await _gather(transaction, commands, catalogue)
             unfolding = Unfolding(View(catalogue, rows))
             decisions: list[Decision] = []
             for command in commands:
@@ -198,6 +196,21 @@ class CommitLane:
             Done(each.outcome, movement_ids)
             for each, movement_ids in zip(decisions, ids, strict=False)
         ]
+
+    async def _gathered(
+        self, transaction: Transaction, commands: Sequence[Command]
+    ) -> tuple[Catalogue, Rows]:
+        """Return the catalogue, and what a group needs, found with the catalogue last seen.
+
+        Only if that has moved is it gathered again: so the first question that the database is
+        asked is the group's own.
+        """
+        if self._catalogue is not None:
+            rows = await _gather(transaction, commands, self._catalogue)
+            if await transaction.catalogue_revision() == self._catalogue.revision:
+                return self._catalogue, rows
+        catalogue = await self._current(transaction)
+        return catalogue, await _gather(transaction, commands, catalogue)
 
     async def _current(self, transaction: Transaction) -> Catalogue:
         """Return the catalogue at the transaction's revision, read again only if it moved."""
@@ -220,16 +233,27 @@ class CommitLane:
 async def _gather(
     transaction: Transaction, commands: Iterable[Command], catalogue: Catalogue
 ) -> Rows:
-    """Gather what a whole group needs: first what it names, then what follows from it."""
+    """Gather what a whole group needs: what it names, and what follows from that.
+
+    Orders that are new name all that follows. Only one that is known may bring other items with it,
+    which are asked for then.
+    """
     asked = Needs.union([needs(command, catalogue) for command in commands])
-    named = await transaction.gather(replace(asked, skus=frozenset(), fields=frozenset()))
-    followed = await transaction.gather(widen(asked, named, catalogue))
+    expected = widen(asked, Rows(), catalogue)
+    rows = await transaction.gather(replace(asked, skus=expected.skus, fields=expected.fields))
+    if not (rows.reservations or rows.movements):
+        return rows
+    followed = widen(asked, rows, catalogue)
+    more = Needs(skus=followed.skus - expected.skus, fields=followed.fields - expected.fields)
+    if not (more.skus or more.fields):
+        return rows
+    others = await transaction.gather(more)
     return replace(
-        named,
-        shelves=followed.shelves,
-        fields=followed.fields,
-        dirty=followed.dirty,
-        in_flight=followed.in_flight,
+        rows,
+        shelves={**rows.shelves, **others.shelves},
+        fields={**rows.fields, **others.fields},
+        dirty={**rows.dirty, **others.dirty},
+        in_flight={**rows.in_flight, **others.in_flight},
     )
 
 
