@@ -410,9 +410,13 @@ class Needs:
     @classmethod
     def union(cls, several: Sequence[Needs]) -> Needs:
         """Return what all of them need together."""
+        if len(several) == 1:
+            return several[0]
         return cls(
             **{
-                name: frozenset().union(*(getattr(each, name) for each in several))
+                name: frozenset().union(
+                    *(said for each in several if (said := getattr(each, name)))
+                )
                 for name in cls.__slots__
             }
         )

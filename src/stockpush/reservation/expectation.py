@@ -455,6 +455,14 @@ def _settled(field: Field) -> Field:
             uneaten_surplus=min(field.uneaten_surplus, field.surplus),
             doubt=min(field.doubt, field.hold),
         )
+    if not (
+        field.suspense_since
+        or field.suspense_reads
+        or field.uneaten
+        or field.uneaten_surplus
+        or field.doubt
+    ):
+        return field  # most fields most of the time
     return replace(
         field, uneaten=0, uneaten_surplus=0, doubt=0, suspense_since=None, suspense_reads=0
     )

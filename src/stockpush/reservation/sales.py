@@ -104,8 +104,7 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
                 {"channel": row.channel, "topic": row.topic, "reason": reason},
             )
         )
-    return replace(
-        draft.decision(),
+    return draft.decision(
         deliveries=(row,),
         channels=_heard(view, delivery.channel, sold_at),
         resolve_now=frozenset(moved),
@@ -165,8 +164,7 @@ def apply_orders(view: View, command: ApplyOrders, at: datetime) -> Decision:
                 previous_poll_begun_at=state.polled_begun_at,
             ),
         )
-    return replace(
-        draft.decision(),
+    return draft.decision(
         deliveries=command.deliveries,
         deliveries_applied=command.settles,
         channels=channels,
@@ -190,7 +188,10 @@ def _heard(view: View, channel: str, at: datetime | None) -> tuple[ChannelState,
 
 def _known_lines(draft: Draft, channel: str, order_id: str) -> list[Reservation]:
     """Return the order's reservations as changed so far."""
-    known = {row.key: row for row in draft.view.lines(channel, order_id)}
+    before = draft.view.lines(channel, order_id)
+    if not draft.reservations:
+        return list(before)
+    known = {row.key: row for row in before}
     changed = (row for key, row in draft.reservations.items() if key[:2] == (channel, order_id))
     return list((known | {row.key: row for row in changed}).values())
 

@@ -130,14 +130,21 @@ class Unfolding:
 
     def take(self, decision: Decision) -> None:
         """Go on to the rows as they stand once `decision` is written."""
-        self._shelves.update((row.sku, row) for row in decision.shelves)
-        self._fields.update((row.key, row) for row in decision.fields)
-        self._reservations.update((row.key, row) for row in decision.reservations)
-        self._deliveries.update(((row.channel, row.digest), row) for row in decision.deliveries)
-        self._commands.update((row.key, row) for row in decision.commands)
-        self._channels.update((row.name, row) for row in decision.channels)
-        self._lines.update(_by_order(self._lines, decision.reservations))
-        self._take_outbox(decision)
+        for shelf in decision.shelves:
+            self._shelves[shelf.sku] = shelf
+        for field in decision.fields:
+            self._fields[field.key] = field
+        for delivery in decision.deliveries:
+            self._deliveries[delivery.channel, delivery.digest] = delivery
+        for state in decision.channels:
+            self._channels[state.name] = state
+        for done in decision.commands:
+            self._commands[done.key] = done
+        if decision.reservations:
+            self._reservations.update((row.key, row) for row in decision.reservations)
+            self._lines.update(_by_order(self._lines, decision.reservations))
+        if decision.dirty or decision.clean or decision.pushes:
+            self._take_outbox(decision)
         view = self.view
         if decision.movements:
             rows = replace(
