@@ -231,11 +231,13 @@ class OpenPushes:
     """Compute targets of dirty fields now and open one push row each, all in one call.
 
     Fields that are clean by now, parked, in flight or not ready are left out of the answer.
+    A call of many fields may be opened by several commands: `opened` is how many it has already.
     """
 
     channel: str
     fields: tuple[FieldKey, ...]
     call_id: str
+    opened: int = 0
 
 
 @quick

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from stockpush import logs
 from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable
@@ -26,8 +27,14 @@ from stockpush.reservation.decide import decide, mark, needs, widen
 from stockpush.reservation.view import Unfolding, View
 from stockpush.values import replace
 
+V = TypeVar("V")
+
 GROUP_MAX = 256
 """Most commands in one transaction."""
+PART_MAX = 16
+"""Most fields in one command of a worker. Sales wait for the group before theirs, and a field takes
+about as long as a sale: a hundred at once would hold them up for ten milliseconds.
+"""
 TRIES_MAX = 8
 """Most runs of one group that keeps losing races against another process."""
 
@@ -190,8 +197,7 @@ class CommitLane:
         self.counters.commands += len(commands)
         if any(each.items or each.bills or each.listings for each in decisions):
             self._catalogue = None
-        for each in (*decisions, marking):
-            self._tell(each)
+        self._tell([*decisions, marking])
         return [
             Done(each.outcome, movement_ids)
             for each, movement_ids in zip(decisions, ids, strict=False)
@@ -222,12 +228,12 @@ class CommitLane:
             )
         return self._catalogue
 
-    def _tell(self, decision: Decision) -> None:
-        """Log a committed decision's events and wake whoever waits for its effects."""
-        for event in decision.events:
-            logs.emit(event)
-        for listener in self._listeners:
-            listener(decision)
+    def _tell(self, decisions: Sequence[Decision]) -> None:
+        """Log committed decisions' events and wake whoever waits for their effects."""
+        logs.emit_all([event for each in decisions for event in each.events])
+        for each in decisions:
+            for listener in self._listeners:
+                listener(each)
 
 
 async def _gather(
@@ -255,6 +261,12 @@ async def _gather(
         dirty={**rows.dirty, **others.dirty},
         in_flight={**rows.in_flight, **others.in_flight},
     )
+
+
+def in_parts(values: Sequence[V]) -> Iterator[tuple[V, ...]]:
+    """Yield the values in order, `PART_MAX` at a time, for commands that are submitted in turn."""
+    for begin in range(0, len(values), PART_MAX):
+        yield tuple(values[begin : begin + PART_MAX])
 
 
 def _answer(job: _Job, answer: Done | Exception) -> None:

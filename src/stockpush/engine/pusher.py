@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from stockpush.connectors.base import PushLine, PushOutcome
 from stockpush.engine.channel import IDLE_MAX_S, Channel, seconds_until, wait_for
-from stockpush.engine.commit import CommitLane
+from stockpush.engine.commit import CommitLane, in_parts
 from stockpush.errors import ChannelUnavailable, OutcomeUnknown, RateLimited
 from stockpush.messages import Accepted, OpenPushes, PushSettled, RequestReads, SettlePushes
 from stockpush.model import FieldKey, Health, Mode, Push, PushOutcomeKind
@@ -100,16 +100,28 @@ class Pusher:
         if await self._reads_first([dirty.key for dirty in due]):
             return 0
         call_id = self._ids.new()
-        done = await self._lane.submit(
-            OpenPushes(channel.name, tuple(dirty.key for dirty in due), call_id)
-        )
-        assert isinstance(done.outcome, Accepted)
-        pushes: tuple[Push, ...] = done.outcome.facts["pushes"]
+        pushes, poll_from = await self._open([dirty.key for dirty in due], call_id)
         if not pushes:
-            await self._wait_for_orders(done.outcome.facts["poll_from"])
+            await self._wait_for_orders(poll_from)
             return 0
         await self._send(pushes, call_id, {dirty.key: dirty.attempts for dirty in due})
         return len(pushes)
+
+    async def _open(
+        self, keys: Sequence[FieldKey], call_id: str
+    ) -> tuple[Sequence[Push], datetime | None]:
+        """Open the pushes of a call; return them, and from when a poll would let more be opened."""
+        pushes: list[Push] = []
+        poll_from: list[datetime] = []
+        for part in in_parts(keys):
+            done = await self._lane.submit(
+                OpenPushes(self._channel.name, part, call_id, opened=len(pushes))
+            )
+            assert isinstance(done.outcome, Accepted)
+            pushes += done.outcome.facts["pushes"]
+            if done.outcome.facts["poll_from"] is not None:
+                poll_from.append(done.outcome.facts["poll_from"])
+        return pushes, min(poll_from, default=None)
 
     def _notice_suspend(self) -> None:
         """Notice that the machine slept: more time has passed than anything here takes.
@@ -201,15 +213,18 @@ class Pusher:
         outcomes: Sequence[PushOutcome],
         attempts: Mapping[FieldKey, int],
     ) -> None:
-        """Settle every push of a call by its outcome."""
-        await self._lane.submit(
-            SettlePushes(
-                tuple(
-                    self._settled(push, outcome, attempts.get(push.field, 0))
-                    for push, outcome in zip(pushes, outcomes, strict=True)
-                )
-            )
-        )
+        """Settle every push of a call by its outcome.
+
+        Where a call may be repeated with its own key all of it is settled at once: what a crash
+        left of it would be another call under the same key.
+        """
+        settled = [
+            self._settled(push, outcome, attempts.get(push.field, 0))
+            for push, outcome in zip(pushes, outcomes, strict=True)
+        ]
+        keyed = self._channel.policy.compare_and_set
+        for part in [tuple(settled)] if keyed else in_parts(settled):
+            await self._lane.submit(SettlePushes(part))
 
     def _settled(self, push: Push, outcome: PushOutcome, attempts: int = 0) -> PushSettled:
         """Return what the core is told of one outcome; a failure waits longer each time."""

@@ -202,7 +202,7 @@ def _wake(
         if name in workers:
             workers[name].channel.poll_wake.set()
     for state in decision.channels:
-        # Each sale is news of its channel. Only a poll may let a field be pushed for the first time.
+        # Every sale changes it; only a poll may let a field be pushed for the first time.
         if state.name in workers and state.polled_begun_at != polled.get(state.name):
             polled[state.name] = state.polled_begun_at
             workers[state.name].channel.push_wake.set()

@@ -242,7 +242,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             sent = wanted  # an equal value is never written
         push = Push(
             call_id=command.call_id,
-            position=len(opened),
+            position=command.opened + len(opened),
             field=key,
             expected=field.expected,
             target=sent,
