@@ -336,6 +336,8 @@ class _Asked:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self.queries: list[Query] = []
+        self._keys: dict[int, tuple[Any, ...]] = {}
+        """The parameters of each set of keys, by its identity: fields are asked for three times."""
         self.answers: Sequence[Sequence[Row]] = ()
 
     def of(
@@ -345,7 +347,9 @@ class _Asked:
         if not keys:
             return list
         number = len(self.queries)
-        self.queries.append((sql, self._dialect.keys(sorted(keys))))
+        if id(keys) not in self._keys:
+            self._keys[id(keys)] = self._dialect.keys(sorted(keys))
+        self.queries.append((sql, self._keys[id(keys)]))
         return lambda: [read(row) for row in self.answers[number]]
 
     def all(self, sql: str) -> Callable[[], Sequence[Row]]:
