@@ -59,9 +59,9 @@ class Took:
 async def sell(job: Job) -> Took:
     """Carry out the job with the commit lane; record what it writes if it is to be traced."""
     address = world.Address(Path(job.folder))
-    collect_seldom()  # as the daemon does
     async with compose.parts(address.settings()) as parts:
         commands = list(_commands(parts, job))
+        collect_seldom()  # as the daemon does; what is made beforehand is none of the lane's
         lane, groups = parts.lane, list[Group]()
         if job.trace is not None:
             store = SqlStore(_Recording(parts.store._database, groups))  # noqa: SLF001  # it has no other door

@@ -5,7 +5,9 @@ this process share one connection behind an `asyncio.Lock` and begin with BEGIN 
 another process is waited for at the beginning (`busy_timeout`) and never in the middle, where
 SQLite would have to refuse. Readers are `query_only` and use a plain BEGIN; on one engine with the
 writer every read would take the write lock. `synchronous=FULL`: a commit that returned survives a
-power cut. A late checkpoint (8,000 pages) halves the slowest commits. What buyers ordered is nobody
+power cut. A late checkpoint (8,000 pages) halves the slowest commits, and the daemon's log has that
+length from the start: a commit that makes a file longer waits for the file system's own journal as
+well. What buyers ordered is nobody
 else's business: the file is its owner's alone, and SQLite gives `-wal` and `-shm` the same mode.
 
 Source of the pragmas: https://www.sqlite.org/pragma.html
@@ -16,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -67,6 +70,9 @@ AsyncCreator: TypeAlias = Callable[[], Awaitable[aiosqlite.Connection]]
 
 READERS_MAX: Final = 4
 _CHECKPOINT_PAGES: Final = 8000
+_LOG_BYTES: Final = _CHECKPOINT_PAGES * 4096
+_ROOM_BYTES: Final = 64 * _LOG_BYTES
+"""How much room there must be on the disk for the log to have its whole length from the start."""
 BLOCKS: Final = (64, 16, 4)
 """How many rows are inserted by one statement, as long as there are so many."""
 _VALUES: Final = re.compile(r"(?<= VALUES )\(\?(?:, \?)*\)")
@@ -160,6 +166,33 @@ class SqliteSession:
                 _run(file, each)
 
         await self._on_its_thread(written)
+
+    async def lengthen_log(self, path: Path) -> None:
+        """Give the write-ahead log its whole length, if there is room: it is then overwritten.
+
+        A transaction that is larger than the cache is written to the log before it ends, and one
+        that is rolled back leaves it as long as it was.
+        """
+
+        def lengthened(file: sqlite3.Connection) -> None:
+            if shutil.disk_usage(path.parent).free < _ROOM_BYTES:
+                return
+            # It is a comfort: whatever goes wrong here will be said when it matters.
+            with suppress(sqlite3.Error, OSError):
+                try:
+                    file.execute("BEGIN IMMEDIATE")
+                    file.execute("CREATE TABLE filler (bytes)")
+                    for _ in range(8):
+                        file.execute("INSERT INTO filler VALUES (zeroblob(?))", (_LOG_BYTES // 8,))
+                finally:
+                    file.rollback()
+                log = os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    os.fsync(log)
+                finally:
+                    os.close(log)
+
+        await self._on_its_thread(lengthened)
 
     async def _on_its_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Carry out some work on the connection that the driver holds."""
@@ -335,6 +368,8 @@ class SqliteDatabase:
         """Name the file; nothing is opened before the first use."""
         self.dialect = SqliteDialect()
         self._path = path
+        # A simulator's connections have files of their own, a new one for each of many lives.
+        self._lengthens_log = async_creator is None
         self._lock = asyncio.Lock()
         self._writer: tuple[AsyncConnection, SqliteSession] | None = None
         busy = f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}"
@@ -383,6 +418,10 @@ class SqliteDatabase:
     async def only_daemon(self) -> AsyncIterator[None]:
         """Hold the lock on the file beside the database."""
         with DaemonLock(self._path):
+            if self._lengthens_log:
+                async with self._lock:
+                    session = await self._write_session()
+                    await session.lengthen_log(self._path)
             yield
 
     async def changes(self) -> int:
