@@ -60,6 +60,8 @@ class Pusher:
         self._suspended: tuple[datetime, float] | None = None
         self._asked: dict[FieldKey, float] = {}
         self._tries: Counter[str] = Counter()
+        self._may_be_open = True
+        """Whether a push of the channel may be open: nobody else opens any, so a look tells."""
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -111,6 +113,7 @@ class Pusher:
         self, keys: Sequence[FieldKey], call_id: str
     ) -> tuple[Sequence[Push], datetime | None]:
         """Open the pushes of a call; return them, and from when a poll would let more be opened."""
+        self._may_be_open = True
         pushes: list[Push] = []
         poll_from: list[datetime] = []
         for part in in_parts(keys):
@@ -295,6 +298,14 @@ class Pusher:
         learn_at = self._learn_at.get(push.call_id, self._sent[push.call_id] + deadline_s)
         return max(0.0, learn_at - monotonic)
 
+    async def _open_pushes(self) -> Sequence[Push]:
+        """Return the channel's open pushes; the database is not asked where there can be none."""
+        if not self._may_be_open:
+            return ()
+        found = await self._store.open_pushes(self._channel.name)
+        self._may_be_open = bool(found)
+        return found
+
     async def _distrust_open(self) -> None:
         """Treat every push that was in flight when the last daemon ended as unknown (R6)."""
         open_pushes = await self._store.open_pushes(self._channel.name)
@@ -312,7 +323,7 @@ class Pusher:
     async def _learn_unknown(self) -> None:
         """Repeat each call whose outcome is unknown, once its old request can no longer land."""
         calls: defaultdict[str, list[Push]] = defaultdict(list)
-        open_pushes = await self._store.open_pushes(self._channel.name)
+        open_pushes = await self._open_pushes()
         if self._channel.policy.mode is Mode.SHADOW:
             await self._drop(open_pushes)
             return
@@ -364,8 +375,5 @@ class Pusher:
         waits = [IDLE_MAX_S]
         if due is not None:
             waits.append(max(0.01, seconds_until(due, now)))
-        waits += [
-            max(0.05, self._learn_wait_s(push))
-            for push in await self._store.open_pushes(self._channel.name)
-        ]
+        waits += [max(0.05, self._learn_wait_s(push)) for push in await self._open_pushes()]
         return min(waits)

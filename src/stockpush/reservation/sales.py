@@ -38,6 +38,7 @@ from stockpush.reservation.orders import Effect, Verdict, merge, undeducted
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
+_HINTS = (OrderHint, QuantityHint)
 STATE_SHOWN_MAX = 40
 """How much of a channel's own word is shown to people: it is text from outside."""
 
@@ -50,7 +51,7 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
     """
     delivery = command.delivery
     known = view.rows.deliveries.get((delivery.channel, delivery.digest))
-    hinted = any(isinstance(seen, OrderHint | QuantityHint) for seen in command.seen)
+    hinted = any(isinstance(seen, _HINTS) for seen in command.seen)
     repeated = known is not None and (known.state is DeliveryState.PENDING or not hinted)
     if repeated and not command.replay:
         return Decision(outcome=Replayed(), deliveries=_armed_again(known, delivery, hinted=hinted))

@@ -176,13 +176,16 @@ def _by_order(
     known: Mapping[_Order, tuple[Reservation, ...]], changed: Iterable[Reservation]
 ) -> dict[_Order, tuple[Reservation, ...]]:
     """Return the orders of the changed reservations, each with all its reservations."""
+    rows = tuple(changed)
+    if len(rows) == 1 and (order := (rows[0].key.channel, rows[0].key.order_id)) not in known:
+        return {order: rows}  # what most sales are
     lines: dict[_Order, dict[str, Reservation]] = {}
-    for row in changed:
+    for row in rows:
         order = (row.key.channel, row.key.order_id)
         if order not in lines:
             lines[order] = {each.key.line_id: each for each in known.get(order, ())}
         lines[order][row.key.line_id] = row
-    return {order: tuple(rows.values()) for order, rows in lines.items()}
+    return {order: tuple(of.values()) for order, of in lines.items()}
 
 
 def _put(known: Mapping[K, V], changed: Iterable[V], key: Callable[[V], K]) -> Iterable[V]:
