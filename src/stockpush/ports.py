@@ -106,7 +106,8 @@ class Transaction(Protocol):
     async def apply(self, decisions: Sequence[Decision]) -> list[tuple[int, ...]]:
         """Write the decisions, in order; return the ids of the movements each one wrote.
 
-        Later whole rows replace earlier ones of the same key; one statement per table.
+        Later whole rows replace earlier ones of the same key; one statement per table. They are
+        written before anything else is read, at the latest with the commit.
         """
         ...
 
@@ -117,6 +118,7 @@ class Store(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a write transaction: commits at the end of the block, rolls back on an exception.
 
+        It begins with the first thing that is asked of it.
         Raises `StoreUnavailable` when the database cannot be had, `StoreConflict` when the
         transaction lost a race and may be run again as a whole.
         """

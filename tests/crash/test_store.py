@@ -13,6 +13,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -128,11 +129,20 @@ async def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     """A quota or a limit of the system: the write fails, and works again once it is lifted."""
     async with running(tmp_path) as day:
         pid = day.daemon.process.pid
-        log = day.daemon.floor.folder / "stockpush.db-wal"
+        used = _log_bytes_used(day.daemon.floor.folder / "stockpush.db-shm")
         _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (log.stat().st_size + 1000, hard))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (used + 1000, hard))
         await day.refuses()
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def _log_bytes_used(index: Path) -> int:
+    """Return how far the write-ahead log is written, which is longer from the start.
+
+    Source: https://www.sqlite.org/walformat.html, "The WAL-Index File Format": mxFrame.
+    """
+    frames = int.from_bytes(index.read_bytes()[16:20], sys.byteorder)
+    return 32 + frames * (24 + 4096)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from stockpush.connectors.base import PushLine, PushOutcome
 from stockpush.engine.channel import IDLE_MAX_S, Channel, seconds_until, wait_for
-from stockpush.engine.commit import CommitLane
+from stockpush.engine.commit import CommitLane, in_parts
 from stockpush.errors import (
     ChannelError,
     ChannelUnavailable,
@@ -71,6 +71,8 @@ class Pusher:
         self._suspended: tuple[datetime, float] | None = None
         self._asked: dict[FieldKey, float] = {}
         self._tries: Counter[str] = Counter()
+        self._may_be_open = True
+        """Whether a push of the channel may be open: nobody else opens any, so a look tells."""
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -110,16 +112,31 @@ class Pusher:
             return 0
         heard = await self._heard_first(keys)
         call_id = self._ids.new()
-        done = await self._lane.submit(
-            OpenPushes(channel.name, keys, call_id, lower_only=not heard)
-        )
-        assert isinstance(done.outcome, Accepted)
-        pushes: tuple[Push, ...] = done.outcome.facts["pushes"]
+        pushes, poll_from = await self._open(keys, call_id, lower_only=not heard)
         if not pushes:
-            await self._wait_for_orders(done.outcome.facts["poll_from"])
+            await self._wait_for_orders(poll_from)
             return 0
         await self._send(pushes, call_id, {dirty.key: dirty.attempts for dirty in due})
         return len(pushes)
+
+    async def _open(
+        self, keys: Sequence[FieldKey], call_id: str, *, lower_only: bool
+    ) -> tuple[Sequence[Push], datetime | None]:
+        """Open the pushes of a call; return them, and from when a poll would let more be opened."""
+        self._may_be_open = True
+        pushes: list[Push] = []
+        poll_from: list[datetime] = []
+        for part in in_parts(keys):
+            done = await self._lane.submit(
+                OpenPushes(
+                    self._channel.name, part, call_id, lower_only=lower_only, opened=len(pushes)
+                )
+            )
+            assert isinstance(done.outcome, Accepted)
+            pushes += done.outcome.facts["pushes"]
+            if done.outcome.facts["poll_from"] is not None:
+                poll_from.append(done.outcome.facts["poll_from"])
+        return pushes, min(poll_from, default=None)
 
     def _notice_suspend(self) -> None:
         """Notice that the machine slept: more time has passed than anything here takes.
@@ -232,15 +249,18 @@ class Pusher:
         outcomes: Sequence[PushOutcome],
         attempts: Mapping[FieldKey, int],
     ) -> None:
-        """Settle every push of a call by its outcome."""
-        await self._lane.submit(
-            SettlePushes(
-                tuple(
-                    self._settled(push, outcome, attempts.get(push.field, 0))
-                    for push, outcome in zip(pushes, outcomes, strict=True)
-                )
-            )
-        )
+        """Settle every push of a call by its outcome.
+
+        Where a call may be repeated with its own key all of it is settled at once: what a crash
+        left of it would be another call under the same key.
+        """
+        settled = [
+            self._settled(push, outcome, attempts.get(push.field, 0))
+            for push, outcome in zip(pushes, outcomes, strict=True)
+        ]
+        keyed = self._channel.policy.compare_and_set
+        for part in [tuple(settled)] if keyed else in_parts(settled):
+            await self._lane.submit(SettlePushes(part))
 
     def _settled(self, push: Push, outcome: PushOutcome, attempts: int = 0) -> PushSettled:
         """Return what the core is told of one outcome; a failure waits longer each time."""
@@ -311,6 +331,14 @@ class Pusher:
         learn_at = self._learn_at.get(push.call_id, self._sent[push.call_id] + deadline_s)
         return max(0.0, learn_at - monotonic)
 
+    async def _open_pushes(self) -> Sequence[Push]:
+        """Return the channel's open pushes; the database is not asked where there can be none."""
+        if not self._may_be_open:
+            return ()
+        found = await self._store.open_pushes(self._channel.name)
+        self._may_be_open = bool(found)
+        return found
+
     async def _distrust_open(self) -> None:
         """Treat every push that was in flight when the last daemon ended as unknown (R6)."""
         open_pushes = await self._store.open_pushes(self._channel.name)
@@ -328,7 +356,7 @@ class Pusher:
     async def _learn_unknown(self) -> None:
         """Repeat each call whose outcome is unknown, once its old request can no longer land."""
         calls: defaultdict[str, list[Push]] = defaultdict(list)
-        open_pushes = await self._store.open_pushes(self._channel.name)
+        open_pushes = await self._open_pushes()
         if self._channel.policy.mode is Mode.SHADOW:
             await self._drop(open_pushes)
             return
@@ -406,8 +434,5 @@ class Pusher:
         waits = [IDLE_MAX_S]
         if due is not None:
             waits.append(max(0.01, seconds_until(due, now)))
-        waits += [
-            max(0.05, self._learn_wait_s(push))
-            for push in await self._store.open_pushes(self._channel.name)
-        ]
+        waits += [max(0.05, self._learn_wait_s(push)) for push in await self._open_pushes()]
         return min(waits)

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from stockpush import logs
 from stockpush.connectors.base import OrderPage
 from stockpush.engine.channel import IDLE_MAX_S, Channel, FetchNumbers, seconds_until, wait_for
-from stockpush.engine.commit import CommitLane
+from stockpush.engine.commit import CommitLane, in_parts
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
 from stockpush.messages import (
     ApplyOrders,
@@ -383,7 +383,8 @@ class Reconciler:
                     )
                 )
         if seen:
-            await self._lane.submit(Observe(tuple(seen)))
+            for part in in_parts(seen):
+                await self._lane.submit(Observe(part))
             for each in seen:
                 self._unread.forget(each.field)
         problems = {each.field: each.problem for each in answer.readings if each.quantity is None}

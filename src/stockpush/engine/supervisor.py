@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from stockpush import logs
@@ -90,7 +90,7 @@ class Supervisor:
     async def run(self, stop: asyncio.Event) -> None:
         """Run every worker until `stop` is set, then drain."""
         by_name = {each.channel.name: each for each in self.workers}
-        self.lane.listen(lambda decision: _wake(by_name, decision))
+        self.lane.listen(partial(_wake, by_name, {}))
         async with asyncio.TaskGroup() as group:
             lane = group.create_task(self.lane.run(), name="commit lane")
             self._start(group, "requests", self._watch)
@@ -216,8 +216,13 @@ async def resync(
     workers.channel.read_wake.set()
 
 
-def _wake(workers: dict[str, Workers], decision: Decision) -> None:
-    """Wake the workers that a committed decision concerns."""
+def _wake(
+    workers: dict[str, Workers], polled: dict[str, datetime | None], decision: Decision
+) -> None:
+    """Wake the workers that a committed decision concerns.
+
+    `polled` is when each channel's last complete poll began, as far as decisions have told.
+    """
     for name in {row.key.channel for row in decision.dirty} | {
         row.field.channel for row in decision.pushes
     }:
@@ -233,7 +238,9 @@ def _wake(workers: dict[str, Workers], decision: Decision) -> None:
         if name in workers:
             workers[name].channel.poll_wake.set()
     for state in decision.channels:
-        if state.name in workers:
+        # Every sale changes it; only a poll may let a field be pushed for the first time.
+        if state.name in workers and state.polled_begun_at != polled.get(state.name):
+            polled[state.name] = state.polled_begun_at
             workers[state.name].channel.push_wake.set()
     for key in sorted(decision.resolve_now):
         if key.channel in workers:

@@ -486,6 +486,14 @@ def _settled(field: Field) -> Field:
             uneaten_surplus=min(field.uneaten_surplus, field.surplus),
             doubt=min(field.doubt, field.hold),
         )
+    if not (
+        field.suspense_since
+        or field.suspense_reads
+        or field.uneaten
+        or field.uneaten_surplus
+        or field.doubt
+    ):
+        return field  # most fields most of the time
     return replace(
         field, uneaten=0, uneaten_surplus=0, doubt=0, suspense_since=None, suspense_reads=0
     )
@@ -498,6 +506,8 @@ def _known(field: Field) -> int:
 
 def _before(instant: datetime, date: datetime, slack_s: float) -> bool:
     """Answer whether an instant lies surely before a Date header (whole seconds, with slack)."""
+    if instant >= date:
+        return False  # the rest costs more, and most sales are newer than the last reading
     return _second(instant) < _second(date) - timedelta(seconds=slack_s)
 
 

@@ -98,10 +98,9 @@ def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:
         if not _is_mapped(view, row):
             clean += [] if queued is None else [(row.key, queued.revision)]
             continue
-        field = _read_in_time(view, row, atps.get(row.sku), at)
+        field, difference = _looked_at(view, row, atps.get(row.sku), at)
         if field is not row:
             changed.append(field)
-        difference = _difference(view, field, atps.get(field.sku))
         if difference == 0:
             if queued is not None:
                 clean.append((field.key, queued.revision))
@@ -119,19 +118,21 @@ def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:
     )
 
 
-def _read_in_time(view: View, field: Field, atp: int | None, at: datetime) -> Field:
-    """Return the field with its next reading pulled nearer where its listing shows little (R9).
+def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple[Field, int]:
+    """Return the field, and its target minus what it shows or will show; 0 where it must not be
+    pushed.
 
-    Where it need not be it is the same object: there is one write when a listing becomes low, and
-    none for each sale after that.
+    Its next reading is pulled nearer where its listing shows little (R9). Where it need not be it
+    is the same object: there is one write when a listing becomes low, and none for each sale after
+    that.
     """
     policy = view.catalogue.policies.get(field.key.channel)
     if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
-        return field
+        return field, 0
     shown = offer(atp, buffer=buffer_of(view, field.sku, policy), pack=field.pack, cap=policy.cap)
-    if shown > LOW_OFFER_MAX:
-        return field
-    return wants_reading(field, at=at + LOW_READ_EVERY)
+    if shown <= LOW_OFFER_MAX:
+        field = wants_reading(field, at=at + LOW_READ_EVERY)
+    return field, _difference(view, field, target(shown, field.undeducted), policy)
 
 
 def _is_mapped(view: View, field: Field) -> bool:
@@ -143,12 +144,9 @@ def _is_mapped(view: View, field: Field) -> bool:
     return view.catalogue.sku_of(field.key) == field.sku
 
 
-def _difference(view: View, field: Field, atp: int | None) -> int:
-    """Return target minus what the field shows or will show; 0 where it must not be pushed."""
-    policy = view.catalogue.policies.get(field.key.channel)
-    if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
-        return 0
-    wanted = target_of(view, field, atp=atp, policy=policy)
+def _difference(view: View, field: Field, wanted: int, policy: ChannelPolicy) -> int:
+    """Return target minus what a field shows or will show; 0 where it must not be pushed."""
+    assert field.expected is not None
     if policy.mode is Mode.SHADOW:
         return wanted - (field.expected if field.shadowed is None else field.shadowed)
     if not field.adopted or field.first_observed_at is None:
@@ -244,7 +242,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             sent = wanted  # an equal value is never written
         push = Push(
             call_id=command.call_id,
-            position=len(opened),
+            position=command.opened + len(opened),
             field=key,
             expected=field.expected,
             target=sent,

@@ -49,6 +49,8 @@ V = TypeVar("V")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+SEEN_MAX: Final = 10_000
+"""How many fields are kept with their rows, a kilobyte and a half each."""
 _NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
 
@@ -341,6 +343,38 @@ def read_field(row: Row) -> Field:
     )
 
 
+class Seen:
+    """Fields as they were last read or written, each with its row.
+
+    A row of 32 columns that reads the same as before is the same value: comparing it takes a tenth
+    of the time that making the value takes.
+    """
+
+    def __init__(self, *, seen_max: int = SEEN_MAX) -> None:
+        """Begin with none; of more than `seen_max` all are forgotten."""
+        self._seen_max = seen_max
+        self._of: dict[tuple[str, str], tuple[Row, Field]] = {}
+
+    def field(self, row: Row) -> Field:
+        """Return the field of a row of `field`."""
+        known = self._of.get((row[0], row[1]))
+        if known is not None and known[0] == row:
+            return known[1]
+        return self._note(row, read_field(row))
+
+    def row(self, field: Field) -> Row:
+        """Return the row of `field`."""
+        row = field_row(field)
+        self._note(row, field)
+        return row
+
+    def _note(self, row: Row, field: Field) -> Field:
+        if len(self._of) >= self._seen_max:
+            self._of.clear()
+        self._of[field.key] = (row, field)
+        return field
+
+
 def dirty_row(dirty: Dirty) -> Row:
     """Return the row of `dirty`."""
     return (
@@ -431,7 +465,8 @@ def read_delivery(row: Row) -> Delivery:
         state=DeliveryState(state),
         reason=reason,
         order_id=order_id,
-        body=body,
+        # Together with other queries it comes in hexadecimal (`Dialect.found`).
+        body=bytes.fromhex(body) if isinstance(body, str) else body,
         id=delivery_id,
     )
 

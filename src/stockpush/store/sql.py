@@ -1,9 +1,10 @@
 """The store on SQLite and PostgreSQL: `ports.Store`, and sessions for the read side.
 
 Theory of operation. One class serves both databases; `dialects/` knows what differs. A write
-transaction borrows the write session, begins, hands out a `SqlTransaction`, and commits when the
-block ends without an exception; whatever else ends it, a cancellation included, rolls back. The
-daemon's queries borrow a reader. Nothing is cached between transactions.
+transaction borrows the write session, hands out a `SqlTransaction`, which begins with the first
+thing asked of it, and commits when the block ends without an exception; whatever else ends it, a
+cancellation included, rolls back. The daemon's queries borrow a reader. No row is kept between
+transactions; only what a row says is not worked out again where it reads the same (`rows.Seen`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class SqlStore:
         """Serve `database`, whose schema is current."""
         self._database = database
         self._statements = Statements(database.dialect)
+        self._seen = rows.Seen()
 
     @classmethod
     async def open(
@@ -68,10 +70,9 @@ class SqlStore:
         """Open a write transaction; see `ports.Store.transaction`."""
         async with self._database.writing() as session:
             try:
-                await session.begin_write()
-                transaction = SqlTransaction(session, self._statements)
+                transaction = SqlTransaction(session, self._statements, self._seen)
                 yield transaction
-                await session.commit(wrote=transaction.wrote)
+                await transaction.commit()
             except BaseException:
                 await session.rollback()
                 raise

@@ -74,7 +74,7 @@ class TableStatements:
 
     @cached_property
     def lock(self) -> str:
-        """Read the rows of some primary keys, locked, in key order."""
+        """Read the rows of some primary keys, locked, in key order (`Dialect.found`)."""
         return self.lock_by(*self._table.primary_key)
 
     @cached_property
@@ -83,15 +83,8 @@ class TableStatements:
         return self._dialect.compile(select(self._table).order_by(*self._table.primary_key))
 
     def lock_by(self, *columns: Column[Any], where: Any = None) -> str:
-        """Return: read the rows among whose `columns` are some keys, locked, in key order."""
-        query = select(self._table).where(self._dialect.member(columns, "keys"))
-        if where is not None:
-            query = query.where(where)
-        return self._dialect.compile(
-            query.order_by(*self._dialect.found_first(self._table.primary_key)).with_for_update(
-                of=self._table
-            )
-        )
+        """Return: read the rows among whose `columns` are some keys, locked (`Dialect.found`)."""
+        return self._dialect.found(self._table, columns, where)
 
 
 class Statements:
@@ -128,8 +121,10 @@ class Statements:
 
     @cached_property
     def share_catalogue_revision(self) -> str:
-        """Read the catalogue's revision and keep others from changing it meanwhile."""
-        return self._compile(self._revision().with_for_update(read=True))
+        """Read the catalogue's revision and keep others from changing it meanwhile; for
+        `Session.fetch_each`.
+        """
+        return self.dialect.together(self._revision().with_for_update(read=True))
 
     @staticmethod
     def _revision() -> Select[Any]:
@@ -170,11 +165,16 @@ class Statements:
         return self.delivery.lock_by(table.c.channel, table.c.digest)
 
     @cached_property
+    def channels(self) -> str:
+        """Read every channel's state; for `Session.fetch_each`."""
+        return self.dialect.together(select(schema.channel).order_by(schema.channel.c.name))
+
+    @cached_property
     def movements_of_commands(self) -> str:
         """Read the movements that share a cause with some movement ids."""
         movement, named = schema.movement, schema.movement.alias("named")
         causes = select(named.c.cause).where(self.dialect.member([named.c.id], "keys"))
-        return self._compile(
+        return self.dialect.together(
             select(movement)
             .where(movement.c.cause.in_(causes))
             .order_by(*self.dialect.found_first([movement.c.id]))
@@ -184,13 +184,13 @@ class Statements:
     def undone(self) -> str:
         """Read which of some movement ids a later movement undoes."""
         undoes = schema.movement.c.undoes
-        return self._compile(select(undoes).where(self.dialect.member([undoes], "keys")))
+        return self.dialect.together(select(undoes).where(self.dialect.member([undoes], "keys")))
 
     @cached_property
     def moved(self) -> str:
         """Read which of some SKUs have a movement."""
         item, movement = schema.item, schema.movement
-        return self._compile(
+        return self.dialect.together(
             select(item.c.sku)
             .where(self.dialect.member([item.c.sku], "keys"))
             .where(exists().where(movement.c.sku == item.c.sku))
@@ -201,7 +201,7 @@ class Statements:
         """Read which of some channels have a delivery in quarantine or to be fetched."""
         delivery = schema.delivery
         waiting = [_literal(DeliveryState.QUARANTINED.value), _literal(DeliveryState.PENDING.value)]
-        return self._compile(
+        return self.dialect.together(
             select(delivery.c.channel)
             .distinct()
             .where(self.dialect.member([delivery.c.channel], "keys"))

@@ -28,6 +28,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
+    Select,
     Table,
     Text,
     any_,
@@ -96,16 +97,18 @@ class PostgresSession:
         self._connection = connection
         self._announcement = announcement
 
-    async def begin_write(self) -> None:
+    async def begin_write(self, queries: Sequence[Query] = ()) -> list[Sequence[Sequence[Any]]]:
         """Begin; rows are locked as they are read."""
         await self._execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        return await self.fetch_each(queries)
 
     async def begin_read(self) -> None:
         """Begin a snapshot that cannot write."""
         await self._execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
-    async def commit(self, *, wrote: bool) -> None:
+    async def commit(self, writes: Sequence[Write] = (), *, wrote: bool) -> None:
         """Commit, and announce it if there is anything to see."""
+        await self.write(writes)
         notice = f"NOTIFY {_CHANNEL}, '{self._announcement}'; " if wrote else ""
         await self._execute(f"{notice}COMMIT")
 
@@ -130,19 +133,16 @@ class PostgresSession:
         """Run one statement after the other: the driver has one under way at a time."""
         return [await self.fetch(sql, arguments) for sql, arguments in queries]
 
-    async def write(self, writes: Sequence[Write]) -> list[int]:
+    async def write(self, writes: Sequence[Write]) -> None:
         """Run each write once per row, its rows pipelined; executemany counts nothing."""
-        counts = []
         try:
-            for sql, rows, counted in writes:
-                if counted:
-                    counts.append(len(await self._connection.fetchmany(sql, rows)))
-                else:
+            for sql, rows, otherwise in writes:
+                if otherwise is None:
                     await self._connection.executemany(sql, rows)
-                    counts.append(0)
+                elif len(await self._connection.fetchmany(sql, rows)) != len(rows):
+                    raise StoreConflict(otherwise)
         except _ACCIDENTS as error:
             raise translate(error) from error
-        return counts
 
     async def _execute(self, sql: str) -> None:
         try:
@@ -183,6 +183,22 @@ class PostgresDialect:
         if isinstance(listed[0], tuple):
             return tuple(list(column) for column in zip(*cast("Any", listed), strict=True))
         return (listed,)
+
+    def together(self, query: Select[Any]) -> str:
+        """Return the query as it is."""
+        return self.compile(query)
+
+    def found(
+        self,
+        table: Table,
+        columns: Sequence[Column[Any]],
+        where: ColumnElement[bool] | None = None,
+    ) -> str:
+        """Return a query that locks what it finds, in key order."""
+        query = select(table).where(self.member(columns, "keys"))
+        if where is not None:
+            query = query.where(where)
+        return self.compile(query.order_by(*table.primary_key).with_for_update(of=table))
 
     def found_first(self, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
         """Return the columns: the planner knows how many rows there are."""
