@@ -42,6 +42,13 @@ DEADLINE_S = {SHOPIFY: 20.0, WOO: 30.0}
 """How long a request of the daemon may take before it gives it up."""
 EDIT_CLOUDS_S = 7200.0
 """How long after a merchant's edit a number may be wrong by it: two polls and the suspense."""
+CALM_S = 120.0
+SUNNY_S = 45.0
+"""How long a number may be wrong after anything happened, where little hinders the daemon, and
+where nothing does.
+"""
+RECOVERED_S = 420.0
+"""The same after the daemon was down, or told to wait: a poll, and a lost answer asked for."""
 SLACK_S = 1.0
 """The shops' instants are whole seconds."""
 FOUND_MAX = 50
@@ -96,12 +103,18 @@ class _FieldNote:
     listed: Listed
     reflected_at: float = -NEVER
     edited_at: float = -NEVER
+    masks: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when the merchant's edits may hide a sale: from the last reading before the
+    first to the first write after the last, which met what was there.
+    """
     excused: str = ""
     """Why the number last written may be above its bound."""
     acknowledged: int = 0
     """The newest push of which the daemon knows that it was applied."""
     flying: dict[int, tuple[float, int]] = field(default_factory=dict)
     """Writes that were handled and not answered: exchange -> (sent at, push)."""
+    sent_at: float = -NEVER
+    """When the newest write was sent that was handled."""
     gone: bool = False
 
 
@@ -128,6 +141,8 @@ class Auditor:
     writes: int = 0
     """Requests to write that reached a shop."""
     last_write_at: float = -NEVER
+    troubled_at: float = -NEVER
+    """When the daemon was last down, or was told by a shop to wait."""
     sales: int = 0
     units: int = 0
     _fields: dict[FieldName, _FieldNote] = field(default_factory=dict)
@@ -141,6 +156,10 @@ class Auditor:
     _ahead_s: list[float] = field(default_factory=lambda: [0.0])
     _sold_at: dict[str, float] = field(default_factory=dict)
     _push_checked: int = 0
+    _versions: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    _restarted: bool = False
+    _fetches_before: int = 0
+    """The newest fetch that an earlier life of the daemon is known to have made."""
     _connection: sqlite3.Connection | None = None
     _connected: Path | None = None
 
@@ -163,9 +182,29 @@ class Auditor:
         if ahead_s not in self._ahead_s:
             self._ahead_s.append(ahead_s)
 
+    def restarted(self) -> None:
+        """The daemon was down, or is, or has begun a new life since it was last looked at."""
+        self.troubled_at, self._restarted = self.now(), True
+
     def merchant_edited(self, listed: Listed) -> None:
         """The merchant has typed a number into the shop."""
-        self._note_of(listed).edited_at = self.now()
+        note = self._note_of(listed)
+        if not note.masks or note.masks[-1][1] < NEVER:
+            note.masks.append((self._read_until(listed) - SLACK_S, NEVER))
+        note.edited_at = self.now()
+
+    def _read_until(self, listed: Listed) -> float:
+        """Return up to when the daemon has read a field, as it says itself."""
+        rows = self._rows(
+            "SELECT observed_at FROM field WHERE channel = ? AND key = ?",
+            listed.channel,
+            listed.field,
+        )
+        for (wall_us,) in rows:
+            if wall_us is not None:
+                read_at = self._instant(wall_us, no_later=self.now())
+                return -NEVER if read_at is None else read_at
+        return -NEVER
 
     def delisted(self, listed: Listed) -> None:
         """The merchant has deleted what holds this listing's number."""
@@ -264,6 +303,9 @@ class Auditor:
             note.flying.pop(exchange.number, None)
             if exchange.answer is not None and exchange.answer.status == 200:
                 note.acknowledged = max(note.acknowledged, push)
+        answer = exchange.answer
+        if answer is None or answer.status != 200 or b"THROTTLED" in answer.body:
+            self.troubled_at = self.now()
         self._note_reading(exchange)
 
     def delivered(self, channel: str, out: WebhookOut, status: int | None) -> None:
@@ -291,6 +333,8 @@ class Auditor:
         if not 0 <= each.target <= CAP:
             self._find("I9", note.listed, f"{each.target} was sent")
         pushed = self._pushed(exchange, each)
+        if each.target == each.expected:
+            self._find("I15", note.listed, f"{each.target} was written over itself")
         if pushed is None:
             self._find("I13", note.listed, f"{each.target} was sent without a committed push")
             return
@@ -299,6 +343,9 @@ class Auditor:
         for sent_at, push in note.flying.values():
             if push != pushed.id and abs(exchange.sent_at - sent_at) < deadline_s and not late:
                 self._find("I7", note.listed, f"pushes {push} and {pushed.id} are both under way")
+        if 0 < note.sent_at - exchange.sent_at < deadline_s:
+            self._find("I7", note.listed, f"push {pushed.id} arrives after one sent later")
+        note.sent_at = max(note.sent_at, exchange.sent_at)
         note.flying[exchange.number] = (exchange.sent_at, pushed.id)
         self._writes.setdefault(exchange.number, []).append((each.name, pushed.id))
         if any(
@@ -314,6 +361,8 @@ class Auditor:
             self._find("I8", note.listed, f"push {pushed.id} came after {note.acknowledged}")
         self._check_bound(exchange, each, note, pushed, zombie=zombie)
         note.reflected_at = pushed.opened_at
+        if note.masks and note.masks[-1][1] == NEVER and exchange.sent_at > note.edited_at:
+            note.masks[-1] = (note.masks[-1][0], self.now())
 
     def _check_bound(
         self, exchange: Exchange, each: Written, note: _FieldNote, pushed: Pushed, *, zombie: bool
@@ -325,7 +374,8 @@ class Auditor:
         bound = self._bound(listed, since) + standing
         if each.target <= bound:
             return
-        if self.now() - note.edited_at < EDIT_CLOUDS_S:
+        edited = self.now() - note.edited_at < EDIT_CLOUDS_S
+        if edited and each.target <= self._bound(listed, since, masks=note.masks) + standing:
             note.excused = "merchant_edit"
         elif zombie:
             note.excused = "zombie"
@@ -377,14 +427,15 @@ class Auditor:
         since: float,
         *,
         gap_from: float = NEVER,
+        masks: Sequence[tuple[float, float]] = (),
         without: tuple[str, str] = ("", ""),
         others: str = "known",
     ) -> int:
         """Return the most that may be offered for all that had to be known at `since`.
 
-        Own sales taken off the number at `gap_from` or later do not count, nor does the order
-        `without`. `others`: which other sales count, those "known", "all", or with those also all
-        of the same "channel".
+        Own sales taken off the number at `gap_from` or later, or within one of the `masks`, do not
+        count, nor does the order `without`. `others`: which other sales count, those "known",
+        "all", or with those also all of the same "channel".
         """
         name = (listed.channel, listed.field)
 
@@ -392,7 +443,9 @@ class Auditor:
             if key[:2] == without:
                 return 0
             if (line.listed.channel, line.listed.field) == name:
-                return line.taken if line.deducted_at < gap_from else 0
+                at = line.deducted_at
+                hidden = at >= gap_from or any(begin <= at <= end for begin, end in masks)
+                return 0 if hidden else line.taken
             if others == "all" or (others == "channel" and key[0] == listed.channel):
                 return line.taken
             return line.taken_least if self._known_at.get(key, NEVER) <= since else 0
@@ -540,6 +593,7 @@ class Auditor:
                 self._find_at("I2", sku, f"{reserved} reserved, {open_units[sku]} open")
         self._check_pushes()
         self._check_deliveries()
+        self._check_versions()
 
     def _check_pushes(self) -> None:
         for push, target, terms in self._rows(
@@ -568,6 +622,25 @@ class Auditor:
                 self._find_at("I3", channel, f"acknowledged delivery {digest[:12]} is nowhere")
         self._digests.clear()
 
+    def _check_versions(self) -> None:
+        """I5: no order goes back to an older version, and fetches are numbered across lives."""
+        rows = self._rows(
+            "SELECT channel, order_id, max(updated_at), max(fetch_number) FROM reservation"
+            " GROUP BY channel, order_id"
+        )
+        if self._restarted:
+            fetches = (fetch for _, fetch in self._versions.values())
+            self._fetches_before = max(fetches, default=self._fetches_before)
+        for channel, order, updated_at, fetch in rows:
+            known, version = self._versions.get((channel, order)), (updated_at, fetch)
+            if known is not None and version < known:
+                self._find_at("I5", f"{channel}/{order}", f"{version} after {known}")
+            is_new = version != known and not self._restarted
+            if is_new and 0 < fetch <= self._fetches_before:
+                self._find_at("I5", f"{channel}/{order}", f"fetch {fetch} was made once before")
+            self._versions[channel, order] = version
+        self._restarted = False
+
     # -- at rest -------------------------------------------------------------------------------
 
     def disagreements(self) -> list[str]:
@@ -575,6 +648,16 @@ class Auditor:
         self.truth.refresh_unpaid()
         unpaid = [f"{channel}: order {each} is unpaid" for channel, each in self.truth.unpaid()]
         return [*unpaid, *self._wrong_numbers(), *self._wrong_books()]
+
+    def check_calm(self, calm_s: float) -> None:
+        """I14 while people act, where no fault is drawn that could hinder the daemon for longer:
+        what happened `calm_s` ago shows on every shop.
+        """
+        self.truth.refresh_unpaid()
+        changed_s, troubled_s = self.now() - self.truth.changed_at, self.now() - self.troubled_at
+        if changed_s >= calm_s and troubled_s >= RECOVERED_S:
+            for text in self._wrong_numbers():
+                self._find_at("I14", "calm", text)
 
     def _wrong_numbers(self) -> Iterator[str]:
         for note in self._fields.values():
