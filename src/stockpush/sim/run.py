@@ -64,8 +64,10 @@ PEOPLE = ("merchant", "maker", "rush", "housekeeper", "typist")
 """Who may stay at home."""
 HISTORY_SENT = 0.5
 """How many orders from before the daemon's time have been sent."""
-STARTING_S = 5.0
-"""How long people buy while a daemon with a history starts."""
+HISTORY_S = 300.0
+"""How long before the daemon's first start its history ended."""
+STARTING_S = 10.0
+"""How long people buy while it starts, without that it is told."""
 SLOW_POLL_S = 3600
 SLOW_RECONCILE_S = 4 * 3600
 """How often a shop is read during the silence: what would be wrong shows at any pace."""
@@ -220,22 +222,30 @@ class _Run:
         self.auditor.check_books()
 
     async def _begin(self) -> None:
-        """Start the daemon, where the plan has a history between orders that no webhook tells of:
-        some were sent, and left the shelf before its stock was counted; more come meanwhile.
+        """Start the daemon. Where the plan has a history its shops have orders that no webhook
+        tells of: of the old ones some were sent, and left the shelf before its stock was counted;
+        as many are made while it starts, and lists may not have them yet.
         """
-        own, orders = dice(self.seed, "history"), self.plan.history
-        for _ in range(orders):
+        if not self.plan.history:
+            self._subscribe()
+            self.machine.start()
+            await self.machine.up()
+            return
+        own = dice(self.seed, "history")
+        for listed in self.world.fields():
+            self.world.shops[listed.channel].merchant_sets(listed.listing, self.plan.history)
+        for _ in range(self.plan.history):
             self._take_order(own, sent=own.random() < HISTORY_SENT)
         self.truth.count_opening()
-        if not orders:
-            self._subscribe()
+        await self.clock.sleep(HISTORY_S)
+        for shop in self.world.shops.values():
+            shop.faults.orders_lag_s = self.swarm.strength(FaultKind.ORDERS_LATE)
         self.machine.start()
-        for _ in range(orders):
-            await self.clock.sleep(own.uniform(0, 2 * STARTING_S / orders))
+        for _ in range(self.plan.history):
             self._take_order(own, sent=False)
+            await self.clock.sleep(own.uniform(0, 2 * STARTING_S / self.plan.history))
         await self.machine.up()
-        if orders:
-            self._subscribe()
+        self._subscribe()
 
     def _subscribe(self) -> None:
         self.world.subscribe({name: self.machine.webhook_url(name) for name in self.world.shops})
