@@ -301,13 +301,15 @@ class _Run:
                 yield each
 
     def _look(self) -> None:
-        """Audit the books, and in worlds that hinder nobody for long the numbers too."""
+        """Audit the books. A hunt also looks at the numbers, in worlds that hinder nobody for long;
+        drawn worlds do not, for a doubt of the daemon's may keep a number too low for minutes.
+        """
         if not self.machine.is_up or self.machine.lives != self.lives:
             self.lives = self.machine.lives
             self.auditor.restarted()
         self.auditor.check_books()
         hurried = self.plan.pace is not None and self.plan.pace.hurried
-        if self.swarm.kinds <= HARMLESS and not (hurried or self.plan.naive):
+        if self.plan.early and self.swarm.kinds <= HARMLESS and not hurried:
             sunny = not self.swarm.kinds and self.plan.travel_s is None
             self.auditor.check_calm(SUNNY_S if sunny else CALM_S)
         self._look_early()
