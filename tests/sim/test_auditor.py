@@ -268,6 +268,24 @@ def test_a_merchants_own_number_is_a_cause_of_its_own() -> None:
     assert not script.auditor.violations
 
 
+def test_an_edit_hides_the_sales_around_it_and_no_later_one() -> None:
+    """Once a write has met what the merchant left there, a sale is put back for no reason (F30)."""
+    script = Script.open(stock=3)
+    listed = script.small.on_shopify
+    script.small.at += 1
+    script.shop(listed).merchant_sets(listed.listing, 5)
+    script.auditor.merchant_edited(listed)
+    script.buy(listed, heard=False)
+    script.small.at += 1
+    script.write(listed, 3)
+    assert script.auditor.excused == {"merchant_edit": 1}
+    script.small.at += 1
+    script.buy(listed, heard=False)
+    script.small.at += 1
+    script.write(listed, 3)
+    assert script.found() == {"F30"}
+
+
 def test_a_sale_in_the_gap_of_a_channel_without_compare_is_excused() -> None:
     """Between reading and writing a sale may be overwritten there, and only there."""
     script = Script.open(stock=3)
@@ -310,6 +328,25 @@ def test_a_zombie_is_excused_where_nothing_compares() -> None:
     assert script.auditor.excused == {"zombie": 1}
 
 
+def test_a_write_before_the_one_under_way_has_had_its_time_is_found() -> None:
+    """A request that was given up early still arrives, after the one sent in its place (I7)."""
+    script = Script.open(stock=3)
+    script.small.at += 1
+    early = script.request(script.small.on_woo, 2, 3)
+    script.small.at += 5
+    script.write(script.small.on_woo, 1)
+    script.small.at -= 5.2
+    script.exchange(script.small.on_woo, early, late_s=15)
+    assert "I7" in script.found()
+
+
+def test_a_number_written_over_itself_is_found() -> None:
+    """An equal value is never written (I15)."""
+    script = Script.open(stock=3)
+    script.write(script.small.on_shopify, 3)
+    assert script.found() == {"I15"}
+
+
 def test_a_push_after_a_newer_one_is_found() -> None:
     """An old write must not be the last cause of a number (I8)."""
     script = Script.open(stock=3)
@@ -346,8 +383,8 @@ TABLES = """
 CREATE TABLE push (id INTEGER PRIMARY KEY, channel, field_key, expected, target, sent_at, terms,
     settled_at, outcome);
 CREATE TABLE movement (sku, quantity);
-CREATE TABLE reservation (channel, order_id, line_id, sku, open, pack, deducted, updated_at,
-    fetch_number, ordered, shipped, written_off);
+CREATE TABLE reservation (channel, order_id, line_id, sku, open, pack, deducted,
+    updated_at DEFAULT 0, fetch_number DEFAULT 0, ordered, shipped, written_off);
 CREATE TABLE shelf (sku, on_hand, reserved);
 CREATE TABLE field (channel, key, sku, pack, hold, surplus, undeducted, let_go);
 CREATE TABLE delivery (channel, digest, state);
@@ -468,6 +505,42 @@ def opens(
         (listed.channel, listed.field, expected, target, terms),
     )
     script.auditor.committed()
+
+
+def test_fetches_that_are_numbered_anew_after_a_restart_are_found(
+    tmp_path: Path, books: sqlite3.Connection
+) -> None:
+    """A life's fetches come after those of every life before it (I5)."""
+    columns = "channel, order_id, line_id, sku, open, pack, updated_at, fetch_number"
+    row = "'woo', '1', '1', 'soap', 0, 1, 7, 20"
+    books.execute(f"INSERT INTO reservation ({columns}) VALUES ({row})")
+    script = audited(tmp_path)
+    script.auditor.check_books()
+    script.auditor.restarted()
+    script.auditor.check_books()
+    books.execute("UPDATE reservation SET updated_at = 8, fetch_number = 21")
+    script.auditor.check_books()
+    assert not script.auditor.violations
+    books.execute("UPDATE reservation SET updated_at = 9, fetch_number = 2")
+    script.auditor.check_books()
+    script.auditor.close()
+    assert script.found() == {"I5"}
+
+
+def test_a_number_that_stays_wrong_while_nothing_happens_is_found() -> None:
+    """In a calm world what happened some time ago shows everywhere (I14)."""
+    script = Script.open(stock=3)
+    script.buy(script.small.on_shopify)
+    script.small.at += 43.0
+    script.auditor.check_calm(45.0)
+    assert not script.auditor.violations
+    script.small.at += 2.0
+    script.auditor.restarted()  # then it has longer
+    script.auditor.check_calm(45.0)
+    assert not script.auditor.violations
+    script.small.at += 420.0
+    script.auditor.check_calm(45.0)
+    assert script.found() == {"I14"}
 
 
 def test_a_write_without_a_committed_push_is_found(

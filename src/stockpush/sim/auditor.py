@@ -43,6 +43,13 @@ GAP_S = 10.0
 """How long after its reading was sent a write may be sent where nothing compares."""
 EDIT_CLOUDS_S = 7200.0
 """How long after a merchant's edit a number may be wrong by it: two polls and the suspense."""
+CALM_S = 120.0
+SUNNY_S = 45.0
+"""How long a number may be wrong after anything happened, where little hinders the daemon, and
+where nothing does.
+"""
+RECOVERED_S = 420.0
+"""The same after the daemon was down, or told to wait: a poll, and a lost answer asked for."""
 SLACK_S = 1.0
 """The shops' instants are whole seconds."""
 FOUND_MAX = 50
@@ -142,12 +149,18 @@ class _FieldNote:
     listed: Listed
     reflected_at: float = -NEVER
     edited_at: float = -NEVER
+    masks: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when the merchant's edits may hide a sale: from the last reading before the
+    first to the first write after the last, which met what was there.
+    """
     excused: str = ""
     """Why the number last written may be above its bound."""
     acknowledged: int = 0
     """The newest push of which the daemon knows that it was applied."""
     flying: dict[int, tuple[float, int]] = field(default_factory=dict)
     """Writes that were handled and not answered: exchange -> (sent at, push)."""
+    sent_at: float = -NEVER
+    """When the newest write was sent that was handled."""
     gone: bool = False
     looks: list[tuple[float, float]] = field(default_factory=list)
     """Between which two instants a number stood that the daemon was told, one for each telling."""
@@ -176,6 +189,8 @@ class Auditor:
     writes: int = 0
     """Requests to write that reached a shop."""
     last_write_at: float = -NEVER
+    troubled_at: float = -NEVER
+    """When the daemon was last down, or was told by a shop to wait."""
     sales: int = 0
     units: int = 0
     _fields: dict[FieldName, _FieldNote] = field(default_factory=dict)
@@ -194,6 +209,10 @@ class Auditor:
     _books: _Books | None = None
     _sold_at: dict[str, float] = field(default_factory=dict)
     _push_checked: int = 0
+    _versions: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    _restarted: bool = False
+    _fetches_before: int = 0
+    """The newest fetch that an earlier life of the daemon is known to have made."""
     _connection: sqlite3.Connection | None = None
     _connected: Path | None = None
 
@@ -211,9 +230,20 @@ class Auditor:
         for note in self._fields.values():
             note.reflected_at = self.now()
 
+    def restarted(self) -> None:
+        """The daemon was down, or is, or has begun a new life since it was last looked at."""
+        self.troubled_at, self._restarted = self.now(), True
+
     def merchant_edited(self, listed: Listed) -> None:
         """The merchant has typed a number into the shop."""
-        self._note_of(listed).edited_at = self.now()
+        note = self._note_of(listed)
+        if not note.masks or note.masks[-1][1] < NEVER:
+            note.masks.append((self._read_until(listed) - SLACK_S, NEVER))
+        note.edited_at = self.now()
+
+    def _read_until(self, listed: Listed) -> float:
+        """Return since when the daemon has not looked at a field, as far as it was told."""
+        return max((begin for begin, _ in self._note_of(listed).looks), default=-NEVER)
 
     def delisted(self, listed: Listed) -> None:
         """The merchant has deleted what holds this listing's number."""
@@ -315,6 +345,9 @@ class Auditor:
                 if applied and exchange.handled_at is not None:
                     # The compare was passed: the number was the one that was expected.
                     note.looks.append((exchange.handled_at, exchange.handled_at))
+        answer = exchange.answer
+        if answer is None or answer.status != 200 or b"THROTTLED" in answer.body:
+            self.troubled_at = self.now()
         self._note_reading(exchange)
 
     def delivered(self, channel: str, out: WebhookOut, status: int | None) -> None:
@@ -342,6 +375,8 @@ class Auditor:
         if not 0 <= each.target <= CAP:
             self._find("I9", note.listed, f"{each.target} was sent")
         pushed = self._pushed(exchange, each)
+        if each.target == each.expected:
+            self._find("I15", note.listed, f"{each.target} was written over itself")
         if pushed is None:
             self._find("I13", note.listed, f"{each.target} was sent without a committed push")
             return
@@ -350,6 +385,9 @@ class Auditor:
         for sent_at, push in note.flying.values():
             if push != pushed.id and abs(exchange.sent_at - sent_at) < deadline_s and not late:
                 self._find("I7", note.listed, f"pushes {push} and {pushed.id} are both under way")
+        if 0 < note.sent_at - exchange.sent_at < deadline_s:
+            self._find("I7", note.listed, f"push {pushed.id} arrives after one sent later")
+        note.sent_at = max(note.sent_at, exchange.sent_at)
         note.flying[exchange.number] = (exchange.sent_at, pushed.id)
         self._writes.setdefault(exchange.number, []).append((each.name, pushed.id, applied))
         if any(
@@ -365,6 +403,8 @@ class Auditor:
             self._find("I8", note.listed, f"push {pushed.id} came after {note.acknowledged}")
         self._check_bound(exchange, each, note, pushed, zombie=zombie)
         note.reflected_at = pushed.opened_at
+        if note.masks and note.masks[-1][1] == NEVER and exchange.sent_at > note.edited_at:
+            note.masks[-1] = (note.masks[-1][0], self.now())
 
     def _check_bound(
         self, exchange: Exchange, each: Written, note: _FieldNote, pushed: Pushed, *, zombie: bool
@@ -376,7 +416,8 @@ class Auditor:
         bound = self._bound(listed, since) + standing
         if each.target <= bound:
             return
-        if self.now() - note.edited_at < EDIT_CLOUDS_S:
+        edited = self.now() - note.edited_at < EDIT_CLOUDS_S
+        if edited and each.target <= self._bound(listed, since, masks=note.masks) + standing:
             note.excused = "merchant_edit"
         elif zombie:
             note.excused = "zombie"
@@ -441,14 +482,15 @@ class Auditor:
         since: float,
         *,
         gap_from: float = NEVER,
+        masks: Sequence[tuple[float, float]] = (),
         without: tuple[str, str] = ("", ""),
         others: str = "known",
     ) -> int:
         """Return the most that may be offered for all that had to be known at `since`.
 
-        Own sales taken off the number at `gap_from` or later do not count, nor does the order
-        `without`. `others`: which other sales count, those "known", "all", or with those also all
-        of the same "channel".
+        Own sales taken off the number at `gap_from` or later, or within one of the `masks`, do not
+        count, nor does the order `without`. `others`: which other sales count, those "known",
+        "all", or with those also all of the same "channel".
         """
         name = (listed.channel, listed.field)
 
@@ -456,7 +498,9 @@ class Auditor:
             if key[:2] == without:
                 return 0
             if (line.listed.channel, line.listed.field) == name:
-                return line.taken if line.deducted_at < gap_from else 0
+                at = line.deducted_at
+                hidden = at >= gap_from or any(begin <= at <= end for begin, end in masks)
+                return 0 if hidden else line.taken
             if others == "all" or (others == "channel" and key[0] == listed.channel):
                 return line.taken
             return line.taken_least if self._known_at.get(key, NEVER) < since else 0
@@ -676,6 +720,7 @@ class Auditor:
         self._check_deliveries()
         for channel, order, line in self._rows("SELECT * FROM watched_older"):
             self._find_at("I5", f"{channel}/{order}/{line}", "an older version changed it")
+        self._check_fetches()
         self.seen |= Counter(dict(self._rows("SELECT what, often FROM watched")))
 
     def _check_pushes(self) -> None:
@@ -705,6 +750,23 @@ class Auditor:
                 self._find_at("I3", channel, f"acknowledged delivery {digest[:12]} is nowhere")
         self._digests.clear()
 
+    def _check_fetches(self) -> None:
+        """I5: a fetch is numbered beyond every one that an earlier life of the daemon made."""
+        rows = self._rows(
+            "SELECT channel, order_id, max(updated_at), max(fetch_number) FROM reservation"
+            " GROUP BY channel, order_id"
+        )
+        if self._restarted:
+            fetches = (fetch for _, fetch in self._versions.values())
+            self._fetches_before = max(fetches, default=self._fetches_before)
+        for channel, order, updated_at, fetch in rows:
+            known, version = self._versions.get((channel, order)), (updated_at, fetch)
+            is_new = version != known and not self._restarted
+            if is_new and 0 < fetch <= self._fetches_before:
+                self._find_at("I5", f"{channel}/{order}", f"fetch {fetch} was made once before")
+            self._versions[channel, order] = version
+        self._restarted = False
+
     # -- at rest -------------------------------------------------------------------------------
 
     def disagreements(self) -> list[str]:
@@ -712,6 +774,16 @@ class Auditor:
         self.truth.refresh_unpaid()
         unpaid = [f"{channel}: order {each} is unpaid" for channel, each in self.truth.unpaid()]
         return [*unpaid, *self._wrong_numbers(), *self._wrong_books()]
+
+    def check_calm(self, calm_s: float) -> None:
+        """I14 while people act, where no fault is drawn that could hinder the daemon for longer:
+        what happened `calm_s` ago shows on every shop.
+        """
+        self.truth.refresh_unpaid()
+        changed_s, troubled_s = self.now() - self.truth.changed_at, self.now() - self.troubled_at
+        if changed_s >= calm_s and troubled_s >= RECOVERED_S:
+            for text in self._wrong_numbers():
+                self._find_at("I14", "calm", text)
 
     def _wrong_numbers(self) -> Iterator[str]:
         for note in self._fields.values():
