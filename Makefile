@@ -1,7 +1,8 @@
 # make demo    a candle shop on emulated channels; make demo ARGS="--for 20s" ends by itself
 # make test    lint, types and the whole suite
-# make crash   kill -9 two hundred times, full disks, broken files: about ten minutes
-# make simulate  three hundred fresh simulated worlds, and every one that ever failed: six minutes
+# make crash   kill -9 two hundred times, power cuts, full disks, broken files: about ten minutes
+# make simulate  planted bugs that must be found, three hundred fresh simulated worlds, and every one
+#              that ever failed: ten minutes
 # make bench   measure speed against floors and write bench/results.md: about ten minutes
 # make lint    lint and types alone
 # make fuzz    ten minutes of fuzzing the parsers; make fuzz FUZZ_S=60 ends sooner
@@ -20,8 +21,9 @@ BIN := .venv/bin
 demo: .venv/.ready
 	$(BIN)/stockpush demo $(ARGS)
 
+# Much of a test is waiting: two processes take half the time.
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 crash: .venv/.ready-dev
 	$(BIN)/python -m pytest tests/crash -m "crash or not crash" -s $(PYTEST_ARGS)

@@ -59,9 +59,9 @@ class Took:
 async def sell(job: Job) -> Took:
     """Carry out the job with the commit lane; record what it writes if it is to be traced."""
     address = world.Address(Path(job.folder))
-    collect_seldom()  # as the daemon does
     async with compose.parts(address.settings()) as parts:
         commands = list(_commands(parts, job))
+        collect_seldom()  # as the daemon does; what is made beforehand is none of the lane's
         lane, groups = parts.lane, list[Group]()
         if job.trace is not None:
             store = SqlStore(_Recording(parts.store._database, groups))  # noqa: SLF001  # it has no other door
@@ -135,10 +135,10 @@ class _Listened:
         self._session = session
         self._group = group
 
-    async def write(self, writes: Sequence[Write]) -> list[int]:
-        """Write, and write down."""
+    async def commit(self, writes: Sequence[Write] = (), *, wrote: bool) -> None:
+        """Write and commit, and write down."""
         self._group.extend((each.sql, [tuple(row) for row in each.rows]) for each in writes)
-        return await self._session.write(writes)
+        await self._session.commit(writes, wrote=wrote)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)

@@ -50,6 +50,7 @@ def test_the_unit_waits_for_ready_and_watches():
     assert settings["Type"] == ["notify"]
     assert float(settings["WatchdogSec"][0]) > 10 * LOOK_S
     assert settings["Restart"] == ["on-failure"]
+    assert settings["StartLimitIntervalSec"] == ["0"], "a database may be away for long"
 
 
 def test_the_unit_lets_the_daemon_reach_shops_and_nothing_of_the_machine():

@@ -29,6 +29,7 @@ from stockpush.engine.reconcile import Reconciler
 from stockpush.engine.steady import SteadyClock
 from stockpush.engine.supervisor import LOOK_S, Supervisor, Workers
 from stockpush.engine.transport import ChannelApi, Network
+from stockpush.errors import StoreDamaged
 from stockpush.model import ChannelPolicy, Delivery, Health
 from stockpush.ports import Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
@@ -161,6 +162,12 @@ async def examine(settings: Settings, *, deep: bool = False) -> None:
         await asyncio.to_thread(damage.refuse_damaged, file, deep=deep)
 
 
+def with_recovery(settings: Settings, error: StoreDamaged) -> StoreDamaged:
+    """Return what `check` found at the very end, with the commands that put a copy back."""
+    file = sqlite_path(settings.daemon.database)
+    return error if file is None else damage.damaged(file.absolute(), error.message.rstrip("."))
+
+
 def daemon_runs(settings: Settings) -> bool | None:
     """Answer whether a daemon has the database; None where that cannot be told (PostgreSQL)."""
     file = sqlite_path(settings.daemon.database)
@@ -209,6 +216,8 @@ async def parts(
         connectors = {name: connect(channel) for name, channel in settings.channels.items()}
     store = await open_store(settings.daemon.database)
     try:
+        # The clock may have been set back while nothing ran here.
+        steady.not_before(await store.newest_instant())
         lane = CommitLane(
             store,
             steady,
@@ -237,10 +246,10 @@ async def _crew(
     """Take the daemon's lock and put the workers together; none of them runs yet."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.store.only_daemon())
+        # The daemon before this one may have ended after the database was opened here.
+        parts.clock.not_before(await parts.store.newest_instant())
         workers = []
         for name, connector in parts.connectors.items():
-            # The clock may have been set back while no daemon ran: nothing is due in its future.
-            parts.clock.not_before((await parts.store.channel_state(name)).polled_begun_at)
             api = await stack.enter_async_context(
                 _api(parts, name, connector, (transports or {}).get(name))
             )

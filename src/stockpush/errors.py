@@ -119,6 +119,12 @@ class StoreDamaged(StoreUnavailable):
     code = "store_damaged"
 
 
+class StoreUnsafe(StoreUnavailable):
+    """The disk did not confirm what was written; it may be lost."""
+
+    code = "store_unsafe"
+
+
 class StoreConflict(StoreUnavailable):
     """Another writer changed the same rows; the transaction may be run again."""
 
@@ -147,6 +153,12 @@ class AlreadyRunning(StockPushError):
     """Another Stock Push daemon is using this database."""
 
     code = "already_running"
+
+
+class LockLost(StockPushError):
+    """The daemon's lock on the database was lost with its connection."""
+
+    code = "lock_lost"
 
 
 # -- the channel's side: a connector names the fault, the framework owns the reaction ----------

@@ -231,11 +231,15 @@ class OpenPushes:
     """Compute targets of dirty fields now and open one push row each, all in one call.
 
     Fields that are clean by now, parked, in flight or not ready are left out of the answer.
+    `lower_only`: the channel's orders could not be read as they should be, and nothing is raised.
+    A call of many fields may be opened by several commands: `opened` is how many it has already.
     """
 
     channel: str
     fields: tuple[FieldKey, ...]
     call_id: str
+    lower_only: bool = False
+    opened: int = 0
 
 
 @quick
@@ -410,9 +414,13 @@ class Needs:
     @classmethod
     def union(cls, several: Sequence[Needs]) -> Needs:
         """Return what all of them need together."""
+        if len(several) == 1:
+            return several[0]
         return cls(
             **{
-                name: frozenset().union(*(getattr(each, name) for each in several))
+                name: frozenset().union(
+                    *(said for each in several if (said := getattr(each, name)))
+                )
                 for name in cls.__slots__
             }
         )

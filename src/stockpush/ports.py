@@ -106,7 +106,8 @@ class Transaction(Protocol):
     async def apply(self, decisions: Sequence[Decision]) -> list[tuple[int, ...]]:
         """Write the decisions, in order; return the ids of the movements each one wrote.
 
-        Later whole rows replace earlier ones of the same key; one statement per table.
+        Later whole rows replace earlier ones of the same key; one statement per table. They are
+        written before anything else is read, at the latest with the commit.
         """
         ...
 
@@ -117,6 +118,7 @@ class Store(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a write transaction: commits at the end of the block, rolls back on an exception.
 
+        It begins with the first thing that is asked of it.
         Raises `StoreUnavailable` when the database cannot be had, `StoreConflict` when the
         transaction lost a race and may be run again as a whole.
         """
@@ -160,12 +162,16 @@ class Store(Protocol):
         """Return the channel's durable state; an empty one for a channel never polled."""
         ...
 
-    async def hints(self, channel: str, *, limit: int) -> Sequence[Delivery]:
-        """Return pending deliveries of the channel that point at an order, oldest first."""
+    async def hints(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:
+        """Return pending deliveries of the channel that point at an order, by id, beyond `after`:
+        the oldest first.
+        """
         ...
 
-    async def given_up(self, channel: str, *, limit: int) -> Sequence[Delivery]:
-        """Return quarantined deliveries of the channel that point at an order, oldest first."""
+    async def given_up(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:
+        """Return quarantined deliveries of the channel that point at an order, by id, beyond
+        `after`: the oldest first.
+        """
         ...
 
     async def reserve_fetch_numbers(self, count: int) -> int:
@@ -184,8 +190,17 @@ class Store(Protocol):
         """Mark a request as carried out."""
         ...
 
+    async def prune(self, *, kept_since: datetime, limit: int) -> int:
+        """Delete what is done with and older than `kept_since`, at most `limit` rows of each kind;
+        return how many. Nothing that a balance or a rule is made of is among it.
+        """
+        ...
+
     async def changes(self) -> int:
-        """Return a number that differs after another connection or process has committed."""
+        """Return a number that differs after another connection or process has committed.
+
+        Raises `LockLost` if the lock that kept other daemons away is gone.
+        """
         ...
 
     async def close(self) -> None:

@@ -59,6 +59,8 @@ def test_a_key_for_the_daemon_alone_hides_the_addresses_and_nothing_else(sellers
 def test_no_channel_is_no_error(terminal: Terminal):
     """A maker may use the stock alone."""
     assert "Next: stockpush init" in terminal.done("channels").out
+    terminal.done("init")
+    assert "Next: edit stockpush.toml" in terminal.done("channels").out
 
 
 # -- adopt and plan --------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,15 @@ from stockpush.cli import channels, deliveries, stock
 from stockpush.cli.main import app
 from tests.cli.terminal import Terminal
 
-PAGE = (Path(__file__).parents[2] / "docs" / "interface.md").read_text(encoding="utf-8")
+REPOSITORY = Path(__file__).parents[2]
+PAGE = (REPOSITORY / "docs" / "interface.md").read_text(encoding="utf-8")
 EVERYWHERE = {"--config", "--json", "--help", "-h"}
 WRITING = {"--dry-run", "--yes"}
 VERBS = {"receive", "build", "count", "adjust", "sell", "undo"}
+NO_COMMANDS = {"encryption", "daemon"}
+"""What follows the program's name where a key is derived and a lock is named."""
+NOT_YET = {"doctor", "connect"}
+"""Commands that a page may speak of as missing, and nothing else may."""
 Shape = dict[str, Any]
 
 
@@ -44,6 +51,7 @@ def documented() -> dict[str, str]:
     return found
 
 
+@cache
 def commands() -> dict[str, Any]:
     """Each command of the program."""
     found = {}
@@ -88,6 +96,57 @@ def test_every_command_takes_what_the_page_says_of_all(name: str):
     assert (options >= WRITING) == (name not in reading)
     assert ("--key" in options) == (name in VERBS | {"import"})
     assert ("--reason" in options) == (name in VERBS | {"import", "resync", "adopt"})
+
+
+def named_in(text: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Each command that a text tells somebody to type: its name, the next word, its options."""
+    for found in re.finditer(r"\bstockpush ([a-z][a-z-]*)([^`;&|()\n]*)", text):
+        word, rest = found.groups()
+        yield word, (rest.split() or [""])[0], re.findall(r"(?<=\s)--[a-z][a-z-]*", rest)
+
+
+def untypable(text: str) -> list[str]:
+    """What of the commands in a text does not exist."""
+    known, wrong = commands(), []
+    for word, second, options in named_in(text):
+        name = f"{word} {second}" if f"{word} {second}" in known else word
+        if name not in known:
+            wrong.append(f"stockpush {word}")
+            continue
+        takes = {each for param in known[name].params for each in param.opts} | {"--help"}
+        wrong += [f"stockpush {name} {each}" for each in options if each not in takes]
+    return wrong
+
+
+SOURCES = sorted((REPOSITORY / "src").rglob("*.py"))
+PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_every_command_that_the_program_names_can_be_typed(source: Path):
+    """In an error's message, in its `next`, in help and in comments for the reader of the code."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    texts = [each.value for each in ast.walk(tree) if isinstance(each, ast.Constant)]
+    wrong = [bad for text in texts if isinstance(text, str) for bad in untypable(text)]
+    assert [bad for bad in wrong if bad.split()[1] not in NO_COMMANDS] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_command_that_a_page_names_can_be_typed(page: Path):
+    """A reader who types what stands there is not told that there is no such command."""
+    typed = re.findall(r"```.*?```|`[^`]*`", page.read_text(encoding="utf-8"), re.DOTALL)
+    wrong = [bad for text in typed for bad in untypable(text)]
+    assert [bad for bad in wrong if bad.split()[1] not in NOT_YET] == []
+
+
+def test_what_cannot_be_typed_is_found():
+    """A test of the test."""
+    assert untypable("ask `stockpush doctor`, then stockpush check --deep; stockpush plan") == [
+        "stockpush doctor"
+    ]
+    assert untypable("stockpush deliveries show 5 --body --all") == [
+        "stockpush deliveries show --all"
+    ]
 
 
 # -- JSON ------------------------------------------------------------------------------------

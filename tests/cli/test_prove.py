@@ -19,7 +19,7 @@ from stockpush.sim.report import Report, Total
 from stockpush.sim.run import PEOPLE, Plan, simulate
 from stockpush.sim.shopfront import candle_front
 from stockpush.sim.shrink import shrink
-from stockpush.sim.swarm import ROWS, FaultKind
+from stockpush.sim.swarm import COUNTED, FaultKind
 from stockpush.sim.world import SHOPIFY, WOO
 from tests.cli.terminal import CATALOGUE, Terminal
 
@@ -66,7 +66,7 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake], list[tuple[int, P
 def sound(seed: int, _plan: Plan) -> Report:
     """A run in which everything came up and nothing was broken."""
     report = Report(seed, sales=10, converged_s=30.0, right_s=30.0, digest=f"digest-{seed}")
-    report.rows.update(dict.fromkeys(ROWS, 1))
+    report.rows.update(dict.fromkeys(COUNTED, 1))
     return report
 
 
@@ -96,6 +96,7 @@ def broken_at_2(seed: int, plan: Plan) -> Report:
         (("--shrink",), "needs --seed"),
         (("--strict",), "needs --worlds"),
         (("--shopify-only",), "needs --worlds"),
+        (("--busy",), "needs --worlds"),
         (("--seeds", "0"), "out of bounds"),
         (("--seed", "-1"), "out of bounds"),
         (("--from", "-1"), "out of bounds"),

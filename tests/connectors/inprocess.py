@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from stockpush.connectors.base import Answer, Connector
+from stockpush.connectors.base import Answer, Connector, Moment
 from stockpush.errors import (
     AuthFailed,
     ChannelUnavailable,
@@ -24,12 +24,15 @@ from stockpush.sim.shops.base import ConnectionDropped, Shop, ShopRequest
 
 @dataclass(slots=True)
 class InProcessApi:
-    """One channel's door to `shop`. `sent` lists every request, `paused` every pause asked for."""
+    """One channel's door to `shop`. `sent` lists every request, `paused` every pause asked for;
+    `moment` is the present one, where a test tells it.
+    """
 
     shop: Shop
     connector: Connector
     sent: list[ShopRequest] = field(default_factory=list)
     paused: list[float] = field(default_factory=list)
+    moment: Moment | None = None
 
     async def send(
         self,
@@ -41,6 +44,7 @@ class InProcessApi:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         cost: float = 1.0,
+        until: Moment | None = None,
     ) -> Answer:
         """Hand the request to the shop and map its answer as `base.Api` documents."""
         assert path.startswith("/"), "a path is relative to base_url and starts with /"
@@ -53,14 +57,18 @@ class InProcessApi:
             headers={name.lower(): value for name, value in merged.items()},
             body=body or b"",
         )
+        if until is not None and self.moment is not None and until.is_before(self.moment):
+            raise ChannelUnavailable
         self.sent.append(request)
+        sent = self.moment
         try:
             given = self.shop.handle(request)
         except ConnectionDropped as dropped:
             raise (OutcomeUnknown() if write else ChannelUnavailable()) from dropped
         answer_headers = {name.lower(): value for name, value in given.headers.items()}
         _raise_for(given.status, answer_headers, write=write)
-        return Answer(given.status, answer_headers, given.body, _date(answer_headers.get("date")))
+        date = _date(answer_headers.get("date"))
+        return Answer(given.status, answer_headers, given.body, date, sent=sent)
 
     def pause(self, seconds: float) -> None:
         """Record that the limiter was asked to hold the channel."""

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from stockpush.connectors.base import Answer, PushLine, PushOutcome
+from stockpush.connectors.base import Answer, Moment, PushLine, PushOutcome
 from stockpush.connectors.woocommerce import owners
+from stockpush.connectors.woocommerce.writing import GAP_MAX_S
 from stockpush.errors import (
     AuthFailed,
     ChannelUnavailable,
@@ -68,6 +69,18 @@ class Intercepted:
     """A shop of which the door uses nothing but `handle`."""
 
     handle: Callable[[ShopRequest], ShopAnswer]
+
+
+def after_the_reading(world: World, happens: Any) -> None:
+    """Let something happen here just after the shop has answered a reading."""
+
+    def handled(request: ShopRequest) -> ShopAnswer:
+        given = world.shop.handle(request)
+        if request.method == "GET":
+            happens()
+        return given
+
+    world.api.shop = Intercepted(handled)
 
 
 def between_read_and_write(world: World, happens: Any) -> None:
@@ -398,6 +411,41 @@ async def test_stock_switched_off_in_the_gap(world: World):
     assert outcome.kind == UNKNOWN
     again = await push(world, line("30", expected=7, target=4))
     assert [each.kind for each in again] == [PushOutcomeKind.REJECTED]
+
+
+@pytest.mark.parametrize("clock", ["wall", "monotonic"])
+async def test_a_write_too_long_after_its_reading_is_not_sent(world: World, clock: str):
+    """The machine slept between reading and writing: who bought meanwhile would be overwritten.
+
+    Either clock tells, for the monotonic one may stand still in a machine that sleeps. The line is
+    due again, and the next call reads anew.
+    """
+    world.api.moment = Moment(BEGUN, 5.0)
+    later = world.api.moment.plus(GAP_MAX_S + 0.1)
+
+    def sleep() -> None:
+        world.api.moment = replace(world.api.moment, **{clock: getattr(later, clock)})
+
+    after_the_reading(world, sleep)
+    (outcome,) = await push(world, line("30", expected=7, target=4))
+    assert outcome.kind is UNAVAILABLE
+    assert writes(world) == []
+    assert world.shop.stock_quantity("30") == 7
+    world.api.shop = world.shop
+    (again,) = await push(world, line("30", expected=7, target=4))
+    assert again.kind is APPLIED
+
+
+async def test_a_write_soon_after_its_reading_is_sent(world: World):
+    """A slow answer to the reading keeps nobody from writing."""
+    world.api.moment = Moment(BEGUN, 5.0)
+
+    def answer_late() -> None:
+        world.api.moment = Moment(BEGUN, 5.0).plus(GAP_MAX_S)
+
+    after_the_reading(world, answer_late)
+    (outcome,) = await push(world, line("30", expected=7, target=4))
+    assert outcome.kind is APPLIED
 
 
 async def test_the_gap_of_a_write_begins_when_the_shop_was_asked(

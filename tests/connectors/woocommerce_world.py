@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stockpush.connectors import registry
-from stockpush.connectors.base import Answer, PushLine, WebhookRequest
+from stockpush.connectors.base import Answer, Moment, PushLine, WebhookRequest
 from stockpush.connectors.woocommerce import WooCommerceConnector
 from stockpush.messages import OrderSeen, Seen
 from stockpush.model import FieldKey, Listing, ListingKey
@@ -157,6 +157,7 @@ class CannedApi:
         headers: Any = None,
         body: bytes | None = None,
         cost: float = 1.0,
+        until: Moment | None = None,
     ) -> Answer:
         """Hand out the next prepared answer."""
         self.sent.append((method, path, dict(params)))

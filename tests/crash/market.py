@@ -151,8 +151,10 @@ class Market:
 
     async def lost(self) -> list[str]:
         """Topics of deliveries that were acknowledged and are not in the inbox."""
+        # More are acknowledged while the database is asked.
+        due = list(self.acknowledged.items())
         kept = {digest for (digest,) in await self.rows("SELECT digest FROM delivery")}
-        return [topic for digest, topic in self.acknowledged.items() if digest not in kept]
+        return [topic for digest, topic in due if digest not in kept]
 
     async def settled(self, *, shown: Shown = "exactly") -> None:
         """Return once every sale is in the books and both shops show what is left, or at most that.

@@ -11,13 +11,13 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.whole.harness import Floor
 
@@ -30,13 +30,6 @@ LOOK_S = 0.01
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Daemon:
     """The daemon of a floor; one at a time runs, on the floor's port."""
@@ -46,6 +39,10 @@ class Daemon:
     started_at: float = 0.0
     starts_s: list[float] = field(default_factory=list)
     """From start to ready, one number for each start that was waited for."""
+    alone_s: list[float] = field(default_factory=list)
+    """The same without what it waited for a processor that other processes had."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What its process finds in its environment besides what the test's does."""
 
     @property
     def log(self) -> Path:
@@ -57,7 +54,7 @@ class Daemon:
         assert self.process is None or self.process.returncode is not None
         with self.log.open("ab") as log:
             self.started_at = time.monotonic()
-            self.process = await spawn(self.floor, "run", log=log)
+            self.process = await spawn(self.floor, "run", log=log, environment=self.environment)
 
     async def ready(self) -> float:
         """Return once /readyz answers 200: the seconds since the start. One that ended fails."""
@@ -67,7 +64,19 @@ class Daemon:
                 await asyncio.sleep(LOOK_S)
         took = time.monotonic() - self.started_at
         self.starts_s.append(took)
+        self.alone_s.append(took - self._waited_s())
         return took
+
+    def _waited_s(self) -> float:
+        """How long it was ready to run and nobody let it; 0 where the system does not say.
+
+        Source: https://docs.kernel.org/scheduler/sched-stats.html, /proc/<pid>/schedstat.
+        """
+        try:
+            counted = Path(f"/proc/{self.process.pid}/schedstat").read_text()
+        except OSError:
+            return 0.0
+        return int(counted.split()[1]) / 1e9
 
     async def readiness(self) -> tuple[int, dict[str, object]]:
         """Return the status and the body of /readyz; (0, {}) where nobody answers."""
@@ -83,13 +92,16 @@ class Daemon:
         async with asyncio.timeout(READY_WITHIN_S):
             return await self.process.wait()
 
-    async def stop(self) -> float:
-        """Ask it to stop and see that it ends with 0 in time; return the seconds that took."""
+    async def stop(self, *, early: bool = False) -> float:
+        """Ask it to stop and see that it ends with 0 in time; return the seconds that took.
+
+        `early`: it may not have begun to listen to signals yet, and end of this one.
+        """
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(STOP_WITHIN_S):
             code = await self.process.wait()
-        assert code == 0, self.last_words()
+        assert code == 0 or (early and code == -signal.SIGTERM), self.last_words()
         return time.monotonic() - begun
 
     async def make_sure_it_ended(self) -> None:
@@ -109,7 +121,10 @@ class Daemon:
 
 
 async def spawn(
-    floor: Floor, *arguments: str, log: object = asyncio.subprocess.PIPE
+    floor: Floor,
+    *arguments: str,
+    log: object = asyncio.subprocess.PIPE,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> asyncio.subprocess.Process:
     """Start one command on the floor's configuration."""
     return await asyncio.create_subprocess_exec(
@@ -121,7 +136,7 @@ async def spawn(
         str(floor.folder / "stockpush.toml"),
         stdout=asyncio.subprocess.PIPE if log is asyncio.subprocess.PIPE else log,
         stderr=log,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **environment},
     )
 
 

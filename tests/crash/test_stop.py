@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -11,9 +12,9 @@ from typing import Self
 import pytest
 
 from stockpush.sim.candle_shop import SHOPIFY, WOO
-from tests.crash.process import READY_WITHIN_S, Daemon, free_port, spawn, typed
+from tests.crash.process import READY_WITHIN_S, Daemon, spawn, typed
 from tests.crash.test_kill import opened
-from tests.whole.harness import Floor
+from tests.whole.harness import Floor, free_port
 
 SHARES = (0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
 """When `migrate` is killed, in shares of the time that it takes; importing is most of it."""
@@ -116,24 +117,30 @@ async def test_sigterm_in_the_middle_of_a_push(tmp_path: Path, slow_after: bool)
         assert (await typed(floor, "check", "--deep")).code == 0
 
 
-async def test_sigterm_at_any_instant_under_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stops", [4, pytest.param(60, marks=pytest.mark.crash)])
+async def test_sigterm_at_any_instant_under_load(tmp_path: Path, stops: int) -> None:
     """From before it listens until long after: it ends with 0, or of the signal before it began."""
     dice = random.Random(6)
+    took_s: list[float] = []
     async with opened(tmp_path, seed=6, database=None) as market:
         daemon = Daemon(market.floor)
         shoppers = asyncio.create_task(market.shop(every_s=0.05))
         try:
-            for _ in range(3):
+            for number in range(stops):
                 await daemon.start()
-                await daemon.ready()
-                market.daemon_is_up = True
-                await asyncio.sleep(dice.uniform(0, 0.5))
+                early = number % 4 == 3
+                if not early:
+                    await daemon.ready()
+                    market.daemon_is_up = True
+                await asyncio.sleep(dice.uniform(0, 1.2 if early else 0.5))
                 market.daemon_is_up = False
-                await daemon.stop()
+                took_s.append(await daemon.stop(early=early))
             assert await market.lost() == []
         finally:
             shoppers.cancel()
             await daemon.make_sure_it_ended()
+    sys.stdout.write(f"{stops} times SIGTERM: the slowest end took {max(took_s):.2f} s\n")
+    assert (await typed(market.floor, "check", "--deep")).code == 0
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -40,10 +42,15 @@ PATIENCE_S = 60.0
 
 
 @asynccontextmanager
-async def running(folder: Path, *, database: str | None = None) -> AsyncIterator[Day]:
+async def running(
+    folder: Path,
+    *,
+    database: str | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[Day]:
     """A market with its daemon, one sale old; at the end everything is as it must be."""
     async with opened(folder, seed=9, database=database) as market:
-        day = Day(market, Daemon(market.floor))
+        day = Day(market, Daemon(market.floor, environment=environment))
         try:
             await day.daemon.start()
             await day.daemon.ready()
@@ -114,13 +121,6 @@ class Day:
         assert any("the database cannot be used" in each for each in body["reasons"])
         assert self.daemon.process.returncode is None
 
-    async def until_ready(self) -> None:
-        """Wait until the daemon says that it is ready."""
-        async with asyncio.timeout(PATIENCE_S):
-            # What another process does sets no event here.
-            while (await self.daemon.readiness())[0] != 200:  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_S)
-
 
 # -- a full disk -----------------------------------------------------------------------------------
 
@@ -129,11 +129,20 @@ async def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     """A quota or a limit of the system: the write fails, and works again once it is lifted."""
     async with running(tmp_path) as day:
         pid = day.daemon.process.pid
-        log = day.daemon.floor.folder / "stockpush.db-wal"
+        used = _log_bytes_used(day.daemon.floor.folder / "stockpush.db-shm")
         _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (log.stat().st_size + 1000, hard))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (used + 1000, hard))
         await day.refuses()
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def _log_bytes_used(index: Path) -> int:
+    """Return how far the write-ahead log is written, which is longer from the start.
+
+    Source: https://www.sqlite.org/walformat.html, "The WAL-Index File Format": mxFrame.
+    """
+    frames = int.from_bytes(index.read_bytes()[16:20], sys.byteorder)
+    return 32 + frames * (24 + 4096)
 
 
 @pytest.fixture
@@ -231,13 +240,18 @@ async def locked_tables(market: Market) -> AsyncIterator[None]:
 
 @pytest.mark.crash
 async def test_a_server_that_is_restarted(tmp_path: Path) -> None:
-    """While it is away deliveries are refused; when it is back, so is the daemon, by itself."""
+    """The daemon loses its lock and ends; started once the server is back, it has lost nothing."""
     with own_server() as (server, stop):
         async with running(tmp_path, database=f"{server.get_uri()}&schema=restarted") as day:
             stop()
-            await day.refuses()
+            assert await day.daemon.ended() == 1
+            day.market.daemon_is_up = False
+            await day.daemon.start()
+            assert await day.daemon.ended() == 1, "there is no server"
             server.ensure_postgres_running()
-            await day.until_ready()
+            await day.daemon.start()
+            await day.daemon.ready()
+            day.market.daemon_is_up = True
 
 
 @contextmanager

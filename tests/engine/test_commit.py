@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stockpush.engine.commit import CommitLane
-from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable
+from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable, StoreUnsafe
 from stockpush.messages import (
     Accepted,
     AdoptListings,
@@ -82,7 +82,7 @@ async def serving(url: str) -> AsyncIterator[CommitLane]:
         yield lane
     finally:
         running.cancel()
-        with suppress(asyncio.CancelledError, AssertionError):
+        with suppress(asyncio.CancelledError, AssertionError, StoreUnsafe):
             await running
         await store.close()
 
@@ -221,6 +221,25 @@ async def test_no_answer_before_the_commit(tmp_path: Path, monkeypatch: pytest.M
         assert await reserved(lane) == 0
         await lane.submit(sale(1, 4))
         assert await reserved(lane) == 4
+
+
+async def test_a_sync_that_failed_ends_the_lane(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is acknowledged then or later: a second sync would not write what is lost."""
+    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+
+        @asynccontextmanager
+        async def unsafe() -> AsyncIterator[object]:
+            raise StoreUnsafe
+            yield
+
+        with monkeypatch.context() as patched:
+            patched.setattr(SqlStore, "transaction", lambda _: unsafe())
+            with pytest.raises(StoreUnsafe):
+                await lane.submit(sale(1, 4))
+        with pytest.raises(StoreUnavailable, match="ended"):
+            await lane.submit(sale(1, 4))
 
 
 async def test_a_refusal_changes_nothing_and_holds_up_nobody(url: str) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from stockpush.connectors.base import PushOutcome
+from stockpush.engine import supervisor
 from stockpush.engine.channel import IDLE_MAX_S
 from stockpush.engine.reconcile import RECHECK_POLLS
-from stockpush.errors import ChannelUnavailable, OutcomeUnknown
-from stockpush.messages import RequestReads
-from stockpush.model import PushOutcomeKind
+from stockpush.engine.supervisor import KEPT, PROBE_S, SWEEP_S
+from stockpush.errors import ChannelUnavailable, OutcomeUnknown, StoreUnavailable
+from stockpush.messages import Decision, RequestReads
+from stockpush.model import Delivery, DeliveryState, PushOutcomeKind
+from stockpush.store import reads
 from tests.engine.world import DEADLINE_S, FIELD, POLL_S, SHOP, Floor, floor, ran
 
 HOUR_S = 3600.0
@@ -114,6 +120,60 @@ def test_a_hint_that_comes_again_while_its_order_is_fetched_is_fetched_again(
             await shop.passes(5)
             assert (await shop.row()).expected == 5
             assert shop.shop.log.count("fetch") == 2
+
+    ran(work())
+
+
+def test_a_database_that_is_well_again_is_ready_before_anything_is_sold(tmp_path: Path) -> None:
+    """Nobody commits anything here for minutes; a probe finds out, and is not made otherwise."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            async with shop.store._database.writing() as session:
+                await session.fetch("PRAGMA busy_timeout = 0")
+            with closing(sqlite3.connect(shop.files.path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                with pytest.raises(StoreUnavailable):
+                    await shop.moves(-1)
+                for _ in range(3):
+                    await shop.passes(PROBE_S)
+                    (reason,) = shop.supervisor.reasons_not_ready()
+                    assert "the database cannot be used" in reason
+                other.execute("ROLLBACK")
+            commits = shop.lane.counters.commits
+            await shop.until(lambda: not shop.supervisor.reasons_not_ready(), 2 * PROBE_S)
+            assert shop.lane.counters.commits == commits
+            shop.statements.clear()
+            await shop.passes(3 * PROBE_S)
+            assert shop.statements["BEGIN"] == 0
+
+    ran(work())
+
+
+def test_what_is_old_and_done_with_is_deleted_little_by_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the hour, some at each look; what is younger or still waits stays."""
+    monkeypatch.setattr(supervisor, "SWEEP_ROWS", 2)
+
+    async def work() -> None:
+        async with floor(tmp_path, look_s=0.5) as shop:
+            now = shop.lane.clock.now()
+            old, young = now - KEPT - timedelta(hours=1), now - KEPT + timedelta(hours=3)
+            applied = Delivery(SHOP, "d", "edit", old, DeliveryState.APPLIED)
+            rows = [replace(applied, digest=f"old {number}") for number in range(5)]
+            rows.append(replace(applied, digest="young", received_at=young))
+            rows.append(replace(applied, digest="waits", state=DeliveryState.QUARANTINED))
+            async with shop.store.transaction() as transaction:
+                await transaction.apply([Decision(deliveries=tuple(rows))])
+            await shop.passes(SWEEP_S - 500)
+            assert len((await reads.deliveries(shop.store, limit=9)).data) == 7
+            await shop.passes(600)
+            left = (await reads.deliveries(shop.store, limit=9)).data
+            assert {each.digest for each in left} == {"young", "waits"}
+            shop.statements.clear()
+            await shop.passes(SWEEP_S)
+            assert shop.statements["DELETE"] == 3, "one look that found nothing"
 
     ran(work())
 

@@ -12,14 +12,14 @@ import ssl
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import httpx
 import pytest
 
-from stockpush.connectors.base import Api, Connector, Manifest
+from stockpush.connectors.base import Api, Connector, Manifest, Moment
 from stockpush.engine.answers import (
     RESPONSE_BYTES_MAX,
     RETRY_AFTER_DEFAULT_S,
@@ -445,6 +445,26 @@ async def test_a_deadline_spent_in_the_queue_sends_nothing(server: CountingServe
         with pytest.raises(RateLimited):
             await api.send("PUT", "/stock/1", write=True)
     assert server.received == []
+
+
+@pytest.mark.parametrize("by", ["monotonic", "wall"])
+async def test_what_would_be_sent_too_late_is_not_sent(server: CountingServer, by: str) -> None:
+    """A write that rests on a reading names the last moment at which it is still worth something.
+
+    By either clock, and looked at after the wait for the rate limit. It was certainly not sent.
+    """
+    clock = StepClock()
+    async with door(server.url, clock=clock) as api:
+        server.script = [answers(200), answers(200)]
+        sent = (await api.send("GET", "/stock/1", write=False)).sent
+        assert sent == Moment(clock.now(), clock.monotonic())
+        until = sent.plus(2.0)
+        await api.send("PUT", "/stock/1", write=True, until=until)
+        late = replace(sent.plus(3600.0), **{by: getattr(until, by)})
+        api.pause(2.5)
+        with pytest.raises(ChannelUnavailable):
+            await api.send("PUT", "/stock/1", write=True, until=late)
+    assert [request.method for request in server.received] == ["GET", "PUT"]
 
 
 @pytest.mark.parametrize("status", [401, 403])

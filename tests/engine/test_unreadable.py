@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from stockpush.engine import reconcile
 from stockpush.engine.reconcile import TRIES_MAX
 from stockpush.errors import PayloadInvalid
 from stockpush.model import Health
-from tests.engine.world import SHOP, Floor, floor, ran
+from tests.engine.world import SHOP, Floor, NumbersShop, floor, ran
 
 HOUR_S = 3600.0
 
@@ -56,5 +59,62 @@ def test_what_stays_unreadable_is_given_up_and_tried_again_every_reconcile(tmp_p
             await shop.passes(HOUR_S)
             assert not await shop.store.given_up(SHOP, limit=9)
             assert not await shop.store.hints(SHOP, limit=9)
+
+    ran(work())
+
+
+def unreadable(shop: Floor, *orders: str) -> None:
+    """These orders are answered by something that is no order, for good."""
+
+    async def answer(api: object, order_id: str, *, fetch: int) -> object:
+        if order_id in orders:
+            shop.shop.log.append(f"no {order_id}")
+            raise PayloadInvalid("a proxy's page")
+        return await NumbersShop.fetch_order(shop.shop, api, order_id, fetch=fetch)
+
+    shop.shop.fetch_order = answer
+
+
+def test_what_stays_unreadable_does_not_keep_others_from_being_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two orders can never be read, and two are taken at a time; the third can be read again."""
+    monkeypatch.setattr(reconcile, "HINTS_MAX", 2)
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            shop.shop.sell("c", 3)
+            unreadable(shop, "a", "b", "c")
+            for order_id in "abc":
+                await shop.hints(order_id)
+            await shop.passes(HOUR_S / 2)
+            assert len(await shop.store.given_up(SHOP, limit=9)) == 3
+            unreadable(shop, "a", "b")
+            await shop.passes(3 * HOUR_S)
+            left = await shop.store.given_up(SHOP, limit=9)
+            left += await shop.store.hints(SHOP, limit=9)
+            assert sorted(each.order_id for each in left) == ["a", "b"]
+            tried = shop.shop.log.count("no a")
+            await shop.passes(3 * HOUR_S)
+            assert shop.shop.log.count("no a") > tried
+
+    ran(work())
+
+
+def test_hints_that_wait_after_a_failure_do_not_keep_a_newer_one_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are passed over, however many there are."""
+    monkeypatch.setattr(reconcile, "HINTS_MAX", 2)
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            unreadable(shop, "a", "b")
+            for order_id in "ab":
+                await shop.hints(order_id)
+            await shop.until(lambda: shop.shop.log.count("no b") == 4, within_s=60)
+            shop.shop.sell("c", 3)
+            await shop.hints("c")
+            await shop.until(lambda: "fetch" in shop.shop.log, within_s=1)
 
     ran(work())

@@ -190,6 +190,39 @@ async def test_a_body_that_drips_goes_before_one_that_comes() -> None:
         assert full.connections.held == 0
 
 
+async def test_finished_bodies_that_wait_for_us_drop_nobody() -> None:
+    """The database is slow, which is no sender's fault: a body that comes is taken all the same."""
+    async with house(bodies_bytes_max=100_000) as full:
+        large = HEAD + b"Content-Length: 60000\r\n\r\n"
+        waiting = [await full.client(large + b"x" * 60_000) for _ in range(2)]
+        await full.until_inside(2)
+        coming = await full.client(large + b"x" * 30_000)
+        await until(lambda: full.connections.held == 30_000)
+        coming.say(b"x" * 30_000)
+        await full.until_inside(3)
+        assert (full.connections.held, full.connections.storing) == (0, 180_000)
+        full.intake.gate.set()
+        for client in (*waiting, coming):
+            assert await client.is_answered()
+        assert full.connections.storing == 0
+
+
+async def test_more_than_may_wait_to_be_stored_is_told_to_come_back() -> None:
+    """503, by a line that stays open; those that wait already are stored."""
+    async with house(storing_bytes_max=100_000) as full:
+        large = HEAD + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000
+        first = await full.client(large)
+        await full.until_inside(1)
+        second = await full.client(large)
+        assert await second.is_answered(b"503")
+        assert (full.connections.held, full.connections.storing) == (0, 60_000)
+        full.intake.gate.set()
+        assert await first.is_answered()
+        second.say(large)
+        assert await second.is_answered()
+        assert full.connections.storing == 0
+
+
 async def test_one_address_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound of an address costs that address its own slowest connection, nobody else's."""
     monkeypatch.setattr(listener, "peer_of", lambda name: peers[name[1]])

@@ -28,8 +28,8 @@ from tests.hostile.world import (
     signature,
     woo_order,
 )
-from tests.whole.harness import Floor
-from tests.whole.test_process import free_port, ready, start
+from tests.whole.harness import Floor, free_port
+from tests.whole.test_process import ready, start
 
 CLOCK = SystemClock()
 REQUESTS = int(os.environ.get("HOSTILE_REQUESTS", "1000"))

@@ -851,3 +851,43 @@ def test_a_reading_of_a_field_whose_listing_moved_away_is_asked_for_no_more() ->
     world.rows.fields[key] = Field(key, "candle", 1, read_due_at=world.now)
     world.reads("shopify", "moved away", 5)
     assert world.field("shopify", "moved away").read_due_at is None
+
+
+@pytest.mark.parametrize(("paid", "standing"), [(0, 3), (1, 2), (3, 0)])
+def test_what_was_paid_unheard_stands_on_the_field_no_more(paid: int, standing: int) -> None:
+    """Three are ordered and unpaid: they stand on the number. Some of them are paid, and the shop
+    takes them off before we hear of it: what is missing is not put back on top of the offer.
+    """
+    world = shop()
+    world.moves("candle", -7, MovementKind.SCRAP)
+    world.hears(world.order("woo", "1", line("b", 3, deducted=0)))
+    world.syncs()
+    assert (world.atp("candle"), world.field("woo", "b").expected) == (0, 3)
+    world.now += timedelta(minutes=1)
+    world.reads("woo", "b", 3 - paid)
+    assert world.field("woo", "b").hold == paid
+    assert world.syncs().get(("woo", "b"), 3 - paid) == standing
+    world.hears(world.order("woo", "1", line("b", 3, deducted=3), version=2))
+    world.now += timedelta(minutes=1)
+    world.reads("woo", "b", 0)
+    assert (world.field("woo", "b").hold, world.atp("candle")) == (0, 0)
+
+
+def test_r3_a_sale_placed_after_the_reading_is_not_in_it() -> None:
+    """In a rush a hold stands beside fresh sales: none of them leaves E in doubt, and raises go on.
+
+    An order that was placed before and only heard of later may be in it: that one is asked for.
+    """
+    world = shop()
+    world.now += timedelta(minutes=1)
+    old = world.now
+    world.reads("shopify", "a", 8)
+    world.now += timedelta(seconds=5)
+    world.hears(world.order("shopify", "1", line("a", 1)))
+    field = world.field("shopify", "a")
+    assert (field.expected, field.hold, field.uneaten) == (7, 2, 0)
+    assert field.read_due_at > world.now + timedelta(seconds=2)
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    assert ("shopify", "a") in world.syncs()
+    world.hears(world.order("shopify", "2", line("a", 1), placed=old, version=61))
+    assert world.field("shopify", "a").uneaten == 1

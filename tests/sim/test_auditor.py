@@ -10,14 +10,13 @@ import hashlib
 import json
 import random
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from stockpush.connectors.shopify.operations import SET_QUANTITIES
-from stockpush.sim.auditor import Auditor
-from stockpush.sim.loop import EPOCH
+from stockpush.connectors.shopify.operations import LEVELS, SET_QUANTITIES
+from stockpush.sim.auditor import WATCHED, Auditor
 from stockpush.sim.network import Change, Exchange
 from stockpush.sim.shops.base import ShopRequest, SoldOut, WebhookOut
 from stockpush.sim.shops.shopify import ShopifyShop
@@ -155,6 +154,18 @@ class Script:
         )
         self.tell(self.exchange(listed, request))
 
+    def look(self) -> None:
+        """Read Shopify's number."""
+        self.sent += 1
+        listed = self.small.on_shopify
+        asked = {
+            "ids": [f"gid://shopify/InventoryItem/{listed.field}"],
+            "location": "gid://shopify/Location/1",
+        }
+        body = {"query": LEVELS.document, "operationName": LEVELS.name, "variables": asked}
+        write = self.request(listed, 0, 0)
+        self.tell(self.exchange(listed, replace(write, body=json.dumps(body).encode())))
+
     def found(self) -> set[str]:
         """Return which invariants were violated."""
         return {each.invariant for each in self.auditor.violations}
@@ -257,6 +268,24 @@ def test_a_merchants_own_number_is_a_cause_of_its_own() -> None:
     assert not script.auditor.violations
 
 
+def test_an_edit_hides_the_sales_around_it_and_no_later_one() -> None:
+    """Once a write has met what the merchant left there, a sale is put back for no reason (F30)."""
+    script = Script.open(stock=3)
+    listed = script.small.on_shopify
+    script.small.at += 1
+    script.shop(listed).merchant_sets(listed.listing, 5)
+    script.auditor.merchant_edited(listed)
+    script.buy(listed, heard=False)
+    script.small.at += 1
+    script.write(listed, 3)
+    assert script.auditor.excused == {"merchant_edit": 1}
+    script.small.at += 1
+    script.buy(listed, heard=False)
+    script.small.at += 1
+    script.write(listed, 3)
+    assert script.found() == {"F30"}
+
+
 def test_a_sale_in_the_gap_of_a_channel_without_compare_is_excused() -> None:
     """Between reading and writing a sale may be overwritten there, and only there."""
     script = Script.open(stock=3)
@@ -277,6 +306,16 @@ def test_a_sale_before_the_gap_is_not_excused() -> None:
     assert script.found() == {"F30"}
 
 
+def test_a_reading_that_is_too_old_makes_no_gap() -> None:
+    """A machine that slept between reading and writing overwrites no sale: it reads again."""
+    script = Script.open(stock=3)
+    script.read(script.small.on_woo)
+    script.buy(script.small.on_woo, heard=False)
+    script.small.at += 60
+    script.write(script.small.on_woo, 3)
+    assert script.found() == {"F30"}
+
+
 def test_a_zombie_is_excused_where_nothing_compares() -> None:
     """A request that lands after its deadline may undo a newer one on such a channel."""
     script = Script.open(stock=3)
@@ -287,6 +326,25 @@ def test_a_zombie_is_excused_where_nothing_compares() -> None:
     script.exchange(script.small.on_woo, request, late_s=60)
     assert not script.auditor.violations
     assert script.auditor.excused == {"zombie": 1}
+
+
+def test_a_write_before_the_one_under_way_has_had_its_time_is_found() -> None:
+    """A request that was given up early still arrives, after the one sent in its place (I7)."""
+    script = Script.open(stock=3)
+    script.small.at += 1
+    early = script.request(script.small.on_woo, 2, 3)
+    script.small.at += 5
+    script.write(script.small.on_woo, 1)
+    script.small.at -= 5.2
+    script.exchange(script.small.on_woo, early, late_s=15)
+    assert "I7" in script.found()
+
+
+def test_a_number_written_over_itself_is_found() -> None:
+    """An equal value is never written (I15)."""
+    script = Script.open(stock=3)
+    script.write(script.small.on_shopify, 3)
+    assert script.found() == {"I15"}
 
 
 def test_a_push_after_a_newer_one_is_found() -> None:
@@ -325,20 +383,25 @@ TABLES = """
 CREATE TABLE push (id INTEGER PRIMARY KEY, channel, field_key, expected, target, sent_at, terms,
     settled_at, outcome);
 CREATE TABLE movement (sku, quantity);
-CREATE TABLE reservation (channel, order_id, line_id, sku, open, pack);
+CREATE TABLE reservation (channel, order_id, line_id, sku, open, pack, deducted,
+    updated_at DEFAULT 0, fetch_number DEFAULT 0, ordered, shipped, written_off);
 CREATE TABLE shelf (sku, on_hand, reserved);
-CREATE TABLE field (channel, key, hold, surplus);
+CREATE TABLE field (channel, key, sku, pack, hold, surplus, undeducted, let_go);
 CREATE TABLE delivery (channel, digest, state);
 INSERT INTO movement VALUES ('soap', 3);
 INSERT INTO shelf VALUES ('soap', 3, 0);
 """
 
 
+SOLD = "INSERT INTO reservation (channel, order_id, line_id, sku, open, pack)"
+HELD = "INSERT INTO field (channel, key, sku, pack, hold, undeducted)"
+
+
 @pytest.fixture
 def books(tmp_path: Path) -> sqlite3.Connection:
     """Sound books of a daemon that knows of three soaps and no order."""
     connection = sqlite3.connect(tmp_path / "books.db", isolation_level=None)
-    connection.executescript(TABLES)
+    connection.executescript(TABLES + WATCHED)
     return connection
 
 
@@ -361,7 +424,7 @@ def test_sound_books_are_sound(tmp_path: Path, books: sqlite3.Connection) -> Non
     [
         ("INSERT INTO movement VALUES ('soap', 1)", "I1"),
         ("UPDATE shelf SET reserved = 1", "I2"),
-        ("INSERT INTO reservation VALUES ('woo', '1', '1', 'soap', 2, 1)", "I2"),
+        (f"{SOLD} VALUES ('woo', '1', '1', 'soap', 2, 1)", "I2"),
         ("INSERT INTO push VALUES (1, 'woo', '10', 3, 2, 0, '[[\"on_hand\", 3]]', 1, '')", "I9"),
     ],
 )
@@ -381,8 +444,8 @@ def test_books_that_do_not_add_up_are_found(
     [
         "UPDATE shelf SET on_hand = 2",
         "UPDATE shelf SET reserved = 1",
-        "INSERT INTO field VALUES ('woo', '10', 1, 0)",
-        "INSERT INTO field VALUES ('woo', '10', 0, 1)",
+        "INSERT INTO field (channel, key, hold, surplus) VALUES ('woo', '10', 1, 0)",
+        "INSERT INTO field (channel, key, hold, surplus) VALUES ('woo', '10', 0, 1)",
         "INSERT INTO delivery VALUES ('woo', 'x', 'pending')",
         "INSERT INTO push VALUES (1, 'woo', '10', 3, 3, 0, '[[\"on_hand\", 3]]', NULL, NULL)",
     ],
@@ -425,16 +488,68 @@ def test_an_acknowledged_delivery_that_is_nowhere_is_found(
     assert script.found() == {"I3"}
 
 
+def opens(
+    books: sqlite3.Connection,
+    script: Script,
+    target: int,
+    *,
+    listed: Listed | None = None,
+    expected: int = 3,
+) -> None:
+    """The daemon commits a push, of WooCommerce's field if nothing is said, at this instant."""
+    listed = listed or script.small.on_woo
+    terms = json.dumps([["on_hand", target]])
+    books.execute(
+        "INSERT INTO push (channel, field_key, expected, target, sent_at, terms)"
+        " VALUES (?, ?, ?, ?, 0, ?)",
+        (listed.channel, listed.field, expected, target, terms),
+    )
+    script.auditor.committed()
+
+
+def test_fetches_that_are_numbered_anew_after_a_restart_are_found(
+    tmp_path: Path, books: sqlite3.Connection
+) -> None:
+    """A life's fetches come after those of every life before it (I5)."""
+    columns = "channel, order_id, line_id, sku, open, pack, updated_at, fetch_number"
+    row = "'woo', '1', '1', 'soap', 0, 1, 7, 20"
+    books.execute(f"INSERT INTO reservation ({columns}) VALUES ({row})")
+    script = audited(tmp_path)
+    script.auditor.check_books()
+    script.auditor.restarted()
+    script.auditor.check_books()
+    books.execute("UPDATE reservation SET updated_at = 8, fetch_number = 21")
+    script.auditor.check_books()
+    assert not script.auditor.violations
+    books.execute("UPDATE reservation SET updated_at = 9, fetch_number = 2")
+    script.auditor.check_books()
+    script.auditor.close()
+    assert script.found() == {"I5"}
+
+
+def test_a_number_that_stays_wrong_while_nothing_happens_is_found() -> None:
+    """In a calm world what happened some time ago shows everywhere (I14)."""
+    script = Script.open(stock=3)
+    script.buy(script.small.on_shopify)
+    script.small.at += 43.0
+    script.auditor.check_calm(45.0)
+    assert not script.auditor.violations
+    script.small.at += 2.0
+    script.auditor.restarted()  # then it has longer
+    script.auditor.check_calm(45.0)
+    assert not script.auditor.violations
+    script.small.at += 420.0
+    script.auditor.check_calm(45.0)
+    assert script.found() == {"I14"}
+
+
 def test_a_write_without_a_committed_push_is_found(
     tmp_path: Path, books: sqlite3.Connection
 ) -> None:
-    """Every number that is sent has a row, opened before it was sent (I13)."""
+    """Every number that is sent has a row, committed before it was sent (I13)."""
     script = audited(tmp_path)
-    opened_us = int((EPOCH.timestamp() - 1) * 1e6)
-    books.execute(
-        "INSERT INTO push VALUES (1, 'woo', '10', 3, 2, ?, '[[\"on_hand\", 2]]', NULL, NULL)",
-        (opened_us,),
-    )
+    opens(books, script, 2)
+    script.small.at += 1
     script.write(script.small.on_woo, 2)
     assert not script.auditor.violations
     script.write(script.small.on_woo, 1)
@@ -442,15 +557,111 @@ def test_a_write_without_a_committed_push_is_found(
     assert script.found() == {"I13"}
 
 
-def test_a_wall_clock_that_jumped_hides_no_push(tmp_path: Path, books: sqlite3.Connection) -> None:
-    """A row whose instant is ahead of the truth belongs to a clock that was set ahead."""
+@pytest.mark.parametrize(
+    ("looks", "found"),
+    [("before", set()), ("between", {"F30"}), ("after", set())],
+)
+def test_there_and_back_again_is_excused_unless_a_reading_lies_between(
+    tmp_path: Path, books: sqlite3.Connection, looks: str, found: set[str]
+) -> None:
+    """An unseen sale behind an unseen restock cannot be told, but by a reading between the two."""
     script = audited(tmp_path)
-    ahead_us = int((EPOCH.timestamp() + 3599) * 1e6)
+    listed = script.small.on_shopify
+    old = script.buy(listed)
+    ((_, _, line),) = script.small.truth.lines
     books.execute(
-        "INSERT INTO push VALUES (1, 'woo', '10', 3, 2, ?, '[[\"on_hand\", 2]]', NULL, NULL)",
-        (ahead_us,),
+        "INSERT INTO reservation (channel, order_id, line_id, sku, open, pack, deducted)"
+        " VALUES ('shopify', ?, ?, 'soap', 1, 1, 1)",
+        (old, line),
     )
-    script.auditor.clock_set(3600)
-    script.write(script.small.on_woo, 2)
+    for step in ("before", "restock", "between", "sale", "after"):
+        script.small.at += 5
+        if step == "restock":
+            script.small.shopify.cancel(old, restock=True)
+            script.small.truth.refresh(listed.channel, old)
+        elif step == "sale":
+            script.buy(listed, heard=False)
+        elif step == looks:
+            script.look()
+    script.small.truth.durable(script.small.truth.begin({"soap": 1}))
+    # That the order is open no more is known, but not that its unit is back on sale.
+    books.execute("UPDATE shelf SET on_hand = 4, reserved = 0")
+    opens(books, script, 4, listed=listed, expected=2)
+    script.small.at += 5
+    script.write(listed, 4)
     script.auditor.close()
-    assert not script.auditor.violations
+    assert script.found() == found
+
+
+@pytest.mark.parametrize(("heard_first", "found"), [(True, {"F30"}), (False, set())])
+def test_a_push_knows_what_was_committed_before_it(
+    tmp_path: Path, books: sqlite3.Connection, heard_first: bool, found: set[str]
+) -> None:
+    """What the daemon had to know is told by the order of its commits, whatever its clock says."""
+    script = audited(tmp_path)
+    script.shop(script.small.on_woo).merchant_sets("10", 0)
+    order = script.buy(script.small.on_shopify, heard=False)
+    line = next(key[2] for key in script.small.truth.lines if key[1] == order)
+
+    def hears() -> None:
+        books.execute(f"{SOLD} VALUES ('shopify', ?, ?, 'soap', 1, 1)", (order, line))
+        script.auditor.committed()
+
+    if heard_first:
+        hears()
+    opens(books, script, 3)
+    if not heard_first:
+        hears()
+    script.small.at += 1
+    script.write(script.small.on_woo, 3)
+    script.auditor.close()
+    assert script.found() == found
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("UPDATE shelf SET reserved = 0", set()),
+        ("UPDATE shelf SET reserved = 1", {"I9"}),
+        ("UPDATE shelf SET on_hand = 2", {"I9"}),
+        (f"{HELD} VALUES ('shopify', '1', 'soap', 1, 1, 0)", {"I9"}),
+        (f"{HELD} VALUES ('woo', '10', 'soap', 1, 1, 0)", {"I9"}),
+        (
+            f"UPDATE shelf SET reserved = 1; {HELD} VALUES ('woo', '10', 'soap', 1, 0, 1)",
+            set(),
+        ),
+    ],
+)
+def test_a_push_is_held_against_the_daemons_own_books(
+    tmp_path: Path, books: sqlite3.Connection, change: str, found: set[str]
+) -> None:
+    """I9: on hand less what is reserved and held; units that are not deducted stand on top."""
+    script = audited(tmp_path)
+    books.executescript(change)
+    script.auditor.committed()
+    opens(books, script, 3)
+    script.auditor.close()
+    assert script.found() == found
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("updated_at = 6, open = 1", set()),
+        ("fetch_number = 1, open = 1", set()),
+        ("sku = 'other'", set()),
+        ("open = 1", {"I5"}),
+        ("updated_at = 4, open = 1", {"I5"}),
+        ("updated_at = 4, fetch_number = 9", {"I5"}),
+    ],
+)
+def test_an_older_version_that_changes_an_order_is_found(
+    tmp_path: Path, books: sqlite3.Connection, change: str, found: set[str]
+) -> None:
+    """I5: a line's counts change with a newer version only, and no version ever goes back."""
+    script = audited(tmp_path)
+    books.execute("INSERT INTO reservation VALUES ('woo', '1', '1', NULL, 0, 1, 0, 5, 0, 1, 0, 0)")
+    books.execute(f"UPDATE reservation SET {change}")
+    script.auditor.check_books()
+    script.auditor.close()
+    assert script.found() == found

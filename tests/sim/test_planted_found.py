@@ -1,43 +1,38 @@
-"""The simulator finds the planted bugs: each of these seeds turns red with its bug and not without.
-
-A seed that stops finding its bug is no defect of the daemon: what is drawn has changed, and
-another seed is to be looked for. The other bugs of `planted.py` have no seed here yet.
-"""
+"""The simulator finds each planted bug within a few seeds of its focus (`tests/sim/hunt.py`)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+
 import pytest
 
-from stockpush.sim.run import Plan, simulate
+from tests.sim.hunt import FOCUS, Hunt, hunting, table
 from tests.sim.planted import BUGS
-
-PLAN = Plan(silent_s=600.0)
-
-FOUND = {
-    "counted_per_line": 4,
-    "cursor_is_now": 4,
-    "delivery_id": 1,
-    "echo_believed": 2,
-    "echo_written": 23,
-    "hash_breaks_ties": 15,
-    "no_hold": 6,
-    "pack_forgotten": 14,
-    "rounded_up": 6,
-    "surplus_sold": 9,
-}
-"""Bug -> the first of the seeds from 1 on that shows it."""
 
 pytestmark = pytest.mark.hunt
 
 
-@pytest.mark.parametrize("seed", sorted(set(FOUND.values())))
-def test_the_seed_is_green_without_a_bug(seed: int) -> None:
-    """What it finds is the bug and nothing else."""
-    assert simulate(seed, PLAN).violations == []
+@pytest.fixture(scope="module")
+def hunts(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Hunt]]]:
+    """Every bug that a test of this run asks for, hunted on every core; at the end, the table."""
+    names = [
+        item.callspec.params["name"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.function is test_the_bug_is_found
+    ]
+    with hunting(names) as running:
+        yield running
+        print(f"\n{table([each.result() for each in running.values()])}")  # noqa: T201  # seen with -s
 
 
-@pytest.mark.parametrize("name", sorted(FOUND))
-def test_the_bug_is_found(name: str) -> None:
-    """The auditor is not blind to it."""
-    with BUGS[name].plant():
-        assert simulate(FOUND[name], PLAN).violations != []
+@pytest.mark.parametrize("name", FOCUS)
+def test_the_bug_is_found(name: str, hunts: Mapping[str, Future[Hunt]]) -> None:
+    """A seed turns red by what the auditor found, and is green without the bug."""
+    found = hunts[name].result()
+    assert found.seed is not None, f"no seed shows it; red without it, too: {found.red}"
+
+
+def test_no_bug_is_left_out() -> None:
+    """Every planted bug has a focus."""
+    assert FOCUS.keys() == BUGS.keys()

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from stockpush.messages import ApplyOrders, OrderSeen
+from stockpush.model import ReservationKey
+from stockpush.reservation import sales
+from stockpush.reservation.draft import Draft
+from stockpush.reservation.orders import Verdict
+from stockpush.sim.loop import EPOCH
 from stockpush.sim.run import Plan, simulate
 from stockpush.sim.swarm import ELSEWHERE, ROWS, FaultKind
+from stockpush.sim.world import World as SimWorld
+from tests.reservation.world import World
 
 SHORT = Plan(cut_s=1200.0, silent_s=1800.0)
 
@@ -63,3 +78,73 @@ def test_every_row_of_the_table_of_faults_is_counted_or_explained() -> None:
     """A row that nobody counts would never be missed."""
     assert not ROWS.keys() & ELSEWHERE.keys()
     assert {f"F{number}" for number in range(1, 71)} == ROWS.keys() | ELSEWHERE.keys()
+
+
+Books = tuple[dict[ReservationKey, tuple[int, int, int]], dict[str, tuple[int, int]]]
+"""Open, shipped and written off of each line; on hand and reserved of each item."""
+
+
+@dataclass(frozen=True)
+class History:
+    """The order facts of a run, in the order in which the daemon applied them."""
+
+    world: SimWorld
+    facts: tuple[OrderSeen, ...]
+
+    def books(self, facts: Iterable[OrderSeen]) -> Books:
+        """Apply facts to a core of its own and return what they come to."""
+        core = World(now=EPOCH).stock(**dict.fromkeys(self.world.things, 1000))
+        for listed in self.world.listings:
+            core.list(listed.channel, listed.listing, listed.sku, pack=listed.pack)
+        for channel in self.world.shops:
+            core.polls(channel)
+        for fact in facts:
+            core.do(ApplyOrders(fact.channel, (fact,)))
+        counts = {
+            key: (row.open, row.shipped, row.written_off)
+            for key, row in core.rows.reservations.items()
+        }
+        # A line that a newer version no longer has leaves a tombstone only where it was known.
+        return (
+            {key: each for key, each in counts.items() if any(each)},
+            {sku: (row.on_hand, row.reserved) for sku, row in core.rows.shelves.items()},
+        )
+
+
+@cache
+def history(seed: int) -> History:
+    """Run a seed and keep what it told the core of orders."""
+    facts: list[OrderSeen] = []
+    worlds: list[SimWorld] = []
+    apply, draw = sales._apply, SimWorld.draw
+
+    def applied(draft: Draft, order: OrderSeen) -> Verdict:
+        facts.append(order)
+        return apply(draft, order)
+
+    def drawn(*args: Any, **more: Any) -> SimWorld:
+        worlds.append(draw(*args, **more))
+        return worlds[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sales, "_apply", applied)
+        patch.setattr(SimWorld, "draw", drawn)
+        simulate(seed, Plan(cut_s=1800.0, silent_s=600.0))
+    return History(worlds[0], tuple(facts))
+
+
+@settings(max_examples=20, deadline=None)
+@given(dice=st.randoms(use_true_random=False), twice=st.booleans())
+@pytest.mark.parametrize("seed", [10, 12, 26, 35])
+def test_the_order_of_application_does_not_matter(
+    seed: int, dice: random.Random, twice: bool
+) -> None:
+    """I6: a run's order facts come to the same books in any order, and each as often as one likes.
+
+    I5 with it: most orders of them apply an older version after a newer one.
+    """
+    told = history(seed)
+    assert len(told.facts) > 20
+    shuffled = [*told.facts, *told.facts] if twice else list(told.facts)
+    dice.shuffle(shuffled)
+    assert told.books(shuffled) == told.books(told.facts)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
-from stockpush.errors import StoreConflict, StoreUnavailable
+from stockpush.errors import LockLost, StoreConflict, StoreUnavailable
 from stockpush.messages import Decision, Needs
 from stockpush.model import Shelf
 from stockpush.store import SqlStore
+from stockpush.store.dialects import postgres
 from tests.store.conformance import OpenStore, StoreConformance, on_hand, write
 from tests.store.conformance_migrations import MigrationsConformance
 from tests.store.conformance_reads import ReadsConformance
@@ -127,6 +131,37 @@ async def test_changes_outlives_its_connection(store: SqlStore, open_store: Open
             continue
     assert numbers
     assert before not in numbers
+
+
+@pytest.mark.parametrize("silently", [False, True], ids=["ended", "silent"])
+async def test_a_daemon_notices_that_its_lock_was_lost(
+    store: SqlStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, silently: bool
+) -> None:
+    """Whether the server ends the connection or does not answer on it any more; another daemon may
+    have begun since, so that nothing but ending is safe.
+    """
+    monkeypatch.setattr(postgres, "LOOK_TIMEOUT_S", 0.5)
+    other = await open_store()
+    async with store.only_daemon():
+        before = await store.changes()
+        await write(other, Decision(items=(ITEM,)))
+        assert await store.changes() == before + 1
+        pid = store._database._watch._driver.get_server_pid()  # type: ignore[attr-defined]
+        if silently:
+            os.kill(pid, signal.SIGSTOP)
+        else:
+            async with other.reading() as session:
+                await session.fetch("SELECT pg_terminate_backend($1)", (pid,))
+        try:
+            with pytest.raises(LockLost):
+                await store.changes()
+        finally:
+            if silently:
+                os.kill(pid, signal.SIGCONT)
+    # A store that is no daemon's listens anew, as before.
+    with suppress(StoreUnavailable):
+        await store.changes()
+    assert isinstance(await store.changes(), int)
 
 
 async def test_a_schema_is_a_business_of_its_own(

@@ -15,11 +15,11 @@ from typing import Any
 import aiosqlite
 import pytest
 
-from stockpush.errors import StoreUnavailable
+from stockpush.errors import StoreDamaged, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Decision, Needs
 from stockpush.model import Shelf
-from stockpush.store import SqlStore
-from stockpush.store.dialects.sqlite import BLOCKS, SqliteDialect
+from stockpush.store import SqlStore, reads
+from stockpush.store.dialects.sqlite import BLOCKS, SqliteDialect, translate
 from stockpush.store.statements import Statements
 from tests.store.conformance import ALL, OpenStore, StoreConformance, gathered, write
 from tests.store.conformance_migrations import MigrationsConformance
@@ -156,6 +156,36 @@ class InlineConnection(aiosqlite.Connection):
     def stop(self) -> None:
         """Close nothing more: there is no thread to stop."""
         self._running = False
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_IOERR_FSYNC, StoreUnsafe),
+        (sqlite3.SQLITE_IOERR_DIR_FSYNC, StoreUnsafe),
+        (sqlite3.SQLITE_IOERR_WRITE, StoreUnavailable),
+        (sqlite3.SQLITE_FULL, StoreUnavailable),
+        (sqlite3.SQLITE_CORRUPT_INDEX, StoreDamaged),
+    ],
+)
+def test_a_sync_that_failed_is_told_from_a_write_that_did(code: int, kind: type) -> None:
+    """A write may be made again, a sync not."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+    assert type(translate(error)) is kind
+
+
+async def test_a_row_of_nobody_s_is_damage_to_whoever_reads(tmp_path: Path) -> None:
+    """A byte that changed inside a word; it is not a defect of ours."""
+    store = await SqlStore.open(f"sqlite:///{tmp_path}/stockpush.db")
+    await write(store, EVERYTHING)
+    with closing(sqlite3.connect(tmp_path / "stockpush.db")) as file:
+        file.execute("PRAGMA ignore_check_constraints = ON")
+        file.execute("UPDATE reservation SET state = 'opem'")
+        file.commit()
+    with pytest.raises(StoreDamaged, match="a row cannot be understood"):
+        await reads.check_rows(store, deep=True)
+    await store.close()
 
 
 async def test_a_simulator_may_bring_its_own_connections(

@@ -7,9 +7,12 @@ wait for conditions, never for time.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import random
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -48,6 +51,18 @@ from stockpush.sim.shops.woocommerce.outbox import Webhook
 CLOCK = SystemClock()
 SHARED = Path(__file__).parents[2].parent / "shared"
 WAIT_S = 15.0
+_PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to whoever asks for any, so that no connection takes one first."""
+_tried = itertools.count(os.getpid() * 101)
+
+
+def free_port() -> int:
+    """A port that nobody listens on; test runs side by side look in places of their own."""
+    while True:
+        port = _PORTS[next(_tried) % len(_PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def shopify_shop() -> ShopifyShop:

@@ -6,7 +6,6 @@ Real HTTP on loopback, real signatures, a real database; only the shops are emul
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ from stockpush.messages import Event
 from stockpush.model import Health, MovementKind
 from stockpush.sim.candle_shop import SHOPIFY, WOO
 from stockpush.sim.shops.base import ShopAnswer, ShopRequest
-from tests.whole.harness import CLOCK, Floor
+from tests.whole.harness import CLOCK, Floor, free_port
 
 OTHER = {SHOPIFY: WOO, WOO: SHOPIFY}
 
@@ -334,13 +333,6 @@ async def test_two_subscriptions_to_one_topic_have_one_effect(floor: Floor) -> N
 
 
 # -- restarts and size ---------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_restarts_in_the_middle_of_sales_lose_and_double_nothing(

@@ -6,23 +6,18 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import urlopen
 
+import asyncpg
 import pytest
 
-from tests.whole.harness import Floor
+from stockpush import keys
+from tests.whole.harness import Floor, free_port
 
 WAIT_S = 20.0
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -119,3 +114,139 @@ async def test_sighup_reads_the_configuration_again(floor: Floor) -> None:
             process.send_signal(signal.SIGTERM)
             await process.communicate()
         assert process.returncode == 0
+
+
+# -- one daemon, and the schema that it knows ------------------------------------------------------
+
+OLDER = """
+import sys
+from stockpush.store import migrations
+migrations.HEAD = "0001"
+from stockpush.cli.main import run
+sys.exit(run(sys.argv[1:]))
+"""
+"""The program as it was when the first schema was the newest."""
+
+
+@dataclass
+class Shelf:
+    """A database of the first schema, without a channel, and a configuration for it."""
+
+    folder: Path
+    url: str
+    port: int = field(default_factory=free_port)
+
+    @property
+    def config(self) -> Path:
+        """The configuration's file."""
+        return self.folder / "stockpush.toml"
+
+    async def made(self) -> None:
+        """Write the configuration, and make the database as the older program did."""
+        (self.folder / "secret.key").write_text(keys.new_secret_key())
+        (self.folder / "admin.token").write_text("t" * 43)
+        self.config.write_text(
+            f'[daemon]\ndatabase = "{self.url}"\nlisten = "127.0.0.1:{self.port}"\n'
+            f'admin = "127.0.0.1:0"\nsecret_key = "file:{self.folder}/secret.key"\n'
+            f'admin_token = "file:{self.folder}/admin.token"\n'
+        )
+        process = await self.spawn("migrate", older=True)
+        _, log = await process.communicate()
+        assert process.returncode == 0, log.decode()
+
+    async def spawn(self, *typed: str, older: bool = False) -> asyncio.subprocess.Process:
+        """Start a command of the program, or of the older one."""
+        program = ("-c", OLDER) if older else ("-m", "stockpush")
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *program,
+            *typed,
+            "--config",
+            str(self.config),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )
+
+    async def types(self, *typed: str) -> tuple[int, str]:
+        """Carry a command out; return its exit code and what it said."""
+        process = await self.spawn(*typed)
+        async with asyncio.timeout(WAIT_S):
+            out, log = await process.communicate()
+        assert b"Traceback" not in log, log.decode()
+        return process.returncode, (out + log).decode()
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of the kind that the test's parameter names."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/stockpush.db"
+    return request.getfixturevalue("postgres_url")
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+async def test_nobody_migrates_under_a_daemon_of_the_older_program(
+    tmp_path: Path, database: str
+) -> None:
+    """F67: whatever is typed is refused with what to type, the older daemon goes on, and once it
+    has ended the schema is brought up to date.
+    """
+    shelf = Shelf(tmp_path, database)
+    await shelf.made()
+    older = await shelf.spawn("run", older=True)
+    try:
+        await ready(shelf.port)
+        for typed in (("stock",), ("run",), ("migrate",), ("count", "wick", "5")):
+            code, said = await shelf.types(*typed)
+            assert code == 1, (typed, said)
+            assert "has schema 0001 and has to be brought to" in said
+            assert "stockpush migrate" in said
+        assert (await ready(shelf.port))["ready"] is True
+        older.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(WAIT_S):
+            await older.communicate()
+        assert older.returncode == 0
+    finally:
+        if older.returncode is None:
+            older.kill()
+            await older.communicate()
+    code, said = await shelf.types("migrate")
+    assert (code, "from 0001 to" in said) == (0, True), said
+    code, said = await shelf.types("stock")
+    assert code == 0, said
+
+
+async def test_a_daemon_that_lost_its_lock_ends_and_may_be_started_again(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    """The server ends the connection that holds it; within seconds the daemon is gone, with 1."""
+    shelf = Shelf(tmp_path, postgres_url)
+    await shelf.made()
+    daemon = await shelf.spawn("run")
+    again = None
+    try:
+        await ready(shelf.port)
+        address, _, schema = postgres_url.partition("&schema=")
+        connection = await asyncpg.connect(address)
+        try:
+            ended = await connection.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
+                "AND objid::bigint = (hashtext($1)::bigint & 4294967295)",
+                schema,
+            )
+        finally:
+            await connection.close()
+        assert len(ended) == 1
+        async with asyncio.timeout(5):
+            _, log = await daemon.communicate()
+        assert daemon.returncode == 1
+        assert "lock on the database was lost" in log.decode()
+        assert "Traceback" not in log.decode()
+        again = await shelf.spawn("run")
+        assert (await ready(shelf.port))["ready"] is True
+    finally:
+        for each in (daemon, again):
+            if each is not None and each.returncode is None:
+                each.kill()
+                await each.communicate()

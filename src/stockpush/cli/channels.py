@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from stockpush.cli.session import with_parts
 from stockpush.engine import channel_report
 from stockpush.errors import ConfigInvalid
 from stockpush.model import Health
+from stockpush.settings import find
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
@@ -39,7 +41,9 @@ def channels(config: Config = None, as_json: Json = False) -> None:
         _print_webhooks(rows, settings)
     else:
         say("No channel is configured.")
-        say("Next: stockpush init   (writes a configuration to fill in)")
+        there = find(config, os.environ)
+        fill_in = "writes a configuration to fill in"
+        say(f"Next: edit {there}" if there else f"Next: stockpush init   ({fill_in})")
     if trouble:
         note(f"The webhook addresses cannot be shown: {trouble}")
 

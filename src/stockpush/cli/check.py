@@ -20,7 +20,7 @@ import typer
 from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, print_json, say, show, table
 from stockpush.cli.session import settings_of, with_parts
-from stockpush.errors import ExitCode
+from stockpush.errors import ExitCode, StoreDamaged
 from stockpush.model import ChannelPolicy, Shelf
 from stockpush.reservation import ledger
 from stockpush.reservation.atp import atp_all
@@ -55,8 +55,12 @@ def check(
 
     from stockpush import compose
 
-    asyncio.run(compose.examine(settings_of(config), deep=deep))
-    rows, found = with_parts(config, read, what="Recomputing every balance ...")
+    settings = settings_of(config)
+    asyncio.run(compose.examine(settings, deep=deep))
+    try:
+        rows, found = with_parts(config, read, what="Recomputing every balance ...")
+    except StoreDamaged as error:
+        raise compose.with_recovery(settings, error) from error
     checked = {
         "items": len(rows.catalogue.items),
         "movements": rows.movements,

@@ -48,6 +48,8 @@ VIOLATIONS_MAX: Final = 5
 FAILED_MAX: Final = 10
 """Most failing seeds shown; `--json` has them all."""
 GIT_S: Final = 10.0
+BUSY_S: Final = 3600.0
+"""How long people trade in a busy world: what is sold by the thousand needs no longer one."""
 
 
 class Sync(StrEnum):
@@ -143,6 +145,12 @@ def prove(
     shopify_only: Annotated[
         bool, typer.Option("--shopify-only", help="With --worlds: nothing but a Shopify shop.")
     ] = False,
+    busy: Annotated[
+        bool,
+        typer.Option(
+            "--busy", help="With --worlds: an hour of many shoppers, and a maker who keeps up."
+        ),
+    ] = False,
     cut: Annotated[
         float | None,
         typer.Option("--cut", metavar="SECONDS", help="End the faults early, after so long."),
@@ -184,6 +192,7 @@ def prove(
             "--own": own,
             "--worlds": worlds,
             "--shopify-only": shopify_only,
+            "--busy": busy,
             "--strict": strict,
             "--trace": trace,
             "--shrink": shrink,
@@ -201,6 +210,8 @@ def prove(
     plan = Plan(
         without=kinds,
         shopify_only=shopify_only,
+        busy=busy,
+        span_s=BUSY_S if busy else None,
         shopfront=front,
         cut_s=None if cut is None else _bounded("--cut", cut, 0, 1e9),
         away=frozenset(_person(name) for name in away or ()),
@@ -256,6 +267,7 @@ _ONLY_WITH: Final[tuple[tuple[str, str], ...]] = (
     ("--shrink", "--seed"),
     ("--strict", "--worlds"),
     ("--shopify-only", "--worlds"),
+    ("--busy", "--worlds"),
 )
 
 
@@ -329,6 +341,8 @@ def _of_plan(plan: Plan, usual: Plan) -> list[str]:
         words += ["--cut", f"{plan.cut_s:g}" if plan.cut_s < 1e5 else f"{plan.cut_s:.1f}"]
     if plan.shopify_only and not usual.shopify_only:
         words.append("--shopify-only")
+    if plan.busy and not usual.busy:
+        words.append("--busy")
     return words
 
 
@@ -402,7 +416,7 @@ def _run(
     from stockpush.sim.many import Job, run_all
     from stockpush.sim.regressions import regressions
     from stockpush.sim.report import Total
-    from stockpush.sim.swarm import ROWS
+    from stockpush.sim.swarm import COUNTED
 
     plans, clock = asked.plans(), SystemClock()
     proof = Proof({name: Total() for name in plans}, is_strict=is_strict)
@@ -437,7 +451,7 @@ def _run(
         )
     proof.not_run = len(left)
     if is_strict:
-        proof.never = tuple(proof.totals["ours"].never(ROWS))
+        proof.never = tuple(proof.totals["ours"].never(COUNTED))
     # They ended in whatever order; they are told in theirs.
     proof.failed.sort(key=lambda each: (each[1].seed, each[0]))
     return proof
@@ -572,14 +586,14 @@ def _print_failed(proof: Proof) -> None:
 
 
 def _print_verdict(proof: Proof, asked: Asked, chosen: range) -> None:
-    from stockpush.sim.swarm import ROWS
+    from stockpush.sim.swarm import COUNTED
 
     say()
     if proof.not_run:
         style = "bold red" if proof.is_strict else "bold yellow"
         say(f"The time was up: {proof.not_run} of {len(chosen)} worlds were not run.", style)
     for row in proof.never:
-        say(f"{row} never came up in {len(chosen)} worlds ({ROWS[row]}).", "bold red")
+        say(f"{row} never came up in {len(chosen)} worlds ({COUNTED[row]}).", "bold red")
     if proof.failed:
         seeds = ", ".join(str(seed) for seed in sorted({each.seed for _, each, _ in proof.failed}))
         say(f"✖ An invariant was broken, in: {seeds}.", "bold red")

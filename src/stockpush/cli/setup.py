@@ -127,7 +127,8 @@ def migrate(
 ) -> None:
     """Bring the database up to date.
 
-    Other commands do so when the database is new. There is no way back: make a copy first.
+    Other commands do so too, and so does `run`. There is no way back: make a copy first. End a
+    daemon of the older version before.
     """
     del yes  # taken by every writing command; there is nothing to ask here
     from stockpush import compose

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from stockpush.errors import ChannelError
@@ -27,9 +27,28 @@ class WebhookRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant by both of this machine's clocks: the wall's (aware UTC) and the monotonic one
+    (seconds), which may stand still while the machine sleeps.
+    """
+
+    wall: datetime
+    monotonic: float
+
+    def plus(self, seconds: float) -> Moment:
+        """Return the moment `seconds` later."""
+        return Moment(self.wall + timedelta(seconds=seconds), self.monotonic + seconds)
+
+    def is_before(self, other: Moment) -> bool:
+        """Answer whether this moment lies before the other by either clock."""
+        return self.wall < other.wall or self.monotonic < other.monotonic
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A channel's answer: lower-case header names; `date` is the Date header (None if absent or
-    unreadable), by the channel's clock; `took_s` how long the call took from sending it.
+    unreadable), by the channel's clock; `took_s` how long the call took from sending it, and
+    `sent` when that was (None where the door does not say).
     """
 
     status: int
@@ -37,6 +56,7 @@ class Answer:
     body: bytes
     date: datetime | None
     took_s: float = 0.0
+    sent: Moment | None = None
 
 
 class Api(Protocol):
@@ -60,10 +80,13 @@ class Api(Protocol):
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         cost: float = 1.0,
+        until: Moment | None = None,
     ) -> Answer:
         """Send one request. `write=True`: exactly once. `write=False`: retried while it fails.
 
-        `cost` is what it takes from the channel's rate budget (requests, or points).
+        `cost` is what it takes from the channel's rate budget (requests, or points). Later than
+        `until`, by either clock, it is not sent any more, which is `ChannelUnavailable`: the wait
+        for the rate limit, and the machine's sleep, come before that is looked at.
         """
         ...
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from stockpush import logs
-from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable
+from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Command, Decision, Needs, Outcome, Rows
 from stockpush.model import ChannelPolicy
 from stockpush.ports import Clock, Store, Transaction
@@ -26,8 +27,14 @@ from stockpush.reservation.decide import decide, mark, needs, widen
 from stockpush.reservation.view import Unfolding, View
 from stockpush.values import replace
 
+V = TypeVar("V")
+
 GROUP_MAX = 256
 """Most commands in one transaction."""
+PART_MAX = 16
+"""Most fields in one command of a worker. Sales wait for the group before theirs, and a field takes
+about as long as a sale: a hundred at once would hold them up for ten milliseconds.
+"""
 TRIES_MAX = 8
 """Most runs of one group that keeps losing races against another process."""
 
@@ -64,7 +71,7 @@ class CommitLane:
     policies: Mapping[str, ChannelPolicy]
     counters: Counters = field(default_factory=Counters)
     trouble: str | None = None
-    """Why the last transaction could not be had; None once one has committed since."""
+    """Why the database could last not be written to; None once it could be again."""
     _waiting: deque[_Job] = field(default_factory=deque)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _listeners: list[Callable[[Decision], None]] = field(default_factory=list)
@@ -90,7 +97,7 @@ class CommitLane:
         return await job.done
 
     async def run(self) -> None:
-        """Serve the queue until cancelled; a broken invariant ends it."""
+        """Serve the queue until cancelled; a broken invariant or a failed sync ends it."""
         try:
             while True:
                 await self._arrived.wait()
@@ -115,12 +122,24 @@ class CommitLane:
         """Carry out commands in one transaction of their own, without the queue (command line)."""
         return await self._transact(commands)
 
+    async def probe(self) -> None:
+        """Find out whether a database that was in trouble is well: nobody may sell for hours.
+
+        Something is written, since a full disk can still be read and locked. A fetch number that is
+        never used costs nothing.
+        """
+        try:
+            await self.store.reserve_fetch_numbers(1)
+        except StoreUnavailable as error:
+            self.trouble = error.message
+        else:
+            self.trouble = None
+
     async def rehearse(self, command: Command) -> Decision:
         """Return what a command would change now, and change nothing (`--dry-run`)."""
         async with self.store.transaction() as transaction:
-            catalogue = await self._current(transaction)
-            view = View(catalogue, await _gather(transaction, [command], catalogue))
-            return decide(view, command, self.clock.now())
+            catalogue, rows = await self._gathered(transaction, [command])
+            return decide(View(catalogue, rows), command, self.clock.now())
 
     def _take(self) -> list[_Job]:
         """Take what has queued, as far as one group may grow."""
@@ -141,12 +160,14 @@ class CommitLane:
             for job in jobs:
                 _answer(job, StockPushError(f"broken invariant: {broken}"))
             raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is that one command's
+        except Exception as error:  # whatever it is, it is that one command's
             # But a database that cannot be had is nobody's: each would wait for it once more.
             away = isinstance(error, StoreUnavailable) and not isinstance(error, StoreConflict)
             if away or len(jobs) == 1:
                 for job in jobs:
                     _answer(job, error)
+                if isinstance(error, StoreUnsafe):
+                    raise  # a later sync would succeed without what this one did not write
                 return
             for job in jobs:
                 await self._serve([job])
@@ -176,10 +197,9 @@ class CommitLane:
     async def _once(self, commands: Sequence[Command]) -> list[Done]:
         """Gather, decide and apply one group in one transaction; then tell the listeners."""
         async with self.store.transaction() as transaction:
+            catalogue, rows = await self._gathered(transaction, commands)
             # Only now: waiting for another writer takes time, and instants must not go back.
             at = self.clock.now()
-            catalogue = await self._current(transaction)
-            rows = await _gather(transaction, commands, catalogue)
             unfolding = Unfolding(View(catalogue, rows))
             decisions: list[Decision] = []
             for command in commands:
@@ -192,12 +212,26 @@ class CommitLane:
         self.counters.commands += len(commands)
         if any(each.items or each.bills or each.listings for each in decisions):
             self._catalogue = None
-        for each in (*decisions, marking):
-            self._tell(each)
+        self._tell([*decisions, marking])
         return [
             Done(each.outcome, movement_ids)
             for each, movement_ids in zip(decisions, ids, strict=False)
         ]
+
+    async def _gathered(
+        self, transaction: Transaction, commands: Sequence[Command]
+    ) -> tuple[Catalogue, Rows]:
+        """Return the catalogue, and what a group needs, found with the catalogue last seen.
+
+        Only if that has moved is it gathered again: so the first question that the database is
+        asked is the group's own.
+        """
+        if self._catalogue is not None:
+            rows = await _gather(transaction, commands, self._catalogue)
+            if await transaction.catalogue_revision() == self._catalogue.revision:
+                return self._catalogue, rows
+        catalogue = await self._current(transaction)
+        return catalogue, await _gather(transaction, commands, catalogue)
 
     async def _current(self, transaction: Transaction) -> Catalogue:
         """Return the catalogue at the transaction's revision, read again only if it moved."""
@@ -209,28 +243,45 @@ class CommitLane:
             )
         return self._catalogue
 
-    def _tell(self, decision: Decision) -> None:
-        """Log a committed decision's events and wake whoever waits for its effects."""
-        for event in decision.events:
-            logs.emit(event)
-        for listener in self._listeners:
-            listener(decision)
+    def _tell(self, decisions: Sequence[Decision]) -> None:
+        """Log committed decisions' events and wake whoever waits for their effects."""
+        logs.emit_all([event for each in decisions for event in each.events])
+        for each in decisions:
+            for listener in self._listeners:
+                listener(each)
 
 
 async def _gather(
     transaction: Transaction, commands: Iterable[Command], catalogue: Catalogue
 ) -> Rows:
-    """Gather what a whole group needs: first what it names, then what follows from it."""
+    """Gather what a whole group needs: what it names, and what follows from that.
+
+    Orders that are new name all that follows. Only one that is known may bring other items with it,
+    which are asked for then.
+    """
     asked = Needs.union([needs(command, catalogue) for command in commands])
-    named = await transaction.gather(replace(asked, skus=frozenset(), fields=frozenset()))
-    followed = await transaction.gather(widen(asked, named, catalogue))
+    expected = widen(asked, Rows(), catalogue)
+    rows = await transaction.gather(replace(asked, skus=expected.skus, fields=expected.fields))
+    if not (rows.reservations or rows.movements):
+        return rows
+    followed = widen(asked, rows, catalogue)
+    more = Needs(skus=followed.skus - expected.skus, fields=followed.fields - expected.fields)
+    if not (more.skus or more.fields):
+        return rows
+    others = await transaction.gather(more)
     return replace(
-        named,
-        shelves=followed.shelves,
-        fields=followed.fields,
-        dirty=followed.dirty,
-        in_flight=followed.in_flight,
+        rows,
+        shelves={**rows.shelves, **others.shelves},
+        fields={**rows.fields, **others.fields},
+        dirty={**rows.dirty, **others.dirty},
+        in_flight={**rows.in_flight, **others.in_flight},
     )
+
+
+def in_parts(values: Sequence[V]) -> Iterator[tuple[V, ...]]:
+    """Yield the values in order, `PART_MAX` at a time, for commands that are submitted in turn."""
+    for begin in range(0, len(values), PART_MAX):
+        yield tuple(values[begin : begin + PART_MAX])
 
 
 def _answer(job: _Job, answer: Done | Exception) -> None:

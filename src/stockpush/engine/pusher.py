@@ -2,8 +2,9 @@
 
 One pusher per channel, one call at a time. The target is computed and the push row committed in
 one transaction before the call; the answer is settled in another after it. A write whose outcome
-is unknown stays in flight until the same call, repeated after its deadline, has taught what
-became of it: until then that field gets no new write.
+is unknown stays in flight until, after its deadline, the same call repeated (where the channel
+compares) or a reading (where it does not) has taught what became of it: until then that field gets
+no new write.
 """
 
 from __future__ import annotations
@@ -15,11 +16,18 @@ from datetime import datetime, timedelta
 
 from stockpush.connectors.base import PushLine, PushOutcome
 from stockpush.engine.channel import IDLE_MAX_S, Channel, seconds_until, wait_for
-from stockpush.engine.commit import CommitLane
-from stockpush.errors import ChannelUnavailable, OutcomeUnknown, RateLimited
+from stockpush.engine.commit import CommitLane, in_parts
+from stockpush.errors import (
+    ChannelError,
+    ChannelUnavailable,
+    OutcomeUnknown,
+    PushRejected,
+    RateLimited,
+)
 from stockpush.messages import Accepted, OpenPushes, PushSettled, RequestReads, SettlePushes
 from stockpush.model import FieldKey, Health, Mode, Push, PushOutcomeKind
 from stockpush.ports import Clock, Ids, Store
+from stockpush.reservation.pushes import is_doubted
 
 NOT_READY_S = 0.5
 NOT_READY_MAX_S = 5.0
@@ -45,21 +53,26 @@ class Pusher:
         store: Store,
         clock: Clock,
         ids: Ids,
-        poll: Callable[[], Awaitable[None]],
+        poll: Callable[[], Awaitable[bool]],
     ) -> None:
-        """`poll` reads the channel's orders now: before a write that nothing compares."""
+        """`poll` reads the channel's orders now, before a write that nothing compares, and answers
+        whether it could.
+        """
         self._channel = channel
         self._lane = lane
         self._store = store
         self._clock = clock
         self._ids = ids
         self._poll = poll
+        self._poll_at = clock.monotonic()
         self._learn_at: dict[str, float] = {}
         self._sent: dict[str, float] = {}
         self._looked: tuple[datetime, float] | None = None
         self._suspended: tuple[datetime, float] | None = None
         self._asked: dict[FieldKey, float] = {}
         self._tries: Counter[str] = Counter()
+        self._may_be_open = True
+        """Whether a push of the channel may be open: nobody else opens any, so a look tells."""
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -93,23 +106,37 @@ class Pusher:
         due = await self._store.dirty(channel.name, at=self._clock.now(), limit=limit)
         if not due:
             return 0
-        if not channel.policy.compare_and_set:
-            # Nothing compares for us there, so hear of its sales as late as we can.
-            await self._poll()
         self._notice_suspend()
-        if await self._reads_first([dirty.key for dirty in due]):
+        keys = tuple(dirty.key for dirty in due)
+        if await self._reads_first(keys):
             return 0
+        heard = await self._heard_first(keys)
         call_id = self._ids.new()
-        done = await self._lane.submit(
-            OpenPushes(channel.name, tuple(dirty.key for dirty in due), call_id)
-        )
-        assert isinstance(done.outcome, Accepted)
-        pushes: tuple[Push, ...] = done.outcome.facts["pushes"]
+        pushes, poll_from = await self._open(keys, call_id, lower_only=not heard)
         if not pushes:
-            await self._wait_for_orders(done.outcome.facts["poll_from"])
+            await self._wait_for_orders(poll_from)
             return 0
         await self._send(pushes, call_id, {dirty.key: dirty.attempts for dirty in due})
         return len(pushes)
+
+    async def _open(
+        self, keys: Sequence[FieldKey], call_id: str, *, lower_only: bool
+    ) -> tuple[Sequence[Push], datetime | None]:
+        """Open the pushes of a call; return them, and from when a poll would let more be opened."""
+        self._may_be_open = True
+        pushes: list[Push] = []
+        poll_from: list[datetime] = []
+        for part in in_parts(keys):
+            done = await self._lane.submit(
+                OpenPushes(
+                    self._channel.name, part, call_id, lower_only=lower_only, opened=len(pushes)
+                )
+            )
+            assert isinstance(done.outcome, Accepted)
+            pushes += done.outcome.facts["pushes"]
+            if done.outcome.facts["poll_from"] is not None:
+                poll_from.append(done.outcome.facts["poll_from"])
+        return pushes, min(poll_from, default=None)
 
     def _notice_suspend(self) -> None:
         """Notice that the machine slept: more time has passed than anything here takes.
@@ -156,6 +183,27 @@ class Pusher:
         await wait_for(self._channel.push_wake, seconds=NOT_READY_S)
         return True
 
+    async def _heard_first(self, keys: Sequence[FieldKey]) -> bool:
+        """Where nothing compares for us, hear of the channel's sales as late as we can; answer
+        whether these fields may be raised.
+
+        A poll that fails is not made again before its backoff is over, and none is made while every
+        field waits for a reading. Meanwhile fields are lowered: that waits for nothing.
+        """
+        channel = self._channel
+        if channel.policy.compare_and_set:
+            return True
+        if self._clock.monotonic() < self._poll_at:
+            return False
+        now = self._clock.now()
+        if all(is_doubted(row, now) for row in await self._store.fields(keys)):
+            return False
+        heard = await self._poll()
+        if not heard:
+            wait_s = channel.backoff_s(channel.failures, self._ids)
+            self._poll_at = self._clock.monotonic() + wait_s
+        return heard
+
     async def _wait_for_orders(self, poll_from: datetime | None) -> None:
         """Fields wait for their first push until orders were polled from `poll_from` on."""
         channel = self._channel
@@ -201,15 +249,18 @@ class Pusher:
         outcomes: Sequence[PushOutcome],
         attempts: Mapping[FieldKey, int],
     ) -> None:
-        """Settle every push of a call by its outcome."""
-        await self._lane.submit(
-            SettlePushes(
-                tuple(
-                    self._settled(push, outcome, attempts.get(push.field, 0))
-                    for push, outcome in zip(pushes, outcomes, strict=True)
-                )
-            )
-        )
+        """Settle every push of a call by its outcome.
+
+        Where a call may be repeated with its own key all of it is settled at once: what a crash
+        left of it would be another call under the same key.
+        """
+        settled = [
+            self._settled(push, outcome, attempts.get(push.field, 0))
+            for push, outcome in zip(pushes, outcomes, strict=True)
+        ]
+        keyed = self._channel.policy.compare_and_set
+        for part in [tuple(settled)] if keyed else in_parts(settled):
+            await self._lane.submit(SettlePushes(part))
 
     def _settled(self, push: Push, outcome: PushOutcome, attempts: int = 0) -> PushSettled:
         """Return what the core is told of one outcome; a failure waits longer each time."""
@@ -280,6 +331,14 @@ class Pusher:
         learn_at = self._learn_at.get(push.call_id, self._sent[push.call_id] + deadline_s)
         return max(0.0, learn_at - monotonic)
 
+    async def _open_pushes(self) -> Sequence[Push]:
+        """Return the channel's open pushes; the database is not asked where there can be none."""
+        if not self._may_be_open:
+            return ()
+        found = await self._store.open_pushes(self._channel.name)
+        self._may_be_open = bool(found)
+        return found
+
     async def _distrust_open(self) -> None:
         """Treat every push that was in flight when the last daemon ended as unknown (R6)."""
         open_pushes = await self._store.open_pushes(self._channel.name)
@@ -297,7 +356,7 @@ class Pusher:
     async def _learn_unknown(self) -> None:
         """Repeat each call whose outcome is unknown, once its old request can no longer land."""
         calls: defaultdict[str, list[Push]] = defaultdict(list)
-        open_pushes = await self._store.open_pushes(self._channel.name)
+        open_pushes = await self._open_pushes()
         if self._channel.policy.mode is Mode.SHADOW:
             await self._drop(open_pushes)
             return
@@ -321,9 +380,11 @@ class Pusher:
             await self._lane.submit(SettlePushes(tuple(settled)))
 
     async def _relearn(self, call_id: str, pushes: Sequence[Push]) -> None:
-        """Repeat one call with its own key and variables. What fails again stays unknown."""
-        batch = [PushLine(push.field, push.expected, push.target) for push in pushes]
-        outcomes = await self._channel.connector.push(self._channel.api, batch, call_id=call_id)
+        """Learn what became of one call. What cannot be learned stays unknown."""
+        if self._channel.policy.compare_and_set:
+            outcomes = await self._repeat(call_id, pushes)
+        else:
+            outcomes = await self._read_outcomes(pushes)
         self._note_health(outcomes)
         self._note_unknown(call_id, outcomes)
         told = (PushOutcomeKind.APPLIED, PushOutcomeKind.UNCHANGED, PushOutcomeKind.CONFLICT)
@@ -340,6 +401,30 @@ class Pusher:
             wait_s = self._channel.backoff_s(self._channel.failures, self._ids)
             self._learn_at[call_id] = self._clock.monotonic() + wait_s
 
+    async def _repeat(self, call_id: str, pushes: Sequence[Push]) -> Sequence[PushOutcome]:
+        """Repeat a call with its own key and variables: where numbers are compared, that tells."""
+        batch = [PushLine(push.field, push.expected, push.target) for push in pushes]
+        return await self._channel.connector.push(self._channel.api, batch, call_id=call_id)
+
+    async def _read_outcomes(self, pushes: Sequence[Push]) -> Sequence[PushOutcome]:
+        """Read what the fields hold: where nothing compares, a call is not repeated.
+
+        Its numbers are old by now, and a sale of what it raised looks as if it had never arrived.
+        """
+        await self._heard_first([push.field for push in pushes])
+        try:
+            answer = await self._channel.connector.observe(
+                self._channel.api, [push.field for push in pushes]
+            )
+        except ChannelError as error:
+            return [PushOutcome(PushOutcomeKind.UNAVAILABLE, error=error)] * len(pushes)
+        return [
+            PushOutcome(PushOutcomeKind.CONFLICT, actual=each.quantity, date=answer.date)
+            if each.quantity is not None
+            else PushOutcome(PushOutcomeKind.REJECTED, error=PushRejected(each.problem))
+            for each in answer.readings
+        ]
+
     async def _idle_s(self) -> float:
         """Return how long nothing can be due: until the next outbox row or unknown outcome."""
         if self._channel.health is Health.NEEDS_LOGIN:
@@ -349,8 +434,5 @@ class Pusher:
         waits = [IDLE_MAX_S]
         if due is not None:
             waits.append(max(0.01, seconds_until(due, now)))
-        waits += [
-            max(0.05, self._learn_wait_s(push))
-            for push in await self._store.open_pushes(self._channel.name)
-        ]
+        waits += [max(0.05, self._learn_wait_s(push)) for push in await self._open_pushes()]
         return min(waits)

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from stockpush import logs
 from stockpush.connectors.base import OrderPage
 from stockpush.engine.channel import IDLE_MAX_S, Channel, FetchNumbers, seconds_until, wait_for
-from stockpush.engine.commit import CommitLane
+from stockpush.engine.commit import CommitLane, in_parts
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
 from stockpush.messages import (
     ApplyOrders,
@@ -104,6 +104,7 @@ class Reconciler:
         self._wanted: set[ListingKey] = set()
         self._resolve_all_at = clock.monotonic()
         self._try_again_at = clock.monotonic()
+        self._tried_again = 0
         self._polls = 0
         self._recheck_all = False
         self._rechecked = ""
@@ -116,7 +117,7 @@ class Reconciler:
         """Poll orders at once, then every `poll_s` and whenever asked."""
         while True:
             wait_s = self._channel.poll_s
-            if not await self._attempt_poll():
+            if not await self.poll():
                 wait_s = min(wait_s, self._channel.backoff_s(self._channel.failures, self._ids))
             await wait_for(self._channel.poll_wake, seconds=wait_s)
 
@@ -164,20 +165,16 @@ class Reconciler:
         self._asleep_until = now + timedelta(seconds=wait_s)
         return wait_s
 
-    async def poll(self) -> None:
-        """Return after a complete poll that began after this call. Callers share one poll.
+    async def poll(self) -> bool:
+        """Poll once, from after this call on; answer whether it was complete.
 
-        A channel that cannot be reached raises nothing here: its health says so.
+        Nothing is shared: but for the worker that polls by itself only the pusher asks, one call
+        at a time. A channel that cannot be reached raises nothing here: its health says so.
         """
-        async with self._polling:
-            await self._attempt()
-
-    async def _attempt_poll(self) -> bool:
         async with self._polling:
             return await self._attempt()
 
     async def _attempt(self) -> bool:
-        """Poll once; answer whether it was complete."""
         try:
             await self._poll_pages()
         except ChannelError as error:
@@ -250,16 +247,9 @@ class Reconciler:
 
         One that cannot be fetched waits by itself, longer each time, and is quarantined in the end.
         """
-        orders: defaultdict[str, list[Delivery]] = defaultdict(list)
-        for delivery in await self._store.hints(self._channel.name, limit=HINTS_MAX):
-            assert delivery.order_id is not None
-            orders[delivery.order_id].append(delivery)
         followed, failed = 0, None
         self._hint_wait_s = IDLE_MAX_S
-        for order_id, deliveries in orders.items():
-            if not self._hints.is_due(order_id):
-                self._hint_wait_s = min(self._hint_wait_s, self._hints.wait_s(order_id))
-                continue
+        for order_id, deliveries in (await self._hints_due()).items():
             try:
                 await self._fetch(order_id, deliveries)
             except (ChannelUnavailable, PayloadInvalid) as error:
@@ -278,8 +268,31 @@ class Reconciler:
             raise failed
         return followed
 
+    async def _hints_due(self) -> Mapping[str, Sequence[Delivery]]:
+        """Return the oldest hints that may be followed now, by order.
+
+        Those that wait after a failure are passed over: however many there are, a newer one is not
+        kept waiting by them.
+        """
+        orders: defaultdict[str, list[Delivery]] = defaultdict(list)
+        after, more = 0, True
+        while more and len(orders) < HINTS_MAX:
+            page = await self._store.hints(self._channel.name, limit=HINTS_MAX, after=after)
+            for delivery in page:
+                assert delivery.order_id is not None
+                assert delivery.id is not None
+                after = delivery.id
+                if self._hints.is_due(delivery.order_id):
+                    orders[delivery.order_id].append(delivery)
+                else:
+                    wait_s = self._hints.wait_s(delivery.order_id)
+                    self._hint_wait_s = min(self._hint_wait_s, wait_s)
+            more = len(page) == HINTS_MAX
+        return orders
+
     async def try_again(self) -> int:
-        """Point at the orders again that were given up, every `reconcile_s`; return how many.
+        """Point at orders again that were given up, some every `reconcile_s`, all of them in turn;
+        return how many.
 
         What made an order unreadable may have been the way and not the order, and as long as one is
         unread nothing of the channel is taken for an edit by hand.
@@ -287,7 +300,11 @@ class Reconciler:
         if self._clock.monotonic() < self._try_again_at:
             return 0
         self._try_again_at = self._clock.monotonic() + self._channel.policy.reconcile_s
-        given_up = await self._store.given_up(self._channel.name, limit=HINTS_MAX)
+        given_up = await self._store.given_up(
+            self._channel.name, limit=HINTS_MAX, after=self._tried_again
+        )
+        more = len(given_up) == HINTS_MAX
+        self._tried_again = (given_up[-1].id or 0) if more else 0
         rows = tuple(
             replace(row, state=DeliveryState.PENDING, reason="to be fetched again")
             for row in given_up
@@ -366,7 +383,8 @@ class Reconciler:
                     )
                 )
         if seen:
-            await self._lane.submit(Observe(tuple(seen)))
+            for part in in_parts(seen):
+                await self._lane.submit(Observe(part))
             for each in seen:
                 self._unread.forget(each.field)
         problems = {each.field: each.problem for each in answer.readings if each.quantity is None}

@@ -2,9 +2,11 @@
 
 Theory of operation. One task group holds everything. A worker that loses the database waits and
 goes on; one that fails in any other way is logged and started again, so that one channel's oddity
-does not end the others. A broken invariant ends the daemon. On stop nothing new is begun, a push
-under way may finish, the commit lane empties, and only then are the tasks cancelled; what could
-not finish is open in the database and is treated as unknown by the next start.
+does not end the others. A broken invariant ends the daemon, and so does the loss of the lock that
+keeps other daemons away, or a disk that does not confirm a sync: the next start examines the file
+first. On stop nothing new is begun, a push under way may finish, the commit lane empties, and only
+then are the tasks cancelled; what could not finish is open in the database and is treated as
+unknown by the next start.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 
 from stockpush import logs
@@ -20,7 +23,7 @@ from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
-from stockpush.errors import StoreUnavailable
+from stockpush.errors import LockLost, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Decision, Event, NoteHealth, RequestReads
 from stockpush.model import DeliveryState, FieldKey
 from stockpush.ports import Clock, Request, Store
@@ -31,6 +34,16 @@ LOOK_S = 0.5
 """How often commits of other processes are looked for, unless told otherwise."""
 WORKER_WAIT_S = 5.0
 """How long a worker that broke waits before it is started again."""
+KEPT = timedelta(days=90)
+"""How long applied deliveries, settled pushes and closed drifts are kept: longer than any channel
+sends a delivery again, and than a hold that was let go is remembered (60 days, R4).
+"""
+SWEEP_S = 3600.0
+"""How often older ones are looked for, first so long after the start."""
+SWEEP_ROWS = 500
+"""Most rows of each kind that are deleted at one look: a few milliseconds in which sales wait."""
+PROBE_S = 5.0
+"""How often it is tried whether a database that was in trouble is well again."""
 STORE_WAIT_S = 1.0
 """How long a worker waits after it lost the database."""
 
@@ -60,6 +73,11 @@ class Supervisor:
     ready: bool = False
     _pushing: list[asyncio.Task[None]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _sweep_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sweep later: a start has other worries."""
+        self._sweep_at = self.clock.monotonic() + SWEEP_S
 
     def reasons_not_ready(self) -> list[str]:
         """Return why the daemon is not ready, empty if it is."""
@@ -72,7 +90,7 @@ class Supervisor:
     async def run(self, stop: asyncio.Event) -> None:
         """Run every worker until `stop` is set, then drain."""
         by_name = {each.channel.name: each for each in self.workers}
-        self.lane.listen(lambda decision: _wake(by_name, decision))
+        self.lane.listen(partial(_wake, by_name, {}))
         async with asyncio.TaskGroup() as group:
             lane = group.create_task(self.lane.run(), name="commit lane")
             self._start(group, "requests", self._watch)
@@ -104,10 +122,12 @@ class Supervisor:
         while True:
             try:
                 await work()
+            except StoreUnsafe:
+                raise
             except StoreUnavailable as error:
                 logs.emit(Event("store.unavailable", {"reason": error.message}))
                 await self.clock.sleep(STORE_WAIT_S)
-            except AssertionError:
+            except (AssertionError, LockLost):
                 raise
             except Exception as error:  # noqa: BLE001  # one channel's oddity must not end the others
                 logs.get(__name__).error("worker.failed", exc_info=error)
@@ -123,8 +143,13 @@ class Supervisor:
         await self.lane.idle()
 
     async def _watch(self) -> None:
-        """See what other processes have committed, and carry out what they asked for."""
+        """See what other processes have committed, and carry out what they asked for.
+
+        A database that was in trouble is tried, so that it is known to be well before a sale comes,
+        and what is old and done with is deleted, a little at each look.
+        """
         seen: int | None = None
+        probe_at = self.clock.monotonic()
         while True:
             changes = await self.store.changes()
             if changes != seen:
@@ -135,8 +160,20 @@ class Supervisor:
                     each.channel.resolve_wanted = True
                     each.channel.push_wake.set()
                     each.channel.read_wake.set()
+            if self.lane.trouble is not None and self.clock.monotonic() >= probe_at:
+                await self.lane.probe()
+                probe_at = self.clock.monotonic() + PROBE_S
+            if self.clock.monotonic() >= self._sweep_at:
+                await self._sweep()
             self.beat()
             await self.clock.sleep(self.look_s)
+
+    async def _sweep(self) -> None:
+        """Delete some of what is old and done with; the rest at the next look."""
+        now = self.clock.monotonic()
+        self._sweep_at = now + SWEEP_S  # if it fails, too: nothing hurries
+        if await self.store.prune(kept_since=self.clock.now() - KEPT, limit=SWEEP_ROWS):
+            self._sweep_at = now
 
     async def _tell_health(self, channel: Channel) -> None:
         """Record the channel's health at the start and whenever it changes."""
@@ -179,8 +216,13 @@ async def resync(
     workers.channel.read_wake.set()
 
 
-def _wake(workers: dict[str, Workers], decision: Decision) -> None:
-    """Wake the workers that a committed decision concerns."""
+def _wake(
+    workers: dict[str, Workers], polled: dict[str, datetime | None], decision: Decision
+) -> None:
+    """Wake the workers that a committed decision concerns.
+
+    `polled` is when each channel's last complete poll began, as far as decisions have told.
+    """
     for name in {row.key.channel for row in decision.dirty} | {
         row.field.channel for row in decision.pushes
     }:
@@ -196,7 +238,9 @@ def _wake(workers: dict[str, Workers], decision: Decision) -> None:
         if name in workers:
             workers[name].channel.poll_wake.set()
     for state in decision.channels:
-        if state.name in workers:
+        # Every sale changes it; only a poll may let a field be pushed for the first time.
+        if state.name in workers and state.polled_begun_at != polled.get(state.name):
+            polled[state.name] = state.polled_begun_at
             workers[state.name].channel.push_wake.set()
     for key in sorted(decision.resolve_now):
         if key.channel in workers:

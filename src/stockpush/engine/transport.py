@@ -34,7 +34,7 @@ from urllib.parse import unquote
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from stockpush.connectors.base import Answer, Api, Connector
+from stockpush.connectors.base import Answer, Api, Connector, Moment
 from stockpush.engine.answers import (
     ACCEPT_ENCODING,
     RETRY_AFTER_MIN_S,
@@ -101,7 +101,7 @@ class _Call:
 
     def unavailable(self, what: str) -> ChannelUnavailable:
         """Return the error of a call that changed nothing and may be tried later."""
-        return ChannelUnavailable(f"{self}: {what}", next="stockpush doctor")
+        return ChannelUnavailable(f"{self}: {what}", next="stockpush channels")
 
     def __str__(self) -> str:
         """Return the method and the path, which hold no secret."""
@@ -183,6 +183,7 @@ class ChannelApi:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         cost: float = 1.0,
+        until: Moment | None = None,
         urgent: bool = False,
     ) -> Answer:
         """Send one request (see `connectors.base.Api.send`).
@@ -199,7 +200,7 @@ class ChannelApi:
         try:
             async with asyncio.timeout(self._deadline_s) as deadline:
                 if write:
-                    return await self._attempt(call, request, cost, urgent=urgent)
+                    return await self._attempt(call, request, cost, until, urgent=urgent)
                 retrying = AsyncRetrying(
                     retry=retry_if_exception_type(ChannelUnavailable),
                     stop=stop_after_attempt(READ_ATTEMPTS_MAX),
@@ -207,7 +208,7 @@ class ChannelApi:
                     sleep=self._clock.sleep,
                     reraise=True,
                 )
-                return await retrying(self._attempt, call, request, cost, urgent=urgent)
+                return await retrying(self._attempt, call, request, cost, until, urgent=urgent)
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -230,7 +231,7 @@ class ChannelApi:
                     f"cannot be sent in the {name} header",
                     field=name,
                     expected="printable ASCII without line breaks",
-                    next="stockpush doctor",
+                    next="stockpush channels",
                 )
         return self._client.build_request(
             call.method,
@@ -241,11 +242,19 @@ class ChannelApi:
         )
 
     async def _attempt(
-        self, call: _Call, request: httpx.Request, cost: float, *, urgent: bool
+        self,
+        call: _Call,
+        request: httpx.Request,
+        cost: float,
+        until: Moment | None,
+        *,
+        urgent: bool,
     ) -> Answer:
         await self._limiter.acquire(cost, urgent=urgent)
+        sent = Moment(self._clock.now(), self._clock.monotonic())
+        if until is not None and until.is_before(sent):
+            raise call.unavailable("not sent: too long after the reading that it rests on")
         call.sent = True
-        sent_at = self._clock.monotonic()
         try:
             response = await self._client.send(request, stream=True)
             try:
@@ -262,7 +271,8 @@ class ChannelApi:
             headers={name.lower(): value for name, value in response.headers.items()},
             body=content,
             date=http_date(response.headers.get("date")),
-            took_s=max(0.0, self._clock.monotonic() - sent_at),
+            took_s=max(0.0, self._clock.monotonic() - sent.monotonic),
+            sent=sent,
         )
         self._check(call, answer)
         return answer
@@ -282,7 +292,7 @@ class ChannelApi:
                 raise AuthFailed(
                     f"{call}: the channel refused our credentials ({status})",
                     found=status,
-                    next="stockpush doctor",
+                    next="stockpush channels",
                 )
             case status if 300 <= status < 400:
                 raise PayloadInvalid(
@@ -291,7 +301,7 @@ class ChannelApi:
                     field="base_url",
                     found=status,
                     expected="an answer",
-                    next="stockpush doctor",
+                    next="stockpush channels",
                 )
 
     def _told_to_wait(self, call: _Call, answer: Answer) -> RateLimited:
@@ -320,6 +330,7 @@ class _Urgent:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         cost: float = 1.0,
+        until: Moment | None = None,
     ) -> Answer:
         """Send one request before those that wait (see `connectors.base.Api.send`)."""
         return await self.api.send(
@@ -330,6 +341,7 @@ class _Urgent:
             headers=headers,
             body=body,
             cost=cost,
+            until=until,
             urgent=True,
         )
 

@@ -97,15 +97,12 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
     match command:
         case ReceiveDelivery():
             orders = [seen for seen in command.seen if isinstance(seen, OrderSeen)]
+            hints = [seen for seen in command.seen if isinstance(seen, QuantityHint)]
             return Needs(
-                digests=frozenset({(command.delivery.channel, command.delivery.digest)}),
-                orders=frozenset((order.channel, order.order_id) for order in orders),
+                digests=frozenset([(command.delivery.channel, command.delivery.digest)]),
+                orders=frozenset([(order.channel, order.order_id) for order in orders]),
                 skus=_skus_named(orders, catalogue),
-                fields=frozenset(
-                    FieldKey(seen.channel, seen.field_key)
-                    for seen in command.seen
-                    if isinstance(seen, QuantityHint)
-                ),
+                fields=frozenset([FieldKey(seen.channel, seen.field_key) for seen in hints]),
             )
         case ApplyOrders():
             return Needs(
@@ -207,10 +204,12 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
 def _skus_named(orders: Iterable[OrderSeen], catalogue: Catalogue) -> frozenset[str]:
     """Return the items whose listings the orders' lines name."""
     return frozenset(
-        listing.sku
-        for order in orders
-        for line in order.lines
-        if (listing := catalogue.by_order_key.get((order.channel, line.order_key))) is not None
+        [
+            listing.sku
+            for order in orders
+            for line in order.lines
+            if (listing := catalogue.by_order_key.get((order.channel, line.order_key))) is not None
+        ]
     )
 
 

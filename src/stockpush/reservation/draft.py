@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 
 from stockpush.messages import Decision, Event
 from stockpush.model import (
+    ChannelState,
+    Delivery,
     Drift,
     DriftClass,
     Field,
     FieldKey,
+    ListingKey,
     Reservation,
     ReservationKey,
     Shelf,
@@ -120,9 +123,20 @@ class Draft:
             )
         )
 
-    def decision(self) -> Decision:
-        """Return everything changed so far as one decision."""
+    def decision(
+        self,
+        *,
+        deliveries: tuple[Delivery, ...] = (),
+        deliveries_applied: tuple[tuple[int, datetime], ...] = (),
+        channels: tuple[ChannelState, ...] = (),
+        resolve_now: frozenset[ListingKey] = frozenset(),
+    ) -> Decision:
+        """Return everything changed so far as one decision, with what only deliveries change."""
         return Decision(
+            deliveries=deliveries,
+            deliveries_applied=deliveries_applied,
+            channels=channels,
+            resolve_now=resolve_now,
             movements=tuple(self.movements),
             shelves=tuple(self.shelves.values()),
             fields=tuple(self.fields.values()),

@@ -69,10 +69,19 @@ def confirmed(field: Field, *, expected_sent: int, target: int, at: datetime) ->
     )
 
 
-def deducted(field: Field, delta: int, *, instant: datetime, slack_s: float, at: datetime) -> Field:
+def deducted(
+    field: Field,
+    delta: int,
+    *,
+    instant: datetime,
+    placed_at: datetime,
+    slack_s: float,
+    at: datetime,
+) -> Field:
     """R1, R3, R10: the channel says it took `delta` more units off for an order (< 0: put back).
 
-    `instant` is when it did so, by the channel's clock; `slack_s` the slack of the date test.
+    `instant` is when it did so at the latest, by the channel's clock, and `placed_at` when the
+    order was placed, before which it did not; `slack_s` the slack of the date test.
     """
     if delta == 0:
         return field
@@ -84,13 +93,20 @@ def deducted(field: Field, delta: int, *, instant: datetime, slack_s: float, at:
         instant, field.first_observed_date, slack_s
     ):
         return field  # it was in the number that we first read
-    move = _taken if delta > 0 else _put_back
-    moved = move(field, abs(delta), instant, slack_s, at)
+    if delta > 0:
+        moved = _taken(field, delta, instant, placed_at, slack_s, at)
+    else:
+        moved = _put_back(field, -delta, instant, slack_s, at)
     return _in_gap(moved, delta, instant, slack_s, at)
 
 
-def _taken(field: Field, units: int, instant: datetime, slack_s: float, at: datetime) -> Field:
-    """R3 for units > 0 taken off: eat the hold where the last reading must have shown them."""
+def _taken(
+    field: Field, units: int, instant: datetime, placed_at: datetime, slack_s: float, at: datetime
+) -> Field:
+    """R3 for units > 0 taken off: eat the hold where the last reading must have shown them.
+
+    An order that was placed after the reading cannot be in it: E falls, and nothing is in doubt.
+    """
     sold = field.sold_since_push + units
     late = 0
     if field.let_go_date is not None and _second(instant) <= _second(field.let_go_date):
@@ -98,9 +114,11 @@ def _taken(field: Field, units: int, instant: datetime, slack_s: float, at: date
         known = _remembered(field, at)
         late = min(known, units)
         field, units = replace(field, let_go=known - late), units - late
-    shown = field.observed_date is not None and _before(instant, field.observed_date, slack_s)
+    date = field.observed_date
+    shown = date is not None and _before(instant, date, slack_s)
+    unshown = date is not None and _before(date, placed_at, slack_s)
     eaten = min(field.hold, units) if shown else 0
-    ambiguous = 0 if shown else min(field.hold, units)
+    ambiguous = 0 if shown or unshown else min(field.hold, units)
     return _settled(
         replace(
             field,
@@ -435,6 +453,19 @@ def cautious(target: int, field: Field) -> int:
     return max(0, target - field.sold_since_push)
 
 
+def standing(field: Field) -> int:
+    """Return the sold units that still stand on the field and belong into its target, >= 0.
+
+    A hold may be an order that the channel has taken off by now (an unpaid one was paid, and its
+    webhook is on the way): its units stand there no more, and shown they would be on sale again.
+
+    >>> from stockpush.model import FieldKey
+    >>> standing(Field(FieldKey("s", "1"), "c", 1, undeducted=3, hold=2))
+    1
+    """
+    return max(0, field.undeducted - field.hold)
+
+
 def wants_reading(field: Field, *, at: datetime) -> Field:
     """Ask for the field to be read at `at`, or sooner if that was asked before."""
     due = _sooner(field.read_due_at, at)
@@ -455,6 +486,14 @@ def _settled(field: Field) -> Field:
             uneaten_surplus=min(field.uneaten_surplus, field.surplus),
             doubt=min(field.doubt, field.hold),
         )
+    if not (
+        field.suspense_since
+        or field.suspense_reads
+        or field.uneaten
+        or field.uneaten_surplus
+        or field.doubt
+    ):
+        return field  # most fields most of the time
     return replace(
         field, uneaten=0, uneaten_surplus=0, doubt=0, suspense_since=None, suspense_reads=0
     )
@@ -467,6 +506,8 @@ def _known(field: Field) -> int:
 
 def _before(instant: datetime, date: datetime, slack_s: float) -> bool:
     """Answer whether an instant lies surely before a Date header (whole seconds, with slack)."""
+    if instant >= date:
+        return False  # the rest costs more, and most sales are newer than the last reading
     return _second(instant) < _second(date) - timedelta(seconds=slack_s)
 
 

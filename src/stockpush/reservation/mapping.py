@@ -7,7 +7,8 @@ its number is ours, and its channel's *mode* says whether it is written to at al
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from stockpush.messages import (
@@ -116,8 +117,9 @@ def resolve(view: View, command: ResolveListings, at: datetime) -> Decision:
                 parked_reason=resolved.problem,
             )
     _settle_fields(draft, listings)
+    naming = _by_order_key(draft)
     for listing in listings.values():
-        _take_in(draft, listing)
+        _take_in(draft, listing, naming.get((listing.key.channel, listing.order_key), ()))
         _tell_parked(draft, listing)
     return replace(draft.decision(), listings=tuple(listings.values()))
 
@@ -131,7 +133,7 @@ def park(view: View, command: FieldsUnreadable, at: datetime) -> Decision:
             listings[listing.key] = replace(listing, parked_reason=problem)
             _tell_parked(draft, listings[listing.key])
         if draft.field(key) is not None:
-            _settle_field(draft, key, listings)
+            _settle_field(draft, key, listings, ())
     return replace(draft.decision(), listings=tuple(listings.values()))
 
 
@@ -148,21 +150,32 @@ def _settle_fields(draft: Draft, listings: dict[ListingKey, Listing]) -> None:
     `listings` are the new values; listings that cannot share a field with them are added to it.
     """
     known = draft.view.catalogue.listings
-    before = {known[key].key: known[key] for key in listings if key in known}
-    fields = {
-        _field_key(listing)
-        for listing in (*before.values(), *listings.values())
-        if listing.field_key is not None
+    come: defaultdict[FieldKey, list[ListingKey]] = defaultdict(list)
+    for key, listing in listings.items():
+        if listing.field_key is not None:
+            come[_field_key(listing)].append(key)
+    left = {
+        _field_key(known[key])
+        for key in listings
+        if key in known and known[key].field_key is not None
     }
-    for key in sorted(fields):
-        _settle_field(draft, key, listings)
+    for field in sorted(left | come.keys()):
+        _settle_field(draft, field, listings, come.get(field, ()))
 
 
-def _settle_field(draft: Draft, key: FieldKey, listings: dict[ListingKey, Listing]) -> None:
-    """Create, update, park or forget one field, by the listings that are on it now."""
+def _settle_field(
+    draft: Draft,
+    key: FieldKey,
+    listings: dict[ListingKey, Listing],
+    come: Collection[ListingKey],
+) -> None:
+    """Create, update, park or forget one field, by the listings that are on it now.
+
+    `come` are those of `listings` that are on it now, some of which may have been there before.
+    """
     there = draft.view.catalogue.listings_on.get(key, ())
     sharing = {row.key: listings.get(row.key, row) for row in there}
-    sharing |= {row.key: row for row in listings.values() if row.key.channel == key.channel}
+    sharing |= {name: listings[name] for name in come}
     sharing = {name: row for name, row in sharing.items() if row.field_key == key.key}
     if not sharing:
         _forget_field(draft, key)
@@ -170,10 +183,11 @@ def _settle_field(draft: Draft, key: FieldKey, listings: dict[ListingKey, Listin
     rows = [sharing[name] for name in sorted(sharing)]
     first = rows[0]
     agree = all((row.sku, row.pack) == (first.sku, first.pack) for row in rows)
+    disagreement = f"{', '.join(row.key.ref for row in rows)} {CANNOT_SHARE}"
     for row in rows:
         reason = row.parked_reason
         if not agree:
-            reason = f"{', '.join(row.key.ref for row in rows)} {CANNOT_SHARE}"
+            reason = disagreement
         elif reason is not None and reason.endswith(CANNOT_SHARE):
             reason = None
         if reason != row.parked_reason:
@@ -209,14 +223,13 @@ def _forget_field(draft: Draft, key: FieldKey) -> None:
         draft.let_go(field, forgotten, DriftClass.MANUAL_EDIT, "no listing is left on it")
 
 
-def _take_in(draft: Draft, listing: Listing) -> None:
-    """Give the listing's orders that were seen before it was mapped their item and field."""
+def _take_in(draft: Draft, listing: Listing, naming: Sequence[Reservation]) -> None:
+    """Give the listing's orders that were seen before it was mapped their item and field.
+
+    `naming` are the reservations whose lines name the listing.
+    """
     field = None if listing.field_key is None else _field_key(listing)
-    waiting = [
-        row
-        for row in _naming(draft.view.rows.reservations.values(), listing)
-        if row.sku is None or row.field != field
-    ]
+    waiting = [row for row in naming if row.sku is None or row.field != field]
     for row in sorted(waiting, key=lambda row: row.key):
         mapped = replace(
             row,
@@ -240,13 +253,12 @@ def _move_undeducted(draft: Draft, old: FieldKey | None, new: FieldKey | None, u
             draft.change(replace(field, undeducted=max(0, field.undeducted + signed)))
 
 
-def _naming(rows: Iterable[Reservation], listing: Listing) -> list[Reservation]:
-    """Return the reservations whose lines name the listing."""
-    return [
-        row
-        for row in rows
-        if row.key.channel == listing.key.channel and row.order_key == listing.order_key
-    ]
+def _by_order_key(draft: Draft) -> Mapping[tuple[str, str | None], Sequence[Reservation]]:
+    """Return the reservations of the view by the channel and order key that their lines name."""
+    found: defaultdict[tuple[str, str | None], list[Reservation]] = defaultdict(list)
+    for row in draft.view.rows.reservations.values():
+        found[row.key.channel, row.order_key].append(row)
+    return found
 
 
 def adopt(view: View, command: AdoptListings, at: datetime) -> Decision:

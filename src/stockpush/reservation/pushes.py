@@ -43,6 +43,7 @@ from stockpush.reservation.expectation import (
     observed,
     outcome_read,
     parked,
+    standing,
     wants_reading,
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
@@ -61,7 +62,7 @@ POST_CHECK = timedelta(seconds=2)
 def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
     """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
     buffer = buffer_of(view, field.sku, policy)
-    return target(offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap), field.undeducted)
+    return target(offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap), standing(field))
 
 
 def buffer_of(view: View, sku: str, policy: ChannelPolicy) -> int:
@@ -97,10 +98,9 @@ def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:
         if not _is_mapped(view, row):
             clean += [] if queued is None else [(row.key, queued.revision)]
             continue
-        field = _read_in_time(view, row, atps.get(row.sku), at)
+        field, difference = _looked_at(view, row, atps.get(row.sku), at)
         if field is not row:
             changed.append(field)
-        difference = _difference(view, field, atps.get(field.sku))
         if difference == 0:
             if queued is not None:
                 clean.append((field.key, queued.revision))
@@ -118,19 +118,21 @@ def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:
     )
 
 
-def _read_in_time(view: View, field: Field, atp: int | None, at: datetime) -> Field:
-    """Return the field with its next reading pulled nearer where its listing shows little (R9).
+def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple[Field, int]:
+    """Return the field, and its target minus what it shows or will show; 0 where it must not be
+    pushed.
 
-    Where it need not be it is the same object: there is one write when a listing becomes low, and
-    none for each sale after that.
+    Its next reading is pulled nearer where its listing shows little (R9). Where it need not be it
+    is the same object: there is one write when a listing becomes low, and none for each sale after
+    that.
     """
     policy = view.catalogue.policies.get(field.key.channel)
     if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
-        return field
+        return field, 0
     shown = offer(atp, buffer=buffer_of(view, field.sku, policy), pack=field.pack, cap=policy.cap)
-    if shown > LOW_OFFER_MAX:
-        return field
-    return wants_reading(field, at=at + LOW_READ_EVERY)
+    if shown <= LOW_OFFER_MAX:
+        field = wants_reading(field, at=at + LOW_READ_EVERY)
+    return field, _difference(view, field, target(shown, field.undeducted), policy)
 
 
 def _is_mapped(view: View, field: Field) -> bool:
@@ -142,12 +144,9 @@ def _is_mapped(view: View, field: Field) -> bool:
     return view.catalogue.sku_of(field.key) == field.sku
 
 
-def _difference(view: View, field: Field, atp: int | None) -> int:
-    """Return target minus what the field shows or will show; 0 where it must not be pushed."""
-    policy = view.catalogue.policies.get(field.key.channel)
-    if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
-        return 0
-    wanted = target_of(view, field, atp=atp, policy=policy)
+def _difference(view: View, field: Field, wanted: int, policy: ChannelPolicy) -> int:
+    """Return target minus what a field shows or will show; 0 where it must not be pushed."""
+    assert field.expected is not None
     if policy.mode is Mode.SHADOW:
         return wanted - (field.expected if field.shadowed is None else field.shadowed)
     if not field.adopted or field.first_observed_at is None:
@@ -234,7 +233,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         if wanted == (field.shadowed if shadow else field.expected):
             clean.append((key, queued.revision))
             continue
-        if not shadow and wanted > field.expected and _is_doubted(field, at):
+        doubted = command.lower_only or is_doubted(field, at)
+        if not shadow and wanted > field.expected and doubted:
             waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
         sent = wanted if shadow else cautious(wanted, field)
@@ -242,7 +242,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             sent = wanted  # an equal value is never written
         push = Push(
             call_id=command.call_id,
-            position=len(opened),
+            position=command.opened + len(opened),
             field=key,
             expected=field.expected,
             target=sent,
@@ -280,7 +280,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     )
 
 
-def _is_doubted(field: Field, at: datetime) -> bool:
+def is_doubted(field: Field, at: datetime) -> bool:
     """Answer whether E may be too low, so that the field is read before it is raised (R7).
 
     An order told of a change without telling what it did to the number, or when. If E is too low, a
@@ -299,7 +299,7 @@ def _terms(
         buffer=buffer_of(view, field.sku, policy),
         pack=field.pack,
         cap=policy.cap,
-        undeducted=field.undeducted,
+        undeducted=standing(field),
     )
     return (*derived, ("caution", caution)) if caution else derived
 

@@ -38,6 +38,7 @@ from stockpush.reservation.orders import Effect, Verdict, merge, undeducted
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
+_HINTS = (OrderHint, QuantityHint)
 STATE_SHOWN_MAX = 40
 """How much of a channel's own word is shown to people: it is text from outside."""
 
@@ -50,7 +51,7 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
     """
     delivery = command.delivery
     known = view.rows.deliveries.get((delivery.channel, delivery.digest))
-    hinted = any(isinstance(seen, OrderHint | QuantityHint) for seen in command.seen)
+    hinted = any(isinstance(seen, _HINTS) for seen in command.seen)
     repeated = known is not None and (known.state is DeliveryState.PENDING or not hinted)
     if repeated and not command.replay:
         return Decision(outcome=Replayed(), deliveries=_armed_again(known, delivery, hinted=hinted))
@@ -104,8 +105,7 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
                 {"channel": row.channel, "topic": row.topic, "reason": reason},
             )
         )
-    return replace(
-        draft.decision(),
+    return draft.decision(
         deliveries=(row,),
         channels=_heard(view, delivery.channel, sold_at),
         resolve_now=frozenset(moved),
@@ -165,8 +165,7 @@ def apply_orders(view: View, command: ApplyOrders, at: datetime) -> Decision:
                 previous_poll_begun_at=state.polled_begun_at,
             ),
         )
-    return replace(
-        draft.decision(),
+    return draft.decision(
         deliveries=command.deliveries,
         deliveries_applied=command.settles,
         channels=channels,
@@ -190,7 +189,10 @@ def _heard(view: View, channel: str, at: datetime | None) -> tuple[ChannelState,
 
 def _known_lines(draft: Draft, channel: str, order_id: str) -> list[Reservation]:
     """Return the order's reservations as changed so far."""
-    known = {row.key: row for row in draft.view.lines(channel, order_id)}
+    before = draft.view.lines(channel, order_id)
+    if not draft.reservations:
+        return list(before)
+    known = {row.key: row for row in before}
     changed = (row for key, row in draft.reservations.items() if key[:2] == (channel, order_id))
     return list((known | {row.key: row for row in changed}).values())
 
@@ -281,6 +283,7 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
         effect.deducted,
         # A new line was deducted when it was bought; an edit or a restock came with this version.
         instant=order.version.updated_at if effect.edited else order.deducted_at,
+        placed_at=order.placed_at,
         slack_s=1.0 if policy is None else policy.slack_s,
         at=draft.at,
     )

@@ -130,14 +130,21 @@ class Unfolding:
 
     def take(self, decision: Decision) -> None:
         """Go on to the rows as they stand once `decision` is written."""
-        self._shelves.update((row.sku, row) for row in decision.shelves)
-        self._fields.update((row.key, row) for row in decision.fields)
-        self._reservations.update((row.key, row) for row in decision.reservations)
-        self._deliveries.update(((row.channel, row.digest), row) for row in decision.deliveries)
-        self._commands.update((row.key, row) for row in decision.commands)
-        self._channels.update((row.name, row) for row in decision.channels)
-        self._lines.update(_by_order(self._lines, decision.reservations))
-        self._take_outbox(decision)
+        for shelf in decision.shelves:
+            self._shelves[shelf.sku] = shelf
+        for field in decision.fields:
+            self._fields[field.key] = field
+        for delivery in decision.deliveries:
+            self._deliveries[delivery.channel, delivery.digest] = delivery
+        for state in decision.channels:
+            self._channels[state.name] = state
+        for done in decision.commands:
+            self._commands[done.key] = done
+        if decision.reservations:
+            self._reservations.update((row.key, row) for row in decision.reservations)
+            self._lines.update(_by_order(self._lines, decision.reservations))
+        if decision.dirty or decision.clean or decision.pushes:
+            self._take_outbox(decision)
         view = self.view
         if decision.movements:
             rows = replace(
@@ -169,13 +176,16 @@ def _by_order(
     known: Mapping[_Order, tuple[Reservation, ...]], changed: Iterable[Reservation]
 ) -> dict[_Order, tuple[Reservation, ...]]:
     """Return the orders of the changed reservations, each with all its reservations."""
+    rows = tuple(changed)
+    if len(rows) == 1 and (order := (rows[0].key.channel, rows[0].key.order_id)) not in known:
+        return {order: rows}  # what most sales are
     lines: dict[_Order, dict[str, Reservation]] = {}
-    for row in changed:
+    for row in rows:
         order = (row.key.channel, row.key.order_id)
         if order not in lines:
             lines[order] = {each.key.line_id: each for each in known.get(order, ())}
         lines[order][row.key.line_id] = row
-    return {order: tuple(rows.values()) for order, rows in lines.items()}
+    return {order: tuple(of.values()) for order, of in lines.items()}
 
 
 def _put(known: Mapping[K, V], changed: Iterable[V], key: Callable[[V], K]) -> Iterable[V]:

@@ -32,7 +32,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stockpush.sim.loop import EPOCH
 from stockpush.sim.network import Exchange
 from stockpush.sim.shops.base import WebhookOut
 from stockpush.sim.truth import NEVER, FieldName, Line, LineKey, Truth
@@ -40,12 +39,55 @@ from stockpush.sim.world import CAP, SHOPIFY, WOO, Listed, World
 
 DEADLINE_S = {SHOPIFY: 20.0, WOO: 30.0}
 """How long a request of the daemon may take before it gives it up."""
+GAP_S = 10.0
+"""How long after its reading was sent a write may be sent where nothing compares."""
 EDIT_CLOUDS_S = 7200.0
 """How long after a merchant's edit a number may be wrong by it: two polls and the suspense."""
+CALM_S = 120.0
+SUNNY_S = 45.0
+"""How long a number may be wrong after anything happened, where little hinders the daemon, and
+where nothing does.
+"""
+RECOVERED_S = 420.0
+"""The same after the daemon was down, or told to wait: a poll, and a lost answer asked for."""
 SLACK_S = 1.0
 """The shops' instants are whole seconds."""
 FOUND_MAX = 50
 """Most violations that are kept: one bug need not fill the memory."""
+TICK_S = 1e-7
+"""By how much a commit is put later than another one at the same virtual instant."""
+WATCHED = """
+CREATE TABLE watched (what TEXT PRIMARY KEY, often INTEGER NOT NULL);
+CREATE TABLE watched_older (channel TEXT, order_id TEXT, line_id TEXT);
+INSERT INTO watched VALUES ('compare_lost', 0), ('unknown_applied', 0), ('unknown_read', 0),
+    ('hold_opened', 0), ('hold_eaten', 0), ('hold_let_go', 0);
+CREATE TRIGGER watch_compare_lost AFTER UPDATE ON push
+    WHEN NEW.outcome = 'conflict' AND OLD.outcome IS NULL
+    BEGIN UPDATE watched SET often = often + 1 WHERE what = 'compare_lost'; END;
+CREATE TRIGGER watch_unknown_applied AFTER UPDATE ON push
+    WHEN NEW.outcome IN ('applied', 'unchanged') AND OLD.outcome = 'unknown'
+    BEGIN UPDATE watched SET often = often + 1 WHERE what = 'unknown_applied'; END;
+CREATE TRIGGER watch_unknown_read AFTER UPDATE ON push
+    WHEN NEW.outcome = 'conflict' AND OLD.outcome = 'unknown'
+    BEGIN UPDATE watched SET often = often + 1 WHERE what = 'unknown_read'; END;
+CREATE TRIGGER watch_hold_opened AFTER UPDATE ON field WHEN NEW.hold > OLD.hold
+    BEGIN UPDATE watched SET often = often + 1 WHERE what = 'hold_opened'; END;
+CREATE TRIGGER watch_hold_eaten AFTER UPDATE ON field
+    WHEN NEW.hold < OLD.hold AND NEW.let_go <= OLD.let_go
+    BEGIN UPDATE watched SET often = often + 1 WHERE what = 'hold_eaten'; END;
+CREATE TRIGGER watch_hold_let_go AFTER UPDATE ON field
+    WHEN NEW.hold < OLD.hold AND NEW.let_go > OLD.let_go
+    BEGIN UPDATE watched SET often = often + 1 WHERE what = 'hold_let_go'; END;
+CREATE TRIGGER watch_older AFTER UPDATE ON reservation
+    WHEN (NEW.updated_at, NEW.fetch_number) < (OLD.updated_at, OLD.fetch_number)
+        OR ((NEW.updated_at, NEW.fetch_number) = (OLD.updated_at, OLD.fetch_number)
+            AND (NEW.ordered, NEW.open, NEW.shipped, NEW.written_off, NEW.deducted)
+                <> (OLD.ordered, OLD.open, OLD.shipped, OLD.written_off, OLD.deducted))
+    BEGIN INSERT INTO watched_older VALUES (NEW.channel, NEW.order_id, NEW.line_id); END;
+"""
+"""What is added to the daemon's empty database, so that it notes what happens between two looks:
+rare moments of the protocol, and order lines that an older version has changed (I5).
+"""
 _STOCK_ONLY = {"id", "manage_stock", "stock_quantity"}
 _GID = re.compile(r"[0-9]+$")
 
@@ -74,7 +116,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """A push row of the daemon; `opened_at` in virtual seconds, as early as it can have been."""
+    """A push row of the daemon; `opened_at` is when it was committed, in virtual seconds."""
 
     id: int
     opened_at: float
@@ -89,6 +131,17 @@ class Before:
     atp: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What the daemon's books say, by item; in smallest units."""
+
+    on_hand: dict[str, int]
+    reserved: dict[str, int]
+    held: dict[str, int]
+    undeducted: dict[FieldName, int]
+    """In the field's units."""
+
+
 @dataclass(slots=True)
 class _FieldNote:
     """What is known of a field. `reflected_at`: its number takes in what was known then."""
@@ -96,13 +149,21 @@ class _FieldNote:
     listed: Listed
     reflected_at: float = -NEVER
     edited_at: float = -NEVER
+    masks: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when the merchant's edits may hide a sale: from the last reading before the
+    first to the first write after the last, which met what was there.
+    """
     excused: str = ""
     """Why the number last written may be above its bound."""
     acknowledged: int = 0
     """The newest push of which the daemon knows that it was applied."""
     flying: dict[int, tuple[float, int]] = field(default_factory=dict)
     """Writes that were handled and not answered: exchange -> (sent at, push)."""
+    sent_at: float = -NEVER
+    """When the newest write was sent that was handled."""
     gone: bool = False
+    looks: list[tuple[float, float]] = field(default_factory=list)
+    """Between which two instants a number stood that the daemon was told, one for each telling."""
 
 
 @dataclass(slots=True)
@@ -128,6 +189,8 @@ class Auditor:
     writes: int = 0
     """Requests to write that reached a shop."""
     last_write_at: float = -NEVER
+    troubled_at: float = -NEVER
+    """When the daemon was last down, or was told by a shop to wait."""
     sales: int = 0
     units: int = 0
     _fields: dict[FieldName, _FieldNote] = field(default_factory=dict)
@@ -137,10 +200,19 @@ class Auditor:
     _read_at: dict[str, list[tuple[float, float, str]]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    _writes: dict[int, list[tuple[FieldName, int]]] = field(default_factory=dict)
-    _ahead_s: list[float] = field(default_factory=lambda: [0.0])
+    _writes: dict[int, list[tuple[FieldName, int, bool]]] = field(default_factory=dict)
+    _opened_at: dict[int, float] = field(default_factory=dict)
+    _committed_at: float = -NEVER
+    _commits: int = 0
+    _line_seen: int = 0
+    _push_seen: int = 0
+    _books: _Books | None = None
     _sold_at: dict[str, float] = field(default_factory=dict)
     _push_checked: int = 0
+    _versions: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    _restarted: bool = False
+    _fetches_before: int = 0
+    """The newest fetch that an earlier life of the daemon is known to have made."""
     _connection: sqlite3.Connection | None = None
     _connected: Path | None = None
 
@@ -158,14 +230,20 @@ class Auditor:
         for note in self._fields.values():
             note.reflected_at = self.now()
 
-    def clock_set(self, ahead_s: float) -> None:
-        """The daemon's wall clock is now `ahead_s` ahead of the truth."""
-        if ahead_s not in self._ahead_s:
-            self._ahead_s.append(ahead_s)
+    def restarted(self) -> None:
+        """The daemon was down, or is, or has begun a new life since it was last looked at."""
+        self.troubled_at, self._restarted = self.now(), True
 
     def merchant_edited(self, listed: Listed) -> None:
         """The merchant has typed a number into the shop."""
-        self._note_of(listed).edited_at = self.now()
+        note = self._note_of(listed)
+        if not note.masks or note.masks[-1][1] < NEVER:
+            note.masks.append((self._read_until(listed) - SLACK_S, NEVER))
+        note.edited_at = self.now()
+
+    def _read_until(self, listed: Listed) -> float:
+        """Return since when the daemon has not looked at a field, as far as it was told."""
+        return max((begin for begin, _ in self._note_of(listed).looks), default=-NEVER)
 
     def delisted(self, listed: Listed) -> None:
         """The merchant has deleted what holds this listing's number."""
@@ -259,11 +337,17 @@ class Auditor:
 
     def told(self, exchange: Exchange) -> None:
         """The daemon has just got an answer."""
-        for name, push in self._writes.pop(exchange.number, ()):
+        for name, push, applied in self._writes.pop(exchange.number, ()):
             note = self._fields[name]
             note.flying.pop(exchange.number, None)
             if exchange.answer is not None and exchange.answer.status == 200:
                 note.acknowledged = max(note.acknowledged, push)
+                if applied and exchange.handled_at is not None:
+                    # The compare was passed: the number was the one that was expected.
+                    note.looks.append((exchange.handled_at, exchange.handled_at))
+        answer = exchange.answer
+        if answer is None or answer.status != 200 or b"THROTTLED" in answer.body:
+            self.troubled_at = self.now()
         self._note_reading(exchange)
 
     def delivered(self, channel: str, out: WebhookOut, status: int | None) -> None:
@@ -291,6 +375,8 @@ class Auditor:
         if not 0 <= each.target <= CAP:
             self._find("I9", note.listed, f"{each.target} was sent")
         pushed = self._pushed(exchange, each)
+        if each.target == each.expected:
+            self._find("I15", note.listed, f"{each.target} was written over itself")
         if pushed is None:
             self._find("I13", note.listed, f"{each.target} was sent without a committed push")
             return
@@ -299,8 +385,11 @@ class Auditor:
         for sent_at, push in note.flying.values():
             if push != pushed.id and abs(exchange.sent_at - sent_at) < deadline_s and not late:
                 self._find("I7", note.listed, f"pushes {push} and {pushed.id} are both under way")
+        if 0 < note.sent_at - exchange.sent_at < deadline_s:
+            self._find("I7", note.listed, f"push {pushed.id} arrives after one sent later")
+        note.sent_at = max(note.sent_at, exchange.sent_at)
         note.flying[exchange.number] = (exchange.sent_at, pushed.id)
-        self._writes.setdefault(exchange.number, []).append((each.name, pushed.id))
+        self._writes.setdefault(exchange.number, []).append((each.name, pushed.id, applied))
         if any(
             key not in self._known_at and line.taken
             for key, line in self.truth.lines.items()
@@ -314,6 +403,8 @@ class Auditor:
             self._find("I8", note.listed, f"push {pushed.id} came after {note.acknowledged}")
         self._check_bound(exchange, each, note, pushed, zombie=zombie)
         note.reflected_at = pushed.opened_at
+        if note.masks and note.masks[-1][1] == NEVER and exchange.sent_at > note.edited_at:
+            note.masks[-1] = (note.masks[-1][0], self.now())
 
     def _check_bound(
         self, exchange: Exchange, each: Written, note: _FieldNote, pushed: Pushed, *, zombie: bool
@@ -325,7 +416,8 @@ class Auditor:
         bound = self._bound(listed, since) + standing
         if each.target <= bound:
             return
-        if self.now() - note.edited_at < EDIT_CLOUDS_S:
+        edited = self.now() - note.edited_at < EDIT_CLOUDS_S
+        if edited and each.target <= self._bound(listed, since, masks=note.masks) + standing:
             note.excused = "merchant_edit"
         elif zombie:
             note.excused = "zombie"
@@ -338,7 +430,7 @@ class Auditor:
                 <= self._bound(listed, since, gap_from=gap_from - self.stale_read_s) + standing
             ):
                 note.excused = "stale_read"
-        elif each.target <= bound + self._untold_rise(each.name):
+        elif each.target <= bound + self._there_and_back(each.name):
             note.excused = "aba"
         if note.excused:
             self.excused[note.excused] += 1
@@ -349,25 +441,38 @@ class Auditor:
             f"push {pushed.id} of {since:.3f} s wrote {each.target}, at most {bound} is true",
         )
 
-    def _untold_rise(self, name: FieldName) -> int:
-        """Return the units that a shop has put back on a field and the daemon does not know of.
+    def _there_and_back(self, name: FieldName) -> int:
+        """Return the units that were sold from a field and the daemon does not know of, behind as
+        many that the shop put back, which it does not know of either.
 
-        A sale that it does not know of either may stand before as many of them, and then nothing
-        that it can read tells of the two.
+        Nothing tells of such a pair: neither a reading nor a compare. But one that lies between the
+        two does tell of the first of them, so both must have happened between two such looks.
         """
         known = {
             (channel, order, line): deducted
             for channel, order, line, deducted in self._rows(
-                "SELECT channel, order_id, line_id, deducted FROM reservation"
-                " WHERE channel = ? AND field_key = ?",
-                *name,
+                "SELECT channel, order_id, line_id, deducted FROM reservation WHERE channel = ?",
+                name[0],
             )
         }
-        return sum(
-            max(0, known[key] - line.deducted)
-            for key, line in self.truth.lines.items()
-            if key in known
-        )
+        sold: list[tuple[float, int]] = []
+        back: list[tuple[float, int]] = []
+        for key, line in self.truth.lines.items():
+            if (line.listed.channel, line.listed.field) == name:
+                untold = line.deducted - known.get(key, 0)
+                (sold if untold > 0 else back).extend(_newest(line.moves, untold))
+        looks = self._fields[name].looks
+        pairs = 0
+        for rise_at, units in sorted(back):
+            left = units
+            for place, (sale_at, others) in enumerate(sold):
+                first, last = sorted((rise_at, sale_at))
+                if any(first <= since and until <= last for since, until in looks):
+                    continue
+                taken = min(left, others)
+                sold[place] = (sale_at, others - taken)
+                left, pairs = left - taken, pairs + taken
+        return pairs
 
     # -- the bound -----------------------------------------------------------------------------
 
@@ -377,14 +482,15 @@ class Auditor:
         since: float,
         *,
         gap_from: float = NEVER,
+        masks: Sequence[tuple[float, float]] = (),
         without: tuple[str, str] = ("", ""),
         others: str = "known",
     ) -> int:
         """Return the most that may be offered for all that had to be known at `since`.
 
-        Own sales taken off the number at `gap_from` or later do not count, nor does the order
-        `without`. `others`: which other sales count, those "known", "all", or with those also all
-        of the same "channel".
+        Own sales taken off the number at `gap_from` or later, or within one of the `masks`, do not
+        count, nor does the order `without`. `others`: which other sales count, those "known",
+        "all", or with those also all of the same "channel".
         """
         name = (listed.channel, listed.field)
 
@@ -392,10 +498,12 @@ class Auditor:
             if key[:2] == without:
                 return 0
             if (line.listed.channel, line.listed.field) == name:
-                return line.taken if line.deducted_at < gap_from else 0
+                at = line.deducted_at
+                hidden = at >= gap_from or any(begin <= at <= end for begin, end in masks)
+                return 0 if hidden else line.taken
             if others == "all" or (others == "channel" and key[0] == listed.channel):
                 return line.taken
-            return line.taken_least if self._known_at.get(key, NEVER) <= since else 0
+            return line.taken_least if self._known_at.get(key, NEVER) < since else 0
 
         states = list(self.truth.states_since(since))
         stock = {sku: max(state.stock[sku] for state in states) for sku in states[0].stock}
@@ -409,11 +517,14 @@ class Auditor:
         return sum(units for at, units in ended if at >= since)
 
     def _gap_from(self, exchange: Exchange, each: Written) -> float:
-        """Return when the reading was sent after which this write was allowed."""
+        """Return when the reading was sent after which this write was allowed.
+
+        A reading that is older than a write may rest on makes no gap: nothing is excused by it.
+        """
         name = each.name[1].rpartition(":")[2]
         for sent_at, told_at, ids in reversed(self._read_at[exchange.channel]):
             if told_at <= exchange.sent_at and f",{name}," in ids:
-                return sent_at
+                return sent_at if exchange.sent_at - sent_at <= GAP_S else exchange.sent_at
         return exchange.sent_at
 
     def _note_reading(self, exchange: Exchange) -> None:
@@ -432,6 +543,17 @@ class Auditor:
         elif channel == SHOPIFY and b'"Orders"' in request.body:
             after = _json(request.body).get("variables", {}).get("after")
             self._note_poll(exchange, paged=after is not None)
+        elif channel == SHOPIFY and b'"Levels"' in request.body:
+            self._note_look(exchange)
+
+    def _note_look(self, exchange: Exchange) -> None:
+        """Remember that the daemon was told what Shopify's fields held."""
+        answer, at = exchange.answer, exchange.handled_at
+        if answer is None or at is None or not _json(answer.body).get("data"):
+            return
+        for each in _json(exchange.request.body).get("variables", {}).get("ids", ()):
+            if (note := self._fields.get((exchange.channel, _number(each)))) is not None:
+                note.looks.append((at - self.stale_read_s, at))
 
     def _note_poll(self, exchange: Exchange, *, paged: bool) -> None:
         self.seen["paged"] += paged
@@ -486,7 +608,10 @@ class Auditor:
             self.close()
             # Not read-only: that could not open a write-ahead log which nobody else has open.
             self._connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True)
-            self._connected = path
+            anew, self._connected = self._connected is not None, path
+            if anew:
+                (waiting,) = self._rows("SELECT count(*) FROM delivery WHERE state = 'pending'")
+                self.seen["began_with_inbox"] += waiting[0] > 0
         return self._connection.execute(query, given).fetchall()
 
     def close(self) -> None:
@@ -500,26 +625,79 @@ class Auditor:
         if self.database is None:
             return Pushed(exchange.number, exchange.sent_at)
         rows = self._rows(
-            "SELECT id, expected, sent_at FROM push"
+            "SELECT id, expected FROM push"
             " WHERE channel = ? AND field_key = ? AND target = ? ORDER BY id DESC LIMIT 8",
             *each.name,
             each.target,
         )
-        for push, expected, wall_us in rows:
+        for push, expected in rows:
             if each.expected is not None and expected != each.expected:
                 continue
-            opened_at = self._instant(wall_us, no_later=exchange.sent_at)
-            if opened_at is not None:
+            opened_at = self._opened_at.get(push, NEVER)
+            if opened_at <= exchange.sent_at + 1e-3:
                 return Pushed(push, opened_at)
         return None
 
-    def _instant(self, wall_us: int, *, no_later: float) -> float | None:
-        """Return the virtual seconds of an instant by the daemon's wall clock, the earliest it can
-        have been however the clock was set; None if that was later than it can have been.
+    def committed(self) -> None:
+        """A transaction of the database has just ended: note what is new, at this very instant."""
+        now = self.now()
+        self._commits = self._commits + 1 if now == self._committed_at else 0
+        self._committed_at = now
+        now += self._commits * TICK_S
+        for row, channel, order, line in self._rows(
+            "SELECT rowid, channel, order_id, line_id FROM reservation"
+            " WHERE rowid > ? AND sku IS NOT NULL",
+            self._line_seen,
+        ):
+            self._line_seen = max(self._line_seen, row)
+            self._known_at.setdefault((channel, order, line), now)
+        before, self._books = self._books, self._read_books()
+        for push, channel, key, target in self._rows(
+            "SELECT id, channel, field_key, target FROM push WHERE id > ? ORDER BY id",
+            self._push_seen,
+        ):
+            self._push_seen = push
+            self._opened_at[push] = now
+            self._check_intent(push, (channel, key), target, before or self._books)
+
+    def _read_books(self) -> _Books:
+        shelves = self._rows("SELECT sku, on_hand, reserved FROM shelf")
+        held: Counter[str] = Counter()
+        undeducted = {}
+        for channel, key, sku, units, waiting in self._rows(
+            "SELECT channel, key, sku, hold * pack, undeducted FROM field"
+        ):
+            held[sku] += units
+            undeducted[channel, key] = waiting
+        return _Books(
+            {sku: on_hand for sku, on_hand, _ in shelves},
+            {sku: reserved for sku, _, reserved in shelves},
+            held,
+            undeducted,
+        )
+
+    def _check_intent(self, push: int, name: FieldName, target: int, before: _Books) -> None:
+        """I9: what is to be sent is what the daemon's own books allow, holds and buffer included.
+
+        It was computed at some point of the transaction, among other commands: each number counts
+        as it was before or after, whichever allows more.
         """
-        shown = wall_us / 1e6 - EPOCH.timestamp()
-        known = [shown - ahead_s for ahead_s in self._ahead_s if shown - ahead_s <= no_later + 1e-3]
-        return min(known, default=None)
+        note, after = self._fields.get(name), self._books
+        if note is None or after is None:
+            return
+        free = {
+            sku: max(before.on_hand.get(sku, on_hand), on_hand)
+            - min(before.reserved.get(sku, 0), after.reserved.get(sku, 0))
+            - min(before.held.get(sku, 0), after.held.get(sku, 0))
+            for sku, on_hand in after.on_hand.items()
+        }
+        free = {sku: free.get(sku, 0) for sku in self.world.things}
+        states = self.truth.states_since(self.now())
+        ways = {tuple(state.bills.values()): state.bills for state in states}
+        most = max(self.truth.offer(note.listed, free, bills) for bills in ways.values())
+        most += max(before.undeducted.get(name, 0), after.undeducted.get(name, 0))
+        if target > most:
+            self._find("I9", note.listed, f"push {push} is {target}, the books allow {most}")
 
     def check_books(self) -> None:
         """Check everything that the database alone must fulfil at any instant."""
@@ -540,6 +718,10 @@ class Auditor:
                 self._find_at("I2", sku, f"{reserved} reserved, {open_units[sku]} open")
         self._check_pushes()
         self._check_deliveries()
+        for channel, order, line in self._rows("SELECT * FROM watched_older"):
+            self._find_at("I5", f"{channel}/{order}/{line}", "an older version changed it")
+        self._check_fetches()
+        self.seen |= Counter(dict(self._rows("SELECT what, often FROM watched")))
 
     def _check_pushes(self) -> None:
         for push, target, terms in self._rows(
@@ -568,6 +750,23 @@ class Auditor:
                 self._find_at("I3", channel, f"acknowledged delivery {digest[:12]} is nowhere")
         self._digests.clear()
 
+    def _check_fetches(self) -> None:
+        """I5: a fetch is numbered beyond every one that an earlier life of the daemon made."""
+        rows = self._rows(
+            "SELECT channel, order_id, max(updated_at), max(fetch_number) FROM reservation"
+            " GROUP BY channel, order_id"
+        )
+        if self._restarted:
+            fetches = (fetch for _, fetch in self._versions.values())
+            self._fetches_before = max(fetches, default=self._fetches_before)
+        for channel, order, updated_at, fetch in rows:
+            known, version = self._versions.get((channel, order)), (updated_at, fetch)
+            is_new = version != known and not self._restarted
+            if is_new and 0 < fetch <= self._fetches_before:
+                self._find_at("I5", f"{channel}/{order}", f"fetch {fetch} was made once before")
+            self._versions[channel, order] = version
+        self._restarted = False
+
     # -- at rest -------------------------------------------------------------------------------
 
     def disagreements(self) -> list[str]:
@@ -575,6 +774,16 @@ class Auditor:
         self.truth.refresh_unpaid()
         unpaid = [f"{channel}: order {each} is unpaid" for channel, each in self.truth.unpaid()]
         return [*unpaid, *self._wrong_numbers(), *self._wrong_books()]
+
+    def check_calm(self, calm_s: float) -> None:
+        """I14 while people act, where no fault is drawn that could hinder the daemon for longer:
+        what happened `calm_s` ago shows on every shop.
+        """
+        self.truth.refresh_unpaid()
+        changed_s, troubled_s = self.now() - self.truth.changed_at, self.now() - self.troubled_at
+        if changed_s >= calm_s and troubled_s >= RECOVERED_S:
+            for text in self._wrong_numbers():
+                self._find_at("I14", "calm", text)
 
     def _wrong_numbers(self) -> Iterator[str]:
         for note in self._fields.values():
@@ -652,6 +861,20 @@ def _number(gid: str) -> str:
     """Return the number at the end of a Shopify id."""
     found = _GID.search(gid)
     return found[0] if found else gid
+
+
+def _newest(moves: Sequence[tuple[float, int]], units: int) -> Iterator[tuple[float, int]]:
+    """Yield the newest (instant, units > 0) of those moves that go the way of `units`, that many.
+
+    >>> list(_newest([(1.0, 3), (2.0, -2), (5.0, 1)], 2))
+    [(5.0, 1), (1.0, 1)]
+    """
+    left = abs(units)
+    for at, moved in reversed(moves):
+        if left and (moved > 0) == (units > 0):
+            taken = min(left, abs(moved))
+            left -= taken
+            yield at, taken
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -26,6 +28,7 @@ from stockpush.errors import SignatureInvalid, StockPushError, StoreConflict, St
 from stockpush.importer import Known, read_catalogue
 from stockpush.messages import AdoptListings, Command
 from stockpush.settings import Settings
+from stockpush.sim.auditor import WATCHED
 from stockpush.sim.loop import Owner, SimClock, SimIds, VirtualLoop, spawn
 from stockpush.sim.network import SimNetwork
 from stockpush.sim.shops.base import WebhookOut
@@ -290,7 +293,8 @@ def _import_of(parts: compose.Parts, catalogue: str, *, key: str) -> Command:
 
 @cache
 def empty_database() -> bytes:
-    """Return a migrated, empty database file, made once per process and on the real clock.
+    """Return a migrated, empty database file that notes what the auditor wants to know of it, made
+    once per process and on the real clock.
 
     It must be asked for before a virtual loop runs. Migrating takes longer than many a simulation.
     """
@@ -302,6 +306,9 @@ def empty_database() -> bytes:
             await store.close()
 
         asyncio.run(make())
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(WATCHED)
+            connection.commit()
         return path.read_bytes()
 
 

@@ -25,6 +25,8 @@ from stockpush.sim.shops.base import ConnectionDropped, Shop, ShopAnswer, ShopRe
 
 WEBHOOK_TIMEOUT_S = 5.0
 """What platforms give a receiver to answer."""
+BROKEN_LATE = 0.5
+"""Of the requests that arrive late, how many were given up by a line that broke."""
 LOOK_S = 300.0
 """How long a delivery may go unnoticed that nobody announced."""
 
@@ -160,6 +162,8 @@ class SimNetwork:
         await sleep(self.dice.uniform(*line.travel_s))
         if self._strikes("late", line.late):
             self.straying += 1
+            if self.dice.random() < BROKEN_LATE:
+                self._break(line, answered)  # whoever carries it on knows of no broken line
             await sleep(self.dice.uniform(0.0, line.late_s))
             self.straying -= 1
         if line.down or self._strikes("lost_before", line.lost_before):

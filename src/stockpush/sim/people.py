@@ -34,11 +34,28 @@ from stockpush.sim.world import Listed, World, changed_bill
 SALES_PER_HOUR = (4.0, 150.0)
 SALES_MAX = 250
 """About how many sales a run has at most: more show nothing new."""
-BUSY_SALES_PER_HOUR = 900.0
-BUSY_MAKER_S = 5.0
-"""How often shoppers come and how long the maker rests, in a busy world."""
+HURRIED = 0.7
+"""How often a hurried merchant changes an order once more within a second."""
 FLASH_SALES = 0.35
 """How many runs have a rush on the hot item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How people act where that is not drawn: how many shoppers come in an hour, and how long the
+    maker rests in between, on average. `hurried`: the merchant often changes an order twice in one
+    second. `wave_s`: everybody acts for the first so many seconds and then rests for the second so
+    many, over and over, so that much happens at once and then nothing at all.
+    """
+
+    sales_per_hour: float
+    maker_s: float
+    hurried: bool = False
+    wave_s: tuple[float, float] | None = None
+
+
+BUSY = Pace(900.0, 5.0)
+"""Many shoppers, and a maker who keeps up with them: what sells by the thousand."""
 
 
 class Operator(Protocol):
@@ -93,8 +110,8 @@ class People:
     operator: Operator
     acted: Callable[[str], None]
     until: float
-    busy: bool = False
-    """Many shoppers, and a maker who keeps up with them: what sells by the thousand."""
+    pace: Pace | None = None
+    """None: drawn."""
     trace: list[str] = field(default_factory=list)
     deeds: Counter[str] = field(default_factory=Counter)
     """What `swarm.ROWS` counts as deeds, and others."""
@@ -111,8 +128,10 @@ class People:
         """Return one coroutine for each kind of person; each ends when everybody goes home."""
         span_s = max(1.0, self.until - self.now())
         rate = _between(self.dice, *SALES_PER_HOUR) / HOUR
-        rate = BUSY_SALES_PER_HOUR / HOUR if self.busy else min(rate, SALES_MAX / span_s)
-        pause_s = BUSY_MAKER_S if self.busy else self.dice.uniform(120, 1500)
+        if self.pace is None:
+            rate, pause_s = min(rate, SALES_MAX / span_s), self.dice.uniform(120, 1500)
+        else:
+            rate, pause_s = self.pace.sales_per_hour / HOUR, self.pace.maker_s
         people = [
             self._shoppers(self._own_dice(), rate),
             self._merchant(self._own_dice(), rate * self.dice.uniform(0.3, 1.0)),
@@ -212,7 +231,12 @@ class People:
             if self.sent_orders and dice.random() < 0.15:
                 self._refund_sent(dice, dice.choice(self.sent_orders))
             elif self.open_orders:
-                self._handle(dice, dice.choice(self.open_orders))
+                order = dice.choice(self.open_orders)
+                self._handle(dice, order)
+                if self.pace is not None and self.pace.hurried and dice.random() < HURRIED:
+                    await self.clock.sleep(dice.uniform(0, 1))
+                    if order in self.open_orders:
+                        self._handle(dice, order)
 
     def _handle(self, dice: random.Random, order: Purchase) -> None:
         """Do something with an order that is still to be sent."""
@@ -481,7 +505,17 @@ class People:
         if wait_s >= left_s:
             return False
         await self.clock.sleep(wait_s)
+        await self._rest(dice)
         return self.now() < self.until
+
+    async def _rest(self, dice: random.Random) -> None:
+        """Wait for the next wave of people, where they come in waves."""
+        if self.pace is None or self.pace.wave_s is None:
+            return
+        busy_s, quiet_s = self.pace.wave_s
+        into_s = self.now() % (busy_s + quiet_s)
+        if into_s > busy_s:
+            await self.clock.sleep(busy_s + quiet_s - into_s + dice.uniform(0, busy_s))
 
     def _did(self, channel: str, order_id: str | None, text: str) -> None:
         """Something has happened at a shop: the truth reads it, the shop may tell of it."""

@@ -13,25 +13,34 @@ import asyncio
 import random
 import re
 import tempfile
-from collections.abc import Callable, Collection, Coroutine, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CoroutineType
 from typing import Any, cast
 
 from stockpush import logs
-from stockpush.sim.auditor import Auditor
+from stockpush.sim.auditor import CALM_S, SUNNY_S, Auditor
 from stockpush.sim.contest import NaiveMachine
 from stockpush.sim.loop import Livelock, SimClock, Standstill, VirtualLoop, spawn
 from stockpush.sim.machine import SECRET_KEY, Machine, empty_database
 from stockpush.sim.network import SimNetwork
-from stockpush.sim.people import People
+from stockpush.sim.people import BUSY, Pace, People
 from stockpush.sim.report import Report
 from stockpush.sim.shopfront import Shopfront
-from stockpush.sim.swarm import ROWS, FaultKind, Swarm
+from stockpush.sim.shops.base import BUYER, SoldOut
+from stockpush.sim.swarm import COUNTED, FaultKind, Swarm
 from stockpush.sim.truth import Truth
 from stockpush.sim.weather import Weather
-from stockpush.sim.world import World
+from stockpush.sim.world import (
+    ACCESS_TOKEN,
+    ADMIN_TOKEN,
+    CONSUMER_KEY,
+    CONSUMER_SECRET,
+    SHOPIFY_SECRET,
+    WOO_SECRET,
+    World,
+)
 
 ADOPTED_S = 2 * 3600.0
 """How long the first pushes may take."""
@@ -49,8 +58,37 @@ DEFECTS = frozenset({"worker.failed", "delivery.failed", "line.withheld"})
 """Log lines that tell of a defect of ours, whatever the world did. Libraries complain of what a
 kill leaves lying about in this process, where nobody cleans up after the dead.
 """
+CANARIES = frozenset(
+    {
+        *BUYER.values(),
+        ACCESS_TOKEN,
+        ADMIN_TOKEN,
+        CONSUMER_KEY,
+        CONSUMER_SECRET,
+        SECRET_KEY,
+        SHOPIFY_SECRET,
+        WOO_SECRET,
+    }
+)
+"""What is in every order, every request and the configuration, and may be in no log line (I12)."""
+HARMLESS = frozenset(
+    {
+        FaultKind.WEBHOOK_COPIES,
+        FaultKind.SAME_SECOND,
+        FaultKind.PING,
+        FaultKind.CRASH,
+        FaultKind.RATE_LIMIT,
+    }
+)
+"""Kinds of faults that keep no number wrong for longer than they last (`Auditor.check_calm`)."""
 PEOPLE = ("merchant", "maker", "rush", "housekeeper", "typist")
 """Who may stay at home."""
+HISTORY_SENT = 0.5
+"""How many orders from before the daemon's time have been sent."""
+HISTORY_S = 300.0
+"""How long before the daemon's first start its history ended."""
+STARTING_S = 10.0
+"""How long people buy while it starts, without that it is told."""
 SLOW_POLL_S = 3600
 SLOW_RECONCILE_S = 4 * 3600
 """How often a shop is read during the silence: what would be wrong shows at any pace."""
@@ -67,6 +105,11 @@ class Plan:
     `shopfront` is simulated in place of a drawn world; `naive` runs the naive sync in place of the
     daemon. `cut_s` ends act one early and changes nothing before that; `away` are people (`PEOPLE`)
     who stay at home: both are what shrinking tries. `traced` keeps what people did.
+
+    What a hunt for one bug narrows: `faults` are exactly the kinds there are, each with its
+    strength (None: drawn), and `spell_s` how long their spells last; `history` is how many orders
+    the shops took before the daemon's first start; `pace` how people act; `travel_s` how long
+    requests, answers and webhooks travel, from and to; `early` ends the run at its first violation.
     """
 
     without: Collection[FaultKind] = frozenset()
@@ -79,6 +122,12 @@ class Plan:
     cut_s: float | None = None
     away: Collection[str] = frozenset()
     traced: bool = False
+    faults: Mapping[FaultKind, float | None] | None = None
+    spell_s: float | None = None
+    history: int = 0
+    pace: Pace | None = None
+    travel_s: tuple[float, float] | None = None
+    early: bool = False
 
 
 def simulate(seed: int, plan: Plan | None = None) -> Report:
@@ -92,6 +141,10 @@ def simulate(seed: int, plan: Plan | None = None) -> Report:
 def dice(seed: int, part: str) -> random.Random:
     """Return the dice of one part of a run."""
     return random.Random(f"{seed} {part}")  # noqa: S311  # a simulation must be repeatable
+
+
+class _Enough(Exception):
+    """There is a violation, and the plan wants no more."""
 
 
 class _Run:
@@ -108,12 +161,23 @@ class _Run:
             if plan.shopfront is None
             else plan.shopfront.world(dice(seed, "world"), self.clock.now)
         )
-        swarm = Swarm.draw(dice(seed, "swarm"), tuple(self.world.shops), span_s=plan.span_s)
+        swarm = Swarm.draw(
+            dice(seed, "swarm"),
+            tuple(self.world.shops),
+            strengths=plan.faults,
+            span_s=plan.span_s,
+        )
         for kind in sorted(plan.without, key=lambda each: each.name):
             swarm = swarm.without(kind)
+        if plan.spell_s is not None:
+            spells = tuple(replace(each, lasts_s=plan.spell_s) for each in swarm.spells)
+            swarm = replace(swarm, spells=spells)
         self.swarm = swarm
         self.truth = Truth(self.world, self.loop.time)
         self.network = SimNetwork(self.loop, dice(seed, "network"), self.world.shops, self._receive)
+        if plan.travel_s is not None:
+            for line in self.network.lines.values():
+                line.travel_s = plan.travel_s
         self.slow = False
         self.machine = (
             NaiveMachine(self.loop, dice(seed, "machine"), self.network, self.world)
@@ -136,20 +200,26 @@ class _Run:
             stale_read_s=swarm.strength(FaultKind.STALE_READ),
         )
         self.network.watchers.append(self.auditor)
-        self.weather = Weather(
-            swarm, self.loop, self.network, self.machine, self.world, self.auditor
-        )
+        if isinstance(self.machine, Machine):
+            self.machine.files.ended = self.auditor.committed
+        self.weather = Weather(swarm, self.loop, self.network, self.machine, self.world)
         self.people: People | None = None
         self.traded_s = 0.0
-        self.lines: list[logs.Line] = []
+        self.canaries = CANARIES | {
+            self.machine.webhook_url(name).rpartition("/")[2] for name in self.world.shops
+        }
+        self.lives = 0
+        self.lines = 0
 
     def report(self) -> Report:
         """Run both acts and say what they came to."""
         asyncio.set_event_loop(self.loop)
         self.loop.set_exception_handler(self._unhandled)
-        logs.configure(json=True, level="error", lines=self.lines.append)
+        logs.configure(json=True, level="debug", lines=self._logged)
         try:
             self.loop.run_until_complete(spawn(self.loop, self._acts(), None))
+        except _Enough:
+            pass
         except (Livelock, Standstill) as error:
             self._violate(f"I16 {type(error).__name__}: {error}")
         finally:
@@ -160,13 +230,12 @@ class _Run:
     async def _acts(self) -> None:
         for name in self.world.shops:
             spawn(self.loop, self.network.send_webhooks(name), None)
-        self.world.subscribe({name: self.machine.webhook_url(name) for name in self.world.shops})
-        self.machine.start()
-        await self.machine.up()
+        await self._begin()
         if not await self._agreed(ADOPTED_S):
             self.auditor.check_rest()
             return
         self.auditor.begin()
+        self.lives = self.machine.lives
         await self._act_one()
         begun = self.loop.time()
         if await self._agreed(CONVERGE_S):
@@ -175,6 +244,47 @@ class _Run:
         self.result.wrong = self._wrong()
         self.auditor.check_rest()
         self.auditor.check_books()
+
+    async def _begin(self) -> None:
+        """Start the daemon. Where the plan has a history its shops have orders that no webhook
+        tells of: of the old ones some were sent, and left the shelf before its stock was counted;
+        as many are made while it starts, and lists may not have them yet.
+        """
+        if not self.plan.history:
+            self._subscribe()
+            self.machine.start()
+            await self.machine.up()
+            return
+        own = dice(self.seed, "history")
+        for listed in self.world.fields():
+            self.world.shops[listed.channel].merchant_sets(listed.listing, self.plan.history)
+        for _ in range(self.plan.history):
+            self._take_order(own, sent=own.random() < HISTORY_SENT)
+        self.truth.count_opening()
+        await self.clock.sleep(HISTORY_S)
+        for shop in self.world.shops.values():
+            shop.faults.orders_lag_s = self.swarm.strength(FaultKind.ORDERS_LATE)
+        self.machine.start()
+        for _ in range(self.plan.history):
+            self._take_order(own, sent=False)
+            await self.clock.sleep(own.uniform(0, 2 * STARTING_S / self.plan.history))
+        await self.machine.up()
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self.world.subscribe({name: self.machine.webhook_url(name) for name in self.world.shops})
+
+    def _take_order(self, dice: random.Random, *, sent: bool) -> None:
+        """Somebody buys something, if there is any, and perhaps it is sent at once."""
+        listed = dice.choice(self.world.listings)
+        shop = self.world.shops[listed.channel]
+        try:
+            order_id = shop.checkout([(listed.listing, 1)])
+        except SoldOut:
+            return
+        if sent:
+            shop.ship(order_id)
+        self.truth.refresh(listed.channel, order_id)
 
     async def _act_one(self) -> None:
         until = self.loop.time() + self.swarm.span_s
@@ -189,14 +299,15 @@ class _Run:
             self.machine,
             self.network.acted,
             until,
-            busy=self.plan.busy,
+            pace=BUSY if self.plan.busy else self.plan.pace,
         )
         self.weather.begin()
         crowd = [spawn(self.loop, each, None) for each in self._who(self.people)]
         ends = until if self.plan.cut_s is None else min(until, self.loop.time() + self.plan.cut_s)
+        audit_s = LOOK_S if self.plan.early else AUDIT_S
         while self.loop.time() < ends:
-            await self.clock.sleep(min(AUDIT_S, ends - self.loop.time()))
-            self.auditor.check_books()
+            await self.clock.sleep(min(audit_s, ends - self.loop.time()))
+            self._look()
         self.people.until = ends
         self.traded_s = ends - until + self.swarm.span_s
         # Who is in the middle of something finishes it: what they did has happened.
@@ -213,6 +324,25 @@ class _Run:
             else:
                 yield each
 
+    def _look(self) -> None:
+        """Audit the books. A hunt also looks at the numbers, in worlds that hinder nobody for long;
+        drawn worlds do not, for a doubt of the daemon's may keep a number too low for minutes.
+        """
+        if not self.machine.is_up or self.machine.lives != self.lives:
+            self.lives = self.machine.lives
+            self.auditor.restarted()
+        self.auditor.check_books()
+        hurried = self.plan.pace is not None and self.plan.pace.hurried
+        if self.plan.early and self.swarm.kinds <= HARMLESS and not hurried:
+            sunny = not self.swarm.kinds and self.plan.travel_s is None
+            self.auditor.check_calm(SUNNY_S if sunny else CALM_S)
+        self._look_early()
+
+    def _look_early(self) -> None:
+        """Raise `_Enough` where one violation is all that is wanted."""
+        if self.plan.early and self.auditor.violations:
+            raise _Enough
+
     async def _agreed(self, within_s: float) -> bool:
         """Wait until everything agrees with the truth; answer whether it did in time."""
         until = self.loop.time() + within_s
@@ -220,6 +350,7 @@ class _Run:
             await self.clock.sleep(LOOK_S)
             if self.machine.defects:
                 return False
+            self._look_early()
             if self.people is not None and self.result.right_s is None and not self._wrong():
                 self.result.right_s = within_s - (until - self.loop.time())
             if self.network.straying:
@@ -294,6 +425,15 @@ class _Run:
         asyncio.set_event_loop(None)
         self.loop.close()
 
+    def _logged(self, line: logs.Line) -> None:
+        """I12: look at a line of the log as it would be written."""
+        self.lines += 1
+        if line["event"] in DEFECTS:
+            self._violate(f"{line['event']}: {line.get('error')} at {line.get('trace')}")
+        for name, value in line.items():
+            if isinstance(value, str) and any(canary in value for canary in self.canaries):
+                self._violate(f"I12 {line['event']} tells {name}: {value}")
+
     def _violate(self, text: str) -> None:
         self.result.violations.append(text)
 
@@ -307,11 +447,8 @@ class _Run:
             # What the naive sync does wrong is a result, not a violation.
             result.violations += [str(each) for each in auditor.violations]
         result.violations += self.machine.defects
-        result.violations += [
-            f"{line['event']}: {line.get('error')} at {line.get('trace')}"
-            for line in self.lines
-            if line["event"] in DEFECTS
-        ]
+        if not (self.lines or self.plan.naive):
+            result.violations.append("I12 nothing was logged, so that nothing was looked at")
         result.too_high = sum(each.invariant == "F30" for each in auditor.violations)
         result.sales, result.units = auditor.sales, auditor.units
         result.oversold = auditor.oversold
@@ -328,7 +465,7 @@ class _Run:
             "deed": people.deeds if people is not None else {},
             "audit": auditor.seen,
         }
-        for row, how in ROWS.items():
+        for row, how in COUNTED.items():
             source, _, name = how.partition(" ")
             result.rows[row] += counted[source].get(name, 0)
         return result

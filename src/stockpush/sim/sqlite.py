@@ -25,7 +25,9 @@ T = TypeVar("T")
 
 
 class InlineConnection(aiosqlite.Connection):
-    """`aiosqlite.Connection` without its thread."""
+    """`aiosqlite.Connection` without its thread. `ended` is called at the end of a transaction."""
+
+    ended: Callable[[], None] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -36,7 +38,11 @@ class InlineConnection(aiosqlite.Connection):
         await Turn()
         if self._connection is None:
             raise ValueError("Connection closed")
-        return fn(*args, **kwargs)
+        was_open = self._connection.in_transaction
+        result = fn(*args, **kwargs)
+        if was_open and self.ended is not None and not self._connection.in_transaction:
+            self.ended()
+        return result
 
     async def _connect(self) -> InlineConnection:
         if self._connection is None:
@@ -65,6 +71,8 @@ class Files:
 
     folder: Path
     life: int = 0
+    ended: Callable[[], None] | None = None
+    """Called at the end of each transaction, by whomever."""
     _open: list[InlineConnection] = field(default_factory=list)
 
     @property
@@ -78,6 +86,7 @@ class Files:
         connection = InlineConnection(
             lambda: sqlite3.connect(path, check_same_thread=False), iter_chunk_size=64
         )
+        connection.ended = self.ended
         self._open = [each for each in self._open if each.is_open]
         self._open.append(connection)
         return await connection

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
@@ -168,29 +168,35 @@ class Swarm:
         dice: random.Random,
         channels: tuple[str, ...] = (),
         *,
-        kinds: Collection[FaultKind] | None = None,
+        strengths: Mapping[FaultKind, float | None] | None = None,
         span_s: float | None = None,
     ) -> Swarm:
-        """Draw a swarm for a world with these channels; `kinds` and `span_s` (act one's length)
-        where they are given and not drawn.
+        """Draw a swarm for a world with these channels. Where they are given, and not drawn:
+        `strengths`, the kinds there are with their strengths (None: that one is drawn), and
+        `span_s`, act one's length.
         """
-        drawn = _kinds(dice)
-        kinds = drawn if kinds is None else frozenset(kinds)
+        kinds, given = _kinds(dice), strengths or {}
+        if strengths is not None:
+            kinds = frozenset(strengths)
         span_s = _span(dice) if span_s is None else span_s
-        strengths = {kind: _strength(dice, kind) for kind in _in_order(kinds)}
+        strong = {}
+        for kind in _in_order(kinds):
+            strong[kind], wanted = _strength(dice, kind), given.get(kind)
+            if wanted is not None:
+                strong[kind] = wanted
         spells = [
             spell
             for kind in _in_order(kinds)
             if kind in SPELLS
-            for spell in _spells(dice, kind, strengths[kind], channels, span_s)
+            for spell in _spells(dice, kind, strong[kind], channels, span_s)
         ]
         skew_s = (
             {name: dice.choice((-1, 1)) * dice.uniform(1, most) for name in channels}
-            if (most := strengths.get(FaultKind.CLOCK_SKEW))
+            if (most := strong.get(FaultKind.CLOCK_SKEW))
             else {}
         )
         return cls(
-            kinds, strengths, tuple(sorted(spells, key=lambda each: each.begin_s)), skew_s, span_s
+            kinds, strong, tuple(sorted(spells, key=lambda each: each.begin_s)), skew_s, span_s
         )
 
     def without(self, kind: FaultKind) -> Swarm:
@@ -298,6 +304,20 @@ ROWS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Row -> how a run counts it: a fault that struck, a deed of people, or what the auditor saw."""
+
+MOMENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "a compare was lost": "audit compare_lost",
+        "an unknown write had been applied": "audit unknown_applied",
+        "an unknown write was told by a number": "audit unknown_read",
+        "a hold was opened": "audit hold_opened",
+        "a hold was eaten by its order": "audit hold_eaten",
+        "a hold was let go": "audit hold_let_go",
+        "a life began with a full inbox": "audit began_with_inbox",
+    }
+)
+"""Rare moments of the protocol that many runs together must show -> how a run counts them."""
+COUNTED: Mapping[str, str] = MappingProxyType({**ROWS, **MOMENTS})
 
 ELSEWHERE: Mapping[str, str] = MappingProxyType(
     {

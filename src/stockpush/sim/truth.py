@@ -39,7 +39,8 @@ _RELEASED = frozenset({"cancelled", "failed", "trash", "checkout-draft", "auto-d
 @dataclass(slots=True)
 class Line:
     """One order line as its shop has it now, in listing units. `taken_least` is the least that it
-    has ever taken; `deducted_at` the last instant at which the shop took units off for it.
+    has ever taken; `deducted_at` the last instant at which the shop took units off for it; `moves`
+    what it took off (signed) when.
     """
 
     listed: Listed
@@ -49,6 +50,7 @@ class Line:
     deducted: int = 0
     taken_least: int = CAP
     deducted_at: float = -NEVER
+    moves: list[tuple[float, int]] = field(default_factory=list)
 
     @property
     def taken(self) -> int:
@@ -87,6 +89,8 @@ class Truth:
         default_factory=lambda: defaultdict(list)
     )
     """Units that a shop itself put back on a number, with their instants."""
+    changed_at: float = -NEVER
+    """When anything of this changed last."""
     _by_name: dict[tuple[str, str], Listed] = field(default_factory=dict)
     _by_field: dict[FieldName, list[Line]] = field(default_factory=lambda: defaultdict(list))
     _by_order: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -143,9 +147,12 @@ class Truth:
             self._by_order[key[:2]].add(key[2])
         if (line.open, line.shipped, line.written_off, line.deducted) == counts:
             return
+        self.changed_at = self.now()
         undeducted, deducted = line.undeducted, line.deducted
         line.open, line.shipped, line.written_off, line.deducted = counts
         line.taken_least = min(line.taken_least, line.taken)
+        if line.deducted != deducted:
+            line.moves.append((self.now(), line.deducted - deducted))
         if line.deducted > deducted:
             line.deducted_at = self.now()
         elif line.deducted < deducted:
@@ -160,6 +167,11 @@ class Truth:
         """Return every line that was ever sold from a field."""
         return self._by_field[name]
 
+    def count_opening(self) -> None:
+        """What was sent so far had left the shelf before the opening stock was counted."""
+        for line in self.lines.values():
+            self.states[0].stock[line.listed.sku] += line.shipped * line.listed.pack
+
     # -- the operator's acts -----------------------------------------------------------------
 
     def begin(self, moves: Mapping[str, int], bills: Bills | None = None) -> State:
@@ -168,11 +180,12 @@ class Truth:
         stock = {sku: units + moves.get(sku, 0) for sku, units in newest.stock.items()}
         state = State(stock, dict(newest.bills if bills is None else bills), self.now())
         self.states.append(state)
+        self.changed_at = self.now()
         return state
 
     def durable(self, state: State) -> None:
         """What the act did is durable."""
-        state.durable_at = self.now()
+        state.durable_at = self.changed_at = self.now()
 
     @property
     def stock(self) -> Mapping[str, int]:

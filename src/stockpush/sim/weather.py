@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from stockpush.sim.auditor import Auditor
 from stockpush.sim.contest import NaiveMachine
 from stockpush.sim.loop import SimClock, VirtualLoop, spawn
 from stockpush.sim.machine import Machine
@@ -56,7 +55,6 @@ class Weather:
     network: SimNetwork
     machine: Machine | NaiveMachine
     world: World
-    auditor: Auditor
     struck: Counter[FaultKind] = field(default_factory=Counter)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -104,7 +102,6 @@ class Weather:
 
     def _set_clock(self, ahead_s: float) -> None:
         self.machine.clock.ahead_s = ahead_s
-        self.auditor.clock_set(ahead_s)
 
     def _save_hook(self, channel: str) -> None:
         """The merchant creates one more webhook, which WooCommerce says with an unsigned ping."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
+from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -32,6 +33,7 @@ QUICK_BYTES_MAX: Final = 256 * 1024 * 1024
 FINDINGS_MAX: Final = 3
 """Most findings that are repeated in the message."""
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_UNSAFE: Final = (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
 _OF_A_NETWORK: Final = ("9p", "afs", "ceph", "cifs", "fuse.sshfs", "nfs", "nfs4", "smb3", "smbfs")
 _MOUNTS: Final = Path("/proc/self/mounts")
 _PRIMARY_CODE: Final = 0xFF
@@ -47,6 +49,15 @@ def is_damage(error: BaseException | None) -> bool:
     return isinstance(error, UnicodeDecodeError) or str(error).startswith(_NO_TEXT)
 
 
+def is_unsafe(error: BaseException | None) -> bool:
+    """Answer whether an error of the driver says that what was written may never reach the disk.
+
+    The system may have dropped it from memory, and another sync would then succeed without it.
+    Source: https://lwn.net/Articles/752063/
+    """
+    return getattr(error, "sqlite_errorcode", None) in _UNSAFE
+
+
 def refuse_unreadable(path: Path) -> None:
     """Raise `StoreDamaged` if the file at `path` is lost, emptied, cut off or no database.
 
@@ -56,15 +67,13 @@ def refuse_unreadable(path: Path) -> None:
     size = _size(file)
     if size == 0:
         if _size(_beside(file, "-wal")):
-            raise _damaged(file, f"it is empty, but {file.name}-wal beside it is not")
+            raise damaged(file, f"it is empty, but {file.name}-wal beside it is not")
         if lock.path_of(file).exists():
-            raise _damaged(
-                file,
-                "it is gone or empty, but a daemon has worked with it "
-                f"(to begin anew: rm {shlex.quote(str(lock.path_of(file)))})",
-            )
+            raise damaged(file, _emptied(file, "it is gone or empty"))
         return
-    _read(file, "PRAGMA schema_version")
+    if _read(file, "PRAGMA schema_version") == [(0,)] and lock.path_of(file).exists():
+        # All there was may have been in a `-wal` that is lost.
+        raise damaged(file, _emptied(file, "there is nothing in it"))
 
 
 def refuse_damaged(path: Path, *, deep: bool = False) -> None:
@@ -72,7 +81,7 @@ def refuse_damaged(path: Path, *, deep: bool = False) -> None:
 
     Every page is walked, every index compared with its table and every reference with what it
     refers to. Unless `deep`, pages alone above `WHOLE_BYTES_MAX`, and nothing above
-    `QUICK_BYTES_MAX`.
+    `QUICK_BYTES_MAX`; if `deep`, every value is read, too.
     """
     refuse_unreadable(path)
     file = path.absolute()
@@ -85,8 +94,12 @@ def refuse_damaged(path: Path, *, deep: bool = False) -> None:
     if whole and not findings:
         broken = _read(file, "PRAGMA foreign_key_check")
         findings = [f"row {row[1]} of {row[0]} refers to a missing {row[2]}" for row in broken]
+    if deep and not findings:
+        # A text that is no text is found by reading it alone.
+        for (table,) in _read(file, "SELECT name FROM sqlite_schema WHERE type = 'table'"):
+            _read(file, f'SELECT * FROM "{table}"', keep=False)  # noqa: S608  # its own names
     if findings:
-        raise _damaged(file, _listed(findings))
+        raise damaged(file, _listed(findings))
 
 
 def refuse_network_drive(path: Path, *, mounts: str | None = None) -> None:
@@ -119,22 +132,24 @@ def refuse_network_drive(path: Path, *, mounts: str | None = None) -> None:
         )
 
 
-def _read(file: Path, sql: str) -> Sequence[tuple[object, ...]]:
+def _read(file: Path, sql: str, *, keep: bool = True) -> Sequence[tuple[object, ...]]:
     """Return the rows of one statement that cannot change the file; `StoreDamaged`.
 
-    Empty where it cannot be read in this way for another reason: the usual opening says which.
+    Empty where it cannot be read in this way for another reason: the usual opening says which. With
+    `keep=False` every row is read and none kept.
     """
     try:
         uri = f"file:{quote(str(file))}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
-            return connection.execute(sql).fetchall()
+            found = connection.execute(sql)
+            return found.fetchall() if keep else deque(found, maxlen=0)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         if is_damage(error):
-            raise _damaged(file, str(error)) from error
+            raise damaged(file, str(error)) from error
         return ()
 
 
-def _damaged(file: Path, what: str) -> StoreDamaged:
+def damaged(file: Path, what: str) -> StoreDamaged:
     """Return the error, with the commands that put a copy into the place of `file`."""
     aside = shlex.quote(str(file.with_name(f"{file.name}-damaged.d")))
     name = shlex.quote(str(file))
@@ -145,6 +160,12 @@ def _damaged(file: Path, what: str) -> StoreDamaged:
         expected="a database of Stock Push",
         next=f"mkdir {aside}; mv {name}* {aside}/; cp YOUR-COPY {name} && stockpush check --deep",
     )
+
+
+def _emptied(file: Path, what: str) -> str:
+    """Return what is wrong with a file that a daemon has filled, and how to begin anew."""
+    beginning = f"rm {shlex.quote(str(lock.path_of(file)))}"
+    return f"{what}, but a daemon has worked with it (to begin anew: {beginning})"
 
 
 def _listed(findings: Sequence[str]) -> str:

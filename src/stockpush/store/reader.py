@@ -62,7 +62,7 @@ class Reader:
     async def all(self, table: Table, read: Callable[[Row], V]) -> tuple[V, ...]:
         """Return the rows of a table in key order."""
         found = await self.filtered(select(table).order_by(*table.primary_key), {})
-        return tuple(read(row) for row in found)
+        return rows.each(read, found)
 
     async def of_fields(
         self, table: Table, read: Callable[[Row], V], keys: Sequence[FieldKey]
@@ -76,7 +76,7 @@ class Reader:
             .order_by(*table.primary_key)
         )
         found = await self._session.fetch(self._dialect.compile(query), self._dialect.keys(keys))
-        return tuple(read(row) for row in found)
+        return rows.each(read, found)
 
     async def catalogue(self) -> StoredCatalogue:
         """Return the whole catalogue."""
@@ -86,4 +86,4 @@ class Reader:
         """Return every push that is not settled, at most one for each field."""
         push = schema.push
         query = select(push).where(push.c.settled_at.is_(None)).order_by(push.c.id)
-        return tuple(rows.read_push(row) for row in await self.filtered(query, {}))
+        return rows.each(rows.read_push, await self.filtered(query, {}))

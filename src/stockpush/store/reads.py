@@ -242,7 +242,7 @@ async def _page(
     )
     kept = found[:size]
     more = len(found) > size
-    return Page(tuple(read(row) for row in kept), kept[-1][0] if more else None)
+    return Page(rows.each(read, kept), kept[-1][0] if more else None)
 
 
 # -- everything that reports are computed from ------------------------------------------------

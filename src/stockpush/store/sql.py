@@ -1,15 +1,16 @@
 """The store on SQLite and PostgreSQL: `ports.Store`, and sessions for the read side.
 
 Theory of operation. One class serves both databases; `dialects/` knows what differs. A write
-transaction borrows the write session, begins, hands out a `SqlTransaction`, and commits when the
-block ends without an exception; whatever else ends it, a cancellation included, rolls back. The
-daemon's queries borrow a reader. Nothing is cached between transactions.
+transaction borrows the write session, hands out a `SqlTransaction`, which begins with the first
+thing asked of it, and commits when the block ends without an exception; whatever else ends it, a
+cancellation included, rolls back. The daemon's queries borrow a reader. No row is kept between
+transactions; only what a row says is not worked out again where it reads the same (`rows.Seen`).
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
@@ -35,6 +36,7 @@ class SqlStore:
         """Serve `database`, whose schema is current."""
         self._database = database
         self._statements = Statements(database.dialect)
+        self._seen = rows.Seen()
 
     @classmethod
     async def open(
@@ -68,10 +70,9 @@ class SqlStore:
         """Open a write transaction; see `ports.Store.transaction`."""
         async with self._database.writing() as session:
             try:
-                await session.begin_write()
-                transaction = SqlTransaction(session, self._statements)
+                transaction = SqlTransaction(session, self._statements, self._seen)
                 yield transaction
-                await session.commit(wrote=transaction.wrote)
+                await transaction.commit()
             except BaseException:
                 await session.rollback()
                 raise
@@ -138,13 +139,24 @@ class SqlStore:
         found = await self._query(self._statements.channel_state, (channel,), rows.read_channel)
         return found[0] if found else ChannelState(channel)
 
-    async def hints(self, channel: str, *, limit: int) -> Sequence[Delivery]:
-        """Return pending deliveries that point at an order, oldest first."""
-        return await self._query(self._statements.hints, (channel, limit), rows.read_delivery)
+    async def newest_instant(self) -> datetime | None:
+        """Return the newest instant of our clock that any row has, None for an empty database.
 
-    async def given_up(self, channel: str, *, limit: int) -> Sequence[Delivery]:
-        """Return quarantined deliveries that point at an order, oldest first."""
-        return await self._query(self._statements.given_up, (channel, limit), rows.read_delivery)
+        Instants at which something is due are not among them, nor those of the channels' clocks.
+        """
+        found = await self._query(self._statements.newest_instants, (), tuple)
+        known = [micros for micros in found[0] if micros is not None]
+        return rows.instant(max(known)) if known else None
+
+    async def hints(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:
+        """Return pending deliveries that point at an order, by id, beyond `after`."""
+        arguments = (channel, after, limit)
+        return await self._query(self._statements.hints, arguments, rows.read_delivery)
+
+    async def given_up(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:
+        """Return quarantined deliveries that point at an order, by id, beyond `after`."""
+        arguments = (channel, after, limit)
+        return await self._query(self._statements.given_up, arguments, rows.read_delivery)
 
     async def asked(self) -> Sequence[Request]:
         """Return the requests without an answer, oldest first."""
@@ -171,6 +183,25 @@ class SqlStore:
         """Mark a request as carried out."""
         await self._write_one(self._statements.answer_request, (rows.micros(at), request_id))
 
+    async def prune(self, *, kept_since: datetime, limit: int) -> int:
+        """Delete applied deliveries, settled pushes and closed drifts from before `kept_since`, at
+        most `limit` of each and the oldest first; return how many.
+
+        What still waits for something is kept however old it is, and so are movements, orders and
+        commands: balances are the sums of them.
+        """
+        async with self._database.writing() as session:
+            try:
+                await session.begin_write()
+                arguments = (limit, rows.micros(kept_since))
+                gone = [await session.fetch(sql, arguments) for sql in self._statements.prune]
+                count = sum(len(each) for each in gone)
+                await session.commit(wrote=count > 0)
+            except BaseException:
+                await session.rollback()
+                raise
+        return count
+
     async def _write_one(self, sql: str, arguments: Sequence[Any]) -> Any:
         """Run one statement in a transaction of its own; return what it returned, if anything."""
         async with self._database.writing() as session:
@@ -185,17 +216,24 @@ class SqlStore:
 
     # -- the rest ----------------------------------------------------------------------------
 
-    def only_daemon(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def only_daemon(self) -> AsyncIterator[None]:
         """Be the one daemon on this database until the block ends.
 
-        Raises `AlreadyRunning` when another one is.
+        Raises `AlreadyRunning` when another one is, and `SchemaNewer` when a newer Stock Push has
+        migrated the database since it was opened: from now on none can.
         """
-        return self._database.only_daemon()
+        async with self._database.only_daemon():
+            found = await self._query(migrations.MARKED, (), _first)
+            if found != [migrations.HEAD]:
+                raise migrations.newer(str(found[0]))
+            yield
 
     async def changes(self) -> int:
         """Return a number that differs after another store or process has committed.
 
-        Commits of this store do not count: who made them knows of them.
+        Commits of this store do not count: who made them knows of them. Raises `LockLost` if this
+        store is no longer the one daemon's: only ending is safe then.
         """
         return await self._database.changes()
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     insert,
     literal_column,
     null,
@@ -31,6 +32,9 @@ from stockpush.store import schema
 from stockpush.store.dialects import Dialect
 
 _NOT_THE_ID = slice(1, None)
+_NEWEST = 100
+"""How many of the newest rows are looked at for the newest instant: what is settled or comes again
+has an older id."""
 
 
 def _literal(value: str | int) -> ColumnElement[Any]:
@@ -70,7 +74,7 @@ class TableStatements:
 
     @cached_property
     def lock(self) -> str:
-        """Read the rows of some primary keys, locked, in key order."""
+        """Read the rows of some primary keys, locked, in key order (`Dialect.found`)."""
         return self.lock_by(*self._table.primary_key)
 
     @cached_property
@@ -79,15 +83,8 @@ class TableStatements:
         return self._dialect.compile(select(self._table).order_by(*self._table.primary_key))
 
     def lock_by(self, *columns: Column[Any], where: Any = None) -> str:
-        """Return: read the rows among whose `columns` are some keys, locked, in key order."""
-        query = select(self._table).where(self._dialect.member(columns, "keys"))
-        if where is not None:
-            query = query.where(where)
-        return self._dialect.compile(
-            query.order_by(*self._dialect.found_first(self._table.primary_key)).with_for_update(
-                of=self._table
-            )
-        )
+        """Return: read the rows among whose `columns` are some keys, locked (`Dialect.found`)."""
+        return self._dialect.found(self._table, columns, where)
 
 
 class Statements:
@@ -124,8 +121,10 @@ class Statements:
 
     @cached_property
     def share_catalogue_revision(self) -> str:
-        """Read the catalogue's revision and keep others from changing it meanwhile."""
-        return self._compile(self._revision().with_for_update(read=True))
+        """Read the catalogue's revision and keep others from changing it meanwhile; for
+        `Session.fetch_each`.
+        """
+        return self.dialect.together(self._revision().with_for_update(read=True))
 
     @staticmethod
     def _revision() -> Select[Any]:
@@ -166,11 +165,16 @@ class Statements:
         return self.delivery.lock_by(table.c.channel, table.c.digest)
 
     @cached_property
+    def channels(self) -> str:
+        """Read every channel's state; for `Session.fetch_each`."""
+        return self.dialect.together(select(schema.channel).order_by(schema.channel.c.name))
+
+    @cached_property
     def movements_of_commands(self) -> str:
         """Read the movements that share a cause with some movement ids."""
         movement, named = schema.movement, schema.movement.alias("named")
         causes = select(named.c.cause).where(self.dialect.member([named.c.id], "keys"))
-        return self._compile(
+        return self.dialect.together(
             select(movement)
             .where(movement.c.cause.in_(causes))
             .order_by(*self.dialect.found_first([movement.c.id]))
@@ -180,13 +184,13 @@ class Statements:
     def undone(self) -> str:
         """Read which of some movement ids a later movement undoes."""
         undoes = schema.movement.c.undoes
-        return self._compile(select(undoes).where(self.dialect.member([undoes], "keys")))
+        return self.dialect.together(select(undoes).where(self.dialect.member([undoes], "keys")))
 
     @cached_property
     def moved(self) -> str:
         """Read which of some SKUs have a movement."""
         item, movement = schema.item, schema.movement
-        return self._compile(
+        return self.dialect.together(
             select(item.c.sku)
             .where(self.dialect.member([item.c.sku], "keys"))
             .where(exists().where(movement.c.sku == item.c.sku))
@@ -197,7 +201,7 @@ class Statements:
         """Read which of some channels have a delivery in quarantine or to be fetched."""
         delivery = schema.delivery
         waiting = [_literal(DeliveryState.QUARANTINED.value), _literal(DeliveryState.PENDING.value)]
-        return self._compile(
+        return self.dialect.together(
             select(delivery.c.channel)
             .distinct()
             .where(self.dialect.member([delivery.c.channel], "keys"))
@@ -414,13 +418,38 @@ class Statements:
         return self._compile(select(table).where(table.c.name == bindparam("of_name")))
 
     @cached_property
+    def newest_instants(self) -> str:
+        """Read the newest instant by our clock of each kind of row that has one.
+
+        Of what is only ever added the newest rows tell, which their ids find.
+        """
+        field, channel = schema.field, schema.channel
+        instants = [field.c.observed_at, field.c.written_at, field.c.pushed_at]
+        instants += [channel.c.polled_begun_at]
+        parts = [select(func.max(column)).scalar_subquery() for column in instants]
+        push, drift, request = schema.push, schema.drift, schema.request
+        added = [schema.movement.c.at, schema.delivery.c.received_at]
+        added += [push.c.sent_at, push.c.settled_at, drift.c.opened_at, drift.c.closed_at]
+        added += [request.c.asked_at, request.c.answered_at]
+        for column in added:
+            newest = (
+                select(column.label("at"))
+                .order_by(column.table.c.id.desc())
+                .limit(_literal(_NEWEST))
+                .offset(_NO_OFFSET)
+                .subquery()
+            )
+            parts.append(select(func.max(newest.c.at)).scalar_subquery())
+        return self._compile(select(*parts))
+
+    @cached_property
     def hints(self) -> str:
-        """Read pending deliveries that name an order; parameters: channel, limit."""
+        """Read pending deliveries that name an order; parameters: channel, after, limit."""
         return self._hints_in(DeliveryState.PENDING)
 
     @cached_property
     def given_up(self) -> str:
-        """Read quarantined deliveries that name an order; parameters: channel, limit."""
+        """Read quarantined deliveries that name an order; parameters: channel, after, limit."""
         return self._hints_in(DeliveryState.QUARANTINED)
 
     def _hints_in(self, state: DeliveryState) -> str:
@@ -429,10 +458,44 @@ class Statements:
             select(table)
             .where(table.c.channel == bindparam("of_channel"))
             .where(table.c.state == _literal(state.value))
+            .where(table.c.id > bindparam("after"))
             .where(table.c.order_id.is_not(None))
             .order_by(table.c.id)
             .limit(bindparam("limit"))
             .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def prune(self) -> tuple[str, ...]:
+        """Delete what is done with and old, of each kind among the oldest; parameters: how many,
+        and the instant since when all are kept. Each returns the ids.
+
+        The oldest are found by their ids, since no index is kept for what is looked for once an
+        hour.
+        """
+        delivery, push, drift = schema.delivery, schema.push, schema.drift
+        applied = delivery.c.state == _literal(DeliveryState.APPLIED.value)
+        kinds: list[tuple[Any, ColumnElement[bool]]] = [
+            (delivery.c.received_at, applied),
+            (push.c.settled_at, push.c.settled_at.is_not(None)),
+            (drift.c.closed_at, drift.c.closed_at.is_not(None)),
+        ]
+        return tuple(self._prune(instant, is_done) for instant, is_done in kinds)
+
+    def _prune(self, instant: Column[Any], is_done: ColumnElement[bool]) -> str:
+        table = instant.table
+        oldest = (
+            select(table.c.id)
+            .where(is_done)
+            .order_by(table.c.id)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+        return self._compile(
+            delete(table)
+            .where(table.c.id.in_(oldest))
+            .where(instant < bindparam("kept_since"))
+            .returning(table.c.id)
         )
 
     @cached_property

@@ -7,8 +7,9 @@ inserted, never upserted, and the later of the two fails (`StoreConflict`) and r
 row that nobody gathered meets the same fate instead of overwriting what it has not seen.
 
 `apply` folds the decisions first (`folding.py`), then writes table by table, parents before
-children, and skips a table with nothing to do. What is gathered is asked for together, and what is
-applied is written together: a driver with a thread of its own is called once for all of it.
+children, and skips a table with nothing to do. A driver with a thread of its own is called as
+seldom as can be: the transaction begins with the first thing that is asked for, what is gathered is
+asked for together, and what is applied waits for the next question, or for the commit.
 
 The states of all channels are read by every transaction and written by few, so they are not
 locked: a row carries a version, and a write that does not find the version it read is a
@@ -21,7 +22,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from stockpush.errors import StoreConflict
 from stockpush.messages import Decision, Needs, Rows
 from stockpush.model import (
     BillOfMaterials,
@@ -58,34 +58,75 @@ async def read_catalogue(session: Session, statements: Statements) -> StoredCata
     listings = await session.fetch(statements.listing.every)
     return StoredCatalogue(
         revision=int(revision[0][0]),
-        items=tuple(rows.read_item(row) for row in items),
+        items=rows.each(rows.read_item, items),
         bills=rows.read_bills(bills, lines),
-        listings=tuple(rows.read_listing(row) for row in listings),
+        listings=rows.each(rows.read_listing, listings),
     )
 
 
 class SqlTransaction:
-    """`ports.Transaction` on one session, which its store has begun and will end."""
+    """`ports.Transaction` on one session; its store calls `commit`, or rolls the session back."""
 
-    def __init__(self, session: Session, statements: Statements) -> None:
-        """Work in the transaction that is open on `session`."""
+    def __init__(self, session: Session, statements: Statements, seen: rows.Seen) -> None:
+        """Work on `session`, where no transaction is open."""
         self._session = session
         self._statements = statements
+        self._seen = seen
+        self._begun = False
+        self._revision: int | None = None
+        self._waiting: list[Write] = []
+        """What is to be written before anything else is read."""
         self._known: dict[TableStatements, set[Any]] = {}
         self._channel_versions: dict[str, int] = {}
         self._channel_states: dict[str, ChannelState] | None = None
-        self.wrote = False
-        """Whether anything was written, so that others should be told."""
+        self._wrote = False
 
     async def catalogue_revision(self) -> int:
         """Return the catalogue's revision, which nobody changes before this transaction ends."""
-        found = await self._session.fetch(self._statements.share_catalogue_revision)
-        return int(found[0][0])
+        if self._revision is None:
+            await self._fetch_each([])
+        assert self._revision is not None
+        return self._revision
 
     async def catalogue(self) -> StoredCatalogue:
         """Return the whole catalogue, which nobody changes before this transaction ends."""
         await self.catalogue_revision()
         return await read_catalogue(self._session, self._statements)
+
+    async def commit(self) -> None:
+        """Write what waits, and commit; nothing if nothing was asked for or applied."""
+        if self._waiting:
+            await self._begin([])
+        if self._begun:
+            await self._session.commit(self._waiting, wrote=self._wrote)
+
+    async def _fetch_each(self, queries: Sequence[Query]) -> list[Sequence[Row]]:
+        """Run queries, after whatever waits to be written; the first also begin the transaction.
+
+        The catalogue's revision is read, and kept from changing, before anything else.
+        """
+        await self._catch_up()
+        known = self._revision is not None
+        asked = queries if known else [(self._statements.share_catalogue_revision, ()), *queries]
+        answers = await self._session.fetch_each(asked) if self._begun else await self._begin(asked)
+        if not known:
+            self._revision = int(answers[0][0][0])
+        return answers[len(asked) - len(queries) :]
+
+    async def _catch_up(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            await self._begin([])
+            await self._session.write(self._waiting)
+            self._waiting = []
+
+    async def _begin(self, queries: Sequence[Query]) -> list[Sequence[Row]]:
+        """Begin, if that has not been done, and run queries."""
+        if self._begun:
+            return []
+        answers = await self._session.begin_write(queries)
+        self._begun = True
+        return answers
 
     # -- gathering ---------------------------------------------------------------------------
 
@@ -93,7 +134,7 @@ class SqlTransaction:
         """Return the rows asked for, locked until the end; absent keys are left out."""
         s, asked = self._statements, _Asked(self._statements.dialect)
         shelves = asked.of(s.shelf.lock, needs.skus, rows.read_shelf)
-        fields = asked.of(s.field.lock, needs.fields, rows.read_field)
+        fields = asked.of(s.field.lock, needs.fields, self._seen.field)
         of_orders = asked.of(s.reservations_of_orders, needs.orders, rows.read_reservation)
         of_keys = asked.of(s.reservations_of_order_keys, needs.order_keys, rows.read_reservation)
         dirty = asked.of(s.dirty.lock, needs.fields, rows.read_dirty)
@@ -103,9 +144,9 @@ class SqlTransaction:
         movements = asked.of(s.movements_of_commands, needs.movements, rows.read_movement)
         moved = asked.of(s.moved, needs.moved, _first)
         unread = asked.of(s.unread, needs.unread, _first)
-        channels = None if self._channel_states is not None else asked.all(s.channel.every)
+        channels = None if self._channel_states is not None else asked.all(s.channels)
         if asked.queries:
-            asked.answers = await self._session.fetch_each(asked.queries)
+            asked.answers = await self._fetch_each(asked.queries)
         if channels is not None:
             self._keep_channels(channels())
         by_id = {each.id: each for each in movements() if each.id is not None}
@@ -117,8 +158,11 @@ class SqlTransaction:
             ),
             dirty=self._found(s.dirty, {row.key: row for row in dirty()}),
             in_flight={push.field: push for push in in_flight()},
-            # Oldest first, so that of one body the newest delivery stands.
-            deliveries={(each.channel, each.digest): each for each in deliveries()},
+            # Of one body the newest delivery stands.
+            deliveries={
+                (each.channel, each.digest): each
+                for each in sorted(deliveries(), key=lambda each: each.id or 0)
+            },
             commands=self._found(s.command, {row.key: row for row in commands()}),
             movements=by_id,
             undone=frozenset(await self._undone(by_id)),
@@ -137,7 +181,8 @@ class SqlTransaction:
         if not movement_ids:
             return []
         keys = self._statements.dialect.keys(sorted(movement_ids))
-        return [_first(row) for row in await self._session.fetch(self._statements.undone, keys)]
+        [found] = await self._fetch_each([(self._statements.undone, keys)])
+        return [_first(row) for row in found]
 
     def _keep_channels(self, found: Sequence[Row]) -> None:
         """Keep every channel's state as it was when first asked for: a write must find that."""
@@ -154,7 +199,7 @@ class SqlTransaction:
         s, written = self._statements, _Written()
         self._write_catalogue(written, changes)
         self._put(written, s.shelf, changes.shelves, rows.shelf_row)
-        self._put(written, s.field, changes.fields, rows.field_row)
+        self._put(written, s.field, changes.fields, self._seen.row)
         self._put(written, s.reservation, changes.reservations, rows.reservation_row)
         written.run(
             s.movement.insert,
@@ -178,8 +223,8 @@ class SqlTransaction:
         }
         self._put(written, s.command, commands, lambda row: row)
         if written.writes:
-            self.wrote = True
-            written.check(await self._session.write(written.writes))
+            self._wrote = True
+            self._waiting += written.writes
         return movement_ids
 
     def _put(
@@ -203,6 +248,8 @@ class SqlTransaction:
         count = sum(len(decision.movements) for decision in decisions)
         if count == 0:
             return [() for _ in decisions]
+        await self._catch_up()
+        await self._begin([])
         taken = await self._session.fetch(self._statements.dialect.next_movement_ids, (count,))
         ids = iter(sorted(_first(row) for row in taken))
         return [tuple(next(ids) for _ in decision.movements) for decision in decisions]
@@ -211,6 +258,7 @@ class SqlTransaction:
         s = self._statements
         if not (changes.items or changes.bills or changes.listings):
             return
+        self._revision = None
         # The revision first: of two transactions that share it, one then loses before it writes.
         written.run(s.bump_catalogue_revision, [()])
         written.run(s.item.upsert, [rows.item_row(item) for item in changes.items])
@@ -288,6 +336,8 @@ class _Asked:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self.queries: list[Query] = []
+        self._keys: dict[int, tuple[Any, ...]] = {}
+        """The parameters of each set of keys, by its identity: fields are asked for three times."""
         self.answers: Sequence[Sequence[Row]] = ()
 
     def of(
@@ -297,7 +347,9 @@ class _Asked:
         if not keys:
             return list
         number = len(self.queries)
-        self.queries.append((sql, self._dialect.keys(sorted(keys))))
+        if id(keys) not in self._keys:
+            self._keys[id(keys)] = self._dialect.keys(sorted(keys))
+        self.queries.append((sql, self._keys[id(keys)]))
         return lambda: [read(row) for row in self.answers[number]]
 
     def all(self, sql: str) -> Callable[[], Sequence[Row]]:
@@ -312,8 +364,6 @@ class _Written:
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
-        self._counted: dict[int, str] = {}
-        """By position, of those that must change every one of their rows: what is wrong if not."""
 
     def run(self, sql: str, rows: Sequence[Row]) -> None:
         """Run a statement once per row."""
@@ -323,14 +373,7 @@ class _Written:
     def run_all(self, sql: str, rows: Sequence[Row], otherwise: str) -> None:
         """Run a counted statement once per row; each must find its row."""
         if rows:
-            self._counted[len(self.writes)] = otherwise
-            self.writes.append(Write(sql, rows, counted=True))
-
-    def check(self, counts: Sequence[int]) -> None:
-        """Raise `StoreConflict` if a row was not found that had to be."""
-        for position, otherwise in self._counted.items():
-            if counts[position] != len(self.writes[position].rows):
-                raise StoreConflict(otherwise)
+            self.writes.append(Write(sql, rows, otherwise))
 
 
 def _first(row: Row) -> Any:

@@ -10,6 +10,10 @@ We wait for a connection from when it opens, and anew from each request whose he
 While its delivery is with us (`at_work`: it is being verified and committed) nobody waits for it,
 and it is never dropped. Only if all are at work is a new one turned away.
 
+Bytes of bodies are counted in two heaps. Of unfinished ones the oldest makes room, as above. A
+finished one waits for our database, which is no fault of its sender's, so it does not count among
+those; once too many wait, the next is told to come back.
+
 One address may have `CONNECTIONS_PER_PEER_MAX`, by the same rule. Loopback may have them all:
 there the peer is a reverse proxy or a tunnel, and every sender of the world has its address.
 
@@ -30,7 +34,7 @@ from aiohttp import web
 
 from stockpush import logs
 from stockpush.engine.sampling import Sampled
-from stockpush.errors import ConfigInvalid
+from stockpush.errors import ConfigInvalid, StoreUnavailable
 from stockpush.messages import Event
 
 CONNECTIONS_MAX = 512
@@ -39,6 +43,8 @@ CONNECTIONS_PER_PEER_MAX = 32
 """Most connections of one IPv4 address, or one IPv6 network of 64 bits, that is not loopback."""
 BODIES_BYTES_MAX = 64 * 1024 * 1024
 """Most bytes of unfinished bodies that are held at one time."""
+STORING_BYTES_MAX = 64 * 1024 * 1024
+"""Most bytes of finished bodies that wait to be stored at one time."""
 TAKE_TIMEOUT_S = 10.0
 """How long a client may leave an answer lying before it is dropped."""
 BACKLOG = 1024
@@ -54,14 +60,18 @@ class Connections:
         connections_max: int = CONNECTIONS_MAX,
         per_peer_max: int = CONNECTIONS_PER_PEER_MAX,
         bodies_bytes_max: int = BODIES_BYTES_MAX,
+        storing_bytes_max: int = STORING_BYTES_MAX,
         take_timeout_s: float = TAKE_TIMEOUT_S,
     ) -> None:
         self.take_timeout_s = take_timeout_s
         self._connections_max = connections_max
         self._per_peer_max = per_peer_max
         self._bodies_bytes_max = bodies_bytes_max
+        self._storing_bytes_max = storing_bytes_max
         self.held = 0
-        """Bytes of bodies in memory."""
+        """Bytes of unfinished bodies in memory."""
+        self.storing = 0
+        """Bytes of finished bodies that wait to be stored."""
         self._there: set[Connection] = set()
         self._waiting: dict[Connection, None] = {}
         """Those that keep us waiting, longest first."""
@@ -104,8 +114,18 @@ class Connections:
             self._waiting[connection] = None
 
     def works(self, connection: Connection) -> None:
-        """Note that this connection waits for us."""
+        """Note that this connection waits for us, and that its body is finished.
+
+        Raises `StoreUnavailable` if too much waits to be stored already.
+        """
+        if connection not in self._there:
+            return
+        if self.storing + connection.held > self._storing_bytes_max:
+            raise StoreUnavailable("Too much waits to be stored.")
         self._waiting.pop(connection, None)
+        self.held -= connection.held
+        self.storing += connection.held
+        connection.held, connection.storing = 0, connection.held
 
     def hold(self, connection: Connection, count: int) -> None:
         """Note that `count` more bytes of a body are held; the slowest of too many go."""
@@ -138,13 +158,14 @@ class Connections:
 
     def _let_go(self, connection: Connection) -> None:
         self.held -= connection.held
-        connection.held = 0
+        self.storing -= connection.storing
+        connection.held = connection.storing = 0
 
 
 class Connection(web.RequestHandler):
     """One connection: the server's own protocol, bounded."""
 
-    __slots__ = ("_all", "_line", "_overdue", "dropped", "held", "peer")
+    __slots__ = ("_all", "_line", "_overdue", "dropped", "held", "peer", "storing")
 
     def __init__(self, server: web.Server, connections: Connections, **options: Any) -> None:
         super().__init__(server, **options)
@@ -153,7 +174,9 @@ class Connection(web.RequestHandler):
         self._overdue: asyncio.TimerHandle | None = None
         self.dropped = False
         self.held = 0
-        """Bytes of its body that are in memory."""
+        """Bytes of its unfinished body that are in memory."""
+        self.storing = 0
+        """Bytes of its finished body, while that waits to be stored."""
         self.peer: str | None = None
         """What its number of connections is bounded by; None: not bounded."""
 
@@ -196,7 +219,10 @@ class Connection(web.RequestHandler):
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Keep the connection while the request is with us and nobody waits for the client."""
+        """Keep the connection while the request is with us and nobody waits for the client.
+
+        Raises `StoreUnavailable` if too much is with us already.
+        """
         self._all.works(self)
         try:
             yield

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from stockpush.connectors.base import Api, Reading, Readings
+from stockpush.connectors.base import Api, Moment, Reading, Readings
 from stockpush.connectors.woocommerce.orders import order_key
 from stockpush.connectors.woocommerce.wire import (
     ID_MAX,
@@ -71,11 +71,14 @@ class Ref(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Objects of one route by id, and the channel's clock when they were answered."""
+    """Objects of one route by id, the channel's clock when they were answered, and when they were
+    asked for by ours.
+    """
 
     products: Mapping[int, Product]
     date: datetime | None
     took_s: float = 0.0
+    asked: Moment | None = None
 
     @property
     def sent(self) -> datetime | None:
@@ -155,7 +158,8 @@ async def read_page(api: Api, parent: int, ids: Sequence[int]) -> Page:
         ),
     )
     products = decode_answer(answer, tuple[Product, ...], "list of products")
-    return Page({product.id: product for product in products}, answer.date, answer.took_s)
+    by_id = {product.id: product for product in products}
+    return Page(by_id, answer.date, answer.took_s, answer.sent)
 
 
 def by_route(refs: Iterable[Ref]) -> dict[int, list[Ref]]:

@@ -76,7 +76,7 @@ def _seen(body: bytes, keys: AbstractSet[str], channel: str) -> Seen:
             "The shop sent an error instead of an object: the webhook's owner may have lost the "
             "right to read orders.",
             field="code",
-            next="stockpush doctor",
+            next="stockpush channels",
         )
     raise PayloadInvalid(
         "The webhook is neither an order nor a product.",

@@ -121,7 +121,7 @@ def unexpected(answer: Answer, what: str) -> ChannelError:
             field="base_url",
             found=f"404 {code or _looks_like(answer.body)}",
             expected="/wp-json/wc/v3",
-            next="stockpush doctor",
+            next="stockpush channels",
         )
     return PayloadInvalid(
         f"The {what} was answered with {answer.status}.",

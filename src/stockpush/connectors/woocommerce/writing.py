@@ -5,7 +5,9 @@ back to back, which keeps the gap small in which a sale can be overwritten; the 
 that gap by the shop's clock, for R10. A number other than the one we expect is a conflict and is
 *not* written, also when it happens to be the target: an unseen sale looks the same. Products go
 by one request, the variations of each parent by one more: a plain update for one field, a batch
-for several. A batch is a loop in the shop, not a transaction: each item answers for itself.
+for several. A batch is a loop in the shop, not a transaction: each item answers for itself. Where
+too much time has passed since the reading (`GAP_MAX_S`; the wait for the rate limit, a machine that
+slept) nothing is written, and the lines are due again, which reads anew.
 
 The answer to a write is the object as saved. Only if it shows the target is the write applied; a
 shop that dropped the quantity, or another number, is unknown and will be read.
@@ -26,7 +28,7 @@ from typing import Any
 
 import msgspec
 
-from stockpush.connectors.base import Answer, Api, PushLine, PushOutcome
+from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
 from stockpush.connectors.payload import decode
 from stockpush.connectors.woocommerce.owners import (
     GONE,
@@ -51,6 +53,11 @@ from stockpush.errors import (
     RateLimited,
 )
 from stockpush.model import PushOutcomeKind
+
+GAP_MAX_S = 10.0
+"""How long after its reading was sent a write may be sent. Within it a sale is overwritten without
+anybody noticing, so it is short; a shop that takes longer to answer a reading is not written to.
+"""
 
 Outcomes = dict[Ref, PushOutcome]
 
@@ -108,7 +115,8 @@ async def _push_route(
         else:
             outcomes[ref] = checked
     if to_write:
-        await _write(api, parent, to_write, page.sent, outcomes)
+        until = None if page.asked is None else page.asked.plus(GAP_MAX_S)
+        await _write(api, parent, to_write, page.sent, until, outcomes)
 
 
 def _check(page: Page, ref: Ref, line: PushLine) -> PushOutcome | None:
@@ -132,6 +140,7 @@ async def _write(
     parent: int,
     lines: Sequence[tuple[Ref, PushLine]],
     read_at: datetime | None,
+    until: Moment | None,
     outcomes: Outcomes,
 ) -> None:
     """Send the one write of a route and note what became of its lines.
@@ -146,6 +155,7 @@ async def _write(
             write=True,
             headers={"content-type": "application/json"},
             body=json.dumps(body, separators=(",", ":")).encode("ascii"),
+            until=until,
         )
         if answer.status in (404, 408) and not is_gone(answer):
             raise _no_answer(answer)

@@ -14,7 +14,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import formatdate
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Protocol
+
+BUYER: Mapping[str, str] = MappingProxyType(
+    {
+        "first_name": "Canarina",
+        "last_name": "Byersdotter",
+        "address_1": "Featherstone Lane 7",
+        "city": "Yellowbeak",
+        "postcode": "CN-40417",
+        "email": "canarina@buyer.example",
+        "phone": "+49 555 0140417",
+    }
+)
+"""Who buys in every emulated shop. Each order names them, and nobody may ever log it."""
 
 
 @dataclass(frozen=True, slots=True)

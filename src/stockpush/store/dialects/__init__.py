@@ -6,9 +6,10 @@ own connection (aiosqlite, asyncpg) with its errors turned into ours. SQLAlchemy
 and pools the connections and takes no part in a statement: that is several times faster than
 executing Core through its async layer, one statement at a time.
 
-What differs: how a set of keys is passed (`member`, `keys`), how a write transaction excludes
-others (`Database.writing`: one connection and BEGIN IMMEDIATE, or row locks), how the rows changed
-are counted, how movement ids are had, how a foreign commit is noticed (`changes`).
+What differs: how a set of keys is passed (`member`, `keys`), how several queries are put together
+(`together`, `found`), how a write transaction excludes others (`Database.writing`: one connection
+and BEGIN IMMEDIATE, or row locks), how the rows changed are counted, how movement ids are had, how
+a foreign commit is noticed (`changes`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from sqlalchemy import ClauseElement, Column, ColumnElement, Executable, Table
+from sqlalchemy import ClauseElement, Column, ColumnElement, Executable, Select, Table
 from sqlalchemy import Dialect as SqlAlchemyDialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -28,11 +29,15 @@ Query: TypeAlias = tuple[str, Sequence[Any]]
 
 
 class Write(NamedTuple):
-    """A statement to be run once per row; a `Dialect.counted` one if the rows changed matter."""
+    """A statement to be run once per row.
+
+    With `otherwise` it is a `Dialect.counted` one, and each row of it must change one of the
+    table's: if not, another writer was first, and `otherwise` says with what.
+    """
 
     sql: str
     rows: Sequence[Sequence[Any]]
-    counted: bool = False
+    otherwise: str | None = None
 
 
 def text_of(statement: Executable, compiler: SqlAlchemyDialect) -> str:
@@ -47,16 +52,16 @@ def text_of(statement: Executable, compiler: SqlAlchemyDialect) -> str:
 class Session(Protocol):
     """One connection inside, or about to begin, a transaction. Raises only errors of ours."""
 
-    async def begin_write(self) -> None:
-        """Begin a transaction that may write."""
+    async def begin_write(self, queries: Sequence[Query] = ()) -> list[Sequence[Sequence[Any]]]:
+        """Begin a transaction that may write, and then do as `fetch_each`, in the same call."""
         ...
 
     async def begin_read(self) -> None:
         """Begin a transaction whose reads all show one instant."""
         ...
 
-    async def commit(self, *, wrote: bool) -> None:
-        """Commit; `wrote` tells others to look."""
+    async def commit(self, writes: Sequence[Write] = (), *, wrote: bool) -> None:
+        """Do as `write`, and commit, in the same call; `wrote` tells others to look."""
         ...
 
     async def rollback(self) -> None:
@@ -68,13 +73,16 @@ class Session(Protocol):
         ...
 
     async def fetch_each(self, queries: Sequence[Query]) -> list[Sequence[Sequence[Any]]]:
-        """Run several statements in order, in one call to the driver where it has such a call."""
+        """Return the rows of each of several queries, `Dialect.together` or `found` ones all.
+
+        They are run in order, in one call to the driver where it has such a call.
+        """
         ...
 
-    async def write(self, writes: Sequence[Write]) -> list[int]:
+    async def write(self, writes: Sequence[Write]) -> None:
         """Run several writes in order, in one call to the driver where it has such a call.
 
-        Returns how many rows each of those `counted` changed; nothing is said of the others.
+        Raises `StoreConflict` as each write says.
         """
         ...
 
@@ -92,6 +100,22 @@ class Dialect(Protocol):
 
     def keys(self, keys: Iterable[Key]) -> tuple[Any, ...]:
         """Return the parameters for one `member`; `keys` must not be empty."""
+        ...
+
+    def together(self, query: Select[Any]) -> str:
+        """Return a query for `Session.fetch_each`."""
+        ...
+
+    def found(
+        self,
+        table: Table,
+        columns: Sequence[Column[Any]],
+        where: ColumnElement[bool] | None = None,
+    ) -> str:
+        """Return a query for `Session.fetch_each`: the rows of `table` among whose `columns` are
+        the keys, locked. They come by these columns and then, as far as an index tells, by their
+        primary key. A column of bytes may come as text in hexadecimal.
+        """
         ...
 
     def found_first(self, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
@@ -138,7 +162,10 @@ class Database(Protocol):
         ...
 
     async def changes(self) -> int:
-        """Return a number that differs after a connection that is not ours has committed."""
+        """Return a number that differs after a connection that is not ours has committed.
+
+        Raises `LockLost` if `only_daemon` does not hold any more what it took.
+        """
         ...
 
     async def close(self) -> None:

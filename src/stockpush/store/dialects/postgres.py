@@ -7,13 +7,18 @@ Each commit that wrote announces itself with NOTIFY, in the same message as COMM
 names the schema and the store that committed, so that `changes` counts only the others' commits.
 The listening connection asks one round trip before it answers: notifications precede the answer.
 Commits missed while it was not connected count as one.
+
+The daemon's lock is an advisory one and ends with its connection, which the server may end, or the
+network, without a word. So a daemon listens on that very connection: each look proves that the lock
+is still there, and when it is not the daemon must end (`LockLost`), since another one may have
+begun. Nobody takes the lock anew for it: what the other one did meanwhile it does not know.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from typing import Any, Final, cast
 
@@ -23,6 +28,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
+    Select,
     Table,
     Text,
     any_,
@@ -40,6 +46,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from stockpush.errors import (
     AlreadyRunning,
+    LockLost,
     StockPushError,
     StoreConflict,
     StoreRuleBroken,
@@ -50,6 +57,10 @@ from stockpush.store.dialects import Key, Query, Write, text_of
 CONNECTIONS_MAX: Final = 10
 _COMMAND_TIMEOUT_S: Final = 60.0
 _CONNECT_TIMEOUT_S: Final = 10.0
+LOOK_TIMEOUT_S: Final = 5.0
+"""How long a look for others' commits may take before its connection counts as lost: less than the
+server takes to give the lock of a machine that is gone to another one.
+"""
 _CHANNEL: Final = "stockpush"
 _ACCIDENTS: Final = (
     asyncpg.PostgresError,
@@ -86,16 +97,18 @@ class PostgresSession:
         self._connection = connection
         self._announcement = announcement
 
-    async def begin_write(self) -> None:
+    async def begin_write(self, queries: Sequence[Query] = ()) -> list[Sequence[Sequence[Any]]]:
         """Begin; rows are locked as they are read."""
         await self._execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        return await self.fetch_each(queries)
 
     async def begin_read(self) -> None:
         """Begin a snapshot that cannot write."""
         await self._execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
-    async def commit(self, *, wrote: bool) -> None:
+    async def commit(self, writes: Sequence[Write] = (), *, wrote: bool) -> None:
         """Commit, and announce it if there is anything to see."""
+        await self.write(writes)
         notice = f"NOTIFY {_CHANNEL}, '{self._announcement}'; " if wrote else ""
         await self._execute(f"{notice}COMMIT")
 
@@ -120,19 +133,16 @@ class PostgresSession:
         """Run one statement after the other: the driver has one under way at a time."""
         return [await self.fetch(sql, arguments) for sql, arguments in queries]
 
-    async def write(self, writes: Sequence[Write]) -> list[int]:
+    async def write(self, writes: Sequence[Write]) -> None:
         """Run each write once per row, its rows pipelined; executemany counts nothing."""
-        counts = []
         try:
-            for sql, rows, counted in writes:
-                if counted:
-                    counts.append(len(await self._connection.fetchmany(sql, rows)))
-                else:
+            for sql, rows, otherwise in writes:
+                if otherwise is None:
                     await self._connection.executemany(sql, rows)
-                    counts.append(0)
+                elif len(await self._connection.fetchmany(sql, rows)) != len(rows):
+                    raise StoreConflict(otherwise)
         except _ACCIDENTS as error:
             raise translate(error) from error
-        return counts
 
     async def _execute(self, sql: str) -> None:
         try:
@@ -174,6 +184,22 @@ class PostgresDialect:
             return tuple(list(column) for column in zip(*cast("Any", listed), strict=True))
         return (listed,)
 
+    def together(self, query: Select[Any]) -> str:
+        """Return the query as it is."""
+        return self.compile(query)
+
+    def found(
+        self,
+        table: Table,
+        columns: Sequence[Column[Any]],
+        where: ColumnElement[bool] | None = None,
+    ) -> str:
+        """Return a query that locks what it finds, in key order."""
+        query = select(table).where(self.member(columns, "keys"))
+        if where is not None:
+            query = query.where(where)
+        return self.compile(query.order_by(*table.primary_key).with_for_update(of=table))
+
     def found_first(self, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
         """Return the columns: the planner knows how many rows there are."""
         return list(columns)
@@ -209,6 +235,7 @@ class PostgresDatabase:
         self._origin: str | None = None
         self._naming = asyncio.Lock()
         self._watch = _Watch(schema)
+        self._is_daemon = False
         settings = {
             "application_name": "stockpush",
             "search_path": schema,
@@ -220,7 +247,7 @@ class PostgresDatabase:
         }
         self.engine = create_async_engine(
             url,
-            pool_size=CONNECTIONS_MAX + 1,  # one is the daemon's lock
+            pool_size=CONNECTIONS_MAX + 1,  # one listens, and holds the daemon's lock
             max_overflow=0,
             pool_timeout=busy_timeout_s,
             pool_reset_on_return=None,  # whoever borrows a connection ends its own transaction
@@ -262,14 +289,33 @@ class PostgresDatabase:
                     found=self.schema,
                     next="stop the other daemon, or give this one a schema of its own",
                 )
+            await self._watch.start(connection, driver, await self._own_origin(driver))
+            self._is_daemon = True
             yield
         finally:
+            if self._is_daemon:
+                self._is_daemon = False
+                # The server may take a while to notice that the connection has ended.
+                with suppress(*_ACCIDENTS):
+                    await driver.execute("SELECT pg_advisory_unlock_all()", timeout=LOOK_TIMEOUT_S)
             # Not back to the pool, where the lock would live on.
-            await connection.invalidate()
-            await connection.close()
+            await self._watch.stop()
+            if not connection.closed:
+                await connection.invalidate()
+                await connection.close()
 
     async def changes(self) -> int:
         """Return how many commits of others have been announced, plus reconnections."""
+        if self._is_daemon:
+            try:
+                return await self._watch.count()
+            except StoreUnavailable as error:
+                self._is_daemon = False
+                raise LockLost(
+                    "The connection that held the daemon's lock on the database was lost: another "
+                    "daemon may have begun.",
+                    next="stockpush run",
+                ) from error
         if not self._watch.listening:
             connection, driver = await self._connected()
             await self._watch.start(connection, driver, await self._own_origin(driver))
@@ -339,7 +385,7 @@ class _Watch:
         assert self._driver is not None
         async with self._lock:
             try:
-                await self._driver.execute("SELECT 1")
+                await self._driver.execute("SELECT 1", timeout=LOOK_TIMEOUT_S)
             except _ACCIDENTS as error:
                 raise translate(error) from error
         return self._changes

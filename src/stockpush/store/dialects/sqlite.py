@@ -5,7 +5,9 @@ this process share one connection behind an `asyncio.Lock` and begin with BEGIN 
 another process is waited for at the beginning (`busy_timeout`) and never in the middle, where
 SQLite would have to refuse. Readers are `query_only` and use a plain BEGIN; on one engine with the
 writer every read would take the write lock. `synchronous=FULL`: a commit that returned survives a
-power cut. A late checkpoint (8,000 pages) halves the slowest commits. What buyers ordered is nobody
+power cut. A late checkpoint (8,000 pages) halves the slowest commits, and the daemon's log has that
+length from the start: a commit that makes a file longer waits for the file system's own journal as
+well. What buyers ordered is nobody
 else's business: the file is its owner's alone, and SQLite gives `-wal` and `-shm` the same mode.
 
 Source of the pragmas: https://www.sqlite.org/pragma.html
@@ -16,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -29,12 +32,17 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
+    LargeBinary,
+    Select,
     Table,
     UnaryExpression,
+    and_,
     bindparam,
+    case,
     event,
     func,
     literal_column,
+    null,
     select,
     tuple_,
 )
@@ -50,6 +58,7 @@ from stockpush.errors import (
     StoreDamaged,
     StoreRuleBroken,
     StoreUnavailable,
+    StoreUnsafe,
 )
 from stockpush.store import damage
 from stockpush.store.dialects import Key, Query, Write, text_of
@@ -62,10 +71,14 @@ AsyncCreator: TypeAlias = Callable[[], Awaitable[aiosqlite.Connection]]
 
 READERS_MAX: Final = 4
 _CHECKPOINT_PAGES: Final = 8000
-BLOCKS: Final = (32, 8)
+_LOG_BYTES: Final = _CHECKPOINT_PAGES * 4096
+_ROOM_BYTES: Final = 64 * _LOG_BYTES
+"""How much room there must be on the disk for the log to have its whole length from the start."""
+BLOCKS: Final = (64, 16, 4)
 """How many rows are inserted by one statement, as long as there are so many."""
 _VALUES: Final = re.compile(r"(?<= VALUES )\(\?(?:, \?)*\)")
 _OWNER_ONLY: Final = 0o600
+_FOUND: Final = msgspec.json.Decoder(list[tuple[Any, ...]])
 _RACES: Final = (
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
     sqlite3.SQLITE_CONSTRAINT_UNIQUE,
@@ -81,6 +94,11 @@ def translate(error: Exception) -> StockPushError:
         case _ if damage.is_damage(error):
             return StoreDamaged(
                 f"The database file is damaged: {error}.", next="stockpush check --deep"
+            )
+        case _ if damage.is_unsafe(error):
+            return StoreUnsafe(
+                f"What was written could not be made safe on the disk: {error}.",
+                next="look at the disk, then start again: the file is examined first",
             )
         case sqlite3.IntegrityError() if error.sqlite_errorcode in _RACES:
             return StoreConflict(f"Another writer was first: {error}")
@@ -99,21 +117,29 @@ class SqliteSession:
         """Take over `connection`; nothing else may use it meanwhile."""
         self._connection = connection
 
-    async def begin_write(self) -> None:
-        """Take the file's write lock, waiting as long as `busy_timeout` says."""
-        await self.fetch("BEGIN IMMEDIATE")
+    async def begin_write(self, queries: Sequence[Query] = ()) -> list[Sequence[Sequence[Any]]]:
+        """Take the file's write lock, waiting as long as `busy_timeout` says; then read."""
+
+        def begun(file: sqlite3.Connection) -> Sequence[str]:
+            file.execute("BEGIN IMMEDIATE")
+            return _texts(file, queries)
+
+        return _rows(await self._on_its_thread(begun))
 
     async def begin_read(self) -> None:
         """Begin; the first read fixes the instant that all show."""
         await self.fetch("BEGIN")
 
-    async def commit(self, *, wrote: bool) -> None:
-        """Commit. `PRAGMA data_version` shows it to others without our help."""
+    async def commit(self, writes: Sequence[Write] = (), *, wrote: bool) -> None:
+        """Write and commit. `PRAGMA data_version` shows it to others without our help."""
         del wrote
-        try:
-            await self._connection.commit()
-        except _ACCIDENTS as error:
-            raise translate(error) from error
+
+        def committed(file: sqlite3.Connection) -> None:
+            for each in writes:
+                _run(file, each)
+            file.commit()
+
+        await self._on_its_thread(committed)
 
     async def rollback(self) -> None:
         """Undo what is open, if anything is: SQLite may have done so after a full disk."""
@@ -132,23 +158,47 @@ class SqliteSession:
             raise translate(error) from error
 
     async def fetch_each(self, queries: Sequence[Query]) -> list[Sequence[Sequence[Any]]]:
-        """Run the statements one after the other on the driver's thread, with one way there."""
+        """Run the queries as one statement on the driver's thread."""
+        return _rows(await self._on_its_thread(lambda file: _texts(file, queries)))
 
-        def fetched(file: sqlite3.Connection) -> list[Sequence[Sequence[Any]]]:
-            return [file.execute(sql, arguments).fetchall() for sql, arguments in queries]
-
-        return await self._on_its_thread(fetched)
-
-    async def write(self, writes: Sequence[Write]) -> list[int]:
+    async def write(self, writes: Sequence[Write]) -> None:
         """Run the writes one after the other on the driver's thread, inserts many rows at a time.
 
         The way to that thread and back costs more than most of the statements do.
         """
 
-        def written(file: sqlite3.Connection) -> list[int]:
-            return [_run(file, each) for each in writes]
+        def written(file: sqlite3.Connection) -> None:
+            for each in writes:
+                _run(file, each)
 
-        return await self._on_its_thread(written)
+        await self._on_its_thread(written)
+
+    async def lengthen_log(self, path: Path) -> None:
+        """Give the write-ahead log its whole length, if there is room: it is then overwritten.
+
+        A transaction that is larger than the cache is written to the log before it ends, and one
+        that is rolled back leaves it as long as it was.
+        """
+
+        def lengthened(file: sqlite3.Connection) -> None:
+            if shutil.disk_usage(path.parent).free < _ROOM_BYTES:
+                return
+            # It is a comfort: whatever goes wrong here will be said when it matters.
+            with suppress(sqlite3.Error, OSError):
+                try:
+                    file.execute("BEGIN IMMEDIATE")
+                    file.execute("CREATE TABLE filler (bytes)")
+                    for _ in range(8):
+                        file.execute("INSERT INTO filler VALUES (zeroblob(?))", (_LOG_BYTES // 8,))
+                finally:
+                    file.rollback()
+                log = os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    os.fsync(log)
+                finally:
+                    os.close(log)
+
+        await self._on_its_thread(lengthened)
 
     async def _on_its_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Carry out some work on the connection that the driver holds."""
@@ -163,15 +213,40 @@ class SqliteSession:
         return done
 
 
-def _run(file: sqlite3.Connection, write: Write) -> int:
-    """Run a write once per row; return how many rows it changed, if that is to be counted.
+def _texts(file: sqlite3.Connection, queries: Sequence[Query]) -> Sequence[str]:
+    """Run queries as one statement; return what each of them found as one JSON array of arrays.
+
+    Each step of a statement lets the event loop's thread go on, and then waits for it: here it is
+    one step, and not one for each row.
+    """
+    if not queries:
+        return ()
+    arguments = [each for _, arguments in queries for each in arguments]
+    found = file.execute(_as_one(tuple(sql for sql, _ in queries)), arguments).fetchone()
+    return cast("Sequence[str]", found)
+
+
+def _rows(texts: Sequence[str]) -> list[Sequence[Sequence[Any]]]:
+    return [_FOUND.decode(each) for each in texts]
+
+
+@cache
+def _as_one(queries: tuple[str, ...]) -> str:
+    """Return the statement whose one row has the answer of each query."""
+    return "SELECT " + ", ".join(f"({each})" for each in queries)
+
+
+def _run(file: sqlite3.Connection, write: Write) -> None:
+    """Run a write once per row.
 
     Each step of a statement lets the event loop's thread go on, and then waits for it. So whole
     blocks of rows are inserted by one statement, and what is left over row by row.
     """
-    sql, rows, counted = write
-    if counted:
-        return file.executemany(sql, rows).rowcount
+    sql, rows, otherwise = write
+    if otherwise is not None:
+        if file.executemany(sql, rows).rowcount != len(rows):
+            raise StoreConflict(otherwise)
+        return
     done = 0
     values = _VALUES.search(sql)
     for block in BLOCKS if values is not None else ():
@@ -179,8 +254,8 @@ def _run(file: sqlite3.Connection, write: Write) -> int:
             parameters = [each for row in rows[begin : begin + block] for each in row]
             file.execute(_of_block(sql, block), parameters)
             done = begin + block
-    file.executemany(sql, rows[done:])
-    return 0
+    if done < len(rows):
+        file.executemany(sql, rows[done:])
 
 
 @cache
@@ -212,10 +287,7 @@ class SqliteDialect:
         each = func.json_each(bindparam(name)).table_valued("value")
         if len(columns) == 1:
             return columns[0].in_(select(each.c.value))
-        parts = [
-            func.json_extract(each.c.value, literal_column(f"'$[{position}]'"))
-            for position in range(len(columns))
-        ]
+        parts = [_element(each.c.value, position) for position in range(len(columns))]
         return tuple_(*columns).in_(select(*parts))
 
     def keys(self, keys: Iterable[Key]) -> tuple[Any, ...]:
@@ -224,6 +296,34 @@ class SqliteDialect:
             return (msgspec.json.encode(list(keys)).decode(),)
         except UnicodeError as error:
             raise translate(error) from error
+
+    def together(self, query: Select[Any]) -> str:
+        """Return the query with its rows as one JSON array of arrays."""
+        rows = query.subquery()
+        return self.compile(select(_as_json(rows.c)).select_from(rows))
+
+    def found(
+        self,
+        table: Table,
+        columns: Sequence[Column[Any]],
+        where: ColumnElement[bool] | None = None,
+    ) -> str:
+        """Return a query that goes through the keys and looks up each of them.
+
+        CROSS JOIN has the planner keep to that: without statistics it may take it for cheaper to
+        look through the whole table. So nothing needs to be sorted either.
+        Source: https://www.sqlite.org/optoverview.html, "Manual Control Of Query Plans".
+        """
+        each = func.json_each(bindparam("keys")).table_valued("value")
+        keys = (
+            [each.c.value]
+            if len(columns) == 1
+            else [_element(each.c.value, position) for position in range(len(columns))]
+        )
+        same = and_(*(column == key for column, key in zip(columns, keys, strict=True)))
+        query = select(_as_json(table.c)).select_from(each.join(table, same))
+        text = self.compile(query if where is None else query.where(where))
+        return text.replace(" JOIN ", " CROSS JOIN ", 1)
 
     def found_first(self, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
         """Return the columns, each as an expression that no index can be read in the order of.
@@ -247,6 +347,24 @@ class SqliteDialect:
         return self.compile(statement)
 
 
+def _element(array: ColumnElement[Any], position: int) -> ColumnElement[Any]:
+    return func.json_extract(array, literal_column(f"'$[{position}]'"))
+
+
+def _as_json(columns: Iterable[ColumnElement[Any]]) -> ColumnElement[Any]:
+    """Return all rows as one JSON array of arrays; JSON has no bytes, so these are hexadecimal."""
+    return func.json_group_array(
+        func.json_array(
+            *(
+                case((column.is_(None), null()), else_=func.hex(column))
+                if isinstance(column.type, LargeBinary)
+                else column
+                for column in columns
+            )
+        )
+    )
+
+
 class SqliteDatabase:
     """`dialects.Database` on one SQLite file."""
 
@@ -256,6 +374,8 @@ class SqliteDatabase:
         """Name the file; nothing is opened before the first use."""
         self.dialect = SqliteDialect()
         self._path = path
+        # A simulator's connections have files of their own, a new one for each of many lives.
+        self._lengthens_log = async_creator is None
         self._lock = asyncio.Lock()
         self._writer: tuple[AsyncConnection, SqliteSession] | None = None
         busy = f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}"
@@ -304,6 +424,10 @@ class SqliteDatabase:
     async def only_daemon(self) -> AsyncIterator[None]:
         """Hold the lock on the file beside the database."""
         with DaemonLock(self._path):
+            if self._lengthens_log:
+                async with self._lock:
+                    session = await self._write_session()
+                    await session.lengthen_log(self._path)
             yield
 
     async def changes(self) -> int:

@@ -6,6 +6,10 @@ transaction, behind the database's own lock (SQLite: the write lock; PostgreSQL:
 and looks at the mark again behind it, so that any number of processes may start at once. There is
 no way down: a copy made before is put back.
 
+A database that has a schema is migrated only under the daemon's lock: a daemon of the older program
+may be at work, and would go on in a schema that it does not know. An empty one has no daemon, and
+its lock is not touched: where the lock's file is, a daemon has worked before (`damage.py`).
+
 Alembic is imported only where there is something to migrate: it takes a tenth of a second, and a
 daemon that starts again after a crash has shops waiting.
 """
@@ -20,7 +24,13 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.schema import CreateSchema
 
-from stockpush.errors import SchemaNewer, SchemaOlder, StoreDamaged, StoreUnavailable
+from stockpush.errors import (
+    AlreadyRunning,
+    SchemaNewer,
+    SchemaOlder,
+    StoreDamaged,
+    StoreUnavailable,
+)
 from stockpush.store.damage import is_damage
 from stockpush.store.dialects import Database
 
@@ -30,7 +40,8 @@ if TYPE_CHECKING:
 HEAD: Final = "0002"
 """The revision that this program writes: the newest of `versions/`, as a test holds."""
 _MARK: Final = "alembic_version"
-_MARKED: Final = text("SELECT version_num FROM alembic_version")
+MARKED: Final = "SELECT version_num FROM alembic_version"
+"""The query for the revision of a database that has one."""
 _HERE: Final = Path(__file__).parent
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('stockpush.migrate'))"
 
@@ -39,10 +50,29 @@ async def migrate(database: Database) -> str | None:
     """Bring the schema up to date; create it, and PostgreSQL's schema, where there is none.
 
     Return the revision that it had before, None for an empty database. Raises `SchemaNewer` when
-    a newer Stock Push has written the database, and `StoreUnavailable`. One at a time in a
-    process: Alembic keeps its state in module globals.
+    a newer Stock Push has written the database, `AlreadyRunning` when a daemon works with an older
+    schema, and `StoreUnavailable`. One at a time in a process: Alembic keeps its state in module
+    globals.
     """
-    return await _run(database, _upgrade)
+    before = await revision(database)
+    if before == HEAD:
+        return before
+    if before is None:
+        return await _run(database, _upgrade)
+    try:
+        async with database.only_daemon():
+            return await _run(database, _upgrade)
+    except AlreadyRunning as other:
+        # It may be another process that migrates: it is waited for behind the migrations' own lock.
+        if await _run(database, _awaited_revision) == HEAD:
+            return before
+        raise AlreadyRunning(
+            f"The database has schema {before} and has to be brought to {HEAD}, which a daemon "
+            f"that works with it would not understand. {other.message}",
+            found=other.found,
+            expected="no daemon while the schema changes",
+            next="end the daemon (systemctl stop stockpush), then: stockpush migrate",
+        ) from other
 
 
 async def revision(database: Database) -> str | None:
@@ -82,22 +112,35 @@ def _upgrade(connection: Connection) -> str | None:
 
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, HEAD)
     connection.commit()
     return before
+
+
+def _awaited_revision(connection: Connection) -> str | None:
+    """Return the database's revision once nobody migrates it."""
+    _begin(connection)
+    found = _revision(connection)
+    connection.rollback()
+    return found
 
 
 def _revision(connection: Connection) -> str | None:
     """Return the database's revision, None for an empty one; refuse one that is not ours."""
     if not inspect(connection).has_table(_MARK):
         return None
-    marks = connection.execute(_MARKED).scalars().all()
+    marks = connection.execute(text(MARKED)).scalars().all()
     if not marks:
         return None
     found = str(marks[0])
     if found != HEAD and found not in _revisions():
-        raise SchemaNewer(found=found, expected=HEAD, next="pipx upgrade stockpush")
+        raise newer(found)
     return found
+
+
+def newer(found: str) -> SchemaNewer:
+    """Return the error for a database of a revision that this program does not know."""
+    return SchemaNewer(found=found, expected=HEAD, next="pipx upgrade stockpush")
 
 
 def _revisions() -> set[str]:

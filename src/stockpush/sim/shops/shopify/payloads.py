@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from stockpush.sim.shops.base import BUYER
 from stockpush.sim.shops.shopify.state import Fulfilment, Line, Order, Refund, Refunded, Variant
 
 
@@ -26,6 +27,15 @@ def order_payload(order: Order) -> dict[str, Any]:
         "test": order.test,
         "source_name": "web",
         "location_id": None,
+        "email": BUYER["email"],
+        "phone": BUYER["phone"],
+        "customer": {name: BUYER[name] for name in ("email", "first_name", "last_name", "phone")},
+        "shipping_address": {
+            "name": f"{BUYER['first_name']} {BUYER['last_name']}",
+            "address1": BUYER["address_1"],
+            "city": BUYER["city"],
+            "zip": BUYER["postcode"],
+        },
         "line_items": [_line(order, line) for line in order.lines],
         "refunds": [refund_payload(order, refund) for refund in order.refunds],
         "fulfillments": [_fulfilment(order, each) for each in order.fulfilments],

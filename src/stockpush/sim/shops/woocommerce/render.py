@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from stockpush.sim.shops.base import BUYER
 from stockpush.sim.shops.woocommerce.backoffice import Backoffice
 from stockpush.sim.shops.woocommerce.state import Order, OrderLine, Product, Refund
 
@@ -78,6 +79,10 @@ def order(row: Order) -> dict[str, Any]:
         **_dates("date_paid", row.paid),
         **_dates("date_completed", row.completed),
         "total": "0.00",
+        "billing": dict(BUYER),
+        "shipping": {
+            name: value for name, value in BUYER.items() if name not in {"email", "phone"}
+        },
         "line_items": [_line(line) for line in row.lines],
         "refunds": [
             {"id": refund.id, "reason": "", "total": "-1.00"} for refund in reversed(row.refunds)

@@ -1,0 +1,253 @@
+"""The hunt for the planted bugs: where each is looked for, and how many seeds it takes.
+
+Theory of operation. Seeds are brittle: any change of the daemon makes another story of each. So no
+seed is held here, but a *focus* for each bug: the world, the faults and the people among which it
+shows within a few seeds. Seeds are tried from the first on until one turns red with the bug. Then
+the same seed must be green without it, or else it tells nothing and the hunt goes on. Only what the
+auditor finds counts; a bug that ends the daemon with an exception would be found by anybody.
+
+`python -m tests.sim.hunt` hunts every bug, on every core, and prints the table of docs/proof.md.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import re
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import MappingProxyType
+
+from stockpush.sim.many import cores
+from stockpush.sim.people import Pace
+from stockpush.sim.report import Report
+from stockpush.sim.run import Plan, simulate
+from stockpush.sim.shopfront import Offered, Shopfront
+from stockpush.sim.swarm import FaultKind as Kind
+from stockpush.sim.world import SHOPIFY, WOO, Thing, World
+from tests.sim.planted import BUGS
+
+SEEDS_MAX = 40
+"""How many seeds are tried at most, from 1 on."""
+CANDLE = "candle"
+_AUDITED = re.compile(r"(?:I\d+|F30) ")
+"""What the auditor's findings begin with; what ends the daemon begins otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corner(Shopfront):
+    """A shopfront with as much of everything as one of `stock` says, drawn for each item; orders
+    are polled and fields are read as often as it says, too.
+    """
+
+    stock: tuple[int, ...] = (6, 12, 20)
+    poll_s: int = 60
+    reconcile_s: int = 3600
+
+    def world(self, dice: random.Random, clock: Callable[[], datetime]) -> World:
+        """Draw a world of it."""
+        world = Shopfront.world(self, dice, clock)
+        things = {
+            sku: replace(thing, opening=dice.choice(self.stock))
+            for sku, thing in world.things.items()
+        }
+        return replace(
+            world,
+            things=things,
+            poll_s=dict.fromkeys(world.shops, self.poll_s),
+            reconcile_s=dict.fromkeys(world.shops, self.reconcile_s),
+        )
+
+
+def corner(*shops: tuple[str, int], **settings: object) -> Corner:
+    """Return a corner in which one candle is on sale, once for each (shop, pack)."""
+    candle = Thing(CANDLE, "product", "piece", 0)
+    offered = tuple(Offered(shop, CANDLE, pack) for shop, pack in shops)
+    return Corner((candle,), (), offered, **settings)  # type: ignore[arg-type]  # its own fields
+
+
+BOTH = ((SHOPIFY, 1), (WOO, 1))
+ONE = corner(*BOTH)
+MANY = corner(*BOTH, stock=(60, 100))
+"""So many that nothing is sold out, and everybody goes on buying."""
+WATCHED = corner(*BOTH, stock=(60, 100), reconcile_s=10)
+"""Fields are read all the time."""
+SELDOM_POLLED = corner(*BOTH, poll_s=300, reconcile_s=10)
+SLOW_S = (0.1, 6.0)
+"""Lines so slow that everything overlaps everything else."""
+WAVES = Pace(900.0, 60.0, wave_s=(30.0, 200.0))
+"""Everybody at once, and then rest enough to see whether the numbers are right."""
+
+
+def focus(
+    faults: Mapping[Kind, float | None] | None = None,
+    *,
+    shopfront: Shopfront | None = ONE,
+    span_s: float = 1200.0,
+    **more: object,
+) -> Plan:
+    """Return a plan with exactly these faults, which ends at its first violation; a `shopfront` of
+    None draws worlds of every kind.
+    """
+    plan = Plan(faults=faults or {}, shopfront=shopfront, span_s=span_s, silent_s=600.0, early=True)
+    return replace(plan, **more)  # type: ignore[arg-type]  # each is a field's value
+
+
+FOCUS: Mapping[str, Plan] = MappingProxyType(
+    {
+        "acknowledged_early": focus(
+            {Kind.CRASH: 30.0}, shopfront=MANY, pace=Pace(600.0, 120.0), spell_s=1.0
+        ),
+        "delivery_id": focus({Kind.SAME_SECOND: 0.8}),
+        "echo_written": focus(),
+        "echo_believed": focus(
+            {Kind.WEBHOOK_LATE: 100.0, Kind.WEBHOOK_REORDERED: 0.8}, pace=Pace(60.0, 200.0)
+        ),
+        "stale_version": focus(
+            {Kind.WEBHOOK_LATE: 600.0},
+            shopfront=corner((SHOPIFY, 1), stock=(20, 40), poll_s=120),
+            pace=Pace(150.0, 120.0),
+        ),
+        "hash_breaks_ties": focus(shopfront=MANY, pace=Pace(200.0, 600.0, hurried=True)),
+        "counted_per_line": focus(shopfront=corner((SHOPIFY, 1), *BOTH), pace=Pace(200.0, 300.0)),
+        "refund_restocks": focus(pace=Pace(100.0, 300.0)),
+        "pack_forgotten": focus(
+            shopfront=corner((SHOPIFY, 2), (SHOPIFY, 1), (WOO, 3)), pace=Pace(60.0, 300.0)
+        ),
+        "baseline_ignored": focus(shopfront=None, history=12),
+        "first_push_blind": focus(
+            {Kind.ORDERS_LATE: 60.0},
+            shopfront=corner((SHOPIFY, 1), stock=(60, 100)),
+            history=12,
+            travel_s=SLOW_S,
+        ),
+        "fetches_restart": focus(
+            {Kind.CRASH: 8.0, Kind.WEBHOOK_LOST: 1.0}, pace=Pace(150.0, 300.0), spell_s=1.0
+        ),
+        "cursor_is_now": focus(
+            {Kind.WEBHOOK_LOST: 1.0, Kind.ORDERS_LATE: 60.0}, pace=Pace(60.0, 600.0)
+        ),
+        "expected_is_target": focus(shopfront=MANY, pace=WAVES, travel_s=SLOW_S, span_s=2400.0),
+        "signed_counter": focus(
+            {Kind.MERCHANT_EDIT: 30.0, Kind.WEBHOOK_LOST: 1.0},
+            shopfront=SELDOM_POLLED,
+            pace=Pace(60.0, 600.0),
+        ),
+        "no_hold": focus({Kind.WEBHOOK_LOST: 1.0}, pace=Pace(60.0, 600.0)),
+        "hold_let_go": focus(
+            {Kind.WEBHOOK_LOST: 1.0, Kind.ORDERS_LATE: 60.0},
+            shopfront=SELDOM_POLLED,
+            pace=Pace(60.0, 600.0),
+        ),
+        "surplus_sold": focus({Kind.MERCHANT_EDIT: 8.0}),
+        "stale_reading": focus(
+            shopfront=WATCHED,
+            pace=Pace(300.0, 3.0, wave_s=(30.0, 200.0)),
+            travel_s=(0.01, 9.0),
+            span_s=2400.0,
+        ),
+        "blurred_reading": focus(shopfront=WATCHED, pace=WAVES, travel_s=SLOW_S, span_s=2400.0),
+        "hold_not_eaten": focus(shopfront=WATCHED, pace=WAVES, travel_s=SLOW_S, span_s=2400.0),
+        "undeducted_ignored": focus(shopfront=MANY, pace=WAVES),
+        "gap_ignored": focus(shopfront=MANY, pace=WAVES, travel_s=SLOW_S, span_s=2400.0),
+        "fresh_read": focus({Kind.WEBHOOK_LOST: 1.0}, pace=Pace(60.0, 200.0)),
+        "timeout_failed": focus({Kind.ANSWER_LOST: 0.4}, pace=Pace(60.0, 200.0)),
+        "unknown_applied": focus(
+            {Kind.REQUEST_LOST: 0.4, Kind.WEBHOOK_LOST: 1.0, Kind.ORDERS_LATE: 60.0},
+            shopfront=corner(*BOTH, stock=(60, 100), poll_s=300),
+            pace=Pace(150.0, 100.0),
+        ),
+        "restart_forgets": focus(
+            {Kind.CRASH: 20.0}, shopfront=MANY, pace=Pace(200.0, 60.0), spell_s=1.0
+        ),
+        "zombie_forgotten": focus({Kind.ZOMBIE: 0.3}, shopfront=MANY, pace=Pace(100.0, 60.0)),
+        "cleaned_unseen": focus(shopfront=MANY, pace=WAVES, travel_s=SLOW_S, span_s=2400.0),
+        "intent_lost": focus(
+            {Kind.RATE_LIMIT: 1.0},
+            shopfront=MANY,
+            pace=Pace(60.0, 300.0, wave_s=(60.0, 900.0)),
+            spell_s=150.0,
+            span_s=7200.0,
+        ),
+        "raised_first": focus(shopfront=MANY, pace=WAVES),
+        "two_transactions": focus(
+            {Kind.CRASH: 20.0}, shopfront=MANY, pace=Pace(400.0, 600.0), spell_s=1.0
+        ),
+        "rounded_up": focus(shopfront=None),
+    }
+)
+"""Bug -> where it is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What a hunt came to: `seed` shows the bug (None: none did) by `violation`; `red` are seeds
+    that were red without it, too, and tell nothing.
+    """
+
+    name: str
+    seed: int | None
+    violation: str = ""
+    red: tuple[int, ...] = ()
+
+    @property
+    def invariant(self) -> str:
+        """Return which invariant was broken."""
+        return self.violation.partition(" ")[0]
+
+
+def hunt(name: str) -> Hunt:
+    """Look for one bug, in this process."""
+    plan = FOCUS[name]
+    red = []
+    for seed in range(1, SEEDS_MAX + 1):
+        with BUGS[name].plant():
+            report = simulate(seed, plan)
+        if not audited(report):
+            continue
+        if simulate(seed, plan).held:
+            return Hunt(name, seed, report.violations[0], tuple(red))
+        red.append(seed)
+    return Hunt(name, None, red=tuple(red))
+
+
+def audited(report: Report) -> bool:
+    """Answer whether a run is red by what the auditor found, and by nothing else."""
+    return bool(report.violations) and all(map(_AUDITED.match, report.violations))
+
+
+@contextmanager
+def hunting(names: list[str]) -> Iterator[Mapping[str, Future[Hunt]]]:
+    """Have the bugs hunted beside each other, on every core."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(cores(), mp_context=context, initializer=_deaf) as pool:
+        yield {name: pool.submit(hunt, name) for name in names}
+
+
+def _deaf() -> None:
+    """Leave an interrupt to the process that started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def table(hunts: list[Hunt]) -> str:
+    """Return the hunts as a table in Markdown."""
+    rows = ["| the mistake | breaks | shown by | seeds needed |", "|---|---|---|---:|"]
+    for each in hunts:
+        bug = BUGS[each.name]
+        found = f"{each.invariant} | {each.seed}" if each.seed else f"- | not in {SEEDS_MAX}"
+        rows.append(f"| {bug.what} | {', '.join(bug.rows)} | {found} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Hunt every bug and print the table."""
+    with hunting(list(FOCUS)) as running:
+        print(table([each.result() for each in running.values()]))  # noqa: T201  # its purpose
+
+
+if __name__ == "__main__":
+    main()
