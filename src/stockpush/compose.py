@@ -22,6 +22,7 @@ from stockpush.connectors.base import Connector, Manifest
 from stockpush.engine import channel_report
 from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
+from stockpush.engine.credentials import Seal, Vault
 from stockpush.engine.intake import Intake
 from stockpush.engine.limiter import Limiter
 from stockpush.engine.pusher import Pusher
@@ -107,6 +108,19 @@ class Parts:
             self.clock,
             seal=lambda body, channel: keys.encrypt(key, body, f"delivery:{channel}"),
         )
+
+    def vault(self, name: str, connector: Connector) -> Vault | None:
+        """Return where the channel's renewed access is; None where its access does not run out."""
+        renewal = connector.renewal()
+        if renewal is None:
+            return None
+        key, context = self.secret_key(), f"credential:{name}"
+        seal = Seal(
+            close=lambda packed: keys.encrypt(key, packed, context),
+            open=lambda sealed: keys.decrypt(key, sealed, context),
+            digest=lambda packed: keys.fingerprint(key, packed, context),
+        )
+        return Vault(name, renewal, store=self.store, clock=self.clock, seal=seal)
 
     def unseal(self, body: bytes, channel: str) -> bytes:
         """Return a kept body as the channel sent it."""
@@ -360,7 +374,12 @@ def _api(parts: Parts, name: str, connector: Connector, transport: Network | Non
     rate = manifest.requests_per_s if wanted is None else wanted
     limiter = Limiter(parts.clock, rate=rate, burst=manifest.burst)
     return ChannelApi(
-        connector, clock=parts.clock, ids=parts.ids, limiter=limiter, transport=transport
+        connector,
+        clock=parts.clock,
+        ids=parts.ids,
+        limiter=limiter,
+        vault=parts.vault(name, connector),
+        transport=transport,
     )
 
 

@@ -72,6 +72,11 @@ def webhook_token(secret_key: bytes, channel: str) -> str:
     return base64.urlsafe_b64encode(digest[:_TOKEN_BYTES]).rstrip(b"=").decode("ascii")
 
 
+def fingerprint(secret_key: bytes, value: bytes, context: str) -> str:
+    """Return a digest by which a value can be recognised and by nothing else: 64 hex digits."""
+    return hmac.digest(secret_key, f"{context}:".encode() + value, "sha256").hex()
+
+
 def encrypt(secret_key: bytes, plaintext: bytes, context: str) -> bytes:
     """Return `plaintext` sealed for `context`, 29 bytes longer; equal inputs give other bytes."""
     nonce = os.urandom(_NONCE_BYTES)

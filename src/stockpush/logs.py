@@ -35,6 +35,7 @@ FRAMES_MAX = 8
 
 EVENTS: Mapping[str, str] = MappingProxyType(
     {
+        "access.renewed": "a channel granted new access, which is saved; the old one is forgotten",
         "channel.down": "a channel cannot be reached; retries go on in silence",
         "channel.stopped": "pushing to a channel has stopped until a person helps",
         "channel.up": "a channel that was down or stopped answers again",

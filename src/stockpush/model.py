@@ -412,6 +412,22 @@ class Drift:
     id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A channel's renewed access as it is stored: its tokens `sealed`, and who may renew them.
+
+    `version` (>= 1) rises with every write, and a write names the version that it replaces.
+    `origin` is a digest of what the configuration began with, so that a changed configuration is
+    noticed. Whoever has taken the lease alone may renew until `leased_until`.
+    """
+
+    channel: str
+    version: int
+    sealed: bytes = field(repr=False)
+    origin: str
+    leased_until: datetime | None = None
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class ChannelState:

@@ -12,6 +12,7 @@ from stockpush.messages import Decision, Needs, Rows
 from stockpush.model import (
     BillOfMaterials,
     ChannelState,
+    Credential,
     Delivery,
     Dirty,
     Field,
@@ -158,6 +159,16 @@ class Store(Protocol):
 
     async def channel_state(self, channel: str) -> ChannelState:
         """Return the channel's durable state; an empty one for a channel never polled."""
+        ...
+
+    async def credential(self, channel: str) -> Credential | None:
+        """Return the channel's stored access, None where none is."""
+        ...
+
+    async def keep_credential(self, credential: Credential) -> bool:
+        """Store a channel's access, durably, if the stored version is the one before it (none for
+        version 1); answer whether it was. Another writer may have been first.
+        """
         ...
 
     async def hints(self, channel: str, *, limit: int) -> Sequence[Delivery]:

@@ -44,6 +44,7 @@ from tests.store.samples import (
     BILL,
     CHANNEL,
     COMMAND,
+    CREDENTIAL,
     DELIVERY,
     DIRTY,
     DRIFT,
@@ -791,6 +792,21 @@ class StoreConformance:
         await store.close()
         await other.close()
         assert await (await open_store()).reserve_fetch_numbers(1) == 26
+
+    async def test_of_two_who_renew_access_the_first_wins(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """Access is stored whole, only over the version before it, also between two processes."""
+        other = await open_store()
+        assert await store.credential("my-etsy") is None
+        assert await store.keep_credential(CREDENTIAL)
+        assert await other.credential("my-etsy") == CREDENTIAL
+        assert not await other.keep_credential(CREDENTIAL), "the first version is there already"
+        second = replace(CREDENTIAL, version=2, sealed=b"second", leased_until=None)
+        assert await other.keep_credential(second)
+        assert not await store.keep_credential(replace(second, sealed=b"late"))
+        assert not await store.keep_credential(replace(second, version=4))
+        assert await store.credential("my-etsy") == second
 
     async def test_requests_are_left_seen_and_answered(self, store: SqlStore) -> None:
         """What was asked is seen oldest first until it has been answered."""

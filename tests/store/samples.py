@@ -12,6 +12,7 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
     ChannelState,
+    Credential,
     Delivery,
     DeliveryState,
     Dirty,
@@ -162,6 +163,7 @@ CHANNEL = ChannelState(
     health=Health.NEEDS_LOGIN,
     health_reason="credentials",
 )
+CREDENTIAL = Credential("my-etsy", 1, b"\x01sealed\x00", "origin-1", at(60))
 COMMAND = CommandDone("key-1", "digest-1", at(90))
 
 EVERYTHING = Decision(

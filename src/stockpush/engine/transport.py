@@ -12,6 +12,9 @@ answer is `OutcomeUnknown`, and the caller settles it by reading.
 A *read* may be repeated, so it is, a few times with growing, jittered pauses, while the deadline
 lasts. The durable retry is the outbox; this one only rides over a hiccup.
 
+Access that runs out is asked of the vault (`credentials.py`) at each call, and renewed once where
+the channel refuses it.
+
 Secrets. Credentials are added to every call here and go to the host of the channel's base URL
 only: paths are relative, redirects are not followed, cookies are not kept, the environment's
 proxies and .netrc are not read. Error texts carry the method and the path, never the query, a
@@ -34,7 +37,7 @@ from urllib.parse import unquote
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from stockpush.connectors.base import Answer, Api, Connector
+from stockpush.connectors.base import Answer, Api, Connector, TokenCall, Tokens
 from stockpush.engine.answers import (
     ACCEPT_ENCODING,
     RETRY_AFTER_MIN_S,
@@ -43,6 +46,7 @@ from stockpush.engine.answers import (
     read_body,
     retry_after_s,
 )
+from stockpush.engine.credentials import Vault
 from stockpush.engine.limiter import Limiter
 from stockpush.errors import (
     AuthFailed,
@@ -64,6 +68,8 @@ GATEWAY_FAULTS = frozenset({502, 504, *range(520, 528)})
 CONNECTIONS_MAX = 4
 """Most connections to one channel."""
 USER_AGENT = "stockpush"
+UNAUTHORIZED = 401
+"""The status of a request whose access was refused; 403 is one that access does not allow."""
 
 Network: TypeAlias = httpx.AsyncBaseTransport
 """What carries the calls: the network, or a shop in this process (`in_process`)."""
@@ -74,6 +80,9 @@ Handler: TypeAlias = Callable[
 """A shop in this process: (method, path, query, lower-case headers, body) -> (status, headers,
 body). It raises `ConnectionRefusedError` before it has seen the request, or any other
 `ConnectionError` to break the connection afterwards."""
+
+_Sent: TypeAlias = tuple[str, str, Sequence[tuple[str, str]], Mapping[str, str], bytes | None]
+"""What is sent, but for credentials: method, path, query, headers, body."""
 
 _PATH = re.compile(r"/?(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*[A-Za-z0-9._~%!$&'()*+,;=:@-]*")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
@@ -122,10 +131,12 @@ class ChannelApi:
         clock: Clock,
         ids: Ids,
         limiter: Limiter,
+        vault: Vault | None = None,
         transport: Network | None = None,
     ) -> None:
         """Bind to the connector's base URL; nothing is sent yet.
 
+        `vault` holds access that runs out; without one the credentials are what was configured.
         `transport` replaces the network (see `in_process`). Raises `ConfigInvalid` for a base
         URL that is not https (or http to this machine) or that carries credentials or a query.
         """
@@ -133,6 +144,7 @@ class ChannelApi:
         self._clock = clock
         self._ids = ids
         self._limiter = limiter
+        self._vault = vault
         self._base = _base_url(connector)
         self._deadline_s = connector.manifest.deadline_s
         # Connecting, and waiting for a connection, must end before the deadline does: only then
@@ -161,7 +173,9 @@ class ChannelApi:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. Calls under way fail."""
+        """Close the connections. Calls under way fail, but access that is granted is saved."""
+        if self._vault is not None:
+            await self._vault.idle()
         await self._client.aclose()
 
     @property
@@ -187,12 +201,30 @@ class ChannelApi:
     ) -> Answer:
         """Send one request (see `connectors.base.Api.send`).
 
-        The deadline holds from here until the whole answer was read, the wait for the rate limit
-        included. A wait that is already longer than the deadline is `RateLimited` at once, and
-        nothing is sent: what was to be written would be stale by then.
+        Access that is about to run out is renewed first. The deadline holds from then until the
+        whole answer was read, the wait for the rate limit included. A wait that is already longer
+        than the deadline is `RateLimited` at once, and nothing is sent: what was to be written
+        would be stale by then. A request whose access is refused (401) was not carried out, and is
+        sent once more with renewed access.
         """
+        tokens = None if self._vault is None else await self._vault.tokens(self._post)
+        sent: _Sent = (method, path, params, headers or {}, body)
+        try:
+            return await self._send(sent, tokens, write=write, cost=cost, urgent=urgent)
+        except AuthFailed as error:
+            if self._vault is None or error.found != UNAUTHORIZED:
+                raise
+            # The channel has looked at nothing but our access, so nothing was done yet.
+            renewed = await self._vault.tokens(self._post, refused=tokens)
+            return await self._send(sent, renewed, write=write, cost=cost, urgent=urgent)
+
+    async def _send(
+        self, sent: _Sent, tokens: Tokens | None, *, write: bool, cost: float, urgent: bool
+    ) -> Answer:
+        """Send one request with this access, within the deadline."""
+        method, path, params, headers, body = sent
         call = _Call(method, path, write)
-        request = self._request(call, params, headers or {}, body)
+        request = self._request(call, params, headers, body, tokens)
         wait_s = self._limiter.wait_s(cost)
         if wait_s > self._deadline_s:
             raise _limited(call, wait_s)
@@ -221,8 +253,10 @@ class ChannelApi:
         params: Sequence[tuple[str, str]],
         headers: Mapping[str, str],
         body: bytes | None,
+        tokens: Tokens | None,
     ) -> httpx.Request:
-        auth = self._connector.auth_headers()
+        connector = self._connector
+        auth = connector.auth_headers() if tokens is None else connector.auth_headers(tokens)
         for name, value in auth.items():
             if _HEADER_TEXT.fullmatch(value) is None:
                 raise AuthFailed(
@@ -244,6 +278,30 @@ class ChannelApi:
         self, call: _Call, request: httpx.Request, cost: float, *, urgent: bool
     ) -> Answer:
         await self._limiter.acquire(cost, urgent=urgent)
+        answer = await self._exchange(call, request)
+        self._check(call, answer)
+        return answer
+
+    async def _post(self, token: TokenCall) -> Answer:
+        """Send one call to the token endpoint: no credentials of ours, and no second attempt.
+
+        What it refuses is an answer, which the connector reads.
+        """
+        call = _Call("POST", token.path, write=False)
+        request = self._client.build_request(
+            "POST", _url(self._base, token.path), headers=dict(token.headers), content=token.body
+        )
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                answer = await self._exchange(call, request)
+        except TimeoutError:
+            raise call.broken(f"no answer within {self._deadline_s:g} s") from None
+        if not 400 <= answer.status < 500 or answer.status == 429:
+            self._check(call, answer)
+        return answer
+
+    async def _exchange(self, call: _Call, request: httpx.Request) -> Answer:
+        """Hand the request to the client and return the whole answer, whatever it says."""
         call.sent = True
         sent_at = self._clock.monotonic()
         try:
@@ -257,15 +315,13 @@ class ChannelApi:
         except httpx.TransportError as error:
             # Only the kind of accident is named: the client's text may quote a header.
             raise call.broken(f"the connection broke ({type(error).__name__})") from None
-        answer = Answer(
+        return Answer(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
             body=content,
             date=http_date(response.headers.get("date")),
             took_s=max(0.0, self._clock.monotonic() - sent_at),
         )
-        self._check(call, answer)
-        return answer
 
     def _check(self, call: _Call, answer: Answer) -> None:
         """Return if the connector should see this answer, else raise what it means."""

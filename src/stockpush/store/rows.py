@@ -19,6 +19,7 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
     ChannelState,
+    Credential,
     Delivery,
     DeliveryState,
     Dirty,
@@ -477,6 +478,23 @@ def read_channel(row: Row) -> ChannelState:
         health=Health(health),
         health_reason=reason,
     )
+
+
+def credential_row(credential: Credential) -> Row:
+    """Return the row of a channel's stored access."""
+    return (
+        credential.channel,
+        credential.version,
+        credential.sealed,
+        credential.origin,
+        micros_or_none(credential.leased_until),
+    )
+
+
+def read_credential(row: Row) -> Credential:
+    """Return the stored access of a row of `credential`."""
+    channel, version, sealed, origin, leased_until = row
+    return Credential(channel, version, bytes(sealed), origin, instant_or_none(leased_until))
 
 
 # -- commands and requests ---------------------------------------------------------------------

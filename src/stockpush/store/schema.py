@@ -399,6 +399,18 @@ channel: Final = Table(
     CheckConstraint("version >= 1", name="version_range"),
 )
 
+credential: Final = Table(
+    "credential",
+    metadata,
+    _key("channel"),
+    _whole("version"),
+    Column("sealed", LargeBinary, nullable=False),
+    _text("origin"),
+    _whole("leased_until", absent=True),
+    *_filled("channel"),
+    CheckConstraint("version >= 1", name="version_range"),
+)
+
 # -- commands and requests ---------------------------------------------------------------------
 
 command: Final = Table(

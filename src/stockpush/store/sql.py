@@ -13,10 +13,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
-from stockpush.model import ChannelState, Delivery, Dirty, Field, FieldKey, Push
+from stockpush.errors import StoreConflict
+from stockpush.model import ChannelState, Credential, Delivery, Dirty, Field, FieldKey, Push
 from stockpush.ports import Request
 from stockpush.store import address, migrations, rows
-from stockpush.store.dialects import Database, Dialect, Session
+from stockpush.store.dialects import Database, Dialect, Session, Write
 from stockpush.store.dialects.sqlite import AsyncCreator
 from stockpush.store.rows import Row
 from stockpush.store.statements import Statements
@@ -146,6 +147,11 @@ class SqlStore:
         """Return quarantined deliveries that point at an order, oldest first."""
         return await self._query(self._statements.given_up, (channel, limit), rows.read_delivery)
 
+    async def credential(self, channel: str) -> Credential | None:
+        """Return the channel's stored access, None where none is."""
+        found = await self._query(self._statements.credential_of, (channel,), rows.read_credential)
+        return found[0] if found else None
+
     async def asked(self) -> Sequence[Request]:
         """Return the requests without an answer, oldest first."""
         return await self._query(self._statements.requests, (), rows.read_request)
@@ -170,6 +176,28 @@ class SqlStore:
     async def answered(self, request_id: int, *, at: datetime) -> None:
         """Mark a request as carried out."""
         await self._write_one(self._statements.answer_request, (rows.micros(at), request_id))
+
+    async def keep_credential(self, credential: Credential) -> bool:
+        """Store a channel's access if its version is the next one; answer whether it was stored."""
+        row = rows.credential_row(credential)
+        first = credential.version == 1
+        if first:
+            write = Write(self._statements.credential.insert, [row])
+        else:
+            replaced = (*row[1:], credential.channel, credential.version - 1)
+            write = Write(self._statements.replace_credential, [replaced], counted=True)
+        async with self._database.writing() as session:
+            try:
+                await session.begin_write()
+                (changed,) = await session.write([write])
+                await session.commit(wrote=True)
+            except StoreConflict:
+                await session.rollback()
+                return False
+            except BaseException:
+                await session.rollback()
+                raise
+        return first or changed == 1
 
     async def _write_one(self, sql: str, arguments: Sequence[Any]) -> Any:
         """Run one statement in a transaction of its own; return what it returned, if anything."""

@@ -109,6 +109,7 @@ class Statements:
         self.delivery = TableStatements(dialect, schema.delivery)
         self.drift = TableStatements(dialect, schema.drift)
         self.channel = TableStatements(dialect, schema.channel)
+        self.credential = TableStatements(dialect, schema.credential)
         self.command = TableStatements(dialect, schema.command)
         self.request = TableStatements(dialect, schema.request)
 
@@ -412,6 +413,26 @@ class Statements:
         """Read the state of a channel; parameter: its name."""
         table = schema.channel
         return self._compile(select(table).where(table.c.name == bindparam("of_name")))
+
+    @cached_property
+    def credential_of(self) -> str:
+        """Read the stored access of a channel; parameter: its name."""
+        table = schema.credential
+        return self._compile(select(table).where(table.c.channel == bindparam("of_channel")))
+
+    @cached_property
+    def replace_credential(self) -> str:
+        """Replace a channel's stored access; parameters: every column but the name, then the name
+        and the version that it must have. Counted.
+        """
+        table = schema.credential
+        rest = [column.name for column in table.c if not column.primary_key]
+        return self.dialect.counted(
+            update(table)
+            .where(table.c.channel == bindparam("of_channel"))
+            .where(table.c.version == bindparam("of_version"))
+            .values({name: bindparam(f"new_{name}") for name in rest})
+        )
 
     @cached_property
     def hints(self) -> str:
