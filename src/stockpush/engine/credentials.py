@@ -41,8 +41,12 @@ from stockpush.ports import Clock, Store
 
 MARGIN = timedelta(seconds=120)
 """How long before it runs out access is renewed: longer than any call takes that begins with it."""
-LEASE = timedelta(seconds=60)
-"""How long one process alone may renew: longer than a token call may take, saving included."""
+CALL_MAX_S = 10.0
+"""How long a token call may take."""
+LEASE = timedelta(seconds=15)
+"""How long one process alone may renew: longer than its call may take. Whoever starts after a crash
+waits for so long.
+"""
 LEASE_LOOK_S = 0.5
 """How often it is looked whether another process has renewed."""
 SAVE_TRIES_MAX = 10
@@ -85,7 +89,8 @@ class Vault:
         self._seal = seal
         self._origin = seal.digest(_packed(renewal.first()))
         self._tokens: Tokens | None = None
-        self._unsaved: tuple[Credential, Tokens] | None = None
+        self._unsaved: tuple[Tokens, Tokens] | None = None
+        """What was renewed, and what was granted for it."""
         self._refused: tuple[int, str] | None = None
         """The version whose tokens the platform refused to renew, and why."""
         self._renewing: asyncio.Task[Tokens] | None = None
@@ -162,25 +167,29 @@ class Vault:
         except ChannelError:
             await self._give_back(leased)
             raise
-        self._unsaved = (self._next(leased, granted), granted)
-        return await self._save(*self._unsaved)
+        self._unsaved = (tokens, granted)
+        return await self._save(tokens, granted)
 
-    async def _save(self, row: Credential, granted: Tokens) -> Tokens:
+    async def _save(self, renewed: Tokens, granted: Tokens) -> Tokens:
         """Make what was granted durable, and only then use it (F38, F39)."""
         for attempt in range(SAVE_TRIES_MAX):
             try:
-                ours = await self._store.keep_credential(row)
+                row = await self._row()
+                known = self._begun(row)
+                # Other tokens than those that were renewed: somebody has granted access by hand.
+                theirs = known != renewed
+                if not theirs and not await self._store.keep_credential(self._next(row, granted)):
+                    continue
             except StoreUnavailable:
                 if attempt + 1 < SAVE_TRIES_MAX:
                     await self._clock.sleep(SAVE_WAIT_S)
                 continue
             self._unsaved = None
-            if ours:
-                logs.emit(Event("access.renewed", {"channel": self._channel}))
-                self._tokens = granted
-                return granted
-            # Somebody has granted access anew meanwhile: theirs is the newer one.
-            return self._begun(await self._row())
+            if theirs:
+                return known
+            logs.emit(Event("access.renewed", {"channel": self._channel}))
+            self._tokens = granted
+            return granted
         raise ChannelUnavailable(
             f"Channel {self._channel} granted new access, which cannot be saved and so is not used",
             next="stockpush check",

@@ -46,7 +46,7 @@ from stockpush.engine.answers import (
     read_body,
     retry_after_s,
 )
-from stockpush.engine.credentials import Vault
+from stockpush.engine.credentials import CALL_MAX_S, Vault
 from stockpush.engine.limiter import Limiter
 from stockpush.errors import (
     AuthFailed,
@@ -292,10 +292,10 @@ class ChannelApi:
             "POST", _url(self._base, token.path), headers=dict(token.headers), content=token.body
         )
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(CALL_MAX_S):
                 answer = await self._exchange(call, request)
         except TimeoutError:
-            raise call.broken(f"no answer within {self._deadline_s:g} s") from None
+            raise call.broken(f"no answer within {CALL_MAX_S:g} s") from None
         if not 400 <= answer.status < 500 or answer.status == 429:
             self._check(call, answer)
         return answer

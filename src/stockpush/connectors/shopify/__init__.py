@@ -7,6 +7,7 @@ come in two shapes, the REST-like webhook body and the GraphQL answer; both are 
 neutral form (`orders.OrderRead`), from which one function counts, so that they cannot disagree.
 
     settings.py    what a channel is configured with
+    access.py      how access is renewed
     webhooks.py    a delivery's bytes -> facts or hints
     orders.py      the neutral order and the counting of its lines
     operations.py  every GraphQL document that is ever sent

@@ -18,9 +18,11 @@ from stockpush.connectors.base import (
     WebhookRequest,
 )
 from stockpush.connectors.shopify import levels, webhooks, writing
+from stockpush.connectors.shopify.access import Client
 from stockpush.connectors.shopify.ids import number_of
 from stockpush.connectors.shopify.polling import OrderReader
 from stockpush.connectors.shopify.settings import Settings
+from stockpush.errors import AuthFailed
 from stockpush.messages import ListingResolved, OrderSeen, Seen
 from stockpush.model import FieldKey, Listing
 
@@ -38,12 +40,15 @@ class ShopifyConnector:
         return self.settings.base_url
 
     def auth_headers(self, tokens: Tokens | None = None) -> Mapping[str, str]:
-        """Return the access token's header."""
-        del tokens
-        return {"x-shopify-access-token": self.settings.access_token}
+        """Return the header of the configured access token, or of the newest granted one."""
+        token = self.settings.access_token or (tokens and tokens.access)
+        if not token:
+            raise AuthFailed("No access to the shop was granted yet")
+        return {"x-shopify-access-token": token}
 
-    def renewal(self) -> None:
-        """Return None: the credentials are what was configured."""
+    def renewal(self) -> Client | None:
+        """Return how the app is granted tokens; None where its token is for good."""
+        return self.settings.client
 
     def together(self, key: str) -> str:
         """Return the key: each field is written by itself."""
