@@ -231,11 +231,14 @@ class OpenPushes:
     """Compute targets of dirty fields now and open one push row each, all in one call.
 
     Fields that are clean by now, parked, in flight or not ready are left out of the answer.
+    `groups` are fields that can only be written together, those of `fields` among them: with one
+    of a group all go out that are ours.
     """
 
     channel: str
     fields: tuple[FieldKey, ...]
     call_id: str
+    groups: tuple[tuple[FieldKey, ...], ...] = ()
 
 
 @quick

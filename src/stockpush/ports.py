@@ -153,6 +153,10 @@ class Store(Protocol):
         """Return the present rows of the fields, in key order, without locking them."""
         ...
 
+    async def field_keys(self, channel: str) -> Sequence[FieldKey]:
+        """Return the keys of the channel's fields, in order, mapped or not."""
+        ...
+
     async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:
         """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
         ...

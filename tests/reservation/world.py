@@ -267,10 +267,13 @@ class World:
         """Move stock by hand."""
         return self.do(MoveStock((StockMove(sku, quantity, kind),), key, "test"))
 
-    def pushes(self, channel: str, *, call: str = "call") -> tuple[Push, ...]:
+    def pushes(
+        self, channel: str, *, call: str = "call", groups: tuple[tuple[str, ...], ...] = ()
+    ) -> tuple[Push, ...]:
         """Open the pushes of everything dirty on the channel."""
         due = tuple(sorted(key for key in self.rows.dirty if key.channel == channel))
-        decision = self.do(OpenPushes(channel, due, call))
+        together = tuple(tuple(FieldKey(channel, key) for key in group) for group in groups)
+        decision = self.do(OpenPushes(channel, due, call, together))
         return decision.outcome.facts["pushes"]
 
     def settles(

@@ -793,6 +793,14 @@ class StoreConformance:
         await other.close()
         assert await (await open_store()).reserve_fetch_numbers(1) == 26
 
+    async def test_the_fields_of_a_channel_are_listed(self, store: SqlStore) -> None:
+        """In the order of their keys, and of no other channel."""
+        await write(store, Decision(items=(ITEM,)), Decision(fields=(field_of("b"), field_of("a"))))
+        other = replace(field_of("c"), key=FieldKey("my-woo", "c"))
+        await write(store, Decision(fields=(other,)))
+        channel = field_of("a").key.channel
+        assert await store.field_keys(channel) == [FieldKey(channel, "a"), FieldKey(channel, "b")]
+
     async def test_of_two_who_renew_access_the_first_wins(
         self, store: SqlStore, open_store: OpenStore
     ) -> None:

@@ -18,7 +18,7 @@ from stockpush.engine.channel import IDLE_MAX_S, Channel, seconds_until, wait_fo
 from stockpush.engine.commit import CommitLane
 from stockpush.errors import ChannelUnavailable, OutcomeUnknown, RateLimited
 from stockpush.messages import Accepted, OpenPushes, PushSettled, RequestReads, SettlePushes
-from stockpush.model import FieldKey, Health, Mode, Push, PushOutcomeKind
+from stockpush.model import Dirty, FieldKey, Health, Mode, Push, PushOutcomeKind
 from stockpush.ports import Clock, Ids, Store
 
 NOT_READY_S = 0.5
@@ -93,15 +93,18 @@ class Pusher:
         due = await self._store.dirty(channel.name, at=self._clock.now(), limit=limit)
         if not due:
             return 0
+        due, groups = await self._together(due, limit)
         if not channel.policy.compare_and_set:
             # Nothing compares for us there, so hear of its sales as late as we can.
             await self._poll()
         self._notice_suspend()
-        if await self._reads_first([dirty.key for dirty in due]):
+        keys = dict.fromkeys([dirty.key for dirty in due])
+        keys |= dict.fromkeys(key for group in groups for key in group)
+        if await self._reads_first(list(keys)):
             return 0
         call_id = self._ids.new()
         done = await self._lane.submit(
-            OpenPushes(channel.name, tuple(dirty.key for dirty in due), call_id)
+            OpenPushes(channel.name, tuple(dirty.key for dirty in due), call_id, groups)
         )
         assert isinstance(done.outcome, Accepted)
         pushes: tuple[Push, ...] = done.outcome.facts["pushes"]
@@ -110,6 +113,30 @@ class Pusher:
             return 0
         await self._send(pushes, call_id, {dirty.key: dirty.attempts for dirty in due})
         return len(pushes)
+
+    async def _together(
+        self, due: Sequence[Dirty], limit: int
+    ) -> tuple[Sequence[Dirty], tuple[tuple[FieldKey, ...], ...]]:
+        """Return what is due and goes into one call, and the groups that it is written in, whole.
+
+        A group that does not fit beside those before it waits for the next call; one that is larger
+        than a call goes alone.
+        """
+        together = self._channel.connector.together
+        names = {dirty.key: together(dirty.key.key) for dirty in due}
+        if all(name == key.key for key, name in names.items()):
+            return due, ()  # each is written by itself
+        groups: defaultdict[str, list[FieldKey]] = defaultdict(list)
+        for key in await self._store.field_keys(self._channel.name):
+            groups[together(key.key)].append(key)
+        taken: dict[str, tuple[FieldKey, ...]] = {}
+        fields = 0
+        for name in dict.fromkeys(names.values()):
+            if taken and fields + len(groups[name]) > limit:
+                break
+            taken[name] = tuple(groups[name])
+            fields += len(groups[name])
+        return [dirty for dirty in due if names[dirty.key] in taken], tuple(taken.values())
 
     def _notice_suspend(self) -> None:
         """Notice that the machine slept: more time has passed than anything here takes.

@@ -127,7 +127,8 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
         case RequestReads():
             return Needs(fields=frozenset(command.fields))
         case OpenPushes():
-            return _of_fields(command.fields, catalogue)
+            together = [key for group in command.groups for key in group]
+            return _of_fields([*command.fields, *together], catalogue)
         case SettlePushes():
             return _of_fields((settled.field for settled in command.settled), catalogue)
         case NoteHealth():

@@ -134,6 +134,11 @@ class SqlStore:
         arguments = self._database.dialect.keys(keys)
         return await self._query(self._statements.fields_of_keys, arguments, rows.read_field)
 
+    async def field_keys(self, channel: str) -> Sequence[FieldKey]:
+        """Return the keys of the channel's fields, in order."""
+        read = self._statements.field_keys
+        return await self._query(read, (channel,), lambda row: FieldKey(*row))
+
     async def channel_state(self, channel: str) -> ChannelState:
         """Return the channel's durable state; an empty one for a channel never polled."""
         found = await self._query(self._statements.channel_state, (channel,), rows.read_channel)

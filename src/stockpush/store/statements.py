@@ -409,6 +409,16 @@ class Statements:
         )
 
     @cached_property
+    def field_keys(self) -> str:
+        """Read the keys of the fields of a channel; parameter: channel."""
+        field = schema.field
+        return self._compile(
+            select(field.c.channel, field.c.key)
+            .where(field.c.channel == bindparam("of_channel"))
+            .order_by(field.c.key)
+        )
+
+    @cached_property
     def channel_state(self) -> str:
         """Read the state of a channel; parameter: its name."""
         table = schema.channel
