@@ -198,6 +198,7 @@ def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) 
             manifest.orders_lag_s if channel.orders_lag_s is None else channel.orders_lag_s
         ),
         reconcile_s=channel.reconcile_s,
+        committed_apart=manifest.committed_apart,
     )
 
 

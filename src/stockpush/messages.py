@@ -120,7 +120,8 @@ class QuantitySeen:
 
     `expected_sent` is E and `sent_at` our clock when the request went out; `date` is the answer's
     Date header, the channel's clock (None where it has none). `revision_sent` is the field's
-    revision at sending.
+    revision at sending. Where the channel keeps what is committed apart (R11), `committed` are the
+    units of its open orders, and `open_sent` our own open units of the field at sending.
     """
 
     field: FieldKey
@@ -129,6 +130,8 @@ class QuantitySeen:
     expected_sent: int | None
     revision_sent: int
     date: datetime | None
+    committed: int | None = None
+    open_sent: int = 0
 
 
 @quick

@@ -140,6 +140,8 @@ class ChannelPolicy:
     the date test (R3). `compare_and_set`: the channel can refuse a write whose expected value
     is stale. `quiet_s`: how long an increase may wait for company (R7).
     `suspense_min_s` and `orders_lag_s` are R4's; `reconcile_s` is how old a reading may get.
+    `committed_apart`: the channel never takes an order off the number, but tells beside it how many
+    units its open orders have committed (R11).
     """
 
     name: str
@@ -153,6 +155,7 @@ class ChannelPolicy:
     suspense_min_s: float = 900.0
     orders_lag_s: float = 60.0
     reconcile_s: float = 3600.0
+    committed_apart: bool = False
 
 
 @quick

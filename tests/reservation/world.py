@@ -57,6 +57,7 @@ START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 POLICIES = {
     "shopify": ChannelPolicy("shopify", "shopify", Mode.LIVE, compare_and_set=True, orders_lag_s=0),
     "woo": ChannelPolicy("woo", "woocommerce", Mode.LIVE, compare_and_set=False, orders_lag_s=0),
+    "faire": ChannelPolicy("faire", "faire", Mode.LIVE, orders_lag_s=0, committed_apart=True),
     "shadow": ChannelPolicy("shadow", "shopify", Mode.SHADOW, compare_and_set=True, orders_lag_s=0),
 }
 
@@ -212,6 +213,7 @@ class World:
         *,
         before: Field | None = None,
         sent_at: datetime | None = None,
+        committed: int | None = None,
     ) -> Decision:
         """Take a reading sent just now, or when the field was as `before`."""
         row = before or self.field(channel, key)
@@ -225,6 +227,8 @@ class World:
                         row.expected,
                         row.revision,
                         self.now,
+                        committed,
+                        row.undeducted,
                     ),
                 )
             )

@@ -18,6 +18,7 @@ from stockpush.messages import (
     Event,
     OpenPushes,
     PushSettled,
+    QuantitySeen,
     SettlePushes,
     StartChannel,
 )
@@ -34,7 +35,7 @@ from stockpush.model import (
 )
 from stockpush.reservation import atp as netting
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.drift import note_reading
+from stockpush.reservation.drift import note_reading, take_apart
 from stockpush.reservation.expectation import (
     READ_AGAIN,
     Reading,
@@ -461,6 +462,9 @@ def _applied(view: View, field: Field, push: Push, settled: PushSettled, at: dat
 
 def _conflict(draft: Draft, field: Field, push: Push, settled: PushSettled) -> None:
     """Book what a lost compare tells of the channel's number."""
+    if draft.view.catalogue.policies[field.key.channel].committed_apart:
+        _set_again(draft, field, push, settled)
+        return
     theirs = settled.actual == push.expected  # lost by another field of the same document
     lost = replace(field, lost_compares=field.lost_compares + (0 if theirs else 1))
     if settled.actual is None:
@@ -492,6 +496,32 @@ def _conflict(draft: Draft, field: Field, push: Push, settled: PushSettled) -> N
     if after.hold or after.surplus:
         after = wants_reading(after, at=draft.at + POST_CHECK)
     draft.change(after)
+
+
+def _set_again(draft: Draft, field: Field, push: Push, settled: PushSettled) -> None:
+    """R11: the number is another one, and there is nothing to suspect: it is set from there.
+
+    What is committed was not told, so it is read.
+    """
+    if settled.actual is None:
+        draft.change(wants_reading(field, at=draft.at))
+        return
+    unanswered = push.outcome is PushOutcomeKind.UNKNOWN
+    if unanswered and settled.actual == push.target:
+        after = confirmed(field, expected_sent=push.expected, target=push.target, at=draft.at)
+        draft.change(wants_reading(after, at=draft.at + POST_CHECK))
+        return
+    seen = QuantitySeen(
+        field=field.key,
+        quantity=settled.actual,
+        sent_at=draft.at if unanswered else push.sent_at,
+        expected_sent=push.expected,
+        revision_sent=field.revision,
+        date=settled.date,
+        open_sent=field.undeducted,
+    )
+    take_apart(draft, field, seen)
+    draft.change(wants_reading(draft.fields[field.key], at=draft.at + POST_CHECK))
 
 
 def _lost(field: Field, push: Push, at: datetime) -> Dirty:

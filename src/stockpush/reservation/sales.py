@@ -33,7 +33,12 @@ from stockpush.model import (
     StockMovement,
 )
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.expectation import deducted, perhaps_put_back, wants_reading
+from stockpush.reservation.expectation import (
+    deducted,
+    heard_apart,
+    perhaps_put_back,
+    wants_reading,
+)
 from stockpush.reservation.orders import Effect, Verdict, merge, undeducted
 from stockpush.reservation.view import View
 from stockpush.values import replace
@@ -273,9 +278,14 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
         return
     before = 0 if effect.before is None else undeducted(effect.before)
     waiting = max(0, field.undeducted + undeducted(effect.after) - before)
-    if waiting != field.undeducted:
+    heard = waiting - field.undeducted
+    if heard:
         field = replace(field, undeducted=waiting)
     policy = draft.view.catalogue.policies.get(key.channel)
+    if policy is not None and policy.committed_apart:
+        field = heard_apart(
+            field, heard, placed_at=order.placed_at, slack_s=policy.slack_s, at=draft.at
+        )
     field = deducted(
         field,
         effect.deducted,
