@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from stockpush.errors import ChannelError
 from stockpush.messages import ListingResolved, OrderSeen, Seen
@@ -195,6 +196,100 @@ class Manifest:
     committed_apart: bool = False
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was examined: `what` names it in few words, `told` says how it stands.
+
+    `ok` False: it must be mended, and `mend` says how. `access`: it is a matter of credentials.
+    """
+
+    what: str
+    ok: bool
+    told: str
+    mend: str = ""
+    access: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How a channel's webhooks stand, and what was done about them, by topic.
+
+    `kept` were right; `made` were missing, `revived` switched off by the platform, `removed` double
+    or meant for an address that is ours no more. With a dry run it is what would be done.
+    `advice` is what a person does where the platform lets no program do it; nothing else is set
+    then.
+    """
+
+    kept: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
+    revived: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    advice: str = ""
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Return the topics of which nothing was told: what they missed must be polled."""
+        return self.made + self.revived
+
+
+@runtime_checkable
+class Checkup(Protocol):
+    """What a connector may be besides: one that examines its account and subscribes its webhooks.
+
+    Both raise what `Api.send` raises.
+    """
+
+    async def check(self, api: Api) -> tuple[Finding, ...]:
+        """Return how access, rights and settings of the account stand; changes nothing."""
+        ...
+
+    async def ensure_webhooks(self, api: Api, url: str, *, dry_run: bool = False) -> Hooks:
+        """Have every topic of the manifest sent to `url`, once; idempotent.
+
+        Others' webhooks are left alone. What ends in our own path below another root is ours.
+        """
+        ...
+
+
+@runtime_checkable
+class Granting(Protocol):
+    """What a connector may be besides: one whose first access a person grants in a browser.
+
+    The person opens `authorize_url`, agrees, and ends at `redirect_uri` with a code in the address.
+    `state` comes back as it was sent, and `verifier` proves that who asked is who trades the code.
+    """
+
+    def authorize_url(self, redirect_uri: str, *, state: str, verifier: str) -> str:
+        """Return the address to open in a browser."""
+        ...
+
+    def exchange(
+        self, redirected: str, redirect_uri: str, *, state: str, verifier: str
+    ) -> TokenCall:
+        """Return the call that trades the code in the address where the browser ended.
+
+        Raises `AuthFailed` where access was refused or `state` is another one, `UsageError` for an
+        address without a code.
+        """
+        ...
+
+    def first_tokens(self, answer: Answer, *, now: datetime) -> Tokens:
+        """Return the tokens in the answer to `exchange`; raises as `Renewal.granted` does."""
+        ...
+
+
+def same_hook(address: str, url: str) -> bool:
+    """Answer whether a webhook's address is ours, below this root or another one.
+
+    The path has a token of 128 bits in it, so that nobody else's ends alike.
+
+    >>> same_hook("https://old.example/webhooks/s/TOKEN", "https://new.example/webhooks/s/TOKEN")
+    True
+    """
+    path = urlsplit(url).path
+    return "/webhooks/" in path and urlsplit(address).path == path
 
 
 class Renewal(Protocol):

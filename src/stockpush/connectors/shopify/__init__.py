@@ -17,6 +17,7 @@ neutral form (`orders.OrderRead`), from which one function counts, so that they 
     polling.py     every order that changed
     levels.py      which field a listing goes by, and what it holds
     writing.py     the compare-and-set push
+    checkup.py     how the account stands; webhook subscriptions
     connector.py   the door: `base.Connector`
 """
 

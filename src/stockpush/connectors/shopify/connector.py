@@ -9,6 +9,8 @@ from typing import Any
 
 from stockpush.connectors.base import (
     Api,
+    Finding,
+    Hooks,
     Manifest,
     OrderPage,
     PushLine,
@@ -17,7 +19,7 @@ from stockpush.connectors.base import (
     Tokens,
     WebhookRequest,
 )
-from stockpush.connectors.shopify import levels, webhooks, writing
+from stockpush.connectors.shopify import checkup, levels, webhooks, writing
 from stockpush.connectors.shopify.access import Client
 from stockpush.connectors.shopify.ids import number_of
 from stockpush.connectors.shopify.polling import OrderReader
@@ -95,6 +97,15 @@ class ShopifyConnector:
     def poll_orders(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
         """Read every order changed since the cursor; None: all open ones, then the recent."""
         return self._reader().poll(api, since=since, fetch=fetch)
+
+    async def check(self, api: Api) -> tuple[Finding, ...]:
+        """Return how access, scopes and the location stand."""
+        return await checkup.check(api, shop=self.settings.shop, location=self.settings.location)
+
+    async def ensure_webhooks(self, api: Api, url: str, *, dry_run: bool = False) -> Hooks:
+        """Have every topic sent to `url`; what Shopify deleted is made anew."""
+        topics = self.manifest.webhook_topics
+        return await checkup.ensure_webhooks(api, url, topics=topics, dry_run=dry_run)
 
     def _reader(self) -> OrderReader:
         return OrderReader(

@@ -22,7 +22,7 @@ from stockpush.sim.shops.shopify.answers import Shown
 from stockpush.sim.shops.shopify.api import Bucket, GraphQLDoor
 from stockpush.sim.shops.shopify.inventory import Inventory, UserErrors
 from stockpush.sim.shops.shopify.orders import Book
-from stockpush.sim.shops.shopify.outbox import Outbox, Subscription
+from stockpush.sim.shops.shopify.outbox import Outbox
 from stockpush.sim.shops.shopify.payloads import (
     edit_payload,
     level_payload,
@@ -94,6 +94,7 @@ class ShopifyShop:
                 self._set_quantities,
                 self._reading,
                 clock,
+                self.outbox,
             ).by_name(),
             mutations=frozenset({"SetQuantities"}),
             clock=clock,
@@ -135,7 +136,8 @@ class ShopifyShop:
 
     def subscribe(self, url: str, *, topics: tuple[str, ...] = TOPICS) -> None:
         """Send webhooks of `topics` to `url` from now on."""
-        self.outbox.subscriptions += [Subscription(topic, url) for topic in topics]
+        for topic in topics:
+            self.outbox.subscribe(topic, url)
 
     # -- the daemon's side ----------------------------------------------------------------------
 
