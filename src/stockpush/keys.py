@@ -46,6 +46,11 @@ def new_admin_token() -> str:
     return token.rstrip(b"=").decode("ascii")
 
 
+def new_code_verifier() -> str:
+    """Return a fresh verifier, or state, of an OAuth grant: 43 URL-safe characters (RFC 7636)."""
+    return new_admin_token()
+
+
 def read_secret_key(text: str, *, field: str = "daemon.secret_key") -> bytes:
     """Return the 32 bytes that the text of a key file stands for; padding may be missing.
 

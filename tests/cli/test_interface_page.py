@@ -84,7 +84,7 @@ def test_every_command_takes_what_the_page_says_of_all(name: str):
     assert ("--config" in options) == (name != "demo")
     assert ("--json" in options) == (name != "run")
     reading = {"stock", "plan", "check", "channels", "deliveries", "deliveries show"}
-    reading |= {"run", "demo", "prove"}
+    reading |= {"run", "demo", "prove", "doctor"}
     assert (options >= WRITING) == (name not in reading)
     assert ("--key" in options) == (name in VERBS | {"import"})
     assert ("--reason" in options) == (name in VERBS | {"import", "resync", "adopt"})
@@ -162,6 +162,8 @@ CASES = {
     "resync": ("resync", "--all", "--yes"),
     "init": ("init", "--config", "other.toml", "--dry-run"),
     "migrate": ("migrate",),
+    "doctor": ("doctor",),
+    "connect": ("connect", "my-shopify", "--dry-run"),
     "a refusal": ("build", "wick", "1"),
     "any error": ("stock", "nothing-like-it"),
 }

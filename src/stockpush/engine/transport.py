@@ -68,6 +68,8 @@ GATEWAY_FAULTS = frozenset({502, 504, *range(520, 528)})
 CONNECTIONS_MAX = 4
 """Most connections to one channel."""
 USER_AGENT = "stockpush"
+REACH_S = 10.0
+"""How long our own address may take to answer, in each step."""
 UNAUTHORIZED = 401
 """The status of a request whose access was refused; 403 is one that access does not allow."""
 
@@ -207,7 +209,7 @@ class ChannelApi:
         would be stale by then. A request whose access is refused (401) was not carried out, and is
         sent once more with renewed access.
         """
-        tokens = None if self._vault is None else await self._vault.tokens(self._post)
+        tokens = None if self._vault is None else await self._vault.tokens(self.post)
         sent: _Sent = (method, path, params, headers or {}, body)
         try:
             return await self._send(sent, tokens, write=write, cost=cost, urgent=urgent)
@@ -215,7 +217,7 @@ class ChannelApi:
             if self._vault is None or error.found != UNAUTHORIZED:
                 raise
             # The channel has looked at nothing but our access, so nothing was done yet.
-            renewed = await self._vault.tokens(self._post, refused=tokens)
+            renewed = await self._vault.tokens(self.post, refused=tokens)
             return await self._send(sent, renewed, write=write, cost=cost, urgent=urgent)
 
     async def _send(
@@ -282,7 +284,7 @@ class ChannelApi:
         self._check(call, answer)
         return answer
 
-    async def _post(self, token: TokenCall) -> Answer:
+    async def post(self, token: TokenCall) -> Answer:
         """Send one call to the token endpoint: no credentials of ours, and no second attempt.
 
         What it refuses is an answer, which the connector reads.
@@ -416,6 +418,31 @@ class _InProcess(httpx.AsyncBaseTransport):
             raise httpx.ReadError("dropped", request=request) from None
         # A stream, as from the network: the answer is read, and counted, by the caller.
         return httpx.Response(status, headers=dict(headers), stream=httpx.ByteStream(content))
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What an address of ours answered from outside: `status` is None where nobody did."""
+
+    status: int | None
+    location: str = ""
+
+
+async def reach(url: str, *, transport: Network | None = None) -> Reached:
+    """Ask an address of the owner's own how it answers: one GET, no credentials, no redirect."""
+    client = httpx.AsyncClient(
+        transport=_network() if transport is None else transport,
+        trust_env=False,
+        follow_redirects=False,
+        headers={"User-Agent": USER_AGENT},
+        timeout=httpx.Timeout(REACH_S),
+    )
+    async with client:
+        try:
+            async with client.stream("GET", url) as response:
+                return Reached(response.status_code, response.headers.get("location", ""))
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return Reached(None)
 
 
 def in_process(handler: Handler) -> Network:
