@@ -30,6 +30,7 @@ from stockpush.engine.reconcile import Reconciler
 from stockpush.engine.steady import SteadyClock
 from stockpush.engine.supervisor import LOOK_S, Supervisor, Workers
 from stockpush.engine.transport import ChannelApi, Network, Reached, reach
+from stockpush.engine.watchdog import Watchdog
 from stockpush.errors import ConfigInvalid, UsageError
 from stockpush.model import ChannelPolicy, Delivery, Health
 from stockpush.ports import Clock, Ids
@@ -368,9 +369,16 @@ class Crew:
 
 @asynccontextmanager
 async def _crew(
-    parts: Parts, transports: Mapping[str, Network] | None, *, look_s: float
+    parts: Parts,
+    transports: Mapping[str, Network] | None,
+    *,
+    look_s: float,
+    watched: bool = False,
 ) -> AsyncIterator[Crew]:
-    """Take the daemon's lock and put the workers together; none of them runs yet."""
+    """Take the daemon's lock and put the workers together; none of them runs yet.
+
+    `watched`: they stay, so that what tells them of sales is worth watching.
+    """
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.store.only_daemon())
         workers = []
@@ -380,7 +388,7 @@ async def _crew(
             api = await stack.enter_async_context(
                 _api(parts, name, connector, (transports or {}).get(name))
             )
-            workers.append(_workers(parts, name, connector, api))
+            workers.append(_workers(parts, name, connector, api, watched=watched))
         supervisor = Supervisor(
             parts.store,
             parts.lane,
@@ -450,7 +458,9 @@ async def daemon(
     """
     settings = parts.settings.daemon
     async with AsyncExitStack() as stack:
-        crew = await stack.enter_async_context(_crew(parts, transports, look_s=look_s))
+        crew = await stack.enter_async_context(
+            _crew(parts, transports, look_s=look_s, watched=True)
+        )
         supervisor, channels = crew.supervisor, crew.channels
         intake = parts.intake()
         tokens = {name: keys.webhook_token(parts.secret_key(), name) for name in parts.connectors}
@@ -505,7 +515,9 @@ def _api(parts: Parts, name: str, connector: Connector, transport: Network | Non
     )
 
 
-def _workers(parts: Parts, name: str, connector: Connector, api: ChannelApi) -> Workers:
+def _workers(
+    parts: Parts, name: str, connector: Connector, api: ChannelApi, *, watched: bool
+) -> Workers:
     """Return the workers of one channel."""
     channel = Channel(
         name,
@@ -525,4 +537,5 @@ def _workers(parts: Parts, name: str, connector: Connector, api: ChannelApi) -> 
         seal=lambda body, where: keys.encrypt(key, body, f"delivery:{where}"),
     )
     pusher = Pusher(channel, parts.lane, parts.store, parts.clock, parts.ids, reconciler.poll)
-    return Workers(channel, pusher, reconciler)
+    watchdog = Watchdog(channel, parts.lane, parts.clock, hook_url=parts.hook_url(name))
+    return Workers(channel, pusher, reconciler, watchdog if watched else None)

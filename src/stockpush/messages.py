@@ -20,6 +20,7 @@ from stockpush.model import (
     Field,
     FieldKey,
     Health,
+    HeardBy,
     Item,
     Listing,
     ListingKey,
@@ -285,6 +286,15 @@ class NoteHealth:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class NoteHeard:
+    """How long the channel's orders took to become known, as measured by now."""
+
+    channel: str
+    heard: tuple[HeardBy, ...]
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class StockMove:
     """One line of a stock command: `quantity` signed, smallest units."""
 
@@ -379,6 +389,7 @@ Command: TypeAlias = (
     | OpenPushes
     | SettlePushes
     | NoteHealth
+    | NoteHeard
     | MoveStock
     | BuildStock
     | CountStock
@@ -509,6 +520,16 @@ class Event:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """An order that was not known before. `told`: a delivery told of it, else a poll found it."""
+
+    channel: str
+    placed_at: datetime
+    told: bool
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Everything one command changes. Rows are whole new values of rows that were gathered
     (and so locked) in this transaction; movements, deliveries and drifts are appended.
@@ -549,3 +570,4 @@ class Decision:
     """Channels whose orders should be polled at once."""
     resolve_now: frozenset[ListingKey] = frozenset()
     """Listings that seem to go by another field than before."""
+    heard: tuple[Heard, ...] = ()

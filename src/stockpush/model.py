@@ -433,13 +433,28 @@ class Credential:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class HeardBy:
+    """How long a channel's newest orders took from being placed to being known, in seconds.
+
+    `way` is "webhook" or "poll": what told of them first. `orders` (>= 1) is how many there were.
+    """
+
+    way: str
+    p50: float
+    p95: float
+    orders: int
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class ChannelState:
     """What is durably known of a channel as a whole.
 
     `started_date` is the channel's own clock at our first poll: units that had shipped in orders
     placed before it are history. `cursor` is the order poll's position. `polled_begun_at` is
     when (our clock) the last complete poll began; `polls_complete` counts them.
-    `health` is how the daemon last saw it, `health_reason` says why where it is not OK.
+    `health` is how the daemon last saw it, `health_reason` says why where it is not OK. `heard` has
+    each way by which orders have become known since the daemon began.
     """
 
     name: str
@@ -450,3 +465,4 @@ class ChannelState:
     last_order_at: datetime | None = None
     health: Health = Health.OK
     health_reason: str = ""
+    heard: tuple[HeardBy, ...] = ()

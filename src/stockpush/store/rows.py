@@ -28,6 +28,7 @@ from stockpush.model import (
     Field,
     FieldKey,
     Health,
+    HeardBy,
     Item,
     Kind,
     Listing,
@@ -462,12 +463,13 @@ def channel_row(state: ChannelState, version: int) -> Row:
         micros_or_none(state.last_order_at),
         state.health.value,
         state.health_reason,
+        json_text([(each.way, each.p50, each.p95, each.orders) for each in state.heard]),
     )
 
 
 def read_channel(row: Row) -> ChannelState:
     """Return the channel's state of a row of `channel`."""
-    name, _version, started, cursor, polled, previous, last_order, health, reason = row
+    name, _version, started, cursor, polled, previous, last_order, health, reason, heard = row
     return ChannelState(
         name=name,
         started_date=instant_or_none(started),
@@ -477,6 +479,7 @@ def read_channel(row: Row) -> ChannelState:
         last_order_at=instant_or_none(last_order),
         health=Health(health),
         health_reason=reason,
+        heard=tuple(HeardBy(*each) for each in msgspec.json.decode(heard)),
     )
 
 

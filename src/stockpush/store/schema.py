@@ -394,6 +394,7 @@ channel: Final = Table(
     _whole("last_order_at", absent=True),
     _text("health"),
     _text("health_reason"),
+    _text("heard"),
     *_filled("name"),
     _one_of("health", Health),
     CheckConstraint("version >= 1", name="version_range"),
