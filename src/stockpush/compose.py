@@ -225,9 +225,7 @@ async def examine_channel(
     catalogue = await parts.store.catalogue()
     listings = [row for row in catalogue.listings if row.key.channel == name]
     async with opened as api:
-        return await checkup.examine(
-            connector, api, clock=parts.clock, listings=listings, hook_url=hook_url
-        )
+        return await checkup.examine(connector, api, listings=listings, hook_url=hook_url)
 
 
 async def examine_address(parts: Parts, *, transport: Network | None = None) -> list[Finding]:
@@ -499,6 +497,22 @@ async def daemon(
             systemd.tell(systemd.STOPPING)
 
 
+@dataclass(frozen=True, slots=True)
+class _Notebook:
+    """A channel's notes in the database."""
+
+    store: SqlStore
+    channel: str
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note by its key."""
+        return await self.store.noted(self.channel)
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep a note, or forget it (None)."""
+        await self.store.note(self.channel, key, text)
+
+
 def _api(parts: Parts, name: str, connector: Connector, transport: Network | None) -> ChannelApi:
     """Return the channel's door, at the rate that platform and owner allow."""
     manifest = connector.manifest
@@ -511,6 +525,7 @@ def _api(parts: Parts, name: str, connector: Connector, transport: Network | Non
         ids=parts.ids,
         limiter=limiter,
         vault=parts.vault(name, connector),
+        notebook=_Notebook(parts.store, name),
         transport=transport,
     )
 

@@ -169,6 +169,14 @@ class Store(Protocol):
         """Return the channel's stored access, None where none is."""
         ...
 
+    async def noted(self, channel: str) -> Mapping[str, str]:
+        """Return what was noted of the channel, by key."""
+        ...
+
+    async def note(self, channel: str, key: str, text: str | None) -> None:
+        """Keep `text` under `key`, or forget it (None), durably."""
+        ...
+
     async def keep_credential(self, credential: Credential) -> bool:
         """Store a channel's access, durably, if the stored version is the one before it (none for
         version 1); answer whether it was. Another writer may have been first.

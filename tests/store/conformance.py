@@ -801,6 +801,21 @@ class StoreConformance:
         channel = field_of("a").key.channel
         assert await store.field_keys(channel) == [FieldKey(channel, "a"), FieldKey(channel, "b")]
 
+    async def test_notes_are_kept_changed_and_forgotten(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """What a connector notes of its channel outlives it; each channel has its own."""
+        assert await store.noted("my-etsy") == {}
+        await store.note("my-etsy", "off/1001", "today")
+        await store.note("my-etsy", "off/1002", "")
+        await store.note("my-other", "off/1001", "other")
+        await store.note("my-etsy", "off/1001", "later")
+        other = await open_store()
+        assert await other.noted("my-etsy") == {"off/1001": "later", "off/1002": ""}
+        await other.note("my-etsy", "off/1002", None)
+        await other.note("my-etsy", "never there", None)
+        assert await store.noted("my-etsy") == {"off/1001": "later"}
+
     async def test_of_two_who_renew_access_the_first_wins(
         self, store: SqlStore, open_store: OpenStore
     ) -> None:

@@ -8,72 +8,34 @@ unless access itself was refused.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from stockpush.connectors.base import Answer, Api, Checkup, Connector, Finding, Hooks
+from stockpush.connectors.base import Api, Checkup, Connector, Finding, Hooks
+from stockpush.engine.transport import ChannelApi
 from stockpush.errors import AuthFailed, ChannelError, PayloadInvalid
 from stockpush.messages import ListingResolved
 from stockpush.model import Listing
-from stockpush.ports import Clock
 
 SKEW_MAX = timedelta(seconds=60)
 """How far a channel's clock and ours may be apart; signed instants are believed for 300 s."""
 
 
-class Noting:
-    """An `Api` that notes how far the channel's clock is from ours."""
-
-    def __init__(self, api: Api, clock: Clock) -> None:
-        """Nothing is sent yet."""
-        self._api = api
-        self._clock = clock
-        self.skew: timedelta | None = None
-        """The channel's clock minus ours, at the last answer that had a date."""
-
-    async def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        write: bool,
-        params: Sequence[tuple[str, str]] = (),
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        cost: float = 1.0,
-    ) -> Answer:
-        """Send one request; see `connectors.base.Api.send`."""
-        answer = await self._api.send(
-            method, path, write=write, params=params, headers=headers, body=body, cost=cost
-        )
-        if answer.date is not None:
-            # The date is cut to whole seconds, and was taken about when the answer began.
-            half = timedelta(seconds=answer.took_s / 2)
-            self.skew = answer.date + timedelta(seconds=0.5) - (self._clock.now() - half)
-        return answer
-
-    def pause(self, seconds: float) -> None:
-        """Hold every call of this channel for `seconds` (>= 0)."""
-        self._api.pause(seconds)
-
-
 async def examine(
     connector: Connector,
-    api: Api,
+    api: ChannelApi,
     *,
-    clock: Clock,
     listings: Sequence[Listing],
     hook_url: str | None,
 ) -> list[Finding]:
     """Return how the channel stands. `hook_url` is where its webhooks go, None: nowhere yet."""
-    noting = Noting(api, clock)
-    found = await access(connector, noting)
+    found = await access(connector, api)
     if any(each.access and not each.ok for each in found):
         return found
-    found += await _told("listings", lambda: _listings(connector, noting, listings))
-    found += await _told("webhooks", lambda: _webhooks(connector, noting, hook_url))
-    if noting.skew is not None:
-        found.insert(0, _clock(noting.skew))
+    found += await _told("listings", lambda: _listings(connector, api, listings))
+    found += await _told("webhooks", lambda: _webhooks(connector, api, hook_url))
+    if api.skew is not None:
+        found.insert(0, _clock(api.skew))
     return found
 
 

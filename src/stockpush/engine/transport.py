@@ -28,10 +28,11 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Protocol, Self, TypeAlias
 from urllib.parse import unquote
 
 import httpx
@@ -56,6 +57,7 @@ from stockpush.errors import (
     OutcomeUnknown,
     PayloadInvalid,
     RateLimited,
+    StoreUnavailable,
 )
 from stockpush.ports import Clock, Ids
 
@@ -89,6 +91,34 @@ _Sent: TypeAlias = tuple[str, str, Sequence[tuple[str, str]], Mapping[str, str],
 _PATH = re.compile(r"/?(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*[A-Za-z0-9._~%!$&'()*+,;=:@-]*")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
 _HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
+
+
+class Notebook(Protocol):
+    """Where a channel's notes are, beyond this process."""
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note by its key."""
+        ...
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep a note, or forget it (None); durable when this returns."""
+        ...
+
+
+@dataclass(slots=True)
+class _Slate:
+    """Notes that go with the process."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+
+    async def noted(self) -> Mapping[str, str]:
+        return dict(self.kept)
+
+    async def note(self, key: str, text: str | None) -> None:
+        if text is None:
+            self.kept.pop(key, None)
+        else:
+            self.kept[key] = text
 
 
 @dataclass(slots=True)
@@ -134,19 +164,24 @@ class ChannelApi:
         ids: Ids,
         limiter: Limiter,
         vault: Vault | None = None,
+        notebook: Notebook | None = None,
         transport: Network | None = None,
     ) -> None:
         """Bind to the connector's base URL; nothing is sent yet.
 
         `vault` holds access that runs out; without one the credentials are what was configured.
-        `transport` replaces the network (see `in_process`). Raises `ConfigInvalid` for a base
-        URL that is not https (or http to this machine) or that carries credentials or a query.
+        `notebook` keeps what the connector notes beyond this process; without one it is forgotten
+        with it. `transport` replaces the network (see `in_process`). Raises `ConfigInvalid` for a
+        base URL that is not https (or http to this machine) or that carries credentials or a query.
         """
         self._connector = connector
         self._clock = clock
         self._ids = ids
         self._limiter = limiter
         self._vault = vault
+        self._notebook: Notebook = _Slate() if notebook is None else notebook
+        self.skew: timedelta | None = None
+        """The channel's clock minus ours, at the last answer that had a date."""
         self._base = _base_url(connector)
         self._deadline_s = connector.manifest.deadline_s
         # Connecting, and waiting for a connection, must end before the deadline does: only then
@@ -188,6 +223,31 @@ class ChannelApi:
     def pause(self, seconds: float) -> None:
         """Hold every call of this channel for `seconds` (>= 0)."""
         self._limiter.pause(seconds)
+
+    def now(self) -> datetime:
+        """Return the present instant by our clock."""
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        return self._clock.monotonic()
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note of the channel by its key."""
+        try:
+            return await self._notebook.noted()
+        except StoreUnavailable as error:
+            raise ChannelUnavailable("What was noted cannot be read") from error
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep `text` under `key`, or forget it (None); durable when this returns.
+
+        Raises `ChannelUnavailable` where it cannot be: what was to be done is then not done.
+        """
+        try:
+            await self._notebook.note(key, text)
+        except StoreUnavailable as error:
+            raise ChannelUnavailable("What must be noted first cannot be stored") from error
 
     async def send(
         self,
@@ -317,13 +377,18 @@ class ChannelApi:
         except httpx.TransportError as error:
             # Only the kind of accident is named: the client's text may quote a header.
             raise call.broken(f"the connection broke ({type(error).__name__})") from None
-        return Answer(
+        answer = Answer(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
             body=content,
             date=http_date(response.headers.get("date")),
             took_s=max(0.0, self._clock.monotonic() - sent_at),
         )
+        if answer.date is not None:
+            # The date is cut to whole seconds, and was taken about when the answer began.
+            told = answer.date + timedelta(seconds=0.5 + answer.took_s / 2)
+            self.skew = told - self._clock.now()
+        return answer
 
     def _check(self, call: _Call, answer: Answer) -> None:
         """Return if the connector should see this answer, else raise what it means."""
@@ -390,6 +455,22 @@ class _Urgent:
             cost=cost,
             urgent=True,
         )
+
+    def now(self) -> datetime:
+        """Return the present instant by our clock."""
+        return self.api.now()
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        return self.api.monotonic()
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note of the channel by its key."""
+        return await self.api.noted()
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep `text` under `key`, or forget it (None); durable when this returns."""
+        await self.api.note(key, text)
 
     def pause(self, seconds: float) -> None:
         """Hold every call of this channel for `seconds` (>= 0)."""

@@ -412,6 +412,15 @@ credential: Final = Table(
     CheckConstraint("version >= 1", name="version_range"),
 )
 
+note: Final = Table(
+    "note",
+    metadata,
+    _key("channel"),
+    _key("key"),
+    _text("text"),
+    *_filled("channel", "key"),
+)
+
 # -- commands and requests ---------------------------------------------------------------------
 
 command: Final = Table(

@@ -182,6 +182,18 @@ class SqlStore:
         """Mark a request as carried out."""
         await self._write_one(self._statements.answer_request, (rows.micros(at), request_id))
 
+    async def noted(self, channel: str) -> Mapping[str, str]:
+        """Return the notes of a channel by key."""
+        found = await self._query(self._statements.notes_of, (channel,), tuple)
+        return dict(found)
+
+    async def note(self, channel: str, key: str, text: str | None) -> None:
+        """Keep a note of a channel, or forget it (None)."""
+        if text is None:
+            await self._write_one(self._statements.forget_note, (channel, key))
+        else:
+            await self._write_one(self._statements.note.upsert, (channel, key, text))
+
     async def keep_credential(self, credential: Credential) -> bool:
         """Store a channel's access if its version is the next one; answer whether it was stored."""
         row = rows.credential_row(credential)

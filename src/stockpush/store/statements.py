@@ -109,6 +109,7 @@ class Statements:
         self.delivery = TableStatements(dialect, schema.delivery)
         self.drift = TableStatements(dialect, schema.drift)
         self.channel = TableStatements(dialect, schema.channel)
+        self.note = TableStatements(dialect, schema.note)
         self.credential = TableStatements(dialect, schema.credential)
         self.command = TableStatements(dialect, schema.command)
         self.request = TableStatements(dialect, schema.request)
@@ -442,6 +443,26 @@ class Statements:
             .where(table.c.channel == bindparam("of_channel"))
             .where(table.c.version == bindparam("of_version"))
             .values({name: bindparam(f"new_{name}") for name in rest})
+        )
+
+    @cached_property
+    def notes_of(self) -> str:
+        """Read the notes of a channel; parameter: its name."""
+        table = schema.note
+        return self._compile(
+            select(table.c.key, table.c.text)
+            .where(table.c.channel == bindparam("of_channel"))
+            .order_by(table.c.key)
+        )
+
+    @cached_property
+    def forget_note(self) -> str:
+        """Delete a note; parameters: channel, key."""
+        table = schema.note
+        return self._compile(
+            delete(table)
+            .where(table.c.channel == bindparam("of_channel"))
+            .where(table.c.key == bindparam("of_key"))
         )
 
     @cached_property

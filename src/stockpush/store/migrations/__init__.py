@@ -27,7 +27,7 @@ from stockpush.store.dialects import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The revision that this program writes: the newest of `versions/`, as a test holds."""
 _MARK: Final = "alembic_version"
 _MARKED: Final = text("SELECT version_num FROM alembic_version")
