@@ -420,8 +420,9 @@ class Credential:
     """A channel's renewed access as it is stored: its tokens `sealed`, and who may renew them.
 
     `version` (>= 1) rises with every write, and a write names the version that it replaces.
-    `origin` is a digest of what the configuration began with, so that a changed configuration is
-    noticed. Whoever has taken the lease alone may renew until `leased_until`.
+    `origin` are digests of what the configuration has begun with, newest first and a blank between
+    them, so that a changed one is noticed. Whoever has taken the lease alone may renew until
+    `leased_until`.
     """
 
     channel: str

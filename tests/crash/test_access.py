@@ -114,6 +114,14 @@ async def test_where_the_old_token_is_dead_a_person_is_asked_and_sales_come_in(
             world.floor.shopify.checkout([(world.listing, 3)])
             await _taken(world)
             assert world.access.granted == 1
+            # The owner gets a new token and types the command that the state named.
+            world.access.refresh = "shprt_second-canary"
+            path = world.floor.folder / "stockpush.toml"
+            path.write_text(path.read_text().replace(FIRST, world.access.refresh))
+            said = await typed(world.floor, "connect", SHOPIFY)
+            assert said.code == 0, said
+            await world.until("ok")
+            assert world.access.granted == 2
             await world.daemon.stop()
         finally:
             await world.daemon.make_sure_it_ended()

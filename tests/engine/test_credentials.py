@@ -202,6 +202,31 @@ async def test_a_changed_configuration_wins_once(world: World) -> None:
     assert world.platform.log == ["renew refresh-70", "GET access-71", "GET access-71"]
 
 
+async def test_a_process_with_the_former_configuration_takes_what_the_new_one_got(
+    world: World,
+) -> None:
+    """`connect` has read the changed file, the running daemon has not: they do not take turns."""
+    daemon = world.vault()
+    async with world.door(daemon) as old:
+        await get(old)
+        world.platform.number, world.platform.valid = 70, set()
+        async with world.door(world.vault(Rotating("refresh-70"))) as new:
+            await get(new)
+        world.platform.log.clear()
+        await get(old)
+        world.clock.at += HOUR.total_seconds()
+        await get(old)
+        async with world.door(world.vault(Rotating("refresh-70"))) as new:
+            await get(new)
+    assert world.platform.log == [
+        "GET access-1",
+        "GET access-71",
+        "renew refresh-71",
+        "GET access-72",
+        "GET access-72",
+    ]
+
+
 async def test_a_configuration_that_says_nothing_leaves_the_row(world: World) -> None:
     """A token that was taken out of the configuration does not take away what was granted."""
     async with world.door() as api:

@@ -50,15 +50,26 @@ def connect(
     """
     del yes  # taken by every writing command; there is nothing to ask here
 
-    async def work(parts: Parts) -> tuple[str, list[Examined], Hooks | None]:
+    async def work(parts: Parts) -> tuple[int | None, list[Examined], Hooks | None]:
         name = find_channel(parts.settings.channels, channel)
-        return name, *await _connected(parts, name, redirect, dry_run=dry_run)
+        lines, hooks = await _connected(parts, name, redirect, dry_run=dry_run)
+        number = None
+        if not dry_run and all(line.ok for line in lines):
+            # A daemon that was refused tries again seldom: this has it read everything now.
+            number = await parts.store.ask("resync", {"channel": name}, at=parts.clock.now())
+        return number, lines, hooks
 
-    name, lines, hooks = with_parts(config, work, what=None)
+    number, lines, hooks = with_parts(config, work, what=None)
     if as_json:
-        done = None if hooks is None else _hooks_json(hooks)
-        data = [line.as_json() for line in lines]
-        print_json({"id": None, "undo": None, "dry_run": dry_run, "data": data, "webhooks": done})
+        print_json(
+            {
+                "id": None if number is None else f"rq-{number}",
+                "undo": None,
+                "dry_run": dry_run,
+                "data": [line.as_json() for line in lines],
+                "webhooks": None if hooks is None else _hooks_json(hooks),
+            }
+        )
     else:
         print_page(lines)
         if hooks is not None:
@@ -67,9 +78,9 @@ def connect(
     if wrong:
         only_access = all(line.access for line in wrong)
         raise typer.Exit(ExitCode.CREDENTIALS if only_access else ExitCode.FAILED)
-    if not as_json:
+    if not as_json and not dry_run:
         say()
-        say(f"Next: stockpush run   (or it takes {name} up by itself, if it runs)")
+        say("Next: stockpush run   (a daemon that runs takes the channel up by itself)")
 
 
 async def _connected(

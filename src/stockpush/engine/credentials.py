@@ -4,8 +4,8 @@ Theory of operation. A platform whose access runs out grants a new pair of token
 and some of them make the old one worthless at once. So a pair exists in three places, in this
 order: the configuration, with which everything begins; the database, sealed, which wins from then
 on and is what every process of a business shares; and memory, which may only hold what the
-database has. The configuration wins again when what it begins with has been changed since (a
-digest of it is kept beside the tokens).
+database has. The configuration wins again when it begins with something new (digests of what it
+began with are kept beside the tokens).
 
 One renews, the others wait. Within a process they wait for one task, which no cancellation of
 theirs ends: an answer that nobody saves is a grant that nobody has. Between processes the row is
@@ -41,6 +41,10 @@ from stockpush.ports import Clock, Store
 
 MARGIN = timedelta(seconds=120)
 """How long before it runs out access is renewed: longer than any call takes that begins with it."""
+ORIGINS_MAX = 8
+"""How many configured beginnings are remembered: one that was seen before is not a new one, though
+a process that has not read the configuration again may still have it.
+"""
 CALL_MAX_S = 10.0
 """How long a token call may take."""
 LEASE = timedelta(seconds=15)
@@ -49,6 +53,8 @@ waits for so long.
 """
 LEASE_LOOK_S = 0.5
 """How often it is looked whether another process has renewed."""
+STOP_S = 2.0
+"""How long a stop waits for a renewal, after it has waited for pushes: ten seconds in all."""
 SAVE_TRIES_MAX = 10
 SAVE_WAIT_S = 1.0
 """How often, and how far apart, saving what was granted is tried at once; later calls go on."""
@@ -121,9 +127,9 @@ class Vault:
         self._tokens, self._refused, self._unsaved = tokens, None, None
 
     async def idle(self) -> None:
-        """Return once no renewal is under way: it must not be cut off from its answer."""
+        """Return once no renewal is under way, or soon: it must not lose its answer."""
         if self._renewing is not None:
-            await asyncio.wait({self._renewing})
+            await asyncio.wait({self._renewing}, timeout=STOP_S)
 
     def _lasts(self, tokens: Tokens) -> bool:
         """Answer whether there is access, and for long enough."""
@@ -209,7 +215,7 @@ class Vault:
     def _begun(self, row: Credential | None) -> Tokens:
         """Return the newest tokens that there are: stored ones, or what the configuration says."""
         first = self._renewal.first()
-        if row is None or (row.origin != self._origin and (first.access or first.refresh)):
+        if row is None or (self._origin not in row.origin.split() and _says(first)):
             return first
         try:
             kept = msgspec.json.decode(self._seal.open(row.sealed), type=_Kept)
@@ -221,16 +227,21 @@ class Vault:
         self, row: Credential | None, tokens: Tokens, *, leased_until: datetime | None = None
     ) -> Credential:
         """Return the row that replaces `row`."""
+        known = [] if row is None else [each for each in row.origin.split() if each != self._origin]
         return Credential(
             channel=self._channel,
             version=1 if row is None else row.version + 1,
             sealed=self._seal.close(_packed(tokens)),
-            origin=self._origin,
+            origin=" ".join([self._origin, *known][:ORIGINS_MAX]),
             leased_until=leased_until,
         )
 
     def _needs_person(self, reason: str) -> AuthFailed:
         return AuthFailed(reason, next=f"stockpush connect {self._channel}")
+
+
+def _says(tokens: Tokens) -> bool:
+    return bool(tokens.access or tokens.refresh)
 
 
 def _packed(tokens: Tokens) -> bytes:

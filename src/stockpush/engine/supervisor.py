@@ -23,7 +23,7 @@ from stockpush.engine.reconcile import Reconciler
 from stockpush.engine.watchdog import Watchdog
 from stockpush.errors import StoreUnavailable
 from stockpush.messages import Decision, Event, NoteHealth, RequestReads
-from stockpush.model import DeliveryState, FieldKey, Health
+from stockpush.model import DeliveryState, FieldKey
 from stockpush.ports import Clock, Request, Store
 
 DRAIN_S = 8.0
@@ -137,8 +137,6 @@ class Supervisor:
                 for request in await self.store.asked():
                     await self._carry_out(request)
                 for each in self.workers:
-                    if each.channel.health is Health.NEEDS_LOGIN:
-                        each.channel.poll_wake.set()  # somebody may have granted access
                     each.channel.resolve_wanted = True
                     each.channel.push_wake.set()
                     each.channel.read_wake.set()

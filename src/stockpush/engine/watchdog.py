@@ -28,7 +28,7 @@ from stockpush.engine.checkup import told_of
 from stockpush.engine.commit import CommitLane
 from stockpush.errors import ChannelError
 from stockpush.messages import Decision, Event, Heard, NoteHeard
-from stockpush.model import HeardBy
+from stockpush.model import Health, HeardBy
 from stockpush.ports import Clock
 
 LOOK_S: Final = 60.0
@@ -135,7 +135,7 @@ class Watchdog:
         connector, url = self._channel.connector, self._hook_url
         if url is None or not connector.manifest.webhook_topics:
             return
-        if not isinstance(connector, Checkup):
+        if not isinstance(connector, Checkup) or self._channel.health is Health.NEEDS_LOGIN:
             return
         name = self._channel.name
         try:
