@@ -114,6 +114,7 @@ class Parts:
             self.connectors,
             self.clock,
             seal=lambda body, channel: keys.encrypt(key, body, f"delivery:{channel}"),
+            wall=self.clock.wall,
         )
 
     def vault(self, name: str, connector: Connector) -> Vault | None:

@@ -19,7 +19,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from stockpush.connectors.base import Api, Connector, Manifest
+from stockpush.connectors.base import Api, Connector, Manifest, Notes, Watch
 from stockpush.engine.answers import (
     RESPONSE_BYTES_MAX,
     RETRY_AFTER_DEFAULT_S,
@@ -812,6 +812,9 @@ async def test_what_is_noted_is_kept_or_the_write_does_not_happen() -> None:
 
     async with door("http://127.0.0.1:1") as api:
         urgent = cast("ChannelApi", api.urgent)
+        for each in (api, urgent):
+            assert isinstance(each, Notes)
+            assert isinstance(each, Watch)
         await urgent.note("off/1", "by us")
         await api.note("off/2", "by us")
         await api.note("off/2", None)
