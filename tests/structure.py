@@ -43,6 +43,7 @@ ROOMS: Mapping[str, tuple[str, ...] | None] = {
     "cli": (
         "clock",
         "compose",
+        "connectors.base",
         "engine.channel_report",
         "engine.commit",
         "engine.intake",

@@ -18,18 +18,20 @@ from typing import Any
 from stockpush import keys, systemd
 from stockpush.clock import SystemClock, SystemIds
 from stockpush.connectors import registry
-from stockpush.connectors.base import Connector, Manifest
-from stockpush.engine import channel_report
+from stockpush.connectors.base import Checkup, Connector, Finding, Granting, Hooks, Manifest
+from stockpush.engine import channel_report, checkup
 from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
+from stockpush.engine.credentials import Seal, Vault
 from stockpush.engine.intake import Intake
 from stockpush.engine.limiter import Limiter
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
 from stockpush.engine.steady import SteadyClock
 from stockpush.engine.supervisor import LOOK_S, Supervisor, Workers
-from stockpush.engine.transport import ChannelApi, Network
-from stockpush.errors import StoreDamaged
+from stockpush.engine.transport import ChannelApi, Network, Reached, reach
+from stockpush.engine.watchdog import Watchdog
+from stockpush.errors import ConfigInvalid, StoreDamaged, UsageError
 from stockpush.model import ChannelPolicy, Delivery, Health
 from stockpush.ports import Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
@@ -99,6 +101,11 @@ class Parts:
             return None
         return f"/webhooks/{channel}/{keys.webhook_token(self.secret_key(), channel)}"
 
+    def hook_url(self, channel: str) -> str | None:
+        """Return the whole address of the channel's webhooks; None without a `public_url`."""
+        root, path = self.settings.daemon.public_url, self.webhook_path(channel)
+        return None if root is None or path is None else root + path
+
     def intake(self) -> Intake:
         """Return what takes deliveries in."""
         key = self.secret_key()
@@ -107,7 +114,21 @@ class Parts:
             self.connectors,
             self.clock,
             seal=lambda body, channel: keys.encrypt(key, body, f"delivery:{channel}"),
+            wall=self.clock.wall,
         )
+
+    def vault(self, name: str, connector: Connector) -> Vault | None:
+        """Return where the channel's renewed access is; None where its access does not run out."""
+        renewal = connector.renewal()
+        if renewal is None:
+            return None
+        key, context = self.secret_key(), f"credential:{name}"
+        seal = Seal(
+            close=lambda packed: keys.encrypt(key, packed, context),
+            open=lambda sealed: keys.decrypt(key, sealed, context),
+            digest=lambda packed: keys.fingerprint(key, packed, context),
+        )
+        return Vault(name, renewal, store=self.store, clock=self.clock, seal=seal)
 
     def unseal(self, body: bytes, channel: str) -> bytes:
         """Return a kept body as the channel sent it."""
@@ -132,6 +153,119 @@ def ref_key(settings: ChannelSettings, given: Mapping[str, Any]) -> str:
     It needs none of the channel's secrets, which the daemon alone may be able to read.
     """
     return registry.ref_key(settings.connector)(given)
+
+
+@asynccontextmanager
+async def door(
+    parts: Parts, name: str, connector: Connector, *, transport: Network | None = None
+) -> AsyncIterator[ChannelApi]:
+    """Open a channel's door outside of the daemon, for a look or a grant."""
+    async with _api(parts, name, connector, transport) as api:
+        yield api
+
+
+async def examine_access(connector: Connector, api: ChannelApi) -> list[Finding]:
+    """Return how a channel's account stands, as far as its connector can tell."""
+    return await checkup.access(connector, api)
+
+
+async def ensure_webhooks(
+    connector: Connector, api: ChannelApi, url: str, *, dry_run: bool
+) -> Hooks | None:
+    """Have a channel's webhooks come to `url`; None where its connector cannot see to that."""
+    if not isinstance(connector, Checkup):
+        return None
+    return await connector.ensure_webhooks(api, url, dry_run=dry_run)
+
+
+async def grant(
+    parts: Parts,
+    name: str,
+    connector: Connector,
+    api: ChannelApi,
+    *,
+    redirect: str | None,
+    ask: Callable[[str], str],
+) -> bool:
+    """Have a person grant access in a browser and keep it; False where there is no such way.
+
+    `ask` shows the address to open and returns the one where the browser ended; `redirect` is what
+    is registered with the platform, `public_url`/connected if that is left out.
+    """
+    vault = parts.vault(name, connector)
+    if not isinstance(connector, Granting) or vault is None:
+        return False
+    root = parts.settings.daemon.public_url
+    back = redirect or (None if root is None else f"{root}/connected")
+    if back is None:
+        raise UsageError(
+            "The platform sends the browser to an address that is registered with it.",
+            field="--redirect",
+            expected="that address, letter for letter; or public_url under [daemon]",
+            next=f"stockpush connect {name} --redirect URL",
+        )
+    state, verifier = keys.new_code_verifier(), keys.new_code_verifier()
+    ended = ask(connector.authorize_url(back, state=state, verifier=verifier))
+    call = connector.exchange(ended, back, state=state, verifier=verifier)
+    answer = await api.post(call)
+    await vault.keep(connector.first_tokens(answer, now=parts.clock.now()))
+    return True
+
+
+async def examine_channel(
+    parts: Parts, name: str, *, transport: Network | None = None
+) -> list[Finding]:
+    """Return how one configured channel stands; wrong settings of it are a finding too."""
+    try:
+        connector = connect(parts.settings.channels[name])
+        hook_url = parts.hook_url(name) if connector.manifest.webhook_topics else None
+        opened = _api(parts, name, connector, transport)
+    except ConfigInvalid as error:
+        mend = error.next or f"expected: {error.expected}"
+        return [Finding("configuration", ok=False, told=error.message, mend=mend)]
+    catalogue = await parts.store.catalogue()
+    listings = [row for row in catalogue.listings if row.key.channel == name]
+    async with opened as api:
+        return await checkup.examine(connector, api, listings=listings, hook_url=hook_url)
+
+
+async def examine_address(parts: Parts, *, transport: Network | None = None) -> list[Finding]:
+    """Return how the address answers under which shops reach this machine (F11).
+
+    No sender follows a redirect: a delivery that is answered with one is lost.
+    """
+    root = parts.settings.daemon.public_url
+    if root is None:
+        return []
+    hooks = [url for name in parts.settings.channels if (url := parts.hook_url(name)) is not None]
+    found = []
+    for what, url, right in (
+        ("public address", f"{root}/healthz", 200),
+        *(("webhook path", url, 405) for url in hooks[:1]),
+    ):
+        reached = await reach(url, transport=transport)
+        found.append(_address(what, root, reached, right))
+        if not found[-1].ok:
+            break
+    return found
+
+
+def _address(what: str, root: str, reached: Reached, right: int) -> Finding:
+    """Return what an answer of our own address means; `right` is the status that ours gives."""
+    status = reached.status
+    if status == right:
+        return Finding(what, ok=True, told=f"{root} leads to a daemon of ours")
+    if status is None:
+        told, mend = f"nobody answers at {root}", "stockpush run, behind your proxy or tunnel"
+    elif 300 <= status < 400:
+        told = f"{root} redirects ({status}) to {reached.location or 'somewhere'}"
+        mend = "set public_url to the address that it leads to: no shop follows a redirect"
+    elif status == 404:
+        told = f"{root} does not know the path (404)"
+        mend = "let the proxy pass /webhooks/ and /healthz; all daemons have one secret_key"
+    else:
+        told, mend = f"{root} answers {status}", "look at the proxy's log"
+    return Finding(what, ok=False, told=told, mend=mend)
 
 
 async def migrate(settings: Settings, *, dry_run: bool = False) -> tuple[str | None, str]:
@@ -191,6 +325,7 @@ def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) 
             manifest.orders_lag_s if channel.orders_lag_s is None else channel.orders_lag_s
         ),
         reconcile_s=channel.reconcile_s,
+        committed_apart=manifest.committed_apart,
     )
 
 
@@ -241,9 +376,16 @@ class Crew:
 
 @asynccontextmanager
 async def _crew(
-    parts: Parts, transports: Mapping[str, Network] | None, *, look_s: float
+    parts: Parts,
+    transports: Mapping[str, Network] | None,
+    *,
+    look_s: float,
+    watched: bool = False,
 ) -> AsyncIterator[Crew]:
-    """Take the daemon's lock and put the workers together; none of them runs yet."""
+    """Take the daemon's lock and put the workers together; none of them runs yet.
+
+    `watched`: they stay, so that what tells them of sales is worth watching.
+    """
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.store.only_daemon())
         # The daemon before this one may have ended after the database was opened here.
@@ -253,7 +395,7 @@ async def _crew(
             api = await stack.enter_async_context(
                 _api(parts, name, connector, (transports or {}).get(name))
             )
-            workers.append(_workers(parts, name, connector, api))
+            workers.append(_workers(parts, name, connector, api, watched=watched))
         supervisor = Supervisor(
             parts.store,
             parts.lane,
@@ -323,7 +465,9 @@ async def daemon(
     """
     settings = parts.settings.daemon
     async with AsyncExitStack() as stack:
-        crew = await stack.enter_async_context(_crew(parts, transports, look_s=look_s))
+        crew = await stack.enter_async_context(
+            _crew(parts, transports, look_s=look_s, watched=True)
+        )
         supervisor, channels = crew.supervisor, crew.channels
         intake = parts.intake()
         tokens = {name: keys.webhook_token(parts.secret_key(), name) for name in parts.connectors}
@@ -362,6 +506,22 @@ async def daemon(
             systemd.tell(systemd.STOPPING)
 
 
+@dataclass(frozen=True, slots=True)
+class _Notebook:
+    """A channel's notes in the database."""
+
+    store: SqlStore
+    channel: str
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note by its key."""
+        return await self.store.noted(self.channel)
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep a note, or forget it (None)."""
+        await self.store.note(self.channel, key, text)
+
+
 def _api(parts: Parts, name: str, connector: Connector, transport: Network | None) -> ChannelApi:
     """Return the channel's door, at the rate that platform and owner allow."""
     manifest = connector.manifest
@@ -369,11 +529,19 @@ def _api(parts: Parts, name: str, connector: Connector, transport: Network | Non
     rate = manifest.requests_per_s if wanted is None else wanted
     limiter = Limiter(parts.clock, rate=rate, burst=manifest.burst)
     return ChannelApi(
-        connector, clock=parts.clock, ids=parts.ids, limiter=limiter, transport=transport
+        connector,
+        clock=parts.clock,
+        ids=parts.ids,
+        limiter=limiter,
+        vault=parts.vault(name, connector),
+        notebook=_Notebook(parts.store, name),
+        transport=transport,
     )
 
 
-def _workers(parts: Parts, name: str, connector: Connector, api: ChannelApi) -> Workers:
+def _workers(
+    parts: Parts, name: str, connector: Connector, api: ChannelApi, *, watched: bool
+) -> Workers:
     """Return the workers of one channel."""
     channel = Channel(
         name,
@@ -393,4 +561,5 @@ def _workers(parts: Parts, name: str, connector: Connector, api: ChannelApi) -> 
         seal=lambda body, where: keys.encrypt(key, body, f"delivery:{where}"),
     )
     pusher = Pusher(channel, parts.lane, parts.store, parts.clock, parts.ids, reconciler.poll)
-    return Workers(channel, pusher, reconciler)
+    watchdog = Watchdog(channel, parts.lane, parts.clock, hook_url=parts.hook_url(name))
+    return Workers(channel, pusher, reconciler, watchdog if watched else None)

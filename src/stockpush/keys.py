@@ -46,6 +46,11 @@ def new_admin_token() -> str:
     return token.rstrip(b"=").decode("ascii")
 
 
+def new_code_verifier() -> str:
+    """Return a fresh verifier, or state, of an OAuth grant: 43 URL-safe characters (RFC 7636)."""
+    return new_admin_token()
+
+
 def read_secret_key(text: str, *, field: str = "daemon.secret_key") -> bytes:
     """Return the 32 bytes that the text of a key file stands for; padding may be missing.
 
@@ -70,6 +75,11 @@ def webhook_token(secret_key: bytes, channel: str) -> str:
     """
     digest = hmac.digest(secret_key, f"webhook:{channel}".encode(), "sha256")
     return base64.urlsafe_b64encode(digest[:_TOKEN_BYTES]).rstrip(b"=").decode("ascii")
+
+
+def fingerprint(secret_key: bytes, value: bytes, context: str) -> str:
+    """Return a digest by which a value can be recognised and by nothing else: 64 hex digits."""
+    return hmac.digest(secret_key, f"{context}:".encode() + value, "sha256").hex()
 
 
 def encrypt(secret_key: bytes, plaintext: bytes, context: str) -> bytes:

@@ -35,7 +35,9 @@ FRAMES_MAX = 8
 
 EVENTS: Mapping[str, str] = MappingProxyType(
     {
+        "access.renewed": "a channel granted new access, which is saved; the old one is forgotten",
         "channel.down": "a channel cannot be reached; retries go on in silence",
+        "channel.silent": "no order came for longer than a channel's own rate of orders explains",
         "channel.stopped": "pushing to a channel has stopped until a person helps",
         "channel.up": "a channel that was down or stopped answers again",
         "daemon.started": "listeners, database and workers are up",
@@ -49,6 +51,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "line.unmapped": "an order line names a listing that is mapped to no item",
         "line.withheld": "a log line with an unlisted name was held back: a defect of ours",
         "listing.parked": "a listing is not pushed any more until a person helps",
+        "number.changed": "a number that others may change was changed there; ours is set again",
         "order.flagged": "an order in a state we do not know counts as still to be sent",
         "poll.completed": "every page of a channel's changed orders was read",
         "push.applied": "a channel took our number",
@@ -62,6 +65,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "reservation.released": "an order line gave its claim back",
         "shortage.found": "more was sold than can be supplied: a person must act",
         "store.unavailable": "the database cannot be used; senders are told to come back",
+        "webhooks.mended": "webhooks were missing or off and are back; what they missed is polled",
+        "webhooks.unchecked": "a channel does not let us see whether it still sends webhooks",
         "worker.failed": "a worker broke and is started again",
     }
 )
@@ -126,6 +131,7 @@ _LEVELS: Mapping[str, int] = MappingProxyType(
         "store.unavailable": logging.ERROR,
         "worker.failed": logging.ERROR,
         "channel.down": logging.WARNING,
+        "channel.silent": logging.WARNING,
         "delivery.quarantined": logging.WARNING,
         "delivery.refused": logging.WARNING,
         "drift.opened": logging.WARNING,
@@ -135,6 +141,8 @@ _LEVELS: Mapping[str, int] = MappingProxyType(
         "order.flagged": logging.WARNING,
         "push.unknown": logging.WARNING,
         "request.refused": logging.WARNING,
+        "webhooks.mended": logging.WARNING,
+        "webhooks.unchecked": logging.WARNING,
     }
 )
 """Levels of the events that are worse than news."""

@@ -20,6 +20,7 @@ from stockpush.model import (
     Field,
     FieldKey,
     Health,
+    HeardBy,
     Item,
     Listing,
     ListingKey,
@@ -120,7 +121,8 @@ class QuantitySeen:
 
     `expected_sent` is E and `sent_at` our clock when the request went out; `date` is the answer's
     Date header, the channel's clock (None where it has none). `revision_sent` is the field's
-    revision at sending.
+    revision at sending. Where the channel keeps what is committed apart (R11), `committed` are the
+    units of its open orders, and `open_sent` our own open units of the field at sending.
     """
 
     field: FieldKey
@@ -129,6 +131,8 @@ class QuantitySeen:
     expected_sent: int | None
     revision_sent: int
     date: datetime | None
+    committed: int | None = None
+    open_sent: int = 0
 
 
 @quick
@@ -233,6 +237,8 @@ class OpenPushes:
     Fields that are clean by now, parked, in flight or not ready are left out of the answer.
     `lower_only`: the channel's orders could not be read as they should be, and nothing is raised.
     A call of many fields may be opened by several commands: `opened` is how many it has already.
+    `groups` are fields that can only be written together, those of `fields` among them: with one
+    of a group all go out that are ours, so no group is ever opened by two commands.
     """
 
     channel: str
@@ -240,6 +246,7 @@ class OpenPushes:
     call_id: str
     lower_only: bool = False
     opened: int = 0
+    groups: tuple[tuple[FieldKey, ...], ...] = ()
 
 
 @quick
@@ -279,6 +286,15 @@ class NoteHealth:
     channel: str
     health: Health
     reason: str
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class NoteHeard:
+    """How long the channel's orders took to become known, as measured by now."""
+
+    channel: str
+    heard: tuple[HeardBy, ...]
 
 
 @quick
@@ -377,6 +393,7 @@ Command: TypeAlias = (
     | OpenPushes
     | SettlePushes
     | NoteHealth
+    | NoteHeard
     | MoveStock
     | BuildStock
     | CountStock
@@ -511,6 +528,16 @@ class Event:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """An order that was not known before. `told`: a delivery told of it, else a poll found it."""
+
+    channel: str
+    placed_at: datetime
+    told: bool
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Everything one command changes. Rows are whole new values of rows that were gathered
     (and so locked) in this transaction; movements, deliveries and drifts are appended.
@@ -551,3 +578,4 @@ class Decision:
     """Channels whose orders should be polled at once."""
     resolve_now: frozenset[ListingKey] = frozenset()
     """Listings that seem to go by another field than before."""
+    heard: tuple[Heard, ...] = ()

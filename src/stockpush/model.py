@@ -140,6 +140,8 @@ class ChannelPolicy:
     the date test (R3). `compare_and_set`: the channel can refuse a write whose expected value
     is stale. `quiet_s`: how long an increase may wait for company (R7).
     `suspense_min_s` and `orders_lag_s` are R4's; `reconcile_s` is how old a reading may get.
+    `committed_apart`: the channel never takes an order off the number, but tells beside it how many
+    units its open orders have committed (R11).
     """
 
     name: str
@@ -153,6 +155,7 @@ class ChannelPolicy:
     suspense_min_s: float = 900.0
     orders_lag_s: float = 60.0
     reconcile_s: float = 3600.0
+    committed_apart: bool = False
 
 
 @quick
@@ -412,6 +415,37 @@ class Drift:
     id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A channel's renewed access as it is stored: its tokens `sealed`, and who may renew them.
+
+    `version` (>= 1) rises with every write, and a write names the version that it replaces.
+    `origin` are digests of what the configuration has begun with, newest first and a blank between
+    them, so that a changed one is noticed. Whoever has taken the lease alone may renew until
+    `leased_until`.
+    """
+
+    channel: str
+    version: int
+    sealed: bytes = field(repr=False)
+    origin: str
+    leased_until: datetime | None = None
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class HeardBy:
+    """How long a channel's newest orders took from being placed to being known, in seconds.
+
+    `way` is "webhook" or "poll": what told of them first. `orders` (>= 1) is how many there were.
+    """
+
+    way: str
+    p50: float
+    p95: float
+    orders: int
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class ChannelState:
@@ -420,7 +454,8 @@ class ChannelState:
     `started_date` is the channel's own clock at our first poll: units that had shipped in orders
     placed before it are history. `cursor` is the order poll's position. `polled_begun_at` is
     when (our clock) the last complete poll began; `polls_complete` counts them.
-    `health` is how the daemon last saw it, `health_reason` says why where it is not OK.
+    `health` is how the daemon last saw it, `health_reason` says why where it is not OK. `heard` has
+    each way by which orders have become known since the daemon began.
     """
 
     name: str
@@ -431,3 +466,4 @@ class ChannelState:
     last_order_at: datetime | None = None
     health: Health = Health.OK
     health_reason: str = ""
+    heard: tuple[HeardBy, ...] = ()

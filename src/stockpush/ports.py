@@ -12,6 +12,7 @@ from stockpush.messages import Decision, Needs, Rows
 from stockpush.model import (
     BillOfMaterials,
     ChannelState,
+    Credential,
     Delivery,
     Dirty,
     Field,
@@ -154,12 +155,34 @@ class Store(Protocol):
         """Return the present rows of the fields, in key order, without locking them."""
         ...
 
+    async def field_keys(self, channel: str) -> Sequence[FieldKey]:
+        """Return the keys of the channel's fields, in order, mapped or not."""
+        ...
+
     async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:
         """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
         ...
 
     async def channel_state(self, channel: str) -> ChannelState:
         """Return the channel's durable state; an empty one for a channel never polled."""
+        ...
+
+    async def credential(self, channel: str) -> Credential | None:
+        """Return the channel's stored access, None where none is."""
+        ...
+
+    async def noted(self, channel: str) -> Mapping[str, str]:
+        """Return what was noted of the channel, by key."""
+        ...
+
+    async def note(self, channel: str, key: str, text: str | None) -> None:
+        """Keep `text` under `key`, or forget it (None), durably."""
+        ...
+
+    async def keep_credential(self, credential: Credential) -> bool:
+        """Store a channel's access, durably, if the stored version is the one before it (none for
+        version 1); answer whether it was. Another writer may have been first.
+        """
         ...
 
     async def hints(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:

@@ -33,6 +33,7 @@ shop = "my-shop.myshopify.com"
 location = "1"
 access_token = "env:NOT_SET_HERE"
 webhook_secret = "shh"
+base_url = "http://127.0.0.1:9"
 [channels.my-woo]
 connector = "woocommerce"
 base_url = "https://shop.example.com"

@@ -32,6 +32,8 @@ def test_the_shopify_manifest_says_how_it_is_written() -> None:
     assert manifest.poll_overlap_s >= 600
     assert {name for name, row in manifest.settings.items() if row.get("secret")} == {
         "access_token",
+        "client_secret",
+        "refresh_token",
         "webhook_secret",
         "webhook_secret_previous",
     }

@@ -9,6 +9,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,22 @@ async def test_a_signed_delivery_is_stored_once_and_without_its_body(parts: comp
     notes = [(await intake.receive(SHOPIFY, signed(body))).note for _ in range(2)]
     assert notes == ["stored", "known"]
     assert await stored(parts) == [("applied", None)]
+
+
+async def test_a_connector_is_told_when_a_delivery_came_by_the_wall_clock(
+    parts: compose.Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheme that signs an instant is held against it; our own time may be ahead for hours."""
+    came: list[object] = []
+    connector = parts.connectors[SHOPIFY]
+    monkeypatch.setattr(
+        type(connector), "verify", lambda _, request: came.append(request.received_at)
+    )
+    parts.clock.not_before(parts.clock.wall() + timedelta(hours=1))
+    await parts.intake().receive(SHOPIFY, signed(json.dumps(ORDER).encode()))
+    (at,) = came
+    assert abs(parts.clock.wall() - at) < timedelta(minutes=1)
+    assert parts.clock.now() - at > timedelta(minutes=30)
 
 
 async def test_a_body_that_cannot_be_read_is_quarantined_sealed_and_can_be_replayed(

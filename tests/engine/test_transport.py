@@ -19,7 +19,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from stockpush.connectors.base import Api, Connector, Manifest, Moment
+from stockpush.connectors.base import Api, Connector, Manifest, Moment, Notes, Watch
 from stockpush.engine.answers import (
     RESPONSE_BYTES_MAX,
     RETRY_AFTER_DEFAULT_S,
@@ -27,7 +27,7 @@ from stockpush.engine.answers import (
     RETRY_AFTER_MIN_S,
 )
 from stockpush.engine.limiter import Limiter
-from stockpush.engine.transport import READ_ATTEMPTS_MAX, ChannelApi, in_process
+from stockpush.engine.transport import READ_ATTEMPTS_MAX, ChannelApi, Reached, in_process, reach
 from stockpush.errors import (
     AuthFailed,
     ChannelError,
@@ -36,6 +36,7 @@ from stockpush.errors import (
     OutcomeUnknown,
     PayloadInvalid,
     RateLimited,
+    StoreUnavailable,
 )
 
 SECRET = "shpat_canary0123456789"
@@ -817,3 +818,68 @@ async def test_a_shop_in_this_process_can_break_the_connection(
         with pytest.raises(error):
             await api.send("PUT", "/x", write=True)
     assert calls == 1
+
+
+async def test_what_is_noted_is_kept_or_the_write_does_not_happen() -> None:
+    """A door is its channel's notebook, also the urgent one; what cannot be noted is said."""
+
+    class Full:
+        async def noted(self) -> Mapping[str, str]:
+            raise StoreUnavailable
+
+        async def note(self, key: str, text: str | None) -> None:
+            raise StoreUnavailable
+
+    async with door("http://127.0.0.1:1") as api:
+        urgent = cast("ChannelApi", api.urgent)
+        for each in (api, urgent):
+            assert isinstance(each, Notes)
+            assert isinstance(each, Watch)
+        await urgent.note("off/1", "by us")
+        await api.note("off/2", "by us")
+        await api.note("off/2", None)
+        await api.note("off/3", None)
+        assert await api.noted() == await urgent.noted() == {"off/1": "by us"}
+        api._notebook = Full()
+        with pytest.raises(ChannelUnavailable):
+            await urgent.note("off/4", "by us")
+        with pytest.raises(ChannelUnavailable):
+            await api.noted()
+
+
+@pytest.mark.parametrize(("seconds", "skew"), [(0, 0.5), (90, -89.5), (-600, 600.5)])
+async def test_how_far_the_channel_s_clock_is_from_ours(
+    server: CountingServer, seconds: float, skew: float
+) -> None:
+    """Told by the Date of each answer; before the first one nothing is known."""
+    clock = StepClock()
+    clock.at = seconds
+    server.script.append(answers(Date=DATE))
+    async with door(server.url, clock=clock) as api:
+        assert api.skew is None
+        await api.send("GET", "/", write=False)
+        assert api.skew == timedelta(seconds=skew)
+        assert (api.now(), api.monotonic()) == (clock.now(), clock.monotonic())
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (answers(200), Reached(200)),
+        (
+            answers(301, Location="https://www.shop.example/"),
+            Reached(301, "https://www.shop.example/"),
+        ),
+        (drops, Reached(None)),
+    ],
+    ids=["answers", "redirects", "drops"],
+)
+async def test_our_own_address_is_asked_once(
+    server: CountingServer, reply: Reply, expected: Reached
+) -> None:
+    """Nothing of ours goes along, and no redirect is followed."""
+    server.script.append(reply)
+    assert await reach(f"{server.url}/healthz") == expected
+    (request,) = server.received
+    assert not {"authorization", "cookie", "x-access-token"} & request.headers.keys()
+    assert await reach("http://127.0.0.1:1/healthz") == Reached(None)

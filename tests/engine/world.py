@@ -104,6 +104,10 @@ class NumbersShop:
     before: Callable[[str], Awaitable[None]] | None = None
     answer_push: Callable[[], PushOutcome | None] = lambda: None
 
+    def together(self, key: str) -> str:
+        """Each field is written by itself."""
+        return key
+
     async def _called(self, name: str) -> None:
         self.log.append(name)
         if self.before is not None:

@@ -57,6 +57,7 @@ START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 POLICIES = {
     "shopify": ChannelPolicy("shopify", "shopify", Mode.LIVE, compare_and_set=True, orders_lag_s=0),
     "woo": ChannelPolicy("woo", "woocommerce", Mode.LIVE, compare_and_set=False, orders_lag_s=0),
+    "faire": ChannelPolicy("faire", "faire", Mode.LIVE, orders_lag_s=0, committed_apart=True),
     "shadow": ChannelPolicy("shadow", "shopify", Mode.SHADOW, compare_and_set=True, orders_lag_s=0),
 }
 
@@ -212,6 +213,7 @@ class World:
         *,
         before: Field | None = None,
         sent_at: datetime | None = None,
+        committed: int | None = None,
     ) -> Decision:
         """Take a reading sent just now, or when the field was as `before`."""
         row = before or self.field(channel, key)
@@ -225,6 +227,8 @@ class World:
                         row.expected,
                         row.revision,
                         self.now,
+                        committed,
+                        row.undeducted,
                     ),
                 )
             )
@@ -267,10 +271,13 @@ class World:
         """Move stock by hand."""
         return self.do(MoveStock((StockMove(sku, quantity, kind),), key, "test"))
 
-    def pushes(self, channel: str, *, call: str = "call") -> tuple[Push, ...]:
+    def pushes(
+        self, channel: str, *, call: str = "call", groups: tuple[tuple[str, ...], ...] = ()
+    ) -> tuple[Push, ...]:
         """Open the pushes of everything dirty on the channel."""
         due = tuple(sorted(key for key in self.rows.dirty if key.channel == channel))
-        decision = self.do(OpenPushes(channel, due, call))
+        together = tuple(tuple(FieldKey(channel, key) for key in group) for group in groups)
+        decision = self.do(OpenPushes(channel, due, call, groups=together))
         return decision.outcome.facts["pushes"]
 
     def settles(

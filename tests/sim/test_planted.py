@@ -135,6 +135,10 @@ class Connector:
 
     manifest = SimpleNamespace(batch_max=10, deadline_s=20.0)
 
+    def together(self, field_key: str) -> str:
+        """Each number is written by itself."""
+        return field_key
+
     def is_ping(self, request: WebhookRequest) -> bool:
         """Never."""
         return False

@@ -44,6 +44,7 @@ from tests.store.samples import (
     BILL,
     CHANNEL,
     COMMAND,
+    CREDENTIAL,
     DELIVERY,
     DIRTY,
     DRIFT,
@@ -792,6 +793,44 @@ class StoreConformance:
         await store.close()
         await other.close()
         assert await (await open_store()).reserve_fetch_numbers(1) == 26
+
+    async def test_the_fields_of_a_channel_are_listed(self, store: SqlStore) -> None:
+        """In the order of their keys, and of no other channel."""
+        await write(store, Decision(items=(ITEM,)), Decision(fields=(field_of("b"), field_of("a"))))
+        other = replace(field_of("c"), key=FieldKey("my-woo", "c"))
+        await write(store, Decision(fields=(other,)))
+        channel = field_of("a").key.channel
+        assert await store.field_keys(channel) == [FieldKey(channel, "a"), FieldKey(channel, "b")]
+
+    async def test_notes_are_kept_changed_and_forgotten(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """What a connector notes of its channel outlives it; each channel has its own."""
+        assert await store.noted("my-etsy") == {}
+        await store.note("my-etsy", "off/1001", "today")
+        await store.note("my-etsy", "off/1002", "")
+        await store.note("my-other", "off/1001", "other")
+        await store.note("my-etsy", "off/1001", "later")
+        other = await open_store()
+        assert await other.noted("my-etsy") == {"off/1001": "later", "off/1002": ""}
+        await other.note("my-etsy", "off/1002", None)
+        await other.note("my-etsy", "never there", None)
+        assert await store.noted("my-etsy") == {"off/1001": "later"}
+
+    async def test_of_two_who_renew_access_the_first_wins(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """Access is stored whole, only over the version before it, also between two processes."""
+        other = await open_store()
+        assert await store.credential("my-etsy") is None
+        assert await store.keep_credential(CREDENTIAL)
+        assert await other.credential("my-etsy") == CREDENTIAL
+        assert not await other.keep_credential(CREDENTIAL), "the first version is there already"
+        second = replace(CREDENTIAL, version=2, sealed=b"second", leased_until=None)
+        assert await other.keep_credential(second)
+        assert not await store.keep_credential(replace(second, sealed=b"late"))
+        assert not await store.keep_credential(replace(second, version=4))
+        assert await store.credential("my-etsy") == second
 
     async def test_requests_are_left_seen_and_answered(self, store: SqlStore) -> None:
         """What was asked is seen oldest first until it has been answered."""

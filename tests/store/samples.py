@@ -12,6 +12,7 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
     ChannelState,
+    Credential,
     Delivery,
     DeliveryState,
     Dirty,
@@ -20,6 +21,7 @@ from stockpush.model import (
     Field,
     FieldKey,
     Health,
+    HeardBy,
     Item,
     Kind,
     Listing,
@@ -161,7 +163,9 @@ CHANNEL = ChannelState(
     last_order_at=at(83),
     health=Health.NEEDS_LOGIN,
     health_reason="credentials",
+    heard=(HeardBy("webhook", 0.5, 2.25, 7),),
 )
+CREDENTIAL = Credential("my-etsy", 1, b"\x01sealed\x00", "origin-1", at(60))
 COMMAND = CommandDone("key-1", "digest-1", at(90))
 
 EVERYTHING = Decision(

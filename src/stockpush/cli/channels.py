@@ -91,6 +91,7 @@ def _print_rows(rows: Sequence[ChannelRow]) -> None:
         ">listings",
         ">backlog",
         ">p50/p95",
+        ">heard in",
         "last order",
     )
     for row in rows:
@@ -103,10 +104,19 @@ def _print_rows(rows: Sequence[ChannelRow]) -> None:
             cell(row.listings),
             cell(row.backlog),
             cell(latency and f"{latency.p50:.2f}/{latency.p95:.2f} s"),
+            cell(_heard_in(row)),
             cell(last and last.astimezone().strftime("%m-%d %H:%M")),
         )
     show(shown)
     say_reasons((row.name, row.state_reason) for row in rows)
+
+
+def _heard_in(row: ChannelRow) -> str:
+    """Return how long an order takes to be known, by the way that is the faster one."""
+    for way, latency in (("webhook", row.heard_s.webhook), ("poll", row.heard_s.poll)):
+        if latency is not None:
+            return f"{latency.p50:.1f} s ({way})"
+    return ""
 
 
 def _print_webhooks(rows: Sequence[ChannelRow], settings: Settings) -> None:

@@ -20,7 +20,9 @@ from stockpush.cli import (
     catalogue,
     channels,
     check,
+    connect,
     deliveries,
+    doctor,
     output,
     prove,
     resync,
@@ -71,6 +73,8 @@ def stockpush(
 _QUANTITIES = {"ignore_unknown_options": True}
 
 app.command()(setup.init)
+app.command()(connect.connect)
+app.command()(doctor.doctor)
 app.command()(setup.migrate)
 app.command("import")(catalogue.import_files)
 app.command()(stock.stock)

@@ -8,6 +8,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import nullcontext
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -40,13 +41,14 @@ def with_parts(
     config: Path | None,
     job: Callable[[Parts], Awaitable[V]],
     *,
-    what: str = "Working ...",
+    what: str | None = "Working ...",
     connected: bool = False,
 ) -> V:
     """Open the database of the configuration and return what `job` makes of it.
 
     Unless `connected`, no connector is made, so that no channel's credentials are needed: those
-    that a service manager hands to the daemon need not be readable here.
+    that a service manager hands to the daemon need not be readable here. `what` None: a person is
+    asked meanwhile, and nothing may turn beside the question.
     """
     # Databases and HTTP take most of a second to import; `--help` and slips need neither.
     from stockpush import compose
@@ -55,7 +57,7 @@ def with_parts(
         async with compose.parts(settings, connectors=None if connected else {}) as parts:
             return await job(parts)
 
-    with working(what):
+    with nullcontext() if what is None else working(what):
         settings = settings_of(config)
         return asyncio.run(opened())
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from stockpush.errors import ChannelError
 from stockpush.messages import ListingResolved, OrderSeen, Seen
@@ -20,10 +20,15 @@ from stockpush.model import FieldKey, Listing, PushOutcomeKind
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """A delivery as it came in: lower-case header names, the raw body."""
+    """A delivery as it came in: lower-case header names, the raw body.
+
+    `received_at` is our clock when it came (None: nobody looked at it), for schemes that sign an
+    instant.
+    """
 
     headers: Mapping[str, str]
     body: bytes
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,42 @@ class Api(Protocol):
         ...
 
 
+@runtime_checkable
+class Watch(Protocol):
+    """What an `Api` may be besides: a clock, for a write that must not be sent late.
+
+    A machine that slept between a read and its write is seen on one of the two clocks.
+    """
+
+    def now(self) -> datetime:
+        """Return the present instant, aware UTC, by our clock."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        ...
+
+
+@runtime_checkable
+class Notes(Protocol):
+    """What an `Api` may be besides: a notebook of its channel, which outlives the process.
+
+    For the few facts that a platform does not keep and that change what a connector may do, such
+    as that it was we who took a listing off sale. Texts are short, keys the connector's own.
+    """
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note of the channel by its key."""
+        ...
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep `text` under `key`, or forget it (None). Returns when that is durable.
+
+        What is about to be done is noted before the request that does it.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What a token endpoint has granted, as it is kept: sealed, and shared by every process.
@@ -134,7 +175,8 @@ class PushOutcome:
     """What became of one `PushLine`. One to one with the batch, in its order.
 
     `actual` is the channel's number where a compare was lost (None: the channel did not say).
-    `error` names the fault of a line that failed. `gap_from`/`gap_until`: by the channel's clock,
+    `error` names the fault of a line that failed; with `APPLIED`, what else a person should look at
+    (its message is the outcome's reason). `gap_from`/`gap_until`: by the channel's clock,
     when a read-set write's GET was sent and its PUT answered.
     """
 
@@ -218,6 +260,100 @@ class Manifest:
     committed_apart: bool = False
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was examined: `what` names it in few words, `told` says how it stands.
+
+    `ok` False: it must be mended, and `mend` says how. `access`: it is a matter of credentials.
+    """
+
+    what: str
+    ok: bool
+    told: str
+    mend: str = ""
+    access: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How a channel's webhooks stand, and what was done about them, by topic.
+
+    `kept` were right; `made` were missing, `revived` switched off by the platform, `removed` double
+    or meant for an address that is ours no more. With a dry run it is what would be done.
+    `advice` is what a person does where the platform lets no program do it; nothing else is set
+    then.
+    """
+
+    kept: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
+    revived: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    advice: str = ""
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Return the topics of which nothing was told: what they missed must be polled."""
+        return self.made + self.revived
+
+
+@runtime_checkable
+class Checkup(Protocol):
+    """What a connector may be besides: one that examines its account and subscribes its webhooks.
+
+    Both raise what `Api.send` raises.
+    """
+
+    async def check(self, api: Api) -> tuple[Finding, ...]:
+        """Return how access, rights and settings of the account stand; changes nothing."""
+        ...
+
+    async def ensure_webhooks(self, api: Api, url: str, *, dry_run: bool = False) -> Hooks:
+        """Have every topic of the manifest sent to `url`, once; idempotent.
+
+        Others' webhooks are left alone. What ends in our own path below another root is ours.
+        """
+        ...
+
+
+@runtime_checkable
+class Granting(Protocol):
+    """What a connector may be besides: one whose first access a person grants in a browser.
+
+    The person opens `authorize_url`, agrees, and ends at `redirect_uri` with a code in the address.
+    `state` comes back as it was sent, and `verifier` proves that who asked is who trades the code.
+    """
+
+    def authorize_url(self, redirect_uri: str, *, state: str, verifier: str) -> str:
+        """Return the address to open in a browser."""
+        ...
+
+    def exchange(
+        self, redirected: str, redirect_uri: str, *, state: str, verifier: str
+    ) -> TokenCall:
+        """Return the call that trades the code in the address where the browser ended.
+
+        Raises `AuthFailed` where access was refused or `state` is another one, `UsageError` for an
+        address without a code.
+        """
+        ...
+
+    def first_tokens(self, answer: Answer, *, now: datetime) -> Tokens:
+        """Return the tokens in the answer to `exchange`; raises as `Renewal.granted` does."""
+        ...
+
+
+def same_hook(address: str, url: str) -> bool:
+    """Answer whether a webhook's address is ours, below this root or another one.
+
+    The path has a token of 128 bits in it, so that nobody else's ends alike.
+
+    >>> same_hook("https://old.example/webhooks/s/TOKEN", "https://new.example/webhooks/s/TOKEN")
+    True
+    """
+    path, other = (each.partition("://")[2].partition("/")[2] for each in (url, address))
+    return path.startswith("webhooks/") and other == path
 
 
 class Renewal(Protocol):

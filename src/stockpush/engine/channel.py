@@ -55,15 +55,18 @@ class Channel:
             type(error), Health.UNREACHABLE
         )
         self.failures += 1
+        reason = error.message
+        if health is Health.NEEDS_LOGIN and error.next:
+            reason = f"{reason}. Next: {error.next}"
         if health is not self.health:
             logs.emit(
                 Event(
                     "channel.stopped" if health is Health.NEEDS_LOGIN else "channel.down",
-                    {"channel": self.name, "state": health.value, "reason": error.message},
+                    {"channel": self.name, "state": health.value, "reason": reason},
                 )
             )
             self.health_changed.set()
-        self.health, self.reason = health, error.message
+        self.health, self.reason = health, reason
 
     def succeeded(self) -> None:
         """Note a call that was answered: one log line when the channel comes back."""

@@ -18,17 +18,26 @@ from stockpush.reservation.view import View
 
 @dataclass(frozen=True, slots=True)
 class LatencyRow:
-    """Seconds from sending a push to its settlement, over a channel's newest applied pushes."""
+    """Seconds: half of the newest were not slower than `p50`, 95 of 100 not slower than `p95`."""
 
     p50: float
     p95: float
 
 
 @dataclass(frozen=True, slots=True)
+class HeardRow:
+    """Seconds until a channel's newest orders were known, by what told of them first."""
+
+    webhook: LatencyRow | None
+    poll: LatencyRow | None
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelRow:
     """One channel of `channels --json`: `latency_s` is None before its first applied push.
 
-    `backlog` counts the fields that wait to be pushed.
+    `backlog` counts the fields that wait to be pushed. `heard_s` is how long orders took from being
+    placed to being known: by webhook and by poll, None where none came that way yet.
     """
 
     name: str
@@ -41,6 +50,7 @@ class ChannelRow:
     backlog: int
     listings: int
     latency_s: LatencyRow | None
+    heard_s: HeardRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +153,7 @@ def channel(
     if health is None:
         health, reason = stored.state.health, stored.state.health_reason
     latency = stored.latency_s
+    ways = {each.way: LatencyRow(each.p50, each.p95) for each in stored.state.heard}
     return ChannelRow(
         name=policy.name,
         connector=policy.connector,
@@ -154,6 +165,7 @@ def channel(
         backlog=stored.backlog,
         listings=stored.listings,
         latency_s=None if latency is None else LatencyRow(latency.p50, latency.p95),
+        heard_s=HeardRow(ways.get("webhook"), ways.get("poll")),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from stockpush import logs
 from stockpush.connectors.base import Connector, WebhookRequest
@@ -43,8 +44,14 @@ class Intake:
         connectors: Mapping[str, Connector],
         clock: Clock,
         seal: Callable[[bytes, str], bytes],
+        wall: Callable[[], datetime] | None = None,
     ) -> None:
-        """`seal(body, channel)` encrypts a body that must be kept because it cannot be read."""
+        """`seal(body, channel)` encrypts a body that must be kept because it cannot be read.
+
+        `wall` is the machine's own clock, which signed instants are held against; `clock` may be
+        ahead of it.
+        """
+        self._wall = clock.now if wall is None else wall
         self._lane = lane
         self._connectors = connectors
         self._clock = clock
@@ -61,6 +68,8 @@ class Intake:
         if connector.is_ping(request):
             return Receipt("ping")
         counts = self.counts[channel]
+        # What signs an instant is believed only about when it came.
+        request = WebhookRequest(request.headers, request.body, self._wall())
         try:
             connector.verify(request)
         except SignatureInvalid:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stockpush.connectors.base import PushLine, PushOutcome
 from stockpush.engine.channel import IDLE_MAX_S, Channel, seconds_until, wait_for
-from stockpush.engine.commit import CommitLane, in_parts
+from stockpush.engine.commit import PART_MAX, CommitLane, in_parts
 from stockpush.errors import (
     ChannelError,
     ChannelUnavailable,
@@ -25,7 +26,7 @@ from stockpush.errors import (
     RateLimited,
 )
 from stockpush.messages import Accepted, OpenPushes, PushSettled, RequestReads, SettlePushes
-from stockpush.model import FieldKey, Health, Mode, Push, PushOutcomeKind
+from stockpush.model import Dirty, FieldKey, Health, Mode, Push, PushOutcomeKind
 from stockpush.ports import Clock, Ids, Store
 from stockpush.reservation.pushes import is_doubted
 
@@ -106,13 +107,15 @@ class Pusher:
         due = await self._store.dirty(channel.name, at=self._clock.now(), limit=limit)
         if not due:
             return 0
+        due, groups = await self._together(due, limit)
         self._notice_suspend()
         keys = tuple(dirty.key for dirty in due)
-        if await self._reads_first(keys):
+        written = dict.fromkeys(keys) | dict.fromkeys(key for group in groups for key in group)
+        if await self._reads_first(tuple(written)):
             return 0
         heard = await self._heard_first(keys)
         call_id = self._ids.new()
-        pushes, poll_from = await self._open(keys, call_id, lower_only=not heard)
+        pushes, poll_from = await self._open(keys, groups, call_id, lower_only=not heard)
         if not pushes:
             await self._wait_for_orders(poll_from)
             return 0
@@ -120,16 +123,26 @@ class Pusher:
         return len(pushes)
 
     async def _open(
-        self, keys: Sequence[FieldKey], call_id: str, *, lower_only: bool
+        self,
+        keys: Sequence[FieldKey],
+        groups: Sequence[tuple[FieldKey, ...]],
+        call_id: str,
+        *,
+        lower_only: bool,
     ) -> tuple[Sequence[Push], datetime | None]:
         """Open the pushes of a call; return them, and from when a poll would let more be opened."""
         self._may_be_open = True
         pushes: list[Push] = []
         poll_from: list[datetime] = []
-        for part in in_parts(keys):
+        for part in _parts(keys, groups):
             done = await self._lane.submit(
                 OpenPushes(
-                    self._channel.name, part, call_id, lower_only=lower_only, opened=len(pushes)
+                    self._channel.name,
+                    part.due,
+                    call_id,
+                    lower_only=lower_only,
+                    opened=len(pushes),
+                    groups=part.groups,
                 )
             )
             assert isinstance(done.outcome, Accepted)
@@ -137,6 +150,30 @@ class Pusher:
             if done.outcome.facts["poll_from"] is not None:
                 poll_from.append(done.outcome.facts["poll_from"])
         return pushes, min(poll_from, default=None)
+
+    async def _together(
+        self, due: Sequence[Dirty], limit: int
+    ) -> tuple[Sequence[Dirty], tuple[tuple[FieldKey, ...], ...]]:
+        """Return what is due and goes into one call, and the groups that it is written in, whole.
+
+        A group that does not fit beside those before it waits for the next call; one that is larger
+        than a call goes alone.
+        """
+        together = self._channel.connector.together
+        names = {dirty.key: together(dirty.key.key) for dirty in due}
+        if all(name == key.key for key, name in names.items()):
+            return due, ()  # each is written by itself
+        groups: defaultdict[str, list[FieldKey]] = defaultdict(list)
+        for key in await self._store.field_keys(self._channel.name):
+            groups[together(key.key)].append(key)
+        taken: dict[str, tuple[FieldKey, ...]] = {}
+        fields = 0
+        for name in dict.fromkeys(names.values()):
+            if taken and fields + len(groups[name]) > limit:
+                break
+            taken[name] = tuple(groups[name])
+            fields += len(groups[name])
+        return [dirty for dirty in due if names[dirty.key] in taken], tuple(taken.values())
 
     def _notice_suspend(self) -> None:
         """Notice that the machine slept: more time has passed than anything here takes.
@@ -436,3 +473,26 @@ class Pusher:
             waits.append(max(0.01, seconds_until(due, now)))
         waits += [max(0.05, self._learn_wait_s(push)) for push in await self._open_pushes()]
         return min(waits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one command opens: fields that are due, and the groups that these are written in."""
+
+    due: tuple[FieldKey, ...]
+    groups: tuple[tuple[FieldKey, ...], ...] = ()
+
+
+def _parts(keys: Sequence[FieldKey], groups: Sequence[tuple[FieldKey, ...]]) -> Iterator[_Part]:
+    """Yield a call's fields in parts of about `PART_MAX`, in order; no group is torn."""
+    if not groups:
+        yield from map(_Part, in_parts(keys))
+        return
+    due = frozenset(keys)
+    taken: list[tuple[FieldKey, ...]] = []
+    for group in groups:
+        if taken and sum(map(len, taken)) + len(group) > PART_MAX:
+            yield _Part(tuple(key for one in taken for key in one if key in due), tuple(taken))
+            taken = []
+        taken.append(group)
+    yield _Part(tuple(key for one in taken for key in one if key in due), tuple(taken))

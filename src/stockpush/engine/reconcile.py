@@ -380,6 +380,8 @@ class Reconciler:
                         expected_sent=row.expected,
                         revision_sent=row.revision,
                         date=answer.date,
+                        committed=reading.committed,
+                        open_sent=row.undeducted,
                     )
                 )
         if seen:

@@ -38,6 +38,10 @@ class SteadyClock:
         self._at = max(self._clock.now(), self._at + passed)
         return self._at
 
+    def wall(self) -> datetime:
+        """Return what the machine's own clock says, set back or not: for instants of others."""
+        return self._clock.now()
+
     def not_before(self, instant: datetime | None) -> None:
         """Go on from `instant` if it is later: the database already knows of it."""
         if instant is not None and instant > self.now():

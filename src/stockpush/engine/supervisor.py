@@ -23,6 +23,7 @@ from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
+from stockpush.engine.watchdog import Watchdog
 from stockpush.errors import LockLost, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Decision, Event, NoteHealth, RequestReads
 from stockpush.model import DeliveryState, FieldKey
@@ -55,6 +56,7 @@ class Workers:
     channel: Channel
     pusher: Pusher
     reconciler: Reconciler
+    watchdog: Watchdog | None = None
 
 
 @dataclass(slots=True)
@@ -99,6 +101,9 @@ class Supervisor:
                 self._start(group, f"{name} health", partial(self._tell_health, each.channel))
                 self._start(group, f"{name} polls", each.reconciler.run_polls)
                 self._start(group, f"{name} reads", each.reconciler.run_reads)
+                if each.watchdog is not None:
+                    self.lane.listen(each.watchdog.note)
+                    self._start(group, f"{name} watch", each.watchdog.run)
                 self._pushing.append(self._start(group, f"{name} pushes", each.pusher.run))
             self._tasks.append(lane)
             self.ready = True

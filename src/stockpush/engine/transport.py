@@ -12,6 +12,9 @@ answer is `OutcomeUnknown`, and the caller settles it by reading.
 A *read* may be repeated, so it is, a few times with growing, jittered pauses, while the deadline
 lasts. The durable retry is the outbox; this one only rides over a hiccup.
 
+Access that runs out is asked of the vault (`credentials.py`) at each call, and renewed once where
+the channel refuses it.
+
 Secrets. Credentials are added to every call here and go to the host of the channel's base URL
 only: paths are relative, redirects are not followed, cookies are not kept, the environment's
 proxies and .netrc are not read. Error texts carry the method and the path, never the query, a
@@ -25,16 +28,17 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Protocol, Self, TypeAlias
 from urllib.parse import unquote
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from stockpush.connectors.base import Answer, Api, Connector, Moment
+from stockpush.connectors.base import Answer, Api, Connector, Moment, TokenCall, Tokens
 from stockpush.engine.answers import (
     ACCEPT_ENCODING,
     RETRY_AFTER_MIN_S,
@@ -43,6 +47,7 @@ from stockpush.engine.answers import (
     read_body,
     retry_after_s,
 )
+from stockpush.engine.credentials import CALL_MAX_S, Vault
 from stockpush.engine.limiter import Limiter
 from stockpush.errors import (
     AuthFailed,
@@ -52,6 +57,7 @@ from stockpush.errors import (
     OutcomeUnknown,
     PayloadInvalid,
     RateLimited,
+    StoreUnavailable,
 )
 from stockpush.ports import Clock, Ids
 
@@ -64,6 +70,10 @@ GATEWAY_FAULTS = frozenset({502, 504, *range(520, 528)})
 CONNECTIONS_MAX = 4
 """Most connections to one channel."""
 USER_AGENT = "stockpush"
+REACH_S = 10.0
+"""How long our own address may take to answer, in each step."""
+UNAUTHORIZED = 401
+"""The status of a request whose access was refused; 403 is one that access does not allow."""
 
 Network: TypeAlias = httpx.AsyncBaseTransport
 """What carries the calls: the network, or a shop in this process (`in_process`)."""
@@ -75,9 +85,40 @@ Handler: TypeAlias = Callable[
 body). It raises `ConnectionRefusedError` before it has seen the request, or any other
 `ConnectionError` to break the connection afterwards."""
 
+_Sent: TypeAlias = tuple[str, str, Sequence[tuple[str, str]], Mapping[str, str], bytes | None]
+"""What is sent, but for credentials: method, path, query, headers, body."""
+
 _PATH = re.compile(r"/?(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*[A-Za-z0-9._~%!$&'()*+,;=:@-]*")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
 _HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
+
+
+class Notebook(Protocol):
+    """Where a channel's notes are, beyond this process."""
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note by its key."""
+        ...
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep a note, or forget it (None); durable when this returns."""
+        ...
+
+
+@dataclass(slots=True)
+class _Slate:
+    """Notes that go with the process."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+
+    async def noted(self) -> Mapping[str, str]:
+        return dict(self.kept)
+
+    async def note(self, key: str, text: str | None) -> None:
+        if text is None:
+            self.kept.pop(key, None)
+        else:
+            self.kept[key] = text
 
 
 @dataclass(slots=True)
@@ -122,17 +163,25 @@ class ChannelApi:
         clock: Clock,
         ids: Ids,
         limiter: Limiter,
+        vault: Vault | None = None,
+        notebook: Notebook | None = None,
         transport: Network | None = None,
     ) -> None:
         """Bind to the connector's base URL; nothing is sent yet.
 
-        `transport` replaces the network (see `in_process`). Raises `ConfigInvalid` for a base
-        URL that is not https (or http to this machine) or that carries credentials or a query.
+        `vault` holds access that runs out; without one the credentials are what was configured.
+        `notebook` keeps what the connector notes beyond this process; without one it is forgotten
+        with it. `transport` replaces the network (see `in_process`). Raises `ConfigInvalid` for a
+        base URL that is not https (or http to this machine) or that carries credentials or a query.
         """
         self._connector = connector
         self._clock = clock
         self._ids = ids
         self._limiter = limiter
+        self._vault = vault
+        self._notebook: Notebook = _Slate() if notebook is None else notebook
+        self.skew: timedelta | None = None
+        """The channel's clock minus ours, at the last answer that had a date."""
         self._base = _base_url(connector)
         self._deadline_s = connector.manifest.deadline_s
         # Connecting, and waiting for a connection, must end before the deadline does: only then
@@ -161,7 +210,9 @@ class ChannelApi:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. Calls under way fail."""
+        """Close the connections. Calls under way fail, but access that is granted is saved."""
+        if self._vault is not None:
+            await self._vault.idle()
         await self._client.aclose()
 
     @property
@@ -172,6 +223,31 @@ class ChannelApi:
     def pause(self, seconds: float) -> None:
         """Hold every call of this channel for `seconds` (>= 0)."""
         self._limiter.pause(seconds)
+
+    def now(self) -> datetime:
+        """Return the present instant by our clock."""
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        return self._clock.monotonic()
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note of the channel by its key."""
+        try:
+            return await self._notebook.noted()
+        except StoreUnavailable as error:
+            raise ChannelUnavailable("What was noted cannot be read") from error
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep `text` under `key`, or forget it (None); durable when this returns.
+
+        Raises `ChannelUnavailable` where it cannot be: what was to be done is then not done.
+        """
+        try:
+            await self._notebook.note(key, text)
+        except StoreUnavailable as error:
+            raise ChannelUnavailable("What must be noted first cannot be stored") from error
 
     async def send(
         self,
@@ -188,12 +264,41 @@ class ChannelApi:
     ) -> Answer:
         """Send one request (see `connectors.base.Api.send`).
 
-        The deadline holds from here until the whole answer was read, the wait for the rate limit
-        included. A wait that is already longer than the deadline is `RateLimited` at once, and
-        nothing is sent: what was to be written would be stale by then.
+        Access that is about to run out is renewed first. The deadline holds from then until the
+        whole answer was read, the wait for the rate limit included. A wait that is already longer
+        than the deadline is `RateLimited` at once, and nothing is sent: what was to be written
+        would be stale by then. A request whose access is refused (401) was not carried out, and is
+        sent once more with renewed access.
         """
+        tokens = None if self._vault is None else await self._vault.tokens(self.post)
+        sent: _Sent = (method, path, params, headers or {}, body)
+        try:
+            return await self._send(
+                sent, tokens, write=write, cost=cost, until=until, urgent=urgent
+            )
+        except AuthFailed as error:
+            if self._vault is None or error.found != UNAUTHORIZED:
+                raise
+            # The channel has looked at nothing but our access, so nothing was done yet.
+            renewed = await self._vault.tokens(self.post, refused=tokens)
+            return await self._send(
+                sent, renewed, write=write, cost=cost, until=until, urgent=urgent
+            )
+
+    async def _send(
+        self,
+        sent: _Sent,
+        tokens: Tokens | None,
+        *,
+        write: bool,
+        cost: float,
+        until: Moment | None,
+        urgent: bool,
+    ) -> Answer:
+        """Send one request with this access, within the deadline."""
+        method, path, params, headers, body = sent
         call = _Call(method, path, write)
-        request = self._request(call, params, headers or {}, body)
+        request = self._request(call, params, headers, body, tokens)
         wait_s = self._limiter.wait_s(cost)
         if wait_s > self._deadline_s:
             raise _limited(call, wait_s)
@@ -222,8 +327,10 @@ class ChannelApi:
         params: Sequence[tuple[str, str]],
         headers: Mapping[str, str],
         body: bytes | None,
+        tokens: Tokens | None,
     ) -> httpx.Request:
-        auth = self._connector.auth_headers()
+        connector = self._connector
+        auth = connector.auth_headers() if tokens is None else connector.auth_headers(tokens)
         for name, value in auth.items():
             if _HEADER_TEXT.fullmatch(value) is None:
                 raise AuthFailed(
@@ -251,9 +358,37 @@ class ChannelApi:
         urgent: bool,
     ) -> Answer:
         await self._limiter.acquire(cost, urgent=urgent)
-        sent = Moment(self._clock.now(), self._clock.monotonic())
+        sent = self._moment()
         if until is not None and until.is_before(sent):
             raise call.unavailable("not sent: too long after the reading that it rests on")
+        answer = await self._exchange(call, request, sent)
+        self._check(call, answer)
+        return answer
+
+    def _moment(self) -> Moment:
+        """Return now, by both clocks."""
+        return Moment(self._clock.now(), self._clock.monotonic())
+
+    async def post(self, token: TokenCall) -> Answer:
+        """Send one call to the token endpoint: no credentials of ours, and no second attempt.
+
+        What it refuses is an answer, which the connector reads.
+        """
+        call = _Call("POST", token.path, write=False)
+        request = self._client.build_request(
+            "POST", _url(self._base, token.path), headers=dict(token.headers), content=token.body
+        )
+        try:
+            async with asyncio.timeout(CALL_MAX_S):
+                answer = await self._exchange(call, request, self._moment())
+        except TimeoutError:
+            raise call.broken(f"no answer within {CALL_MAX_S:g} s") from None
+        if not 400 <= answer.status < 500 or answer.status == 429:
+            self._check(call, answer)
+        return answer
+
+    async def _exchange(self, call: _Call, request: httpx.Request, sent: Moment) -> Answer:
+        """Hand the request to the client and return the whole answer, whatever it says."""
         call.sent = True
         try:
             response = await self._client.send(request, stream=True)
@@ -274,7 +409,10 @@ class ChannelApi:
             took_s=max(0.0, self._clock.monotonic() - sent.monotonic),
             sent=sent,
         )
-        self._check(call, answer)
+        if answer.date is not None:
+            # The date is cut to whole seconds, and was taken about when the answer began.
+            told = answer.date + timedelta(seconds=0.5 + answer.took_s / 2)
+            self.skew = told - self._clock.now()
         return answer
 
     def _check(self, call: _Call, answer: Answer) -> None:
@@ -345,6 +483,22 @@ class _Urgent:
             urgent=True,
         )
 
+    def now(self) -> datetime:
+        """Return the present instant by our clock."""
+        return self.api.now()
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        return self.api.monotonic()
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note of the channel by its key."""
+        return await self.api.noted()
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep `text` under `key`, or forget it (None); durable when this returns."""
+        await self.api.note(key, text)
+
     def pause(self, seconds: float) -> None:
         """Hold every call of this channel for `seconds` (>= 0)."""
         self.api.pause(seconds)
@@ -372,6 +526,31 @@ class _InProcess(httpx.AsyncBaseTransport):
             raise httpx.ReadError("dropped", request=request) from None
         # A stream, as from the network: the answer is read, and counted, by the caller.
         return httpx.Response(status, headers=dict(headers), stream=httpx.ByteStream(content))
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What an address of ours answered from outside: `status` is None where nobody did."""
+
+    status: int | None
+    location: str = ""
+
+
+async def reach(url: str, *, transport: Network | None = None) -> Reached:
+    """Ask an address of the owner's own how it answers: one GET, no credentials, no redirect."""
+    client = httpx.AsyncClient(
+        transport=_network() if transport is None else transport,
+        trust_env=False,
+        follow_redirects=False,
+        headers={"User-Agent": USER_AGENT},
+        timeout=httpx.Timeout(REACH_S),
+    )
+    async with client:
+        try:
+            async with client.stream("GET", url) as response:
+                return Reached(response.status_code, response.headers.get("location", ""))
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return Reached(None)
 
 
 def in_process(handler: Handler) -> Network:

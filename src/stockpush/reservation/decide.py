@@ -25,6 +25,7 @@ from stockpush.messages import (
     MoveStock,
     Needs,
     NoteHealth,
+    NoteHeard,
     Observe,
     OpenPushes,
     OrderSeen,
@@ -71,6 +72,8 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             return pushes.settle_pushes(view, command, at)
         case NoteHealth():
             return sales.note_health(view, command)
+        case NoteHeard():
+            return sales.note_heard(view, command)
         case MoveStock():
             return stock_verbs.move(view, command, at)
         case BuildStock():
@@ -124,10 +127,11 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
         case RequestReads():
             return Needs(fields=frozenset(command.fields))
         case OpenPushes():
-            return _of_fields(command.fields, catalogue)
+            together = [key for group in command.groups for key in group]
+            return _of_fields([*command.fields, *together], catalogue)
         case SettlePushes():
             return _of_fields((settled.field for settled in command.settled), catalogue)
-        case NoteHealth():
+        case NoteHealth() | NoteHeard():
             return Needs()
         case MoveStock():
             return Needs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from stockpush.messages import Decision, Event
+from stockpush.messages import Decision, Event, Heard
 from stockpush.model import (
     ChannelState,
     Delivery,
@@ -130,6 +130,7 @@ class Draft:
         deliveries_applied: tuple[tuple[int, datetime], ...] = (),
         channels: tuple[ChannelState, ...] = (),
         resolve_now: frozenset[ListingKey] = frozenset(),
+        heard: tuple[Heard, ...] = (),
     ) -> Decision:
         """Return everything changed so far as one decision, with what only deliveries change."""
         return Decision(
@@ -137,6 +138,7 @@ class Draft:
             deliveries_applied=deliveries_applied,
             channels=channels,
             resolve_now=resolve_now,
+            heard=heard,
             movements=tuple(self.movements),
             shelves=tuple(self.shelves.values()),
             fields=tuple(self.fields.values()),

@@ -11,6 +11,7 @@ from stockpush.reservation.expectation import (
     Reading,
     believed,
     observed,
+    observed_apart,
     reshadowed,
     restored,
     wants_reading,
@@ -42,6 +43,9 @@ def observe(view: View, command: Observe, at: datetime) -> Decision:
         elif not is_ours(field, policy):
             after = reshadowed(field, seen.quantity, sent_at=seen.sent_at, date=seen.date)
             draft.change(after)
+        elif policy is not None and policy.committed_apart:
+            if take_apart(draft, field, seen):
+                poll_now.add(seen.field.channel)
         elif _take(draft, field, seen, policy):
             poll_now.add(seen.field.channel)
     return replace(draft.decision(), poll_now=frozenset(poll_now))
@@ -96,6 +100,69 @@ def _take(draft: Draft, field: Field, seen: QuantitySeen, policy: ChannelPolicy 
     return note_reading(draft, field, after, result.reading) or first
 
 
+def take_apart(draft: Draft, field: Field, seen: QuantitySeen) -> bool:
+    """R11: take one reading of a pair; answer whether its orders should be polled now.
+
+    Neither R2 nor R4 applies: a number that somebody else has changed is noted and set again.
+    """
+    result = observed_apart(
+        field,
+        seen.quantity,
+        committed=seen.committed,
+        open_sent=seen.open_sent,
+        revision_sent=seen.revision_sent,
+        sent_at=seen.sent_at,
+        date=seen.date,
+    )
+    after = result.field
+    draft.change(after)
+    if result.reading is Reading.SAYS_NOTHING:
+        return False
+    if result.reading is not Reading.FIRST and after.expected != field.expected:
+        draft.events.append(_noted(field, after))
+    if after.hold > 0 and not field.hold:
+        ours = after.undeducted
+        draft.drifts.append(
+            Drift(
+                field=after.key,
+                expected=seen.quantity - ours,
+                observed=seen.quantity - ours - after.hold,
+                drift_class=DriftClass.UNSEEN_SALE,
+                opened_at=draft.at,
+            )
+        )
+        draft.events.append(_opened(field, after))
+    return result.reading in (Reading.FIRST, Reading.LOWER)
+
+
+def _noted(before: Field, after: Field) -> Event:
+    """Return the notice that a number was changed by somebody who may, and is set again."""
+    return Event(
+        "number.changed",
+        {
+            "channel": after.key.channel,
+            "listing": after.key.key,
+            "sku": after.sku,
+            "expected": before.expected,
+            "observed": after.expected,
+        },
+    )
+
+
+def _opened(before: Field, after: Field) -> Event:
+    """Return the notice that a channel shows something else than expected."""
+    return Event(
+        "drift.opened",
+        {
+            "channel": after.key.channel,
+            "listing": after.key.key,
+            "sku": after.sku,
+            "expected": before.expected,
+            "observed": after.observed,
+        },
+    )
+
+
 def note_reading(draft: Draft, before: Field, after: Field, reading: Reading) -> bool:
     """Open a drift where a reading differs; answer whether orders should be polled now."""
     if reading not in (Reading.LOWER, Reading.HIGHER):
@@ -113,18 +180,7 @@ def note_reading(draft: Draft, before: Field, after: Field, reading: Reading) ->
                 opened_at=draft.at,
             )
         )
-        draft.events.append(
-            Event(
-                "drift.opened",
-                {
-                    "channel": after.key.channel,
-                    "listing": after.key.key,
-                    "sku": after.sku,
-                    "expected": before.expected,
-                    "observed": after.observed,
-                },
-            )
-        )
+        draft.events.append(_opened(before, after))
     return True
 
 

@@ -240,6 +240,68 @@ def observed(
     )
 
 
+def observed_apart(
+    field: Field,
+    quantity: int,
+    *,
+    committed: int | None,
+    open_sent: int,
+    revision_sent: int,
+    sent_at: datetime,
+    date: datetime | None,
+) -> Observed:
+    """R11: take a reading of a channel that keeps what its open orders have committed apart.
+
+    The number moves only when we or the merchant move it, or a shipment does: E := L whatever it
+    is, and there is nothing to suspect. What we have not heard of is in `committed`: the hold is
+    what it has beyond our own open units (`open_sent` of them at sending), worked out anew each
+    time.
+    """
+    if field.written_at is not None and sent_at < field.written_at:
+        return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
+    first = field.expected is None or field.first_observed_at is None
+    if first and revision_sent != field.revision:
+        return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
+    ours = max(open_sent, field.undeducted)
+    hold = field.hold if committed is None else max(0, committed - ours)
+    told_meanwhile = open_sent != field.undeducted
+    after = replace(
+        field,
+        expected=quantity,
+        hold=hold,
+        observed=quantity,
+        observed_at=sent_at,
+        observed_date=date,
+        first_observed_at=sent_at if first else field.first_observed_at,
+        first_observed_date=date if first else field.first_observed_date,
+        read_due_at=sent_at + READ_AGAIN if told_meanwhile else None,
+        revision=field.revision + (1 if (quantity, hold) != (field.expected, field.hold) else 0),
+        suspense_since=sent_at if hold > field.hold else field.suspense_since,
+        suspense_reads=1,
+    )
+    if first:
+        return Observed(_settled(after), Reading.FIRST)
+    return Observed(_settled(after), Reading.LOWER if hold > field.hold else Reading.EXPECTED)
+
+
+def heard_apart(
+    field: Field, units: int, *, placed_at: datetime, slack_s: float, at: datetime
+) -> Field:
+    """R11: we have heard of `units` more open ones of a field that keeps what is committed apart.
+
+    An order that surely lies before the last reading was in its hold, and is no unknown one any
+    more. The next reading, which is wanted at once, works the hold out anew.
+    """
+    if not field.hold or not units:
+        return field
+    shown = field.observed_date is not None and _before(placed_at, field.observed_date, slack_s)
+    eaten = min(field.hold, max(0, units)) if shown else 0
+    return wants_reading(
+        _settled(replace(field, hold=field.hold - eaten, revision=field.revision + bool(eaten))),
+        at=at,
+    )
+
+
 def _lower(field: Field, units: int, at: datetime) -> Field:
     """Open a hold of `units` > 0 that the channel seems to have sold, less what our own write
     may have overwritten (R10) and what a restock raised that an earlier reading had shown (R3).

@@ -18,6 +18,7 @@ from stockpush.messages import (
     Event,
     OpenPushes,
     PushSettled,
+    QuantitySeen,
     SettlePushes,
     StartChannel,
 )
@@ -34,7 +35,7 @@ from stockpush.model import (
 )
 from stockpush.reservation import atp as netting
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.drift import note_reading
+from stockpush.reservation.drift import note_reading, take_apart
 from stockpush.reservation.expectation import (
     READ_AGAIN,
     Reading,
@@ -62,7 +63,16 @@ POST_CHECK = timedelta(seconds=2)
 def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
     """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
     buffer = buffer_of(view, field.sku, policy)
-    return target(offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap), standing(field))
+    shown = offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap)
+    return target(shown, _standing(field, policy))
+
+
+def _standing(field: Field, policy: ChannelPolicy) -> int:
+    """Return the sold units that stand on the field's number.
+
+    Where they are kept apart a hold is beyond them, and was never taken off the number (R11).
+    """
+    return field.undeducted if policy.committed_apart else standing(field)
 
 
 def buffer_of(view: View, sku: str, policy: ChannelPolicy) -> int:
@@ -132,7 +142,7 @@ def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple
     shown = offer(atp, buffer=buffer_of(view, field.sku, policy), pack=field.pack, cap=policy.cap)
     if shown <= LOW_OFFER_MAX:
         field = wants_reading(field, at=at + LOW_READ_EVERY)
-    return field, _difference(view, field, target(shown, field.undeducted), policy)
+    return field, _difference(view, field, target(shown, _standing(field, policy)), policy)
 
 
 def _is_mapped(view: View, field: Field) -> bool:
@@ -198,13 +208,21 @@ def start(view: View, command: StartChannel, at: datetime) -> Decision:
 def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     """Compute targets now and open a push for each field that is still dirty and ready.
 
+    Where fields are written together, a write in flight of one of them may still land and write
+    them all: until it is settled the whole group waits (R6). Otherwise the group's other fields get
+    a push too (`_companions`).
     The answer's facts: "pushes" in call order, and "poll_from": from when a poll of the channel's
     orders would let fields be pushed for the first time (None: none waits for that).
     """
     policy = view.catalogue.policies[command.channel]
     channel = view.channel(command.channel)
+    together = {key: group for group in command.groups for key in group}
     net = view.net(
-        {sku for key in command.fields if (sku := view.catalogue.sku_of(key)) is not None}
+        {
+            sku
+            for key in (*command.fields, *together)
+            if (sku := view.catalogue.sku_of(key)) is not None
+        }
     )
     opened: list[Push] = []
     fields: list[Field] = []
@@ -218,6 +236,9 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             continue
         if not _is_mapped(view, field):
             clean.append((key, queued.revision))
+            continue
+        if any(other in view.rows.in_flight for other in together.get(key, ())):
+            waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
         wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
         shadow = policy.mode is Mode.SHADOW
@@ -258,6 +279,26 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             fields.append(replace(field, shadowed=sent))
         else:
             fields.append(replace(field, sold_since_push=0))
+    for field in _companions(view, command, opened, policy):
+        assert field.expected is not None
+        wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
+        sent = cautious(wanted, field)
+        if sent > field.expected and (command.lower_only or is_doubted(field, at)):
+            sent = field.expected
+        queued = view.rows.dirty.get(field.key)
+        opened.append(
+            Push(
+                call_id=command.call_id,
+                position=command.opened + len(opened),
+                field=field.key,
+                expected=field.expected,
+                target=sent,
+                revision=field.revision if queued is None else queued.revision,
+                sent_at=at,
+                terms=_terms(view, net, field, policy, sent - wanted),
+            )
+        )
+        fields.append(replace(field, sold_since_push=0))
     return Decision(
         outcome=Accepted(
             facts={
@@ -280,6 +321,35 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     )
 
 
+def _companions(
+    view: View, command: OpenPushes, opened: Sequence[Push], policy: ChannelPolicy
+) -> list[Field]:
+    """Return the other fields that are ours among those that a call writes with what it is for.
+
+    They are written whether we wish or not, so their numbers are compared and the gap of the write
+    is theirs too: a sale of one that falls into it must be found (R10). Mostly their target is E.
+    """
+    written = {push.field for push in opened if not _recorded_only(push)}
+    polled = view.channel(command.channel).polled_begun_at
+    others = [
+        view.field(key)
+        for group in command.groups
+        if not written.isdisjoint(group)
+        for key in group
+        if key not in written
+    ]
+    return [
+        field
+        for field in others
+        if field is not None
+        and _is_mapped(view, field)
+        and field.adopted
+        and field.expected is not None
+        and field.parked_reason is None
+        and _orders_read_since(field, polled, policy)
+    ]
+
+
 def is_doubted(field: Field, at: datetime) -> bool:
     """Answer whether E may be too low, so that the field is read before it is raised (R7).
 
@@ -299,7 +369,7 @@ def _terms(
         buffer=buffer_of(view, field.sku, policy),
         pack=field.pack,
         cap=policy.cap,
-        undeducted=standing(field),
+        undeducted=_standing(field, policy),
     )
     return (*derived, ("caution", caution)) if caution else derived
 
@@ -375,7 +445,8 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
                 if queued is not None:
                     clean.append((queued.key, queued.revision))
             case _:
-                dirty.append(_later(queued or _lost(field, push, at), settled, at))
+                if queued is not None or push.target != push.expected:
+                    dirty.append(_later(queued or _lost(field, push, at), settled, at))
                 draft.change(field)
     return replace(
         draft.decision(),
@@ -392,13 +463,19 @@ def _applied(view: View, field: Field, push: Push, settled: PushSettled, at: dat
     after = confirmed(field, expected_sent=push.expected, target=push.target, at=at)
     if view.catalogue.policies[field.key.channel].compare_and_set:
         return after
-    after = replace(after, gap_from=settled.gap_from, gap_until=settled.gap_until)
+    if settled.gap_from is not None or settled.outcome is PushOutcomeKind.APPLIED:
+        # Where nothing was written, what the write before may have overwritten still counts.
+        after = replace(after, gap_from=settled.gap_from, gap_until=settled.gap_until)
     return wants_reading(after, at=at + POST_CHECK)
 
 
 def _conflict(draft: Draft, field: Field, push: Push, settled: PushSettled) -> None:
     """Book what a lost compare tells of the channel's number."""
-    lost = replace(field, lost_compares=field.lost_compares + 1)
+    if draft.view.catalogue.policies[field.key.channel].committed_apart:
+        _set_again(draft, field, push, settled)
+        return
+    theirs = settled.actual == push.expected  # lost by another field of the same document
+    lost = replace(field, lost_compares=field.lost_compares + (0 if theirs else 1))
     if settled.actual is None:
         draft.change(wants_reading(lost, at=draft.at))
         return
@@ -428,6 +505,32 @@ def _conflict(draft: Draft, field: Field, push: Push, settled: PushSettled) -> N
     if after.hold or after.surplus:
         after = wants_reading(after, at=draft.at + POST_CHECK)
     draft.change(after)
+
+
+def _set_again(draft: Draft, field: Field, push: Push, settled: PushSettled) -> None:
+    """R11: the number is another one, and there is nothing to suspect: it is set from there.
+
+    What is committed was not told, so it is read.
+    """
+    if settled.actual is None:
+        draft.change(wants_reading(field, at=draft.at))
+        return
+    unanswered = push.outcome is PushOutcomeKind.UNKNOWN
+    if unanswered and settled.actual == push.target:
+        after = confirmed(field, expected_sent=push.expected, target=push.target, at=draft.at)
+        draft.change(wants_reading(after, at=draft.at + POST_CHECK))
+        return
+    seen = QuantitySeen(
+        field=field.key,
+        quantity=settled.actual,
+        sent_at=draft.at if unanswered else push.sent_at,
+        expected_sent=push.expected,
+        revision_sent=field.revision,
+        date=settled.date,
+        open_sent=field.undeducted,
+    )
+    take_apart(draft, field, seen)
+    draft.change(wants_reading(draft.fields[field.key], at=draft.at + POST_CHECK))
 
 
 def _lost(field: Field, push: Push, at: datetime) -> Dirty:

@@ -13,7 +13,9 @@ from stockpush.messages import (
     ApplyOrders,
     Decision,
     Event,
+    Heard,
     NoteHealth,
+    NoteHeard,
     Nothing,
     OrderHint,
     OrderSeen,
@@ -33,7 +35,12 @@ from stockpush.model import (
     StockMovement,
 )
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.expectation import deducted, perhaps_put_back, wants_reading
+from stockpush.reservation.expectation import (
+    deducted,
+    heard_apart,
+    perhaps_put_back,
+    wants_reading,
+)
 from stockpush.reservation.orders import Effect, Verdict, merge, undeducted
 from stockpush.reservation.view import View
 from stockpush.values import replace
@@ -61,12 +68,14 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
         delivery.reason if delivery.state is DeliveryState.QUARANTINED else None
     )
     sold_at: datetime | None = None
+    heard: tuple[Heard, ...] = ()
     note = ""
     moved: set[ListingKey] = set()
     for seen in command.seen:
         match seen:
             case OrderSeen():
                 sold_at = at
+                heard += _first_heard(draft, seen, told=True)
                 if _apply(draft, seen) is Verdict.TIE:
                     pending = seen.order_id
                 if not seen.state_known:
@@ -109,6 +118,7 @@ def receive(view: View, command: ReceiveDelivery, at: datetime) -> Decision:
         deliveries=(row,),
         channels=_heard(view, delivery.channel, sold_at),
         resolve_now=frozenset(moved),
+        heard=heard,
     )
 
 
@@ -147,7 +157,9 @@ def apply_orders(view: View, command: ApplyOrders, at: datetime) -> Decision:
     """Apply fetched or polled orders; with the last page of a poll, advance its cursor."""
     draft = Draft(view, at)
     applied = False
+    heard: tuple[Heard, ...] = ()
     for order in command.orders:
+        heard += _first_heard(draft, order, told=bool(command.settles))
         verdict = _apply(draft, order)
         applied = applied or verdict is Verdict.NEWER
     for order_id, fetch in command.gone:
@@ -169,6 +181,7 @@ def apply_orders(view: View, command: ApplyOrders, at: datetime) -> Decision:
         deliveries=command.deliveries,
         deliveries_applied=command.settles,
         channels=channels,
+        heard=heard,
     )
 
 
@@ -178,6 +191,21 @@ def note_health(view: View, command: NoteHealth) -> Decision:
     if (state.health, state.health_reason) == (command.health, command.reason):
         return Decision()
     return Decision(channels=(replace(state, health=command.health, health_reason=command.reason),))
+
+
+def note_heard(view: View, command: NoteHeard) -> Decision:
+    """Record how long orders took to become known, for people who ask from outside."""
+    state = view.channel(command.channel)
+    if state.heard == command.heard:
+        return Decision()
+    return Decision(channels=(replace(state, heard=command.heard),))
+
+
+def _first_heard(draft: Draft, order: OrderSeen, *, told: bool) -> tuple[Heard, ...]:
+    """Return that the order has become known now, nothing where it was."""
+    if draft.view.lines(order.channel, order.order_id):
+        return ()
+    return (Heard(order.channel, order.placed_at, told),)
 
 
 def _heard(view: View, channel: str, at: datetime | None) -> tuple[ChannelState, ...]:
@@ -275,9 +303,14 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
         return
     before = 0 if effect.before is None else undeducted(effect.before)
     waiting = max(0, field.undeducted + undeducted(effect.after) - before)
-    if waiting != field.undeducted:
+    heard = waiting - field.undeducted
+    if heard:
         field = replace(field, undeducted=waiting)
     policy = draft.view.catalogue.policies.get(key.channel)
+    if policy is not None and policy.committed_apart:
+        field = heard_apart(
+            field, heard, placed_at=order.placed_at, slack_s=policy.slack_s, at=draft.at
+        )
     field = deducted(
         field,
         effect.deducted,

@@ -20,6 +20,7 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
     ChannelState,
+    Credential,
     Delivery,
     DeliveryState,
     Dirty,
@@ -28,6 +29,7 @@ from stockpush.model import (
     Field,
     FieldKey,
     Health,
+    HeardBy,
     Item,
     Kind,
     Listing,
@@ -513,12 +515,13 @@ def channel_row(state: ChannelState, version: int) -> Row:
         micros_or_none(state.last_order_at),
         state.health.value,
         state.health_reason,
+        json_text([(each.way, each.p50, each.p95, each.orders) for each in state.heard]),
     )
 
 
 def read_channel(row: Row) -> ChannelState:
     """Return the channel's state of a row of `channel`."""
-    name, _version, started, cursor, polled, previous, last_order, health, reason = row
+    name, _version, started, cursor, polled, previous, last_order, health, reason, heard = row
     return ChannelState(
         name=name,
         started_date=instant_or_none(started),
@@ -528,7 +531,25 @@ def read_channel(row: Row) -> ChannelState:
         last_order_at=instant_or_none(last_order),
         health=Health(health),
         health_reason=reason,
+        heard=tuple(HeardBy(*each) for each in msgspec.json.decode(heard)),
     )
+
+
+def credential_row(credential: Credential) -> Row:
+    """Return the row of a channel's stored access."""
+    return (
+        credential.channel,
+        credential.version,
+        credential.sealed,
+        credential.origin,
+        micros_or_none(credential.leased_until),
+    )
+
+
+def read_credential(row: Row) -> Credential:
+    """Return the stored access of a row of `credential`."""
+    channel, version, sealed, origin, leased_until = row
+    return Credential(channel, version, bytes(sealed), origin, instant_or_none(leased_until))
 
 
 # -- commands and requests ---------------------------------------------------------------------

@@ -394,9 +394,31 @@ channel: Final = Table(
     _whole("last_order_at", absent=True),
     _text("health"),
     _text("health_reason"),
+    _text("heard"),
     *_filled("name"),
     _one_of("health", Health),
     CheckConstraint("version >= 1", name="version_range"),
+)
+
+credential: Final = Table(
+    "credential",
+    metadata,
+    _key("channel"),
+    _whole("version"),
+    Column("sealed", LargeBinary, nullable=False),
+    _text("origin"),
+    _whole("leased_until", absent=True),
+    *_filled("channel"),
+    CheckConstraint("version >= 1", name="version_range"),
+)
+
+note: Final = Table(
+    "note",
+    metadata,
+    _key("channel"),
+    _key("key"),
+    _text("text"),
+    *_filled("channel", "key"),
 )
 
 # -- commands and requests ---------------------------------------------------------------------

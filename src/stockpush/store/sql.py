@@ -14,10 +14,11 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
-from stockpush.model import ChannelState, Delivery, Dirty, Field, FieldKey, Push
+from stockpush.errors import StoreConflict
+from stockpush.model import ChannelState, Credential, Delivery, Dirty, Field, FieldKey, Push
 from stockpush.ports import Request
 from stockpush.store import address, migrations, rows
-from stockpush.store.dialects import Database, Dialect, Session
+from stockpush.store.dialects import Database, Dialect, Session, Write
 from stockpush.store.dialects.sqlite import AsyncCreator
 from stockpush.store.rows import Row
 from stockpush.store.statements import Statements
@@ -134,6 +135,11 @@ class SqlStore:
         arguments = self._database.dialect.keys(keys)
         return await self._query(self._statements.fields_of_keys, arguments, rows.read_field)
 
+    async def field_keys(self, channel: str) -> Sequence[FieldKey]:
+        """Return the keys of the channel's fields, in order."""
+        read = self._statements.field_keys
+        return await self._query(read, (channel,), lambda row: FieldKey(*row))
+
     async def channel_state(self, channel: str) -> ChannelState:
         """Return the channel's durable state; an empty one for a channel never polled."""
         found = await self._query(self._statements.channel_state, (channel,), rows.read_channel)
@@ -157,6 +163,11 @@ class SqlStore:
         """Return quarantined deliveries that point at an order, by id, beyond `after`."""
         arguments = (channel, after, limit)
         return await self._query(self._statements.given_up, arguments, rows.read_delivery)
+
+    async def credential(self, channel: str) -> Credential | None:
+        """Return the channel's stored access, None where none is."""
+        found = await self._query(self._statements.credential_of, (channel,), rows.read_credential)
+        return found[0] if found else None
 
     async def asked(self) -> Sequence[Request]:
         """Return the requests without an answer, oldest first."""
@@ -201,6 +212,40 @@ class SqlStore:
                 await session.rollback()
                 raise
         return count
+
+    async def noted(self, channel: str) -> Mapping[str, str]:
+        """Return the notes of a channel by key."""
+        found = await self._query(self._statements.notes_of, (channel,), tuple)
+        return dict(found)
+
+    async def note(self, channel: str, key: str, text: str | None) -> None:
+        """Keep a note of a channel, or forget it (None)."""
+        if text is None:
+            await self._write_one(self._statements.forget_note, (channel, key))
+        else:
+            await self._write_one(self._statements.note.upsert, (channel, key, text))
+
+    async def keep_credential(self, credential: Credential) -> bool:
+        """Store a channel's access if its version is the next one; answer whether it was stored."""
+        row = rows.credential_row(credential)
+        if credential.version == 1:
+            write = Write(self._statements.credential.insert, [row])
+        else:
+            replaced = (*row[1:], credential.channel, credential.version - 1)
+            sql = self._statements.replace_credential
+            write = Write(sql, [replaced], otherwise="another version of a channel's access")
+        async with self._database.writing() as session:
+            try:
+                await session.begin_write()
+                await session.write([write])
+                await session.commit(wrote=True)
+            except StoreConflict:
+                await session.rollback()
+                return False
+            except BaseException:
+                await session.rollback()
+                raise
+        return True
 
     async def _write_one(self, sql: str, arguments: Sequence[Any]) -> Any:
         """Run one statement in a transaction of its own; return what it returned, if anything."""

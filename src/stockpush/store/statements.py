@@ -106,6 +106,8 @@ class Statements:
         self.delivery = TableStatements(dialect, schema.delivery)
         self.drift = TableStatements(dialect, schema.drift)
         self.channel = TableStatements(dialect, schema.channel)
+        self.note = TableStatements(dialect, schema.note)
+        self.credential = TableStatements(dialect, schema.credential)
         self.command = TableStatements(dialect, schema.command)
         self.request = TableStatements(dialect, schema.request)
 
@@ -412,6 +414,16 @@ class Statements:
         )
 
     @cached_property
+    def field_keys(self) -> str:
+        """Read the keys of the fields of a channel; parameter: channel."""
+        field = schema.field
+        return self._compile(
+            select(field.c.channel, field.c.key)
+            .where(field.c.channel == bindparam("of_channel"))
+            .order_by(field.c.key)
+        )
+
+    @cached_property
     def channel_state(self) -> str:
         """Read the state of a channel; parameter: its name."""
         table = schema.channel
@@ -441,6 +453,46 @@ class Statements:
             )
             parts.append(select(func.max(newest.c.at)).scalar_subquery())
         return self._compile(select(*parts))
+
+    @cached_property
+    def credential_of(self) -> str:
+        """Read the stored access of a channel; parameter: its name."""
+        table = schema.credential
+        return self._compile(select(table).where(table.c.channel == bindparam("of_channel")))
+
+    @cached_property
+    def replace_credential(self) -> str:
+        """Replace a channel's stored access; parameters: every column but the name, then the name
+        and the version that it must have. Counted.
+        """
+        table = schema.credential
+        rest = [column.name for column in table.c if not column.primary_key]
+        return self.dialect.counted(
+            update(table)
+            .where(table.c.channel == bindparam("of_channel"))
+            .where(table.c.version == bindparam("of_version"))
+            .values({name: bindparam(f"new_{name}") for name in rest})
+        )
+
+    @cached_property
+    def notes_of(self) -> str:
+        """Read the notes of a channel; parameter: its name."""
+        table = schema.note
+        return self._compile(
+            select(table.c.key, table.c.text)
+            .where(table.c.channel == bindparam("of_channel"))
+            .order_by(table.c.key)
+        )
+
+    @cached_property
+    def forget_note(self) -> str:
+        """Delete a note; parameters: channel, key."""
+        table = schema.note
+        return self._compile(
+            delete(table)
+            .where(table.c.channel == bindparam("of_channel"))
+            .where(table.c.key == bindparam("of_key"))
+        )
 
     @cached_property
     def hints(self) -> str:

@@ -7,6 +7,7 @@ come in two shapes, the REST-like webhook body and the GraphQL answer; both are 
 neutral form (`orders.OrderRead`), from which one function counts, so that they cannot disagree.
 
     settings.py    what a channel is configured with
+    access.py      how access is renewed
     webhooks.py    a delivery's bytes -> facts or hints
     orders.py      the neutral order and the counting of its lines
     operations.py  every GraphQL document that is ever sent
@@ -16,6 +17,7 @@ neutral form (`orders.OrderRead`), from which one function counts, so that they 
     polling.py     every order that changed
     levels.py      which field a listing goes by, and what it holds
     writing.py     the compare-and-set push
+    checkup.py     how the account stands; webhook subscriptions
     connector.py   the door: `base.Connector`
 """
 

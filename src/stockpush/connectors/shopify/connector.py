@@ -9,6 +9,8 @@ from typing import Any
 
 from stockpush.connectors.base import (
     Api,
+    Finding,
+    Hooks,
     Manifest,
     OrderPage,
     PushLine,
@@ -17,10 +19,12 @@ from stockpush.connectors.base import (
     Tokens,
     WebhookRequest,
 )
-from stockpush.connectors.shopify import levels, webhooks, writing
+from stockpush.connectors.shopify import checkup, levels, webhooks, writing
+from stockpush.connectors.shopify.access import Client
 from stockpush.connectors.shopify.ids import number_of
 from stockpush.connectors.shopify.polling import OrderReader
 from stockpush.connectors.shopify.settings import Settings
+from stockpush.errors import AuthFailed
 from stockpush.messages import ListingResolved, OrderSeen, Seen
 from stockpush.model import FieldKey, Listing
 
@@ -38,12 +42,15 @@ class ShopifyConnector:
         return self.settings.base_url
 
     def auth_headers(self, tokens: Tokens | None = None) -> Mapping[str, str]:
-        """Return the access token's header."""
-        del tokens
-        return {"x-shopify-access-token": self.settings.access_token}
+        """Return the header of the configured access token, or of the newest granted one."""
+        token = self.settings.access_token or (tokens and tokens.access)
+        if not token:
+            raise AuthFailed("No access to the shop was granted yet")
+        return {"x-shopify-access-token": token}
 
-    def renewal(self) -> None:
-        """Return None: the credentials are what was configured."""
+    def renewal(self) -> Client | None:
+        """Return how the app is granted tokens; None where its token is for good."""
+        return self.settings.client
 
     def together(self, key: str) -> str:
         """Return the key: each field is written by itself."""
@@ -90,6 +97,15 @@ class ShopifyConnector:
     def poll_orders(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
         """Read every order changed since the cursor; None: all open ones, then the recent."""
         return self._reader().poll(api, since=since, fetch=fetch)
+
+    async def check(self, api: Api) -> tuple[Finding, ...]:
+        """Return how access, scopes and the location stand."""
+        return await checkup.check(api, shop=self.settings.shop, location=self.settings.location)
+
+    async def ensure_webhooks(self, api: Api, url: str, *, dry_run: bool = False) -> Hooks:
+        """Have every topic sent to `url`; what Shopify deleted is made anew."""
+        topics = self.manifest.webhook_topics
+        return await checkup.ensure_webhooks(api, url, topics=topics, dry_run=dry_run)
 
     def _reader(self) -> OrderReader:
         return OrderReader(

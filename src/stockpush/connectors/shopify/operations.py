@@ -156,6 +156,52 @@ ORDER_VERSION = Operation(
     cost=2,
 )
 
+CHECKUP = Operation(
+    "Checkup",
+    """query Checkup($location: ID!) {
+  currentAppInstallation { accessScopes { handle } }
+  shop { myshopifyDomain }
+  location(id: $location) { id name isActive }
+  locations(first: 20) { nodes { id name isActive } }
+}""",
+    cost=10,
+)
+
+HOOKS = Operation(
+    "Hooks",
+    """query Hooks($first: Int!, $after: String) {
+  webhookSubscriptions(first: $first, after: $after) {
+    nodes { id topic uri format filter includeFields }
+    pageInfo { hasNextPage endCursor }
+  }
+}""",
+    cost=25,
+)
+
+SUBSCRIBE = Operation(
+    "Subscribe",
+    """mutation Subscribe($topic: WebhookSubscriptionTopic!, $hook: WebhookSubscriptionInput!) {
+  webhookSubscriptionCreate(topic: $topic, webhookSubscription: $hook) {
+    webhookSubscription { id }
+    userErrors { field message }
+  }
+}""",
+    cost=10,
+    writes=True,
+)
+
+UNSUBSCRIBE = Operation(
+    "Unsubscribe",
+    """mutation Unsubscribe($id: ID!) {
+  webhookSubscriptionDelete(id: $id) {
+    deletedWebhookSubscriptionId
+    userErrors { field message }
+  }
+}""",
+    cost=10,
+    writes=True,
+)
+
 ALL = (
     LEVELS,
     LISTINGS,
@@ -167,4 +213,8 @@ ALL = (
     REFUND_LINES,
     FULFILMENT_LINES,
     ORDER_VERSION,
+    CHECKUP,
+    HOOKS,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
 )

@@ -8,24 +8,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from stockpush.connectors.shopify.access import Client
 from stockpush.connectors.shopify.ids import number_of
 from stockpush.connectors.signatures import require_secret
 from stockpush.errors import ConfigInvalid
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 _KNOWN = frozenset(
-    {"shop", "location", "access_token", "webhook_secret", "webhook_secret_previous", "base_url"}
+    {
+        "shop",
+        "location",
+        "access_token",
+        "client_id",
+        "client_secret",
+        "refresh_token",
+        "webhook_secret",
+        "webhook_secret_previous",
+        "base_url",
+    }
 )
+_KINDS = "access_token; or client_id and client_secret; or those with refresh_token"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`shop` is a lower-case host name, `location` a number, `webhook_secrets` one or two keys."""
+    """`shop` is a lower-case host name, `location` a number, `webhook_secrets` one to three keys.
+
+    Either `access_token` is there, for good, or a `client` that is granted tokens.
+    """
 
     shop: str
     location: int
     base_url: str
-    access_token: str = field(repr=False)
+    access_token: str | None = field(repr=False)
+    client: Client | None = field(repr=False)
     webhook_secrets: tuple[bytes, ...] = field(repr=False)
 
 
@@ -57,12 +73,14 @@ def read_settings(given: Mapping[str, str]) -> Settings:
             found=given["location"],
             expected="gid://shopify/Location/1, or 1",
         )
+    token, client = _access(given)
     return Settings(
         shop=shop,
         location=location,
         base_url=_base_url(given.get("base_url") or f"https://{shop}"),
-        access_token=_token(_required(given, "access_token")),
-        webhook_secrets=_secrets(given),
+        access_token=token,
+        client=client,
+        webhook_secrets=_secrets(given, client),
     )
 
 
@@ -73,24 +91,57 @@ def _required(given: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _token(value: str) -> str:
+def _access(given: Mapping[str, str]) -> tuple[str | None, Client | None]:
+    """Return the token, or the app that is granted tokens: exactly one kind is configured."""
+    of_an_app = [name for name in ("client_id", "client_secret", "refresh_token") if name in given]
+    if "access_token" in given:
+        token = _printable(given, "access_token")
+        if of_an_app:
+            raise ConfigInvalid(
+                "Two kinds of access are configured: a token for good, and an app that is granted "
+                "tokens.",
+                field=of_an_app[0],
+                expected=f"one kind: {_KINDS}",
+                next=f"remove access_token, or {', '.join(of_an_app)}",
+            )
+        return token, None
+    if not of_an_app:
+        raise ConfigInvalid(
+            "No access to the shop is configured.",
+            field="access_token",
+            expected=_KINDS,
+            next="set access_token, or client_id and client_secret, in the configuration",
+        )
+    refresh = _printable(given, "refresh_token") if "refresh_token" in given else None
+    return None, Client(_printable(given, "client_id"), _printable(given, "client_secret"), refresh)
+
+
+def _printable(given: Mapping[str, str], name: str) -> str:
+    value = _required(given, name)
     if not (value.isascii() and value.isprintable()):
         raise ConfigInvalid(
-            "The access token has characters that cannot stand in a header.",
-            field="access_token",
+            f"The setting `{name}` has characters that cannot stand in a header.",
+            field=name,
             expected="printable ASCII",
         )
     return value
 
 
-def _secrets(given: Mapping[str, str]) -> tuple[bytes, ...]:
-    current = _required(given, "webhook_secret").encode()
-    require_secret(current)
-    if "webhook_secret_previous" not in given:
-        return (current,)
-    previous = given["webhook_secret_previous"].strip().encode()
-    require_secret(previous, field="webhook_secret_previous")
-    return (current, previous)
+def _secrets(given: Mapping[str, str], client: Client | None) -> tuple[bytes, ...]:
+    """Return the keys that webhooks may be signed with.
+
+    An app's webhooks are signed with its client secret; `webhook_secret` is then needed only for
+    webhooks that were made in the shop's admin, which have a key of their own.
+    """
+    names = [name for name in ("webhook_secret", "webhook_secret_previous") if name in given]
+    keys = {name: given[name].strip().encode() for name in names}
+    if client is not None:
+        keys["client_secret"] = client.secret.encode()
+    elif "webhook_secret" not in given:
+        _required(given, "webhook_secret")
+    for name, key in keys.items():
+        require_secret(key, field=name)
+    return tuple(dict.fromkeys(keys.values()))
 
 
 def _base_url(value: str) -> str:

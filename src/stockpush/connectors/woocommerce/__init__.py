@@ -15,6 +15,7 @@ when it is delivered, merged with others and never repeated, so the poll is the 
     polling.py     orders by REST: one, or all that changed
     owners.py      which field a listing goes by, and what the fields hold
     writing.py     the push: read, compare, write, compare
+    checkup.py     how the site stands; its webhooks
     connector.py   the door: `base.Connector`
 """
 

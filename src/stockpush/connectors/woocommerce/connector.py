@@ -9,6 +9,8 @@ from typing import Any
 
 from stockpush.connectors.base import (
     Api,
+    Finding,
+    Hooks,
     Manifest,
     OrderPage,
     PushLine,
@@ -17,7 +19,7 @@ from stockpush.connectors.base import (
     Tokens,
     WebhookRequest,
 )
-from stockpush.connectors.woocommerce import owners, webhooks, writing
+from stockpush.connectors.woocommerce import checkup, owners, webhooks, writing
 from stockpush.connectors.woocommerce.polling import OrderReader
 from stockpush.connectors.woocommerce.settings import Settings
 from stockpush.messages import ListingResolved, OrderSeen, Seen
@@ -88,6 +90,20 @@ class WooCommerceConnector:
     def poll_orders(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
         """Read every order changed since the cursor; None: all open ones, then the recent."""
         return self._reader().poll(api, since=since, fetch=fetch)
+
+    async def check(self, api: Api) -> tuple[Finding, ...]:
+        """Return how access and the shop's stock settings stand."""
+        return await checkup.check(api)
+
+    async def ensure_webhooks(self, api: Api, url: str, *, dry_run: bool = False) -> Hooks:
+        """Have every topic sent to `url`; what the shop switched off is switched on again."""
+        return await checkup.ensure_webhooks(
+            api,
+            url,
+            topics=self.manifest.webhook_topics,
+            secret=self.settings.webhook_secret,
+            dry_run=dry_run,
+        )
 
     def _reader(self) -> OrderReader:
         return OrderReader(self.channel, timedelta(seconds=self.manifest.poll_overlap_s))

@@ -29,10 +29,14 @@ _NAMED = {"lt": "<", "gt": ">", "quot": '"', "amp": "&"}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`authorization` is the header that authenticates every call; one or two webhook keys."""
+    """`authorization` is the header that authenticates every call; one or two webhook keys.
+
+    `webhook_secret` is the first of them as the owner wrote it, for webhooks that we make.
+    """
 
     base_url: str
     authorization: str = field(repr=False)
+    webhook_secret: str = field(repr=False)
     webhook_secrets: tuple[bytes, ...] = field(repr=False)
 
 
@@ -52,6 +56,7 @@ def read_settings(given: Mapping[str, str]) -> Settings:
     return Settings(
         base_url=_base_url(_required(given, "base_url")),
         authorization="Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode("ascii"),
+        webhook_secret=given.get("webhook_secret", "").strip(),
         webhook_secrets=_webhook_secrets(given),
     )
 

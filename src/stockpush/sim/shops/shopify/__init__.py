@@ -11,6 +11,7 @@ not have, or that is not selected, cannot reach anybody.
     state.py      variants, levels, orders
     shop.py       the shop: people's side and daemon's side
     orders.py     what shoppers and the merchant do to orders
+    access.py     the token endpoint: grants, lifetimes, rotation
     api.py        one GraphQL request: token, faults, price, dispatch
     inventory.py  inventorySetQuantities with its refusals and its memory of keys
     answers.py    orders, variants and levels as GraphQL tells them
@@ -21,7 +22,8 @@ not have, or that is not selected, cannot reach anybody.
 
 from __future__ import annotations
 
+from stockpush.sim.shops.shopify.access import Access
 from stockpush.sim.shops.shopify.shop import ShopifyShop
 from stockpush.sim.shops.shopify.state import Variant
 
-__all__ = ["ShopifyShop", "Variant"]
+__all__ = ["Access", "ShopifyShop", "Variant"]

@@ -35,6 +35,7 @@ class Subscription:
     topic: str
     url: str
     failures: int = 0
+    number: int = 0
 
 
 @dataclass(slots=True, order=True)
@@ -61,6 +62,22 @@ class Outbox:
     sent: dict[int, Subscription | None] = field(default_factory=dict)
     """Subscription of each delivery that is out and not answered yet, by delivery id."""
     count: int = 0
+    subscribed: int = 0
+    """How many subscriptions were ever made."""
+
+    def subscribe(self, topic: str, url: str) -> Subscription:
+        """Make a subscription."""
+        self.subscribed += 1
+        made = Subscription(topic, url, number=self.subscribed)
+        self.subscriptions.append(made)
+        return made
+
+    def unsubscribe(self, number: int) -> bool:
+        """Delete a subscription, with what it has not delivered; answer whether there was one."""
+        found = [each for each in self.subscriptions if each.number == number]
+        for each in found:
+            self._delete(each)
+        return bool(found)
 
     def tell(self, topic: str, payload: Mapping[str, object], *, at: datetime) -> None:
         """Queue one delivery of `payload` for every subscription to `topic`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from math import ceil
@@ -16,6 +16,7 @@ from typing import Any
 from stockpush.sim.shops.shopify.answers import (
     BadCursor,
     Shown,
+    connection,
     fulfilment_answer,
     gid,
     item_answer,
@@ -30,10 +31,13 @@ from stockpush.sim.shops.shopify.inventory import (
     UserErrors,
 )
 from stockpush.sim.shops.shopify.orders import Book
+from stockpush.sim.shops.shopify.outbox import Outbox, Subscription
 from stockpush.sim.shops.shopify.state import Order, Variant
 
 FIRST_MAX = 250
 """Largest page."""
+SCOPES = ("read_products", "write_inventory", "read_orders", "read_locations", "read_all_orders")
+"""What an app is granted; what may write may read as well."""
 
 _SINCE = re.compile(r"updated_at:>='(?P<instant>[^']+)'")
 _GID = re.compile(r"gid://shopify/(?P<kind>\w+)/(?P<number>\d+)")
@@ -52,6 +56,9 @@ class Queries:
     set_quantities: Callable[[dict[str, Any], str], UserErrors]
     reading: Callable[[], Shown]
     clock: Callable[[], datetime]
+    outbox: Outbox
+    scopes: list[str] = field(default_factory=lambda: list(SCOPES))
+    """What the app was granted."""
 
     def by_name(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
         """Return the handler of each operation."""
@@ -66,6 +73,52 @@ class Queries:
             "RefundLines": self._refund_lines,
             "FulfilmentLines": self._fulfilment_lines,
             "OrderVersion": self._order_version,
+            "Checkup": self._checkup,
+            "Hooks": self._hooks,
+            "Subscribe": self._subscribe,
+            "Unsubscribe": self._unsubscribe,
+        }
+
+    def _checkup(self, given: dict[str, Any]) -> dict[str, Any]:
+        places = [
+            {"id": gid("Location", each), "name": f"Shelf {each}", "isActive": True}
+            for each in self.inventory.locations
+        ]
+        wanted = _number("Location", given["location"])
+        scopes = [{"handle": each} for each in self.scopes]
+        return {
+            "currentAppInstallation": {"accessScopes": scopes},
+            "shop": {"myshopifyDomain": self.outbox.domain},
+            "location": next(
+                (each for each in places if each["id"] == gid("Location", wanted or 0)), None
+            ),
+            "locations": {"nodes": places},
+        }
+
+    def _hooks(self, given: dict[str, Any]) -> dict[str, Any]:
+        rows = sorted(self.outbox.subscriptions, key=lambda each: each.number)
+        tell = connection(rows, _hook_answer, first=_page(given["first"]), after=given.get("after"))
+        return {"webhookSubscriptions": tell}
+
+    def _subscribe(self, given: dict[str, Any]) -> dict[str, Any]:
+        resource, _, event = given["topic"].lower().rpartition("_")
+        topic, url = f"{resource}/{event}", given["hook"]["uri"]
+        if any((each.topic, each.url) == (topic, url) for each in self.outbox.subscriptions):
+            taken = {"field": ["webhookSubscription"], "message": "Address has already been taken"}
+            return {
+                "webhookSubscriptionCreate": {"webhookSubscription": None, "userErrors": [taken]}
+            }
+        hook = {"id": gid("WebhookSubscription", self.outbox.subscribe(topic, url).number)}
+        return {"webhookSubscriptionCreate": {"webhookSubscription": hook, "userErrors": []}}
+
+    def _unsubscribe(self, given: dict[str, Any]) -> dict[str, Any]:
+        there = self.outbox.unsubscribe(_number("WebhookSubscription", given["id"]) or 0)
+        gone = [{"field": ["id"], "message": "Webhook subscription does not exist"}]
+        return {
+            "webhookSubscriptionDelete": {
+                "deletedWebhookSubscriptionId": given["id"] if there else None,
+                "userErrors": [] if there else gone,
+            }
         }
 
     def _levels(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +222,17 @@ class Queries:
 
     def _found(self, given: dict[str, Any]) -> Order | None:
         return self.book.orders.get(_number("Order", given["id"]) or 0)
+
+
+def _hook_answer(hook: Subscription) -> dict[str, Any]:
+    return {
+        "id": gid("WebhookSubscription", hook.number),
+        "topic": hook.topic.replace("/", "_").upper(),
+        "uri": hook.url,
+        "format": "JSON",
+        "filter": None,
+        "includeFields": [],
+    }
 
 
 def _search(query: str) -> tuple[int, Callable[[Order], bool]]:

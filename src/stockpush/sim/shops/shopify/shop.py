@@ -8,12 +8,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from stockpush.sim.shops.base import Faults, OrderTruth, ShopAnswer, ShopRequest, WebhookOut
+from stockpush.sim.shops.base import (
+    ConnectionDropped,
+    Faults,
+    OrderTruth,
+    ShopAnswer,
+    ShopRequest,
+    WebhookOut,
+)
+from stockpush.sim.shops.shopify.access import PATH as TOKEN_PATH
+from stockpush.sim.shops.shopify.access import Access
 from stockpush.sim.shops.shopify.answers import Shown
 from stockpush.sim.shops.shopify.api import Bucket, GraphQLDoor
 from stockpush.sim.shops.shopify.inventory import Inventory, UserErrors
 from stockpush.sim.shops.shopify.orders import Book
-from stockpush.sim.shops.shopify.outbox import Outbox, Subscription
+from stockpush.sim.shops.shopify.outbox import Outbox
 from stockpush.sim.shops.shopify.payloads import (
     edit_payload,
     level_payload,
@@ -42,6 +51,7 @@ class ShopifyShop:
     `other_locations` ones whose levels exist beside it. `schema_path` is the introspection of the
     Admin API to check every request against, None to go without. `edits_are_recorded`: units
     removed by an edit show as a refund with restock type cancel; otherwise only as a lower number.
+    `access_token` is good for good, `access` grants tokens that run out.
     """
 
     def __init__(
@@ -50,7 +60,7 @@ class ShopifyShop:
         *,
         clock: Callable[[], datetime],
         dice: random.Random,
-        access_token: str,
+        access_token: str | None,
         webhook_secret: str,
         domain: str = "demo.myshopify.com",
         location: int = 1,
@@ -59,8 +69,10 @@ class ShopifyShop:
         points_max: float = 2000.0,
         points_per_s: float = 100.0,
         edits_are_recorded: bool = True,
+        access: Access | None = None,
     ) -> None:
         self.name = name
+        self.access = access
         self.clock = clock
         self.dice = dice
         self.faults = Faults()
@@ -74,6 +86,7 @@ class ShopifyShop:
         self.door = GraphQLDoor(
             path=f"/admin/api/{API_VERSION}/graphql.json",
             access_token=access_token,
+            access=access,
             handlers=Queries(
                 self.book,
                 self.inventory,
@@ -81,6 +94,7 @@ class ShopifyShop:
                 self._set_quantities,
                 self._reading,
                 clock,
+                self.outbox,
             ).by_name(),
             mutations=frozenset({"SetQuantities"}),
             clock=clock,
@@ -122,12 +136,17 @@ class ShopifyShop:
 
     def subscribe(self, url: str, *, topics: tuple[str, ...] = TOPICS) -> None:
         """Send webhooks of `topics` to `url` from now on."""
-        self.outbox.subscriptions += [Subscription(topic, url) for topic in topics]
+        for topic in topics:
+            self.outbox.subscribe(topic, url)
 
     # -- the daemon's side ----------------------------------------------------------------------
 
     def handle(self, request: ShopRequest) -> ShopAnswer:
         """Answer one API request; raises `ConnectionDropped` where a fault says so."""
+        if self.access is not None and request.path == TOKEN_PATH:
+            if self.faults.is_on("unreachable"):
+                raise ConnectionDropped(applied=False)
+            return self.access.handle(request)
         return self.door.handle(request)
 
     def webhooks_due(self) -> list[WebhookOut]:

@@ -88,10 +88,17 @@ class Outbox:
 
     def subscribe(self, topic: str, url: str, secret: str) -> Webhook:
         """Create an active webhook and queue its ping."""
-        webhook = Webhook(len(self.webhooks) + 1, topic, url, secret)
+        webhook = Webhook(max(self.webhooks, default=0) + 1, topic, url, secret)
         self.webhooks[webhook.id] = webhook
         self._push(_Queued(self._clock(), next(self._numbers), webhook.id, None))
         return webhook
+
+    def remove(self, webhook_id: int) -> Webhook:
+        """Delete a webhook, with what it has not delivered."""
+        self._queue = [each for each in self._queue if each.webhook_id != webhook_id]
+        heapq.heapify(self._queue)
+        self._waiting = {each for each in self._waiting if each[0] != webhook_id}
+        return self.webhooks.pop(webhook_id)
 
     def trigger(self, topic: str, object_id: int) -> None:
         """Queue a delivery for every active webhook of the topic that has none waiting for it."""
@@ -140,7 +147,9 @@ class Outbox:
         queued = self._out.pop(out.id)
         if queued.replayed is not None:
             return
-        webhook = self.webhooks[queued.webhook_id]
+        webhook = self.webhooks.get(queued.webhook_id)
+        if webhook is None:
+            return
         if queued.object_id is None:
             webhook.ping_status = status
         elif status is not None and (200 <= status < 300 or status in (301, 302)):

@@ -154,6 +154,11 @@ class Rest:
                 return _page(list(self._outbox.webhooks.values()), query, _webhook_json)
             case ["webhooks"] if method == "POST":
                 return self._create_webhook(body)
+            case ["webhooks", webhook_id] if method == "DELETE":
+                return self._delete_webhook(_id(webhook_id), query)
+            case ["settings", "products", "woocommerce_manage_stock"] if method == "GET":
+                managed = "yes" if self._office.manages_stock else "no"
+                return _ok({"id": "woocommerce_manage_stock", "value": managed})
             case ["webhooks", webhook_id] if write:
                 return self._update_webhook(_id(webhook_id), body)
             case _:
@@ -273,7 +278,15 @@ class Rest:
         if body.get("status"):
             webhook.status = body["status"]
             webhook.failures = 0
+        webhook.secret = body.get("secret") or webhook.secret
         return _ok(_webhook_json(webhook))
+
+    def _delete_webhook(self, webhook_id: int, query: Mapping[str, str]) -> RestAnswer:
+        if webhook_id not in self._outbox.webhooks:
+            raise RestError(404, "woocommerce_rest_shop_webhook_invalid_id", "Invalid ID.")
+        if query.get("force") != "true":
+            raise RestError(501, "woocommerce_rest_trash_not_supported", "It cannot be trashed.")
+        return _ok(_webhook_json(self._outbox.remove(webhook_id)))
 
 
 def _webhook_json(webhook: Webhook) -> dict[str, Any]:

@@ -1,0 +1,139 @@
+"""`connect`: have access granted and kept, check it, and have the shop send its webhooks to us.
+
+Theory of operation. Some platforms have a person grant access in a browser: the address to open is
+printed, and the address at which the browser ends is pasted back. What is granted is sealed and
+stored before it is used, and every process of the business uses it from then on. Others are granted
+access by what is configured, or have it for good: then it is tried. Webhooks are made where the
+platform lets a program do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from stockpush.cli.doctor import Examined, examined, print_page
+from stockpush.cli.options import Config, DryRun, Json, Yes
+from stockpush.cli.output import note, print_json, say
+from stockpush.cli.session import find_channel, with_parts
+from stockpush.errors import ExitCode
+
+if TYPE_CHECKING:
+    from stockpush.compose import Parts
+    from stockpush.connectors.base import Finding, Hooks
+
+
+def connect(
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="A configured channel.")],
+    redirect: Annotated[
+        str | None,
+        typer.Option(
+            "--redirect",
+            metavar="URL",
+            help="The redirect address registered there. Default: public_url/connected.",
+        ),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Connect a channel: access, and webhooks.
+
+    Where the platform has a person grant access, opens with an address for the browser. Then access
+    is checked, and the channel's webhooks are made, or mended, to come to public_url.
+
+    --dry-run checks, and says what would be made.
+    """
+    del yes  # taken by every writing command; there is nothing to ask here
+
+    async def work(parts: Parts) -> tuple[int | None, list[Examined], Hooks | None]:
+        name = find_channel(parts.settings.channels, channel)
+        lines, hooks = await _connected(parts, name, redirect, dry_run=dry_run)
+        number = None
+        if not dry_run and all(line.ok for line in lines):
+            # A daemon that was refused tries again seldom: this has it read everything now.
+            number = await parts.store.ask("resync", {"channel": name}, at=parts.clock.now())
+        return number, lines, hooks
+
+    number, lines, hooks = with_parts(config, work, what=None)
+    if as_json:
+        print_json(
+            {
+                "id": None if number is None else f"rq-{number}",
+                "undo": None,
+                "dry_run": dry_run,
+                "data": [line.as_json() for line in lines],
+                "webhooks": None if hooks is None else _hooks_json(hooks),
+            }
+        )
+    else:
+        print_page(lines)
+        if hooks is not None:
+            _print_hooks(hooks, dry_run=dry_run)
+    wrong = [line for line in lines if not line.ok]
+    if wrong:
+        only_access = all(line.access for line in wrong)
+        raise typer.Exit(ExitCode.CREDENTIALS if only_access else ExitCode.FAILED)
+    if not as_json and not dry_run:
+        say()
+        say("Next: stockpush run   (a daemon that runs takes the channel up by itself)")
+
+
+async def _connected(
+    parts: Parts, name: str, redirect: str | None, *, dry_run: bool
+) -> tuple[list[Examined], Hooks | None]:
+    """Have access granted where that takes a person, check it, and make the webhooks."""
+    from stockpush import compose
+
+    connector = compose.connect(parts.settings.channels[name])
+    async with compose.door(parts, name, connector) as api:
+        found = await compose.examine_access(connector, api)
+        if _refused(found) and not dry_run:
+            told = await compose.grant(parts, name, connector, api, redirect=redirect, ask=_ask)
+            if told:
+                found = await compose.examine_access(connector, api)
+        lines = [examined(name, each) for each in found]
+        url = parts.hook_url(name) if connector.manifest.webhook_topics else None
+        if _refused(found) or url is None:
+            return lines, None
+        return lines, await compose.ensure_webhooks(connector, api, url, dry_run=dry_run)
+
+
+def _refused(found: Sequence[Finding]) -> bool:
+    return any(each.access and not each.ok for each in found)
+
+
+def _ask(address: str) -> str:
+    """Print the address to open; return the one that the browser ended at."""
+    note("Open this address in a browser, as the shop's owner, and agree:")
+    say()
+    say(f"  {address}")
+    say()
+    note("The browser then ends at an address that may show an error page: that is all right.")
+    answer: str = typer.prompt("Paste that whole address here", err=True)
+    return answer
+
+
+def _hooks_json(hooks: Hooks) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(hooks)
+    return {**shown, "advice": hooks.advice or None}
+
+
+def _print_hooks(hooks: Hooks, *, dry_run: bool) -> None:
+    say()
+    if hooks.advice:
+        say(f"Webhooks: {hooks.advice}")
+        return
+    would = "would be " if dry_run else ""
+    for what, topics in (
+        ("right already", hooks.kept),
+        (f"{would}made", hooks.made),
+        (f"{would}switched on again", hooks.revived),
+        (f"{would}removed (double, or for a former address)", hooks.removed),
+    ):
+        if topics:
+            say(f"Webhooks {what}: {', '.join(topics)}")

@@ -1,0 +1,118 @@
+"""How a WooCommerce site stands, and its webhooks: listed, made, switched on again.
+
+Theory of operation. A webhook that failed seven times in a row is disabled by the shop and stays
+so; nothing that it missed is ever sent. It is switched on again with the configured secret, which
+can be written and not read. A webhook's topic and address are what it is; one that goes to our path
+below another root (a former `public_url`) is replaced.
+Source: REST v3, webhooks and settings; the platform's webhook class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from stockpush.connectors.base import Api, Finding, Hooks, same_hook
+from stockpush.connectors.woocommerce.wire import decode_answer, unexpected
+from stockpush.errors import PayloadInvalid
+
+ROOT = "/wp-json/wc/v3"
+HOOKS_MAX = 1000
+"""Most webhooks that are looked at."""
+NAME = "Stock Push"
+_PAGE = 100
+_JSON = {"content-type": "application/json"}
+
+
+class _Hook(msgspec.Struct):
+    id: int
+    topic: str = ""
+    status: str = ""
+    delivery_url: str = ""
+
+
+class _Setting(msgspec.Struct):
+    value: Any = None
+
+
+async def check(api: Api) -> tuple[Finding, ...]:
+    """Return how access and the shop's stock settings stand."""
+    orders = await api.send("GET", f"{ROOT}/orders", write=False, params=[("per_page", "1")])
+    decode_answer(orders, list[msgspec.Raw], "list of orders")
+    path = f"{ROOT}/settings/products/woocommerce_manage_stock"
+    answer = await api.send("GET", path, write=False)
+    managed = decode_answer(answer, _Setting, "setting").value == "yes"
+    return (
+        Finding("access", ok=True, told="the key reads orders"),
+        Finding(
+            "stock",
+            ok=managed,
+            told="the shop manages stock" if managed else "the shop manages no stock at all",
+            mend="WooCommerce, Settings, Products, Inventory: switch on stock management",
+        ),
+    )
+
+
+async def ensure_webhooks(
+    api: Api, url: str, *, topics: Sequence[str], secret: str, dry_run: bool
+) -> Hooks:
+    """Have each topic sent to `url` once and switched on; see `base.Checkup`."""
+    kept: list[str] = []
+    revived: list[str] = []
+    removed: list[str] = []
+    for hook in sorted(await _hooks(api), key=lambda each: (each.status != "active", each.id)):
+        known = hook.topic in kept or hook.topic in revived
+        if hook.delivery_url == url and hook.topic in topics and not known:
+            if hook.status == "active":
+                kept.append(hook.topic)
+                continue
+            revived.append(hook.topic)
+            if not dry_run:
+                await _write(
+                    api, "PUT", f"/webhooks/{hook.id}", {"status": "active", "secret": secret}
+                )
+        elif same_hook(hook.delivery_url, url):
+            removed.append(hook.topic)
+            if not dry_run:
+                await _delete(api, hook.id)
+    made = [topic for topic in topics if topic not in kept and topic not in revived]
+    for topic in made if not dry_run else ():
+        wanted = {
+            "name": f"{NAME}: {topic}",
+            "topic": topic,
+            "delivery_url": url,
+            "secret": secret,
+            "status": "active",
+        }
+        await _write(api, "POST", "/webhooks", wanted)
+    return Hooks(tuple(kept), tuple(made), tuple(revived), tuple(removed))
+
+
+async def _hooks(api: Api) -> list[_Hook]:
+    """Return every webhook of the shop."""
+    found: list[_Hook] = []
+    for page in range(1, HOOKS_MAX // _PAGE + 1):
+        params = [("per_page", str(_PAGE)), ("page", str(page)), ("orderby", "id")]
+        answer = await api.send("GET", f"{ROOT}/webhooks", write=False, params=params)
+        rows = decode_answer(answer, list[_Hook], "list of webhooks")
+        found += rows
+        if len(rows) < _PAGE:
+            return found
+    raise PayloadInvalid("The shop pages its webhooks without end.", field="page")
+
+
+async def _write(api: Api, method: str, path: str, body: dict[str, str]) -> None:
+    answer = await api.send(
+        method, ROOT + path, write=True, headers=_JSON, body=msgspec.json.encode(body)
+    )
+    if answer.status not in (200, 201):
+        raise unexpected(answer, "webhook")
+
+
+async def _delete(api: Api, hook: int) -> None:
+    path = f"{ROOT}/webhooks/{hook}"
+    answer = await api.send("DELETE", path, write=True, params=[("force", "true")])
+    if answer.status not in (200, 404):  # gone is what was wanted
+        raise unexpected(answer, "webhook")

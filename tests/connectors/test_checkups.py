@@ -1,0 +1,173 @@
+"""How an account is examined and its webhooks are kept, against the emulated shops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stockpush.connectors.base import Checkup, Hooks
+from stockpush.connectors.shopify.operations import PATH
+from stockpush.errors import AuthFailed, PushRejected
+from tests.connectors import shopify_world, woocommerce_world
+from tests.connectors.shopify_world import LOCATION, needs_schema
+
+URL = "https://stock.example/webhooks/s/TOKEN_OF_22_CHARACTERS"
+FORMER = "https://former.example/webhooks/s/TOKEN_OF_22_CHARACTERS"
+OTHERS = "https://elsewhere.example/hook"
+CHECKED = [False, pytest.param(True, marks=needs_schema)]
+
+
+def shopify(*, checked: bool = False) -> Any:
+    """A shop that nobody has subscribed to."""
+    made = shopify_world.world(checked=checked)
+    made.shop.outbox.subscriptions.clear()
+    return made
+
+
+def woo() -> Any:
+    """A site without webhooks; its REST contract is checked where it is here."""
+    made = woocommerce_world.make_world()
+    made.shop._outbox.webhooks.clear()
+    return made
+
+
+def subscribed(made: Any) -> list[tuple[str, str]]:
+    """What goes where, by the shop itself; only what is switched on."""
+    if hasattr(made.shop, "outbox"):
+        return sorted((each.topic, each.url) for each in made.shop.outbox.subscriptions)
+    hooks = made.shop._outbox.webhooks.values()
+    return sorted((each.topic, each.url) for each in hooks if each.status == "active")
+
+
+def wanted(made: Any) -> list[tuple[str, str]]:
+    """What should go where."""
+    topics = made.connector.manifest.webhook_topics
+    if hasattr(made.shop, "outbox"):
+        topics = ["/".join(topic.lower().rsplit("_", 1)) for topic in topics]
+    return sorted((topic, URL) for topic in topics)
+
+
+@pytest.mark.parametrize("make", [shopify, woo])
+async def test_what_is_missing_is_made_once(make: Any) -> None:
+    """The first call makes every topic, the second finds them; a dry run makes none."""
+    made = make()
+    topics = made.connector.manifest.webhook_topics
+    assert isinstance(made.connector, Checkup)
+    planned = await made.connector.ensure_webhooks(made.api, URL, dry_run=True)
+    assert (planned.made, subscribed(made)) == (topics, [])
+    done = await made.connector.ensure_webhooks(made.api, URL)
+    assert done == Hooks(made=topics)
+    assert done.lost == topics
+    assert subscribed(made) == wanted(made)
+    again = await made.connector.ensure_webhooks(made.api, URL)
+    assert (sorted(again.kept), again.lost, again.removed) == (sorted(topics), (), ())
+
+
+@pytest.mark.parametrize("make", [shopify, woo])
+async def test_a_former_address_is_replaced_and_others_are_left_alone(make: Any) -> None:
+    """Our path below another root is ours; what somebody else subscribed is not touched."""
+    made = make()
+    await made.connector.ensure_webhooks(made.api, FORMER)
+    topic = subscribed(made)[0][0]
+    if hasattr(made.shop, "outbox"):
+        made.shop.outbox.subscribe(topic, OTHERS)
+    else:
+        made.shop.subscribe(topic, OTHERS, "theirs")
+    done = await made.connector.ensure_webhooks(made.api, URL)
+    assert sorted(done.removed) == sorted(done.made)
+    assert subscribed(made) == sorted([*wanted(made), (topic, OTHERS)])
+
+
+@pytest.mark.parametrize("checked", CHECKED)
+async def test_shopify_makes_anew_what_was_deleted(checked: bool) -> None:
+    """After eight failures in a row a subscription is gone; only that topic is made."""
+    made = shopify(checked=checked)
+    await made.connector.ensure_webhooks(made.api, URL)
+    made.shop.outbox.unsubscribe(made.shop.outbox.subscriptions[1].number)
+    done = await made.connector.ensure_webhooks(made.api, URL)
+    assert (len(done.made), len(done.kept)) == (1, 6)
+    assert subscribed(made) == wanted(made)
+
+
+async def test_woocommerce_switches_on_again_what_was_switched_off() -> None:
+    """The webhook is the same one, with the configured secret; a double one is removed."""
+    made = woo()
+    await made.connector.ensure_webhooks(made.api, URL)
+    made.shop.subscribe("order.created", URL, "double")
+    made.shop.lose_webhooks()
+    for hook in made.shop._outbox.webhooks.values():
+        hook.secret = "typed wrong"
+    done = await made.connector.ensure_webhooks(made.api, URL)
+    topics = made.connector.manifest.webhook_topics
+    assert (sorted(done.revived), done.removed) == (sorted(topics), ("order.created",))
+    assert set(done.lost) == set(topics)
+    assert subscribed(made) == wanted(made)
+    secrets = {each.secret for each in made.shop._outbox.webhooks.values()}
+    assert secrets == {woocommerce_world.SECRET}
+
+
+async def test_a_refused_webhook_says_why() -> None:
+    """Shopify's own words are told, and the topic that they are about."""
+    made = shopify()
+    handlers = made.shop.door.handlers
+    refused = {"webhookSubscription": None, "userErrors": [{"field": None, "message": "No."}]}
+    made.shop.door.handlers = {
+        **handlers,
+        "Subscribe": lambda _: {"webhookSubscriptionCreate": refused},
+    }
+    with pytest.raises(PushRejected, match=r"the webhook ORDERS_CREATE: No\."):
+        await made.connector.ensure_webhooks(made.api, URL)
+
+
+@pytest.mark.parametrize("checked", CHECKED)
+async def test_shopify_in_order(checked: bool) -> None:
+    """Access, shop, scopes, the age of orders, the location."""
+    made = shopify(checked=checked)
+    findings = await made.connector.check(made.api)
+    assert [(each.what, each.ok) for each in findings] == [
+        ("access", True),
+        ("shop", True),
+        ("scopes", True),
+        ("old orders", True),
+        ("location", True),
+    ]
+
+
+async def test_shopify_with_everything_wrong() -> None:
+    """Each says how to mend it: scopes by name, locations to choose from, the real shop."""
+    made = shopify()
+    queries = made.shop.door.handlers["Checkup"].__self__
+    queries.scopes[:] = ["read_inventory", "read_products"]
+    made.shop.outbox.domain = "other.myshopify.com"
+    made.shop.inventory.locations = (7,)
+    findings = {each.what: each for each in await made.connector.check(made.api)}
+    assert findings["scopes"].access
+    assert findings["scopes"].told == "missing: write_inventory, read_orders, read_locations"
+    assert "read_all_orders" in findings["old orders"].told
+    assert 'shop = "other.myshopify.com"' in findings["shop"].mend
+    assert "gid://shopify/Location/7" in findings["location"].mend
+    assert f"Location/{LOCATION}" not in findings["location"].mend
+    assert [each.what for each in findings.values() if not each.ok] == [
+        "shop",
+        "scopes",
+        "location",
+    ]
+
+
+async def test_woocommerce_in_and_out_of_order() -> None:
+    """The key reads orders, and the shop manages stock; or not."""
+    made = woo()
+    assert [each.ok for each in await made.connector.check(made.api)] == [True, True]
+    made.shop._office.manages_stock = False
+    stock = (await made.connector.check(made.api))[1]
+    assert (stock.ok, stock.told) == (False, "the shop manages no stock at all")
+
+
+async def test_a_refused_token_is_told_by_the_door() -> None:
+    """Whoever cannot look at all raises what every other call would."""
+    made = shopify()
+    made.shop.door.access_token = "revoked"
+    with pytest.raises(AuthFailed):
+        await made.connector.check(made.api)
+    assert {request.path for request in made.api.sent} == {PATH}

@@ -1,0 +1,57 @@
+"""Real shops that stop telling: their webhooks come back by themselves, and no sale is missed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stockpush.engine import watchdog
+from stockpush.settings import Settings
+from stockpush.sim.candle_shop import SHOPIFY, WOO
+from tests.crash.process import free_port
+from tests.whole.harness import Floor
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look every moment instead of every ten minutes."""
+    for name in ("LOOK_S", "HOOKS_EVERY_S", "HOOKS_SOONEST_S"):
+        monkeypatch.setattr(watchdog, name, 0.05)
+
+
+async def test_webhooks_are_made_lost_and_made_again(tmp_path: Path) -> None:
+    """Nobody subscribes by hand; Shopify deletes, WooCommerce switches off; sales still arrive."""
+    floor = Floor(tmp_path, webhooks=False, listen_port=free_port())
+    floor.item("candle", 20)
+    variant = floor.on_shopify("candle", 20)
+    product = floor.on_woo("candle", 20)
+    async with floor.open():
+        path = tmp_path / "stockpush.toml"
+        root = f'[daemon]\npublic_url = "http://127.0.0.1:{floor.listen_port}"\n'
+        path.write_text(path.read_text().replace("[daemon]\n", root, 1))
+        floor.settings = Settings.load(path, {})
+        async with floor.running():
+            await floor.until(lambda: len(floor.shopify.outbox.subscriptions) == 7, "hooks")
+            await floor.until(lambda: len(_active(floor)) == 5, "hooks")
+            await floor.quiet()
+            floor.shopify.checkout([(variant, 2)])
+            await floor.until_shows(18, 18)
+            floor.shopify.lose_webhooks()
+            floor.woo.lose_webhooks()
+            floor.woo.checkout([(product, 3)])  # nobody tells; the poll of the gap finds it
+            await floor.until(lambda: len(floor.shopify.outbox.subscriptions) == 7, "again")
+            await floor.until(lambda: len(_active(floor)) == 5, "again")
+            await floor.until_shows(15, 15)
+            floor.woo.checkout([(product, 1)])
+            floor.shopify.checkout([(variant, 1)])
+            await floor.until_shows(13, 13)
+            rows = await floor.parts.channel_rows()
+            heard = {row.state.name: {each.way for each in row.state.heard} for row in rows}
+            assert heard[SHOPIFY] == {"webhook"}
+            assert "webhook" in heard[WOO]
+
+
+def _active(floor: Floor) -> list[str]:
+    hooks = floor.woo._outbox.webhooks.values()
+    return [each.topic for each in hooks if each.status == "active"]
