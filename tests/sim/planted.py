@@ -160,11 +160,19 @@ _ECHO_WRITTEN = Planted(
         ),
         Edit(
             "reservation.sales:receive",
-            "        deliveries=(row,),\n",
-            "        deliveries=(row,),\n"
+            "    return draft.decision(\n        deliveries=(row,),\n",
+            "    decided = draft.decision(\n        deliveries=(row,),\n",
+        ),
+        Edit(
+            "reservation.sales:receive",
+            "        resolve_now=frozenset(moved),\n    )\n",
+            "        resolve_now=frozenset(moved),\n    )\n"
+            "    return replace(\n"
+            "        decided,\n"
             "        dirty=tuple(\n"
             "            each for each in dirty.values() if each.key not in view.rows.dirty\n"
-            "        ),\n",
+            "        ),\n"
+            "    )\n",
         ),
         Edit(
             "reservation.pushes:open_pushes",
@@ -485,6 +493,11 @@ _UNDEDUCTED_IGNORED = Planted(
             "reservation.pushes:target_of",
             "cap=policy.cap), standing(field))",
             "cap=policy.cap), 0)",
+        ),
+        Edit(
+            "reservation.pushes:_looked_at",
+            "target(shown, standing(field))",
+            "target(shown, 0)",
         ),
         Edit(
             "reservation.pushes:_terms",

@@ -132,7 +132,7 @@ def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple
     shown = offer(atp, buffer=buffer_of(view, field.sku, policy), pack=field.pack, cap=policy.cap)
     if shown <= LOW_OFFER_MAX:
         field = wants_reading(field, at=at + LOW_READ_EVERY)
-    return field, _difference(view, field, target(shown, field.undeducted), policy)
+    return field, _difference(view, field, target(shown, standing(field)), policy)
 
 
 def _is_mapped(view: View, field: Field) -> bool:
