@@ -14,7 +14,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from types import MappingProxyType
@@ -149,6 +149,7 @@ _LEVELS: Mapping[str, int] = MappingProxyType(
 _WORDS: Mapping[int, str] = MappingProxyType(
     {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 )
+_STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
 _straight_from: int | None = None
 """From which level on events are written as JSON without structlog; None: they take its way."""
 _OURS = frozenset({"event", "level", "timestamp"})
@@ -173,16 +174,10 @@ def emit_all(events: Iterable[Event]) -> None:
     for event in events:
         level = _LEVELS.get(event.name, logging.INFO)
         if level >= _straight_from:
-            stamps = {"level": _WORDS[level], "timestamp": _now()}
-            line = keep_listed(None, "", {**event.fields, "event": event.name, **stamps})
-            lines.append(_line(line))
+            line = {**event.fields, "event": event.name, "level": _WORDS[level]}
+            lines.append(_line(keep_listed(None, "", _STAMP(None, "", line))))
     if lines:
         _Stderr().msg("\n".join(lines))
-
-
-def _now() -> str:
-    """Return the time of day as structlog's stamps have it."""
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _line(line: Mapping[str, Any]) -> str:
@@ -294,7 +289,7 @@ def _printable(text: str) -> str:
 
 
 def _stamps(*, to_people: bool) -> list[Processor]:
-    return [structlog.processors.TimeStamper(fmt="iso", utc=True)] if to_people else []
+    return [_STAMP] if to_people else []
 
 
 def _handing_to(lines: Callable[[Line], None]) -> Processor:

@@ -160,11 +160,19 @@ _ECHO_WRITTEN = Planted(
         ),
         Edit(
             "reservation.sales:receive",
-            "        deliveries=(row,),\n",
-            "        deliveries=(row,),\n"
+            "    return draft.decision(\n        deliveries=(row,),\n",
+            "    decided = draft.decision(\n        deliveries=(row,),\n",
+        ),
+        Edit(
+            "reservation.sales:receive",
+            "        heard=heard,\n    )\n",
+            "        heard=heard,\n    )\n"
+            "    return replace(\n"
+            "        decided,\n"
             "        dirty=tuple(\n"
             "            each for each in dirty.values() if each.key not in view.rows.dirty\n"
-            "        ),\n",
+            "        ),\n"
+            "    )\n",
         ),
         Edit(
             "reservation.pushes:open_pushes",
@@ -482,14 +490,9 @@ _UNDEDUCTED_IGNORED = Planted(
     ("F19",),
     (
         Edit(
-            "reservation.pushes:target_of",
-            "cap=policy.cap), standing(field))",
-            "cap=policy.cap), 0)",
-        ),
-        Edit(
-            "reservation.pushes:_terms",
-            "undeducted=standing(field),",
-            "undeducted=0,",
+            "reservation.pushes:_standing",
+            "else standing(field)",
+            "else 0",
         ),
     ),
 )
@@ -621,9 +624,9 @@ _INTENT_LOST = Planted(
     (
         Edit(
             "reservation.pushes:settle_pushes",
-            "                    dirty.append(_later(queued or _lost(field, push, at), settled, at))\n"
+            "    dirty.append(_later(queued or _lost(field, push, at), settled, at))\n"
             "                draft.change(field)\n",
-            "                    if queued is not None:\n"
+            "    if queued is not None:\n"
             "                        clean.append((queued.key, queued.revision))\n",
         ),
     ),

@@ -228,18 +228,18 @@ def _wake(
 
     `polled` is when each channel's last complete poll began, as far as decisions have told.
     """
-    for name in {row.key.channel for row in decision.dirty} | {
-        row.field.channel for row in decision.pushes
-    }:
+    dirty = {row.key.channel for row in decision.dirty}
+    for name in sorted(dirty | {row.field.channel for row in decision.pushes}):
         if name in workers:
             workers[name].channel.push_wake.set()
     for row in decision.fields:
         if row.read_due_at is not None and row.key.channel in workers:
             workers[row.key.channel].reconciler.wake_at(row.read_due_at)
-    for name in {row.channel for row in decision.deliveries if row.state is DeliveryState.PENDING}:
+    pending = {row.channel for row in decision.deliveries if row.state is DeliveryState.PENDING}
+    for name in sorted(pending):
         if name in workers:
             workers[name].channel.read_wake.set()
-    for name in decision.poll_now:
+    for name in sorted(decision.poll_now):
         if name in workers:
             workers[name].channel.poll_wake.set()
     for state in decision.channels:
