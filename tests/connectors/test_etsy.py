@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from stockpush.connectors.etsy import keys, reading
 from stockpush.connectors.etsy.settings import BASE_URL, read_settings
 from stockpush.errors import CatalogueInvalid, ChannelUnavailable, ConfigInvalid, PayloadInvalid
 from stockpush.model import FieldKey
+from stockpush.sim.shops.base import ShopRequest
 from tests.connectors.etsy_world import (
     BEGUN,
     LAVENDER,
@@ -372,7 +374,7 @@ async def test_a_404_that_is_not_etsys_is_no_evidence(world: World):
         await observe(world, "1001")
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"results":[{"listing_id":0}]}'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"results":{}}'])
 async def test_an_answer_of_another_shape_is_unreadable(world: World, body: bytes):
     """The engine asks for halves, then for one by itself."""
     world.instead("GET", 200, body)
@@ -381,13 +383,35 @@ async def test_an_answer_of_another_shape_is_unreadable(world: World, body: byte
 
 
 async def test_a_listing_of_a_neighbour_in_the_answer_is_not_taken(world: World):
-    """Only what was asked for is read."""
+    """Only what was asked for is read; what was left out is not taken for gone."""
     body = (
         b'{"results":[{"listing_id":1,"state":"active","inventory":{"products":[{"offerings":'
         b'[{"quantity":3,"is_enabled":true,"price":{"amount":20,"divisor":100}}]}]}}]}'
     )
     world.instead("GET", 200, body)
-    assert await observe(world, "1001") == [(None, reading.GONE)]
+    assert await observe(world, "1001") == [(None, reading.LEFT_OUT)]
+    assert world.connector.memory.shapes.get(1001, "unknown") == "unknown"
+
+
+async def test_one_odd_document_does_not_hide_the_others(world: World):
+    """What of one listing cannot be read is told of that listing."""
+    told = json.loads(world.shop.handle(batch_request(world)).body)
+    told["results"][0]["inventory"]["products"][0]["offerings"][0]["quantity"] = "seven"
+    told["results"].append({"title": "not even a number"})
+    world.instead("GET", 200, json.dumps(told).encode())
+    (odd, problem), mint = await observe(world, "1001", MINT)
+    assert (odd, mint) == (None, (3, None))
+    assert "quantity" in problem
+
+
+def batch_request(world: World) -> ShopRequest:
+    """Return the request that reads listings 1001 and 1002."""
+    headers = {
+        "x-api-key": world.connector.settings.api_key,
+        "authorization": f"Bearer {world.shop.access.issue()}",
+    }
+    path = "/v3/application/listings/batch/inventory"
+    return ShopRequest("GET", path, (("listing_ids", "1001,1002"),), headers)
 
 
 async def test_values_are_compared_as_people_read_them(world: World):

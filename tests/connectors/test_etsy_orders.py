@@ -428,6 +428,17 @@ async def test_a_page_asks_for_all_its_new_listings_at_once(world: World):
     assert batches == [{"listing_ids": "1001,1002,1003"}]
 
 
+async def test_a_listing_that_cannot_be_read_does_not_hold_up_the_orders(world: World):
+    """Its lines have no name as long as nobody can say which field they went by."""
+    order, other = world.shop.checkout([(MINT, 1)]), world.shop.checkout([("1001", 1)])
+    world.instead(
+        "GET", 200, b'{"results":[{"listing_id":1002,"state":"active","inventory":7}]}', at=2
+    )
+    found = await world.polled("2026-11-22T10:00:00Z")
+    assert [each[0] for each in told(found[order])] == [""]
+    assert other in found
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [

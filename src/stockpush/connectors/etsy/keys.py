@@ -12,6 +12,7 @@ property 200. Order lines are named by the field that they were taken off.
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +26,8 @@ VALUES_MAX = 3
 """Most variation properties of a listing, since August 2026."""
 TEXT_MAX = 200
 """Longest name, value or SKU in a reference."""
+KEY_MAX = 400
+"""Longest field key that spells its values out; Etsy's own values are far shorter."""
 
 _SPACES = re.compile(r"\s+")
 _FIELDS = ("listing_id", "property_values", "product_sku")
@@ -94,8 +97,10 @@ def field_key(listing_id: int, values: Iterable[tuple[int, str]]) -> str:
     >>> field_key(1001, [(513, "Large"), (200, "Blue & Green")])
     '1001:200=blue+%26+green&513=large'
     """
-    told = [(str(number), plain(text)) for number, text in sorted(values)]
-    return f"{listing_id}:{urlencode(told)}" if told else str(listing_id)
+    told = urlencode([(str(number), plain(text)) for number, text in sorted(values)])
+    if len(told) > KEY_MAX:
+        told = f"sha256={hashlib.sha256(told.encode('ascii')).hexdigest()}"
+    return f"{listing_id}:{told}" if told else str(listing_id)
 
 
 def listing_of(key: str) -> int:

@@ -14,8 +14,11 @@ Source: getListingsInventoryByListingIds; docs/channels/etsy.md.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 from stockpush.connectors.base import Api, Notes, Reading, Readings
 from stockpush.connectors.etsy.document import field_of, numbers, products_of, skus
@@ -23,6 +26,7 @@ from stockpush.connectors.etsy.keys import Ref, field_key, listing_of, parse_ref
 from stockpush.connectors.etsy.wire import (
     Batch,
     Document,
+    Listing,
     Product,
     Stocked,
     Transaction,
@@ -30,6 +34,8 @@ from stockpush.connectors.etsy.wire import (
     decode_answer,
     is_gone,
 )
+from stockpush.connectors.payload import decode
+from stockpush.errors import PayloadInvalid
 from stockpush.messages import ListingResolved
 from stockpush.model import FieldKey
 from stockpush.model import Listing as Mapped
@@ -40,6 +46,7 @@ OFF_SALE = "off-sale:"
 """How the key of the note begins that says that we took a listing off sale."""
 
 GONE = "Etsy no longer has it: map the listing to another one, or remove it."
+LEFT_OUT = "Etsy's answer left it out: it is asked for again."
 NO_DOCUMENT = "Etsy has no quantities for it: open and save its inventory once on Etsy."
 INACTIVE = (
     "It is inactive on Etsy, by its owner: it is left alone. Activate it on Etsy if it is to be "
@@ -116,12 +123,41 @@ class Memory:
         self.shapes[listing_id] = shape_of(listing_id, document)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Page:
-    """Listings by number, and the earliest of the channel's clocks that told of them."""
+    """Listings by number, why some cannot be read, and the clocks that told of them."""
 
-    listings: Mapping[int, Stocked]
-    date: datetime | None
+    listings: dict[int, Stocked] = field(default_factory=dict)
+    odd: dict[int, str] = field(default_factory=dict)
+    dates: list[datetime] = field(default_factory=list)
+
+    @property
+    def date(self) -> datetime | None:
+        """Return the earliest of the channel's clocks."""
+        return min(self.dates, default=None)
+
+    def take(self, raw: msgspec.Raw) -> None:
+        """Take in one listing as it came; one that cannot be read is told by its number."""
+        try:
+            stocked = decode(raw, Stocked, what="listing's inventory")
+        except PayloadInvalid as error:
+            with suppress(PayloadInvalid):
+                named = decode(raw, Listing, what="listing")
+                self.listings[named.listing_id] = Stocked(named.listing_id, named.state)
+                self.odd[named.listing_id] = error.message
+        else:
+            self.listings[stocked.listing_id] = stocked
+
+    def problem(self, listing_id: int, *, is_ours: bool) -> str | None:
+        """Return why a listing is left alone or has no numbers, None if it has."""
+        listing = self.listings.get(listing_id)
+        if listing is None:
+            return self.odd.get(listing_id, GONE)
+        return (
+            standing(listing.state, is_ours=is_ours)
+            or self.odd.get(listing_id)
+            or (NO_DOCUMENT if listing.inventory is None else None)
+        )
 
 
 def shape_of(listing_id: int, document: Document) -> Shape:
@@ -168,22 +204,19 @@ def shown(listing_id: int, state: str, document: Document) -> dict[str, int | No
 
 async def read_listings(api: Api, memory: Memory, ids: Iterable[int]) -> Page:
     """Read the documents of listings; those that Etsy does not have are left out."""
-    found: dict[int, Stocked] = {}
-    dates: list[datetime] = []
+    page = Page()
     for chunk in _chunks(sorted(set(ids))):
-        await _read(api, chunk, found, dates)
+        await _read(api, chunk, page)
         for listing_id in chunk:
-            if listing_id not in found:
+            if listing_id not in page.listings and listing_id not in page.odd:
                 memory.shapes.setdefault(listing_id, None)
-    for each in found.values():
+    for each in page.listings.values():
         if each.inventory is not None:
             memory.learn(each.listing_id, each.inventory)
-    return Page(found, min(dates, default=None))
+    return page
 
 
-async def _read(
-    api: Api, ids: Sequence[int], found: dict[int, Stocked], dates: list[datetime]
-) -> None:
+async def _read(api: Api, ids: Sequence[int], page: Page) -> None:
     """Read up to IDS_MAX listings in one request, or by halves where one of them is unknown."""
     answer = await ask(
         api,
@@ -192,15 +225,16 @@ async def _read(
         params=(("listing_ids", ",".join(map(str, ids))),),
     )
     if answer.date is not None:
-        dates.append(answer.date)
+        page.dates.append(answer.date)
     if is_gone(answer):
         if len(ids) > 1:
             middle = len(ids) // 2
-            await _read(api, ids[:middle], found, dates)
-            await _read(api, ids[middle:], found, dates)
+            await _read(api, ids[:middle], page)
+            await _read(api, ids[middle:], page)
         return
-    batch = decode_answer(answer, Batch, "listings' inventory")
-    found.update((each.listing_id, each) for each in batch.results if each.listing_id in ids)
+    for raw in decode_answer(answer, Batch, "listings' inventory").results:
+        page.take(raw)
+    page.odd |= {each: LEFT_OUT for each in ids if each not in page.listings}
 
 
 async def observe(api: Api, memory: Memory, fields: Sequence[FieldKey]) -> Readings:
@@ -212,7 +246,7 @@ async def observe(api: Api, memory: Memory, fields: Sequence[FieldKey]) -> Readi
     for each in fields:
         listing_id = listing_of(each.key)
         listing = page.listings.get(listing_id)
-        problem = _unreadable(listing, is_ours=listing_id in ours)
+        problem = page.problem(listing_id, is_ours=listing_id in ours)
         if listing is None or listing.inventory is None or problem is not None:
             readings.append(Reading(each, None, problem))
             continue
@@ -238,28 +272,19 @@ async def resolve(
     refs = [parse_ref(each.key.ref) for each in listings]
     page = await read_listings(api, memory, (ref.listing_id for ref in refs))
     return tuple(
-        _resolved(mapped, ref, page.listings.get(ref.listing_id), is_ours=ref.listing_id in ours)
+        _resolved(mapped, ref, page, is_ours=ref.listing_id in ours)
         for mapped, ref in zip(listings, refs, strict=True)
     )
 
 
-def _resolved(
-    mapped: Mapped, ref: Ref, listing: Stocked | None, *, is_ours: bool
-) -> ListingResolved:
-    problem = _unreadable(listing, is_ours=is_ours)
+def _resolved(mapped: Mapped, ref: Ref, page: Page, *, is_ours: bool) -> ListingResolved:
+    listing = page.listings.get(ref.listing_id)
+    problem = page.problem(ref.listing_id, is_ours=is_ours)
     if listing is None or listing.inventory is None:
         return ListingResolved(mapped.key, None, None, problem)
     key, reason = _field(ref, listing.inventory)
     # Orders name the listing by its field whatever its state is: demand counts.
     return ListingResolved(mapped.key, key, key, reason or problem)
-
-
-def _unreadable(listing: Stocked | None, *, is_ours: bool) -> str | None:
-    if listing is None:
-        return GONE
-    return standing(listing.state, is_ours=is_ours) or (
-        NO_DOCUMENT if listing.inventory is None or not products_of(listing.inventory) else None
-    )
 
 
 def _field(ref: Ref, document: Document) -> tuple[str | None, str | None]:

@@ -58,7 +58,7 @@ class PropertyValue(msgspec.Struct, frozen=True):
 
     property_id: Number
     value_ids: tuple[Number, ...] = ()
-    values: tuple[str, ...] = ()
+    values: Annotated[tuple[str, ...], msgspec.Meta(max_length=10)] = ()
     property_name: str | None = None
     scale_id: Number | None = None
 
@@ -105,9 +105,9 @@ class Stocked(Listing, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """The answer to a batch read."""
+    """The answer to a batch read, each listing still as it came: an odd one hides no other."""
 
-    results: tuple[Stocked, ...]
+    results: tuple[msgspec.Raw, ...]
 
 
 class Transaction(msgspec.Struct, frozen=True):
@@ -115,7 +115,7 @@ class Transaction(msgspec.Struct, frozen=True):
 
     transaction_id: Number
     quantity: Count
-    listing_id: int | None = None
+    listing_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
     sku: str | None = None
     product_data: tuple[PropertyValue, ...] | None = None
     paid_timestamp: Epoch | None = None
