@@ -55,7 +55,7 @@ def plain(text: str) -> str:
 def ref_key(given: Mapping[str, Any]) -> str:
     """Return a reference's canonical text; `CatalogueInvalid` names the field.
 
-    `property_values` is a table, or text as one cell of a spreadsheet has it.
+    `property_values` is text as one cell of a spreadsheet has it (or a table, from a program).
 
     >>> ref_key({"listing_id": 1001, "property_values": "Size=Large; Scent = Lavender"})
     '1001:scent=lavender&size=large'
