@@ -426,6 +426,17 @@ async def test_a_note_survives_what_happened_to_the_request(world: World):
     assert world.api.notes == {OFF: "taken off sale by us"}
 
 
+async def test_a_note_of_what_was_not_done_does_not_undo_the_next(world: World):
+    """The request was not sent; the next one is, and the listing is ours."""
+    world.before("PATCH", lambda: setattr(world.shop.faults, "rate_limit_next", 1))
+    (outcome,) = await world.push(line("1001", expected=7, target=0))
+    assert (outcome.kind, world.shop.listing(1001).state) == (Kind.RATE_LIMITED, "active")
+    world.api.shop = world.shop
+    (outcome,) = await world.push(line("1001", expected=7, target=0))
+    assert (outcome.kind, world.shop.listing(1001).state) == (Kind.APPLIED, "inactive")
+    assert world.api.notes == {OFF: "taken off sale by us"}
+
+
 async def test_without_a_notebook_what_was_noted_lasts_as_long_as_the_process(world: World):
     """Another process takes the listing for its owner's, which leaves it alone."""
     bare = InProcessApi(world.shop, TokenedConnector(world))  # type: ignore[arg-type]

@@ -178,6 +178,10 @@ class Writer:
         read = await self._read(api, listing_id, is_ours=listing_id in ours)
         if read is None:
             return end.of(lines, end.gone(GONE, None))
+        if read.is_ours and read.state != "inactive":
+            # Its owner has put it on sale again, or we never came to take it off: what is taken
+            # off next by somebody else is theirs. Before the write, which may note it anew.
+            await self.memory.note_off_sale(api, listing_id, is_off=False)
         problem = standing(read.state, is_ours=read.is_ours)
         if problem is not None:
             return end.of(lines, end.rejected(problem, read.date))
@@ -188,9 +192,6 @@ class Writer:
             if isinstance(told, Answer):
                 return told
             done |= told
-        if read.is_ours and read.state != "inactive":
-            # Its owner has put it on sale again, or Etsy has: what they take off next is theirs.
-            await self.memory.note_off_sale(api, listing_id, is_off=False)
         return done
 
     async def _read(self, api: Api, listing_id: int, *, is_ours: bool) -> Read | None:
