@@ -15,7 +15,14 @@ from stockpush.connectors.etsy.renewing import TOKEN_PATH
 from stockpush.errors import AuthFailed, ChannelUnavailable, PayloadInvalid, UsageError
 from stockpush.sim.shops.base import ShopRequest
 from tests.connectors import etsy_contract
-from tests.connectors.etsy_world import BEGUN, SETTINGS, World, make_world, needs_contract
+from tests.connectors.etsy_world import (
+    BEGUN,
+    SETTINGS,
+    World,
+    make_connector,
+    make_world,
+    needs_contract,
+)
 
 REDIRECT = "https://stock.example/etsy"
 
@@ -61,6 +68,15 @@ def test_a_refresh_token_that_was_used_is_for_a_person(world: World):
     with pytest.raises(AuthFailed) as caught:
         renewal.granted(first, call(world, renewal.call(first)), now=BEGUN)
     assert "invalid_grant" in caught.value.message
+    assert caught.value.next == "stockpush connect"
+
+
+def test_a_channel_may_be_configured_before_access_is_granted():
+    """The first grant puts its tokens into the database: until then the way is told."""
+    renewal = make_connector(refresh_token="").renewal()
+    assert renewal.first() == Tokens("", refresh=None)
+    with pytest.raises(AuthFailed) as caught:
+        renewal.call(renewal.first())
     assert caught.value.next == "stockpush connect"
 
 

@@ -36,19 +36,28 @@ class EtsyRenewal:
     """How one app's access to one shop is renewed (`base.Renewal`)."""
 
     keystring: str = field(repr=False)
-    refresh_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
 
     def first(self) -> Tokens:
-        """Return the configured refresh token, with which nothing can be called yet."""
+        """Return the configured refresh token, if any, with which nothing can be called yet."""
         return Tokens(access="", refresh=self.refresh_token)
 
     def call(self, tokens: Tokens) -> TokenCall:
-        """Return the call that trades the refresh token for a new pair."""
+        """Return the call that trades the refresh token for a new pair.
+
+        Raises `AuthFailed` where there is none: nobody has granted access yet.
+        """
+        if tokens.refresh is None:
+            raise AuthFailed(
+                "Nobody has granted access to the Etsy shop yet.",
+                field="refresh_token",
+                next="stockpush connect",
+            )
         return token_call(
             {
                 "grant_type": "refresh_token",
                 "client_id": self.keystring,
-                "refresh_token": tokens.refresh or self.refresh_token,
+                "refresh_token": tokens.refresh,
             }
         )
 

@@ -32,8 +32,9 @@ _SWITCH = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`webhook_keys` are none, one or two. `deactivates`: a listing whose last unit is promised is
-    taken off sale. `renews`: one that Etsy marked sold out may be put on sale again, for a fee.
+    """`refresh_token` is None where one was only ever put into the database. `webhook_keys` are
+    none, one or two. `deactivates`: a listing whose last unit is promised is taken off sale.
+    `renews`: one that Etsy marked sold out may be put on sale again, for a fee.
     """
 
     shop_id: int
@@ -42,7 +43,7 @@ class Settings:
     renews: bool
     keystring: str = field(repr=False)
     shared_secret: str = field(repr=False)
-    refresh_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
     webhook_keys: tuple[bytes, ...] = field(repr=False)
 
     @property
@@ -70,7 +71,7 @@ def read_settings(given: Mapping[str, str]) -> Settings:
         renews=_SWITCH[_one_of(given, "renew", ("false", "true"))],
         keystring=_credential(given, "keystring"),
         shared_secret=_credential(given, "shared_secret"),
-        refresh_token=_credential(given, "refresh_token"),
+        refresh_token=_credential(given, "refresh_token") if "refresh_token" in given else None,
         webhook_keys=_webhook_keys(given),
     )
 
