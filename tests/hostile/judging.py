@@ -12,6 +12,7 @@ import copy
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,10 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 NUMBER_MAX = 10**9
 ID_LENGTH_MAX = 40
 WORD_LENGTH_MAX = 100
+ORDER_KEY_LENGTH_MAX = 500
+"""Well below what an index of the database takes."""
+ORDER_KEY = re.compile(r"([0-9]+(:[0-9]+|:[A-Za-z0-9_.~%=&+-]+)?)?")
+"""A number, two, or Etsy's number with values."""
 REQUESTS_MAX = 60
 """Most requests that one hostile answer may cause."""
 SECRET = "s" * 32
@@ -37,8 +42,8 @@ REFUNDS = (SAMPLES / "woocommerce" / "refunds_of_728.json").read_bytes()
 T = TypeVar("T")
 
 
-def connectors() -> tuple[Connector, Connector]:
-    """Both connectors, as their channels configure them."""
+def connectors() -> tuple[Connector, Connector, Connector]:
+    """Every connector, as their channels configure them."""
     shopify = registry.load("shopify")(
         "s",
         registry.manifest("shopify"),
@@ -59,10 +64,21 @@ def connectors() -> tuple[Connector, Connector]:
             "webhook_secret": SECRET,
         },
     )
-    return shopify, woo
+    etsy = registry.load("etsy")(
+        "e",
+        registry.manifest("etsy"),
+        {
+            "shop_id": "77",
+            "keystring": "k",
+            "shared_secret": "s",
+            "refresh_token": "r",
+            "webhook_secret": "whsec_" + base64.b64encode(SECRET.encode()).decode(),
+        },
+    )
+    return shopify, woo, etsy
 
 
-SHOPIFY, WOO = connectors()
+SHOPIFY, WOO, ETSY = connectors()
 
 
 # -- what is judged ------------------------------------------------------------------------------
@@ -163,8 +179,8 @@ def _check_order(seen: OrderSeen) -> None:
 
 def _check_line(line: OrderLineSeen) -> None:
     assert line.line_id.isdigit()
-    assert len(line.order_key) <= 2 * ID_LENGTH_MAX
-    assert line.order_key.replace(":", "").isdigit() or not line.order_key
+    assert len(line.order_key) <= ORDER_KEY_LENGTH_MAX
+    assert ORDER_KEY.fullmatch(line.order_key)
     for count in (line.ordered, line.open, line.shipped, line.written_off):
         check_number(count)
     if line.deducted is not None:
@@ -332,6 +348,59 @@ class Target:
     judge: Callable[[bytes], object]
 
 
+_SOLD = {
+    "transaction_id": 4000000001,
+    "quantity": 2,
+    "listing_id": 1002,
+    "sku": "SOAP-MINT",
+    "paid_timestamp": 1795341600,
+    "is_digital": False,
+    "product_data": [{"property_id": 200, "value_ids": [9002], "values": ["Mint"]}],
+}
+ETSY_RECEIPT = {
+    "receipt_id": 3000000001,
+    "status": "Paid",
+    "is_paid": True,
+    "is_shipped": False,
+    "created_timestamp": 1795341600,
+    "updated_timestamp": 1795341600,
+    "transactions": [_SOLD, _SOLD | {"transaction_id": 4000000002, "product_data": []}],
+    # The door answers everything with one body: what the listings are looked up by stands here.
+    "results": [
+        {
+            "listing_id": 1002,
+            "state": "active",
+            "inventory": {
+                "quantity_on_property": [200],
+                "products": [
+                    {
+                        "sku": "SOAP-MINT",
+                        "offerings": [
+                            {
+                                "quantity": 3,
+                                "is_enabled": True,
+                                "price": {"amount": 690, "divisor": 100},
+                            }
+                        ],
+                        "property_values": [{"property_id": 200, "values": ["Mint"]}],
+                    }
+                ],
+            },
+        }
+    ],
+}
+ETSY_PAGE = {"count": 1, "results": [ETSY_RECEIPT, *ETSY_RECEIPT["results"]]}
+
+
+def _etsy_deliveries() -> list[Any]:
+    return [each for each in samples("etsy") if "event_type" in each]
+
+
+def _fresh_etsy() -> Connector:
+    """One that remembers no listing."""
+    return connectors()[2]
+
+
 TARGETS: Sequence[Target] = (
     Target("shopify delivery", samples("shopify"), lambda body: delivery(SHOPIFY, body)),
     Target("woocommerce delivery", samples("woocommerce"), lambda body: delivery(WOO, body)),
@@ -344,6 +413,9 @@ TARGETS: Sequence[Target] = (
     ),
     Target("shopify poll", [SHOPIFY_PAGE], lambda body: poll(SHOPIFY, body)),
     Target("woocommerce poll", [_woo_orders()], lambda body: poll(WOO, body)),
+    Target("etsy delivery", _etsy_deliveries(), lambda body: delivery(ETSY, body)),
+    Target("etsy order", [ETSY_RECEIPT], lambda body: order(_fresh_etsy(), body)),
+    Target("etsy poll", [ETSY_PAGE], lambda body: poll(_fresh_etsy(), body)),
 )
 """Every parser that reads what comes from outside."""
 

@@ -364,7 +364,10 @@ class Renewal(Protocol):
         ...
 
     def call(self, tokens: Tokens) -> TokenCall:
-        """Return the call that renews `tokens`."""
+        """Return the call that renews `tokens`.
+
+        Raises `AuthFailed` where they hold nothing to renew: a person must grant access first.
+        """
         ...
 
     def granted(self, tokens: Tokens, answer: Answer, *, now: datetime) -> Tokens:

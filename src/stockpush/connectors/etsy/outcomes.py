@@ -1,0 +1,133 @@
+"""How the lines of a push end, by what became of the requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from stockpush.connectors.base import Answer, PushLine, PushOutcome
+from stockpush.connectors.etsy.wire import fault
+from stockpush.errors import (
+    AuthFailed,
+    ChannelError,
+    ChannelUnavailable,
+    ListingGone,
+    OutcomeUnknown,
+    PushRejected,
+    RateLimited,
+)
+from stockpush.model import PushOutcomeKind as Kind
+
+Outcomes = dict[str, PushOutcome]
+"""By field key."""
+
+PARENTHESES = " Etsy takes no parentheses in the values of variations: rename them there."
+
+
+class Broken(Exception):
+    """The work stops here: `outcomes` are those of the lines that were being written."""
+
+    def __init__(self, outcomes: Outcomes, error: ChannelError) -> None:
+        super().__init__(error.message)
+        self.outcomes = outcomes
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """From when a sale may be missing in what was read, to when the write was answered: by Etsy's
+    clock, None where it told none.
+    """
+
+    begin: datetime | None
+    end: datetime | None = None
+
+    @classmethod
+    def since(cls, read: Answer) -> Gap:
+        """Return the gap that begins when a read was sent."""
+        return cls(None if read.date is None else read.date - timedelta(seconds=read.took_s))
+
+    def until(self, written: Answer) -> Gap:
+        """Return the gap that ends with the answer to a write."""
+        return Gap(self.begin, written.date)
+
+
+def of(lines: Iterable[PushLine], outcome: PushOutcome) -> Outcomes:
+    """Return one outcome for all of the lines."""
+    return {line.field.key: outcome for line in lines}
+
+
+def applied(line: PushLine, gap: Gap, *, remark: str | None = None) -> PushOutcome:
+    """Return that a line was written; `remark` is what else a person should look at."""
+    return PushOutcome(
+        Kind.APPLIED,
+        actual=line.target,
+        error=None if remark is None else PushRejected(remark),
+        gap_from=gap.begin,
+        gap_until=gap.end,
+        date=gap.end,
+    )
+
+
+def unknown(message: str, actual: int | None, gap: Gap) -> PushOutcome:
+    """Return that Etsy answered a write, and not with what it was sent."""
+    return PushOutcome(
+        Kind.UNKNOWN,
+        actual=actual,
+        error=OutcomeUnknown(message, answered=True),
+        gap_from=gap.begin,
+        gap_until=gap.end,
+        date=gap.end,
+    )
+
+
+def unchanged(number: int, date: datetime | None) -> PushOutcome:
+    """Return that a line holds its target already."""
+    return PushOutcome(Kind.UNCHANGED, actual=number, date=date)
+
+
+def conflict(number: int, date: datetime | None) -> PushOutcome:
+    """Return that a line, or another one of its listing, holds another number than expected."""
+    return PushOutcome(Kind.CONFLICT, actual=number, date=date)
+
+
+def rejected(message: str, date: datetime | None, *, found: object = None) -> PushOutcome:
+    """Return that a person must mend something first."""
+    return PushOutcome(Kind.REJECTED, error=PushRejected(message, found=found), date=date)
+
+
+def gone(message: str, date: datetime | None) -> PushOutcome:
+    """Return that Etsy no longer has it."""
+    return PushOutcome(Kind.GONE, error=ListingGone(message), date=date)
+
+
+def refused(answer: Answer, *, what: str, hint: str = "") -> PushOutcome:
+    """Return what Etsy's refusal of a write means for its lines."""
+    told = fault(answer) or f"status {answer.status}"
+    return rejected(f"Etsy refused {what}: {told}.{hint}", answer.date, found=answer.status)
+
+
+def broken_write(error: ChannelError, gap: Gap) -> PushOutcome:
+    """Return the outcome of lines whose write got no usable answer.
+
+    An answer that cannot be used (a redirect, one too large) came after the write was sent.
+    """
+    if isinstance(error, ChannelUnavailable | RateLimited | AuthFailed):
+        return unsent(error)
+    return PushOutcome(Kind.UNKNOWN, error=error, gap_from=gap.begin)
+
+
+def unsent(error: ChannelError) -> PushOutcome:
+    """Return the outcome of lines that were certainly not written, because of `error`."""
+    match error:
+        case RateLimited():
+            kind = Kind.RATE_LIMITED
+        case AuthFailed():
+            kind = Kind.AUTH_FAILED
+        case OutcomeUnknown():
+            kind = Kind.UNAVAILABLE
+            error = ChannelUnavailable("Not sent: the write before it got no usable answer.")
+        case _:
+            kind = Kind.UNAVAILABLE
+    return PushOutcome(kind, error=error)

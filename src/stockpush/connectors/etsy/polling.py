@@ -1,0 +1,254 @@
+"""Receipts: one, or every one that changed since the cursor.
+
+Theory of operation. Asking for what was modified has not always brought what was cancelled or
+refunded, so every poll asks twice: for all that changed, and for the cancelled ones that changed.
+A partial refund does not even move the instant of change; open receipts are read again by number
+from time to time (the engine's recheck), which finds it.
+
+Pages. Lists are counted by offset, and a receipt that changes while they are read moves to the end
+and everything behind it one place up, past the next offset. So a page begins at the newest instant
+of the one before, less one second, and offsets are used only where a whole page has one instant.
+What comes twice is told once.
+
+The cursor is the newest change seen, by Etsy's clock, never ahead of its Date header and never our
+"now"; the overlap is taken off when it is used. A first poll reads all receipts that were not
+shipped, whatever their age, by their creation, which never changes, then what changed recently.
+
+One receipt that is not found was, in the past, a cancelled one. It counts as gone only when it is
+not found a second time, which the engine's own retry sees to.
+Source: getShopReceipts, getShopReceipt; github.com/etsy/open-api issues 604, 513, 160, 185.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from stockpush.connectors.base import Answer, Api, OrderPage
+from stockpush.connectors.etsy.orders import facts, is_told
+from stockpush.connectors.etsy.reading import Memory, read_listings
+from stockpush.connectors.etsy.wire import (
+    EPOCH_MIN,
+    Receipt,
+    Receipts,
+    ask,
+    decode_answer,
+    instant,
+    is_gone,
+)
+from stockpush.connectors.payload import Number, decode
+from stockpush.errors import PayloadInvalid
+from stockpush.messages import OrderSeen
+
+PER_PAGE = 100
+"""Receipts of one page, the platform's maximum."""
+RECENT = timedelta(days=1)
+"""How far a first poll looks back for receipts that are no longer open."""
+PAGES_MAX = 2000
+"""Most pages of one listing."""
+
+Params = tuple[tuple[str, str], ...]
+Unreadable = tuple[str, str, bytes]
+
+
+class _Identified(msgspec.Struct):
+    receipt_id: Number
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """One of the lists that a poll reads: its filter, and the instant that it is sorted by."""
+
+    filter: Params
+    by: str
+    """"created" or "updated": what `sort_on` names."""
+    since: int
+    """Epoch seconds."""
+
+    def params(self, since: int, offset: int) -> Params:
+        """Return the query of the page that begins at `since`."""
+        bound = "min_created" if self.by == "created" else "min_last_modified"
+        return (
+            *self.filter,
+            (bound, str(max(EPOCH_MIN, since))),
+            ("sort_on", self.by),
+            ("sort_order", "asc"),
+            ("limit", str(PER_PAGE)),
+            ("offset", str(offset)),
+        )
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What a poll has learnt: the first answer's Date, the newest change, what was told already."""
+
+    date: datetime | None = None
+    newest: datetime | None = None
+    told: set[tuple[int, int, str]] = field(default_factory=set)
+
+    def note(self, changed: datetime) -> None:
+        """Take one receipt's change into account."""
+        self.newest = changed if self.newest is None else max(self.newest, changed)
+
+    def is_new(self, receipt: Receipt) -> bool:
+        """Answer whether this state of a receipt was not told yet, and note that it is now."""
+        state = (receipt.receipt_id, receipt.updated, receipt.status)
+        if state in self.told:
+            return False
+        self.told.add(state)
+        return True
+
+    def cursor(self) -> str | None:
+        """Return where the next poll starts, None where nothing is known of Etsy's clock."""
+        known = [at for at in (self.newest, self.date) if at is not None]
+        return min(known).strftime("%Y-%m-%dT%H:%M:%SZ") if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReader:
+    """Reads the receipts of one shop; `overlap` is taken off every cursor."""
+
+    channel: str
+    shop_id: int
+    overlap: timedelta
+    memory: Memory
+
+    async def fetch(self, api: Api, order_id: str, *, fetch: int) -> OrderSeen | None:
+        """Read one receipt; None if Etsy said a second time that it does not have it.
+
+        Raises `PayloadInvalid` the first time.
+        """
+        answer = await ask(api, "GET", f"/shops/{self.shop_id}/receipts/{order_id}")
+        missing = self.memory.missing
+        if is_gone(answer):
+            if order_id in missing:
+                missing.discard(order_id)
+                return None
+            missing.add(order_id)
+            raise PayloadInvalid(
+                f"Etsy does not find receipt {order_id}; it is looked for once more.",
+                field="receipt_id",
+                found=404,
+            )
+        receipt = decode_answer(answer, Receipt, "receipt")
+        missing.discard(order_id)
+        await self._learn(api, [receipt])
+        return facts(self.channel, receipt, self.memory.shapes, fetch=fetch)
+
+    async def poll(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
+        """Read every receipt changed since the cursor (None: open ones, then the recent)."""
+        progress = _Progress()
+        if since is None:
+            still_open: Params = (("was_shipped", "false"), ("was_canceled", "false"))
+            async for page in self._pages(
+                api, _List(still_open, "created", EPOCH_MIN), progress, fetch
+            ):
+                yield page
+            now = progress.date or progress.newest
+            start = EPOCH_MIN if now is None else int((now - RECENT).timestamp())
+        else:
+            progress.note(_instant(since))
+            start = int((_instant(since) - self.overlap).timestamp())
+        async for page in self._pages(api, _List((), "updated", start), progress, fetch):
+            yield page
+        canceled = _List((("was_canceled", "true"),), "updated", start)
+        async for page in self._pages(api, canceled, progress, fetch, is_last=True):
+            yield page
+
+    async def _pages(
+        self, api: Api, wanted: _List, progress: _Progress, fetch: int, *, is_last: bool = False
+    ) -> AsyncIterator[OrderPage]:
+        """Read a list to its end."""
+        since, offset = wanted.since, 0
+        for _ in range(PAGES_MAX):
+            answer = await ask(
+                api,
+                "GET",
+                f"/shops/{self.shop_id}/receipts",
+                params=wanted.params(since, offset),
+            )
+            raws = decode_answer(answer, Receipts, "list of receipts").results
+            more = len(raws) >= PER_PAGE
+            page, newest = await self._page(api, raws, wanted.by, progress, answer, fetch)
+            ends = is_last and not more
+            yield replace(page, last=ends, cursor=progress.cursor() if ends else None)
+            if not more:
+                return
+            if newest is not None and newest - 1 > since:
+                since, offset = newest - 1, 0
+            else:
+                offset += len(raws)
+        raise PayloadInvalid(
+            "The list of receipts does not end.",
+            field="offset",
+            found=PAGES_MAX,
+            expected="fewer pages",
+        )
+
+    async def _page(
+        self,
+        api: Api,
+        raws: Sequence[msgspec.Raw],
+        by: str,
+        progress: _Progress,
+        answer: Answer,
+        fetch: int,
+    ) -> tuple[OrderPage, int | None]:
+        """Return one page's facts and the newest instant that it is sorted by.
+
+        A receipt that cannot be read does not hide the others.
+        """
+        if progress.date is None:
+            progress.date = answer.date
+        newest: int | None = None
+        receipts: list[tuple[Receipt, msgspec.Raw]] = []
+        unreadable: list[Unreadable] = []
+        for raw in raws:
+            try:
+                receipt = decode(raw, Receipt, what="receipt")
+                at = receipt.created if by == "created" else receipt.updated
+                newest = at if newest is None else max(newest, at)
+                if progress.is_new(receipt):
+                    progress.note(instant(receipt.updated, "updated_timestamp"))
+                    receipts.append((receipt, raw))
+            except PayloadInvalid as error:
+                unreadable.append((_id(raw), error.message, bytes(raw)))
+        await self._learn(api, [receipt for receipt, _ in receipts])
+        orders: list[OrderSeen] = []
+        for receipt, raw in receipts:
+            try:
+                orders.append(facts(self.channel, receipt, self.memory.shapes, fetch=fetch))
+            except PayloadInvalid as error:
+                unreadable.append((_id(raw), error.message, bytes(raw)))
+        page = OrderPage(tuple(orders), answer.date, last=False, unreadable=tuple(unreadable))
+        return page, newest
+
+    async def _learn(self, api: Api, receipts: Sequence[Receipt]) -> None:
+        """Read the listings whose lines cannot be told apart yet: once, in as few calls as can be.
+
+        What stays untold after that is told by its values, and shown as not mapped.
+        """
+        shapes = self.memory.shapes
+        untold = {
+            each.listing_id
+            for receipt in receipts
+            for each in receipt.transactions
+            if each.listing_id and not is_told(each, shapes)
+        }
+        if untold:
+            await read_listings(api, self.memory, untold)
+
+
+def _instant(cursor: str) -> datetime:
+    return datetime.fromisoformat(cursor).astimezone(UTC)
+
+
+def _id(raw: msgspec.Raw) -> str:
+    """Return the number of a receipt that cannot be read, '' where not even that can."""
+    try:
+        return str(decode(raw, _Identified, what="receipt").receipt_id)
+    except PayloadInvalid:
+        return ""

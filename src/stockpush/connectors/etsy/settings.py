@@ -1,0 +1,156 @@
+"""What one Etsy channel is configured with, checked once at start."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from stockpush.connectors.signatures import standard_webhook_key
+from stockpush.errors import ConfigInvalid
+
+BASE_URL = "https://openapi.etsy.com"
+SOLD_OUT = ("deactivate", "ask")
+_KNOWN = frozenset(
+    {
+        "shop_id",
+        "keystring",
+        "shared_secret",
+        "refresh_token",
+        "webhook_secret",
+        "webhook_secret_previous",
+        "sold_out",
+        "renew",
+        "base_url",
+    }
+)
+_CREDENTIAL = re.compile(r"[\x21-\x39\x3b-\x7e]{1,1024}")  # printable ASCII without a colon
+_SWITCH = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`refresh_token` is None where one was only ever put into the database. `webhook_keys` are
+    none, one or two. `deactivates`: a listing whose last unit is promised is taken off sale.
+    `renews`: one that Etsy marked sold out may be put on sale again, for a fee.
+    """
+
+    shop_id: int
+    base_url: str
+    deactivates: bool
+    renews: bool
+    keystring: str = field(repr=False)
+    shared_secret: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    webhook_keys: tuple[bytes, ...] = field(repr=False)
+
+    @property
+    def api_key(self) -> str:
+        """Return the `x-api-key` of every call."""
+        return f"{self.keystring}:{self.shared_secret}"
+
+
+def read_settings(given: Mapping[str, str]) -> Settings:
+    """Return the checked settings; `ConfigInvalid` names the field, what was expected and found.
+
+    Secrets arrive resolved and are never repeated in an error.
+    """
+    for name in given:
+        if name not in _KNOWN:
+            raise ConfigInvalid(
+                f"The Etsy connector has no setting {name!r}.",
+                field=name,
+                expected=", ".join(sorted(_KNOWN)),
+            )
+    return Settings(
+        shop_id=_shop_id(_required(given, "shop_id")),
+        base_url=_base_url(given.get("base_url") or BASE_URL),
+        deactivates=_one_of(given, "sold_out", SOLD_OUT) == "deactivate",
+        renews=_SWITCH[_one_of(given, "renew", ("false", "true"))],
+        keystring=_credential(given, "keystring"),
+        shared_secret=_credential(given, "shared_secret"),
+        refresh_token=_credential(given, "refresh_token") if "refresh_token" in given else None,
+        webhook_keys=_webhook_keys(given),
+    )
+
+
+def _required(given: Mapping[str, str], name: str) -> str:
+    value = given.get(name, "").strip()
+    if not value:
+        raise ConfigInvalid(f"The setting `{name}` is missing.", field=name, expected="a value")
+    return value
+
+
+def _shop_id(value: str) -> int:
+    if value.isascii() and value.isdecimal() and len(value) < 19 and int(value) > 0:
+        return int(value)
+    raise ConfigInvalid(
+        "The setting `shop_id` is not the number of an Etsy shop.",
+        field="shop_id",
+        found=value,
+        expected="a whole number above 0; not the shop's name",
+    )
+
+
+def _one_of(given: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
+    """Return a word of a setting, the first of `words` where it is left out."""
+    value = given.get(name, words[0]).strip().lower()
+    if value in words:
+        return value
+    raise ConfigInvalid(
+        f"The setting `{name}` is not one of its words.",
+        field=name,
+        found=given[name],
+        expected=" or ".join(words),
+    )
+
+
+def _credential(given: Mapping[str, str], name: str) -> str:
+    value = _required(given, name)
+    if _CREDENTIAL.fullmatch(value) is None:
+        raise ConfigInvalid(
+            f"The setting `{name}` has characters that Etsy's credentials never have.",
+            field=name,
+            expected="printable ASCII without spaces or colons; keystring and shared_secret apart",
+        )
+    return value
+
+
+def _webhook_keys(given: Mapping[str, str]) -> tuple[bytes, ...]:
+    names = [name for name in ("webhook_secret", "webhook_secret_previous") if name in given]
+    if names == ["webhook_secret_previous"]:
+        _required(given, "webhook_secret")
+    return tuple(standard_webhook_key(given[name], field=name) for name in names)
+
+
+def _base_url(value: str) -> str:
+    """Return the host root without a trailing slash: https, or http to loopback only."""
+    expected = "https://host, or http://127.0.0.1:port, without /v3"
+    try:
+        parts = urlsplit(value.strip())
+        host, path = parts.hostname, parts.path.rstrip("/")
+        secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+        bare = not (parts.query or parts.fragment or parts.username or parts.password)
+    except ValueError:
+        raise ConfigInvalid(
+            "The setting `base_url` is not a URL.", field="base_url", expected=expected
+        ) from None
+    if not (secure and host and bare) or path.endswith(("/v3", "/v3/application")):
+        raise ConfigInvalid(
+            "The setting `base_url` is not a host root that a token may be sent to: TLS is "
+            "required, except to this machine.",
+            field="base_url",
+            expected=expected,
+        )
+    return value.strip().rstrip("/")
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

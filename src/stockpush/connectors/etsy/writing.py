@@ -1,0 +1,492 @@
+"""The push: read the whole document, compare, replace it, compare again.
+
+Theory of operation. There is no compare-and-set and no difference to send, so each listing's
+document is read and replaced back to back. All lines of a listing are judged together: one number
+other than the one we expect is a conflict of all of them, and nothing is written, since a PUT would
+put the unseen sale back on sale. Mapped numbers come from the lines, never from what was read;
+whatever else the document says goes back as it came.
+
+The gap. A sale between the read and the write is overwritten and found afterwards by its time
+(R10), so the gap is kept short: the read takes the write's share of the rate limit with it, and
+what was read `GAP_MAX_S` ago, because the machine slept or the network was slow, is not written.
+
+Afterwards the answer to the write, the document as saved, is held against what was read: quantities
+must be the targets, and everything else what it was. A difference there is told to a person; the
+numbers stand all the same.
+
+Where nothing would be left on sale, which Etsy refuses, the listing is taken off sale (F32), and
+put back when there is something to sell. A 409 means that the listing has changed its kind: it is
+read and written once more.
+
+Outcomes are per line. An accident stops the work: nobody should write to a shop that just failed.
+Source: updateListingInventory; conflict protocol, R6, R7, R10; faults F30 to F32, F50.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from stockpush.connectors.base import Answer, Api, PushLine, PushOutcome, Watch
+from stockpush.connectors.etsy import outcomes as end
+from stockpush.connectors.etsy.document import (
+    body_of,
+    differs,
+    field_of,
+    numbers,
+    products_of,
+    sells_something,
+    with_numbers,
+    write_params,
+)
+from stockpush.connectors.etsy.keys import listing_of
+from stockpush.connectors.etsy.outcomes import Broken, Gap, Outcomes
+from stockpush.connectors.etsy.reading import (
+    GONE,
+    NO_SUCH_FIELD,
+    SEVERAL_NUMBERS,
+    Memory,
+    shown,
+    standing,
+)
+from stockpush.connectors.etsy.settings import Settings
+from stockpush.connectors.etsy.wire import (
+    Document,
+    Listing,
+    ask,
+    decode_answer,
+    fault,
+    is_gone,
+    unexpected,
+)
+from stockpush.connectors.payload import decode
+from stockpush.errors import ChannelError, ChannelUnavailable, OutcomeUnknown, PayloadInvalid
+from stockpush.model import PushOutcomeKind
+
+QUANTITY_MAX = 999
+"""Most that one offering holds."""
+GAP_MAX_S = 4.0
+"""How old what was read may be when it is written back."""
+JSON = {"content-type": "application/json"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+PAID_BEFORE = 0.001
+"""What a write takes of the rate limit where the read before it has paid for both."""
+
+TOO_LATE = "Not written: too much time has passed since the listing was read."
+TOO_MANY = f"Etsy holds at most {QUANTITY_MAX} of one variation."
+NOT_SHOWN = "No variation of the listing that has stock is shown to buyers: enable it on Etsy."
+SOLD_OUT_ASK = (
+    "Its last unit is promised, and Etsy takes no listing with every quantity zero: deactivate it "
+    "on Etsy, or set sold_out = “deactivate”."
+)
+NEEDS_RENEWAL = (
+    "Etsy has marked it sold out, and putting it on sale again costs the listing fee: renew it on "
+    "Etsy, or set renew = true."
+)
+DIFFERS = (
+    "The quantities are written, but something else of the listing ({what}) is not as it was read "
+    "just before: look at it on Etsy."
+)
+STILL_SHOWN = "Etsy answered that the listing is {state} after it was to be {wanted}."
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A listing as it was read to be written: its document and state, whose it is, and when."""
+
+    listing_id: int
+    document: Document
+    state: str
+    is_ours: bool
+    date: datetime | None
+    gap: Gap
+    clock: Stopwatch
+    took_s: float
+
+    @property
+    def is_late(self) -> bool:
+        """Answer whether too much time has passed for it to be written back."""
+        return self.clock.elapsed_s() + self.took_s > GAP_MAX_S
+
+
+class Stopwatch:
+    """Seconds since it was made: the more of the two clocks, where the door has them."""
+
+    def __init__(self, api: Api) -> None:
+        """Start."""
+        self._watch = api if isinstance(api, Watch) else None
+        self._then = self._now()
+
+    def elapsed_s(self) -> float:
+        """Return the seconds since the start, >= 0."""
+        return max(0.0, *(now - then for now, then in zip(self._now(), self._then, strict=True)))
+
+    def _now(self) -> tuple[float, float]:
+        if self._watch is None:
+            loop = asyncio.get_running_loop().time()
+            return loop, loop
+        return self._watch.monotonic(), self._watch.now().timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes one shop's listings."""
+
+    settings: Settings
+    memory: Memory
+
+    async def push(self, api: Api, batch: Sequence[PushLine]) -> tuple[PushOutcome, ...]:
+        """Check and set each line; one outcome per line, in order. Raises no `ChannelError`."""
+        listings: dict[int, list[PushLine]] = {}
+        for line in batch:
+            listings.setdefault(listing_of(line.field.key), []).append(line)
+        found: Outcomes = {}
+        for listing_id, lines in listings.items():
+            try:
+                found |= await self._push_listing(api, listing_id, lines)
+            except PayloadInvalid as error:
+                # One listing's odd answer must not keep the others from being written.
+                found |= end.of(lines, end.unsent(error))
+            except Broken as broken:
+                found |= broken.outcomes
+                found = _with_unsent(batch, found, broken.error)
+                break
+            except ChannelError as error:
+                found = _with_unsent(batch, found, error)
+                break
+        return tuple(found[line.field.key] for line in batch)
+
+    async def _push_listing(self, api: Api, listing_id: int, lines: Sequence[PushLine]) -> Outcomes:
+        """Return the outcomes of one listing's lines.
+
+        Raises `Broken`, or the `ChannelError` of a read, where the work must stop.
+        """
+        told: Outcomes | Answer = await self._attempt(api, listing_id, lines)
+        if isinstance(told, Answer):  # 409
+            told = await self._attempt(api, listing_id, lines)
+        if isinstance(told, Answer):
+            return end.of(lines, end.refused(told, what="the quantities twice"))
+        return told
+
+    async def _attempt(
+        self, api: Api, listing_id: int, lines: Sequence[PushLine]
+    ) -> Outcomes | Answer:
+        """Read, compare and write once; a 409 is returned as it came."""
+        ours = await self.memory.off_sale(api)
+        read = await self._read(api, listing_id, is_ours=listing_id in ours)
+        if read is None:
+            return end.of(lines, end.gone(GONE, None))
+        if read.is_ours and read.state != "inactive":
+            # Its owner has put it on sale again, or we never came to take it off: what is taken
+            # off next by somebody else is theirs. Before the write, which may note it anew.
+            await self.memory.note_off_sale(api, listing_id, is_off=False)
+        problem = standing(read.state, is_ours=read.is_ours)
+        if problem is not None:
+            return end.of(lines, end.rejected(problem, read.date))
+        held = shown(listing_id, read.state, read.document)
+        done, todo = _judged(lines, held, read.date)
+        if todo:
+            told = await self._write(api, read, todo)
+            if isinstance(told, Answer):
+                return told
+            done |= told
+        return done
+
+    async def _read(self, api: Api, listing_id: int, *, is_ours: bool) -> Read | None:
+        """Read a listing to write it back; None if Etsy does not have it."""
+        answer = await ask(
+            api,
+            "GET",
+            f"/listings/{listing_id}/inventory",
+            params=(("includes", "Listing"),),
+            cost=2.0,
+            spread=False,
+        )
+        clock = Stopwatch(api)
+        if is_gone(answer):
+            return None
+        document = decode_answer(answer, Document, "listing's inventory")
+        self.memory.learn(listing_id, document)
+        if document.listing is None:
+            record = await ask(api, "GET", f"/listings/{listing_id}", spread=False)
+            if is_gone(record):
+                return None
+            state = decode_answer(record, Listing, "listing").state
+        else:
+            state = document.listing.state
+        return Read(
+            listing_id=listing_id,
+            document=document,
+            state=state,
+            is_ours=is_ours,
+            date=answer.date,
+            gap=Gap.since(answer),
+            clock=clock,
+            took_s=answer.took_s,
+        )
+
+    async def _write(self, api: Api, read: Read, lines: Sequence[PushLine]) -> Outcomes | Answer:
+        """Write what differs, in the way that the listing's state asks for."""
+        targets = {line.field.key: line.target for line in lines}
+        if read.state != "active":
+            # Nothing of it is on sale: what the hidden document says are no numbers of anybody's.
+            targets = dict.fromkeys(numbers(read.listing_id, read.document), 0) | targets
+        changed = with_numbers(read.listing_id, read.document, targets)
+        if not sells_something(changed):
+            if any(line.target > 0 for line in lines):
+                return end.of(lines, end.rejected(NOT_SHOWN, read.date))
+            return await self._take_off_sale(api, read, lines)
+        match read.state:
+            case "active":
+                return await self._replace(api, read, changed, lines)
+            case "sold_out":
+                return await self._renew(api, read, lines)
+            case _:
+                return await self._put_on_sale(api, read, changed, lines)
+
+    async def _replace(
+        self, api: Api, read: Read, changed: Document, lines: Sequence[PushLine]
+    ) -> Outcomes | Answer:
+        """Send a document; return the outcomes, or the answer where that is a 409."""
+        body = body_of(changed)
+        if read.state == "active" and read.is_late:
+            return end.of(lines, end.unsent(ChannelUnavailable(TOO_LATE)))
+        answer = await self._send(
+            api,
+            "PUT",
+            f"/listings/{read.listing_id}/inventory",
+            read.gap,
+            lines,
+            params=write_params(changed),
+            headers=JSON,
+            body=body,
+            cost=PAID_BEFORE,
+        )
+        gap = read.gap.until(answer)
+        if answer.status == 409:
+            return answer
+        if is_gone(answer):
+            return end.of(lines, end.gone(GONE, answer.date))
+        if answer.status != 200:
+            hint = end.PARENTHESES if _has_parentheses(changed) else ""
+            return end.of(lines, end.refused(answer, what="the quantities", hint=hint))
+        return self._settled(read, _saved(answer), lines, gap)
+
+    def _settled(
+        self, read: Read, saved: Document | None, lines: Sequence[PushLine], gap: Gap
+    ) -> Outcomes:
+        """Return the outcomes of lines whose document was answered with 200."""
+        if saved is None:
+            unread = end.unknown("Etsy's answer to the write cannot be read.", None, gap)
+            return end.of(lines, unread)
+        held = numbers(read.listing_id, saved)
+        other = differs(read.document, saved)
+        remark = None if other is None else DIFFERS.format(what=other)
+        found: Outcomes = {}
+        for line in lines:
+            number = held.get(line.field.key)
+            if number == line.target:
+                found[line.field.key] = end.applied(line, gap, remark=remark)
+            else:
+                message = "Etsy answered with another quantity than it was sent."
+                found[line.field.key] = end.unknown(message, number, gap)
+        return found
+
+    # -- off sale and on sale again --------------------------------------------------------------
+
+    async def _take_off_sale(
+        self, api: Api, read: Read, lines: Sequence[PushLine]
+    ) -> Outcomes | Answer:
+        """Make a listing inactive whose last unit is promised, if its owner lets us.
+
+        That it is we who do so is durable before it happens.
+        """
+        if not self.settings.deactivates:
+            return end.of(lines, end.rejected(SOLD_OUT_ASK, read.date))
+        await self.memory.note_off_sale(api, read.listing_id, is_off=True)
+        answer = await self._set_state(api, read, "inactive", lines)
+        if answer.status != 200:
+            await self.memory.note_off_sale(api, read.listing_id, is_off=False)
+            return _no_state(answer, lines, "to take the listing off sale")
+        gap = read.gap.until(answer)
+        state = _state(answer)
+        if state in (None, "active"):
+            message = STILL_SHOWN.format(state=state or "unreadable", wanted="inactive")
+            return end.of(lines, end.unknown(message, None, gap))
+        await self._hide(api, read)
+        return {line.field.key: end.applied(line, gap) for line in lines}
+
+    async def _hide(self, api: Api, read: Read) -> None:
+        """Leave one unit in the hidden document, which is the least that Etsy takes.
+
+        Whoever puts the listing on sale by hand then oversells one unit at most. Nothing depends
+        on it, so that what goes wrong is left.
+        """
+        first = _first_shown(read)
+        held = numbers(read.listing_id, read.document)
+        least = dict.fromkeys(held, 0) | {first: 1}
+        if {key: number for key, number in held.items() if number} in ({first: 1}, {}):
+            return
+        hidden = with_numbers(read.listing_id, read.document, least)
+        try:
+            await ask(
+                api,
+                "PUT",
+                f"/listings/{read.listing_id}/inventory",
+                write=True,
+                params=write_params(hidden),
+                headers=JSON,
+                body=body_of(hidden),
+            )
+        except ChannelError:
+            return
+
+    async def _put_on_sale(
+        self, api: Api, read: Read, changed: Document, lines: Sequence[PushLine]
+    ) -> Outcomes | Answer:
+        """Write the numbers of a listing that we took off sale, then make it active again."""
+        told = await self._replace(api, read, changed, lines)
+        if isinstance(told, Answer) or any(
+            each.kind is not PushOutcomeKind.APPLIED for each in told.values()
+        ):
+            return told
+        answer = await self._set_state(api, read, "active", lines)
+        if answer.status != 200:
+            return _no_state(answer, lines, "to put the listing on sale again")
+        state = _state(answer)
+        if state != "active":
+            message = STILL_SHOWN.format(state=state or "unreadable", wanted="active")
+            return end.of(lines, end.unknown(message, None, read.gap.until(answer)))
+        await self.memory.note_off_sale(api, read.listing_id, is_off=False)
+        return told
+
+    async def _renew(self, api: Api, read: Read, lines: Sequence[PushLine]) -> Outcomes | Answer:
+        """Put a listing on sale again that Etsy marked sold out, if its owner pays for that.
+
+        Etsy sets its quantity to 1, so it is read anew before the numbers are written.
+        """
+        if not self.settings.renews:
+            return end.of(lines, end.rejected(NEEDS_RENEWAL, read.date))
+        answer = await self._set_state(api, read, "active", lines)
+        if answer.status != 200:
+            return _no_state(answer, lines, "to renew the listing")
+        again = await self._read(api, read.listing_id, is_ours=False)
+        if again is None:
+            return end.of(lines, end.gone(GONE, answer.date))
+        targets = dict.fromkeys(numbers(again.listing_id, again.document), 0)
+        targets |= {line.field.key: line.target for line in lines}
+        changed = with_numbers(again.listing_id, again.document, targets)
+        return await self._replace(api, again, changed, lines)
+
+    async def _set_state(
+        self, api: Api, read: Read, state: str, lines: Sequence[PushLine]
+    ) -> Answer:
+        return await self._send(
+            api,
+            "PATCH",
+            f"/shops/{self.settings.shop_id}/listings/{read.listing_id}",
+            read.gap,
+            lines,
+            headers=FORM,
+            body=f"state={state}".encode("ascii"),
+        )
+
+    async def _send(
+        self,
+        api: Api,
+        method: str,
+        path: str,
+        gap: Gap,
+        lines: Sequence[PushLine],
+        *,
+        params: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str],
+        body: bytes,
+        cost: float = 1.0,
+    ) -> Answer:
+        """Send one write. Raises `Broken` where it got no usable answer."""
+        try:
+            answer = await ask(
+                api, method, path, write=True, params=params, headers=headers, body=body, cost=cost
+            )
+            if answer.status == 404 and fault(answer) is None:
+                raise unexpected(answer, "write")
+            if answer.status == 408:
+                raise OutcomeUnknown("Etsy gave the write up half-way (408).", found=408)
+        except ChannelError as error:
+            raise Broken(end.of(lines, end.broken_write(error, gap)), error) from error
+        return answer
+
+
+def _with_unsent(batch: Sequence[PushLine], found: Outcomes, error: ChannelError) -> Outcomes:
+    """Return the outcomes with those of the lines that were not sent because of `error`."""
+    unsent = end.unsent(error)
+    return {line.field.key: found.get(line.field.key, unsent) for line in batch}
+
+
+def _judged(
+    lines: Iterable[PushLine], held: Mapping[str, int | None], date: datetime | None
+) -> tuple[Outcomes, list[PushLine]]:
+    """Return the outcomes of lines that need not or must not be written, and the others."""
+    done: Outcomes = {}
+    known: list[tuple[PushLine, int]] = []
+    for line in lines:
+        key = line.field.key
+        number = held.get(key)
+        if key not in held:
+            done[key] = end.gone(NO_SUCH_FIELD, date)
+        elif number is None:
+            done[key] = end.rejected(SEVERAL_NUMBERS, date)
+        elif line.target > QUANTITY_MAX:
+            done[key] = end.rejected(TOO_MANY, date, found=line.target)
+        else:
+            known.append((line, number))
+    is_lost = any(number != line.expected for line, number in known)
+    todo = []
+    for line, number in known:
+        if number == line.expected == line.target:
+            done[line.field.key] = end.unchanged(number, date)
+        elif is_lost:
+            done[line.field.key] = end.conflict(number, date)
+        else:
+            todo.append(line)
+    return done, todo
+
+
+def _saved(answer: Answer) -> Document | None:
+    try:
+        return decode(answer.body, Document, what="saved inventory")
+    except PayloadInvalid:
+        return None
+
+
+def _state(answer: Answer) -> str | None:
+    try:
+        return decode(answer.body, Listing, what="saved listing").state
+    except PayloadInvalid:
+        return None
+
+
+def _no_state(answer: Answer, lines: Sequence[PushLine], what: str) -> Outcomes:
+    """Return the outcomes of lines whose listing could not be made (in)active."""
+    if is_gone(answer):
+        return end.of(lines, end.gone(GONE, answer.date))
+    return end.of(lines, end.refused(answer, what=what))
+
+
+def _first_shown(read: Read) -> str:
+    """Return the field of the first product that buyers see, or of the first one."""
+    products = products_of(read.document)
+    shown_ones = [each for each in products if any(one.is_enabled for one in each.offerings)]
+    return field_of(read.listing_id, read.document, (shown_ones or list(products))[0])
+
+
+def _has_parentheses(document: Document) -> bool:
+    return any(
+        "(" in text or ")" in text
+        for product in products_of(document)
+        for each in product.property_values
+        for text in each.values
+    )
