@@ -140,6 +140,10 @@ class Connector:
         """Never."""
         return False
 
+    def together(self, key: str) -> str:
+        """Each field is written by itself."""
+        return key
+
     def verify(self, request: WebhookRequest) -> None:
         """Everything is genuine."""
 
