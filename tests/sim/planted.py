@@ -624,10 +624,12 @@ _INTENT_LOST = Planted(
     (
         Edit(
             "reservation.pushes:settle_pushes",
-            "    dirty.append(_later(queued or _lost(field, push, at), settled, at))\n"
+            "                if queued is not None or push.target != push.expected:\n"
+            "                    dirty.append("
+            "_later(queued or _lost(field, push, at), settled, at))\n"
             "                draft.change(field)\n",
-            "    if queued is not None:\n"
-            "                        clean.append((queued.key, queued.revision))\n",
+            "                if queued is not None:\n"
+            "                    clean.append((queued.key, queued.revision))\n",
         ),
     ),
 )

@@ -135,13 +135,13 @@ class Connector:
 
     manifest = SimpleNamespace(batch_max=10, deadline_s=20.0)
 
-    def together(self, field_key: str) -> str:
-        """Each number is written by itself."""
-        return field_key
-
     def is_ping(self, request: WebhookRequest) -> bool:
         """Never."""
         return False
+
+    def together(self, key: str) -> str:
+        """Each field is written by itself."""
+        return key
 
     def verify(self, request: WebhookRequest) -> None:
         """Everything is genuine."""
