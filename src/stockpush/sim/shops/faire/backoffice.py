@@ -235,7 +235,9 @@ class Backoffice:
             return
         state, variant = order.state_of(item), item.variant
         waits = state == "BACKORDERED" and self._backorders_stay_committed and not item.moved
-        committed = item.pieces if state in OPEN_STATES or waits else 0
+        # A state that nobody knows yet is still to be sent.
+        ended = state in SENT_STATES or state in {"CANCELED", "BACKORDERED"}
+        committed = item.pieces if waits or not ended else 0
         variant.committed += committed - item.committed
         item.committed = committed
         if state in SENT_STATES and self._shipping_takes_on_hand and not item.taken:

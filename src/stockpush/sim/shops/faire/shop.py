@@ -353,10 +353,10 @@ class FaireShop:
     def _refuse(self, fault: str) -> ShopAnswer:
         match fault:
             case "rate_limit":
-                told = (
-                    {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
-                )
-                return self._dated(429, {**_JSON, **told}, b'{"message":"Too Many Requests"}')
+                headers = dict(_JSON)
+                if self.retry_after_s is not None:
+                    headers["retry-after"] = str(self.retry_after_s)
+                return self._dated(429, headers, b'{"message":"Too Many Requests"}')
             case "server_error":
                 return self._dated(*self.dice.choice(_SERVER_ERRORS))
             case _:

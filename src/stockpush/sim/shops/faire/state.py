@@ -14,7 +14,7 @@ from datetime import datetime
 from stockpush.sim.shops.past import Past
 
 OPEN_STATES = frozenset({"NEW", "PENDING_RETAILER_CONFIRMATION", "PROCESSING"})
-"""States of pieces that are still to be sent, and committed."""
+"""States of pieces that are to be sent from here as soon as they can."""
 SENT_STATES = frozenset(
     {"PRE_TRANSIT", "IN_TRANSIT", "DELIVERED", "RETURNED", "DAMAGED_OR_MISSING"}
 )
@@ -72,7 +72,7 @@ class Item:
 
 @dataclass(slots=True)
 class Order:
-    """One order; a backorder's child names its `parent`. `by_faire`: sent from Faire's own stock."""
+    """One order; a backorder names its `parent`. `by_faire`: sent from Faire's own stock."""
 
     number: int
     state: str
