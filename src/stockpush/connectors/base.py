@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from stockpush.errors import ChannelError
 from stockpush.messages import ListingResolved, OrderSeen, Seen
@@ -20,10 +20,15 @@ from stockpush.model import FieldKey, Listing, PushOutcomeKind
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """A delivery as it came in: lower-case header names, the raw body."""
+    """A delivery as it came in: lower-case header names, the raw body.
+
+    `received_at` is our clock when it came (None: nobody looked at it), for schemes that sign an
+    instant.
+    """
 
     headers: Mapping[str, str]
     body: bytes
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,42 @@ class Api(Protocol):
         ...
 
 
+@runtime_checkable
+class Watch(Protocol):
+    """What an `Api` may be besides: a clock, for a write that must not be sent late.
+
+    A machine that slept between a read and its write is seen on one of the two clocks.
+    """
+
+    def now(self) -> datetime:
+        """Return the present instant, aware UTC, by our clock."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        ...
+
+
+@runtime_checkable
+class Notes(Protocol):
+    """What an `Api` may be besides: a notebook of its channel, which outlives the process.
+
+    For the few facts that a platform does not keep and that change what a connector may do, such
+    as that it was we who took a listing off sale. Texts are short, keys the connector's own.
+    """
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note of the channel by its key."""
+        ...
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep `text` under `key`, or forget it (None). Returns when that is durable.
+
+        What is about to be done is noted before the request that does it.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What a token endpoint has granted, as it is kept: sealed, and shared by every process.
@@ -111,7 +152,8 @@ class PushOutcome:
     """What became of one `PushLine`. One to one with the batch, in its order.
 
     `actual` is the channel's number where a compare was lost (None: the channel did not say).
-    `error` names the fault of a line that failed. `gap_from`/`gap_until`: by the channel's clock,
+    `error` names the fault of a line that failed; with `APPLIED`, what else a person should look at
+    (its message is the outcome's reason). `gap_from`/`gap_until`: by the channel's clock,
     when a read-set write's GET was sent and its PUT answered.
     """
 
