@@ -30,7 +30,7 @@ from stockpush.sim.shops.faire.rest import ROOT, Habits, Rest
 from stockpush.sim.shops.faire.state import OPEN_STATES, SENT_STATES, Item, Order, Variant
 
 QUICK_WRITES_MAX = 3
-"""Writes in a row that are taken without a pause; one more each second."""
+"""Writes in a row that are taken without a pause, at first; one more each second."""
 _HTML = {"content-type": "text/html; charset=UTF-8"}
 _JSON = {"content-type": "application/json"}
 _PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
@@ -81,6 +81,7 @@ class FaireShop:
             list_lag_s=self._list_lag_s,
         )
         self._rest = Rest(self._office, self.habits, self._reading)
+        self.quick_writes_max = QUICK_WRITES_MAX
         self._pace = float(QUICK_WRITES_MAX)
         self._paced_at = clock()
 
@@ -343,7 +344,7 @@ class FaireShop:
         """Answer whether a write may come now: a few at once, then one each second."""
         now = self.clock()
         passed_s = max(0.0, (now - self._paced_at).total_seconds())
-        self._pace = min(float(QUICK_WRITES_MAX), self._pace + passed_s)
+        self._pace = min(float(self.quick_writes_max), self._pace + passed_s)
         self._paced_at = now
         if self._pace < 1:
             return False
