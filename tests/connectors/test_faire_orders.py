@@ -121,6 +121,13 @@ def test_a_backorder_is_reserved_only_with_a_date() -> None:
     assert counts({**backordered, "expected_ship_date": "2026-12-24"}) == [(5, 0)]
 
 
+def test_what_a_child_carries_is_taken_off_once() -> None:
+    """Two lines of one variant wait, a child carries three of them: seven wait on."""
+    waits = {"state": "BACKORDERED"}
+    value = order(waits, waits, {"variant_id": B, **waits}, expected_ship_date="2026-12-24")
+    assert counts(value, children={A: 3}) == [(2, 0), (5, 0), (5, 0)]
+
+
 def test_a_tester_is_one_more_piece() -> None:
     """It has a price of its own, so it is taken for a piece beside the quantity."""
     (line,) = seen(order({"includes_tester": True})).lines

@@ -473,6 +473,19 @@ async def test_each_line_has_its_own_outcome(world: World) -> None:
     assert world.writes() == []
 
 
+async def test_batches_of_none_and_of_the_most(world: World) -> None:
+    """Nothing is asked for nothing; the most are read at once and written one by one."""
+    assert await world.push() == ()
+    assert await world.connector.resolve(world.api, []) == ()
+    assert world.api.sent == []
+    names = [f"p{number}" for number in range(world.connector.manifest.batch_max)]
+    for name in names:
+        world.shop.add_product(name, 3)
+    outcomes = await world.push(*[line(name, expected=3, target=2) for name in names])
+    assert {each.kind for each in outcomes} == {Kind.APPLIED}
+    assert [path for path, _ in world.writes()] == [f"/quantities/{name}" for name in names]
+
+
 @pytest.mark.parametrize(("compares", "left"), [(True, 5), (False, 4)])
 async def test_a_sale_between_reading_and_writing(compares: bool, left: int) -> None:
     """A shop that compares answers 409 with its number; the other one is overwritten."""

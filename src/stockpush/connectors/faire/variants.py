@@ -76,7 +76,9 @@ def ref_key(given: Mapping[str, Any]) -> str:
 
 
 async def read_page(api: Api, ids: Sequence[str]) -> Page:
-    """Read up to 100 variants in one request."""
+    """Read up to 100 variants in one request; none without one."""
+    if not ids:
+        return Page({}, None)
     answer = await read(api, PATH, [("ids", each) for each in ids])
     found = decode_answer(answer, Variants, "map of variants").inventories
     return Page({each: held(found.get(each)) for each in ids}, answer.date)

@@ -68,7 +68,9 @@ def ref_key(given: Mapping[str, Any]) -> str:
 
 
 async def read_page(api: Api, products: Sequence[str]) -> Page:
-    """Read some products in one request."""
+    """Read some products in one request; none without one."""
+    if not products:
+        return Page({}, None)
     answer = await read(api, PATH, [("product", each) for each in products])
     numbers = decode_answer(answer, Quantities, "map of quantities").quantities
     return Page(numbers, answer.date, answer.took_s)
