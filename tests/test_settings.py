@@ -208,17 +208,23 @@ def test_the_example_is_valid_and_complete():
     """The example loads, its channels satisfy their manifests, and no setting is left out: neither
     one that every channel has nor one of any connector.
     """
-    environ = dict.fromkeys(re.findall(r'"env:(\w+)"', EXAMPLE.read_text(encoding="utf-8")), "x")
+    named = re.findall(r'"env:(\w+)"', EXAMPLE.read_text(encoding="utf-8"))
+    environ = dict.fromkeys(named, "x" * 32)
     settings = Settings.load(EXAMPLE, environ)
     for channel in settings.channels.values():
         manifest = registry.manifest(channel.connector)
-        assert check_channel(channel, manifest.settings, requests_per_s_max=manifest.requests_per_s)
+        given = check_channel(
+            channel, manifest.settings, requests_per_s_max=manifest.requests_per_s
+        )
+        assert registry.load(channel.connector)(channel.name, manifest, given)
     written = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
     own = set(ChannelSettings.model_fields) - {"name", "extra"}
     assert set(written["daemon"]) == set(DaemonSettings.model_fields)
     assert set(written["stock"]) == set(StockSettings.model_fields)
     assert own <= set(written["channels"]["my-shopify"])
-    shown = {each["connector"]: set(each) for each in written["channels"].values()}
+    shown: dict[str, set[str]] = {}
+    for each in written["channels"].values():
+        shown.setdefault(each["connector"], set()).update(each)
     manifests = registry.manifests()
     assert shown.keys() == manifests.keys()
     for name, manifest in manifests.items():
