@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from stockpush.connectors.faire.wire import Order
 from stockpush.connectors.payload import decode
 from stockpush.errors import AuthFailed, ChannelUnavailable, PayloadInvalid, RateLimited
 from stockpush.messages import OrderSeen
-from stockpush.sim.shops.base import ShopAnswer, ShopRequest
+from stockpush.sim.shops.base import ShopAnswer, ShopRequest, SoldOut
 from stockpush.sim.shops.faire.render import CANARY
 from tests.connectors.faire_world import (
     BEGUN,
@@ -332,10 +333,16 @@ async def total_open(world: World) -> int:
 @pytest.mark.parametrize("keeps", [True, False])
 @pytest.mark.parametrize("units", [2, 5])
 @pytest.mark.parametrize("child", [True, False])
-async def test_parent_and_child_are_counted_once(keeps: bool, units: int, child: bool) -> None:
-    """Whether the parent keeps a BACKORDERED line or not, and whether a child exists yet."""
+@pytest.mark.parametrize("dated", [True, False])
+async def test_parent_and_child_are_counted_once(
+    keeps: bool, units: int, child: bool, dated: bool
+) -> None:
+    """Whether the parent keeps a BACKORDERED line or not, has a date of its own or not, and
+    whether a child exists yet.
+    """
     world = make_world(parents_keep_backorders=keeps)
     placed = world.shop.checkout([(A, 5)])
+    world.shop.accept(placed, expected=DATE if dated else None)
     world.hands.move(60)
     carrier = world.shop.backorder(placed, A, units, until=DATE, child=child)
     assert (carrier != placed) is child
@@ -373,6 +380,83 @@ async def test_a_parent_that_cannot_be_read_is_set_aside_by_its_own_id() -> None
     (page,) = [each async for each in pages]
     assert [each.order_id for each in page.orders] == ["bo_2"]
     assert [(each[0], each[2]) for each in page.unreadable] == [("bo_1", b'{"id":"bo_1"}')]
+
+
+def act(world: World, kind: str, pick: int, units: int) -> None:
+    """Let the account's people do one thing, if the platform lets them."""
+    orders = sorted({line.order_id for line in world.shop.lines()})
+    with suppress(ValueError, LookupError, SoldOut):
+        if not orders or (kind == "checkout" and len(orders) < 5):
+            world.shop.checkout([(A, units), (B, 1)][: 1 + pick % 2], tester=pick % 5 == 0)
+            return
+        order_id = orders[pick % len(orders)]
+        match kind:
+            case "edit":
+                world.shop.edit(order_id, A, units - 1)
+            case "refund":
+                world.shop.refund(order_id, A, units, restock=True)
+            case "backorder":
+                world.shop.backorder(order_id, A, units, until=DATE, child=pick % 3 > 0)
+            case "resume" if world.shop.state(order_id) == "BACKORDERED":
+                world.shop.resume(order_id)
+            case "deliver" if world.shop.state(order_id) == "PRE_TRANSIT":
+                world.shop.deliver(order_id)
+            case "accept" if world.shop.state(order_id) == "NEW":
+                world.shop.accept(order_id, expected=DATE)
+            case "cancel":
+                world.shop.cancel(order_id)
+            case "ship" if world.shop.state(order_id) in {"NEW", "PROCESSING"}:
+                world.shop.ship(order_id)
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                [
+                    "checkout",
+                    "accept",
+                    "edit",
+                    "refund",
+                    "backorder",
+                    "resume",
+                    "cancel",
+                    "ship",
+                    "deliver",
+                ]
+            ),
+            st.integers(0, 9),
+            st.integers(1, 4),
+        ),
+        min_size=3,
+        max_size=25,
+    ),
+    st.booleans(),
+)
+async def test_any_history_is_read_as_the_account_has_it(
+    history: list[tuple[str, int, int]], keeps: bool
+) -> None:  # fmt: skip
+    """Whatever the people do: open and shipped pieces of each variant, over all orders, are the
+    account's own, and what is open is what it has committed.
+    """
+    world = make_world(parents_keep_backorders=keeps)
+    world.shop.merchant_sets(A, 1000)
+    for kind, pick, units in history:
+        world.hands.move(30)
+        act(world, kind, pick, units)
+    newest: dict[str, OrderSeen] = {}
+    for page in await world.poll():
+        assert page.unreadable == ()
+        newest |= {each.order_id: each for each in page.orders}
+    for variant in (A, B):
+        told = [
+            line for each in newest.values() for line in each.lines if line.order_key == variant
+        ]
+        truth = [line for line in world.shop.lines() if line.listing == variant]
+        assert sum(line.open for line in told) == sum(line.open for line in truth)
+        assert sum(line.shipped for line in told) == sum(line.shipped for line in truth)
+        assert sum(line.open for line in told) == world.shop.committed(variant)
 
 
 # -- polls ----------------------------------------------------------------------------------------

@@ -149,9 +149,11 @@ class FaireShop:
         """A retailer orders pieces, with a tester of each if wished. Raises `SoldOut`."""
         return self._office.checkout(lines, tester=tester, by_faire=by_faire).id
 
-    def accept(self, order_id: str) -> None:
-        """The merchant accepts a new order."""
-        self._office.accept(self._order(order_id))
+    def accept(self, order_id: str, *, expected: datetime | None = None) -> None:
+        """The merchant accepts a new order, with the date on which it will be sent, if known."""
+        order = self._order(order_id)
+        order.expected = expected
+        self._office.accept(order)
 
     def confirm(self, order_id: str) -> None:
         """The retailer confirms what the merchant changed."""
@@ -240,6 +242,10 @@ class FaireShop:
     def quantity(self, listing: str) -> int:
         """Return what is for sale: on hand less what open orders have committed."""
         return self._office.variants[listing].available
+
+    def state(self, order_id: str) -> str:
+        """Return the order's state."""
+        return self._order(order_id).state
 
     def committed(self, listing: str) -> int:
         """Return the pieces that open orders have committed."""
