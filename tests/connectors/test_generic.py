@@ -506,6 +506,29 @@ async def test_a_sale_between_reading_and_writing(compares: bool, left: int) -> 
         assert (outcome.kind, outcome.gap_from) == (Kind.APPLIED, READ_AT)
 
 
+async def test_a_shop_that_does_not_compare_is_read_before_each_write() -> None:
+    """From the first answer that shows it on; the gaps stay those of one line."""
+    world = make_world(compares=False)
+    world.shop.add_product("wick", 30)
+    handle = world.shop.handle
+
+    def handled(request: ShopRequest) -> ShopAnswer:
+        world.hands.move(1)
+        if request.method == "PUT" and request.path.endswith(A):
+            world.shop.checkout([(B, 1)])
+        return handle(request)
+
+    world.api.shop = Intercepted(handled)  # type: ignore[assignment]
+    lines = [line(A, expected=7, target=4), line(B, expected=12, target=3)]
+    first, second, third = await world.push(*lines, line("wick", expected=30, target=29))
+    assert (first.kind, third.kind) == (Kind.APPLIED, Kind.APPLIED)
+    assert (second.kind, second.actual) == (Kind.CONFLICT, 11)
+    for each in (first, third):
+        assert each.gap_until - each.gap_from == timedelta(seconds=1)
+    reads = [sent.query for sent in world.api.sent if sent.method == "GET"]
+    assert [len(query) for query in reads] == [3, 1, 1]
+
+
 async def written(*answers: Answer | Exception) -> list[Any]:
     """Push A and B to 4 against prepared answers to the writes; return outcomes."""
     read = answer({"quantities": {A: 7, B: 7}})
@@ -516,8 +539,10 @@ async def written(*answers: Answer | Exception) -> list[Any]:
 @pytest.mark.parametrize(
     ("given_", "first", "second"),
     [
-        (answer({"quantity": 9}), Kind.UNKNOWN, Kind.APPLIED),
-        (answer({"quantity": "4"}), Kind.UNKNOWN, Kind.APPLIED),
+        (answer({"quantity": 9, "compared": True}), Kind.UNKNOWN, Kind.APPLIED),
+        # It does not say that it compared: the next one is read first, and no reading is there.
+        (answer({"quantity": 4}), Kind.APPLIED, Kind.UNAVAILABLE),
+        (answer({"quantity": "4"}), Kind.UNKNOWN, Kind.UNAVAILABLE),
         (answer({"actual": 6}, 409), Kind.CONFLICT, Kind.APPLIED),
         (answer(b"", 409), Kind.CONFLICT, Kind.APPLIED),
         (answer({"message": "no"}, 404), Kind.GONE, Kind.APPLIED),

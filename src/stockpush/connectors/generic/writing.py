@@ -3,8 +3,9 @@
 Theory of operation. The batch's products are read in one request; one that holds another number
 than expected is a conflict and is not written. Each of the others is one PUT that carries the
 expected number too. A shop that compares answers 409 with the number it has, and says `compared` in
-its answer otherwise: then nothing can have been overwritten. For a shop that does not, the outcome
-states the gap between the reading and the write, for R10.
+its answer otherwise: then nothing can have been overwritten. In a shop that does not, whoever buys
+between the reading and the write is: once one answer has shown that, each further product is read
+again right before its own write, and the outcome states that gap, for R10.
 
 Every write is signed over its method, path and body, whatever stands between us and the shop. An
 accident stops the work: the line in the broken write is unknown if it may have been applied, lines
@@ -44,25 +45,32 @@ async def push(
 ) -> tuple[PushOutcome, ...]:
     """Check and set each line; one outcome per line, in order. Raises no `ChannelError`."""
     try:
-        page = await read_page(api, [line.field.key for line in batch])
+        first = await read_page(api, [line.field.key for line in batch])
     except ChannelError as error:
         return (_unsent(error),) * len(batch)
     outcomes: list[PushOutcome] = []
     stopped: ChannelError | None = None
+    compares = True
     for line in batch:
-        checked = _check(page, line)
-        if checked is not None:
-            outcomes.append(checked)
-        elif stopped is not None:
-            outcomes.append(_unsent(stopped))
-        else:
+        page = first
+        if not compares and stopped is None:
+            try:
+                page = await read_page(api, [line.field.key])
+            except ChannelError as error:
+                stopped = error
+        outcome = _check(page, line)
+        if outcome is None and stopped is not None:
+            outcome = _unsent(stopped)
+        if outcome is None:
             try:
                 answer = await _send(api, line, call_id=call_id, key=key)
             except ChannelError as error:
                 stopped = error
-                outcomes.append(_broken(error, page))
+                outcome = _broken(error, page)
             else:
-                outcomes.append(_settled(answer, line, page))
+                outcome = _settled(answer, line, page)
+                compares = compares and outcome.gap_until is None
+        outcomes.append(outcome)
     return tuple(outcomes)
 
 
