@@ -91,7 +91,14 @@ class Floor:
 @pytest.fixture
 async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
     """Run a daemon on 20 candles, adopted: three cases on Faire, twenty singles on the site."""
-    faire = FaireShop("faire", clock=CLOCK.now, dice=random.Random(1), access_token=FAIRE_TOKEN)
+    faire = FaireShop(
+        "faire",
+        clock=CLOCK.now,
+        dice=random.Random(1),
+        access_token=FAIRE_TOKEN,
+        # Where it falls by itself, a reading before the next poll is R11's to judge.
+        shipping_takes_on_hand=False,
+    )
     faire.add_variant(CASE, on_hand=9, sku="candle-case")
     site = GenericShop(
         "site", clock=CLOCK.now, dice=random.Random(2), access_token=TOKEN, webhook_key=KEY
@@ -180,7 +187,7 @@ def quick(manifest: Any) -> Any:
 async def test_cases_and_singles_are_one_stock(floor: Floor) -> None:
     """The first numbers; a single sold lowers the cases; a case ordered lowers the singles.
 
-    On hand on Faire stays: it is the offer and the open order together. Shipping takes both off.
+    On hand on Faire stays: it is the offer and the open order together, until that is shipped.
     """
     await floor.until_shows(3, 20)
     floor.site.checkout([(SINGLE, 3)])
