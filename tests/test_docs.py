@@ -11,7 +11,7 @@ from stockpush.errors import ExitCode
 from stockpush.reservation.lifecycle import TRANSITIONS
 
 REPOSITORY = Path(__file__).parents[1]
-PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
+PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
 
 
 def diagram() -> str:

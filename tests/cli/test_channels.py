@@ -40,6 +40,20 @@ def test_channels_while_a_daemon_runs(sellers: Terminal):
     assert "order.created, order.updated, order.deleted, order.restored, product.updated" in shown
 
 
+def test_a_platform_without_webhooks_has_no_address(sellers: Terminal):
+    """Faire is polled: there is nothing to subscribe, for people or for scripts."""
+    config = sellers.folder / "stockpush.toml"
+    faire = '[channels.my-faire]\nconnector = "faire"\naccess_token = "env:FAIRE_TOKEN"\n'
+    config.write_text(f"{config.read_text()}\n{faire}")
+    rows = sellers.done("channels", "--json").json["data"]
+    assert {row["name"]: row["webhook_path"] is None for row in rows} == {
+        "my-shopify": False,
+        "my-woo": False,
+        "my-faire": True,
+    }
+    assert "  my-faire\n    " not in sellers.done("channels").out
+
+
 def test_without_a_public_address_the_paths_are_shown(sellers: Terminal):
     """And what to set, so that they become addresses."""
     result = sellers.done("channels")

@@ -49,7 +49,7 @@ class InProcessApi:
         """Hand the request to the shop and map its answer as `base.Api` documents."""
         assert path.startswith("/"), "a path is relative to base_url and starts with /"
         assert cost > 0
-        merged = {**self.connector.auth_headers(), **(headers or {})}
+        merged = {"user-agent": "stockpush", **self.connector.auth_headers(), **(headers or {})}
         request = ShopRequest(
             method=method,
             path=path,
@@ -81,7 +81,7 @@ def _raise_for(status: int, headers: Mapping[str, str], *, write: bool) -> None:
     if status == 429 or (status == 503 and retry_after is not None):
         raise RateLimited(retry_after_s=float(retry_after or 1))
     if status in {401, 403}:
-        raise AuthFailed
+        raise AuthFailed(found=status)
     if status >= 500:
         raise OutcomeUnknown if write else ChannelUnavailable
     if 300 <= status < 400:

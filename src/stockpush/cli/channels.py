@@ -56,7 +56,10 @@ async def _rows(parts: Parts) -> tuple[list[ChannelRow], str | None]:
     trouble = None
     paths: dict[str, str | None] = dict.fromkeys(parts.settings.channels)
     try:
-        paths = {name: parts.webhook_path(name) for name in paths}
+        paths = {
+            name: parts.webhook_path(name) if compose.webhook_topics(channel) else None
+            for name, channel in parts.settings.channels.items()
+        }
     except ConfigInvalid as error:  # the key may be for the daemon's eyes alone
         trouble = error.message
     runs = compose.daemon_runs(parts.settings)
@@ -129,6 +132,8 @@ def _print_webhooks(rows: Sequence[ChannelRow], settings: Settings) -> None:
     say()
     say("Subscribe these webhooks (keep the addresses to yourself):", "dim")
     for row in rows:
+        if row.webhook_path is None:
+            continue  # a platform without webhooks
         say(f"  {row.name}", "bold")
         say(f"    {root or ''}{row.webhook_path}")
         say(f"    {', '.join(compose.webhook_topics(settings.channels[row.name]))}", "dim")

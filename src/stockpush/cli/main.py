@@ -18,6 +18,7 @@ from typer.main import get_command
 from stockpush import __version__, logs
 from stockpush.cli import (
     catalogue,
+    channel,
     channels,
     check,
     connect,
@@ -91,6 +92,7 @@ app.command()(stock.plan)
 app.command()(resync.resync)
 app.add_typer(deliveries.app, name="deliveries")
 app.command("run")(daemon.run_daemon)
+app.add_typer(channel.app, name="channel")
 
 
 @app.command()

@@ -1,0 +1,189 @@
+"""The push: read, compare with what we expect, write one by one, compare with what was asked.
+
+Theory of operation. The batch's products are read in one request; one that holds another number
+than expected is a conflict and is not written. Each of the others is one PUT that carries the
+expected number too. A shop that compares answers 409 with the number it has, and says `compared` in
+its answer otherwise: then nothing can have been overwritten. In a shop that does not, whoever buys
+between the reading and the write is: once one answer has shown that, each further product is read
+again right before its own write, and the outcome states that gap, for R10.
+
+Every write is signed over its method, path and body, whatever stands between us and the shop. An
+accident stops the work: the line in the broken write is unknown if it may have been applied, lines
+not sent yet are due again. A call that is repeated reads again.
+Source: docs/channels/generic.md; conflict protocol, R6 and R10.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+
+from stockpush.connectors.base import Answer, Api, PushLine, PushOutcome
+from stockpush.connectors.generic.products import GONE, PATH, Page, read_page
+from stockpush.connectors.generic.wire import Saved, Stale, fault, is_gone, is_page
+from stockpush.connectors.payload import decode
+from stockpush.errors import (
+    AuthFailed,
+    ChannelError,
+    ChannelUnavailable,
+    ListingGone,
+    OutcomeUnknown,
+    PayloadInvalid,
+    PushRejected,
+    RateLimited,
+)
+from stockpush.model import PushOutcomeKind
+
+SIGNATURE = "stockpush-signature"
+
+
+async def push(
+    api: Api, batch: Sequence[PushLine], *, call_id: str, key: bytes
+) -> tuple[PushOutcome, ...]:
+    """Check and set each line; one outcome per line, in order. Raises no `ChannelError`."""
+    try:
+        first = await read_page(api, [line.field.key for line in batch])
+    except ChannelError as error:
+        return (_unsent(error),) * len(batch)
+    outcomes: list[PushOutcome] = []
+    stopped: ChannelError | None = None
+    compares = True
+    for line in batch:
+        page = first
+        if not compares and stopped is None:
+            try:
+                page = await read_page(api, [line.field.key])
+            except ChannelError as error:
+                stopped = error
+        outcome = _check(page, line)
+        if outcome is None and stopped is not None:
+            outcome = _unsent(stopped)
+        if outcome is None:
+            try:
+                answer = await _send(api, line, call_id=call_id, key=key)
+            except ChannelError as error:
+                stopped = error
+                outcome = _broken(error, page)
+            else:
+                outcome = _settled(answer, line, page)
+                compares = compares and outcome.gap_until is None
+        outcomes.append(outcome)
+    return tuple(outcomes)
+
+
+def sign(key: bytes, method: str, path: str, body: bytes) -> str:
+    """Return the signature of a write: `v1,` and base64 of HMAC-SHA256 over what is sent.
+
+    >>> sign(b"k", "PUT", "/quantities/a", b"{}")
+    'v1,xKdL1Gart+EW0uk5Asxg+91LmCA8btdzeFOwZpDEknE='
+    """
+    content = f"{method} {path}\n".encode("ascii") + body
+    return "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+
+
+def _check(page: Page, line: PushLine) -> PushOutcome | None:
+    """Return a line's outcome if it need not or must not be written, else None."""
+    problem, actual = page.problem(line.field.key), page.numbers.get(line.field.key)
+    if problem == GONE:
+        return PushOutcome(PushOutcomeKind.GONE, error=ListingGone(GONE), date=page.date)
+    if problem is not None:
+        return PushOutcome(PushOutcomeKind.REJECTED, error=PushRejected(problem), date=page.date)
+    if actual != line.expected:
+        return PushOutcome(PushOutcomeKind.CONFLICT, actual=actual, date=page.date)
+    if actual == line.target:
+        return PushOutcome(PushOutcomeKind.UNCHANGED, actual=actual, date=page.date)
+    return None
+
+
+async def _send(api: Api, line: PushLine, *, call_id: str, key: bytes) -> Answer:
+    """Send one write. Raises what stops the work: an answer that is not the shop's own, too."""
+    path = f"{PATH}/{line.field.key}"
+    fields = {"expected": line.expected, "quantity": line.target, "call": call_id}
+    body = json.dumps(fields, separators=(",", ":")).encode("ascii")
+    answer = await api.send(
+        "PUT",
+        path,
+        write=True,
+        headers={"content-type": "application/json", SIGNATURE: sign(key, "PUT", path, body)},
+        body=body,
+    )
+    if answer.status == 408:
+        raise OutcomeUnknown("The shop gave the write up half-way (408).", found=408)
+    own = answer.status in {200, 400, 409, 422} or is_gone(answer)
+    if answer.status == 200 and is_page(answer):
+        raise OutcomeUnknown("The shop answered the write with a page.", answered=True)
+    if not own or is_page(answer):
+        raise ChannelUnavailable(
+            f"The shop answered the write with {answer.status}: {fault(answer)}",
+            found=answer.status,
+        )
+    return answer
+
+
+def _settled(answer: Answer, line: PushLine, page: Page) -> PushOutcome:
+    """Return the outcome of a line that the shop itself answered."""
+    match answer.status:
+        case 200:
+            return _saved(answer, line, page)
+        case 409:
+            return PushOutcome(PushOutcomeKind.CONFLICT, actual=_actual(answer), date=answer.date)
+        case 404:
+            return PushOutcome(PushOutcomeKind.GONE, error=ListingGone(GONE), date=answer.date)
+        case _:
+            error = PushRejected(f"The shop refused the quantity: {fault(answer)}")
+            return PushOutcome(PushOutcomeKind.REJECTED, error=error, date=answer.date)
+
+
+def _saved(answer: Answer, line: PushLine, page: Page) -> PushOutcome:
+    try:
+        saved = decode(answer.body, Saved, what="saved quantity")
+    except PayloadInvalid as error:
+        return PushOutcome(
+            PushOutcomeKind.UNKNOWN,
+            error=OutcomeUnknown(error.message, answered=True),
+            gap_from=page.sent,
+            gap_until=answer.date,
+            date=answer.date,
+        )
+    begin, end = (None, None) if saved.compared else (page.sent, answer.date)
+    if saved.quantity == line.target:
+        return PushOutcome(
+            PushOutcomeKind.APPLIED, saved.quantity, None, begin, end, date=answer.date
+        )
+    unknown = OutcomeUnknown("The shop answered with another quantity.", answered=True)
+    return PushOutcome(
+        PushOutcomeKind.UNKNOWN, saved.quantity, unknown, begin, end, date=answer.date
+    )
+
+
+def _actual(answer: Answer) -> int | None:
+    """Return the number that the shop has instead, None if it does not say."""
+    try:
+        return decode(answer.body, Stale, what="conflict").actual
+    except PayloadInvalid:
+        return None
+
+
+def _broken(error: ChannelError, page: Page) -> PushOutcome:
+    """Return the outcome of the line whose write got no usable answer."""
+    if isinstance(error, ChannelUnavailable | RateLimited | AuthFailed):
+        return _unsent(error)
+    return PushOutcome(PushOutcomeKind.UNKNOWN, error=error, gap_from=page.sent)
+
+
+def _unsent(error: ChannelError) -> PushOutcome:
+    """Return the outcome of lines that were certainly not written, because of `error`."""
+    match error:
+        case RateLimited():
+            kind = PushOutcomeKind.RATE_LIMITED
+        case AuthFailed():
+            kind = PushOutcomeKind.AUTH_FAILED
+        case OutcomeUnknown():
+            kind = PushOutcomeKind.UNAVAILABLE
+            error = ChannelUnavailable("Not sent: the write before it got no usable answer.")
+        case _:
+            kind = PushOutcomeKind.UNAVAILABLE
+    return PushOutcome(kind, error=error)

@@ -1,0 +1,223 @@
+"""A daemon with Faire and a shop of one's own, over real HTTP: singles here, cases of six there.
+
+Both are polled alone. Singles and cases are drawn from the same candles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stockpush import compose, keys
+from stockpush.clock import SystemClock
+from stockpush.importer import Known, read_catalogue
+from stockpush.messages import AdoptListings, Needs
+from stockpush.model import Reservation
+from stockpush.settings import Settings
+from stockpush.sim.shops.faire import FaireShop
+from stockpush.sim.shops.generic import GenericShop
+from stockpush.sim.shops.server import serve
+from tests.connectors.faire_world import TOKEN as FAIRE_TOKEN
+from tests.connectors.generic_world import KEY, SECRET, TOKEN
+
+CLOCK = SystemClock()
+WAIT_S = 20.0
+CASE, SINGLE = "po_case", "candle"
+CATALOGUE = f"""
+[[items]]
+sku = "candle"
+on_hand = 20
+[[listings]]
+channel = "faire"
+item = "candle"
+pack = 6
+ref = {{ variant_id = "{CASE}" }}
+[[listings]]
+channel = "site"
+item = "candle"
+ref = {{ product = "{SINGLE}" }}
+"""
+
+
+@dataclass
+class Floor:
+    """The two shops, and the daemon's parts while it runs."""
+
+    faire: FaireShop
+    site: GenericShop
+    parts: Any = None
+    settings: Settings = field(default=None)  # type: ignore[assignment]
+
+    def shows(self) -> tuple[int, int]:
+        """Return (on hand of the case on Faire, the single's number on the site)."""
+        return self.faire.numbers()[CASE], self.site.numbers()[SINGLE]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once the condition holds; fail after a while, saying what is there."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while not condition():
+                    await CLOCK.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"waited in vain; the shops show {self.shows()}") from None
+
+    async def until_shows(self, *numbers: int) -> None:
+        """Return once both numbers are there."""
+        await self.until(lambda: self.shows() == numbers)
+
+    async def until_reserved(self, order_id: str, units: int) -> None:
+        """Return once an order on Faire is known and has so many open units."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                rows = await self.reservations(order_id)
+                if rows and sum(row.open for row in rows) == units:
+                    return
+                await CLOCK.sleep(0.02)
+
+    async def reservations(self, order_id: str) -> list[Reservation]:
+        """Return the rows of an order on Faire."""
+        async with self.parts.store.transaction() as transaction:
+            rows = await transaction.gather(Needs(orders=frozenset({("faire", order_id)})))
+        return list(rows.reservations.values())
+
+
+@pytest.fixture
+async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
+    """Run a daemon on 20 candles, adopted: three cases on Faire, twenty singles on the site."""
+    faire = FaireShop(
+        "faire",
+        clock=CLOCK.now,
+        dice=random.Random(1),
+        access_token=FAIRE_TOKEN,
+        # Where it falls by itself, a reading before the next poll is R11's to judge.
+        shipping_takes_on_hand=False,
+    )
+    faire.add_variant(CASE, on_hand=9, sku="candle-case")
+    site = GenericShop(
+        "site", clock=CLOCK.now, dice=random.Random(2), access_token=TOKEN, webhook_key=KEY
+    )
+    site.add_product(SINGLE, 9)
+    async with AsyncExitStack() as stack:
+        served = [
+            (await stack.enter_async_context(serve(each, sleep=CLOCK.sleep))).base_url
+            for each in (faire, site)
+        ]
+        floor = Floor(faire, site, settings=settings(tmp_path, *served))
+        await adopt(floor)
+        async with running(floor):
+            yield floor
+
+
+def settings(folder: Path, faire_url: str, site_url: str) -> Settings:
+    """Write a configuration and load it."""
+    (folder / "secret.key").write_text(keys.new_secret_key())
+    (folder / "admin.token").write_text("t" * 43)
+    for name in ("secret.key", "admin.token"):
+        (folder / name).chmod(0o600)
+    path = folder / "stockpush.toml"
+    path.write_text(f"""
+[daemon]
+database = "sqlite:///{folder}/stockpush.db"
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+secret_key = "file:{folder}/secret.key"
+admin_token = "file:{folder}/admin.token"
+[channels.faire]
+connector = "faire"
+mode = "live"
+base_url = "{faire_url}/external-api/v2"
+access_token = "{FAIRE_TOKEN}"
+poll_s = 2
+orders_lag_s = 0
+[channels.site]
+connector = "generic"
+mode = "live"
+base_url = "{site_url}"
+access_token = "{TOKEN}"
+webhook_secret = "{SECRET}"
+poll_s = 2
+orders_lag_s = 0
+""")
+    return Settings.load(path, {})
+
+
+async def adopt(floor: Floor) -> None:
+    """Import the catalogue and adopt all of it."""
+    async with compose.parts(floor.settings) as parts:
+        read = read_catalogue(
+            [("catalog.toml", CATALOGUE.encode())],
+            known=Known(),
+            channels=parts.settings.channels,
+            refs=lambda channel, ref: parts.connectors[channel].ref(ref),
+        )
+        await parts.lane.commit([read.command(key="import", actor="test")])
+        await parts.lane.commit([AdoptListings(tuple(each.key for each in read.listings))])
+
+
+@asynccontextmanager
+async def running(floor: Floor) -> AsyncIterator[None]:
+    """Run the daemon, at a pace that no platform would allow and without waiting for company."""
+    connectors = {
+        name: replace(connector, manifest=quick(connector.manifest))  # type: ignore[type-var]
+        for name, channel in floor.settings.channels.items()
+        for connector in [compose.connect(channel)]
+    }
+    floor.faire.quick_writes_max = 1000
+    floor.faire._pace = 1000.0
+    async with (
+        compose.parts(floor.settings, connectors=connectors) as parts,
+        compose.daemon(parts, stop=asyncio.Event()),
+    ):
+        floor.parts = parts
+        yield
+
+
+def quick(manifest: Any) -> Any:
+    """Return a manifest of a platform without a rate limit."""
+    return replace(manifest, requests_per_s=1000.0, burst=1000.0, quiet_s=0.0)
+
+
+async def test_cases_and_singles_are_one_stock(floor: Floor) -> None:
+    """The first numbers; a single sold lowers the cases; a case ordered lowers the singles.
+
+    On hand on Faire stays: it is the offer and the open order together, until that is shipped.
+    """
+    await floor.until_shows(3, 20)
+    floor.site.checkout([(SINGLE, 3)])
+    await floor.until_shows(2, 17)
+    order = floor.faire.checkout([(CASE, 1)])
+    await floor.until_shows(2, 11)
+    assert floor.faire.quantity(CASE) == 1
+    floor.faire.ship(order)
+    await floor.until_reserved(order, 0)
+    (row,) = await floor.reservations(order)
+    assert (row.shipped, row.deducted) == (1, 0)
+    await floor.until_shows(1, 11)
+
+
+async def test_a_cancelled_order_is_for_sale_again(floor: Floor) -> None:
+    """On both sides, each once."""
+    await floor.until_shows(3, 20)
+    order = floor.faire.checkout([(CASE, 2)])
+    await floor.until_shows(3, 8)
+    floor.faire.cancel(order)
+    await floor.until_shows(3, 20)
+    assert floor.faire.quantity(CASE) == 3
+
+
+async def test_a_backorder_is_reserved_once(floor: Floor) -> None:
+    """Parent and child together hold what was ordered, and no more."""
+    await floor.until_shows(3, 20)
+    order = floor.faire.checkout([(CASE, 2)])
+    await floor.until_shows(3, 8)
+    carrier = floor.faire.backorder(order, CASE, 1, until=CLOCK.now())
+    await floor.until_reserved(carrier, 1)
+    await floor.until_reserved(order, 1)
+    assert floor.shows() == (3, 8)
