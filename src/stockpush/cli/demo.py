@@ -1,4 +1,4 @@
-"""`stockpush demo`: a candle shop on two emulated channels, over real HTTP on loopback.
+"""`stockpush demo`: a candle shop on four emulated channels, over real HTTP on loopback.
 
 The daemon that runs here is the one that `stockpush run` runs; only the shops are emulated.
 Shoppers buy, orders ship or are cancelled, candles are made. While it runs, and once more when
@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,7 @@ from stockpush.messages import AdoptListings, BuildStock, MoveStock, StockMove
 from stockpush.model import MovementKind
 from stockpush.reservation.ledger import Books, check
 from stockpush.settings import Settings
-from stockpush.sim.candle_shop import SHOPIFY, WOO, CandleShop, Sold, configuration
+from stockpush.sim.candle_shop import ETSY, SHOPIFY, WOO, CandleShop, Sold, configuration
 from stockpush.sim.shops.server import serve
 from stockpush.store import reads
 
@@ -91,12 +92,15 @@ class Demo:
     checks: dict[str, bool] = field(default_factory=dict)
     summary: Summary = field(default_factory=Summary)
     keys_used: int = 0
+    acted_at: datetime = datetime(1, 1, 1, tzinfo=UTC)
+    """When something last happened in a shop."""
 
     async def shoppers(self) -> None:
         """Let things happen in the shops until cancelled."""
         while True:
             await self.clock.sleep(self.dice.uniform(*PACE_S))
             self.news.append(self.shop.somebody_acts(self.dice))
+            self.acted_at = self.clock.now()
 
     async def maker(self) -> None:
         """Make things and buy wax now and then, until cancelled."""
@@ -124,8 +128,7 @@ class Demo:
 
     def writes(self) -> int:
         """Return how many write requests the shops have received."""
-        shops = (self.shop.shopify, self.shop.woo)
-        return sum(len(shop.faults.writes_seen) for shop in shops)
+        return sum(len(shop.faults.writes_seen) for shop in self.shop.shops.values())
 
     # -- checks --------------------------------------------------------------------------------
 
@@ -201,11 +204,14 @@ class Demo:
 
     async def _is_at_rest(self) -> bool:
         store, now = self.parts.store, self.clock.now()
-        if self.shop.shopify.next_webhook_at() or self.shop.woo.next_webhook_at():
+        if any(shop.next_webhook_at() for shop in self.shop.shops.values()):
             return False
-        for channel in (SHOPIFY, WOO):
+        for channel in self.parts.connectors:
+            polled = (await store.channel_state(channel)).polled_begun_at
             if (
-                await store.next_due(channel) is not None
+                # What no webhook tells is known once a poll has begun after it.
+                (polled is None or polled <= self.acted_at)
+                or await store.next_due(channel) is not None
                 or await store.open_pushes(channel)
                 or await store.hints(channel, limit=1)
                 or await store.reads_due(channel, at=now, limit=1)
@@ -227,6 +233,7 @@ class Demo:
                 break
             begun = self.clock.monotonic()
             self.shop.sell(sold[turn % len(sold)], 1)
+            self.acted_at = self.clock.now()
             await self._until_shown(sold, number)
             spent_ms.append((self.clock.monotonic() - begun) * 1000)
             if not await self.rest():
@@ -303,10 +310,18 @@ async def _opened(folder: Path, dice: random.Random) -> AsyncIterator[Demo]:
     async with (
         serve(shop.shopify, sleep=clock.sleep) as shopify,
         serve(shop.woo, sleep=clock.sleep) as woo,
+        serve(shop.etsy, sleep=clock.sleep) as etsy,
+        serve(shop.faire, sleep=clock.sleep) as faire,
     ):
         config = folder / "stockpush.toml"
         config.write_text(
-            configuration(str(folder), shopify_url=shopify.base_url, woo_url=woo.base_url)
+            configuration(
+                str(folder),
+                shopify_url=shopify.base_url,
+                woo_url=woo.base_url,
+                etsy_url=etsy.base_url,
+                faire_url=faire.base_url,
+            )
         )
         settings = Settings.load(config, {})
         async with compose.parts(settings, clock=clock, ids=SystemIds()) as parts:
@@ -314,7 +329,7 @@ async def _opened(folder: Path, dice: random.Random) -> AsyncIterator[Demo]:
             async with compose.daemon(parts, stop=asyncio.Event()) as daemon:
                 root = f"http://{daemon.public}"
                 shop.subscribe(
-                    f"{root}{parts.webhook_path(SHOPIFY)}", f"{root}{parts.webhook_path(WOO)}"
+                    *(f"{root}{parts.webhook_path(each)}" for each in (SHOPIFY, WOO, ETSY))
                 )
                 yield Demo(shop, parts, dice, clock)
 
@@ -385,7 +400,9 @@ def command(
     *,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Watch stock move between two shops: a candle shop on emulated Shopify and WooCommerce."""
+    """Watch stock move between four shops: a candle shop on emulated Etsy, Shopify, WooCommerce
+    and Faire.
+    """
     seconds = None if duration is None else seconds_of(duration)
     logs.configure(json=False, level="error")
     console = Console(stderr=json)

@@ -1,6 +1,6 @@
 """The demo's screen: the stock, what each channel shows, what has just happened, and the checks.
 
-It fits into 80 columns: numbers and headings stay whole there, and only "Limited by" gives way.
+It fits into 80 columns: numbers and headings stay whole there, and only "Limit" gives way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stockpush.engine.report import ListingRow, StockRow
-from stockpush.sim.candle_shop import SHOPIFY, WOO, CandleShop
+from stockpush.sim.candle_shop import ETSY, FAIRE, SHOPIFY, WOO, CandleShop
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def screen(frame: Frame) -> RenderableType:
     table.add_column("", no_wrap=True)
     for name in ("Reserved", "ATP"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("Limited by", overflow="fold")
-    for name in ("Shopify", "Woo"):
+    table.add_column("Limit", overflow="fold")
+    for name in ("Shopify", "Woo", "Etsy", "Faire"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in frame.stock:
         table.add_row(
@@ -55,8 +55,7 @@ def screen(frame: Frame) -> RenderableType:
             "" if row.reserved == "0" else row.reserved,
             _atp(row),
             ", ".join(row.limited_by),
-            _shown(frame.shop, row, SHOPIFY),
-            _shown(frame.shop, row, WOO),
+            *(_shown(frame.shop, row, channel) for channel in (SHOPIFY, WOO, ETSY, FAIRE)),
         )
     checks = Text("\n").join(
         Text(f"{'✔' if held else '✖'} {name}", style="green" if held else "bold red")
@@ -87,7 +86,7 @@ def _shown(shop: CandleShop, row: StockRow, channel: str) -> Text:
         shows = shop.shows(sold)
         offer = _offer(rows, sold.listing)
         if text:
-            text.append("  ")
+            text.append(" ")
         text.append(str(shows), style="" if offer == shows else "yellow")
         if sold.pack > 1:
             text.append(f"x{sold.pack}", style="dim")

@@ -104,9 +104,9 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Which shoppers come.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Watch stock move between two shops.
+    """Watch stock move between four shops.
 
-    A candle shop on emulated Shopify and WooCommerce, with shoppers.
+    A candle shop on emulated Etsy, Shopify, WooCommerce and Faire, with shoppers.
 
     After the time is up (or Ctrl-C) the shops come to rest, which is checked, and single sales are
     timed: that takes some seconds more.

@@ -1,29 +1,41 @@
-"""A candle shop on two emulated channels: what the demo runs and what tests of the whole use.
+"""A candle shop on four emulated channels: what the demo runs and what tests of the whole use.
 
 One maker sells lavender and plain candles, soap and balm, which all share one block of beeswax,
 and gift boxes made of a candle and two soaps. On Shopify the lavender candle is listed twice and
-also in packs of six; on WooCommerce the soap is a variation whose stock is its parent's.
+also in packs of six; on WooCommerce the soap is a variation whose stock is its parent's. On Etsy
+things are sold singly, on Faire by the case: twelve candles, ten balms.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from stockpush.sim.shops.base import SoldOut
+from stockpush.sim.shops.base import Shop, SoldOut
+from stockpush.sim.shops.etsy import EtsyShop
+from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
 
 SHOPIFY = "demo-shopify"
 WOO = "demo-woo"
+ETSY = "demo-etsy"
+FAIRE = "demo-faire"
+CHANNELS = (SHOPIFY, WOO, ETSY, FAIRE)
 ACCESS_TOKEN = "demo-access-token"  # noqa: S105  # of a shop that exists only in this process
 SHOPIFY_SECRET = "demo-shopify-secret"  # noqa: S105  # see above
 CONSUMER_KEY = "ck_demo"
 CONSUMER_SECRET = "cs_demo"  # noqa: S105  # see above
 WOO_SECRET = "demoWooSecret"  # noqa: S105  # see above
+ETSY_SHOP = 4711
+ETSY_KEYSTRING = "demo-keystring"
+ETSY_SHARED_SECRET = "demo-shared-secret"  # noqa: S105  # see above
+ETSY_REFRESH_TOKEN = "4711.demo-refresh-token"  # noqa: S105  # see above
+ETSY_SECRET = "whsec_ZGVtby1ldHN5LXdlYmhvb2stc2VjcmV0"  # noqa: S105  # see above
+FAIRE_TOKEN = "demo-faire-token"  # noqa: S105  # see above
 DOMAIN = "demo.myshopify.com"
 WOO_TOPICS = ("order.created", "order.updated", "order.deleted", "product.updated")
 
@@ -137,7 +149,7 @@ class OpenOrder:
 
 @dataclass(slots=True)
 class CandleShop:
-    """The two shops with their products on sale, and who buys there.
+    """The four shops with their products on sale, and who buys there.
 
     `open_orders` and `shipped` (units by SKU) are the truth, noted at the till: the daemon's books
     must come to the same, without ever having been told but by webhooks and polls.
@@ -145,6 +157,8 @@ class CandleShop:
 
     shopify: ShopifyShop
     woo: WooShop
+    etsy: EtsyShop
+    faire: FaireShop
     listings: tuple[Sold, ...]
     open_orders: list[OpenOrder] = field(default_factory=list)
     shipped: Counter[str] = field(default_factory=Counter)
@@ -153,7 +167,10 @@ class CandleShop:
 
     @classmethod
     def open(cls, clock: Callable[[], datetime], dice: random.Random) -> CandleShop:
-        """Set both shops up, every listing showing 0 until the daemon has pushed."""
+        """Set the shops up, every listing showing 0 until the daemon has pushed.
+
+        On Etsy it is 1: a listing that nothing is left of cannot be on sale there.
+        """
         shopify = ShopifyShop(
             SHOPIFY,
             clock=clock,
@@ -188,39 +205,51 @@ class CandleShop:
         woo.add_product(12, stock=0, type="variable", sku="SOAP")
         woo.add_variation(12, 121, stock=None, sku="soap-lav")
         sold.append(Sold(WOO, "12:121", "soap-lav"))
-        return cls(shopify, woo, tuple(sold))
+        etsy, faire = etsy_shop(clock, dice), faire_account(clock, dice)
+        for listing_id, sku in ((1001, "candle-lav"), (1002, "soap-lav"), (1003, "balm")):
+            sold.append(Sold(ETSY, etsy.add_listing(listing_id, quantity=1, sku=sku), sku))
+        for variant_id, sku, pack in (("po_candles", "candle-lav", 12), ("po_balms", "balm", 10)):
+            faire.add_variant(variant_id, on_hand=0, sku=f"{sku}-case")
+            sold.append(Sold(FAIRE, variant_id, sku, pack))
+        return cls(shopify, woo, etsy, faire, tuple(sold))
 
-    def catalogue(self) -> str:
-        """Return the catalogue file, listings included."""
+    def catalogue(self, channels: Collection[str] = CHANNELS) -> str:
+        """Return the catalogue file, with the listings on these channels."""
         parts = [CATALOGUE]
-        for sold in self.listings:
-            if sold.channel == SHOPIFY:
-                ref = f"{{ variant_id = {sold.listing} }}"
-            else:
-                product, _, variation = sold.listing.partition(":")
-                more = f", variation_id = {variation}" if variation else ""
-                ref = f"{{ product_id = {product}{more} }}"
-            parts.append(
-                f'[[listings]]\nchannel = "{sold.channel}"\nitem = "{sold.sku}"\n'
-                f"pack = {sold.pack}\nref = {ref}\n"
-            )
+        parts += [
+            f'[[listings]]\nchannel = "{sold.channel}"\nitem = "{sold.sku}"\n'
+            f"pack = {sold.pack}\nref = {_ref(sold)}\n"
+            for sold in self.listings
+            if sold.channel in channels
+        ]
         return "\n".join(parts)
 
-    def subscribe(self, shopify_url: str, woo_url: str) -> None:
-        """Register both shops' webhooks."""
+    def subscribe(self, shopify_url: str, woo_url: str, etsy_url: str) -> None:
+        """Register the shops' webhooks; Faire has none."""
         self.shopify.subscribe(shopify_url)
         for topic in WOO_TOPICS:
             self.woo.subscribe(topic, woo_url, WOO_SECRET)
+        self.etsy.subscribe(etsy_url, ETSY_SECRET)
 
-    def shop(self, channel: str) -> ShopifyShop | WooShop:
+    @property
+    def shops(self) -> dict[str, Shop]:
+        """Every shop, by its channel."""
+        return {SHOPIFY: self.shopify, WOO: self.woo, ETSY: self.etsy, FAIRE: self.faire}
+
+    def shop(self, channel: str) -> Shop:
         """Return the shop of a channel."""
-        return self.shopify if channel == SHOPIFY else self.woo
+        return self.shops[channel]
 
     def shows(self, sold: Sold) -> int:
-        """Return the number that the listing's field holds on its shop: the truth."""
-        if sold.channel == SHOPIFY:
-            return self.shopify.quantity(sold.listing)
-        return self.woo.stock_quantity(sold.listing)
+        """Return the number that the listing's field holds on its shop: the truth.
+
+        On Faire that is what is on hand, open orders included.
+        """
+        if sold.channel == WOO:
+            return self.woo.stock_quantity(sold.listing)
+        if sold.channel == FAIRE:
+            return self.faire.numbers()[sold.listing]
+        return self.shop(sold.channel).quantity(sold.listing)
 
     def somebody_acts(self, dice: random.Random) -> str:
         """Let one thing happen, as it would in a shop, and say what it was."""
@@ -260,18 +289,77 @@ class CandleShop:
         return f"{sold.channel}: {units} x {sold.sku}{pack} sold"
 
 
+def etsy_shop(clock: Callable[[], datetime], dice: random.Random) -> EtsyShop:
+    """Return an empty shop on Etsy."""
+    return EtsyShop(
+        ETSY,
+        clock=clock,
+        dice=dice,
+        shop_id=ETSY_SHOP,
+        keystring=ETSY_KEYSTRING,
+        shared_secret=ETSY_SHARED_SECRET,
+        refresh_token=ETSY_REFRESH_TOKEN,
+    )
+
+
+def faire_account(clock: Callable[[], datetime], dice: random.Random) -> FaireShop:
+    """Return an empty account on Faire."""
+    return FaireShop(FAIRE, clock=clock, dice=dice, access_token=FAIRE_TOKEN)
+
+
+def _ref(sold: Sold) -> str:
+    """Return how a catalogue file names a listing of ours."""
+    if sold.channel == SHOPIFY:
+        return f"{{ variant_id = {sold.listing} }}"
+    if sold.channel == ETSY:
+        return f"{{ listing_id = {sold.listing} }}"
+    if sold.channel == FAIRE:
+        return f'{{ variant_id = "{sold.listing}" }}'
+    product, _, variation = sold.listing.partition(":")
+    more = f", variation_id = {variation}" if variation else ""
+    return f"{{ product_id = {product}{more} }}"
+
+
 def configuration(
     folder: str,
     *,
     shopify_url: str,
     woo_url: str,
+    etsy_url: str | None = None,
+    faire_url: str | None = None,
     poll_s: int = 2,
     mode: str = "live",
     database: str | None = None,
 ) -> str:
-    """Return a configuration for the candle shop, its keys (and SQLite database) in `folder`."""
+    """Return a configuration for the candle shop, its keys (and SQLite database) in `folder`.
+
+    Etsy and Faire are in it where their address is given.
+    """
     database = database or f"sqlite:///{folder}/stockpush.db"
-    return f"""\
+    etsy = f"""
+[channels.{ETSY}]
+connector = "etsy"
+mode = "{mode}"
+base_url = "{etsy_url}"
+shop_id = {ETSY_SHOP}
+keystring = "{ETSY_KEYSTRING}"
+shared_secret = "{ETSY_SHARED_SECRET}"
+refresh_token = "{ETSY_REFRESH_TOKEN}"
+webhook_secret = "{ETSY_SECRET}"
+renew = true
+poll_s = {poll_s}
+orders_lag_s = 0
+"""
+    faire = f"""
+[channels.{FAIRE}]
+connector = "faire"
+mode = "{mode}"
+base_url = "{faire_url}"
+access_token = "{FAIRE_TOKEN}"
+poll_s = {poll_s}
+orders_lag_s = 0
+"""
+    both = f"""\
 [daemon]
 database = "{database}"
 listen = "127.0.0.1:0"
@@ -300,3 +388,4 @@ webhook_secret = "{WOO_SECRET}"
 poll_s = {poll_s}
 orders_lag_s = 0
 """
+    return both + (etsy if etsy_url else "") + (faire if faire_url else "")

@@ -312,6 +312,6 @@ def candle_front() -> Shopfront:
     """Return the candle shop of the demo, whose soap is a variation with its parent's number."""
     shop = candle_shop.CandleShop.open(lambda: EPOCH, random.Random(0))  # noqa: S311  # only read
     kinds = {candle_shop.SHOPIFY: "shopify", candle_shop.WOO: "woocommerce"}
-    front = read_shopfront([("candle-shop.toml", shop.catalogue().encode())], kinds)
+    front = read_shopfront([("candle-shop.toml", shop.catalogue(kinds).encode())], kinds)
     offered = [replace(each, parent=each.sku * each.is_variation) for each in front.offered]
     return replace(front, offered=tuple(offered))
