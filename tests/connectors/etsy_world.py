@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from stockpush.connectors import registry
-from stockpush.connectors.base import Answer, OrderPage, PushLine, Tokens, WebhookRequest
+from stockpush.connectors.base import Answer, Moment, OrderPage, PushLine, Tokens, WebhookRequest
 from stockpush.connectors.etsy import EtsyConnector
 from stockpush.messages import OrderSeen, Seen
 from stockpush.model import FieldKey, Listing, ListingKey
@@ -79,12 +79,14 @@ class EtsyDoor(InProcessApi):
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         cost: float = 1.0,
+        until: Moment | None = None,
     ) -> Answer:
         """Send with a token that has not ended."""
         assert isinstance(self.connector, EtsyConnector)
         shop = self.shop
         access = shop.access if isinstance(shop, EtsyShop) else shop.within.access  # type: ignore[attr-defined]
         tokens = Tokens(access.issue())
+        self.moment = Moment(self.now(), self.monotonic())
         bearer = {"authorization": self.connector.auth_headers(tokens)["authorization"]}
         answer = await InProcessApi.send(
             self,
@@ -95,6 +97,7 @@ class EtsyDoor(InProcessApi):
             headers={**bearer, **(headers or {})},
             body=body,
             cost=cost,
+            until=until,
         )
         if self.checks and etsy_contract.PATH.is_file():
             etsy_contract.check_request(self.sent[-1])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from stockpush.connectors import registry
-from stockpush.connectors.base import Answer, OrderPage, PushLine, PushOutcome
+from stockpush.connectors.base import Answer, Moment, OrderPage, PushLine, PushOutcome
 from stockpush.connectors.faire import FaireConnector
 from stockpush.messages import OrderSeen
 from stockpush.model import FieldKey, Listing, ListingKey
@@ -158,6 +158,7 @@ class CannedApi:
         headers: Any = None,
         body: bytes | None = None,
         cost: float = 1.0,
+        until: Moment | None = None,
     ) -> Answer:
         """Hand out the next prepared answer."""
         self.sent.append((method, path.removeprefix(ROOT), list(params)))

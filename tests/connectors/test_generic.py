@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpush.connectors import registry
-from stockpush.connectors.base import Answer, WebhookRequest
+from stockpush.connectors.base import Answer, Moment, WebhookRequest
 from stockpush.connectors.generic import products
 from stockpush.errors import (
     AuthFailed,
@@ -633,3 +633,20 @@ def test_deliveries_have_faults(world: World) -> None:
     world.shop.lose_webhooks()
     world.hands.move(60)
     assert world.deliveries() == []
+
+
+async def test_a_shop_that_compares_nothing_is_not_written_long_after_its_reading() -> None:
+    """F50: the machine slept in between; the first write tells whether the shop compares."""
+    world = make_world(compares=False)
+    begun = Moment(READ_AT, 5.0)
+    world.api.moment = begun
+    handle = world.shop.handle
+
+    def handled(request: ShopRequest) -> ShopAnswer:
+        world.api.moment = begun.plus(products.GAP_MAX_S + 0.1)
+        return handle(request)
+
+    world.api.shop = Intercepted(handled)  # type: ignore[assignment]
+    (outcome,) = await world.push(line(A, expected=7, target=4))
+    assert (outcome.kind, world.shop.numbers()[A]) == (Kind.UNAVAILABLE, 7)
+    assert world.writes() == []

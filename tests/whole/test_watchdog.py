@@ -9,8 +9,7 @@ import pytest
 from stockpush.engine import watchdog
 from stockpush.settings import Settings
 from stockpush.sim.candle_shop import SHOPIFY, WOO
-from tests.crash.process import free_port
-from tests.whole.harness import Floor
+from tests.whole.harness import Floor, free_port
 
 
 @pytest.fixture(autouse=True)

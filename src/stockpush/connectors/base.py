@@ -101,22 +101,6 @@ class Api(Protocol):
 
 
 @runtime_checkable
-class Watch(Protocol):
-    """What an `Api` may be besides: a clock, for a write that must not be sent late.
-
-    A machine that slept between a read and its write is seen on one of the two clocks.
-    """
-
-    def now(self) -> datetime:
-        """Return the present instant, aware UTC, by our clock."""
-        ...
-
-    def monotonic(self) -> float:
-        """Return seconds that never go backwards."""
-        ...
-
-
-@runtime_checkable
 class Notes(Protocol):
     """What an `Api` may be besides: a notebook of its channel, which outlives the process.
 

@@ -29,7 +29,7 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
@@ -223,14 +223,6 @@ class ChannelApi:
     def pause(self, seconds: float) -> None:
         """Hold every call of this channel for `seconds` (>= 0)."""
         self._limiter.pause(seconds)
-
-    def now(self) -> datetime:
-        """Return the present instant by our clock."""
-        return self._clock.now()
-
-    def monotonic(self) -> float:
-        """Return seconds that never go backwards."""
-        return self._clock.monotonic()
 
     async def noted(self) -> Mapping[str, str]:
         """Return every note of the channel by its key."""
@@ -482,14 +474,6 @@ class _Urgent:
             until=until,
             urgent=True,
         )
-
-    def now(self) -> datetime:
-        """Return the present instant by our clock."""
-        return self.api.now()
-
-    def monotonic(self) -> float:
-        """Return seconds that never go backwards."""
-        return self.api.monotonic()
 
     async def noted(self) -> Mapping[str, str]:
         """Return every note of the channel by its key."""

@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from stockpush.connectors.base import Answer, Api
+from stockpush.connectors.base import Answer, Api, Moment
 from stockpush.connectors.payload import Count, Number, Word, decode, utc
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
 from stockpush.model import WIRE_QUANTITY_MAX
@@ -168,6 +168,7 @@ async def ask(
     body: bytes | None = None,
     cost: float = 1.0,
     spread: bool = True,
+    until: Moment | None = None,
 ) -> Answer:
     """Send one request below `ROOT` and heed what its answer tells of the allowance.
 
@@ -181,6 +182,7 @@ async def ask(
         headers=headers,
         body=body,
         cost=cost,
+        until=until,
     )
     wait_s = wait_for_allowance(answer.headers)
     if wait_s:

@@ -24,12 +24,11 @@ Source: updateListingInventory; conflict protocol, R6, R7, R10; faults F30 to F3
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from stockpush.connectors.base import Answer, Api, PushLine, PushOutcome, Watch
+from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
 from stockpush.connectors.etsy import outcomes as end
 from stockpush.connectors.etsy.document import (
     body_of,
@@ -62,7 +61,7 @@ from stockpush.connectors.etsy.wire import (
     unexpected,
 )
 from stockpush.connectors.payload import decode
-from stockpush.errors import ChannelError, ChannelUnavailable, OutcomeUnknown, PayloadInvalid
+from stockpush.errors import ChannelError, OutcomeUnknown, PayloadInvalid
 from stockpush.model import PushOutcomeKind
 
 QUANTITY_MAX = 999
@@ -74,7 +73,6 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 PAID_BEFORE = 0.001
 """What a write takes of the rate limit where the read before it has paid for both."""
 
-TOO_LATE = "Not written: too much time has passed since the listing was read."
 TOO_MANY = f"Etsy holds at most {QUANTITY_MAX} of one variation."
 NOT_SHOWN = "No variation of the listing that has stock is shown to buyers: enable it on Etsy."
 SOLD_OUT_ASK = (
@@ -102,32 +100,12 @@ class Read:
     is_ours: bool
     date: datetime | None
     gap: Gap
-    clock: Stopwatch
-    took_s: float
+    asked: Moment | None
 
     @property
-    def is_late(self) -> bool:
-        """Answer whether too much time has passed for it to be written back."""
-        return self.clock.elapsed_s() + self.took_s > GAP_MAX_S
-
-
-class Stopwatch:
-    """Seconds since it was made: the more of the two clocks, where the door has them."""
-
-    def __init__(self, api: Api) -> None:
-        """Start."""
-        self._watch = api if isinstance(api, Watch) else None
-        self._then = self._now()
-
-    def elapsed_s(self) -> float:
-        """Return the seconds since the start, >= 0."""
-        return max(0.0, *(now - then for now, then in zip(self._now(), self._then, strict=True)))
-
-    def _now(self) -> tuple[float, float]:
-        if self._watch is None:
-            loop = asyncio.get_running_loop().time()
-            return loop, loop
-        return self._watch.monotonic(), self._watch.now().timestamp()
+    def until(self) -> Moment | None:
+        """Return the last moment at which it may be written back."""
+        return None if self.asked is None else self.asked.plus(GAP_MAX_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +182,6 @@ class Writer:
             cost=2.0,
             spread=False,
         )
-        clock = Stopwatch(api)
         if is_gone(answer):
             return None
         document = decode_answer(answer, Document, "listing's inventory")
@@ -223,8 +200,7 @@ class Writer:
             is_ours=is_ours,
             date=answer.date,
             gap=Gap.since(answer),
-            clock=clock,
-            took_s=answer.took_s,
+            asked=answer.sent,
         )
 
     async def _write(self, api: Api, read: Read, lines: Sequence[PushLine]) -> Outcomes | Answer:
@@ -251,8 +227,6 @@ class Writer:
     ) -> Outcomes | Answer:
         """Send a document; return the outcomes, or the answer where that is a 409."""
         body = body_of(changed)
-        if read.state == "active" and read.is_late:
-            return end.of(lines, end.unsent(ChannelUnavailable(TOO_LATE)))
         answer = await self._send(
             api,
             "PUT",
@@ -263,6 +237,8 @@ class Writer:
             headers=JSON,
             body=body,
             cost=PAID_BEFORE,
+            # What is off sale sells nothing, and its reading may be as old as it is.
+            until=read.until if read.state == "active" else None,
         )
         gap = read.gap.until(answer)
         if answer.status == 409:
@@ -405,11 +381,20 @@ class Writer:
         headers: Mapping[str, str],
         body: bytes,
         cost: float = 1.0,
+        until: Moment | None = None,
     ) -> Answer:
         """Send one write. Raises `Broken` where it got no usable answer."""
         try:
             answer = await ask(
-                api, method, path, write=True, params=params, headers=headers, body=body, cost=cost
+                api,
+                method,
+                path,
+                write=True,
+                params=params,
+                headers=headers,
+                body=body,
+                cost=cost,
+                until=until,
             )
             if answer.status == 404 and fault(answer) is None:
                 raise unexpected(answer, "write")

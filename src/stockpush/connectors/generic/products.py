@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from stockpush.connectors.base import Api, Reading, Readings
+from stockpush.connectors.base import Api, Moment, Reading, Readings
 from stockpush.connectors.generic.wire import Quantities, decode_answer, is_name, read
 from stockpush.errors import CatalogueInvalid
 from stockpush.messages import ListingResolved
 from stockpush.model import FieldKey, Listing
 
 PATH = "/quantities"
+GAP_MAX_S = 10.0
+"""How long after its reading was sent a write may be sent that the shop compares with nothing."""
 
 GONE = "The shop does not know this product: map the listing to another one, or remove it."
 NOT_TRACKED = "The shop does not track the quantity of this product."
@@ -32,11 +34,17 @@ class Page:
     numbers: Mapping[str, int | None]
     date: datetime | None
     took_s: float = 0.0
+    asked: Moment | None = None
 
     @property
     def sent(self) -> datetime | None:
         """Return when the shop was asked, by its own clock: from then on a sale may be missing."""
         return None if self.date is None else self.date - timedelta(seconds=self.took_s)
+
+    @property
+    def until(self) -> Moment | None:
+        """Return the last moment at which a write that nobody compares may rest on this."""
+        return None if self.asked is None else self.asked.plus(GAP_MAX_S)
 
     def problem(self, product: str) -> str | None:
         """Return why a product has no number, None if it has one."""
@@ -73,7 +81,7 @@ async def read_page(api: Api, products: Sequence[str]) -> Page:
         return Page({}, None)
     answer = await read(api, PATH, [("product", each) for each in products])
     numbers = decode_answer(answer, Quantities, "map of quantities").quantities
-    return Page(numbers, answer.date, answer.took_s)
+    return Page(numbers, answer.date, answer.took_s, answer.sent)
 
 
 async def observe(api: Api, fields: Sequence[FieldKey]) -> Readings:

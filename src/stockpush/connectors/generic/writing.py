@@ -21,7 +21,7 @@ import hmac
 import json
 from collections.abc import Sequence
 
-from stockpush.connectors.base import Answer, Api, PushLine, PushOutcome
+from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
 from stockpush.connectors.generic.products import GONE, PATH, Page, read_page
 from stockpush.connectors.generic.wire import Saved, Stale, fault, is_gone, is_page
 from stockpush.connectors.payload import decode
@@ -50,10 +50,10 @@ async def push(
         return (_unsent(error),) * len(batch)
     outcomes: list[PushOutcome] = []
     stopped: ChannelError | None = None
-    compares = True
+    compares: bool | None = None  # nobody knows before the first answer
     for line in batch:
         page = first
-        if not compares and stopped is None:
+        if compares is False and stopped is None:
             try:
                 page = await read_page(api, [line.field.key])
             except ChannelError as error:
@@ -63,13 +63,14 @@ async def push(
             outcome = _unsent(stopped)
         if outcome is None:
             try:
-                answer = await _send(api, line, call_id=call_id, key=key)
+                until = None if compares else page.until
+                answer = await _send(api, line, call_id=call_id, key=key, until=until)
             except ChannelError as error:
                 stopped = error
                 outcome = _broken(error, page)
             else:
                 outcome = _settled(answer, line, page)
-                compares = compares and outcome.gap_until is None
+                compares = compares is not False and outcome.gap_until is None
         outcomes.append(outcome)
     return tuple(outcomes)
 
@@ -98,7 +99,9 @@ def _check(page: Page, line: PushLine) -> PushOutcome | None:
     return None
 
 
-async def _send(api: Api, line: PushLine, *, call_id: str, key: bytes) -> Answer:
+async def _send(
+    api: Api, line: PushLine, *, call_id: str, key: bytes, until: Moment | None
+) -> Answer:
     """Send one write. Raises what stops the work: an answer that is not the shop's own, too."""
     path = f"{PATH}/{line.field.key}"
     fields = {"expected": line.expected, "quantity": line.target, "call": call_id}
@@ -109,6 +112,7 @@ async def _send(api: Api, line: PushLine, *, call_id: str, key: bytes) -> Answer
         write=True,
         headers={"content-type": "application/json", SIGNATURE: sign(key, "PUT", path, body)},
         body=body,
+        until=until,
     )
     if answer.status == 408:
         raise OutcomeUnknown("The shop gave the write up half-way (408).", found=408)
