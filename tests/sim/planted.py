@@ -164,8 +164,8 @@ _ECHO_WRITTEN = Planted(
         ),
         Edit(
             "reservation.sales:receive",
-            "        deliveries=(row,),\n",
-            "        deliveries=(row,),\n"
+            "    return draft.decision(\n        deliveries=(row,),\n",
+            "    return replace(\n        draft.decision(),\n        deliveries=(row,),\n"
             "        dirty=tuple(\n"
             "            each for each in dirty.values() if each.key not in view.rows.dirty\n"
             "        ),\n",
@@ -500,6 +500,11 @@ _UNDEDUCTED_IGNORED = Planted(
             "reservation.pushes:target_of",
             "cap=policy.cap), field.undeducted)",
             "cap=policy.cap), 0)",
+        ),
+        Edit(
+            "reservation.pushes:_looked_at",
+            "target(shown, field.undeducted)",
+            "target(shown, 0)",
         ),
         Edit(
             "reservation.pushes:_terms",
