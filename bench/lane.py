@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 from bench import orders, world
 from stockpush import compose
-from stockpush.cli.run import collect_seldom
+from stockpush.cli.run import collect_seldom, take_short_turns
 from stockpush.engine.commit import CommitLane
 from stockpush.messages import ReceiveDelivery
 from stockpush.sim.candle_shop import SHOPIFY
@@ -61,6 +61,7 @@ async def sell(job: Job) -> Took:
     address = world.Address(Path(job.folder))
     async with compose.parts(address.settings()) as parts:
         commands = list(_commands(parts, job))
+        take_short_turns()
         collect_seldom()  # as the daemon does; what is made beforehand is none of the lane's
         lane, groups = parts.lane, list[Group]()
         if job.trace is not None:

@@ -626,7 +626,7 @@ class Auditor:
             return Pushed(exchange.number, exchange.sent_at)
         rows = self._rows(
             "SELECT id, expected FROM push"
-            " WHERE channel = ? AND field_key = ? AND target = ? ORDER BY id DESC LIMIT 8",
+            " WHERE channel = ? AND field_key = ? AND target = ? ORDER BY id DESC LIMIT 64",
             *each.name,
             each.target,
         )

@@ -58,6 +58,12 @@ class Weather:
     struck: Counter[FaultKind] = field(default_factory=Counter)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """A shop's clock is wrong from the first: it does not jump when people begin to buy."""
+        for channel, ahead_s in self.swarm.skew_s.items():
+            self.world.clocks[channel].ahead_s = ahead_s
+            self.struck[FaultKind.CLOCK_SKEW] += 1
+
     def begin(self) -> None:
         """Begin act one."""
         swarm = self.swarm
@@ -77,9 +83,6 @@ class Weather:
             line.lost_before = swarm.strength(FaultKind.REQUEST_LOST)
             line.lost_after = swarm.strength(FaultKind.ANSWER_LOST)
             line.late, line.late_s = swarm.strength(FaultKind.ZOMBIE), ZOMBIE_LATE_S
-        for channel, ahead_s in swarm.skew_s.items():
-            self.world.clocks[channel].ahead_s = ahead_s
-            self.struck[FaultKind.CLOCK_SKEW] += 1
         for spell in swarm.spells:
             self._tasks.append(spawn(self.loop, self._when_due(spell), None))
 

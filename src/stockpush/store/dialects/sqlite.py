@@ -74,7 +74,7 @@ _CHECKPOINT_PAGES: Final = 8000
 _LOG_BYTES: Final = _CHECKPOINT_PAGES * 4096
 _ROOM_BYTES: Final = 64 * _LOG_BYTES
 """How much room there must be on the disk for the log to have its whole length from the start."""
-BLOCKS: Final = (64, 16, 4)
+BLOCKS: Final = (64, 32, 16, 8, 4, 2)
 """How many rows are inserted by one statement, as long as there are so many."""
 _VALUES: Final = re.compile(r"(?<= VALUES )\(\?(?:, \?)*\)")
 _OWNER_ONLY: Final = 0o600
