@@ -108,7 +108,7 @@ class Pusher:
         due = await self._due()
         if not due:
             return 0
-        due, groups = await self._together(due, limit)
+        due, groups = await self._together(due)
         self._notice_suspend()
         keys = tuple(dirty.key for dirty in due)
         written = dict.fromkeys(keys) | dict.fromkeys(key for group in groups for key in group)
@@ -171,13 +171,14 @@ class Pusher:
         return pushes, min(poll_from, default=None)
 
     async def _together(
-        self, due: Sequence[Dirty], limit: int
+        self, due: Sequence[Dirty]
     ) -> tuple[Sequence[Dirty], tuple[tuple[FieldKey, ...], ...]]:
         """Return what is due and goes into one call, and the groups that it is written in, whole.
 
         A group that does not fit beside those before it waits for the next call; one that is larger
         than a call goes alone.
         """
+        limit = self._channel.connector.manifest.batch_max
         together = self._channel.connector.together
         names = {dirty.key: together(dirty.key.key) for dirty in due}
         if all(name == key.key for key, name in names.items()):
