@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from stockpush.connectors.base import Answer
+from stockpush.connectors.base import Answer, Moment
 from stockpush.connectors.faire import variants
-from stockpush.connectors.faire.writing import CALLS_MAX, SHARED_SKU, WRITE_COST
+from stockpush.connectors.faire.writing import CALLS_MAX, GAP_MAX_S, SHARED_SKU, WRITE_COST
 from stockpush.errors import (
     AuthFailed,
     ChannelUnavailable,
@@ -323,3 +323,19 @@ async def test_an_accident_stops_the_work() -> None:
     assert (first.kind, second.kind) == (Kind.APPLIED, Kind.UNKNOWN)
     first, second = await pushed(refused, OutcomeUnknown())
     assert (first.kind, second.kind) == (Kind.UNKNOWN, Kind.UNAVAILABLE)
+
+
+async def test_nothing_is_written_long_after_its_reading(world: World) -> None:
+    """F50: the machine slept in between, and what was shipped meanwhile would be on hand again."""
+    begun = Moment(READ_AT, 5.0)
+    world.api.moment = begun
+    handle = world.api.shop.handle
+
+    def handled(request: ShopRequest) -> ShopAnswer:
+        world.api.moment = begun.plus(GAP_MAX_S + 0.1)
+        return handle(request)
+
+    world.api.shop = Intercepted(handled)  # type: ignore[assignment]
+    before = world.shop.numbers()[A]
+    (outcome,) = await world.push(line(A, expected=before, target=before + 1))
+    assert (outcome.kind, world.shop.numbers()[A]) == (Kind.UNAVAILABLE, before)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from stockpush.connectors.base import Api, Reading, Readings
+from stockpush.connectors.base import Api, Moment, Reading, Readings
 from stockpush.connectors.faire.wire import Variant, Variants, decode_answer, is_id, read
 from stockpush.connectors.payload import decode
 from stockpush.errors import CatalogueInvalid, PayloadInvalid
@@ -51,6 +51,7 @@ class Page:
 
     held: Mapping[str, Held]
     date: datetime | None
+    asked: Moment | None = None
 
 
 def ref_key(given: Mapping[str, Any]) -> str:
@@ -81,7 +82,7 @@ async def read_page(api: Api, ids: Sequence[str]) -> Page:
         return Page({}, None)
     answer = await read(api, PATH, [("ids", each) for each in ids])
     found = decode_answer(answer, Variants, "map of variants").inventories
-    return Page({each: held(found.get(each)) for each in ids}, answer.date)
+    return Page({each: held(found.get(each)) for each in ids}, answer.date, answer.sent)
 
 
 def held(raw: msgspec.Raw | None) -> Held:

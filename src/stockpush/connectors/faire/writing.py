@@ -26,7 +26,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stockpush.connectors.base import Answer, Api, PushLine, PushOutcome
+from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
 from stockpush.connectors.faire.variants import GONE, PATH, Held, Page, held, read_page
 from stockpush.connectors.faire.wire import ROOT, Variants, fault, is_page, page_error, refused
 from stockpush.connectors.payload import decode
@@ -46,6 +46,10 @@ WRITE_COST = 2.0
 """What a write takes of the manifest's 2 a second: as much as its burst holds."""
 CALLS_MAX = 16
 """Most writes for one batch; what is unsettled then is due again. 8 find one culprit in 100."""
+GAP_MAX_S = 30.0
+"""How long after the reading was sent a write may be sent, the machine's sleep included. All
+calls of a batch fit into it.
+"""
 REFUSALS = frozenset({400, 404, 409, 422})
 """Statuses by which the API itself says that some line cannot be written."""
 SHARED_SKU = (
@@ -58,6 +62,7 @@ class _Work:
     """What is left to do for one batch: `groups` of variants still to be sent."""
 
     lines: Mapping[str, PushLine]
+    until: Moment | None = None
     groups: list[list[str]] = field(default_factory=list)
     outcomes: dict[str, PushOutcome] = field(default_factory=dict)
 
@@ -78,6 +83,7 @@ async def push(api: Api, batch: Sequence[PushLine]) -> tuple[PushOutcome, ...]:
         page = await read_page(api, list(work.lines))
     except ChannelError as error:
         return (_unsent(error),) * len(batch)
+    work.until = None if page.asked is None else page.asked.plus(GAP_MAX_S)
     to_write = []
     for key, line in work.lines.items():
         checked = _check(page, key, line)
@@ -119,6 +125,7 @@ async def _write(api: Api, work: _Work, group: list[str]) -> None:
             headers={"content-type": "application/json"},
             body=_body(work, group),
             cost=WRITE_COST,
+            until=work.until,
         )
         error = _accident(answer)
     except AuthFailed as caught:
