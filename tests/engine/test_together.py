@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from stockpush.connectors.base import PushLine
+from stockpush.engine.commit import PART_MAX
+from stockpush.engine.pusher import _parts
 from stockpush.messages import AdoptListings, ImportCatalogue, MoveStock, StockMove
 from stockpush.model import FieldKey, Item, Kind, Listing, ListingKey, MovementKind
 from tests.engine.world import SHOP, Floor, NumbersShop, floor, ran
@@ -100,6 +104,25 @@ def test_the_shop_sells_a_sibling_between_two_writes(tmp_path: Path) -> None:
             assert made.shop.numbers["x1"] == 3
 
     ran(work())
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, PART_MAX, PART_MAX + 1])
+def test_a_call_is_opened_in_parts_that_tear_no_document(size: int) -> None:
+    """Each command has whole documents, in order, and as many as go into a part; one at least."""
+    documents = [tuple(FieldKey(SHOP, f"{n}/{m}") for m in range(size)) for n in range(11)]
+    due = [document[-1] for document in documents]
+    parts = list(_parts(due, documents))
+    assert [key for part in parts for key in part.due] == due
+    assert [document for part in parts for document in part.groups] == documents
+    for part in parts:
+        assert {key for document in part.groups for key in document} >= set(part.due)
+        assert len(part.groups) == 1 or len(part.groups) * size <= PART_MAX
+
+
+def test_fields_that_are_written_by_themselves_are_opened_in_parts() -> None:
+    """As many as a part holds, and no groups."""
+    due = [FieldKey(SHOP, str(n)) for n in range(PART_MAX + 1)]
+    assert [len(part.due) for part in _parts(due, ())] == [PART_MAX, 1]
 
 
 def _sold(sku: str, units: int) -> MoveStock:
