@@ -72,8 +72,6 @@ class Pusher:
         self._suspended: tuple[datetime, float] | None = None
         self._asked: dict[FieldKey, float] = {}
         self._tries: Counter[str] = Counter()
-        self._nothing_due = False
-        """Whether no outbox row was due when the database was last asked."""
         self._may_be_open = True
         """Whether a push of the channel may be open: nobody else opens any, so a look tells."""
         self._stopping = asyncio.Event()
@@ -105,10 +103,11 @@ class Pusher:
         channel = self._channel
         if channel.health is Health.NEEDS_LOGIN:
             return 0
-        due = await self._due()
+        limit = channel.connector.manifest.batch_max
+        due = await self._store.dirty(channel.name, at=self._clock.now(), limit=limit)
         if not due:
             return 0
-        due, groups = await self._together(due)
+        due, groups = await self._together(due, limit)
         self._notice_suspend()
         keys = tuple(dirty.key for dirty in due)
         written = dict.fromkeys(keys) | dict.fromkeys(key for group in groups for key in group)
@@ -122,24 +121,6 @@ class Pusher:
             return 0
         await self._send(pushes, call_id, {dirty.key: dirty.attempts for dirty in due})
         return len(pushes)
-
-    async def _due(self) -> Sequence[Dirty]:
-        """Return the outbox rows to be sent now, decreases first, as many as one call takes.
-
-        Where nothing was due at the last look it is what has been committed since. Every other look
-        is the database's, so that nothing is overlooked for long.
-        """
-        channel, now = self._channel, self._clock.now()
-        limit = channel.connector.manifest.batch_max
-        fresh = [row for row in channel.fresh.values() if row.due_at <= now]
-        channel.fresh.clear()
-        if self._nothing_due and fresh:
-            self._nothing_due = False
-            fresh.sort(key=lambda row: (not row.decrease, row.due_at, row.key))
-            return fresh[:limit]
-        due = await self._store.dirty(channel.name, at=now, limit=limit)
-        self._nothing_due = not due
-        return due
 
     async def _open(
         self,
@@ -171,14 +152,13 @@ class Pusher:
         return pushes, min(poll_from, default=None)
 
     async def _together(
-        self, due: Sequence[Dirty]
+        self, due: Sequence[Dirty], limit: int
     ) -> tuple[Sequence[Dirty], tuple[tuple[FieldKey, ...], ...]]:
         """Return what is due and goes into one call, and the groups that it is written in, whole.
 
         A group that does not fit beside those before it waits for the next call; one that is larger
         than a call goes alone.
         """
-        limit = self._channel.connector.manifest.batch_max
         together = self._channel.connector.together
         names = {dirty.key: together(dirty.key.key) for dirty in due}
         if all(name == key.key for key, name in names.items()):
