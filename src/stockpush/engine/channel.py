@@ -10,7 +10,7 @@ from stockpush import logs
 from stockpush.connectors.base import Api, Connector
 from stockpush.errors import AuthFailed, ChannelError, RateLimited
 from stockpush.messages import Event
-from stockpush.model import ChannelPolicy, Dirty, FieldKey, Health
+from stockpush.model import ChannelPolicy, Health
 from stockpush.ports import Ids, Store
 
 BACKOFF_FIRST_S = 1.0
@@ -31,8 +31,7 @@ class Channel:
     `urgent` is the same door as `api`, served first at the rate limit: for decreases (R7).
     `push_wake`, `poll_wake` and `read_wake` are set when there may be something to do at once;
     `health_changed` when people should be told; `resolve_wanted` when there may be a listing that
-    the channel has not told us about. `fresh` are the outbox rows that commits have written since
-    the pusher last looked: it need not ask the database for them.
+    the channel has not told us about.
     """
 
     name: str
@@ -45,7 +44,6 @@ class Channel:
     reason: str = ""
     failures: int = 0
     resolve_wanted: bool = True
-    fresh: dict[FieldKey, Dirty] = field(default_factory=dict)
     health_changed: asyncio.Event = field(default_factory=asyncio.Event)
     push_wake: asyncio.Event = field(default_factory=asyncio.Event)
     poll_wake: asyncio.Event = field(default_factory=asyncio.Event)

@@ -25,7 +25,7 @@ from stockpush.errors import (
     RateLimited,
 )
 from stockpush.messages import Accepted, OpenPushes, PushSettled, RequestReads, SettlePushes
-from stockpush.model import Dirty, FieldKey, Health, Mode, Push, PushOutcomeKind
+from stockpush.model import FieldKey, Health, Mode, Push, PushOutcomeKind
 from stockpush.ports import Clock, Ids, Store
 from stockpush.reservation.pushes import is_doubted
 
@@ -71,8 +71,6 @@ class Pusher:
         self._suspended: tuple[datetime, float] | None = None
         self._asked: dict[FieldKey, float] = {}
         self._tries: Counter[str] = Counter()
-        self._nothing_due = False
-        """Whether no outbox row was due when the database was last asked."""
         self._may_be_open = True
         """Whether a push of the channel may be open: nobody else opens any, so a look tells."""
         self._stopping = asyncio.Event()
@@ -104,7 +102,8 @@ class Pusher:
         channel = self._channel
         if channel.health is Health.NEEDS_LOGIN:
             return 0
-        due = await self._due()
+        limit = channel.connector.manifest.batch_max
+        due = await self._store.dirty(channel.name, at=self._clock.now(), limit=limit)
         if not due:
             return 0
         self._notice_suspend()
@@ -119,24 +118,6 @@ class Pusher:
             return 0
         await self._send(pushes, call_id, {dirty.key: dirty.attempts for dirty in due})
         return len(pushes)
-
-    async def _due(self) -> Sequence[Dirty]:
-        """Return the outbox rows to be sent now, decreases first, as many as one call takes.
-
-        Where nothing was due at the last look it is what has been committed since. Every other look
-        is the database's, so that nothing is overlooked for long.
-        """
-        channel, now = self._channel, self._clock.now()
-        limit = channel.connector.manifest.batch_max
-        fresh = [row for row in channel.fresh.values() if row.due_at <= now]
-        channel.fresh.clear()
-        if self._nothing_due and fresh:
-            self._nothing_due = False
-            fresh.sort(key=lambda row: (not row.decrease, row.due_at, row.key))
-            return fresh[:limit]
-        due = await self._store.dirty(channel.name, at=now, limit=limit)
-        self._nothing_due = not due
-        return due
 
     async def _open(
         self, keys: Sequence[FieldKey], call_id: str, *, lower_only: bool

@@ -227,9 +227,6 @@ def _wake(
     for name in sorted(dirty | {row.field.channel for row in decision.pushes}):
         if name in workers:
             workers[name].channel.push_wake.set()
-    for queued in decision.dirty:
-        if queued.key.channel in workers:
-            workers[queued.key.channel].channel.fresh[queued.key] = queued
     for row in decision.fields:
         if row.read_due_at is not None and row.key.channel in workers:
             workers[row.key.channel].reconciler.wake_at(row.read_due_at)
