@@ -181,7 +181,6 @@ def pusher(connector: Connector, lane: Lane, *open_pushes: Push) -> Pusher:
         failed=lambda error: None,
         succeeded=lambda: None,
         backoff_s=lambda tries, ids: 1.0,
-        fresh={},
     )
     store: Any = SimpleNamespace(open_pushes=found, dirty=dirty)
     fake: Any = channel

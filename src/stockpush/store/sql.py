@@ -272,6 +272,7 @@ class SqlStore:
             found = await self._query(migrations.MARKED, (), _first)
             if found != [migrations.HEAD]:
                 raise migrations.newer(str(found[0]))
+            await self._database.make_room()
             yield
 
     async def changes(self) -> int:

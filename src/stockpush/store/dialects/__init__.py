@@ -161,6 +161,10 @@ class Database(Protocol):
         """Be the one daemon on this database until the block ends; `AlreadyRunning` if not."""
         ...
 
+    async def make_room(self) -> None:
+        """Do what is better done once, by the one daemon, before it begins to work."""
+        ...
+
     async def changes(self) -> int:
         """Return a number that differs after a connection that is not ours has committed.
 

@@ -304,6 +304,9 @@ class PostgresDatabase:
                 await connection.invalidate()
                 await connection.close()
 
+    async def make_room(self) -> None:
+        """Do nothing: the server looks after its files."""
+
     async def changes(self) -> int:
         """Return how many commits of others have been announced, plus reconnections."""
         if self._is_daemon:

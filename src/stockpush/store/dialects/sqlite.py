@@ -376,7 +376,6 @@ class SqliteDatabase:
         self._path = path
         # A simulator's connections have files of their own, a new one for each of many lives.
         self._lengthens_log = async_creator is None
-        self._log_is_short = False
         self._lock = asyncio.Lock()
         self._writer: tuple[AsyncConnection, SqliteSession] | None = None
         busy = f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}"
@@ -405,11 +404,7 @@ class SqliteDatabase:
     async def writing(self) -> AsyncIterator[SqliteSession]:
         """Lend the one write connection."""
         async with self._lock:
-            session = await self._write_session()
-            if self._log_is_short:
-                self._log_is_short = False
-                await session.lengthen_log(self._path)
-            yield session
+            yield await self._write_session()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[SqliteSession]:
@@ -429,9 +424,14 @@ class SqliteDatabase:
     async def only_daemon(self) -> AsyncIterator[None]:
         """Hold the lock on the file beside the database."""
         with DaemonLock(self._path):
-            # Not at once: whoever migrates under this lock needs the one connection for that.
-            self._log_is_short = self._lengthens_log
             yield
+
+    async def make_room(self) -> None:
+        """Give the write-ahead log its whole length while nobody reads."""
+        if self._lengthens_log:
+            async with self._lock:
+                session = await self._write_session()
+                await session.lengthen_log(self._path)
 
     async def changes(self) -> int:
         """Return `data_version` of the write connection: it moves with every commit but its own."""
