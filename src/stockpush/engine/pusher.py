@@ -26,7 +26,7 @@ from stockpush.errors import (
     RateLimited,
 )
 from stockpush.messages import Accepted, OpenPushes, PushSettled, RequestReads, SettlePushes
-from stockpush.model import FieldKey, Health, Mode, Push, PushOutcomeKind
+from stockpush.model import Dirty, FieldKey, Health, Mode, Push, PushOutcomeKind
 from stockpush.ports import Clock, Ids, Store
 from stockpush.reservation.pushes import is_doubted
 
