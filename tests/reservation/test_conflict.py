@@ -123,7 +123,9 @@ def test_r3_a_restock_eats_the_surplus_it_caused() -> None:
 
 
 def test_r3_a_restock_as_young_as_the_reading_raises_e_and_asks_for_another() -> None:
-    """Nobody can tell whether the reading had it: the next one takes back what counted twice."""
+    """Nobody can tell whether the reading had it. If it had, the next one falls as if one were
+    sold: held, and in doubt. The first poll of orders that knows of no sale lets it go.
+    """
     world = refunded_after_a_rise(seconds=0)
     assert hold_of(world) == (9, 0, 1)
     field = world.field("shopify", "a")
@@ -131,8 +133,26 @@ def test_r3_a_restock_as_young_as_the_reading_raises_e_and_asks_for_another() ->
     assert field.read_due_at <= world.now + timedelta(seconds=2)
     world.now += timedelta(seconds=2)
     world.reads("shopify", "a", 8)
-    assert hold_of(world) == (8, 0, 0)
+    assert hold_of(world) == (8, 1, 1)
     assert world.field("shopify", "a").uneaten_surplus == 0
+    world.polls("shopify")
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 8)
+    assert hold_of(world) == (8, 0, 1)
+    assert world.atp("candle") == 8
+
+
+def test_r3_a_sale_behind_a_restock_as_young_as_the_reading_is_held() -> None:
+    """The reading had not shown the restock, and the fall after it is a sale: nothing hides it."""
+    world = refunded_after_a_rise(seconds=0)
+    world.now += timedelta(seconds=2)
+    sold_at = world.now
+    world.now += timedelta(seconds=5)
+    world.reads("shopify", "a", 8)
+    assert hold_of(world) == (8, 1, 1)
+    world.hears(world.order("shopify", "2", line("a", 1), placed=sold_at, version=70))
+    assert hold_of(world) == (8, 0, 1)
+    assert world.atp("candle") == 7
 
 
 def test_r3_a_surplus_and_a_younger_restock_are_two_restocks() -> None:

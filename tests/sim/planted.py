@@ -385,8 +385,13 @@ _SIGNED_COUNTER = Planted(
         ),
         Edit(
             "reservation.expectation:_lower",
-            "twice = min(field.surplus, field.uneaten_surplus, units - overwritten)",
-            "twice = min(field.surplus, units - overwritten)",
+            "sold = units - overwritten",
+            "sold = max(0, units - overwritten - field.surplus)",
+        ),
+        Edit(
+            "reservation.expectation:_lower",
+            "doubt=field.doubt + twice,",
+            "surplus=max(0, field.surplus - units + overwritten),",
         ),
     ),
 )

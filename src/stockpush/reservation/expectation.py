@@ -304,17 +304,20 @@ def heard_apart(
 
 def _lower(field: Field, units: int, at: datetime) -> Field:
     """Open a hold of `units` > 0 that the channel seems to have sold, less what our own write
-    may have overwritten (R10) and what a restock raised that an earlier reading had shown (R3).
+    may have overwritten (R10).
+
+    What a restock raised that an earlier reading had perhaps shown (R3) looks like a sale, and a
+    sale like it: it is held, and in doubt until orders have been polled.
     """
     overwritten = min(field.overwritten, units)
-    twice = min(field.surplus, field.uneaten_surplus, units - overwritten)
-    sold = units - overwritten - twice
+    sold = units - overwritten
+    twice = min(field.surplus, field.uneaten_surplus, sold)
     return _settled(
         replace(
             field,
             expected=_known(field) - units,
             hold=field.hold + sold,
-            surplus=field.surplus - twice,
+            doubt=field.doubt + twice,
             overwritten=0,
             uneaten=0,
             uneaten_surplus=0,

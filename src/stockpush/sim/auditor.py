@@ -139,7 +139,8 @@ class _Books:
     reserved: dict[str, int]
     held: dict[str, int]
     undeducted: dict[FieldName, int]
-    """In the field's units."""
+    expected: dict[FieldName, int | None]
+    """The last two in the field's units."""
 
 
 @dataclass(slots=True)
@@ -163,7 +164,12 @@ class _FieldNote:
     """When the newest write was sent that was handled."""
     gone: bool = False
     looks: list[tuple[float, float]] = field(default_factory=list)
-    """Between which two instants a number stood that the daemon was told, one for each telling."""
+    """Between which two instants a number stood that the daemon was told, one for each telling
+    that counts (R2)."""
+    moved_at: float = -NEVER
+    """When the daemon last changed what it expects the field to hold."""
+    answered: dict[int, float] = field(default_factory=dict)
+    """When the daemon was last told what became of a push, by push."""
 
 
 @dataclass(slots=True)
@@ -340,6 +346,7 @@ class Auditor:
         for name, push, applied in self._writes.pop(exchange.number, ()):
             note = self._fields[name]
             note.flying.pop(exchange.number, None)
+            note.answered[push] = self.now()
             if exchange.answer is not None and exchange.answer.status == 200:
                 note.acknowledged = max(note.acknowledged, push)
                 if applied and exchange.handled_at is not None:
@@ -547,13 +554,35 @@ class Auditor:
             self._note_look(exchange)
 
     def _note_look(self, exchange: Exchange) -> None:
-        """Remember that the daemon was told what Shopify's fields held."""
+        """Remember that the daemon was told what Shopify's fields held, where that counts."""
         answer, at = exchange.answer, exchange.handled_at
         if answer is None or at is None or not _json(answer.body).get("data"):
             return
         for each in _json(exchange.request.body).get("variables", {}).get("ids", ()):
-            if (note := self._fields.get((exchange.channel, _number(each)))) is not None:
+            name = (exchange.channel, _number(each))
+            note = self._fields.get(name)
+            if note is not None and self._counts(name, note, sent_at=exchange.sent_at):
                 note.looks.append((at - self.stale_read_s, at))
+
+    def _counts(self, name: FieldName, note: _FieldNote, *, sent_at: float) -> bool:
+        """R2: answer whether a reading that is told now tells anything by the protocol.
+
+        It was sent after the last write was settled, or answered, if it is its push that asks; no
+        write is in flight; and nothing has changed meanwhile what the field should hold.
+        """
+        if note.moved_at > sent_at:
+            return False
+        for push, settled_at in self._rows(
+            "SELECT id, settled_at FROM push WHERE channel = ? AND field_key = ?"
+            " ORDER BY id DESC LIMIT 1",
+            *name,
+        ):
+            answered_at = note.answered.get(push)
+            if self._opened_at.get(push, -NEVER) > sent_at:
+                return False
+            if (settled_at is None) if answered_at is None else answered_at > sent_at:
+                return False
+        return True
 
     def _note_poll(self, exchange: Exchange, *, paged: bool) -> None:
         self.seen["paged"] += paged
@@ -652,6 +681,9 @@ class Auditor:
             self._line_seen = max(self._line_seen, row)
             self._known_at.setdefault((channel, order, line), now)
         before, self._books = self._books, self._read_books()
+        for name, note in self._fields.items():
+            if before is not None and before.expected.get(name) != self._books.expected.get(name):
+                note.moved_at = now
         for push, channel, key, target in self._rows(
             "SELECT id, channel, field_key, target FROM push WHERE id > ? ORDER BY id",
             self._push_seen,
@@ -663,17 +695,19 @@ class Auditor:
     def _read_books(self) -> _Books:
         shelves = self._rows("SELECT sku, on_hand, reserved FROM shelf")
         held: Counter[str] = Counter()
-        undeducted = {}
-        for channel, key, sku, units, waiting in self._rows(
-            "SELECT channel, key, sku, hold * pack, undeducted FROM field"
+        undeducted, expected = {}, {}
+        for channel, key, sku, units, waiting, shows in self._rows(
+            "SELECT channel, key, sku, hold * pack, undeducted, expected FROM field"
         ):
             held[sku] += units
             undeducted[channel, key] = waiting
+            expected[channel, key] = shows
         return _Books(
             {sku: on_hand for sku, on_hand, _ in shelves},
             {sku: reserved for sku, _, reserved in shelves},
             held,
             undeducted,
+            expected,
         )
 
     def _check_intent(self, push: int, name: FieldName, target: int, before: _Books) -> None:
