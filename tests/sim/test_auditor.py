@@ -67,7 +67,7 @@ class Script:
             self.hear(listed.channel, order)
         return order
 
-    def hear(self, channel: str, order: str) -> None:
+    def hear(self, channel: str, order: str, *, status: str = "processing") -> None:
         """The order's webhook is acknowledged, a moment later."""
         self.small.at += 0.5
         lines = [{"id": int(key[2])} for key in self.small.truth.lines if key[1] == order]
@@ -79,7 +79,7 @@ class Script:
                 topic: "orders/create" if channel == SHOPIFY else "order.created",
                 "content-type": "application/json",
             },
-            json.dumps({"id": int(order), "line_items": lines}).encode(),
+            json.dumps({"id": int(order), "status": status, "line_items": lines}).encode(),
         )
         self.auditor.delivered(channel, out, 200)
         self.small.at += 0.5
@@ -589,6 +589,60 @@ def test_there_and_back_again_is_excused_unless_a_reading_lies_between(
     opens(books, script, 4, listed=listed, expected=2)
     script.small.at += 5
     script.write(listed, 4)
+    script.auditor.close()
+    assert script.found() == found
+
+
+@pytest.mark.parametrize(
+    ("then", "shown", "found"),
+    [
+        ("fails", 3, set()),
+        ("fails and is told", 3, {"F30"}),
+        ("is paid", 3, {"F30"}),
+        ("is held", 3, {"F30"}),
+        ("fails", 0, {"F30"}),
+    ],
+)
+def test_a_number_is_lowered_to_an_unpaid_order_whose_end_is_unheard(
+    tmp_path: Path, books: sqlite3.Connection, then: str, shown: int, found: set[str]
+) -> None:
+    """It stands in the target of a short item until the daemon hears that nobody will pay for it.
+
+    That raises no number and hides no sale: neither is excused by it.
+    """
+    script = audited(tmp_path)
+    listed, woo = script.small.on_woo, script.small.woo
+    assert isinstance(woo, WooShop)
+    order = woo.checkout([(listed.listing, 1)], paid=False)
+    script.small.truth.refresh(listed.channel, order)
+    script.hear(listed.channel, order, status="pending")
+    ((_, _, line),) = script.small.truth.lines
+    books.execute(
+        "INSERT INTO reservation (channel, order_id, line_id, sku, open, pack, deducted)"
+        " VALUES ('woo', ?, ?, 'soap', 1, 1, 0)",
+        (order, line),
+    )
+    held = int(then == "is held")
+    books.execute(f"{HELD} VALUES ('woo', '10', 'soap', 1, ?, 1)", (held,))
+    script.small.truth.durable(script.small.truth.begin({"soap": -3}))
+    books.execute("UPDATE shelf SET on_hand = 0, reserved = 1")
+    books.execute("DELETE FROM movement")
+    if then == "is paid":
+        woo.pay(order)
+    else:
+        woo.fail(order)
+    script.small.truth.refresh(listed.channel, order)
+    if then == "fails and is told":
+        script.hear(listed.channel, order, status="failed")
+    woo.merchant_sets(listed.listing, shown)
+    script.small.at += 5
+    script.auditor.committed()
+    opens(books, script, 1, expected=shown)
+    script.small.at += 5
+    script.write(listed, 1)
+    if not found:
+        script.buy(listed)
+        assert script.auditor.oversold == {"operator": 1}
     script.auditor.close()
     assert script.found() == found
 

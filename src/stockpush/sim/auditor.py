@@ -7,7 +7,8 @@ stands in the database. From that follows what a number may be at most (F30):
 
     the offer of the truth, in which every sale of this field counts, seen or not, and every other
     sale only if the daemon must have known of it when it computed the number; plus units that are
-    sold and still stand on the field.
+    sold and still stand on the field, and where the number is lowered, units of unpaid orders that
+    have come to nothing and of which the daemon need not know it.
 
 The same bound decides whether a shopper who buys what is not there is anybody's fault (I10). What a
 field showed was right for all that had to be known when it was last written: then what happened
@@ -34,7 +35,7 @@ from typing import Any
 
 from stockpush.sim.network import Exchange
 from stockpush.sim.shops.base import WebhookOut
-from stockpush.sim.truth import NEVER, FieldName, Line, LineKey, Truth
+from stockpush.sim.truth import NEVER, RELEASED, FieldName, Line, LineKey, Truth
 from stockpush.sim.world import CAP, SHOPIFY, WOO, Listed, World
 
 DEADLINE_S = {SHOPIFY: 20.0, WOO: 30.0}
@@ -156,6 +157,8 @@ class _FieldNote:
     """
     excused: str = ""
     """Why the number last written may be above its bound."""
+    unheard: int = 0
+    """Units in the number last written for unpaid orders that had come to nothing unheard."""
     acknowledged: int = 0
     """The newest push of which the daemon knows that it was applied."""
     flying: dict[int, tuple[float, int]] = field(default_factory=dict)
@@ -202,12 +205,16 @@ class Auditor:
     _fields: dict[FieldName, _FieldNote] = field(default_factory=dict)
     _by_listing: dict[tuple[str, str], FieldName] = field(default_factory=dict)
     _known_at: dict[LineKey, float] = field(default_factory=dict)
+    _told_ended: set[LineKey] = field(default_factory=set)
+    """Lines of which an acknowledged webhook told that nobody will pay for them."""
     _digests: set[tuple[str, str]] = field(default_factory=set)
     _read_at: dict[str, list[tuple[float, float, str]]] = field(
         default_factory=lambda: defaultdict(list)
     )
     _writes: dict[int, list[tuple[FieldName, int, bool]]] = field(default_factory=dict)
     _opened_at: dict[int, float] = field(default_factory=dict)
+    _unheard: dict[int, int] = field(default_factory=dict)
+    """Push -> `_ended_unheard` when it was opened, where there is any."""
     _committed_at: float = -NEVER
     _commits: int = 0
     _line_seen: int = 0
@@ -290,7 +297,7 @@ class Auditor:
         note = self._note_of(before.listed)
         since, shown = note.reflected_at, before.sellable
         # Units that were held unpaid and came to nothing stand on the number until it is written.
-        shown -= self._ended(note.listed, since)
+        shown -= self._ended(note.listed, since) + note.unheard
         if shown <= self._bound(note.listed, since, without=order):
             if shown <= self._bound(note.listed, since, without=order, others="all"):
                 return "operator"
@@ -372,7 +379,10 @@ class Auditor:
         if not whole or body.get("refunds"):
             return  # only a reason to fetch the order
         for line in body.get("line_items", ()):
-            self._known((channel, str(body.get("id")), str(line.get("id"))))
+            key = (channel, str(body.get("id")), str(line.get("id")))
+            self._known(key)
+            if body.get("status") in RELEASED:
+                self._told_ended.add(key)
 
     def _check_write(self, exchange: Exchange, each: Written, *, applied: bool) -> None:
         note = self._fields.get(each.name)
@@ -418,7 +428,14 @@ class Auditor:
     ) -> None:
         """F30: hold a number that has just been written against what it may be at most."""
         listed, since = note.listed, pushed.opened_at
-        standing = self.truth.undeducted(listed) + self._ended(listed, since)
+        # Only a lowering goes without a poll, which would have told of them (R10).
+        lowers = any(
+            change.before > each.target
+            and self._by_listing.get((exchange.channel, change.listing)) == each.name
+            for change in exchange.changes
+        )
+        note.unheard = self._unheard.get(pushed.id, 0) if lowers else 0
+        standing = self.truth.undeducted(listed) + self._ended(listed, since) + note.unheard
         note.excused = ""
         bound = self._bound(listed, since) + standing
         if each.target <= bound:
@@ -522,6 +539,35 @@ class Auditor:
         """Return units that stood on the field unpaid and came to nothing since."""
         ended = self.truth.ended.get((listed.channel, listed.field), ())
         return sum(units for at, units in ended if at >= since)
+
+    def _ended_unheard(self, name: FieldName) -> int:
+        """Return units in the daemon's target for unpaid orders that have come to nothing, where
+        neither an acknowledged webhook nor its books tell that it knows.
+
+        An order for which the shop ever took units off is none of these: that is a sale.
+        """
+        if name not in self.truth.ended:
+            return 0
+        units = 0
+        for key, line in self.truth.lines.items():
+            if (line.listed.channel, line.listed.field) != name:
+                continue
+            if line.taken or line.moves or key in self._told_ended:
+                continue
+            units += sum(
+                waiting
+                for (waiting,) in self._rows(
+                    "SELECT open FROM reservation WHERE channel = ? AND order_id = ?"
+                    " AND line_id = ? AND deducted = 0",
+                    *key,
+                )
+            )
+        standing = 0
+        for undeducted, hold in self._rows(
+            "SELECT undeducted, hold FROM field WHERE channel = ? AND key = ?", *name
+        ):
+            standing += max(0, undeducted - hold)
+        return min(units, standing)
 
     def _gap_from(self, exchange: Exchange, each: Written) -> float:
         """Return when the reading was sent after which this write was allowed.
@@ -690,6 +736,8 @@ class Auditor:
         ):
             self._push_seen = push
             self._opened_at[push] = now
+            if unheard := self._ended_unheard((channel, key)):
+                self._unheard[push] = unheard
             self._check_intent(push, (channel, key), target, before or self._books)
 
     def _read_books(self) -> _Books:

@@ -33,7 +33,7 @@ FieldName = tuple[str, str]
 """(channel, the shop's name of what holds the number)."""
 Free = Mapping[str, int]
 Bills = Mapping[str, Bill]
-_RELEASED = frozenset({"cancelled", "failed", "trash", "checkout-draft", "auto-draft"})
+RELEASED = frozenset({"cancelled", "failed", "trash", "checkout-draft", "auto-draft"})
 
 
 @dataclass(slots=True)
@@ -375,7 +375,7 @@ def woo_lines(order: WooOrder) -> Iterator[Told]:
             counts = (0, reduced, 0, reduced)
         elif order.status == "refunded":
             counts = (0, 0, reduced, reduced)
-        elif order.status in _RELEASED:
+        elif order.status in RELEASED:
             counts = (0, 0, 0, reduced)
         else:
             counts = (line.quantity - refunded, 0, refunded - restocked, reduced)
