@@ -45,6 +45,9 @@ async def test_webhooks_are_made_lost_and_made_again(tmp_path: Path) -> None:
             floor.woo.checkout([(product, 1)])
             floor.shopify.checkout([(variant, 1)])
             await floor.until_shows(13, 13)
+            for each in floor.daemon.supervisor.workers:
+                assert each.watchdog is not None
+                await each.watchdog._record()  # it does so by itself once a minute
             rows = await floor.parts.channel_rows()
             heard = {row.state.name: {each.way for each in row.state.heard} for row in rows}
             assert heard[SHOPIFY] == {"webhook"}
