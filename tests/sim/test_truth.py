@@ -102,6 +102,23 @@ def test_the_life_of_a_woo_order_is_counted() -> None:
     assert counts(small.truth) == [(0, 2, 0, 2)], "what was sent does not come back"
 
 
+def test_a_line_taken_out_of_an_order_puts_back_what_it_took() -> None:
+    """The shop raises its number at once, which may put on sale what is sold elsewhere."""
+    small = Small.open(stock=10)
+    shop, listed = small.woo, small.on_woo
+    assert isinstance(shop, WooShop)
+    shop.merchant_sets(listed.listing, 10)
+    shop.add_product(11, stock=5, sku="other")
+    order = shop.checkout([(listed.listing, 2), ("11", 1)])
+    small.truth.refresh(WOO, order)
+    small.at = 60
+    shop.edit(order, listed.listing, 0)
+    small.truth.refresh(WOO, order)
+    assert shop.stock_quantity(listed.listing) == 10
+    assert counts(small.truth) == [(0, 0, 0, 0)]
+    assert small.truth.put_back[WOO, listed.field] == [(60, 2)]
+
+
 def test_an_unpaid_order_ends_by_itself_and_is_remembered() -> None:
     """When nobody pays the units are free again, and the truth knows when they ceased to stand."""
     small = Small.open(stock=4)

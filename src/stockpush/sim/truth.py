@@ -133,10 +133,12 @@ class Truth:
             if (listed := self._by_name.get((channel, listing))) is not None:
                 self._note((channel, order_id, line_id), listed, counts)
         for line_id in sorted(known - {line_id for line_id, _, _ in told}):
-            # The order or its line is gone: what was sent, or written off, does not come back.
+            # The order or its line is gone: what was sent, or written off, does not come back. An
+            # order that is thrown away leaves the number as it is; a line that is taken out of one
+            # puts back what it took.
             key = (channel, order_id, line_id)
             line = self.lines[key]
-            counts = (0, line.shipped, line.written_off, line.deducted)
+            counts = (0, line.shipped, line.written_off, 0 if told else line.deducted)
             self._note(key, line.listed, counts)
 
     def _note(self, key: LineKey, listed: Listed, counts: tuple[int, int, int, int]) -> None:
