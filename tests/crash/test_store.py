@@ -121,6 +121,13 @@ class Day:
         assert any("the database cannot be used" in each for each in body["reasons"])
         assert self.daemon.process.returncode is None
 
+    async def until_ready(self) -> None:
+        """Wait until the daemon says that it is ready."""
+        async with asyncio.timeout(PATIENCE_S):
+            # What another process does sets no event here.
+            while (await self.daemon.readiness())[0] != 200:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_S)
+
 
 # -- a full disk -----------------------------------------------------------------------------------
 

@@ -151,8 +151,8 @@ class SqlStore:
         Instants at which something is due are not among them, nor those of the channels' clocks.
         """
         found = await self._query(self._statements.newest_instants, (), tuple)
-        known = [micros for micros in found[0] if micros is not None]
-        return rows.instant(max(known)) if known else None
+        (newest,) = rows.each(_newest, found)
+        return newest
 
     async def hints(self, channel: str, *, limit: int, after: int = 0) -> Sequence[Delivery]:
         """Return pending deliveries that point at an order, by id, beyond `after`."""
@@ -290,3 +290,9 @@ class SqlStore:
 
 def _first(row: Row) -> Any:
     return row[0]
+
+
+def _newest(row: Row) -> datetime | None:
+    """Return the newest of a row's instants, None if it has none."""
+    known = [micros for micros in row if micros is not None]
+    return rows.instant(max(known)) if known else None
