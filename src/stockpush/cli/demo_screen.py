@@ -1,6 +1,6 @@
 """The demo's screen: the stock, what each channel shows, what has just happened, and the checks.
 
-It fits into 80 columns: numbers and headings stay whole there, and only "Limit" gives way.
+It fits into 80 columns: numbers and headings stay whole there, and only "Limit" is cut short.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def screen(frame: Frame) -> RenderableType:
     table.add_column("", no_wrap=True)
     for name in ("Reserved", "ATP"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("Limit", overflow="fold")
+    table.add_column("Limit")
     for name in ("Shopify", "Woo", "Etsy", "Faire"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in frame.stock:
@@ -54,7 +54,8 @@ def screen(frame: Frame) -> RenderableType:
             Text(_short(row.unit), "dim"),
             "" if row.reserved == "0" else row.reserved,
             _atp(row),
-            ", ".join(row.limited_by),
+            # In the cell, since only a column that may wrap gives way to the others.
+            Text(", ".join(row.limited_by), no_wrap=True, overflow="ellipsis"),
             *(_shown(frame.shop, row, channel) for channel in (SHOPIFY, WOO, ETSY, FAIRE)),
         )
     checks = Text("\n").join(
