@@ -272,9 +272,10 @@ class Field:
     compares in a row and `sold_since_push` units deducted since the last push was opened (R7).
     `suspense_since` is when the present hold or surplus was first read, `suspense_reads` how many
     readings in a row have agreed with it (R4), `overwritten` units put back that our last write
-    may have overwritten (R10). `doubt` is how much of the hold a write of our own without an answer
-    explains as well. `let_go` are units of a hold that was let go and `let_go_date` the channel's
-    clock at its reading: an order as old as that eats them, up to 60 days late (R4).
+    may have overwritten (R10). `doubt` is how much of the hold may be no sale: a write of our own
+    without an answer explains it as well (R6), or a fact that was counted twice (R3). `let_go` are
+    units of a hold that was let go and `let_go_date` the channel's clock at its reading: an order
+    as old as that eats them, up to 60 days late (R4).
     `first_observed_at` is None while the channel is in shadow. `shadowed` is the last target
     recorded there.
     """

@@ -138,8 +138,69 @@ def test_r3_a_restock_as_young_as_the_reading_raises_e_and_asks_for_another() ->
     world.polls("shopify")
     world.now += timedelta(seconds=2)
     world.reads("shopify", "a", 8)
-    assert hold_of(world) == (8, 0, 1)
+    assert hold_of(world) == (8, 0, 0), "the rise was that restock, and is no surplus any more"
     assert world.atp("candle") == 8
+
+
+def test_r3_a_restock_that_was_read_and_believed_swallows_no_later_one() -> None:
+    """Its surplus is gone with the doubt: a refund after it raises E again, an unheard sale of as
+    many fails its compare, and no sold unit is put back on sale.
+    """
+    world = refunded_after_a_rise(seconds=0)
+    world.hears(world.order("shopify", "2", line("a", 1), version=61))
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 7)
+    world.polls("shopify")
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 7)
+    assert hold_of(world) == (7, 0, 0)
+    world.syncs()
+    world.now += timedelta(seconds=30)
+    refunded = round((world.now - START).total_seconds())
+    world.now += timedelta(seconds=30)
+    world.reads("shopify", "a", 7)  # one was put back and one sold, neither is heard of
+    back = line("a", 1, open=0, deducted=0)
+    world.hears(world.order("shopify", "2", back, version=refunded))
+    assert hold_of(world) == (8, 0, 0), "one above the shop"
+
+
+def test_r3_a_sale_behind_a_unit_that_was_put_back_unheard_leaves_e() -> None:
+    """One is sold and one put back, both unheard: the reading is what was expected. When the sale
+    is told, the reading must have shown it: E stays and the other one is a surplus.
+
+    An E one too low would meet the next unheard sale, and its compare would pass (seed 2000068).
+    """
+    world = shop()
+    world.now += timedelta(minutes=1)
+    sold_at = world.now
+    world.now += timedelta(seconds=30)
+    world.reads("shopify", "a", 10)
+    late = world.order("shopify", "1", line("a", 1), placed=sold_at, version=60)
+    world.hears(late)
+    assert hold_of(world) == (10, 0, 1)
+    assert world.atp("candle") == 9
+    assert world.field("shopify", "a").read_due_at <= world.now + timedelta(seconds=2)
+
+
+def test_r3_a_sale_that_a_stale_reading_did_not_show_is_held_for_one_poll() -> None:
+    """The reading was older than its date: the next one falls by the sale, which is held, and in
+    doubt. The first poll that knows of no other sale lets it go.
+    """
+    world = shop()
+    world.now += timedelta(minutes=1)
+    sold_at = world.now
+    world.now += timedelta(seconds=30)
+    world.reads("shopify", "a", 10)
+    world.hears(world.order("shopify", "1", line("a", 1), placed=sold_at, version=60))
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 9)
+    assert hold_of(world) == (9, 1, 1)
+    assert world.field("shopify", "a").doubt == 1
+    world.polls("shopify")
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 9)
+    assert hold_of(world) == (9, 0, 0)
+    assert world.atp("candle") == 9
 
 
 def test_r3_a_sale_behind_a_restock_as_young_as_the_reading_is_held() -> None:
@@ -887,7 +948,7 @@ def test_what_was_paid_unheard_stands_on_the_field_no_more(paid: int, standing: 
     world.reads("woo", "b", 3 - paid)
     assert world.field("woo", "b").hold == paid
     assert world.syncs().get(("woo", "b"), 3 - paid) == standing
-    world.hears(world.order("woo", "1", line("b", 3, deducted=3), version=2))
+    world.hears(world.order("woo", "1", line("b", 3, deducted=3), version=61))
     world.now += timedelta(minutes=1)
     world.reads("woo", "b", 0)
     assert (world.field("woo", "b").hold, world.atp("candle")) == (0, 0)

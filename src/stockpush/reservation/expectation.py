@@ -105,6 +105,10 @@ def _taken(
 ) -> Field:
     """R3 for units > 0 taken off: eat the hold where the last reading must have shown them.
 
+    Units that it must have shown and that are not missing stand behind as many that were put back
+    without our knowing: E stays, and those are a surplus. Were E lowered, it would lie below the
+    number until the next reading, and an unheard sale would pass the compare.
+
     An order that was placed after the reading cannot be in it: E falls, and nothing is in doubt.
     """
     sold = field.sold_since_push + units
@@ -118,16 +122,22 @@ def _taken(
     shown = date is not None and _before(instant, date, slack_s)
     unshown = date is not None and _before(date, placed_at, slack_s)
     eaten = min(field.hold, units) if shown else 0
+    behind = units - eaten if shown else 0
     ambiguous = 0 if shown or unshown else min(field.hold, units)
     return _settled(
         replace(
             field,
-            expected=_known(field) - (units - eaten),
+            expected=_known(field) - (units - eaten - behind),
             hold=field.hold - eaten,
             doubt=max(0, field.doubt - eaten),
             uneaten=field.uneaten + ambiguous,
+            surplus=field.surplus + behind,
+            # A reading older than its date did not show them: then the next one falls by as many.
+            uneaten_surplus=field.uneaten_surplus + behind,
+            suspense_since=at if behind else field.suspense_since,
+            suspense_reads=1 if behind else field.suspense_reads,
             read_due_at=_sooner(field.read_due_at, at + READ_AGAIN)
-            if ambiguous
+            if ambiguous or behind
             else field.read_due_at,
             revision=field.revision + 1,
             sold_since_push=sold,
@@ -449,10 +459,12 @@ def restored(
 
 
 def believed(field: Field, *, polled_begun_at: datetime | None, orders_lag_s: float) -> Field:
-    """R6: let go of the part of a hold that our own unanswered write explains as well.
+    """R3, R6: let go of the part of a hold that may be no sale.
 
     A poll of all orders begun later than the reading (and the channel's order lag) has found no
-    sale for it, and the number still stands: then the write did arrive.
+    sale for it, and the number still stands: then our own unanswered write did arrive, or what an
+    order put back was counted twice, and as much surplus was that restock. Left behind, it would
+    swallow the next one; a surplus dropped too many only leaves E too high.
     """
     since = field.suspense_since
     if field.doubt == 0 or since is None or polled_begun_at is None:
@@ -465,6 +477,7 @@ def believed(field: Field, *, polled_begun_at: datetime | None, orders_lag_s: fl
             field,
             hold=field.hold - units,
             doubt=0,
+            surplus=field.surplus - min(field.surplus, units),
             let_go=_remembered(field, field.observed_date) + units,
             let_go_date=field.observed_date,
             revision=field.revision + 1,
