@@ -14,6 +14,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -67,6 +68,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "store.unavailable": "the database cannot be used; senders are told to come back",
         "webhooks.mended": "webhooks were missing or off and are back; what they missed is polled",
         "webhooks.unchecked": "a channel does not let us see whether it still sends webhooks",
+        "webhooks.unheard": "webhooks are subscribed, but none come: is your address reachable?",
         "worker.failed": "a worker broke and is started again",
     }
 )
@@ -143,6 +145,7 @@ _LEVELS: Mapping[str, int] = MappingProxyType(
         "request.refused": logging.WARNING,
         "webhooks.mended": logging.WARNING,
         "webhooks.unchecked": logging.WARNING,
+        "webhooks.unheard": logging.WARNING,
     }
 )
 """Levels of the events that are worse than news."""
@@ -315,8 +318,10 @@ class _Stderr:
         pass
 
     def msg(self, line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        # A log on a full disk, or whose reader has gone, is no reason to stop selling.
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
 
     debug = info = warning = error = critical = msg
 

@@ -236,7 +236,8 @@ class OpenPushes:
 
     Fields that are clean by now, parked, in flight or not ready are left out of the answer.
     `lower_only`: the channel's orders could not be read as they should be, and nothing is raised.
-    A call of many fields may be opened by several commands: `opened` is how many it has already.
+    A call of many fields may be opened by several commands: `opened` is how many it has already,
+    those that are only recorded included.
     `groups` are fields that can only be written together, those of `fields` among them: with one
     of a group all go out that are ours, so no group is ever opened by two commands.
     """

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -10,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from stockpush import logs
+from stockpush.engine import commit
 from stockpush.engine.commit import CommitLane
 from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable, StoreUnsafe
 from stockpush.messages import (
@@ -240,6 +245,80 @@ async def test_a_sync_that_failed_ends_the_lane(
                 await lane.submit(sale(1, 4))
         with pytest.raises(StoreUnavailable, match="ended"):
             await lane.submit(sale(1, 4))
+
+
+async def test_who_was_under_way_is_answered_when_the_lane_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group's commands are carried out singly and the first one's sync fails: nobody waits on."""
+    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+        groups = 0
+
+        @asynccontextmanager
+        async def failing() -> AsyncIterator[object]:
+            nonlocal groups
+            groups += 1
+            raise ValueError if groups == 1 else StoreUnsafe
+            yield
+
+        with monkeypatch.context() as patched:
+            patched.setattr(SqlStore, "transaction", lambda _: failing())
+            answers = await asyncio.gather(
+                *(lane.submit(sale(number)) for number in range(3)), return_exceptions=True
+            )
+        assert [type(each) for each in answers] == [StoreUnsafe, StoreUnavailable, StoreUnavailable]
+
+
+async def test_what_is_durable_is_not_carried_out_again_because_its_log_line_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's disk is full, or its reader has gone: the sales are committed once, together."""
+
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+        logs.configure(json=True)
+        before = lane.counters.commits
+        monkeypatch.setattr(sys, "stderr", Full())
+        done = await asyncio.gather(lane.submit(sale(1)), lane.submit(sale(2)))
+        assert all(isinstance(each.outcome, Accepted) for each in done)
+        assert lane.counters.commits - before <= 2
+        assert lane.counters.rollbacks == 0
+
+
+async def test_a_queue_of_senders_that_gave_up_grows_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database does not answer, whoever comes beyond the bound is refused, unless some of
+    those before have gone away: their commands are dropped.
+    """
+    monkeypatch.setattr(commit, "WAITING_MAX", 4)
+    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+        answers = asyncio.Event()
+        transaction = SqlStore.transaction
+
+        @asynccontextmanager
+        async def stuck(store: SqlStore) -> AsyncIterator[object]:
+            await answers.wait()
+            async with transaction(store) as real:
+                yield real
+
+        monkeypatch.setattr(SqlStore, "transaction", stuck)
+        first = asyncio.create_task(lane.submit(sale(0)))
+        await asyncio.sleep(0)
+        waiting = [asyncio.create_task(lane.submit(sale(number))) for number in range(1, 5)]
+        await asyncio.sleep(0)
+        with pytest.raises(StoreUnavailable, match="Too much waits"):
+            await lane.submit(sale(5))
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        last = asyncio.create_task(lane.submit(sale(6)))
+        await asyncio.sleep(0)
+        answers.set()
+        await asyncio.gather(first, *waiting[1:], last)
+        assert await reserved(lane) == 5
 
 
 async def test_a_refusal_changes_nothing_and_holds_up_nobody(url: str) -> None:

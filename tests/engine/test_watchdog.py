@@ -163,6 +163,50 @@ def test_orders_that_only_polls_find_have_the_subscriptions_looked_at(tmp_path: 
     watching(work, tmp_path)
 
 
+def test_webhooks_that_do_not_come_although_they_are_subscribed_are_said_once(
+    tmp_path: Path,
+) -> None:
+    """The maker's tunnel is down: the shop has every subscription, and only polls find orders. The
+    subscriptions are then asked for at their usual pace; once one has come, it may be said again.
+    """
+
+    async def work(made: Watched) -> None:
+        await made.floor.passes(120)
+        for number in range(12):
+            made.untold(f"p{number}")
+            await made.floor.passes(POLL_S)
+        assert len(made.events("webhooks.unheard")) == 1
+        asked = len(made.platform.asked)
+        await made.floor.passes(3600)
+        assert len(made.platform.asked) - asked <= 3600 / HOOKS_EVERY_S + 1
+        await made.told("back")
+        for number in range(12, 18):
+            made.untold(f"p{number}")
+            await made.floor.passes(POLL_S)
+        assert len(made.events("webhooks.unheard")) == 2
+
+    watching(work, tmp_path)
+
+
+def test_orders_without_lines_are_no_sign_of_anything(tmp_path: Path) -> None:
+    """A download sold again and again in each overlapping poll: it is kept nowhere, and is neither
+    timed nor counted.
+    """
+
+    async def work(made: Watched) -> None:
+        await made.floor.passes(120)
+        made.untold("download")
+        order = made.floor.shop.orders["download"]
+        made.floor.shop.orders["download"] = replace(order, lines=())
+        before = (await made.floor.store.channel_state(SHOP)).last_order_at
+        await made.floor.passes(8 * POLL_S)
+        assert made.events("webhooks.unheard") == []
+        state = await made.floor.store.channel_state(SHOP)
+        assert (state.heard, state.last_order_at) == ((), before)
+
+    watching(work, tmp_path)
+
+
 def test_a_silence_that_the_rate_does_not_explain_is_said_once(tmp_path: Path) -> None:
     """Six orders an hour, then none: within two hours people are told, and again after the next."""
 

@@ -229,7 +229,11 @@ class Floor:
 
 @asynccontextmanager
 async def floor(
-    folder: Path, *, write: str = "compare_and_set", look_s: float = 5.0
+    folder: Path,
+    *,
+    write: str = "compare_and_set",
+    look_s: float = 5.0,
+    mode: Mode = Mode.LIVE,
 ) -> AsyncIterator[Floor]:
     """A floor with ten candles, adopted, read and at rest on its one channel."""
     loop = asyncio.get_running_loop()
@@ -251,7 +255,7 @@ async def floor(
     policy = ChannelPolicy(
         SHOP,
         "numbers",
-        Mode.LIVE,
+        mode,
         compare_and_set=write == "compare_and_set",
         orders_lag_s=0,
     )

@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockpush.messages import Replayed
-from stockpush.model import Field, FieldKey, MovementKind, PushOutcomeKind
+from stockpush.messages import Decision, Replayed, Rows
+from stockpush.model import (
+    Delivery,
+    DeliveryState,
+    Field,
+    FieldKey,
+    MovementKind,
+    PushOutcomeKind,
+)
 from stockpush.reservation.expectation import cautious
+from stockpush.reservation.view import Unfolding, View
 from tests.reservation.test_sales import shop
 from tests.reservation.world import START, World, line
 
@@ -611,6 +619,18 @@ def test_r4_an_order_later_than_its_hold_does_not_leave_sold_stock_on_sale() -> 
     assert world.syncs() == {("shopify", "a"): 10}
     world.hears(world.order("shopify", "1", line("a", 2), placed=sold_at, deducted_at=sold_at))
     assert world.syncs() == {("shopify", "a"): 8, ("woo", "b"): 8}
+
+
+@pytest.mark.parametrize("state", list(DeliveryState))
+def test_r4_a_delivery_is_unread_for_the_next_command_of_its_group(state: DeliveryState) -> None:
+    """A hint and a reading in one transaction: the reading must not let go what the hint is about
+    to explain.
+    """
+    unfolding = Unfolding(View(shop().catalogue, Rows()))
+    unfolding.take(Decision(deliveries=(Delivery("shopify", "d", "order", START, state),)))
+    unread = state in {DeliveryState.PENDING, DeliveryState.QUARANTINED}
+    assert unfolding.view.has_unread("shopify") is unread
+    assert not unfolding.view.has_unread("woo")
 
 
 def test_r4_nothing_is_let_go_while_an_order_of_the_channel_is_unread() -> None:

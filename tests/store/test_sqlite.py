@@ -19,7 +19,7 @@ from stockpush.errors import StoreDamaged, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Decision, Needs
 from stockpush.model import Shelf
 from stockpush.store import SqlStore, reads
-from stockpush.store.dialects.sqlite import BLOCKS, SqliteDialect, translate
+from stockpush.store.dialects.sqlite import BLOCKS, SqliteDialect, SqliteSession, translate
 from stockpush.store.statements import Statements
 from tests.store.conformance import ALL, OpenStore, StoreConformance, gathered, write
 from tests.store.conformance_migrations import MigrationsConformance
@@ -173,6 +173,30 @@ def test_a_sync_that_failed_is_told_from_a_write_that_did(code: int, kind: type)
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = code
     assert type(translate(error)) is kind
+
+
+async def test_after_a_sync_that_failed_nothing_is_written_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next sync may be reported as done without what this one did not write: whoever asks for a
+    write is refused, whatever became of the first error. Reading goes on.
+    """
+    store = await SqlStore.open(f"sqlite:///{tmp_path}/stockpush.db")
+
+    async def failing(*_: object, **__: object) -> None:
+        raise StoreUnsafe("fsync: EIO")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteSession, "commit", failing)
+        with pytest.raises(StoreUnsafe):
+            await write(store, EVERYTHING)
+    for _ in range(2):
+        with pytest.raises(StoreUnsafe, match="EIO"):
+            await store.reserve_fetch_numbers(1)
+        with pytest.raises(StoreUnsafe, match="EIO"):
+            await write(store, EVERYTHING)
+    assert await reads.snapshot(store)
+    await store.close()
 
 
 async def test_a_row_of_nobody_s_is_damage_to_whoever_reads(tmp_path: Path) -> None:

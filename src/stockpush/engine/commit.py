@@ -15,7 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from stockpush import logs
 from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable, StoreUnsafe
@@ -31,6 +31,10 @@ V = TypeVar("V")
 
 GROUP_MAX = 256
 """Most commands in one transaction."""
+WAITING_MAX = 8192
+"""Most commands that wait: while the database does not answer, their senders go away and come again
+and again.
+"""
 PART_MAX = 16
 """Most fields in one command of a worker. Sales wait for the group before theirs, and a field takes
 about as long as a sale: a hundred at once would hold them up for ten milliseconds.
@@ -56,6 +60,10 @@ class Counters:
     rollbacks: int = 0
 
 
+_Group: TypeAlias = tuple[list[Done], list[Decision]]
+"""What a group's commands are answered, and everything that was decided, marking last."""
+
+
 @dataclass(slots=True)
 class _Job:
     command: Command
@@ -73,10 +81,11 @@ class CommitLane:
     trouble: str | None = None
     """Why the database could last not be written to; None once it could be again."""
     _waiting: deque[_Job] = field(default_factory=deque)
+    _taken: Sequence[_Job] = ()
+    """The group that is being carried out."""
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _listeners: list[Callable[[Decision], None]] = field(default_factory=list)
     _catalogue: Catalogue | None = None
-    _serving: bool = False
     _ended: bool = False
     _served: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -87,10 +96,13 @@ class CommitLane:
     async def submit(self, command: Command) -> Done:
         """Carry out one command with whatever else is waiting; return after the commit.
 
-        Raises what the store raised (`StoreUnavailable`) or the core found wrong with the command.
+        Raises what the store raised (`StoreUnavailable`, also if too much waits) or the core found
+        wrong with the command.
         """
         if self._ended:
             raise StoreUnavailable("The commit lane has ended.")
+        if len(self._waiting) >= WAITING_MAX:
+            self._forget_the_gone()
         job = _Job(command, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._arrived.set()
@@ -103,24 +115,26 @@ class CommitLane:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._waiting:
-                    self._serving = True
-                    await self._serve(self._take())
-                    self._serving = False
+                    self._taken = self._take()
+                    await self._serve(self._taken)
+                    self._taken = ()
                 self._served.set()
         finally:
             self._ended = True
-            for job in self._waiting:
+            for job in (*self._taken, *self._waiting):
                 _answer(job, StoreUnavailable("The commit lane has ended."))
 
     async def idle(self) -> None:
         """Return when nothing waits and nothing is being carried out."""
-        while self._waiting or self._serving:
+        while self._waiting or self._taken:
             self._served.clear()
             await self._served.wait()
 
     async def commit(self, commands: Sequence[Command]) -> list[Done]:
         """Carry out commands in one transaction of their own, without the queue (command line)."""
-        return await self._transact(commands)
+        done, decisions = await self._transact(commands)
+        self._tell(decisions)
+        return done
 
     async def probe(self) -> None:
         """Find out whether a database that was in trouble is well: nobody may sell for hours.
@@ -141,6 +155,12 @@ class CommitLane:
             catalogue, rows = await self._gathered(transaction, [command])
             return decide(View(catalogue, rows), command, self.clock.now())
 
+    def _forget_the_gone(self) -> None:
+        """Take the commands out of the queue whose senders wait no more; refuse if all still do."""
+        self._waiting = deque(job for job in self._waiting if not job.done.done())
+        if len(self._waiting) >= WAITING_MAX:
+            raise StoreUnavailable("Too much waits for the database.")
+
     def _take(self) -> list[_Job]:
         """Take what has queued, as far as one group may grow."""
         taken: list[_Job] = []
@@ -150,12 +170,12 @@ class CommitLane:
                 taken.append(job)
         return taken
 
-    async def _serve(self, jobs: list[_Job]) -> None:
+    async def _serve(self, jobs: Sequence[_Job]) -> None:
         """Carry out a group; if it fails, carry its commands out singly."""
         if not jobs:
             return
         try:
-            answers = await self._transact([job.command for job in jobs])
+            answers, decisions = await self._transact([job.command for job in jobs])
         except AssertionError as broken:
             for job in jobs:
                 _answer(job, StockPushError(f"broken invariant: {broken}"))
@@ -172,10 +192,12 @@ class CommitLane:
             for job in jobs:
                 await self._serve([job])
             return
+        # From here on it is durable: whatever happens now must not have it carried out again.
+        self._tell(decisions)
         for job, answer in zip(jobs, answers, strict=True):
             _answer(job, answer)
 
-    async def _transact(self, commands: Sequence[Command]) -> list[Done]:
+    async def _transact(self, commands: Sequence[Command]) -> _Group:
         """Run one group's transaction, again while it loses races."""
         for _ in range(TRIES_MAX - 1):
             try:
@@ -184,18 +206,18 @@ class CommitLane:
                 self.counters.rollbacks += 1
         return await self._noted(commands)
 
-    async def _noted(self, commands: Sequence[Command]) -> list[Done]:
+    async def _noted(self, commands: Sequence[Command]) -> _Group:
         """Run the transaction once and note whether the database could be had."""
         try:
-            done = await self._once(commands)
+            group = await self._once(commands)
         except StoreUnavailable as error:
             self.trouble = error.message
             raise
         self.trouble = None
-        return done
+        return group
 
-    async def _once(self, commands: Sequence[Command]) -> list[Done]:
-        """Gather, decide and apply one group in one transaction; then tell the listeners."""
+    async def _once(self, commands: Sequence[Command]) -> _Group:
+        """Gather, decide and apply one group in one transaction."""
         async with self.store.transaction() as transaction:
             catalogue, rows = await self._gathered(transaction, commands)
             # Only now: waiting for another writer takes time, and instants must not go back.
@@ -212,11 +234,11 @@ class CommitLane:
         self.counters.commands += len(commands)
         if any(each.items or each.bills or each.listings for each in decisions):
             self._catalogue = None
-        self._tell([*decisions, marking])
-        return [
+        done = [
             Done(each.outcome, movement_ids)
             for each, movement_ids in zip(decisions, ids, strict=False)
         ]
+        return done, [*decisions, marking]
 
     async def _gathered(
         self, transaction: Transaction, commands: Sequence[Command]

@@ -133,6 +133,7 @@ class Pusher:
         """Open the pushes of a call; return them, and from when a poll would let more be opened."""
         self._may_be_open = True
         pushes: list[Push] = []
+        opened = 0
         poll_from: list[datetime] = []
         for part in _parts(keys, groups):
             done = await self._lane.submit(
@@ -141,12 +142,13 @@ class Pusher:
                     part.due,
                     call_id,
                     lower_only=lower_only,
-                    opened=len(pushes),
+                    opened=opened,
                     groups=part.groups,
                 )
             )
             assert isinstance(done.outcome, Accepted)
             pushes += done.outcome.facts["pushes"]
+            opened += done.outcome.facts["opened"]
             if done.outcome.facts["poll_from"] is not None:
                 poll_from.append(done.outcome.facts["poll_from"])
         return pushes, min(poll_from, default=None)

@@ -6,7 +6,8 @@ found by polling. So the subscriptions are looked at every `HOOKS_EVERY_S`, and 
 something is odd: the newest orders were all found by a poll that no delivery had told of, or none
 came at all for so long that the channel's own rate of orders makes it improbable. What is missing
 is made anew, the gap is polled (the cursor is where it was, so that nothing is left out), and it is
-said once.
+said once. Where every subscription is right and still nothing comes (a tunnel that is down is the
+commonest reason, and nothing that we could mend), that is said once as well.
 
 Every order that becomes known is timed, from when the channel says it was placed. The clocks are
 two, so a few seconds are within what they differ by; an order that was placed before this process
@@ -72,6 +73,8 @@ class Watchdog:
         self._last_at = self._begun_at
         self._looked_at: float | None = None
         self._silent = False
+        self._unheard = False
+        """Whether it has been said that nothing comes although every subscription is right."""
         self._unchecked = False
         self._recorded: tuple[HeardBy, ...] = ()
 
@@ -90,8 +93,22 @@ class Watchdog:
         self._last_at = now
         self._silent = False
         self._untold = 0 if order.told else self._untold + 1
-        if self._untold >= UNTOLD_MAX:
+        self._unheard = self._unheard and not order.told
+        if self._is_doubted():
             self._wake.set()
+
+    def _is_doubted(self) -> bool:
+        """Answer whether webhooks should have come and did not, and nobody was told yet."""
+        return self._untold >= UNTOLD_MAX and not self._unheard and self._can_ask()
+
+    def _can_ask(self) -> bool:
+        """Answer whether the channel's subscriptions can be asked for."""
+        connector = self._channel.connector
+        return (
+            self._hook_url is not None
+            and bool(connector.manifest.webhook_topics)
+            and isinstance(connector, Checkup)
+        )
 
     async def run(self) -> None:
         """Look at the subscriptions, again and again, and record what was measured."""
@@ -107,7 +124,7 @@ class Watchdog:
             wait_s = (self._clock.now() - self._last_at).total_seconds()
             logs.emit(Event("channel.silent", {"channel": self._channel.name, "wait_s": wait_s}))
             self._channel.poll_wake.set()
-        odd = (silent and not self._silent) or self._untold >= UNTOLD_MAX
+        odd = (silent and not self._silent) or self._is_doubted()
         self._silent = silent
         monotonic = self._clock.monotonic()
         if self._looked_at is not None:
@@ -133,10 +150,10 @@ class Watchdog:
     async def _mend_hooks(self) -> None:
         """Have the subscriptions be what they should; poll what was missed, and say so."""
         connector, url = self._channel.connector, self._hook_url
-        if url is None or not connector.manifest.webhook_topics:
+        if not self._can_ask() or self._channel.health is Health.NEEDS_LOGIN:
             return
-        if not isinstance(connector, Checkup) or self._channel.health is Health.NEEDS_LOGIN:
-            return
+        assert url is not None
+        assert isinstance(connector, Checkup)
         name = self._channel.name
         try:
             hooks = await connector.ensure_webhooks(self._channel.api, url)
@@ -152,6 +169,9 @@ class Watchdog:
         if hooks.lost:
             self._untold = 0
             self._channel.poll_wake.set()
+        elif self._is_doubted():
+            self._unheard = True
+            logs.emit(Event("webhooks.unheard", {"channel": name, "orders": self._untold}))
 
     async def _record(self) -> None:
         """Record what was measured, for people who ask from outside; nothing new, no write."""

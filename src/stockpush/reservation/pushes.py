@@ -70,7 +70,9 @@ def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> i
 def _standing(field: Field, policy: ChannelPolicy) -> int:
     """Return the sold units that stand on the field's number.
 
-    Where they are kept apart a hold is beyond them, and was never taken off the number (R11).
+    Where they are kept apart a hold is beyond them, and was never taken off the number. It comes off
+    what buyers are shown twice until the poll that follows explains it: those units may be shipped
+    before we write, and on top of the number they would then be on sale (R11).
     """
     return field.undeducted if policy.committed_apart else standing(field)
 
@@ -211,8 +213,9 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     Where fields are written together, a write in flight of one of them may still land and write
     them all: until it is settled the whole group waits (R6). Otherwise the group's other fields get
     a push too (`_companions`).
-    The answer's facts: "pushes" in call order, and "poll_from": from when a poll of the channel's
-    orders would let fields be pushed for the first time (None: none waits for that).
+    The answer's facts: "pushes" to be sent, in call order; "opened", how many there are with those
+    that are only recorded (shadow); and "poll_from": from when a poll of the channel's orders would
+    let fields be pushed for the first time (None: none waits for that).
     """
     policy = view.catalogue.policies[command.channel]
     channel = view.channel(command.channel)
@@ -303,6 +306,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         outcome=Accepted(
             facts={
                 "pushes": tuple(push for push in opened if not _recorded_only(push)),
+                "opened": len(opened),
                 "poll_from": poll_from,
             }
         ),

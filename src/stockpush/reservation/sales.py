@@ -161,7 +161,7 @@ def apply_orders(view: View, command: ApplyOrders, at: datetime) -> Decision:
     for order in command.orders:
         heard += _first_heard(draft, order, told=bool(command.settles))
         verdict = _apply(draft, order)
-        applied = applied or verdict is Verdict.NEWER
+        applied = applied or (verdict is Verdict.NEWER and bool(order.lines))
     for order_id, fetch in command.gone:
         _apply_gone(draft, command.channel, order_id, fetch, at)
     channels = _heard(view, command.channel, at if applied else None)
@@ -202,8 +202,11 @@ def note_heard(view: View, command: NoteHeard) -> Decision:
 
 
 def _first_heard(draft: Draft, order: OrderSeen, *, told: bool) -> tuple[Heard, ...]:
-    """Return that the order has become known now, nothing where it was."""
-    if draft.view.lines(order.channel, order.order_id):
+    """Return that the order has become known now, nothing where it was.
+
+    One without lines (a download, a fee) is never kept, and would be new at every poll.
+    """
+    if not order.lines or draft.view.lines(order.channel, order.order_id):
         return ()
     return (Heard(order.channel, order.placed_at, told),)
 

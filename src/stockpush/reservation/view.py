@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from stockpush.messages import Decision, Rows
-from stockpush.model import ChannelState, Field, FieldKey, Reservation, Shelf
+from stockpush.model import ChannelState, DeliveryState, Field, FieldKey, Reservation, Shelf
 from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.catalogue import build as build_catalogue
@@ -21,6 +21,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 _Order: TypeAlias = tuple[str, str]
 """Channel and order id."""
+_UNREAD = frozenset({DeliveryState.PENDING, DeliveryState.QUARANTINED})
+"""States of a delivery whose order is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,10 @@ class Unfolding:
         if decision.dirty or decision.clean or decision.pushes:
             self._take_outbox(decision)
         view = self.view
+        unread = {row.channel for row in decision.deliveries if row.state in _UNREAD}
+        if not unread <= view.rows.unread:
+            rows = replace(view.rows, unread=view.rows.unread | unread)
+            view = View(view.catalogue, rows, self._lines)
         if decision.movements:
             rows = replace(
                 view.rows,

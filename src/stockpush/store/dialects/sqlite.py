@@ -183,7 +183,8 @@ class SqliteSession:
         def lengthened(file: sqlite3.Connection) -> None:
             if shutil.disk_usage(path.parent).free < _ROOM_BYTES:
                 return
-            # It is a comfort: whatever goes wrong here will be said when it matters.
+            # It is a comfort: whatever goes wrong here will be said when it matters. A sync that
+            # fails loses nothing: all there is in the log was rolled back.
             with suppress(sqlite3.Error, OSError):
                 try:
                     file.execute("BEGIN IMMEDIATE")
@@ -377,6 +378,8 @@ class SqliteDatabase:
         # A simulator's connections have files of their own, a new one for each of many lives.
         self._lengthens_log = async_creator is None
         self._lock = asyncio.Lock()
+        self._unsafe: StoreUnsafe | None = None
+        """Set once a sync has failed: a later one may succeed without what that did not write."""
         self._writer: tuple[AsyncConnection, SqliteSession] | None = None
         busy = f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}"
         self.engine = _engine(
@@ -402,9 +405,15 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[SqliteSession]:
-        """Lend the one write connection."""
+        """Lend the one write connection; never again after a failed sync (`StoreUnsafe`)."""
         async with self._lock:
-            yield await self._write_session()
+            if self._unsafe is not None:
+                raise StoreUnsafe(self._unsafe.message, next=self._unsafe.next)
+            try:
+                yield await self._write_session()
+            except StoreUnsafe as error:
+                self._unsafe = error
+                raise
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[SqliteSession]:

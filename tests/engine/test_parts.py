@@ -1,0 +1,58 @@
+"""A call of more fields than one command opens: its pushes are one call, in either mode."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stockpush.connectors.base import PushLine
+from stockpush.engine.commit import PART_MAX
+from stockpush.messages import AdoptListings, ImportCatalogue, StockMove
+from stockpush.model import Item, Kind, Listing, ListingKey, Mode, MovementKind
+from stockpush.store import reads
+from tests.engine.world import SHOP, Floor, floor, ran
+
+NAMES = tuple(f"x{number:02}" for number in range(2 * PART_MAX + 5))
+
+
+async def furnished(made: Floor) -> None:
+    """As many more listings, each of which shows five where nine can be sold."""
+    made.shop.numbers.update(dict.fromkeys(NAMES, 5))
+    made.shop.manifest = replace(made.shop.manifest, batch_max=100, read_max=100)
+    items = tuple(Item(name, name, Kind.PRODUCT, "piece") for name in NAMES)
+    listings = tuple(Listing(ListingKey(SHOP, name), name, ref={"id": name}) for name in NAMES)
+    opening = tuple(StockMove(name, 9, MovementKind.OPENING) for name in NAMES)
+    await made.lane.submit(ImportCatalogue(items, (), listings, opening, "more", "test"))
+    await made.lane.submit(AdoptListings(tuple(each.key for each in listings)))
+
+
+@pytest.mark.parametrize("mode", [Mode.LIVE, Mode.SHADOW])
+def test_the_fields_of_a_large_call_are_numbered_through(mode: Mode, tmp_path: Path) -> None:
+    """Each has a place of its own in its call, and no part of it meets another: in shadow mode too,
+    where nothing is sent and everything is recorded.
+    """
+
+    async def work() -> None:
+        async with floor(tmp_path, mode=mode) as made:
+            sizes: list[int] = []
+            push = made.shop.push
+
+            async def noting(api: object, batch: list[PushLine], *, call_id: str) -> object:
+                sizes.append(len(batch))
+                return await push(api, batch, call_id=call_id)
+
+            made.shop.push = noting  # type: ignore[assignment, method-assign]
+            await furnished(made)
+            await made.passes(1500)
+            assert made.lane.counters.rollbacks == 0
+            assert made.lane.trouble is None
+            assert bool(sizes) == (mode is Mode.LIVE)
+            pushes = (await reads.pushes(made.store, limit=200)).data
+            assert len(pushes) == len(NAMES)
+            assert max(Counter(each.call_id for each in pushes).values()) > PART_MAX
+            assert len({(each.call_id, each.position) for each in pushes}) == len(NAMES)
+
+    ran(work())
