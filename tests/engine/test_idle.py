@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stockpush.connectors.base import PushOutcome
+from stockpush.connectors.base import PushOutcome, Reading, Readings
 from stockpush.engine import supervisor
 from stockpush.engine.channel import IDLE_MAX_S
-from stockpush.engine.reconcile import RECHECK_POLLS
+from stockpush.engine.reconcile import READ_TRIES_MAX, RECHECK_POLLS
 from stockpush.engine.supervisor import KEPT, PROBE_S, SWEEP_S
 from stockpush.errors import ChannelUnavailable, OutcomeUnknown, StoreUnavailable
 from stockpush.messages import Decision, RequestReads
-from stockpush.model import Delivery, DeliveryState, PushOutcomeKind
+from stockpush.model import Delivery, DeliveryState, FieldKey, PushOutcomeKind
 from stockpush.store import reads
 from tests.engine.world import DEADLINE_S, FIELD, POLL_S, SHOP, Floor, floor, ran
 
@@ -254,6 +256,38 @@ def test_a_clock_set_forward_repeats_no_unanswered_write_before_its_deadline(
                 lambda: shop.shop.log.count("push") > pushes, within_s=HOUR_S
             )
             assert DEADLINE_S - 1 < waited_s < DEADLINE_S + 10
+
+    ran(work())
+
+
+@pytest.mark.parametrize(("odd", "parked"), [(READ_TRIES_MAX - 1, False), (READ_TRIES_MAX, True)])
+def test_an_odd_reading_of_an_unanswered_write_is_no_evidence(
+    tmp_path: Path, odd: int, parked: bool
+) -> None:
+    """R6: a field whose reading tells no number is asked again before a person is asked for."""
+
+    async def work() -> None:
+        async with floor(tmp_path, write="check_then_set") as shop:
+            unknown, left = [OutcomeUnknown("no answer")], odd
+            shop.shop.answer_push = lambda: (
+                PushOutcome(PushOutcomeKind.UNKNOWN, error=unknown.pop()) if unknown else None
+            )
+            observe = shop.shop.observe
+
+            async def observed(api: Any, fields: Sequence[FieldKey]) -> Readings:
+                nonlocal left
+                readings = await observe(api, fields)
+                if not left or "push" not in shop.shop.log:
+                    return readings
+                left -= 1
+                return Readings(tuple(Reading(key, None, "odd") for key in fields), readings.date)
+
+            shop.shop.observe = observed  # type: ignore[method-assign]
+            await shop.moves(-3)
+            await shop.passes(900)
+            assert left == 0
+            assert ((await shop.row()).parked_reason is not None) is parked
+            assert parked or shop.shop.numbers["a"] == 7
 
     ran(work())
 

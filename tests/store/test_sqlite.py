@@ -15,7 +15,7 @@ from typing import Any
 import aiosqlite
 import pytest
 
-from stockpush.errors import StoreDamaged, StoreUnavailable, StoreUnsafe
+from stockpush.errors import StoreDamaged, StoreRuleBroken, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Decision, Needs
 from stockpush.model import Shelf
 from stockpush.store import SqlStore, reads
@@ -173,6 +173,13 @@ def test_a_sync_that_failed_is_told_from_a_write_that_did(code: int, kind: type)
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = code
     assert type(translate(error)) is kind
+
+
+def test_a_key_with_a_null_character_is_refused() -> None:
+    """SQLite's JSON ends the text there: "a\\0b" would find the row of "a"."""
+    with pytest.raises(StoreRuleBroken, match="U\\+0000"):
+        SqliteDialect().keys([("shop", "a\0b")])
+    assert SqliteDialect().keys([("shop", "a0b")]) == ('[["shop","a0b"]]',)
 
 
 async def test_after_a_sync_that_failed_nothing_is_written_any_more(

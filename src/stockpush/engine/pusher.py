@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from stockpush.connectors.base import PushLine, PushOutcome
+from stockpush.connectors.base import PushLine, PushOutcome, Reading
 from stockpush.engine.channel import IDLE_MAX_S, Channel, seconds_until, wait_for
 from stockpush.engine.commit import PART_MAX, CommitLane, in_parts
+from stockpush.engine.reconcile import READ_TRIES_MAX
 from stockpush.errors import (
     ChannelError,
     ChannelUnavailable,
@@ -72,6 +73,8 @@ class Pusher:
         self._suspended: tuple[datetime, float] | None = None
         self._asked: dict[FieldKey, float] = {}
         self._tries: Counter[str] = Counter()
+        self._odd: Counter[FieldKey] = Counter()
+        """How many readings in a row told no number of a field whose write had no answer."""
         self._may_be_open = True
         """Whether a push of the channel may be open: nobody else opens any, so a look tells."""
         self._stopping = asyncio.Event()
@@ -457,12 +460,23 @@ class Pusher:
             )
         except ChannelError as error:
             return [PushOutcome(PushOutcomeKind.UNAVAILABLE, error=error)] * len(pushes)
-        return [
-            PushOutcome(PushOutcomeKind.CONFLICT, actual=each.quantity, date=answer.date)
-            if each.quantity is not None
-            else PushOutcome(PushOutcomeKind.REJECTED, error=PushRejected(each.problem))
-            for each in answer.readings
-        ]
+        return [self._read_outcome(each, answer.date) for each in answer.readings]
+
+    def _read_outcome(self, reading: Reading, date: datetime | None) -> PushOutcome:
+        """Return what one reading tells of a write without an answer.
+
+        One odd answer is no evidence: a field is asked for a few times before a person is.
+        """
+        if reading.quantity is not None:
+            del self._odd[reading.field]
+            return PushOutcome(PushOutcomeKind.CONFLICT, actual=reading.quantity, date=date)
+        self._odd[reading.field] += 1
+        if self._odd[reading.field] < READ_TRIES_MAX:
+            # The shop has answered: nothing of the write is on its way any more.
+            error = OutcomeUnknown(reading.problem, answered=True)
+            return PushOutcome(PushOutcomeKind.UNKNOWN, error=error)
+        del self._odd[reading.field]
+        return PushOutcome(PushOutcomeKind.REJECTED, error=PushRejected(reading.problem))
 
     async def _idle_s(self) -> float:
         """Return how long nothing can be due: until the next outbox row or unknown outcome."""

@@ -70,9 +70,9 @@ def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> i
 def _standing(field: Field, policy: ChannelPolicy) -> int:
     """Return the sold units that stand on the field's number.
 
-    Where they are kept apart a hold is beyond them, and was never taken off the number. It comes off
-    what buyers are shown twice until the poll that follows explains it: those units may be shipped
-    before we write, and on top of the number they would then be on sale (R11).
+    Where they are kept apart a hold is beyond them, and was never taken off the number. It comes
+    off what buyers are shown twice until the poll that follows explains it: those units may be
+    shipped before we write, and on top of the number they would then be on sale (R11).
     """
     return field.undeducted if policy.committed_apart else standing(field)
 

@@ -271,7 +271,7 @@ class SqlStore:
         async with self._database.only_daemon():
             found = await self._query(migrations.MARKED, (), _first)
             if found != [migrations.HEAD]:
-                raise migrations.newer(str(found[0]))
+                raise migrations.newer(", ".join(map(str, found)) or "without a revision")
             await self._database.make_room()
             yield
 
