@@ -176,7 +176,7 @@ def test_a_sync_that_failed_is_told_from_a_write_that_did(code: int, kind: type)
 
 
 def test_a_key_with_a_null_character_is_refused() -> None:
-    """SQLite's JSON ends the text there: "a\\0b" would find the row of "a"."""
+    """SQLite would end the text there, and find the row of what stands before it."""
     with pytest.raises(StoreRuleBroken, match="U\\+0000"):
         SqliteDialect().keys([("shop", "a\0b")])
     assert SqliteDialect().keys([("shop", "a0b")]) == ('[["shop","a0b"]]',)
