@@ -1,0 +1,185 @@
+"""What each transaction of the daemon came to, looked at as it ends.
+
+New reservations are what the daemon knows of from then on; a new push is what it means to send, and
+is held against its own books (I9). The instant of a commit is exact, so that what a push had to
+know is told by the order of commits, whatever the daemon's clock says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from stockpush.sim.auditor.database import Database
+from stockpush.sim.auditor.findings import Findings
+from stockpush.sim.auditor.known import Known
+from stockpush.sim.auditor.notes import Notes
+from stockpush.sim.truth import NEVER, FieldName, Truth
+from stockpush.sim.world import World
+
+TICK_S = 1e-7
+"""By how much a commit is put later than another one at the same virtual instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A push row of the daemon; `opened_at` is when it was committed, in virtual seconds."""
+
+    id: int
+    opened_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What the daemon's books say, by item; in smallest units."""
+
+    on_hand: dict[str, int]
+    reserved: dict[str, int]
+    held: dict[str, int]
+    undeducted: dict[FieldName, int]
+    expected: dict[FieldName, int | None]
+    """The last two in the field's units."""
+
+
+@dataclass(slots=True)
+class Commits:
+    """`now` tells the virtual seconds."""
+
+    world: World
+    truth: Truth
+    now: Callable[[], float]
+    database: Database
+    notes: Notes
+    known: Known
+    findings: Findings
+    opened_at: dict[int, float] = field(default_factory=dict)
+    """When each push was committed."""
+    unheard: dict[int, int] = field(default_factory=dict)
+    """Push -> `_ended_unheard` when it was opened, where there is any."""
+    _committed_at: float = -NEVER
+    _commits: int = 0
+    _line_seen: int = 0
+    _push_seen: int = 0
+    _sums: Sums | None = None
+
+    def committed(self) -> None:
+        """A transaction of the database has just ended: note what is new, at this very instant."""
+        now = self.now()
+        self._commits = self._commits + 1 if now == self._committed_at else 0
+        self._committed_at = now
+        now += self._commits * TICK_S
+        for row, channel, order, line in self.database.rows(
+            "SELECT rowid, channel, order_id, line_id FROM reservation"
+            " WHERE rowid > ? AND sku IS NOT NULL",
+            self._line_seen,
+        ):
+            self._line_seen = max(self._line_seen, row)
+            self.known.add((channel, order, line), now)
+        before, self._sums = self._sums, self._read_sums()
+        for name, note in self.notes.fields.items():
+            if before is not None and before.expected.get(name) != self._sums.expected.get(name):
+                note.moved_at = now
+        for push, channel, key, target in self.database.rows(
+            "SELECT id, channel, field_key, target FROM push WHERE id > ? ORDER BY id",
+            self._push_seen,
+        ):
+            self._push_seen = push
+            self.opened_at[push] = now
+            if unheard := self._ended_unheard((channel, key)):
+                self.unheard[push] = unheard
+            self._check_intent(push, (channel, key), target, before or self._sums)
+
+    def pushed(
+        self, number: int, sent_at: float, name: FieldName, target: int, expected: int | None
+    ) -> Pushed | None:
+        """Return the push that a written number belongs to, None if none was committed (I13).
+
+        `number` is that of the exchange, for where there is no database.
+        """
+        if not self.database.is_there:
+            return Pushed(number, sent_at)
+        rows = self.database.rows(
+            "SELECT id, expected FROM push"
+            " WHERE channel = ? AND field_key = ? AND target = ? ORDER BY id DESC LIMIT 64",
+            *name,
+            target,
+        )
+        for push, known in rows:
+            if expected is not None and known != expected:
+                continue
+            opened_at = self.opened_at.get(push, NEVER)
+            if opened_at <= sent_at + 1e-3:
+                return Pushed(push, opened_at)
+        return None
+
+    def _read_sums(self) -> Sums:
+        shelves = self.database.rows("SELECT sku, on_hand, reserved FROM shelf")
+        held: Counter[str] = Counter()
+        undeducted, expected = {}, {}
+        for channel, key, sku, units, waiting, shows in self.database.rows(
+            "SELECT channel, key, sku, hold * pack, undeducted, expected FROM field"
+        ):
+            held[sku] += units
+            undeducted[channel, key] = waiting
+            expected[channel, key] = shows
+        return Sums(
+            {sku: on_hand for sku, on_hand, _ in shelves},
+            {sku: reserved for sku, _, reserved in shelves},
+            held,
+            undeducted,
+            expected,
+        )
+
+    def _check_intent(self, push: int, name: FieldName, target: int, before: Sums) -> None:
+        """I9: what is to be sent is what the daemon's own books allow, holds and buffer included.
+
+        It was computed at some point of the transaction, among other commands: each number counts
+        as it was before or after, whichever allows more.
+        """
+        note, after = self.notes.fields.get(name), self._sums
+        if note is None or after is None:
+            return
+        free = {
+            sku: max(before.on_hand.get(sku, on_hand), on_hand)
+            - min(before.reserved.get(sku, 0), after.reserved.get(sku, 0))
+            - min(before.held.get(sku, 0), after.held.get(sku, 0))
+            for sku, on_hand in after.on_hand.items()
+        }
+        free = {sku: free.get(sku, 0) for sku in self.world.things}
+        states = self.truth.states_since(self.now())
+        ways = {tuple(state.bills.values()): state.bills for state in states}
+        most = max(self.truth.offer(note.listed, free, bills) for bills in ways.values())
+        most += max(before.undeducted.get(name, 0), after.undeducted.get(name, 0))
+        if target > most:
+            text = f"push {push} is {target}, the books allow {most}"
+            self.findings.of("I9", note.listed, text)
+
+    def _ended_unheard(self, name: FieldName) -> int:
+        """Return units in the daemon's target for unpaid orders that have come to nothing, where
+        neither an acknowledged webhook nor its books tell that it knows.
+
+        An order for which the shop ever took units off is none of these: that is a sale.
+        """
+        if name not in self.truth.ended:
+            return 0
+        units = 0
+        for key, line in self.truth.lines.items():
+            if (line.listed.channel, line.listed.field) != name:
+                continue
+            if line.taken or line.moves or key in self.known.ended:
+                continue
+            units += sum(
+                waiting
+                for (waiting,) in self.database.rows(
+                    "SELECT open FROM reservation WHERE channel = ? AND order_id = ?"
+                    " AND line_id = ? AND deducted = 0",
+                    *key,
+                )
+            )
+        standing = 0
+        for undeducted, hold in self.database.rows(
+            "SELECT undeducted, hold FROM field WHERE channel = ? AND key = ?", *name
+        ):
+            standing += max(0, undeducted - hold)
+        return min(units, standing)

@@ -1,0 +1,232 @@
+"""What the daemon writes: each number as a shop handles it, held against its bound.
+
+A number above its bound needs an exemption that the protocol names (docs/conflict-protocol.md): the
+gap between reading and writing where nothing compares, a request that lands after its deadline
+there, a merchant's own hand, and where the shop compares, units that it put back without telling,
+behind as many that were sold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stockpush.sim.auditor.blame import EDIT_CLOUDS_S
+from stockpush.sim.auditor.bound import Bound
+from stockpush.sim.auditor.commits import Commits, Pushed
+from stockpush.sim.auditor.findings import Findings
+from stockpush.sim.auditor.languages import Language, Number
+from stockpush.sim.auditor.notes import FieldNote, Notes
+from stockpush.sim.auditor.readings import Readings
+from stockpush.sim.network import Exchange
+from stockpush.sim.truth import NEVER, FieldName, Line, LineKey, Truth
+from stockpush.sim.world import CAP
+
+SLACK_S = 1.0
+"""The shops' instants are whole seconds."""
+
+
+@dataclass(slots=True)
+class Writes:
+    """`count` are requests to write that reached a shop."""
+
+    languages: Mapping[str, Language]
+    truth: Truth
+    notes: Notes
+    bound: Bound
+    commits: Commits
+    readings: Readings
+    findings: Findings
+    stale_read_s: float
+    count: int = 0
+    _open: dict[int, list[tuple[FieldName, int, bool]]] = field(default_factory=dict)
+    """Exchange -> (field, push, whether it changed anything) of what it wrote."""
+
+    def handled(self, exchange: Exchange) -> None:
+        """A shop has just handled a request."""
+        channel = exchange.channel
+        asked = self.languages[channel].written(exchange)
+        if asked is None:
+            if exchange.changes:
+                self.findings.add("I11", channel, f"a reading changed {exchange.changes}")
+            return
+        self.count += 1
+        for text in asked.odd:
+            self.findings.add("I11", channel, text)
+        wanted = {(channel, each.field): each for each in asked.numbers}
+        applied = {
+            name: change.after
+            for change in exchange.changes
+            if (name := self.notes.by_listing.get((channel, change.listing))) is not None
+        }
+        for change in exchange.changes:
+            if (channel, change.listing) not in self.notes.by_listing:
+                self.findings.add("I11", channel, f"{change} is no listing of ours")
+        for name, number in applied.items():
+            if name not in wanted or wanted[name].target != number:
+                text = f"became {number}, was not asked for"
+                self.findings.of("I11", self.notes.fields[name].listed, text)
+        for name, each in wanted.items():
+            self._check(exchange, name, each, applied=name in applied)
+
+    def told(self, exchange: Exchange) -> None:
+        """The daemon has just got an answer."""
+        for name, push, applied in self._open.pop(exchange.number, ()):
+            note = self.notes.fields[name]
+            note.flying.pop(exchange.number, None)
+            note.answered[push] = self.findings.now()
+            if exchange.answer is not None and exchange.answer.status == 200:
+                note.acknowledged = max(note.acknowledged, push)
+                if applied and exchange.handled_at is not None:
+                    # The compare was passed: the number was the one that was expected.
+                    note.looks.append((exchange.handled_at, exchange.handled_at))
+
+    def _check(self, exchange: Exchange, name: FieldName, each: Number, *, applied: bool) -> None:
+        note, now = self.notes.fields.get(name), self.findings.now()
+        if note is None:
+            self.findings.add("I11", "/".join(name), "was written and is not ours")
+            return
+        listed = note.listed
+        if not 0 <= each.target <= CAP:
+            self.findings.of("I9", listed, f"{each.target} was sent")
+        pushed = self.commits.pushed(
+            exchange.number, exchange.sent_at, name, each.target, each.expected
+        )
+        if each.target == each.expected:
+            self.findings.of("I15", listed, f"{each.target} was written over itself")
+        if pushed is None:
+            self.findings.of("I13", listed, f"{each.target} was sent without a committed push")
+            return
+        deadline_s = self.languages[exchange.channel].deadline_s
+        late = now - exchange.sent_at > deadline_s
+        for sent_at, push in note.flying.values():
+            if push != pushed.id and abs(exchange.sent_at - sent_at) < deadline_s and not late:
+                text = f"pushes {push} and {pushed.id} are both under way"
+                self.findings.of("I7", listed, text)
+        if 0 < note.sent_at - exchange.sent_at < deadline_s:
+            self.findings.of("I7", listed, f"push {pushed.id} arrives after one sent later")
+        note.sent_at = max(note.sent_at, exchange.sent_at)
+        note.flying[exchange.number] = (exchange.sent_at, pushed.id)
+        self._open.setdefault(exchange.number, []).append((name, pushed.id, applied))
+        if any(key not in self.bound.known and line.taken for key, line in self._sold_from(name)):
+            self.findings.seen["met_unseen_sale"] += 1
+        if not applied:
+            return
+        zombie = late and not self.languages[exchange.channel].compares
+        if pushed.id < note.acknowledged and not zombie:
+            self.findings.of("I8", listed, f"push {pushed.id} came after {note.acknowledged}")
+        self._check_bound(exchange, name, each, note, pushed, zombie=zombie)
+        note.reflected_at = pushed.opened_at
+        if note.masks and note.masks[-1][1] == NEVER and exchange.sent_at > note.edited_at:
+            note.masks[-1] = (note.masks[-1][0], now)
+
+    def _sold_from(self, name: FieldName) -> Iterator[tuple[LineKey, Line]]:
+        """Yield every line that was ever sold from a field."""
+        for key, line in self.truth.lines.items():
+            if (line.listed.channel, line.listed.field) == name:
+                yield key, line
+
+    # -- the bound -----------------------------------------------------------------------------
+
+    def _check_bound(
+        self,
+        exchange: Exchange,
+        name: FieldName,
+        each: Number,
+        note: FieldNote,
+        pushed: Pushed,
+        *,
+        zombie: bool,
+    ) -> None:
+        """F30: hold a number that has just been written against what it may be at most."""
+        listed, since = note.listed, pushed.opened_at
+        # Only a lowering goes without a poll, which would have told of them (R10).
+        lowers = any(
+            change.before > each.target
+            and self.notes.by_listing.get((exchange.channel, change.listing)) == name
+            for change in exchange.changes
+        )
+        note.unheard = self.commits.unheard.get(pushed.id, 0) if lowers else 0
+        standing = self.truth.undeducted(listed) + self.bound.ended(listed, since) + note.unheard
+        note.excused = ""
+        most = self.bound.most(listed, since) + standing
+        if each.target <= most:
+            return
+        above = each.target - standing
+        note.excused = self._excuse(exchange, note, since, above, zombie=zombie) or (
+            "aba"
+            if self.languages[exchange.channel].compares
+            and each.target <= most + self._there_and_back(name)
+            else ""
+        )
+        if note.excused:
+            self.findings.excused[note.excused] += 1
+            return
+        text = f"push {pushed.id} of {since:.3f} s wrote {each.target}, at most {most} is true"
+        self.findings.of("F30", listed, text)
+
+    def _excuse(
+        self, exchange: Exchange, note: FieldNote, since: float, offered: int, *, zombie: bool
+    ) -> str:
+        """Return what excuses so high an offer, "" if nothing does."""
+        listed, name = note.listed, (note.listed.channel, note.listed.field)
+        edited = self.findings.now() - note.edited_at < EDIT_CLOUDS_S
+        if edited and offered <= self.bound.most(listed, since, masks=note.masks):
+            return "merchant_edit"
+        if zombie:
+            return "zombie"
+        if self.languages[exchange.channel].compares:
+            return ""
+        gap_from = self.readings.gap_from(exchange, name) - SLACK_S
+        if offered <= self.bound.most(listed, since, gap_from=gap_from):
+            return "read_write_gap"
+        stale_from = gap_from - self.stale_read_s
+        if self.stale_read_s and offered <= self.bound.most(listed, since, gap_from=stale_from):
+            return "stale_read"
+        return ""
+
+    def _there_and_back(self, name: FieldName) -> int:
+        """Return the units that were sold from a field and the daemon does not know of, behind as
+        many that the shop put back, which it does not know of either.
+
+        Nothing tells of such a pair: neither a reading nor a compare. But one that lies between the
+        two does tell of the first of them, so both must have happened between two such looks.
+        """
+        known = {
+            (channel, order, line): deducted
+            for channel, order, line, deducted in self.commits.database.rows(
+                "SELECT channel, order_id, line_id, deducted FROM reservation WHERE channel = ?",
+                name[0],
+            )
+        }
+        sold: list[tuple[float, int]] = []
+        back: list[tuple[float, int]] = []
+        for key, line in self._sold_from(name):
+            untold = line.deducted - known.get(key, 0)
+            (sold if untold > 0 else back).extend(_newest(line.moves, untold))
+        looks = self.notes.fields[name].looks
+        pairs = 0
+        for rise_at, units in sorted(back):
+            left = units
+            for place, (sale_at, others) in enumerate(sold):
+                first, last = sorted((rise_at, sale_at))
+                if any(first <= since and until <= last for since, until in looks):
+                    continue
+                taken = min(left, others)
+                sold[place] = (sale_at, others - taken)
+                left, pairs = left - taken, pairs + taken
+        return pairs
+
+
+def _newest(moves: Sequence[tuple[float, int]], units: int) -> Iterator[tuple[float, int]]:
+    """Yield the newest (instant, units > 0) of those moves that go the way of `units`, that many.
+
+    >>> list(_newest([(1.0, 3), (2.0, -2), (5.0, 1)], 2))
+    [(5.0, 1), (1.0, 1)]
+    """
+    left = abs(units)
+    for at, moved in reversed(moves):
+        if left and (moved > 0) == (units > 0):
+            taken = min(left, abs(moved))
+            left -= taken
+            yield at, taken
