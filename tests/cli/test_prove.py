@@ -15,8 +15,9 @@ import pytest
 from stockpush.cli import prove_table
 from stockpush.sim import many, regressions
 from stockpush.sim.many import Job, run_all
+from stockpush.sim.plan import PEOPLE, Plan
 from stockpush.sim.report import Report, Total
-from stockpush.sim.run import PEOPLE, Plan, simulate
+from stockpush.sim.run import simulate
 from stockpush.sim.shopfront import candle_front
 from stockpush.sim.shrink import shrink
 from stockpush.sim.swarm import COUNTED, FaultKind

@@ -24,8 +24,9 @@ from types import MappingProxyType
 
 from stockpush.sim.many import cores
 from stockpush.sim.people import Pace
+from stockpush.sim.plan import Plan
 from stockpush.sim.report import Report
-from stockpush.sim.run import Plan, simulate
+from stockpush.sim.run import simulate
 from stockpush.sim.shopfront import Offered, Shopfront
 from stockpush.sim.swarm import FaultKind as Kind
 from stockpush.sim.world import SHOPIFY, WOO, Thing, World

@@ -21,7 +21,8 @@ from stockpush.reservation import sales
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.orders import Verdict
 from stockpush.sim.loop import EPOCH
-from stockpush.sim.run import Plan, simulate
+from stockpush.sim.plan import Plan
+from stockpush.sim.run import simulate
 from stockpush.sim.swarm import ELSEWHERE, ROWS, FaultKind
 from stockpush.sim.world import World as SimWorld
 from tests.reservation.world import World
@@ -42,7 +43,7 @@ def test_every_invariant_holds(seed: int) -> None:
 def test_a_seed_is_the_same_world_in_another_process() -> None:
     """Neither another process nor other string hashes change a step."""
     program = (
-        "from stockpush.sim.run import Plan, simulate;"
+        "from stockpush.sim.plan import Plan; from stockpush.sim.run import simulate;"
         "print(simulate(4, Plan(cut_s=600.0, silent_s=600.0)).digest)"
     )
     digests = {

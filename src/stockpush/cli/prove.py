@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from stockpush.compose import Parts
     from stockpush.sim.many import Job
+    from stockpush.sim.plan import Plan
     from stockpush.sim.report import Report, Total
-    from stockpush.sim.run import Plan
     from stockpush.sim.shopfront import Shopfront
     from stockpush.sim.swarm import FaultKind
 
@@ -204,7 +204,7 @@ def prove(
     count = _bounded("--seeds", SEEDS if seeds is None else seeds, 1, SEEDS_MAX)
     kinds = frozenset(_kind(name) for name in without or ())
     from stockpush.sim.many import cores
-    from stockpush.sim.run import Plan
+    from stockpush.sim.plan import Plan
 
     front, source = _shopfront(catalogue or [], own=own, worlds=worlds, config=config)
     plan = Plan(
@@ -309,7 +309,7 @@ def _kind(name: str) -> FaultKind:
 
 
 def _person(name: str) -> str:
-    from stockpush.sim.run import PEOPLE
+    from stockpush.sim.plan import PEOPLE
 
     return _known("--away", name, PEOPLE)
 

@@ -16,8 +16,9 @@ from concurrent.futures import (
 from dataclasses import dataclass
 from itertools import islice
 
+from stockpush.sim.plan import Plan
 from stockpush.sim.report import Report
-from stockpush.sim.run import Plan, simulate
+from stockpush.sim.run import simulate
 
 
 @dataclass(frozen=True, slots=True)

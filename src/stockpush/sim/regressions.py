@@ -14,7 +14,7 @@ from datetime import date
 from importlib.resources import files
 from typing import Any
 
-from stockpush.sim.run import Plan
+from stockpush.sim.plan import Plan
 from stockpush.sim.swarm import FaultKind
 
 

@@ -13,8 +13,8 @@ import asyncio
 import random
 import re
 import tempfile
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import CoroutineType
 from typing import Any, cast
@@ -22,25 +22,18 @@ from typing import Any, cast
 from stockpush import logs
 from stockpush.sim.auditor import CALM_S, SUNNY_S, Auditor
 from stockpush.sim.contest import NaiveMachine
+from stockpush.sim.listening import Listener
 from stockpush.sim.loop import Livelock, SimClock, Standstill, VirtualLoop, spawn
 from stockpush.sim.machine import SECRET_KEY, Machine, empty_database
 from stockpush.sim.network import SimNetwork
-from stockpush.sim.people import BUSY, Pace, People
+from stockpush.sim.people import BUSY, People
+from stockpush.sim.plan import Plan
 from stockpush.sim.report import Report
-from stockpush.sim.shopfront import Shopfront
-from stockpush.sim.shops.base import BUYER, SoldOut
+from stockpush.sim.shops.base import SoldOut
 from stockpush.sim.swarm import COUNTED, FaultKind, Swarm
 from stockpush.sim.truth import Truth
 from stockpush.sim.weather import Weather
-from stockpush.sim.world import (
-    ACCESS_TOKEN,
-    ADMIN_TOKEN,
-    CONSUMER_KEY,
-    CONSUMER_SECRET,
-    SHOPIFY_SECRET,
-    WOO_SECRET,
-    World,
-)
+from stockpush.sim.world import World
 
 ADOPTED_S = 2 * 3600.0
 """How long the first pushes may take."""
@@ -54,23 +47,6 @@ as much as the rest of the run.
 """
 AUDIT_S = 900.0
 """How often the database is audited during act one."""
-DEFECTS = frozenset({"worker.failed", "delivery.failed", "line.withheld"})
-"""Log lines that tell of a defect of ours, whatever the world did. Libraries complain of what a
-kill leaves lying about in this process, where nobody cleans up after the dead.
-"""
-CANARIES = frozenset(
-    {
-        *BUYER.values(),
-        ACCESS_TOKEN,
-        ADMIN_TOKEN,
-        CONSUMER_KEY,
-        CONSUMER_SECRET,
-        SECRET_KEY,
-        SHOPIFY_SECRET,
-        WOO_SECRET,
-    }
-)
-"""What is in every order, every request and the configuration, and may be in no log line (I12)."""
 HARMLESS = frozenset(
     {
         FaultKind.WEBHOOK_COPIES,
@@ -81,8 +57,6 @@ HARMLESS = frozenset(
     }
 )
 """Kinds of faults that keep no number wrong for longer than they last (`Auditor.check_calm`)."""
-PEOPLE = ("merchant", "maker", "rush", "housekeeper", "typist")
-"""Who may stay at home."""
 HISTORY_SENT = 0.5
 """How many orders from before the daemon's time have been sent."""
 HISTORY_S = 300.0
@@ -94,40 +68,6 @@ SLOW_RECONCILE_S = 4 * 3600
 """How often a shop is read during the silence: what would be wrong shows at any pace."""
 SLOW_LOOK_S = 3600.0
 """How often commits of others are looked for during the silence: nobody else makes any."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is run besides the seed. `without` leaves kinds of faults out; `span_s` sets the length
-    of act one, `silent_s` that of the silence (both else drawn). `shopify_only` has one channel,
-    which compares; `busy` has many shoppers, and a maker who keeps up with them.
-
-    `shopfront` is simulated in place of a drawn world; `naive` runs the naive sync in place of the
-    daemon. `cut_s` ends act one early and changes nothing before that; `away` are people (`PEOPLE`)
-    who stay at home: both are what shrinking tries. `traced` keeps what people did.
-
-    What a hunt for one bug narrows: `faults` are exactly the kinds there are, each with its
-    strength (None: drawn), and `spell_s` how long their spells last; `history` is how many orders
-    the shops took before the daemon's first start; `pace` how people act; `travel_s` how long
-    requests, answers and webhooks travel, from and to; `early` ends the run at its first violation.
-    """
-
-    without: Collection[FaultKind] = frozenset()
-    span_s: float | None = None
-    silent_s: float | None = None
-    shopify_only: bool = False
-    busy: bool = False
-    shopfront: Shopfront | None = None
-    naive: bool = False
-    cut_s: float | None = None
-    away: Collection[str] = frozenset()
-    traced: bool = False
-    faults: Mapping[FaultKind, float | None] | None = None
-    spell_s: float | None = None
-    history: int = 0
-    pace: Pace | None = None
-    travel_s: tuple[float, float] | None = None
-    early: bool = False
 
 
 def simulate(seed: int, plan: Plan | None = None) -> Report:
@@ -205,17 +145,15 @@ class _Run:
         self.weather = Weather(swarm, self.loop, self.network, self.machine, self.world)
         self.people: People | None = None
         self.traded_s = 0.0
-        self.canaries = CANARIES | {
-            self.machine.webhook_url(name).rpartition("/")[2] for name in self.world.shops
-        }
+        paths = [self.machine.webhook_url(name).rpartition("/")[2] for name in self.world.shops]
+        self.listener = Listener(paths, self._violate)
         self.lives = 0
-        self.lines = 0
 
     def report(self) -> Report:
         """Run both acts and say what they came to."""
         asyncio.set_event_loop(self.loop)
         self.loop.set_exception_handler(self._unhandled)
-        logs.configure(json=True, level="debug", lines=self._logged)
+        logs.configure(json=True, level="debug", lines=self.listener)
         try:
             self.loop.run_until_complete(spawn(self.loop, self._acts(), None))
         except _Enough:
@@ -425,15 +363,6 @@ class _Run:
         asyncio.set_event_loop(None)
         self.loop.close()
 
-    def _logged(self, line: logs.Line) -> None:
-        """I12: look at a line of the log as it would be written."""
-        self.lines += 1
-        if line["event"] in DEFECTS:
-            self._violate(f"{line['event']}: {line.get('error')} at {line.get('trace')}")
-        for name, value in line.items():
-            if isinstance(value, str) and any(canary in value for canary in self.canaries):
-                self._violate(f"I12 {line['event']} tells {name}: {value}")
-
     def _violate(self, text: str) -> None:
         self.result.violations.append(text)
 
@@ -447,7 +376,7 @@ class _Run:
             # What the naive sync does wrong is a result, not a violation.
             result.violations += [str(each) for each in auditor.violations]
         result.violations += self.machine.defects
-        if not (self.lines or self.plan.naive):
+        if not (self.listener.lines or self.plan.naive):
             result.violations.append("I12 nothing was logged, so that nothing was looked at")
         result.too_high = sum(each.invariant == "F30" for each in auditor.violations)
         result.sales, result.units = auditor.sales, auditor.units

@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from stockpush.sim.plan import PEOPLE, Plan
 from stockpush.sim.report import Report
-from stockpush.sim.run import PEOPLE, Plan, simulate
+from stockpush.sim.run import simulate
 from stockpush.sim.swarm import FaultKind
 
 HALVINGS = 6

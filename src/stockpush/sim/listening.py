@@ -1,0 +1,59 @@
+"""Whoever reads the daemon's log: no secret may be in it, and no defect of ours (I12)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from stockpush import logs
+from stockpush.sim.machine import SECRET_KEY
+from stockpush.sim.shops.base import BUYER
+from stockpush.sim.world import (
+    ACCESS_TOKEN,
+    ADMIN_TOKEN,
+    CONSUMER_KEY,
+    CONSUMER_SECRET,
+    SHOPIFY_SECRET,
+    WOO_SECRET,
+)
+
+DEFECTS = frozenset({"worker.failed", "delivery.failed", "line.withheld"})
+"""Log lines that tell of a defect of ours, whatever the world did. Libraries complain of what a
+kill leaves lying about in this process, where nobody cleans up after the dead.
+"""
+CANARIES = frozenset(
+    {
+        *BUYER.values(),
+        ACCESS_TOKEN,
+        ADMIN_TOKEN,
+        CONSUMER_KEY,
+        CONSUMER_SECRET,
+        SECRET_KEY,
+        SHOPIFY_SECRET,
+        WOO_SECRET,
+    }
+)
+"""What is in every order, every request and the configuration, and may be in no log line (I12)."""
+
+
+@dataclass(slots=True)
+class Listener:
+    """`secrets` are those of one run, besides `CANARIES`; `violate` is told what must not be."""
+
+    secrets: Iterable[str]
+    violate: Callable[[str], None]
+    lines: int = 0
+    _canaries: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know what to look for."""
+        self._canaries = CANARIES | frozenset(self.secrets)
+
+    def __call__(self, line: logs.Line) -> None:
+        """Look at a line of the log as it would be written."""
+        self.lines += 1
+        if line["event"] in DEFECTS:
+            self.violate(f"{line['event']}: {line.get('error')} at {line.get('trace')}")
+        for name, value in line.items():
+            if isinstance(value, str) and any(canary in value for canary in self._canaries):
+                self.violate(f"I12 {line['event']} tells {name}: {value}")

@@ -1,0 +1,47 @@
+"""What is run besides the seed: worlds, faults, people and lengths that are not drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from stockpush.sim.people import Pace
+from stockpush.sim.shopfront import Shopfront
+from stockpush.sim.swarm import FaultKind
+
+PEOPLE = ("merchant", "maker", "rush", "housekeeper", "typist")
+"""Who may stay at home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run besides the seed. `without` leaves kinds of faults out; `span_s` sets the length
+    of act one, `silent_s` that of the silence (both else drawn). `shopify_only` has one channel,
+    which compares; `busy` has many shoppers, and a maker who keeps up with them.
+
+    `shopfront` is simulated in place of a drawn world; `naive` runs the naive sync in place of the
+    daemon. `cut_s` ends act one early and changes nothing before that; `away` are people (`PEOPLE`)
+    who stay at home: both are what shrinking tries. `traced` keeps what people did.
+
+    What a hunt for one bug narrows: `faults` are exactly the kinds there are, each with its
+    strength (None: drawn), and `spell_s` how long their spells last; `history` is how many orders
+    the shops took before the daemon's first start; `pace` how people act; `travel_s` how long
+    requests, answers and webhooks travel, from and to; `early` ends the run at its first violation.
+    """
+
+    without: Collection[FaultKind] = frozenset()
+    span_s: float | None = None
+    silent_s: float | None = None
+    shopify_only: bool = False
+    busy: bool = False
+    shopfront: Shopfront | None = None
+    naive: bool = False
+    cut_s: float | None = None
+    away: Collection[str] = frozenset()
+    traced: bool = False
+    faults: Mapping[FaultKind, float | None] | None = None
+    spell_s: float | None = None
+    history: int = 0
+    pace: Pace | None = None
+    travel_s: tuple[float, float] | None = None
+    early: bool = False
