@@ -286,6 +286,23 @@ def test_an_edit_hides_the_sales_around_it_and_no_later_one() -> None:
     assert script.found() == {"F30"}
 
 
+def test_a_number_that_rises_after_an_edit_was_met_is_nobody_s_edit() -> None:
+    """An edit of two hours ago does not answer for whatever is sold too much (I10)."""
+    script = Script.open(stock=3)
+    listed = script.small.on_woo
+    script.small.at += 1
+    script.shop(listed).merchant_sets(listed.listing, 5)
+    script.auditor.merchant_edited(listed)
+    script.small.at += 1
+    script.read(listed)
+    script.write(listed, 3)
+    script.small.at += 60
+    script.shop(listed).merchant_sets(listed.listing, 50)  # by nobody's hand
+    script.buy(listed, 10)
+    assert script.auditor.oversold == {"unexplained": 7}
+    assert script.found() == {"I10"}
+
+
 def test_a_sale_in_the_gap_of_a_channel_without_compare_is_excused() -> None:
     """Between reading and writing a sale may be overwritten there, and only there."""
     script = Script.open(stock=3)
@@ -328,6 +345,14 @@ def test_a_zombie_is_excused_where_nothing_compares() -> None:
     assert script.auditor.excused == {"zombie": 1}
 
 
+def test_a_zombie_is_not_excused_for_what_was_never_true() -> None:
+    """However late it lands: it was wrong when it was sent."""
+    script = Script.open(stock=3)
+    request = script.request(script.small.on_woo, 900, 3)
+    script.exchange(script.small.on_woo, request, late_s=60)
+    assert script.found() == {"F30"}
+
+
 def test_a_write_before_the_one_under_way_has_had_its_time_is_found() -> None:
     """A request that was given up early still arrives, after the one sent in its place (I7)."""
     script = Script.open(stock=3)
@@ -344,6 +369,18 @@ def test_a_number_written_over_itself_is_found() -> None:
     """An equal value is never written (I15)."""
     script = Script.open(stock=3)
     script.write(script.small.on_shopify, 3)
+    assert script.found() == {"I15"}
+
+
+def test_a_number_written_over_itself_is_found_where_nothing_compares(
+    tmp_path: Path, books: sqlite3.Connection
+) -> None:
+    """There the request does not tell what was expected; the committed push does."""
+    script = audited(tmp_path)
+    opens(books, script, 3, expected=3)
+    script.small.at += 1
+    script.write(script.small.on_woo, 3)
+    script.auditor.close()
     assert script.found() == {"I15"}
 
 
@@ -663,7 +700,7 @@ def test_a_push_knows_what_was_committed_before_it(
 
     if heard_first:
         hears()
-    opens(books, script, 3)
+    opens(books, script, 3, expected=0)
     if not heard_first:
         hears()
     script.small.at += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ CANARIES = frozenset(
         SECRET_KEY,
         SHOPIFY_SECRET,
         WOO_SECRET,
+        b64encode(f"{CONSUMER_KEY}:{CONSUMER_SECRET}".encode()).decode(),
     }
 )
 """What is in every order, every request and the configuration, and may be in no log line (I12)."""
@@ -55,5 +57,6 @@ class Listener:
         if line["event"] in DEFECTS:
             self.violate(f"{line['event']}: {line.get('error')} at {line.get('trace')}")
         for name, value in line.items():
-            if isinstance(value, str) and any(canary in value for canary in self._canaries):
+            # As it stands in the line, with whatever is in it.
+            if any(canary in str(value) for canary in self._canaries):
                 self.violate(f"I12 {line['event']} tells {name}: {value}")

@@ -81,8 +81,10 @@ class Blame:
             if shown <= self.bound.most(note.listed, since, without=order, others="channel"):
                 return "cross_channel"
             return "sibling_listing"
-        now = self.findings.now()
-        if note.edited_at >= since or now - note.edited_at < EDIT_CLOUDS_S:
+        if note.edited_at >= since:
+            return "merchant_edit"  # the number is theirs
+        edited = self.findings.now() - note.edited_at < EDIT_CLOUDS_S
+        if edited and shown <= self.bound.most(note.listed, since, without=order, masks=note.masks):
             return "merchant_edit"
         if note.excused:
             return note.excused

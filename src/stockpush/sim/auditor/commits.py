@@ -24,10 +24,13 @@ TICK_S = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """A push row of the daemon; `opened_at` is when it was committed, in virtual seconds."""
+    """A push row of the daemon; `opened_at` is when it was committed, in virtual seconds, and
+    `expected` what the field was believed to hold.
+    """
 
     id: int
     opened_at: float
+    expected: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Commits:
         `number` is that of the exchange, for where there is no database.
         """
         if not self.database.is_there:
-            return Pushed(number, sent_at)
+            return Pushed(number, sent_at, expected)
         rows = self.database.rows(
             "SELECT id, expected FROM push"
             " WHERE channel = ? AND field_key = ? AND target = ? ORDER BY id DESC LIMIT 64",
@@ -110,7 +113,7 @@ class Commits:
                 continue
             opened_at = self.opened_at.get(push, NEVER)
             if opened_at <= sent_at + 1e-3:
-                return Pushed(push, opened_at)
+                return Pushed(push, opened_at, known)
         return None
 
     def _read_sums(self) -> Sums:

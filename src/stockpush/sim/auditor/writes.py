@@ -1,9 +1,9 @@
 """What the daemon writes: each number as a shop handles it, held against its bound.
 
 A number above its bound needs an exemption that the protocol names (docs/conflict-protocol.md): the
-gap between reading and writing where nothing compares, a request that lands after its deadline
-there, a merchant's own hand, and where the shop compares, units that it put back without telling,
-behind as many that were sold.
+gap between reading and writing where nothing compares, the same as long as a request is under way
+that lands after its deadline there, a merchant's own hand, and where the shop compares, units that
+it put back without telling, behind as many that were sold.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Writes:
         pushed = self.commits.pushed(
             exchange.number, exchange.sent_at, name, each.target, each.expected
         )
-        if each.target == each.expected:
+        if each.target == (each.expected if pushed is None else pushed.expected):
             self.findings.of("I15", listed, f"{each.target} was written over itself")
         if pushed is None:
             self.findings.of("I13", listed, f"{each.target} was sent without a committed push")
@@ -171,13 +171,16 @@ class Writes:
         """Return what excuses so high an offer, "" if nothing does."""
         listed, name = note.listed, (note.listed.channel, note.listed.field)
         edited = self.findings.now() - note.edited_at < EDIT_CLOUDS_S
-        if edited and offered <= self.bound.most(listed, since, masks=note.masks):
+        masks = note.masks if edited else ()
+        if edited and offered <= self.bound.most(listed, since, masks=masks):
             return "merchant_edit"
-        if zombie:
-            return "zombie"
         if self.languages[exchange.channel].compares:
             return ""
         gap_from = self.readings.gap_from(exchange, name) - SLACK_S
+        if zombie:
+            stale_from = gap_from - self.stale_read_s
+            most = self.bound.most(listed, since, gap_from=stale_from, masks=masks)
+            return "zombie" if offered <= most else ""
         if offered <= self.bound.most(listed, since, gap_from=gap_from):
             return "read_write_gap"
         stale_from = gap_from - self.stale_read_s
