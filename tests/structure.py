@@ -81,6 +81,18 @@ ONLY: Mapping[str, tuple[str, ...]] = {
 }
 """Library or module of ours -> the only rooms and modules that import it."""
 
+FOR_CONNECTORS = (
+    "answers",
+    "base",
+    "configured",
+    "order_poll",
+    "outcomes",
+    "payload",
+    "references",
+    "signatures",
+)
+"""Modules of the room `connectors` that every platform's connector may use."""
+
 CORE = ("values", "model", "messages", "errors", "units", "reservation")
 """What is synchronous and pure."""
 
@@ -155,15 +167,14 @@ def wrong_imports(module: Module) -> list[str]:
 def _wrong_between_connectors(module: Module) -> list[str]:
     """Return imports by which one platform's connector knows another's."""
     name, _ = module
-    shared = {"base", "signatures", "payload", "registry"}
     parts = name.split(".")
-    if parts[1:2] != ["connectors"] or len(parts) < 3 or parts[2] in shared:
+    if parts[1:2] != ["connectors"] or len(parts) < 3 or parts[2] in {*FOR_CONNECTORS, "registry"}:
         return []
     return [
         f"{name} imports {each}"
         for each in imports(module)
         if each.startswith(f"{ROOT}.connectors.")
-        and each.split(".")[2] not in {"base", "signatures", "payload", parts[2]}
+        and each.split(".")[2] not in {*FOR_CONNECTORS, parts[2]}
     ]
 
 

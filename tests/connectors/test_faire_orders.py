@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpush.connectors.faire.orders import FATES, Fate, facts
-from stockpush.connectors.faire.polling import FAULTS_MAX, LIMIT
+from stockpush.connectors.faire.polling import LIMIT
 from stockpush.connectors.faire.wire import Order
+from stockpush.connectors.order_poll import FAULTS_MAX
 from stockpush.connectors.payload import decode
 from stockpush.errors import AuthFailed, ChannelUnavailable, PayloadInvalid, RateLimited
 from stockpush.messages import OrderSeen

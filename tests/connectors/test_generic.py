@@ -139,7 +139,7 @@ async def test_the_pages_examples_are_understood() -> None:
     ]
     assert set(write) == {"expected", "quantity", "call"}
     api = CannedApi([answer(listed), answer({"orders": []})])
-    pages = [each async for each in connector.poll_orders(api, since="2026-11-22T10:00", fetch=1)]
+    pages = [each async for each in connector.poll_orders(api, since="2026-11-22T10:00Z", fetch=1)]
     (told,) = pages[0].orders
     assert [(each.order_key, each.ordered, each.open, each.deducted) for each in told.lines] == [
         ("candle-lav", 3, 2, 2)

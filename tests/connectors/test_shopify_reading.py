@@ -66,6 +66,7 @@ CHECKED = [False, pytest.param(True, marks=needs_schema)]
         ({"base_url": "http://shop.example"}, "base_url"),
         ({"base_url": "https://user:pw@shop.example"}, "base_url"),
         ({"base_url": "ftp://127.0.0.1"}, "base_url"),
+        ({"base_url": "https://[::1"}, "base_url"),
         ({"colour": "red"}, "colour"),
     ],
 )
@@ -424,7 +425,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(since: str) -> None:
     """A damaged cursor is an error, never a poll from somewhere."""
     with pytest.raises(PayloadInvalid) as caught:
         await poll(world(), since)
-    assert caught.value.field == "since"
+    assert caught.value.field == "cursor"
 
 
 async def test_an_unreadable_order_is_set_aside() -> None:

@@ -342,13 +342,13 @@ _CURSOR_IS_NOW = Planted(
         ),
         Edit(
             "connectors.woocommerce.polling:OrderReader.poll",
-            "start = _instant(since) - self.overlap",
-            "start = _instant(since)",
+            "start = instant_of(since) - self.overlap",
+            "start = instant_of(since)",
         ),
         Edit(
             "connectors.shopify.polling:OrderReader.poll",
-            "start = _cursor(since) - self.poll_overlap",
-            "start = _cursor(since)",
+            "start = instant_of(since) - self.poll_overlap",
+            "start = instant_of(since)",
         ),
     ),
 )

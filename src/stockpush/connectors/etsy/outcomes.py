@@ -8,14 +8,11 @@ from datetime import datetime, timedelta
 
 from stockpush.connectors.base import Answer, PushLine, PushOutcome
 from stockpush.connectors.etsy.wire import fault
+from stockpush.connectors.outcomes import rejected
 from stockpush.errors import (
-    AuthFailed,
     ChannelError,
-    ChannelUnavailable,
-    ListingGone,
     OutcomeUnknown,
     PushRejected,
-    RateLimited,
 )
 from stockpush.model import PushOutcomeKind as Kind
 
@@ -92,42 +89,7 @@ def conflict(number: int, date: datetime | None) -> PushOutcome:
     return PushOutcome(Kind.CONFLICT, actual=number, date=date)
 
 
-def rejected(message: str, date: datetime | None, *, found: object = None) -> PushOutcome:
-    """Return that a person must mend something first."""
-    return PushOutcome(Kind.REJECTED, error=PushRejected(message, found=found), date=date)
-
-
-def gone(message: str, date: datetime | None) -> PushOutcome:
-    """Return that Etsy no longer has it."""
-    return PushOutcome(Kind.GONE, error=ListingGone(message), date=date)
-
-
 def refused(answer: Answer, *, what: str, hint: str = "") -> PushOutcome:
     """Return what Etsy's refusal of a write means for its lines."""
     told = fault(answer) or f"status {answer.status}"
     return rejected(f"Etsy refused {what}: {told}.{hint}", answer.date, found=answer.status)
-
-
-def broken_write(error: ChannelError, gap: Gap) -> PushOutcome:
-    """Return the outcome of lines whose write got no usable answer.
-
-    An answer that cannot be used (a redirect, one too large) came after the write was sent.
-    """
-    if isinstance(error, ChannelUnavailable | RateLimited | AuthFailed):
-        return unsent(error)
-    return PushOutcome(Kind.UNKNOWN, error=error, gap_from=gap.begin)
-
-
-def unsent(error: ChannelError) -> PushOutcome:
-    """Return the outcome of lines that were certainly not written, because of `error`."""
-    match error:
-        case RateLimited():
-            kind = Kind.RATE_LIMITED
-        case AuthFailed():
-            kind = Kind.AUTH_FAILED
-        case OutcomeUnknown():
-            kind = Kind.UNAVAILABLE
-            error = ChannelUnavailable("Not sent: the write before it got no usable answer.")
-        case _:
-            kind = Kind.UNAVAILABLE
-    return PushOutcome(kind, error=error)

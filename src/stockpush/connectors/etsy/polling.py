@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -39,19 +39,22 @@ from stockpush.connectors.etsy.wire import (
     instant,
     is_gone,
 )
+from stockpush.connectors.order_poll import (
+    PAGES_MAX,
+    Params,
+    Progress,
+    Unreadable,
+    cursor_of,
+    endless,
+    instant_of,
+    set_aside,
+)
 from stockpush.connectors.payload import Number, decode
 from stockpush.errors import PayloadInvalid
 from stockpush.messages import OrderSeen
 
 PER_PAGE = 100
 """Receipts of one page, the platform's maximum."""
-RECENT = timedelta(days=1)
-"""How far a first poll looks back for receipts that are no longer open."""
-PAGES_MAX = 2000
-"""Most pages of one listing."""
-
-Params = tuple[tuple[str, str], ...]
-Unreadable = tuple[str, str, bytes]
 
 
 class _Identified(msgspec.Struct):
@@ -82,29 +85,18 @@ class _List:
 
 
 @dataclass(slots=True)
-class _Progress:
-    """What a poll has learnt: the first answer's Date, the newest change, what was told already."""
+class _Told:
+    """Which states of receipts a poll has told: (number, last change, status)."""
 
-    date: datetime | None = None
-    newest: datetime | None = None
-    told: set[tuple[int, int, str]] = field(default_factory=set)
-
-    def note(self, changed: datetime) -> None:
-        """Take one receipt's change into account."""
-        self.newest = changed if self.newest is None else max(self.newest, changed)
+    states: set[tuple[int, int, str]] = field(default_factory=set)
 
     def is_new(self, receipt: Receipt) -> bool:
         """Answer whether this state of a receipt was not told yet, and note that it is now."""
         state = (receipt.receipt_id, receipt.updated, receipt.status)
-        if state in self.told:
+        if state in self.states:
             return False
-        self.told.add(state)
+        self.states.add(state)
         return True
-
-    def cursor(self) -> str | None:
-        """Return where the next poll starts, None where nothing is known of Etsy's clock."""
-        known = [at for at in (self.newest, self.date) if at is not None]
-        return min(known).strftime("%Y-%m-%dT%H:%M:%SZ") if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,26 +132,33 @@ class OrderReader:
 
     async def poll(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
         """Read every receipt changed since the cursor (None: open ones, then the recent)."""
-        progress = _Progress()
+        progress, told = Progress(), _Told()
         if since is None:
             still_open: Params = (("was_shipped", "false"), ("was_canceled", "false"))
             async for page in self._pages(
-                api, _List(still_open, "created", EPOCH_MIN), progress, fetch
+                api, _List(still_open, "created", EPOCH_MIN), progress, told, fetch
             ):
                 yield page
-            now = progress.date or progress.newest
-            start = EPOCH_MIN if now is None else int((now - RECENT).timestamp())
+            recent = progress.recent()
+            start = EPOCH_MIN if recent is None else int(recent.timestamp())
         else:
-            progress.note(_instant(since))
-            start = int((_instant(since) - self.overlap).timestamp())
-        async for page in self._pages(api, _List((), "updated", start), progress, fetch):
+            progress.note(instant_of(since))
+            start = int((instant_of(since) - self.overlap).timestamp())
+        async for page in self._pages(api, _List((), "updated", start), progress, told, fetch):
             yield page
         canceled = _List((("was_canceled", "true"),), "updated", start)
-        async for page in self._pages(api, canceled, progress, fetch, is_last=True):
+        async for page in self._pages(api, canceled, progress, told, fetch, is_last=True):
             yield page
 
     async def _pages(
-        self, api: Api, wanted: _List, progress: _Progress, fetch: int, *, is_last: bool = False
+        self,
+        api: Api,
+        wanted: _List,
+        progress: Progress,
+        told: _Told,
+        fetch: int,
+        *,
+        is_last: bool = False,
     ) -> AsyncIterator[OrderPage]:
         """Read a list to its end."""
         since, offset = wanted.since, 0
@@ -172,28 +171,24 @@ class OrderReader:
             )
             raws = decode_answer(answer, Receipts, "list of receipts").results
             more = len(raws) >= PER_PAGE
-            page, newest = await self._page(api, raws, wanted.by, progress, answer, fetch)
+            page, newest = await self._page(api, raws, wanted.by, progress, told, answer, fetch)
             ends = is_last and not more
-            yield replace(page, last=ends, cursor=progress.cursor() if ends else None)
+            yield replace(page, last=ends, cursor=cursor_of(progress.reached()) if ends else None)
             if not more:
                 return
             if newest is not None and newest - 1 > since:
                 since, offset = newest - 1, 0
             else:
                 offset += len(raws)
-        raise PayloadInvalid(
-            "The list of receipts does not end.",
-            field="offset",
-            found=PAGES_MAX,
-            expected="fewer pages",
-        )
+        raise endless("offset")
 
     async def _page(
         self,
         api: Api,
         raws: Sequence[msgspec.Raw],
         by: str,
-        progress: _Progress,
+        progress: Progress,
+        told: _Told,
         answer: Answer,
         fetch: int,
     ) -> tuple[OrderPage, int | None]:
@@ -201,8 +196,7 @@ class OrderReader:
 
         A receipt that cannot be read does not hide the others.
         """
-        if progress.date is None:
-            progress.date = answer.date
+        progress.answered(answer.date)
         newest: int | None = None
         receipts: list[tuple[Receipt, msgspec.Raw]] = []
         unreadable: list[Unreadable] = []
@@ -211,18 +205,18 @@ class OrderReader:
                 receipt = decode(raw, Receipt, what="receipt")
                 at = receipt.created if by == "created" else receipt.updated
                 newest = at if newest is None else max(newest, at)
-                if progress.is_new(receipt):
+                if told.is_new(receipt):
                     progress.note(instant(receipt.updated, "updated_timestamp"))
                     receipts.append((receipt, raw))
             except PayloadInvalid as error:
-                unreadable.append((_id(raw), error.message, bytes(raw)))
+                set_aside(unreadable, error, order=_id(raw), body=bytes(raw))
         await self._learn(api, [receipt for receipt, _ in receipts])
         orders: list[OrderSeen] = []
         for receipt, raw in receipts:
             try:
                 orders.append(facts(self.channel, receipt, self.memory.shapes, fetch=fetch))
             except PayloadInvalid as error:
-                unreadable.append((_id(raw), error.message, bytes(raw)))
+                set_aside(unreadable, error, order=_id(raw), body=bytes(raw))
         page = OrderPage(tuple(orders), answer.date, last=False, unreadable=tuple(unreadable))
         return page, newest
 
@@ -240,10 +234,6 @@ class OrderReader:
         }
         if untold:
             await read_listings(api, self.memory, untold)
-
-
-def _instant(cursor: str) -> datetime:
-    return datetime.fromisoformat(cursor).astimezone(UTC)
 
 
 def _id(raw: msgspec.Raw) -> str:

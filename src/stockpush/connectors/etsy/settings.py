@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
+from stockpush.connectors.configured import not_a_root, refuse_unknown, required, root_url
 from stockpush.connectors.signatures import standard_webhook_key
 from stockpush.errors import ConfigInvalid
 
@@ -57,16 +56,10 @@ def read_settings(given: Mapping[str, str]) -> Settings:
 
     Secrets arrive resolved and are never repeated in an error.
     """
-    for name in given:
-        if name not in _KNOWN:
-            raise ConfigInvalid(
-                f"The Etsy connector has no setting {name!r}.",
-                field=name,
-                expected=", ".join(sorted(_KNOWN)),
-            )
+    refuse_unknown(given, _KNOWN, platform="Etsy")
     return Settings(
-        shop_id=_shop_id(_required(given, "shop_id")),
-        base_url=_base_url(given.get("base_url") or BASE_URL),
+        shop_id=_shop_id(required(given, "shop_id")),
+        base_url=_base_url(given.get("base_url", "").strip() or BASE_URL),
         deactivates=_one_of(given, "sold_out", SOLD_OUT) == "deactivate",
         renews=_SWITCH[_one_of(given, "renew", ("false", "true"))],
         keystring=_credential(given, "keystring"),
@@ -74,13 +67,6 @@ def read_settings(given: Mapping[str, str]) -> Settings:
         refresh_token=_credential(given, "refresh_token") if "refresh_token" in given else None,
         webhook_keys=_webhook_keys(given),
     )
-
-
-def _required(given: Mapping[str, str], name: str) -> str:
-    value = given.get(name, "").strip()
-    if not value:
-        raise ConfigInvalid(f"The setting `{name}` is missing.", field=name, expected="a value")
-    return value
 
 
 def _shop_id(value: str) -> int:
@@ -108,7 +94,7 @@ def _one_of(given: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
 
 
 def _credential(given: Mapping[str, str], name: str) -> str:
-    value = _required(given, name)
+    value = required(given, name)
     if _CREDENTIAL.fullmatch(value) is None:
         raise ConfigInvalid(
             f"The setting `{name}` has characters that Etsy's credentials never have.",
@@ -121,36 +107,13 @@ def _credential(given: Mapping[str, str], name: str) -> str:
 def _webhook_keys(given: Mapping[str, str]) -> tuple[bytes, ...]:
     names = [name for name in ("webhook_secret", "webhook_secret_previous") if name in given]
     if names == ["webhook_secret_previous"]:
-        _required(given, "webhook_secret")
+        required(given, "webhook_secret")
     return tuple(standard_webhook_key(given[name], field=name) for name in names)
 
 
 def _base_url(value: str) -> str:
-    """Return the host root without a trailing slash: https, or http to loopback only."""
+    """Return the host root without a trailing slash."""
     expected = "https://host, or http://127.0.0.1:port, without /v3"
-    try:
-        parts = urlsplit(value.strip())
-        host, path = parts.hostname, parts.path.rstrip("/")
-        secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-        bare = not (parts.query or parts.fragment or parts.username or parts.password)
-    except ValueError:
-        raise ConfigInvalid(
-            "The setting `base_url` is not a URL.", field="base_url", expected=expected
-        ) from None
-    if not (secure and host and bare) or path.endswith(("/v3", "/v3/application")):
-        raise ConfigInvalid(
-            "The setting `base_url` is not a host root that a token may be sent to: TLS is "
-            "required, except to this machine.",
-            field="base_url",
-            expected=expected,
-        )
-    return value.strip().rstrip("/")
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
+    if root_url(value, expected=expected).path.rstrip("/").endswith(("/v3", "/v3/application")):
+        raise not_a_root(expected)
+    return value.rstrip("/")

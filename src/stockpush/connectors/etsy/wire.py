@@ -17,6 +17,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from stockpush.connectors.answers import count_in
 from stockpush.connectors.base import Answer, Api, Moment
 from stockpush.connectors.payload import Count, Number, Word, decode, utc
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
@@ -198,8 +199,8 @@ def wait_for_allowance(headers: Mapping[str, str]) -> float:
     >>> wait_for_allowance({"x-limit-per-day": "10000", "x-remaining-today": "400"})
     8.64
     """
-    wait_s = 1.0 if _header(headers, "x-remaining-this-second") == 0 else 0.0
-    day, left = _header(headers, "x-limit-per-day"), _header(headers, "x-remaining-today")
+    wait_s = 1.0 if count_in(headers, "x-remaining-this-second") == 0 else 0.0
+    day, left = count_in(headers, "x-limit-per-day"), count_in(headers, "x-remaining-today")
     if day and left is not None and left <= day * DAY_LOW:
         wait_s = max(wait_s, 86_400 / day)
     return wait_s
@@ -266,8 +267,3 @@ def _either(new: int | None, old: int | None, field: str) -> int:
     if told is None:
         raise PayloadInvalid(f"The receipt has no {field}.", field=field, expected="epoch seconds")
     return told
-
-
-def _header(headers: Mapping[str, str], name: str) -> int | None:
-    value = headers.get(name, "")
-    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else None

@@ -60,6 +60,7 @@ from stockpush.connectors.etsy.wire import (
     is_gone,
     unexpected,
 )
+from stockpush.connectors.outcomes import gone, rejected, unanswered, unsent
 from stockpush.connectors.payload import decode
 from stockpush.errors import ChannelError, OutcomeUnknown, PayloadInvalid
 from stockpush.model import PushOutcomeKind
@@ -126,7 +127,7 @@ class Writer:
                 found |= await self._push_listing(api, listing_id, lines)
             except PayloadInvalid as error:
                 # One listing's odd answer must not keep the others from being written.
-                found |= end.of(lines, end.unsent(error))
+                found |= end.of(lines, unsent(error))
             except Broken as broken:
                 found |= broken.outcomes
                 found = _with_unsent(batch, found, broken.error)
@@ -155,14 +156,14 @@ class Writer:
         ours = await self.memory.off_sale(api)
         read = await self._read(api, listing_id, is_ours=listing_id in ours)
         if read is None:
-            return end.of(lines, end.gone(GONE, None))
+            return end.of(lines, gone(GONE, None))
         if read.is_ours and read.state != "inactive":
             # Its owner has put it on sale again, or we never came to take it off: what is taken
             # off next by somebody else is theirs. Before the write, which may note it anew.
             await self.memory.note_off_sale(api, listing_id, is_off=False)
         problem = standing(read.state, is_ours=read.is_ours)
         if problem is not None:
-            return end.of(lines, end.rejected(problem, read.date))
+            return end.of(lines, rejected(problem, read.date))
         held = shown(listing_id, read.state, read.document)
         done, todo = _judged(lines, held, read.date)
         if todo:
@@ -212,7 +213,7 @@ class Writer:
         changed = with_numbers(read.listing_id, read.document, targets)
         if not sells_something(changed):
             if any(line.target > 0 for line in lines):
-                return end.of(lines, end.rejected(NOT_SHOWN, read.date))
+                return end.of(lines, rejected(NOT_SHOWN, read.date))
             return await self._take_off_sale(api, read, lines)
         match read.state:
             case "active":
@@ -244,7 +245,7 @@ class Writer:
         if answer.status == 409:
             return answer
         if is_gone(answer):
-            return end.of(lines, end.gone(GONE, answer.date))
+            return end.of(lines, gone(GONE, answer.date))
         if answer.status != 200:
             hint = end.PARENTHESES if _has_parentheses(changed) else ""
             return end.of(lines, end.refused(answer, what="the quantities", hint=hint))
@@ -280,7 +281,7 @@ class Writer:
         That it is we who do so is durable before it happens.
         """
         if not self.settings.deactivates:
-            return end.of(lines, end.rejected(SOLD_OUT_ASK, read.date))
+            return end.of(lines, rejected(SOLD_OUT_ASK, read.date))
         await self.memory.note_off_sale(api, read.listing_id, is_off=True)
         answer = await self._set_state(api, read, "inactive", lines)
         if answer.status != 200:
@@ -344,13 +345,13 @@ class Writer:
         Etsy sets its quantity to 1, so it is read anew before the numbers are written.
         """
         if not self.settings.renews:
-            return end.of(lines, end.rejected(NEEDS_RENEWAL, read.date))
+            return end.of(lines, rejected(NEEDS_RENEWAL, read.date))
         answer = await self._set_state(api, read, "active", lines)
         if answer.status != 200:
             return _no_state(answer, lines, "to renew the listing")
         again = await self._read(api, read.listing_id, is_ours=False)
         if again is None:
-            return end.of(lines, end.gone(GONE, answer.date))
+            return end.of(lines, gone(GONE, answer.date))
         targets = dict.fromkeys(numbers(again.listing_id, again.document), 0)
         targets |= {line.field.key: line.target for line in lines}
         changed = with_numbers(again.listing_id, again.document, targets)
@@ -401,14 +402,14 @@ class Writer:
             if answer.status == 408:
                 raise OutcomeUnknown("Etsy gave the write up half-way (408).", found=408)
         except ChannelError as error:
-            raise Broken(end.of(lines, end.broken_write(error, gap)), error) from error
+            raise Broken(end.of(lines, unanswered(error, gap_from=gap.begin)), error) from error
         return answer
 
 
 def _with_unsent(batch: Sequence[PushLine], found: Outcomes, error: ChannelError) -> Outcomes:
     """Return the outcomes with those of the lines that were not sent because of `error`."""
-    unsent = end.unsent(error)
-    return {line.field.key: found.get(line.field.key, unsent) for line in batch}
+    not_sent = unsent(error)
+    return {line.field.key: found.get(line.field.key, not_sent) for line in batch}
 
 
 def _judged(
@@ -421,11 +422,11 @@ def _judged(
         key = line.field.key
         number = held.get(key)
         if key not in held:
-            done[key] = end.gone(NO_SUCH_FIELD, date)
+            done[key] = gone(NO_SUCH_FIELD, date)
         elif number is None:
-            done[key] = end.rejected(SEVERAL_NUMBERS, date)
+            done[key] = rejected(SEVERAL_NUMBERS, date)
         elif line.target > QUANTITY_MAX:
-            done[key] = end.rejected(TOO_MANY, date, found=line.target)
+            done[key] = rejected(TOO_MANY, date, found=line.target)
         else:
             known.append((line, number))
     is_lost = any(number != line.expected for line, number in known)
@@ -457,7 +458,7 @@ def _state(answer: Answer) -> str | None:
 def _no_state(answer: Answer, lines: Sequence[PushLine], what: str) -> Outcomes:
     """Return the outcomes of lines whose listing could not be made (in)active."""
     if is_gone(answer):
-        return end.of(lines, end.gone(GONE, answer.date))
+        return end.of(lines, gone(GONE, answer.date))
     return end.of(lines, end.refused(answer, what=what))
 
 

@@ -22,8 +22,8 @@ Source: Faire's OpenAPI 3.0.3 (GET /orders); live-call notes of 2026-06 (limit 1
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -41,21 +41,22 @@ from stockpush.connectors.faire.wire import (
     read,
     written,
 )
+from stockpush.connectors.order_poll import (
+    PAGES_MAX,
+    Listed,
+    Params,
+    Progress,
+    Unreadable,
+    endless,
+    instant_of,
+    set_aside,
+)
 from stockpush.connectors.payload import decode
-from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
+from stockpush.errors import ChannelUnavailable, PayloadInvalid
 from stockpush.messages import OrderSeen
 
 LIMIT = 50
 """Orders of one page, the platform's maximum."""
-RECENT = timedelta(days=1)
-"""How far a first poll looks back for orders that are no longer open."""
-FAULTS_MAX = 3
-"""Orders of one page that may fail by themselves before Faire counts as down."""
-PAGES_MAX = 2000
-"""Most requests of one listing."""
-
-Params = tuple[tuple[str, str], ...]
-Unreadable = tuple[str, str, bytes]
 
 _KEPT = frozenset(
     {
@@ -68,36 +69,6 @@ _KEPT = frozenset(
 
 class _Identified(msgspec.Struct):
     id: Id
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """One page of orders as it came: raw bodies, Faire's clock, whether it is the last."""
-
-    orders: tuple[msgspec.Raw, ...]
-    date: datetime | None
-    last: bool
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What a poll has learnt: the first answer's Date, the newest change, which parents it read."""
-
-    date: datetime | None = None
-    newest: datetime | None = None
-    parents: set[str] = field(default_factory=set)
-
-    def note(self, changed: datetime) -> None:
-        """Take one order's last change into account."""
-        self.newest = changed if self.newest is None else max(self.newest, changed)
-
-    def cursor(self) -> str | None:
-        """Return where the next poll starts, None where nothing is known of Faire's clock.
-
-        A change ahead of the Date header must not skip what comes before it.
-        """
-        known = [at for at in (self.newest, self.date) if at is not None]
-        return written(min(known)) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +87,29 @@ class OrderReader:
 
     async def poll(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
         """Read every order changed since the cursor (None: open ones, then the recent)."""
-        progress = _Progress()
+        progress, parents = Progress(), set[str]()
         if since is None:
             async for listed in _pages(api, (("excluded_states", ",".join(CLOSED_STATES)),)):
-                yield await self._page(api, listed, progress, fetch, last=False)
-            now = progress.date or progress.newest
-            start = None if now is None else now - RECENT
+                yield await self._page(api, listed, progress, parents, fetch)
+            start = progress.recent()
         else:
-            progress.note(instant(since, "cursor"))
-            start = instant(since, "cursor") - self.overlap
+            progress.note(instant_of(since))
+            start = instant_of(since) - self.overlap
         changed = () if start is None else (("updated_at_min", written(start)),)
         async for listed in _pages(api, changed):
-            yield await self._page(api, listed, progress, fetch, last=listed.last)
+            page = await self._page(api, listed, progress, parents, fetch)
+            reached = progress.reached()
+            cursor = None if reached is None else written(reached)
+            yield replace(page, last=True, cursor=cursor) if listed.last else page
 
     async def _page(
-        self, api: Api, listed: _Listed, progress: _Progress, fetch: int, *, last: bool
+        self, api: Api, listed: Listed, progress: Progress, parents: set[str], fetch: int
     ) -> OrderPage:
-        """Return one page's facts; an order that cannot be read does not hide the others."""
-        if progress.date is None:
-            progress.date = listed.date
+        """Return one page's facts; an order that cannot be read does not hide the others.
+
+        `parents` are those that this poll has read already.
+        """
+        progress.answered(listed.date)
         orders: list[OrderSeen] = []
         unreadable: list[Unreadable] = []
         for raw in listed.orders:
@@ -143,25 +118,20 @@ class OrderReader:
                 progress.note(instant(order.updated_at, "updated_at"))
                 orders.append(await self._complete(api, order, fetch))
             except (PayloadInvalid, ChannelUnavailable) as error:
-                _set_aside(unreadable, error, _id(raw), _without_buyer(raw))
+                set_aside(unreadable, error, order=_id(raw), body=_without_buyer(raw))
                 continue
             parent = order.original_order_id
-            if not parent or parent in progress.parents or not is_id(parent):
+            if not parent or parent in parents or not is_id(parent):
                 continue
             try:
                 seen = await self.fetch(api, parent, fetch=fetch)
             except (PayloadInvalid, ChannelUnavailable) as error:
-                _set_aside(unreadable, error, parent, msgspec.json.encode({"id": parent}))
+                body = msgspec.json.encode({"id": parent})
+                set_aside(unreadable, error, order=parent, body=body)
                 continue
-            progress.parents.add(parent)
+            parents.add(parent)
             orders += [] if seen is None else [seen]
-        return OrderPage(
-            orders=tuple(orders),
-            date=listed.date,
-            last=last,
-            cursor=progress.cursor() if last else None,
-            unreadable=tuple(unreadable),
-        )
+        return OrderPage(tuple(orders), listed.date, last=False, unreadable=tuple(unreadable))
 
     async def _complete(self, api: Api, order: Order, fetch: int) -> OrderSeen:
         if not has_backorder(order):
@@ -176,7 +146,7 @@ class OrderReader:
         return facts(self.channel, order, fetch=fetch, children=children)
 
 
-async def _pages(api: Api, filters: Params) -> AsyncIterator[_Listed]:
+async def _pages(api: Api, filters: Params) -> AsyncIterator[Listed]:
     """Read a listing of orders to its end."""
     asked: Params = (*filters, ("sort_by", "UPDATED_AT"))
     beside: Params = ()
@@ -198,27 +168,15 @@ async def _pages(api: Api, filters: Params) -> AsyncIterator[_Listed]:
         else:
             full = len(page.orders) >= LIMIT
         last = not (following or (full and not cursor))
-        yield _Listed(page.orders if orders - shown else (), answer.date, last=last)
+        yield Listed(page.orders if orders - shown else (), answer.date, last=last)
         if last:
             return
         cursor, numbered, shown = following, numbered + 1, orders
-    raise PayloadInvalid(
-        "The list of orders does not end.", field="cursor", found=PAGES_MAX, expected="fewer pages"
-    )
+    raise endless("cursor")
 
 
 async def _list(api: Api, params: Params) -> Answer:
     return await read(api, "/orders", (("limit", str(LIMIT)), *params))
-
-
-def _set_aside(unreadable: list[Unreadable], error: ChannelError, order: str, kept: bytes) -> None:
-    """Note an order that cannot be had; it does not hide the others.
-
-    Where Faire is down none is shown: the next one of a page that fails for that is raised.
-    """
-    if isinstance(error, ChannelUnavailable) and len(unreadable) >= FAULTS_MAX:
-        raise error
-    unreadable.append((order, error.message, kept))
 
 
 def _id(raw: msgspec.Raw) -> str:

@@ -7,11 +7,10 @@ the token that the brand granted to it. Exactly one kind is configured.
 from __future__ import annotations
 
 import base64
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
+from stockpush.connectors.configured import not_a_root, refuse_unknown, root_url
 from stockpush.connectors.faire.wire import ROOT
 from stockpush.errors import ConfigInvalid
 
@@ -36,13 +35,7 @@ def read_settings(given: Mapping[str, str]) -> Settings:
 
     Secrets arrive resolved and are never repeated in an error.
     """
-    for name in given:
-        if name not in _KNOWN:
-            raise ConfigInvalid(
-                f"The Faire connector has no setting {name!r}.",
-                field=name,
-                expected=", ".join(sorted(_KNOWN)),
-            )
+    refuse_unknown(given, _KNOWN, platform="Faire")
     return Settings(
         base_url=_base_url(given.get("base_url", "").strip() or DEFAULT_ROOT),
         headers=_headers(given),
@@ -91,40 +84,13 @@ def _credential(given: Mapping[str, str], name: str) -> str:
 
 
 def _base_url(value: str) -> str:
-    """Return the root without the API's path: https, or http to loopback only; `www` is added."""
+    """Return the root without the API's path; `www` is added."""
     expected = f"{DEFAULT_ROOT}, or http://127.0.0.1:port"
-    try:
-        parts = urlsplit(value)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigInvalid(
-            "The setting `base_url` is not a URL.", field="base_url", expected=expected
-        ) from None
-    if not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
-        raise ConfigInvalid(
-            "The setting `base_url` is not https: TLS is required, except to this machine.",
-            field="base_url",
-            found=f"{parts.scheme}://{host or ''}",
-            expected=expected,
-        )
+    parts = root_url(value, expected=expected)
     path = parts.path.rstrip("/").removesuffix(ROOT)
-    bare = not (parts.query or parts.fragment or parts.username or parts.password)
-    if not (host and bare) or "/api/" in f"{path}/" or "external-api" in path:
-        raise ConfigInvalid(
-            f"The setting `base_url` is the root below which {ROOT} lies, without user, query or "
-            "another version's path (v1 is gone since December 2025).",
-            field="base_url",
-            expected=expected,
-        )
+    if "/api/" in f"{path}/" or "external-api" in path:
+        raise not_a_root(expected, beware=": v1 is gone since December 2025")
+    host = parts.hostname or ""
     name = _WWW if host == _BARE else host
     shown = f"[{name}]" if ":" in name else name
-    return f"{parts.scheme}://{shown}{f':{port}' if port is not None else ''}{path}"
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
+    return f"{parts.scheme}://{shown}{f':{parts.port}' if parts.port is not None else ''}{path}"

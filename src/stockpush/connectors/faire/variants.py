@@ -23,6 +23,7 @@ import msgspec
 from stockpush.connectors.base import Api, Moment, Reading, Readings
 from stockpush.connectors.faire.wire import Variant, Variants, decode_answer, is_id, read
 from stockpush.connectors.payload import decode
+from stockpush.connectors.references import only, resolved
 from stockpush.errors import CatalogueInvalid, PayloadInvalid
 from stockpush.messages import ListingResolved
 from stockpush.model import FieldKey, Listing
@@ -60,12 +61,7 @@ def ref_key(given: Mapping[str, Any]) -> str:
     >>> ref_key({"variant_id": "po_6abcdefghj"})
     'po_6abcdefghj'
     """
-    for name in given:
-        if name != "variant_id":
-            raise CatalogueInvalid(
-                f"A Faire reference has no {name!r}.", field=name, expected="variant_id"
-            )
-    variant = given.get("variant_id")
+    variant = only(given, "variant_id", reference="A Faire reference")
     if isinstance(variant, str) and variant.startswith("po_") and is_id(variant):
         return variant
     raise CatalogueInvalid(
@@ -120,17 +116,7 @@ async def observe(api: Api, fields: Sequence[FieldKey]) -> Readings:
 async def resolve(api: Api, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
     """Return each listing's order key and field, or what a person must mend."""
     page = await read_page(api, [listing.key.ref for listing in listings])
-    return tuple(
-        ListingResolved(
-            listing=listing.key,
-            # Orders name the listing by its variant whatever becomes of its number: demand counts.
-            order_key=listing.key.ref,
-            field_key=None if found.problem else listing.key.ref,
-            problem=found.problem,
-        )
-        for listing in listings
-        for found in [page.held[listing.key.ref]]
-    )
+    return resolved(listings, lambda ref: page.held[ref].problem)
 
 
 def _committed(variant: Variant) -> int | None:

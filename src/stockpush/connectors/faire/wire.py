@@ -25,13 +25,12 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from stockpush.connectors.answers import WORDS_MAX, decoded, is_page, printable
 from stockpush.connectors.base import Answer, Api
 from stockpush.connectors.payload import Count, Quantity, Word, decode, utc
 from stockpush.errors import AuthFailed, ChannelError, ChannelUnavailable, PayloadInvalid
 
 ROOT = "/external-api/v2"
-TEXT_MAX = 200
-"""Longest piece of an answer's own words that is repeated."""
 
 Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,100}\Z")]
 """An order's, an item's or a variant's id: a short prefix and letters, `po_6abcdefghj`."""
@@ -138,21 +137,9 @@ def page_error(answer: Answer) -> ChannelUnavailable:
     )
 
 
-def is_page(answer: Answer) -> bool:
-    """Answer whether an answer is a page of HTML, whatever its status says."""
-    return answer.body.lstrip()[:1] == b"<"
-
-
 def decode_answer(answer: Answer, kind: type[T], what: str) -> T:
     """Return the body of a 200 answer to a read as a `kind`, else raise `PayloadInvalid`."""
-    if answer.status == 200:
-        return decode(answer.body, kind, what=what)
-    raise PayloadInvalid(
-        f"The {what} was answered with {answer.status}.",
-        field=what,
-        found=fault(answer),
-        expected="200",
-    )
+    return decoded(answer, kind, what, told=fault(answer))
 
 
 def is_gone(answer: Answer) -> bool:
@@ -167,9 +154,8 @@ def fault(answer: Answer) -> str:
     try:
         words = decode(answer.body, _Fault, what="error").message
     except PayloadInvalid:
-        words = answer.body[: 4 * TEXT_MAX].decode("utf-8", errors="replace")
-    kept = "".join(each for each in words if each.isprintable()).strip()[:TEXT_MAX]
-    return kept or str(answer.status)
+        words = answer.body[: 4 * WORDS_MAX].decode("utf-8", errors="replace")
+    return printable(words) or str(answer.status)
 
 
 def is_id(text: str) -> bool:

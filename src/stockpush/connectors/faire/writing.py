@@ -26,19 +26,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stockpush.connectors.answers import is_page
 from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
-from stockpush.connectors.faire.variants import GONE, PATH, Held, Page, held, read_page
-from stockpush.connectors.faire.wire import ROOT, Variants, fault, is_page, page_error, refused
+from stockpush.connectors.faire.variants import GONE, NO_NUMBER, PATH, Held, Page, held, read_page
+from stockpush.connectors.faire.wire import ROOT, Variants, fault, page_error, refused
+from stockpush.connectors.outcomes import checked, gone, rejected, unanswered, unsent
 from stockpush.connectors.payload import decode
 from stockpush.errors import (
     AuthFailed,
     ChannelError,
     ChannelUnavailable,
-    ListingGone,
     OutcomeUnknown,
     PayloadInvalid,
-    PushRejected,
-    RateLimited,
 )
 from stockpush.model import PushOutcomeKind
 
@@ -72,7 +71,7 @@ class _Work:
     def abandon(self, error: ChannelError) -> None:
         """Settle the lines that are not sent any more, because of `error`."""
         for group in self.groups:
-            self.settle(group, _unsent(error))
+            self.settle(group, unsent(error))
         self.groups.clear()
 
 
@@ -82,7 +81,7 @@ async def push(api: Api, batch: Sequence[PushLine]) -> tuple[PushOutcome, ...]:
     try:
         page = await read_page(api, list(work.lines))
     except ChannelError as error:
-        return (_unsent(error),) * len(batch)
+        return (unsent(error),) * len(batch)
     work.until = None if page.asked is None else page.asked.plus(GAP_MAX_S)
     to_write = []
     for key, line in work.lines.items():
@@ -104,15 +103,10 @@ def _check(page: Page, key: str, line: PushLine) -> PushOutcome | None:
     """Return a line's outcome if it need not or must not be written, else None."""
     found = page.held[key]
     if found.problem == GONE:
-        return PushOutcome(PushOutcomeKind.GONE, error=ListingGone(GONE), date=page.date)
-    if found.problem is not None:
-        rejected = PushRejected(found.problem)
-        return PushOutcome(PushOutcomeKind.REJECTED, error=rejected, date=page.date)
-    if found.on_hand != line.expected:
-        return PushOutcome(PushOutcomeKind.CONFLICT, actual=found.on_hand, date=page.date)
-    if found.on_hand == line.target:
-        return PushOutcome(PushOutcomeKind.UNCHANGED, actual=found.on_hand, date=page.date)
-    return None
+        return gone(GONE, page.date)
+    if found.on_hand is None:
+        return rejected(found.problem or NO_NUMBER, page.date)
+    return checked(line, found.on_hand, page.date)
 
 
 async def _write(api: Api, work: _Work, group: list[str]) -> None:
@@ -133,7 +127,7 @@ async def _write(api: Api, work: _Work, group: list[str]) -> None:
     except ChannelError as caught:
         error = caught
     if error is not None:
-        work.settle(group, _broken(error))
+        work.settle(group, unanswered(error))
         work.abandon(error)
     elif answer.status == 200:
         saved = _saved(answer)
@@ -200,30 +194,4 @@ def _refusal(answer: Answer) -> PushOutcome:
     """Return the outcome of a line that the API refuses by itself."""
     words = fault(answer)
     reason = SHARED_SKU if "multiple product variation" in words.lower() else None
-    error = PushRejected(reason or f"Faire refused the quantity: {words}", found=words)
-    return PushOutcome(PushOutcomeKind.REJECTED, error=error, date=answer.date)
-
-
-def _broken(error: ChannelError) -> PushOutcome:
-    """Return the outcome of lines whose write got no usable answer.
-
-    An answer that cannot be used (a redirect, one too large) came after the write was sent.
-    """
-    if isinstance(error, ChannelUnavailable | RateLimited | AuthFailed):
-        return _unsent(error)
-    return PushOutcome(PushOutcomeKind.UNKNOWN, error=error)
-
-
-def _unsent(error: ChannelError) -> PushOutcome:
-    """Return the outcome of lines that were certainly not written, because of `error`."""
-    match error:
-        case RateLimited():
-            kind = PushOutcomeKind.RATE_LIMITED
-        case AuthFailed():
-            kind = PushOutcomeKind.AUTH_FAILED
-        case OutcomeUnknown():
-            kind = PushOutcomeKind.UNAVAILABLE
-            error = ChannelUnavailable("Not sent: the write before it got no usable answer.")
-        case _:
-            kind = PushOutcomeKind.UNAVAILABLE
-    return PushOutcome(kind, error=error)
+    return rejected(reason or f"Faire refused the quantity: {words}", answer.date, found=words)

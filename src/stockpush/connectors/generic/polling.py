@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -26,31 +26,27 @@ from stockpush.connectors.generic.wire import (
     read,
     written,
 )
+from stockpush.connectors.order_poll import (
+    PAGES_MAX,
+    Listed,
+    Params,
+    Progress,
+    Unreadable,
+    cursor_of,
+    endless,
+    instant_of,
+    set_aside,
+)
 from stockpush.connectors.payload import decode
 from stockpush.errors import PayloadInvalid
 from stockpush.messages import OrderSeen
 
 LIMIT = 100
 """Orders of one page."""
-RECENT = timedelta(days=1)
-"""How far a first poll looks back for orders that are no longer open."""
-PAGES_MAX = 2000
-"""Most requests of one listing."""
-
-Params = tuple[tuple[str, str], ...]
 
 
 class _Identified(msgspec.Struct):
     id: Name
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """One page of orders as it came: raw bodies, the shop's clock, whether it is the last."""
-
-    orders: tuple[msgspec.Raw, ...]
-    date: datetime | None
-    last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,44 +65,37 @@ class OrderReader:
 
     async def poll(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
         """Read every order changed since the cursor (None: open ones, then the recent)."""
-        begun: datetime | None = None
-        newest = None if since is None else _instant(since)
-        if newest is None:
+        progress = Progress()
+        if since is None:
             async for listed in _pages(api, (("state", "open"),)):
-                begun = begun or listed.date
-                yield self._page(listed, fetch)
-            start = None if begun is None else begun - RECENT
+                yield self._page(listed, progress, fetch)
+            start = progress.recent()
         else:
-            start = newest - self.overlap
+            progress.note(instant_of(since))
+            start = instant_of(since) - self.overlap
         changed: Params = () if start is None else (("changed_since", written(start)),)
         async for listed in _pages(api, changed):
-            begun = begun or listed.date
-            page = self._page(listed, fetch)
-            newest = max(
-                (at for at in (newest, *(o.version.updated_at for o in page.orders)) if at),
-                default=None,
-            )
-            if not listed.last:
-                yield page
-                continue
-            # A change ahead of the Date header must not skip what comes before it.
-            known = [at for at in (newest, begun) if at is not None]
-            cursor = written(min(known)) if known else None
-            yield replace(page, last=True, cursor=cursor)
+            page = self._page(listed, progress, fetch)
+            cursor = cursor_of(progress.reached())
+            yield replace(page, last=True, cursor=cursor) if listed.last else page
 
-    def _page(self, listed: _Listed, fetch: int) -> OrderPage:
+    def _page(self, listed: Listed, progress: Progress, fetch: int) -> OrderPage:
         """Return one page's facts; an order that cannot be read does not hide the others."""
+        progress.answered(listed.date)
         orders: list[OrderSeen] = []
-        unreadable: list[tuple[str, str, bytes]] = []
+        unreadable: list[Unreadable] = []
         for raw in listed.orders:
             try:
-                orders.append(facts(self.channel, decode(raw, Order, what="order"), fetch=fetch))
+                seen = facts(self.channel, decode(raw, Order, what="order"), fetch=fetch)
             except PayloadInvalid as error:
-                unreadable.append((_id(raw), error.message, bytes(raw)))
+                set_aside(unreadable, error, order=_id(raw), body=bytes(raw))
+            else:
+                progress.note(seen.version.updated_at)
+                orders.append(seen)
         return OrderPage(tuple(orders), listed.date, last=False, unreadable=tuple(unreadable))
 
 
-async def _pages(api: Api, filters: Params) -> AsyncIterator[_Listed]:
+async def _pages(api: Api, filters: Params) -> AsyncIterator[Listed]:
     """Read a listing of orders to its end."""
     asked: Params = filters
     seen: set[str] = set()
@@ -117,22 +106,11 @@ async def _pages(api: Api, filters: Params) -> AsyncIterator[_Listed]:
         if following in seen:
             raise PayloadInvalid("The list of orders goes in a circle.", field="next")
         seen.add(following or "-")
-        yield _Listed(page.orders, answer.date, last=not following)
+        yield Listed(page.orders, answer.date, last=not following)
         if not following:
             return
         asked = (("cursor", following),)
-    raise PayloadInvalid(
-        "The list of orders does not end.", field="next", found=PAGES_MAX, expected="fewer pages"
-    )
-
-
-def _instant(cursor: str) -> datetime:
-    try:
-        return datetime.fromisoformat(cursor).astimezone(UTC)
-    except ValueError:
-        raise PayloadInvalid(
-            "The cursor of the poll is not an instant.", field="cursor", found=cursor[:80]
-        ) from None
+    raise endless("next")
 
 
 def _id(raw: msgspec.Raw) -> str:

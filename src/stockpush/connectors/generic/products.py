@@ -15,6 +15,7 @@ from typing import Any
 
 from stockpush.connectors.base import Api, Moment, Reading, Readings
 from stockpush.connectors.generic.wire import Quantities, decode_answer, is_name, read
+from stockpush.connectors.references import only, resolved
 from stockpush.errors import CatalogueInvalid
 from stockpush.messages import ListingResolved
 from stockpush.model import FieldKey, Listing
@@ -59,12 +60,7 @@ def ref_key(given: Mapping[str, Any]) -> str:
     >>> ref_key({"product": "candle-lav"})
     'candle-lav'
     """
-    for name in given:
-        if name != "product":
-            raise CatalogueInvalid(
-                f"A reference of your own shop has no {name!r}.", field=name, expected="product"
-            )
-    product = given.get("product")
+    product = only(given, "product", reference="A reference of your own shop")
     if isinstance(product, str) and is_name(product):
         return product
     raise CatalogueInvalid(
@@ -98,14 +94,4 @@ async def observe(api: Api, fields: Sequence[FieldKey]) -> Readings:
 async def resolve(api: Api, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
     """Return each listing's order key and field, or what a person must mend."""
     page = await read_page(api, [listing.key.ref for listing in listings])
-    return tuple(
-        ListingResolved(
-            listing=listing.key,
-            # Orders name the product whatever becomes of its number: demand counts.
-            order_key=listing.key.ref,
-            field_key=None if problem else listing.key.ref,
-            problem=problem,
-        )
-        for listing in listings
-        for problem in [page.problem(listing.key.ref)]
-    )
+    return resolved(listings, page.problem)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
+from stockpush.connectors.configured import refuse_unknown, required, root_url
 from stockpush.connectors.signatures import standard_webhook_key
 from stockpush.errors import ConfigInvalid
 
@@ -29,32 +28,19 @@ def read_settings(given: Mapping[str, str]) -> Settings:
 
     Secrets arrive resolved and are never repeated in an error.
     """
-    for name in given:
-        if name not in _KNOWN:
-            raise ConfigInvalid(
-                f"The generic connector has no setting {name!r}.",
-                field=name,
-                expected=", ".join(sorted(_KNOWN)),
-            )
+    refuse_unknown(given, _KNOWN, platform="generic")
     keys = [_key(given, "webhook_secret")]
     if "webhook_secret_previous" in given:
         keys.append(_key(given, "webhook_secret_previous"))
     return Settings(
-        base_url=_base_url(_required(given, "base_url")),
+        base_url=_base_url(required(given, "base_url")),
         authorization=f"Bearer {_token(given)}",
         webhook_keys=tuple(keys),
     )
 
 
-def _required(given: Mapping[str, str], name: str) -> str:
-    value = given.get(name, "").strip()
-    if not value:
-        raise ConfigInvalid(f"The setting `{name}` is missing.", field=name, expected="a value")
-    return value
-
-
 def _token(given: Mapping[str, str]) -> str:
-    value = _required(given, "access_token")
+    value = required(given, "access_token")
     if not (value.isascii() and value.isprintable() and " " not in value):
         raise ConfigInvalid(
             "The access token has characters that cannot stand in a header.",
@@ -65,7 +51,7 @@ def _token(given: Mapping[str, str]) -> str:
 
 
 def _key(given: Mapping[str, str], name: str) -> bytes:
-    key = standard_webhook_key(_required(given, name), field=name)
+    key = standard_webhook_key(required(given, name), field=name)
     if len(key) < KEY_BYTES_MIN:
         raise ConfigInvalid(
             "A webhook secret is too short.",
@@ -77,32 +63,6 @@ def _key(given: Mapping[str, str], name: str) -> bytes:
 
 
 def _base_url(value: str) -> str:
-    """Return the root without a trailing slash: https, or http to loopback only."""
-    expected = "https://shop.example/stockpush, or http://127.0.0.1:port"
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname
-    except ValueError:
-        raise ConfigInvalid(
-            "The setting `base_url` is not a URL.", field="base_url", expected=expected
-        ) from None
-    secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    bare = not (parts.query or parts.fragment or parts.username or parts.password)
-    if not (secure and host and bare):
-        raise ConfigInvalid(
-            "The setting `base_url` is not a root that a token may be sent to: TLS is required, "
-            "except to this machine, and no user or query.",
-            field="base_url",
-            found=f"{parts.scheme}://{host or ''}",
-            expected=expected,
-        )
+    """Return the root without a trailing slash."""
+    root_url(value, expected="https://shop.example/stockpush, or http://127.0.0.1:port")
     return value.rstrip("/")
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False

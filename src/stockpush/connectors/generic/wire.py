@@ -13,12 +13,11 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from stockpush.connectors.answers import decoded, is_page, printable
 from stockpush.connectors.base import Answer, Api
 from stockpush.connectors.payload import Count, Instant, Quantity, Word, decode
 from stockpush.errors import ChannelUnavailable, PayloadInvalid
 
-TEXT_MAX = 200
-"""Longest piece of the shop's own words that is repeated."""
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,99}"
 """The name of an order, a line or a product: what stands in a path as it is."""
 
@@ -101,19 +100,7 @@ async def read(api: Api, path: str, params: Sequence[tuple[str, str]] = ()) -> A
 
 def decode_answer(answer: Answer, kind: type[T], what: str) -> T:
     """Return the body of a 200 answer to a read as a `kind`, else raise `PayloadInvalid`."""
-    if answer.status == 200:
-        return decode(answer.body, kind, what=what)
-    raise PayloadInvalid(
-        f"The {what} was answered with {answer.status}.",
-        field=what,
-        found=fault(answer),
-        expected="200",
-    )
-
-
-def is_page(answer: Answer) -> bool:
-    """Answer whether an answer is a page of HTML, whatever its status says."""
-    return answer.body.lstrip()[:1] == b"<"
+    return decoded(answer, kind, what, told=fault(answer))
 
 
 def is_gone(answer: Answer) -> bool:
@@ -130,8 +117,7 @@ def fault(answer: Answer) -> str:
         words = decode(answer.body, _Fault, what="error").message
     except PayloadInvalid:
         words = ""
-    kept = "".join(each for each in words if each.isprintable()).strip()[:TEXT_MAX]
-    return kept or str(answer.status)
+    return printable(words) or str(answer.status)
 
 
 def is_name(text: str) -> bool:

@@ -21,19 +21,17 @@ import hmac
 import json
 from collections.abc import Sequence
 
+from stockpush.connectors.answers import is_page
 from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
-from stockpush.connectors.generic.products import GONE, PATH, Page, read_page
-from stockpush.connectors.generic.wire import Saved, Stale, fault, is_gone, is_page
+from stockpush.connectors.generic.products import GONE, NOT_TRACKED, PATH, Page, read_page
+from stockpush.connectors.generic.wire import Saved, Stale, fault, is_gone
+from stockpush.connectors.outcomes import checked, gone, rejected, unanswered, unsent
 from stockpush.connectors.payload import decode
 from stockpush.errors import (
-    AuthFailed,
     ChannelError,
     ChannelUnavailable,
-    ListingGone,
     OutcomeUnknown,
     PayloadInvalid,
-    PushRejected,
-    RateLimited,
 )
 from stockpush.model import PushOutcomeKind
 
@@ -47,7 +45,7 @@ async def push(
     try:
         first = await read_page(api, [line.field.key for line in batch])
     except ChannelError as error:
-        return (_unsent(error),) * len(batch)
+        return (unsent(error),) * len(batch)
     outcomes: list[PushOutcome] = []
     stopped: ChannelError | None = None
     compares: bool | None = None  # nobody knows before the first answer
@@ -60,14 +58,14 @@ async def push(
                 stopped = error
         outcome = _check(page, line)
         if outcome is None and stopped is not None:
-            outcome = _unsent(stopped)
+            outcome = unsent(stopped)
         if outcome is None:
             try:
                 until = None if compares else page.until
                 answer = await _send(api, line, call_id=call_id, key=key, until=until)
             except ChannelError as error:
                 stopped = error
-                outcome = _broken(error, page)
+                outcome = unanswered(error, gap_from=page.sent)
             else:
                 outcome = _settled(answer, line, page)
                 compares = compares is not False and outcome.gap_until is None
@@ -87,16 +85,13 @@ def sign(key: bytes, method: str, path: str, body: bytes) -> str:
 
 def _check(page: Page, line: PushLine) -> PushOutcome | None:
     """Return a line's outcome if it need not or must not be written, else None."""
-    problem, actual = page.problem(line.field.key), page.numbers.get(line.field.key)
-    if problem == GONE:
-        return PushOutcome(PushOutcomeKind.GONE, error=ListingGone(GONE), date=page.date)
-    if problem is not None:
-        return PushOutcome(PushOutcomeKind.REJECTED, error=PushRejected(problem), date=page.date)
-    if actual != line.expected:
-        return PushOutcome(PushOutcomeKind.CONFLICT, actual=actual, date=page.date)
-    if actual == line.target:
-        return PushOutcome(PushOutcomeKind.UNCHANGED, actual=actual, date=page.date)
-    return None
+    key = line.field.key
+    if key not in page.numbers:
+        return gone(GONE, page.date)
+    actual = page.numbers[key]
+    if actual is None:
+        return rejected(NOT_TRACKED, page.date)
+    return checked(line, actual, page.date)
 
 
 async def _send(
@@ -135,10 +130,9 @@ def _settled(answer: Answer, line: PushLine, page: Page) -> PushOutcome:
         case 409:
             return PushOutcome(PushOutcomeKind.CONFLICT, actual=_actual(answer), date=answer.date)
         case 404:
-            return PushOutcome(PushOutcomeKind.GONE, error=ListingGone(GONE), date=answer.date)
+            return gone(GONE, answer.date)
         case _:
-            error = PushRejected(f"The shop refused the quantity: {fault(answer)}")
-            return PushOutcome(PushOutcomeKind.REJECTED, error=error, date=answer.date)
+            return rejected(f"The shop refused the quantity: {fault(answer)}", answer.date)
 
 
 def _saved(answer: Answer, line: PushLine, page: Page) -> PushOutcome:
@@ -169,25 +163,3 @@ def _actual(answer: Answer) -> int | None:
         return decode(answer.body, Stale, what="conflict").actual
     except PayloadInvalid:
         return None
-
-
-def _broken(error: ChannelError, page: Page) -> PushOutcome:
-    """Return the outcome of the line whose write got no usable answer."""
-    if isinstance(error, ChannelUnavailable | RateLimited | AuthFailed):
-        return _unsent(error)
-    return PushOutcome(PushOutcomeKind.UNKNOWN, error=error, gap_from=page.sent)
-
-
-def _unsent(error: ChannelError) -> PushOutcome:
-    """Return the outcome of lines that were certainly not written, because of `error`."""
-    match error:
-        case RateLimited():
-            kind = PushOutcomeKind.RATE_LIMITED
-        case AuthFailed():
-            kind = PushOutcomeKind.AUTH_FAILED
-        case OutcomeUnknown():
-            kind = PushOutcomeKind.UNAVAILABLE
-            error = ChannelUnavailable("Not sent: the write before it got no usable answer.")
-        case _:
-            kind = PushOutcomeKind.UNAVAILABLE
-    return PushOutcome(kind, error=error)

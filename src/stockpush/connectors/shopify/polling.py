@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from stockpush.connectors.base import Api, OrderPage
+from stockpush.connectors.order_poll import Unreadable, instant_of, set_aside
 from stockpush.connectors.payload import decode
 from stockpush.connectors.shopify import operations
 from stockpush.connectors.shopify.fetching import (
@@ -34,8 +35,6 @@ from stockpush.connectors.shopify.shapes import IdShape, OrdersAnswer, Slight
 from stockpush.errors import ChannelUnavailable, PayloadInvalid
 from stockpush.messages import OrderSeen
 
-FAULTS_MAX = 3
-"""Orders of one page that may fail by themselves before the shop counts as down."""
 PAGE_ORDERS = 25
 PAGE_LINES = 10
 """Orders per page of a poll, and lines of each that are asked for along with it."""
@@ -67,8 +66,8 @@ class OrderReader:
                 yield page
             start = begun - self.poll_overlap if begun else None
         else:
-            start = _cursor(since) - self.poll_overlap
-        newest = None if since is None else _cursor(since)
+            start = instant_of(since) - self.poll_overlap
+        newest = None if since is None else instant_of(since)
         if start is None:
             # The channel tells no time: without its clock there is nothing to go on from.
             yield OrderPage((), None, last=True)
@@ -92,16 +91,12 @@ class OrderReader:
             variables = {"query": query, "first": PAGE_ORDERS, "after": after, "lines": PAGE_LINES}
             data, answer = await call(api, operations.ORDERS, variables, OrdersAnswer)
             orders: list[OrderSeen] = []
-            unreadable: list[tuple[str, str, bytes]] = []
+            unreadable: list[Unreadable] = []
             for node in data.orders.nodes:
                 try:
                     seen = await self._of_page(api, node, fetch)
                 except (PayloadInvalid, ChannelUnavailable) as error:
-                    # One order that cannot be shown does not hide the others; a shop that is down
-                    # shows none.
-                    if isinstance(error, ChannelUnavailable) and len(unreadable) >= FAULTS_MAX:
-                        raise
-                    unreadable.append((_id_of(node), error.message, bytes(node)))
+                    set_aside(unreadable, error, order=_id_of(node), body=bytes(node))
                 else:
                     orders += [] if seen is None else [seen]
             newest = max((seen.version.updated_at for seen in orders), default=None)
@@ -129,13 +124,3 @@ def _id_of(node: msgspec.Raw) -> str:
         return str(number_of("Order", decode(node, IdShape, what="order").id) or "")
     except PayloadInvalid:
         return ""
-
-
-def _cursor(since: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(since)
-    except ValueError as error:
-        raise PayloadInvalid("The cursor is not an instant.", field="since", found=since) from error
-    if instant.tzinfo is None:
-        raise PayloadInvalid("The cursor has no zone.", field="since", found=since)
-    return instant.astimezone(UTC)

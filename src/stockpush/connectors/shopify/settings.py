@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
+from stockpush.connectors.configured import refuse_unknown, required, root_url
 from stockpush.connectors.shopify.access import Client
 from stockpush.connectors.shopify.ids import number_of
 from stockpush.connectors.signatures import require_secret
@@ -50,14 +49,8 @@ def read_settings(given: Mapping[str, str]) -> Settings:
 
     Secrets arrive resolved and are never repeated in an error.
     """
-    for name in given:
-        if name not in _KNOWN:
-            raise ConfigInvalid(
-                f"The Shopify connector has no setting {name!r}.",
-                field=name,
-                expected=", ".join(sorted(_KNOWN)),
-            )
-    shop = _required(given, "shop").lower()
+    refuse_unknown(given, _KNOWN, platform="Shopify")
+    shop = required(given, "shop").lower()
     if _HOST.fullmatch(shop) is None:
         raise ConfigInvalid(
             "The setting `shop` is not a host name.",
@@ -65,7 +58,7 @@ def read_settings(given: Mapping[str, str]) -> Settings:
             found=given["shop"],
             expected="my-shop.myshopify.com",
         )
-    location = number_of("Location", _required(given, "location"))
+    location = number_of("Location", required(given, "location"))
     if location is None:
         raise ConfigInvalid(
             "The setting `location` is not a Shopify location.",
@@ -77,18 +70,11 @@ def read_settings(given: Mapping[str, str]) -> Settings:
     return Settings(
         shop=shop,
         location=location,
-        base_url=_base_url(given.get("base_url") or f"https://{shop}"),
+        base_url=_base_url(given.get("base_url", "").strip() or f"https://{shop}"),
         access_token=token,
         client=client,
         webhook_secrets=_secrets(given, client),
     )
-
-
-def _required(given: Mapping[str, str], name: str) -> str:
-    value = given.get(name, "").strip()
-    if not value:
-        raise ConfigInvalid(f"The setting `{name}` is missing.", field=name, expected="a value")
-    return value
 
 
 def _access(given: Mapping[str, str]) -> tuple[str | None, Client | None]:
@@ -117,7 +103,7 @@ def _access(given: Mapping[str, str]) -> tuple[str | None, Client | None]:
 
 
 def _printable(given: Mapping[str, str], name: str) -> str:
-    value = _required(given, name)
+    value = required(given, name)
     if not (value.isascii() and value.isprintable()):
         raise ConfigInvalid(
             f"The setting `{name}` has characters that cannot stand in a header.",
@@ -138,31 +124,13 @@ def _secrets(given: Mapping[str, str], client: Client | None) -> tuple[bytes, ..
     if client is not None:
         keys["client_secret"] = client.secret.encode()
     elif "webhook_secret" not in given:
-        _required(given, "webhook_secret")
+        required(given, "webhook_secret")
     for name, key in keys.items():
         require_secret(key, field=name)
     return tuple(dict.fromkeys(keys.values()))
 
 
 def _base_url(value: str) -> str:
-    """Return the root without a trailing slash: https, or http to loopback only."""
-    parts = urlsplit(value)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-    bare = not (parts.query or parts.fragment or parts.username or parts.password)
-    if not (secure and parts.hostname and bare):
-        raise ConfigInvalid(
-            "The setting `base_url` is not a root that a token may be sent to: TLS is required, "
-            "except to loopback.",
-            field="base_url",
-            expected="https://host, or http://127.0.0.1:port",
-        )
+    """Return the root without a trailing slash."""
+    root_url(value, expected="https://host, or http://127.0.0.1:port")
     return value.rstrip("/")
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False

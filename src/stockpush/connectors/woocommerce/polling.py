@@ -20,13 +20,25 @@ Source: REST v3 orders and order refunds; `dates_are_gmt` or the site's own zone
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from math import ceil
 
 import msgspec
 
-from stockpush.connectors.base import Answer, Api, OrderPage
+from stockpush.connectors.answers import count_in
+from stockpush.connectors.base import Api, OrderPage
+from stockpush.connectors.order_poll import (
+    PAGES_MAX,
+    Listed,
+    Params,
+    Progress,
+    Unreadable,
+    cursor_of,
+    endless,
+    instant_of,
+    set_aside,
+)
 from stockpush.connectors.payload import Number, decode
 from stockpush.connectors.woocommerce.orders import DRAFT_STATUSES, OPEN_STATUSES, facts
 from stockpush.connectors.woocommerce.owners import PER_PAGE, ROOT
@@ -40,48 +52,9 @@ from stockpush.connectors.woocommerce.wire import (
 from stockpush.errors import ChannelUnavailable, PayloadInvalid
 from stockpush.messages import OrderSeen
 
-RECENT = timedelta(days=1)
-"""How far a first poll looks back for orders that are no longer open."""
-FAULTS_MAX = 3
-"""Orders of one page that may fail by themselves before the shop counts as down."""
-PAGES_MAX = 2000
-"""Most requests of one listing, shifted pages included."""
-
-Params = tuple[tuple[str, str], ...]
-Unreadable = tuple[str, str, bytes]
-
 
 class _Identified(msgspec.Struct):
     id: Number
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """One page of orders as it came: raw bodies, the shop's clock, whether it is the last."""
-
-    orders: tuple[msgspec.Raw, ...]
-    date: datetime | None
-    last: bool
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What a poll has learnt of the shop's clock: the first answer's Date, the newest change."""
-
-    date: datetime | None = None
-    newest: datetime | None = None
-
-    def note(self, modified: datetime) -> None:
-        """Take one order's modification into account."""
-        self.newest = modified if self.newest is None else max(self.newest, modified)
-
-    def cursor(self) -> str | None:
-        """Return where the next poll starts, None where nothing is known of the shop's clock.
-
-        A modification ahead of the Date header (a shop's clock set back) must not skip orders.
-        """
-        known = [at for at in (self.newest, self.date) if at is not None]
-        return min(known).strftime("%Y-%m-%dT%H:%M:%SZ") if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +74,25 @@ class OrderReader:
 
     async def poll(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
         """Read every order changed since the cursor (None: open ones, then the recent)."""
-        progress = _Progress()
+        progress = Progress()
         if since is None:
             async for listed in _pages(api, (("status", ",".join(OPEN_STATUSES)),)):
-                yield await self._page(api, listed, progress, fetch, last=False)
-            now = progress.date or progress.newest
-            start = None if now is None else now - RECENT
+                yield await self._page(api, listed, progress, fetch)
+            start = progress.recent()
         else:
-            progress.note(_instant(since))
-            start = _instant(since) - self.overlap
+            progress.note(instant_of(since))
+            start = instant_of(since) - self.overlap
         changed: Params = (("status", "any"), ("dates_are_gmt", "true"))
         if start is not None:
             changed += (("modified_after", start.strftime("%Y-%m-%dT%H:%M:%S")),)
         async for listed in _pages(api, changed):
-            yield await self._page(api, listed, progress, fetch, last=listed.last)
+            page = await self._page(api, listed, progress, fetch)
+            cursor = cursor_of(progress.reached())
+            yield replace(page, last=True, cursor=cursor) if listed.last else page
 
-    async def _page(
-        self, api: Api, listed: _Listed, progress: _Progress, fetch: int, *, last: bool
-    ) -> OrderPage:
+    async def _page(self, api: Api, listed: Listed, progress: Progress, fetch: int) -> OrderPage:
         """Return one page's facts; an order that cannot be read does not hide the others."""
-        if progress.date is None:
-            progress.date = listed.date
+        progress.answered(listed.date)
         orders: list[OrderSeen] = []
         unreadable: list[Unreadable] = []
         for raw in listed.orders:
@@ -131,23 +102,11 @@ class OrderReader:
                 if order.status in DRAFT_STATUSES:
                     continue
                 seen = await self._complete(api, order, fetch)
-            except PayloadInvalid as error:
-                unreadable.append((_id(raw), error.message, bytes(raw)))
-            except ChannelUnavailable as error:
-                # One order that the shop cannot show does not hide the others; a shop that is
-                # down shows none.
-                if len(unreadable) >= FAULTS_MAX:
-                    raise
-                unreadable.append((_id(raw), error.message, bytes(raw)))
+            except (PayloadInvalid, ChannelUnavailable) as error:
+                set_aside(unreadable, error, order=_id(raw), body=bytes(raw))
             else:
                 orders.append(seen)
-        return OrderPage(
-            orders=tuple(orders),
-            date=listed.date,
-            last=last,
-            cursor=progress.cursor() if last else None,
-            unreadable=tuple(unreadable),
-        )
+        return OrderPage(tuple(orders), listed.date, last=False, unreadable=tuple(unreadable))
 
     async def _complete(self, api: Api, order: Order, fetch: int) -> OrderSeen:
         refunds = await _refunds(api, order.id) if order.refunds or order.refunds is None else ()
@@ -157,7 +116,7 @@ class OrderReader:
         return facts(self.channel, order, refunds, fetch=fetch)
 
 
-async def _pages(api: Api, filters: Params) -> AsyncIterator[_Listed]:
+async def _pages(api: Api, filters: Params) -> AsyncIterator[Listed]:
     """Read a listing of orders to its end."""
     page, total_before = 1, 0
     for _ in range(PAGES_MAX):
@@ -174,18 +133,16 @@ async def _pages(api: Api, filters: Params) -> AsyncIterator[_Listed]:
             ),
         )
         orders = decode_answer(answer, tuple[msgspec.Raw, ...], "list of orders")
-        total = _header(answer, "x-wp-total")
-        pages = _header(answer, "x-wp-totalpages")
+        total = count_in(answer.headers, "x-wp-total")
+        pages = count_in(answer.headers, "x-wp-totalpages")
         gone = total_before - total if page > 1 and total is not None else 0
         more = gone > 0 or (len(orders) >= PER_PAGE if pages is None else page < pages)
-        yield _Listed(orders, answer.date, last=not more)
+        yield Listed(orders, answer.date, last=not more)
         if not more:
             return
         page = max(1, page - ceil(gone / PER_PAGE)) if gone > 0 else page + 1
         total_before = total or 0
-    raise PayloadInvalid(
-        "The list of orders does not end.", field="page", found=PAGES_MAX, expected="fewer pages"
-    )
+    raise endless("page")
 
 
 async def _refunds(api: Api, order_id: int) -> Sequence[Refund]:
@@ -199,19 +156,10 @@ async def _refunds(api: Api, order_id: int) -> Sequence[Refund]:
             params=(("per_page", str(PER_PAGE)), ("page", str(page))),
         )
         refunds += decode_answer(answer, tuple[Refund, ...], "list of refunds")
-        pages = _header(answer, "x-wp-totalpages")
+        pages = count_in(answer.headers, "x-wp-totalpages")
         if page >= (pages or 0) and (pages is not None or len(refunds) < page * PER_PAGE):
             break
     return refunds
-
-
-def _header(answer: Answer, name: str) -> int | None:
-    value = answer.headers.get(name, "")
-    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else None
-
-
-def _instant(cursor: str) -> datetime:
-    return datetime.fromisoformat(cursor).astimezone(UTC)
 
 
 def _id(raw: msgspec.Raw) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
+from stockpush.connectors.configured import not_a_root, refuse_unknown, required, root_url
 from stockpush.connectors.signatures import require_secret
 from stockpush.errors import ConfigInvalid
 
@@ -45,16 +44,10 @@ def read_settings(given: Mapping[str, str]) -> Settings:
 
     Secrets arrive resolved and are never repeated in an error.
     """
-    for name in given:
-        if name not in _KNOWN:
-            raise ConfigInvalid(
-                f"The WooCommerce connector has no setting {name!r}.",
-                field=name,
-                expected=", ".join(sorted(_KNOWN)),
-            )
+    refuse_unknown(given, _KNOWN, platform="WooCommerce")
     key, secret = _credential(given, "consumer_key"), _credential(given, "consumer_secret")
     return Settings(
-        base_url=_base_url(_required(given, "base_url")),
+        base_url=_base_url(required(given, "base_url")),
         authorization="Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode("ascii"),
         webhook_secret=given.get("webhook_secret", "").strip(),
         webhook_secrets=_webhook_secrets(given),
@@ -77,15 +70,8 @@ def _character(entity: re.Match[str]) -> str:
     return chr(int(f"0{name[1:]}", base=16) if name[1] in "xX" else int(name[1:]))
 
 
-def _required(given: Mapping[str, str], name: str) -> str:
-    value = given.get(name, "").strip()
-    if not value:
-        raise ConfigInvalid(f"The setting `{name}` is missing.", field=name, expected="a value")
-    return value
-
-
 def _credential(given: Mapping[str, str], name: str) -> str:
-    value = _required(given, name)
+    value = required(given, name)
     if not (value.isascii() and value.isprintable()) or (name == "consumer_key" and ":" in value):
         raise ConfigInvalid(
             f"The setting `{name}` has characters that an API key never has.",
@@ -98,7 +84,7 @@ def _credential(given: Mapping[str, str], name: str) -> str:
 def _webhook_secrets(given: Mapping[str, str]) -> tuple[bytes, ...]:
     names = [name for name in ("webhook_secret", "webhook_secret_previous") if name in given]
     if "webhook_secret" not in names:
-        _required(given, "webhook_secret")
+        required(given, "webhook_secret")
     keys = []
     for name in names:
         key = decode_entities(given[name].strip()).encode()
@@ -108,40 +94,11 @@ def _webhook_secrets(given: Mapping[str, str]) -> tuple[bytes, ...]:
 
 
 def _base_url(value: str) -> str:
-    """Return the root of the site without a trailing slash: https, or http to loopback only.
+    """Return the root of the site without a trailing slash.
 
-    Over plain HTTP the platform refuses these credentials, and they would travel readable.
+    Over plain HTTP the platform refuses these credentials.
     """
     expected = "https://shop.example, or http://127.0.0.1:port"
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname
-        local = parts.scheme == "http" and _is_loopback(host)
-        bare = not (parts.query or parts.fragment or parts.username or parts.password)
-    except ValueError:
-        raise ConfigInvalid(
-            "The setting `base_url` is not a URL.", field="base_url", expected=expected
-        ) from None
-    if not (parts.scheme == "https" or local):
-        raise ConfigInvalid(
-            "The setting `base_url` is not https: TLS is required, except to this machine.",
-            field="base_url",
-            found=f"{parts.scheme}://{host or ''}",
-            expected=expected,
-        )
-    if not (host and bare) or parts.path.rstrip("/").endswith("/wp-json/wc/v3"):
-        raise ConfigInvalid(
-            "The setting `base_url` is the site's root, without user, query or API path.",
-            field="base_url",
-            expected=expected,
-        )
+    if root_url(value, expected=expected).path.rstrip("/").endswith("/wp-json/wc/v3"):
+        raise not_a_root(expected)
     return value.rstrip("/")
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False

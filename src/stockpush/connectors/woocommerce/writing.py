@@ -29,9 +29,11 @@ from typing import Any
 import msgspec
 
 from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
+from stockpush.connectors.outcomes import checked, gone, rejected, unanswered, unsent
 from stockpush.connectors.payload import decode
 from stockpush.connectors.woocommerce.owners import (
     GONE,
+    NOT_WHOLE,
     ROOT,
     Page,
     Ref,
@@ -43,14 +45,9 @@ from stockpush.connectors.woocommerce.owners import (
 )
 from stockpush.connectors.woocommerce.wire import Fault, Product, fault_code, is_gone, unexpected
 from stockpush.errors import (
-    AuthFailed,
     ChannelError,
-    ChannelUnavailable,
-    ListingGone,
     OutcomeUnknown,
     PayloadInvalid,
-    PushRejected,
-    RateLimited,
 )
 from stockpush.model import PushOutcomeKind
 
@@ -88,8 +85,8 @@ async def push(api: Api, batch: Sequence[PushLine]) -> tuple[PushOutcome, ...]:
         try:
             await _push_route(api, parent, [(ref, lines[ref]) for ref in refs], outcomes)
         except ChannelError as error:
-            unsent = _unsent(error)
-            outcomes = {ref: outcomes.get(ref, unsent) for ref in lines}
+            not_sent = unsent(error)
+            outcomes = {ref: outcomes.get(ref, not_sent) for ref in lines}
             break
     return tuple(outcomes[parse(line.field.key)] for line in batch)
 
@@ -105,7 +102,7 @@ async def _push_route(
         page = await read_page(api, parent, [ref.object_id for ref, _ in lines])
     except PayloadInvalid as error:
         # One parent's odd answer must not keep the other routes from being written.
-        outcomes.update((ref, _unsent(error)) for ref, _ in lines)
+        outcomes.update((ref, unsent(error)) for ref, _ in lines)
         return
     to_write = []
     for ref, line in lines:
@@ -122,17 +119,12 @@ async def _push_route(
 def _check(page: Page, ref: Ref, line: PushLine) -> PushOutcome | None:
     """Return a line's outcome if it need not or must not be written, else None."""
     product = page.products.get(ref.object_id)
-    problem = unreadable(product)
     if product is None:
-        return _gone(page.date)
-    if problem is not None:
-        return PushOutcome(PushOutcomeKind.REJECTED, error=PushRejected(problem), date=page.date)
+        return gone(GONE, page.date)
     actual = quantity(product)
-    if actual != line.expected:
-        return PushOutcome(PushOutcomeKind.CONFLICT, actual=actual, date=page.date)
-    if actual == line.target:
-        return PushOutcome(PushOutcomeKind.UNCHANGED, actual=actual, date=page.date)
-    return None
+    if actual is None:
+        return rejected(unreadable(product) or NOT_WHOLE, page.date)
+    return checked(line, actual, page.date)
 
 
 async def _write(
@@ -160,7 +152,7 @@ async def _write(
         if answer.status in (404, 408) and not is_gone(answer):
             raise _no_answer(answer)
     except ChannelError as error:
-        outcome = _broken_write(error, read_at)
+        outcome = unanswered(error, gap_from=read_at)
         outcomes.update((ref, outcome) for ref, _ in lines)
         raise
     gap = _Gap(read_at, answer.date)
@@ -228,16 +220,8 @@ def _settled(saved: _Item | None, line: PushLine, gap: _Gap) -> PushOutcome:
 
 def _refusal(code: str, date: datetime | None) -> PushOutcome:
     if code.endswith("_invalid_id"):
-        return _gone(date)
-    return PushOutcome(
-        PushOutcomeKind.REJECTED,
-        error=PushRejected(f"WooCommerce refused the quantity ({code}).", found=code),
-        date=date,
-    )
-
-
-def _gone(date: datetime | None) -> PushOutcome:
-    return PushOutcome(PushOutcomeKind.GONE, error=ListingGone(GONE), date=date)
+        return gone(GONE, date)
+    return rejected(f"WooCommerce refused the quantity ({code}).", date, found=code)
 
 
 def _unknown(message: str, actual: int | None, gap: _Gap) -> PushOutcome:
@@ -249,28 +233,3 @@ def _unknown(message: str, actual: int | None, gap: _Gap) -> PushOutcome:
         gap_until=gap.end,
         date=gap.end,
     )
-
-
-def _broken_write(error: ChannelError, read_at: datetime | None) -> PushOutcome:
-    """Return the outcome of lines whose write got no usable answer.
-
-    An answer that cannot be used (a redirect, one too large) came after the write was sent.
-    """
-    if isinstance(error, ChannelUnavailable | RateLimited | AuthFailed):
-        return _unsent(error)
-    return PushOutcome(PushOutcomeKind.UNKNOWN, error=error, gap_from=read_at)
-
-
-def _unsent(error: ChannelError) -> PushOutcome:
-    """Return the outcome of lines that were certainly not written, because of `error`."""
-    match error:
-        case RateLimited():
-            kind = PushOutcomeKind.RATE_LIMITED
-        case AuthFailed():
-            kind = PushOutcomeKind.AUTH_FAILED
-        case OutcomeUnknown():
-            kind = PushOutcomeKind.UNAVAILABLE
-            error = ChannelUnavailable("Not sent: the write before it got no usable answer.")
-        case _:
-            kind = PushOutcomeKind.UNAVAILABLE
-    return PushOutcome(kind, error=error)
