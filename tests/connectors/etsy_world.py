@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from stockpush.model import FieldKey, Listing, ListingKey
 from stockpush.sim.shops.base import ShopAnswer, ShopRequest
 from stockpush.sim.shops.etsy import EtsyShop, Variation
 from tests.connectors import etsy_contract
+from tests.connectors.hands import BEGUN, Hands
 from tests.connectors.inprocess import InProcessApi
 
 needs_contract = pytest.mark.skipif(
@@ -36,25 +37,9 @@ SETTINGS = {
     "webhook_secret": SECRET,
     "base_url": "http://127.0.0.1:8080",
 }
-BEGUN = datetime(2026, 11, 22, 10, 0, 0, 400_000, tzinfo=UTC)
 ROOT = "/v3/application"
 SCENT, SIZE, WICK = 200, 513, 514
 """Properties of the listings with variations."""
-
-
-@dataclass
-class Hands:
-    """A clock that stands still until it is moved."""
-
-    now: datetime = BEGUN
-
-    def __call__(self) -> datetime:
-        """Return the instant it stands at."""
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        """Move forward."""
-        self.now += timedelta(seconds=seconds)
 
 
 @dataclass(slots=True)

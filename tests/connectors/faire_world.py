@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stockpush.connectors import registry
-from stockpush.connectors.base import Answer, Moment, OrderPage, PushLine, PushOutcome
+from stockpush.connectors.base import OrderPage, PushLine, PushOutcome
 from stockpush.connectors.faire import FaireConnector
 from stockpush.messages import OrderSeen
 from stockpush.model import FieldKey, Listing, ListingKey
 from stockpush.sim.shops.faire import FaireShop
 from tests.conftest import SHARED
 from tests.connectors.faire_contract import Checked, load
+from tests.connectors.hands import Hands
 from tests.connectors.inprocess import InProcessApi
 
 CONTRACTS = SHARED / "contracts/faire"
@@ -34,25 +34,9 @@ OAUTH = {
     "oauth_token": APPLICATION[2],
     "base_url": "http://127.0.0.1:8080",
 }
-BEGUN = datetime(2026, 11, 22, 10, 0, 0, 400_000, tzinfo=UTC)
 ROOT = "/external-api/v2"
 INVENTORY = f"{ROOT}/product-inventory/by-product-variant-ids"
 A, B, C = "po_aaa", "po_bbb", "po_ccc"
-
-
-@dataclass
-class Hands:
-    """A clock that stands still until it is moved."""
-
-    now: datetime = BEGUN
-
-    def __call__(self) -> datetime:
-        """Return the instant it stands at."""
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        """Move forward."""
-        self.now += timedelta(seconds=seconds)
 
 
 @dataclass
@@ -138,44 +122,6 @@ def line(key: str, *, expected: int, target: int) -> PushLine:
 def listing(ref: str) -> Listing:
     """Return a mapped listing."""
     return Listing(key=ListingKey("f", ref), sku="any")
-
-
-@dataclass
-class CannedApi:
-    """A door behind which lies one prepared answer (or error) per request, in turn."""
-
-    answers: list[Answer | Exception]
-    sent: list[tuple[str, str, list[tuple[str, str]]]] = field(default_factory=list)
-    costs: list[float] = field(default_factory=list)
-
-    async def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        write: bool,
-        params: Any = (),
-        headers: Any = None,
-        body: bytes | None = None,
-        cost: float = 1.0,
-        until: Moment | None = None,
-    ) -> Answer:
-        """Hand out the next prepared answer."""
-        self.sent.append((method, path.removeprefix(ROOT), list(params)))
-        self.costs.append(cost)
-        given = self.answers.pop(0)
-        if isinstance(given, Exception):
-            raise given
-        return given
-
-    def pause(self, seconds: float) -> None:
-        """Take no notice."""
-
-
-def answer(body: bytes | Mapping[str, Any], status: int = 200) -> Answer:
-    """Return a prepared answer at BEGUN by Faire's clock."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {}, content, BEGUN.replace(microsecond=0))
 
 
 def inventories(**on_hand: int | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from stockpush.connectors.generic import GenericConnector
 from stockpush.messages import OrderSeen, Seen
 from stockpush.model import FieldKey, Listing, ListingKey
 from stockpush.sim.shops.generic import GenericShop
-from tests.connectors.faire_world import BEGUN, Hands
+from tests.connectors.hands import BEGUN, Hands
 from tests.connectors.inprocess import InProcessApi
 
 KEY = b"not-a-real-secret-of-24b"

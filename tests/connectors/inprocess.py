@@ -66,7 +66,7 @@ class InProcessApi:
         except ConnectionDropped as dropped:
             raise (OutcomeUnknown() if write else ChannelUnavailable()) from dropped
         answer_headers = {name.lower(): value for name, value in given.headers.items()}
-        _raise_for(given.status, answer_headers, write=write)
+        raise_for(given.status, answer_headers, write=write)
         date = _date(answer_headers.get("date"))
         return Answer(given.status, answer_headers, given.body, date, sent=sent)
 
@@ -76,7 +76,8 @@ class InProcessApi:
         self.paused.append(seconds)
 
 
-def _raise_for(status: int, headers: Mapping[str, str], *, write: bool) -> None:
+def raise_for(status: int, headers: Mapping[str, str], *, write: bool) -> None:
+    """Raise what `base.Api` says an answer of this status means; return if it is handed on."""
     retry_after = headers.get("retry-after")
     if status == 429 or (status == 503 and retry_after is not None):
         raise RateLimited(retry_after_s=float(retry_after or 1))

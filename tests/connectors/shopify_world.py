@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from stockpush.connectors.shopify import ShopifyConnector
 from stockpush.messages import OrderSeen, Seen
 from stockpush.model import FieldKey
 from stockpush.sim.shops.shopify import ShopifyShop
+from tests.connectors.hands import Hands
 from tests.connectors.inprocess import InProcessApi
 
 SCHEMA = Path(__file__).parents[2].parent / "shared/contracts/shopify/admin_schema_2026-10.json.gz"
@@ -26,22 +26,6 @@ SECRET = "hush"
 TOKEN = "shpat_not-a-real-token"
 HOST = "demo.myshopify.com"
 LOCATION = 9007199254740993
-BEGUN = datetime(2026, 11, 22, 10, 0, 0, 400_000, tzinfo=UTC)
-
-
-@dataclass
-class Hands:
-    """A clock that stands still until it is moved."""
-
-    now: datetime = BEGUN
-
-    def __call__(self) -> datetime:
-        """Return the instant at which it stands."""
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        """Move forward."""
-        self.now += timedelta(seconds=seconds)
 
 
 @dataclass

@@ -17,7 +17,6 @@ from stockpush.errors import CatalogueInvalid, ChannelUnavailable, ConfigInvalid
 from stockpush.model import FieldKey
 from stockpush.sim.shops.base import ShopRequest
 from tests.connectors.etsy_world import (
-    BEGUN,
     LAVENDER,
     MINT,
     ROSE,
@@ -30,6 +29,7 @@ from tests.connectors.etsy_world import (
     scent,
     size,
 )
+from tests.connectors.hands import BEGUN
 
 READ_AT = BEGUN.replace(microsecond=0)
 

@@ -15,14 +15,8 @@ from stockpush.connectors.etsy.renewing import TOKEN_PATH
 from stockpush.errors import AuthFailed, ChannelUnavailable, PayloadInvalid, UsageError
 from stockpush.sim.shops.base import ShopRequest
 from tests.connectors import etsy_contract
-from tests.connectors.etsy_world import (
-    BEGUN,
-    SETTINGS,
-    World,
-    make_connector,
-    make_world,
-    needs_contract,
-)
+from tests.connectors.etsy_world import SETTINGS, World, make_connector, make_world, needs_contract
+from tests.connectors.hands import BEGUN
 
 REDIRECT = "https://stock.example/etsy"
 

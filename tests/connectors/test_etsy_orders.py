@@ -16,7 +16,6 @@ from stockpush.messages import OrderSeen
 from stockpush.sim.shops.etsy import render
 from tests.connectors import etsy_contract
 from tests.connectors.etsy_world import (
-    BEGUN,
     LAVENDER,
     MINT,
     ROSE,
@@ -28,6 +27,7 @@ from tests.connectors.etsy_world import (
     scent,
     size,
 )
+from tests.connectors.hands import BEGUN
 
 SECOND = BEGUN.replace(microsecond=0)
 

@@ -14,15 +14,8 @@ from hypothesis import strategies as st
 from stockpush.connectors.base import WebhookRequest
 from stockpush.errors import PayloadInvalid, SignatureInvalid
 from stockpush.messages import Nothing, OrderHint
-from tests.connectors.etsy_world import (
-    BEGUN,
-    SECRET,
-    SHOP_ID,
-    World,
-    make_connector,
-    make_world,
-    sample,
-)
+from tests.connectors.etsy_world import SECRET, SHOP_ID, World, make_connector, make_world, sample
+from tests.connectors.hands import BEGUN
 
 OTHER = "whsec_" + "YWJj" * 8
 RECEIPT = f"https://api.etsy.com/v3/application/shops/{SHOP_ID}/receipts/3000000001"

@@ -24,7 +24,6 @@ from stockpush.model import FieldKey
 from stockpush.model import PushOutcomeKind as Kind
 from stockpush.sim.shops.base import ShopRequest
 from tests.connectors.etsy_world import (
-    BEGUN,
     LAVENDER,
     MINT,
     ROSE,
@@ -37,6 +36,7 @@ from tests.connectors.etsy_world import (
     size,
     wick,
 )
+from tests.connectors.hands import BEGUN
 from tests.connectors.inprocess import InProcessApi
 
 READ_AT = BEGUN.replace(microsecond=0)

@@ -23,10 +23,10 @@ from stockpush.errors import (
 )
 from stockpush.model import FieldKey
 from stockpush.sim.shops.base import ShopRequest
+from tests.connectors.canned import CannedApi, answer
 from tests.connectors.faire_contract import ContractBroken, load
 from tests.connectors.faire_world import (
     APPLICATION,
-    BEGUN,
     CONTRACTS,
     INVENTORY,
     OAUTH,
@@ -35,15 +35,14 @@ from tests.connectors.faire_world import (
     A,
     B,
     C,
-    CannedApi,
     World,
-    answer,
     inventories,
     listing,
     make_connector,
     make_world,
     needs_contract,
 )
+from tests.connectors.hands import BEGUN
 
 PAGE = b"<!DOCTYPE html><title>Just a moment...</title>"
 

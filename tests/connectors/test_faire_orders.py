@@ -22,19 +22,18 @@ from stockpush.errors import AuthFailed, ChannelUnavailable, PayloadInvalid, Rat
 from stockpush.messages import OrderSeen
 from stockpush.sim.shops.base import ShopAnswer, ShopRequest, SoldOut
 from stockpush.sim.shops.faire.render import CANARY
+from tests.connectors.canned import CannedApi, answer
 from tests.connectors.faire_world import (
-    BEGUN,
     ROOT,
     SAMPLES,
     A,
     B,
-    CannedApi,
     World,
-    answer,
     make_connector,
     make_world,
     order,
 )
+from tests.connectors.hands import BEGUN
 from tests.connectors.test_faire_push import Intercepted
 
 READ_AT = BEGUN.replace(microsecond=0)

@@ -22,19 +22,18 @@ from stockpush.errors import (
 )
 from stockpush.model import PushOutcomeKind as Kind
 from stockpush.sim.shops.base import ShopAnswer, ShopRequest
+from tests.connectors.canned import CannedApi, answer
 from tests.connectors.faire_world import (
-    BEGUN,
     A,
     B,
     C,
-    CannedApi,
     World,
-    answer,
     inventories,
     line,
     make_connector,
     make_world,
 )
+from tests.connectors.hands import BEGUN
 
 PAGE = b"<html><title>502</title></html>"
 READ_AT = BEGUN.replace(microsecond=0)

@@ -31,7 +31,7 @@ from stockpush.messages import Nothing, OrderHint, OrderSeen, QuantityHint
 from stockpush.model import FieldKey
 from stockpush.model import PushOutcomeKind as Kind
 from stockpush.sim.shops.base import ShopAnswer, ShopRequest
-from tests.connectors.faire_world import BEGUN, CannedApi, answer
+from tests.connectors.canned import CannedApi, answer
 from tests.connectors.generic_world import (
     KEY,
     READ_AT,
@@ -48,6 +48,7 @@ from tests.connectors.generic_world import (
     order,
     signed,
 )
+from tests.connectors.hands import BEGUN
 from tests.connectors.test_faire_push import Intercepted
 
 PAGE = (Path(__file__).parents[2] / "docs/channels/generic.md").read_text(encoding="utf-8")

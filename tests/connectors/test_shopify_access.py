@@ -31,7 +31,8 @@ from stockpush.errors import (
 from stockpush.sim.shops.base import ShopRequest
 from stockpush.sim.shops.shopify import Access, ShopifyShop
 from stockpush.store.sql import SqlStore
-from tests.connectors.shopify_world import BEGUN, LOCATION, SECRET, settings
+from tests.connectors.hands import BEGUN
+from tests.connectors.shopify_world import LOCATION, SECRET, settings
 from tests.engine.test_transport import Dice, StepClock
 
 APP = {"client_id": "app", "client_secret": "app-secret"}

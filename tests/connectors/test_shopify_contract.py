@@ -11,9 +11,10 @@ import respx
 
 from stockpush.connectors.base import Answer, PushLine
 from stockpush.connectors.shopify import operations
-from stockpush.errors import AuthFailed, ChannelUnavailable, OutcomeUnknown, RateLimited
+from stockpush.errors import ChannelUnavailable, OutcomeUnknown
 from stockpush.model import FieldKey
 from stockpush.model import PushOutcomeKind as Kind
+from tests.connectors.inprocess import raise_for
 from tests.connectors.shopify_world import HOST, SCHEMA, TOKEN, connector, needs_schema
 
 URL = f"https://{HOST}{operations.PATH}"
@@ -128,12 +129,7 @@ class HttpApi:
             raise ChannelUnavailable from error
         except httpx.TransportError as error:
             raise (OutcomeUnknown() if write else ChannelUnavailable()) from error
-        if given.status_code == 429:
-            raise RateLimited(retry_after_s=float(given.headers["retry-after"]))
-        if given.status_code in {401, 403}:
-            raise AuthFailed
-        if given.status_code >= 500:
-            raise OutcomeUnknown if write else ChannelUnavailable
+        raise_for(given.status_code, given.headers, write=write)
         date = given.headers.get("date")
         return Answer(
             given.status_code,

@@ -37,15 +37,8 @@ from stockpush.errors import (
 from stockpush.messages import OrderSeen
 from stockpush.model import FieldKey, Listing, ListingKey
 from stockpush.sim.shops.shopify.state import Level
-from tests.connectors.shopify_world import (
-    BEGUN,
-    LOCATION,
-    World,
-    connector,
-    needs_schema,
-    settings,
-    world,
-)
+from tests.connectors.hands import BEGUN
+from tests.connectors.shopify_world import LOCATION, World, connector, needs_schema, settings, world
 
 CHECKED = [False, pytest.param(True, marks=needs_schema)]
 

@@ -18,15 +18,8 @@ from stockpush.errors import AuthFailed, ChannelUnavailable, PayloadInvalid, Rat
 from stockpush.messages import OrderHint, OrderSeen
 from stockpush.model import FieldKey
 from stockpush.sim.shops.base import ShopRequest
-from tests.connectors.woocommerce_world import (
-    CannedApi,
-    World,
-    answer,
-    listing,
-    make_connector,
-    make_world,
-    sample,
-)
+from tests.connectors.canned import CannedApi, answer
+from tests.connectors.woocommerce_world import World, listing, make_connector, make_world, sample
 
 
 @pytest.fixture

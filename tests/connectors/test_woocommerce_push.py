@@ -24,16 +24,9 @@ from stockpush.errors import (
 )
 from stockpush.model import FieldKey, PushOutcomeKind
 from stockpush.sim.shops.base import ShopAnswer, ShopRequest
-from tests.connectors.woocommerce_world import (
-    BEGUN,
-    CannedApi,
-    World,
-    answer,
-    line,
-    listing,
-    make_connector,
-    make_world,
-)
+from tests.connectors.canned import CannedApi, answer
+from tests.connectors.hands import BEGUN
+from tests.connectors.woocommerce_world import World, line, listing, make_connector, make_world
 
 APPLIED, UNCHANGED, CONFLICT = (
     PushOutcomeKind.APPLIED,

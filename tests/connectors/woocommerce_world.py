@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stockpush.connectors import registry
-from stockpush.connectors.base import Answer, Moment, PushLine, WebhookRequest
+from stockpush.connectors.base import PushLine, WebhookRequest
 from stockpush.connectors.woocommerce import WooCommerceConnector
 from stockpush.messages import OrderSeen, Seen
 from stockpush.model import FieldKey, Listing, ListingKey
 from stockpush.sim.shops.woocommerce import WooShop
 from tests.conftest import SHARED
+from tests.connectors.hands import Hands
 from tests.connectors.inprocess import InProcessApi
 
 CONTRACTS = SHARED / "contracts/woocommerce"
@@ -32,22 +31,6 @@ SETTINGS = {
     "consumer_secret": "cs_not-a-real-secret",
     "webhook_secret": SECRET,
 }
-BEGUN = datetime(2026, 11, 22, 10, 0, 0, 400_000, tzinfo=UTC)
-
-
-@dataclass
-class Hands:
-    """A clock that stands still until it is moved."""
-
-    now: datetime = BEGUN
-
-    def __call__(self) -> datetime:
-        """Return the instant it stands at."""
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        """Move forward."""
-        self.now += timedelta(seconds=seconds)
 
 
 @dataclass
@@ -138,39 +121,3 @@ def listing(ref: str) -> Listing:
 def sample(name: str) -> bytes:
     """Return a stored body."""
     return (SAMPLES / f"{name}.json").read_bytes()
-
-
-@dataclass
-class CannedApi:
-    """A door behind which lies one prepared answer (or error) per request, in turn."""
-
-    answers: list[Answer | Exception]
-    sent: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
-
-    async def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        write: bool,
-        params: Any = (),
-        headers: Any = None,
-        body: bytes | None = None,
-        cost: float = 1.0,
-        until: Moment | None = None,
-    ) -> Answer:
-        """Hand out the next prepared answer."""
-        self.sent.append((method, path, dict(params)))
-        given = self.answers.pop(0)
-        if isinstance(given, Exception):
-            raise given
-        return given
-
-    def pause(self, seconds: float) -> None:
-        """Take no notice."""
-
-
-def answer(body: bytes, status: int = 200, **headers: str) -> Answer:
-    """Return a prepared answer at BEGUN by the shop's clock."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, named, body, BEGUN.replace(microsecond=0))

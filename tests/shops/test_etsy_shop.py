@@ -21,7 +21,6 @@ from stockpush.sim.shops.base import (
 from stockpush.sim.shops.etsy.shop import TOKEN_PATH, _scope
 from tests.connectors import etsy_contract
 from tests.connectors.etsy_world import (
-    BEGUN,
     LAVENDER,
     MINT,
     ROSE,
@@ -35,6 +34,7 @@ from tests.connectors.etsy_world import (
     size,
     wick,
 )
+from tests.connectors.hands import BEGUN
 
 ROOT = "/v3/application"
 KEY = f"{SETTINGS['keystring']}:{SETTINGS['shared_secret']}"

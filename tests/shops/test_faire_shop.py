@@ -22,7 +22,6 @@ from stockpush.sim.shops.base import (
 from tests.connectors.faire_contract import load
 from tests.connectors.faire_world import (
     APPLICATION,
-    BEGUN,
     CONTRACTS,
     ROOT,
     TOKEN,
@@ -33,6 +32,7 @@ from tests.connectors.faire_world import (
     make_world,
     needs_contract,
 )
+from tests.connectors.hands import BEGUN
 
 BY_ID, BY_SKU = "/product-inventory/by-product-variant-ids", "/product-inventory/by-skus"
 DATE = datetime(2026, 12, 24, tzinfo=UTC)

@@ -24,7 +24,8 @@ from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
 from stockpush.sim.shops.woocommerce.outbox import sign
 from tests.connectors import etsy_world, shopify_world
-from tests.connectors.woocommerce_world import BEGUN, SECRET, make_world
+from tests.connectors.hands import BEGUN
+from tests.connectors.woocommerce_world import SECRET, make_world
 
 
 @dataclass

@@ -6,7 +6,8 @@ import pytest
 
 from stockpush.sim.shops.base import OrderTruth, Shop
 from tests.connectors import shopify_world
-from tests.connectors.woocommerce_world import BEGUN, World, make_world
+from tests.connectors.hands import BEGUN
+from tests.connectors.woocommerce_world import World, make_world
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_a_shopify_line_as_a_whole() -> None:
     a = w.sell("A", 5)
     order = w.shop.checkout([(a, 2)])
     line = w.shop.book.orders[int(order)].lines[0].line_id
-    begun = shopify_world.BEGUN.replace(microsecond=0)
+    begun = BEGUN.replace(microsecond=0)
     assert list(w.shop.lines()) == [OrderTruth(order, str(line), a, 2, 2, 2, 0, "open", begun)]
 
 
