@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 
 from stockpush import compose
+from stockpush.compose import accounts
 from stockpush.connectors.base import Answer, Connector, TokenCall, Tokens
 from stockpush.engine.transport import in_process
 from stockpush.errors import AuthFailed, UsageError
@@ -264,8 +265,8 @@ async def test_a_person_grants_access_in_a_browser(tmp_path: Path) -> None:
         connector = cast("Connector", browser)
         connect = compose.connect(parts.settings.channels[WOO])
         browser.manifest = connect.manifest  # type: ignore[attr-defined]
-        async with compose.door(parts, WOO, connector, transport=in_process(endpoint)) as api:
-            assert await compose.grant(parts, WOO, connector, api, redirect=None, ask=agree)
+        async with accounts.door(parts, WOO, connector, transport=in_process(endpoint)) as api:
+            assert await accounts.grant(parts, WOO, connector, api, redirect=None, ask=agree)
             (asked,) = browser.asked
             back, verifier = asked.split()
             assert back == "https://stock.example/connected"
@@ -275,7 +276,7 @@ async def test_a_person_grants_access_in_a_browser(tmp_path: Path) -> None:
             assert kept is not None
             assert b"access-1" not in kept.sealed
             with pytest.raises(AuthFailed):
-                await compose.grant(
+                await accounts.grant(
                     parts, WOO, connector, api, redirect="https://x.example/", ask=lambda _: "no"
                 )
 
@@ -287,10 +288,10 @@ async def test_without_an_address_to_come_back_to_nothing_is_asked(tmp_path: Pat
         browser = Browser()
         browser.manifest = parts.connectors[WOO].manifest  # type: ignore[attr-defined]
         connector = cast("Connector", browser)
-        async with compose.door(parts, WOO, connector) as api:
+        async with accounts.door(parts, WOO, connector) as api:
             with pytest.raises(UsageError) as caught:
-                await compose.grant(parts, WOO, connector, api, redirect=None, ask=str)
+                await accounts.grant(parts, WOO, connector, api, redirect=None, ask=str)
         assert caught.value.next == f"stockpush connect {WOO} --redirect URL"
         plain = parts.connectors[SHOPIFY]
-        async with compose.door(parts, SHOPIFY, plain) as api:
-            assert not await compose.grant(parts, SHOPIFY, plain, api, redirect=None, ask=str)
+        async with accounts.door(parts, SHOPIFY, plain) as api:
+            assert not await accounts.grant(parts, SHOPIFY, plain, api, redirect=None, ask=str)

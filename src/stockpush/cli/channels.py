@@ -51,6 +51,7 @@ def channels(config: Config = None, as_json: Json = False) -> None:
 async def _rows(parts: Parts) -> tuple[list[ChannelRow], str | None]:
     """Return the rows, and why there are no webhook paths if there should be some."""
     from stockpush import compose
+    from stockpush.compose import database
     from stockpush.store import reads
 
     trouble = None
@@ -62,7 +63,7 @@ async def _rows(parts: Parts) -> tuple[list[ChannelRow], str | None]:
         }
     except ConfigInvalid as error:  # the key may be for the daemon's eyes alone
         trouble = error.message
-    runs = compose.daemon_runs(parts.settings)
+    runs = database.daemon_runs(parts.settings)
     rows = []
     for name, stored in zip(paths, await reads.channel_rows(parts.store, list(paths)), strict=True):
         health, reason = _health(stored, runs=runs)

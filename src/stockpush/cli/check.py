@@ -53,14 +53,14 @@ def check(
         rows = await reads.check_rows(parts.store, deep=deep)
         return rows, violations(rows, parts.lane.policies)
 
-    from stockpush import compose
+    from stockpush.compose import database
 
     settings = settings_of(config)
-    asyncio.run(compose.examine(settings, deep=deep))
+    asyncio.run(database.examine(settings, deep=deep))
     try:
         rows, found = with_parts(config, read, what="Recomputing every balance ...")
     except StoreDamaged as error:
-        raise compose.with_recovery(settings, error) from error
+        raise database.with_recovery(settings, error) from error
     checked = {
         "items": len(rows.catalogue.items),
         "movements": rows.movements,

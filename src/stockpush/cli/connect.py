@@ -88,19 +88,20 @@ async def _connected(
 ) -> tuple[list[Examined], Hooks | None]:
     """Have access granted where that takes a person, check it, and make the webhooks."""
     from stockpush import compose
+    from stockpush.compose import accounts
 
     connector = compose.connect(parts.settings.channels[name])
-    async with compose.door(parts, name, connector) as api:
-        found = await compose.examine_access(connector, api)
+    async with accounts.door(parts, name, connector) as api:
+        found = await accounts.examine_access(connector, api)
         if _refused(found) and not dry_run:
-            told = await compose.grant(parts, name, connector, api, redirect=redirect, ask=_ask)
+            told = await accounts.grant(parts, name, connector, api, redirect=redirect, ask=_ask)
             if told:
-                found = await compose.examine_access(connector, api)
+                found = await accounts.examine_access(connector, api)
         lines = [examined(name, each) for each in found]
         url = parts.hook_url(name) if connector.manifest.webhook_topics else None
         if _refused(found) or url is None:
             return lines, None
-        return lines, await compose.ensure_webhooks(connector, api, url, dry_run=dry_run)
+        return lines, await accounts.ensure_webhooks(connector, api, url, dry_run=dry_run)
 
 
 def _refused(found: Sequence[Finding]) -> bool:

@@ -94,7 +94,7 @@ def doctor(config: Config = None, as_json: Json = False) -> None:
 
 def _ground(page: _Page, settings: Settings) -> bool:
     """Look at what every channel stands on; answer whether channels can be looked at."""
-    from stockpush import compose
+    from stockpush.compose import database
 
     daemon = settings.daemon
 
@@ -106,17 +106,17 @@ def _ground(page: _Page, settings: Settings) -> bool:
         daemon.resolved_admin_token()
         return "there"
 
-    def database() -> str:
-        asyncio.run(compose.examine(settings))
-        before, now = asyncio.run(compose.migrate(settings, dry_run=True))
+    def migrated() -> str:
+        asyncio.run(database.examine(settings))
+        before, now = asyncio.run(database.migrate(settings, dry_run=True))
         return f"schema {now}" if before == now else f"schema {before or 'none yet'}, to be {now}"
 
     sound = [
         page.look("secret key", keyed),
         page.look("admin token", token),
-        page.look("database", database),
+        page.look("database", migrated),
     ]
-    runs = compose.daemon_runs(settings) if sound[-1] else None
+    runs = database.daemon_runs(settings) if sound[-1] else None
     if runs is not None:
         told = "runs" if runs else "does not run"
         page.lines.append(Examined(None, "daemon", True, told, "" if runs else "stockpush run"))
@@ -125,11 +125,11 @@ def _ground(page: _Page, settings: Settings) -> bool:
 
 async def _channels(parts: Parts) -> list[Examined]:
     """Look at the public address and at each channel."""
-    from stockpush import compose
+    from stockpush.compose import accounts
 
-    found = [examined(None, each) for each in await compose.examine_address(parts)]
+    found = [examined(None, each) for each in await accounts.examine_address(parts)]
     for name in parts.settings.channels:
-        found += [examined(name, each) for each in await compose.examine_channel(parts, name)]
+        found += [examined(name, each) for each in await accounts.examine_channel(parts, name)]
     return found
 
 

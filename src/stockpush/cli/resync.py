@@ -78,9 +78,9 @@ def resync(
             raise typer.Exit(ExitCode.FAILED)
 
     async def ask(parts: Parts) -> tuple[int | None, bool | None]:
-        from stockpush import compose
+        from stockpush.compose import database
 
-        runs = compose.daemon_runs(parts.settings)
+        runs = database.daemon_runs(parts.settings)
         if dry_run:
             return None, runs
         arguments = {**asked, **({"reason": why} if why else {})}

@@ -128,8 +128,9 @@ async def _serve(config: Path | None, settings: Settings) -> None:
 
 async def _turn(settings: Settings, stop: asyncio.Event) -> None:
     from stockpush import compose
+    from stockpush.compose import database
 
-    await compose.examine(settings)
+    await database.examine(settings)
     async with compose.parts(settings) as parts:
         if not parts.connectors:
             note("No channel is configured: there is nothing to sell on yet.")

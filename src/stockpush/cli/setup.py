@@ -131,10 +131,11 @@ def migrate(
     daemon of the older version before.
     """
     del yes  # taken by every writing command; there is nothing to ask here
-    from stockpush import compose
+
+    from stockpush.compose import database
 
     with output.working("Migrating ..."):
-        before, after = asyncio.run(compose.migrate(settings_of(config), dry_run=dry_run))
+        before, after = asyncio.run(database.migrate(settings_of(config), dry_run=dry_run))
     if as_json:
         output.print_json(
             {"id": None, "undo": None, "dry_run": dry_run, "from": before, "to": after}

@@ -1,0 +1,228 @@
+"""What every command works with: configuration, database, commit lane, connectors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from stockpush import keys
+from stockpush.clock import SystemClock, SystemIds
+from stockpush.connectors import registry
+from stockpush.connectors.base import Connector, Manifest
+from stockpush.engine import channel_report
+from stockpush.engine.channel import Channel
+from stockpush.engine.commit import CommitLane
+from stockpush.engine.credentials import Seal, Vault
+from stockpush.engine.intake import Intake
+from stockpush.engine.limiter import Limiter
+from stockpush.engine.steady import SteadyClock
+from stockpush.engine.transport import ChannelApi, Network
+from stockpush.model import ChannelPolicy, Delivery, Health
+from stockpush.ports import Clock, Ids
+from stockpush.reservation.catalogue import Catalogue, build
+from stockpush.reservation.view import View
+from stockpush.settings import ChannelSettings, Settings, check_channel
+from stockpush.store import reads
+from stockpush.store.sql import SqlStore
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every command works with."""
+
+    settings: Settings
+    store: SqlStore
+    lane: CommitLane
+    clock: SteadyClock
+    ids: Ids
+    connectors: Mapping[str, Connector]
+
+    async def catalogue(self) -> Catalogue:
+        """Return the catalogue as it is now."""
+        rows = await self.store.catalogue()
+        return build(rows.revision, rows.items, rows.bills, rows.listings, self.lane.policies)
+
+    async def view(self) -> View:
+        """Return everything that reports are computed from, at one instant."""
+        rows, gathered = await reads.snapshot(self.store)
+        catalogue = build(rows.revision, rows.items, rows.bills, rows.listings, self.lane.policies)
+        return View(catalogue, gathered)
+
+    async def channel_rows(self) -> Sequence[reads.ChannelRow]:
+        """Return what the database knows of each configured channel, by name."""
+        return await reads.channel_rows(self.store, sorted(self.lane.policies))
+
+    async def deliveries(self, *, limit: int, before: int | None = None) -> reads.Page[Delivery]:
+        """Return deliveries without their bodies, newest first; `before` is a page's cursor."""
+        return await reads.deliveries(self.store, limit=limit, before=before)
+
+    def channel_report(
+        self, stored: channel_report.StoredChannel, running: Mapping[str, Channel] | None = None
+    ) -> channel_report.ChannelRow:
+        """Return a channel's row for people; `running` are the daemon's, in its own process."""
+        name = stored.state.name
+        channel = (running or {}).get(name)
+        return channel_report.channel(
+            self.lane.policies[name],
+            stored,
+            webhook_path=self.webhook_path(name),
+            health=Health.OK if channel is None else channel.health,
+            reason="" if channel is None else channel.reason,
+        )
+
+    def secret_key(self) -> bytes:
+        """Return the secret key; `ConfigInvalid` where none is configured."""
+        return self.settings.daemon.resolved_secret_key()
+
+    def webhook_path(self, channel: str) -> str | None:
+        """Return the path on the public listener that the channel's webhooks go to."""
+        if self.settings.daemon.secret_key is None:
+            return None
+        return f"/webhooks/{channel}/{keys.webhook_token(self.secret_key(), channel)}"
+
+    def hook_url(self, channel: str) -> str | None:
+        """Return the whole address of the channel's webhooks; None without a `public_url`."""
+        root, path = self.settings.daemon.public_url, self.webhook_path(channel)
+        return None if root is None or path is None else root + path
+
+    def intake(self) -> Intake:
+        """Return what takes deliveries in."""
+        key = self.secret_key()
+        return Intake(
+            self.lane,
+            self.connectors,
+            self.clock,
+            seal=lambda body, channel: keys.encrypt(key, body, f"delivery:{channel}"),
+            wall=self.clock.wall,
+        )
+
+    def vault(self, name: str, connector: Connector) -> Vault | None:
+        """Return where the channel's renewed access is; None where its access does not run out."""
+        renewal = connector.renewal()
+        if renewal is None:
+            return None
+        key, context = self.secret_key(), f"credential:{name}"
+        seal = Seal(
+            close=lambda packed: keys.encrypt(key, packed, context),
+            open=lambda sealed: keys.decrypt(key, sealed, context),
+            digest=lambda packed: keys.fingerprint(key, packed, context),
+        )
+        return Vault(name, renewal, store=self.store, clock=self.clock, seal=seal)
+
+    def unseal(self, body: bytes, channel: str) -> bytes:
+        """Return a kept body as the channel sent it."""
+        return keys.decrypt(self.secret_key(), body, f"delivery:{channel}")
+
+
+def connect(settings: ChannelSettings) -> Connector:
+    """Return the connector of one configured channel; `ConfigInvalid` names what is wrong."""
+    manifest = registry.manifest(settings.connector)
+    given = check_channel(settings, manifest.settings, requests_per_s_max=manifest.requests_per_s)
+    return registry.load(settings.connector)(settings.name, manifest, given)
+
+
+def webhook_topics(settings: ChannelSettings) -> tuple[str, ...]:
+    """Return the topics that the channel's webhooks are to be subscribed to, by its own names."""
+    return tuple(registry.manifest(settings.connector).webhook_topics)
+
+
+def ref_key(settings: ChannelSettings, given: Mapping[str, Any]) -> str:
+    """Return the canonical key of a listing's reference; `CatalogueInvalid` names its field.
+
+    It needs none of the channel's secrets, which the daemon alone may be able to read.
+    """
+    return registry.ref_key(settings.connector)(given)
+
+
+def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) -> ChannelPolicy:
+    """Return what the owner and the platform say about one channel."""
+    buffer: Decimal = settings.stock.buffer if channel.buffer is None else channel.buffer
+    return ChannelPolicy(
+        name=channel.name,
+        connector=channel.connector,
+        mode=channel.mode,
+        buffer=buffer,
+        cap=manifest.quantity_max,
+        slack_s=manifest.slack_s,
+        compare_and_set=manifest.write == "compare_and_set",
+        quiet_s=manifest.quiet_s,
+        suspense_min_s=manifest.suspense_min_s,
+        orders_lag_s=(
+            manifest.orders_lag_s if channel.orders_lag_s is None else channel.orders_lag_s
+        ),
+        reconcile_s=channel.reconcile_s,
+        committed_apart=manifest.committed_apart,
+    )
+
+
+@asynccontextmanager
+async def parts(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    connectors: Mapping[str, Connector] | None = None,
+    open_store: Callable[[str], Awaitable[SqlStore]] = SqlStore.open,
+) -> AsyncIterator[Parts]:
+    """Open the database, migrating it if it is new, and put the parts together.
+
+    `connectors` that are not given are made from the configuration, one for each channel;
+    `open_store` opens the database at its URL.
+    """
+    steady = SteadyClock(clock or SystemClock())
+    manifests = {
+        name: registry.manifest(channel.connector) for name, channel in settings.channels.items()
+    }
+    if connectors is None:
+        connectors = {name: connect(channel) for name, channel in settings.channels.items()}
+    store = await open_store(settings.daemon.database)
+    try:
+        # The clock may have been set back while nothing ran here.
+        steady.not_before(await store.newest_instant())
+        lane = CommitLane(
+            store,
+            steady,
+            {
+                name: policy_of(settings, channel, manifests[name])
+                for name, channel in settings.channels.items()
+            },
+        )
+        yield Parts(settings, store, lane, steady, ids or SystemIds(), connectors)
+    finally:
+        await store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Notebook:
+    """A channel's notes in the database."""
+
+    store: SqlStore
+    channel: str
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note by its key."""
+        return await self.store.noted(self.channel)
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep a note, or forget it (None)."""
+        await self.store.note(self.channel, key, text)
+
+
+def door_of(parts: Parts, name: str, connector: Connector, transport: Network | None) -> ChannelApi:
+    """Return the channel's door, at the rate that platform and owner allow."""
+    manifest = connector.manifest
+    wanted = parts.settings.channels[name].requests_per_s
+    rate = manifest.requests_per_s if wanted is None else wanted
+    limiter = Limiter(parts.clock, rate=rate, burst=manifest.burst)
+    return ChannelApi(
+        connector,
+        clock=parts.clock,
+        ids=parts.ids,
+        limiter=limiter,
+        vault=parts.vault(name, connector),
+        notebook=_Notebook(parts.store, name),
+        transport=transport,
+    )
