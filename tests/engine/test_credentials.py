@@ -428,10 +428,11 @@ async def test_an_endpoint_in_trouble_is_asked_again(
 
     vault = world.vault()
     async with world.door(vault) as api:
-        real, api._client = api._client, _client(troubled)
+        wire = api._wire
+        real, wire._client = wire._client, _client(troubled)
         with pytest.raises(error):
             await get(api)
-        api._client = real
+        wire._client = real
         await get(api)
     assert world.platform.log == ["trouble", "renew refresh-0", "GET access-1"]
 
