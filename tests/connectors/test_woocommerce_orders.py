@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stockpush.connectors.base import OrderPage
+from stockpush.connectors.base import Answer, OrderPage
 from stockpush.connectors.woocommerce import owners
 from stockpush.connectors.woocommerce.orders import FATES, Counts, Fate, counts
 from stockpush.errors import AuthFailed, ChannelUnavailable, PayloadInvalid, RateLimited
@@ -478,6 +480,91 @@ async def test_failing_page_fails_the_poll(world: World):
     world.shop.faults.server_error_next = 1
     with pytest.raises(ChannelUnavailable):
         await polled(world, "2026-11-22T10:00:00Z")
+
+
+@dataclass
+class SaysWait:
+    """The door of a shop that answers 429 once it was asked for `left` orders' refunds."""
+
+    world: World
+    left: int
+    asked: list[str] = field(default_factory=list)
+
+    async def send(self, method: str, path: str, **given: Any) -> Answer:
+        """Hand the request on, or say wait."""
+        if path.endswith("/refunds"):
+            if not self.left:
+                raise RateLimited(retry_after_s=60)
+            self.left -= 1
+            self.asked.append(path.split("/")[-2])
+        return await self.world.api.send(method, path, **given)
+
+    def pause(self, seconds: float) -> None:
+        """Take no notice."""
+
+
+def refunded_orders(world: World, count: int) -> list[str]:
+    """Place orders and refund a unit of each."""
+    placed = [world.shop.checkout([("31:32", 2)]) for _ in range(count)]
+    for each in placed:
+        world.shop.refund(each, "31:32", 1, restock=True)
+    return placed
+
+
+async def told_before(door: SaysWait, since: str | None) -> tuple[list[str], OrderPage | None]:
+    """Poll until the shop says wait; return the orders told, and the last page (None: it did)."""
+    told: list[str] = []
+    last: OrderPage | None = None
+    with suppress(RateLimited):
+        async for page in door.world.connector.poll_orders(door, since=since, fetch=1):
+            told += [order.order_id for order in page.orders]
+            last = page if page.last else None
+            assert page.last == (page.cursor is not None)
+    return told, last
+
+
+@pytest.mark.parametrize("since", [None, "2026-11-22T10:00:00Z"])
+async def test_a_poll_that_must_wait_goes_on_where_it_stood(world: World, since: str | None):
+    """A shop that says wait while refunds are read: what was read is told, nothing is told as
+    complete, and each further poll reads on from there until every order was told.
+    """
+    placed = refunded_orders(world, 5)
+    told, asked_for = [], []
+    for expected in (2, 2, 1):
+        door = SaysWait(world, left=2)
+        found, last = await told_before(door, since)
+        assert len(found) == expected
+        assert (last is None) == (expected == 2)
+        told += found
+        asked_for += door.asked
+    assert sorted(told) == sorted(placed)
+    assert sorted(asked_for) == sorted(placed)
+    # The poll was complete, so the next one looks at everything in its overlap again.
+    again = SaysWait(world, left=99)
+    await told_before(again, "2026-11-22T10:00:00Z")
+    assert sorted(again.asked) == sorted(placed)
+
+
+async def test_an_order_that_changed_meanwhile_is_told_again(world: World):
+    """Also within the second in which it was told: its body is another one."""
+    first, second = refunded_orders(world, 2)
+    since = "2026-11-22T10:00:00Z"
+    assert (await told_before(SaysWait(world, left=1), since))[0] == [first]
+    world.shop.refund(first, "31:32", 1, restock=True)
+    assert (await told_before(SaysWait(world, left=99), since))[0] == [first, second]
+
+
+async def test_what_nobody_took_counts_as_not_told(world: World):
+    """Whoever polls failed to keep a page: its orders are read again."""
+    placed = refunded_orders(world, 2)
+    pages = world.connector.poll_orders(SaysWait(world, left=1), since=None, fetch=1)
+    async for page in pages:
+        assert [order.order_id for order in page.orders] == placed[:1]
+        break
+    await pages.aclose()
+    door = SaysWait(world, left=99)
+    await told_before(door, "2026-11-22T10:00:00Z")
+    assert door.asked == placed
 
 
 # -- resolve and observe ------------------------------------------------------------------------

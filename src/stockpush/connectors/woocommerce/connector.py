@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from stockpush.connectors.base import (
     WebhookRequest,
 )
 from stockpush.connectors.woocommerce import checkup, owners, webhooks, writing
-from stockpush.connectors.woocommerce.polling import OrderReader
+from stockpush.connectors.woocommerce.polling import OrderReader, Told
 from stockpush.connectors.woocommerce.settings import Settings
 from stockpush.messages import ListingResolved, OrderSeen, Seen
 from stockpush.model import FieldKey, Listing
@@ -33,6 +33,7 @@ class WooCommerceConnector:
     channel: str
     manifest: Manifest
     settings: Settings
+    told: Told = field(default_factory=Told, repr=False, compare=False)
 
     def base_url(self) -> str:
         """Return the root of the site."""
@@ -106,4 +107,5 @@ class WooCommerceConnector:
         )
 
     def _reader(self) -> OrderReader:
-        return OrderReader(self.channel, timedelta(seconds=self.manifest.poll_overlap_s))
+        overlap = timedelta(seconds=self.manifest.poll_overlap_s)
+        return OrderReader(self.channel, overlap, self.told)

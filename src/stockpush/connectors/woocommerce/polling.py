@@ -14,14 +14,20 @@ The cursor is the newest modification seen, by the shop's own clock, never ahead
 header and never our "now"; the overlap is taken off when it is used. A first poll reads all open
 orders, whatever their age, then what changed recently, so that an order that closed meanwhile is
 seen too.
+
+A poll may be broken off, most often because the shop says wait while refunds are being read, one
+request for each order that has any. What was read until then is told; and an order that cost a
+request and still has the very same body is not read again by the polls after it, until one was
+complete. So each of them gets further than the one before it.
 Source: REST v3 orders and order refunds; `dates_are_gmt` or the site's own zone applies.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 from math import ceil
 
 import msgspec
@@ -49,12 +55,36 @@ from stockpush.connectors.woocommerce.wire import (
     instant,
     is_gone,
 )
-from stockpush.errors import ChannelUnavailable, PayloadInvalid
+from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
 from stockpush.messages import OrderSeen
+
+TOLD_MAX = 20_000
+"""Most orders that are remembered as told by polls that were broken off."""
 
 
 class _Identified(msgspec.Struct):
     id: Number
+
+
+@dataclass(slots=True)
+class Told:
+    """Which orders polls told with their refunds before they were broken off: digests of bodies."""
+
+    bodies: set[bytes] = field(default_factory=set)
+
+    def keep(self, bodies: Iterable[bytes]) -> None:
+        """Remember bodies that somebody has taken; beyond `TOLD_MAX` none, which costs requests."""
+        if len(self.bodies) < TOLD_MAX:
+            self.bodies.update(bodies)
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was read of one page, in its order. `bodies`: of the orders that cost a request."""
+
+    orders: list[OrderSeen] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +93,7 @@ class OrderReader:
 
     channel: str
     overlap: timedelta
+    told: Told = field(default_factory=Told)
 
     async def fetch(self, api: Api, order_id: str, *, fetch: int) -> OrderSeen | None:
         """Read one order with its refunds; None if the shop says that it does not exist."""
@@ -77,7 +108,8 @@ class OrderReader:
         progress = Progress()
         if since is None:
             async for listed in _pages(api, (("status", ",".join(OPEN_STATUSES)),)):
-                yield await self._page(api, listed, progress, fetch)
+                async for page in self._tell(api, listed, progress, fetch, last=False):
+                    yield page
             start = progress.recent()
         else:
             progress.note(instant_of(since))
@@ -86,34 +118,64 @@ class OrderReader:
         if start is not None:
             changed += (("modified_after", start.strftime("%Y-%m-%dT%H:%M:%S")),)
         async for listed in _pages(api, changed):
-            page = await self._page(api, listed, progress, fetch)
-            cursor = cursor_of(progress.reached())
-            yield replace(page, last=True, cursor=cursor) if listed.last else page
+            async for page in self._tell(api, listed, progress, fetch, last=listed.last):
+                yield page
+        self.told.bodies.clear()
 
-    async def _page(self, api: Api, listed: Listed, progress: Progress, fetch: int) -> OrderPage:
-        """Return one page's facts; an order that cannot be read does not hide the others."""
+    async def _tell(
+        self, api: Api, listed: Listed, progress: Progress, fetch: int, *, last: bool
+    ) -> AsyncIterator[OrderPage]:
+        """Yield one page's facts, also those before an accident, which is raised after them."""
         progress.answered(listed.date)
-        orders: list[OrderSeen] = []
-        unreadable: list[Unreadable] = []
+        read, accident = _Read(), None
+        try:
+            await self._read(api, listed, progress, fetch, read)
+        except ChannelError as error:
+            accident = error
+        if accident is None or read.orders or read.unreadable:
+            completes = last and accident is None
+            yield OrderPage(
+                tuple(read.orders),
+                listed.date,
+                last=completes,
+                cursor=cursor_of(progress.reached()) if completes else None,
+                unreadable=tuple(read.unreadable),
+            )
+            # Whoever asks for more has taken what there was.
+            self.told.keep(read.bodies)
+        if accident is not None:
+            raise accident
+
+    async def _read(
+        self, api: Api, listed: Listed, progress: Progress, fetch: int, read: _Read
+    ) -> None:
+        """Read one page's orders into `read`; one that cannot be read does not hide the others."""
         for raw in listed.orders:
+            digest = sha256(raw).digest()
             try:
                 order = decode(raw, Order, what="order")
                 progress.note(instant(order.date_modified_gmt, "date_modified_gmt"))
-                if order.status in DRAFT_STATUSES:
+                if order.status in DRAFT_STATUSES or digest in self.told.bodies:
                     continue
                 seen = await self._complete(api, order, fetch)
             except (PayloadInvalid, ChannelUnavailable) as error:
-                set_aside(unreadable, error, order=_id(raw), body=bytes(raw))
+                set_aside(read.unreadable, error, order=_id(raw), body=bytes(raw))
             else:
-                orders.append(seen)
-        return OrderPage(tuple(orders), listed.date, last=False, unreadable=tuple(unreadable))
+                read.orders.append(seen)
+                if _has_refunds(order):
+                    read.bodies.append(digest)
 
     async def _complete(self, api: Api, order: Order, fetch: int) -> OrderSeen:
-        refunds = await _refunds(api, order.id) if order.refunds or order.refunds is None else ()
+        refunds = await _refunds(api, order.id) if _has_refunds(order) else ()
         if order.refunds is None:
             # A shop that does not list refunds with the order: all it has are the order's.
             order = msgspec.structs.replace(order, refunds=tuple(refunds))
         return facts(self.channel, order, refunds, fetch=fetch)
+
+
+def _has_refunds(order: Order) -> bool:
+    """Answer whether an order may have refunds, which are read by themselves."""
+    return order.refunds is None or bool(order.refunds)
 
 
 async def _pages(api: Api, filters: Params) -> AsyncIterator[Listed]:
