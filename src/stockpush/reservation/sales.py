@@ -267,7 +267,11 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
     """Write one line's effect on demand, on its channel's field and on the shelf."""
     line = effect.after
     draft.reservations[line.key] = line
-    where = {"channel": line.key.channel, "order": line.key.order_id, "line": line.key.line_id}
+    where = {
+        "channel": line.key.channel,
+        "order": line.key.order_id,
+        "order_line": line.key.line_id,
+    }
     if line.sku is None:
         if effect.before is None:
             draft.events.append(
