@@ -11,7 +11,7 @@ import itertools
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -288,6 +288,12 @@ class Floor:
                     await CLOCK.sleep(0.01)
         except TimeoutError:
             raise AssertionError(f"{what or 'waited in vain'}; shops show {self.shows()}") from None
+
+    async def until_told(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Return once the database tells it; fail after a while."""
+        async with asyncio.timeout(WAIT_S):
+            while not await condition():
+                await CLOCK.sleep(0.01)
 
     async def until_shows(self, *numbers: int) -> None:
         """Return once the watched listings show these numbers, in the order they were listed."""
