@@ -864,6 +864,25 @@ class StoreConformance:
 
     # -- what is deleted -------------------------------------------------------------------------
 
+    async def test_requests_are_pruned_once_they_are_answered(self, store: SqlStore) -> None:
+        """One that waits stays however old it is, and so does one that was answered of late."""
+        first, second, third = [await store.ask("resync", {}, at=at(0)) for _ in range(3)]
+        assert await store.prune(kept_since=at(5000), limit=9) == 0
+        await store.answered(first, at=at(4999))
+        await store.answered(second, at=at(5000))
+        assert await store.prune(kept_since=at(5000), limit=9) == 1
+        assert await store.prune(kept_since=at(5000), limit=9) == 0
+        assert [each.id for each in await store.asked()] == [third]
+        assert await store.ask("resync", {}, at=at(0)) > third, "no id is given twice"
+
+    async def test_the_key_of_a_command_is_never_forgotten(self, store: SqlStore) -> None:
+        """However old it is: its movements are named by it, and repeating it would double them."""
+        await write(store, EVERYTHING)
+        done = (await reads.check_rows(store, deep=True)).books.commands
+        assert done
+        await store.prune(kept_since=at(10**9), limit=9)
+        assert (await reads.check_rows(store, deep=True)).books.commands == done
+
     async def test_only_what_is_old_and_done_with_is_pruned(self, store: SqlStore) -> None:
         """The oldest first and so many at a time; what waits, and what balances are made of, stays
         however old it is.

@@ -195,11 +195,12 @@ class SqlStore:
         await self._write_one(self._statements.answer_request, (rows.micros(at), request_id))
 
     async def prune(self, *, kept_since: datetime, limit: int) -> int:
-        """Delete applied deliveries, settled pushes and closed drifts from before `kept_since`, at
-        most `limit` of each and the oldest first; return how many.
+        """Delete applied deliveries, settled pushes, closed drifts and answered requests that are
+        from before `kept_since`, at most `limit` of each and the oldest first; return how many.
 
         What still waits for something is kept however old it is, and so are movements, orders and
-        commands: balances are the sums of them.
+        commands: balances are the sums of them, and a command's key is what its movements are named
+        by (docs/decisions.md).
         """
         async with self._database.writing() as session:
             try:

@@ -525,12 +525,18 @@ class Statements:
         The oldest are found by their ids, since no index is kept for what is looked for once an
         hour.
         """
-        delivery, push, drift = schema.delivery, schema.push, schema.drift
+        delivery, push, drift, request = (
+            schema.delivery,
+            schema.push,
+            schema.drift,
+            schema.request,
+        )
         applied = delivery.c.state == _literal(DeliveryState.APPLIED.value)
         kinds: list[tuple[Any, ColumnElement[bool]]] = [
             (delivery.c.received_at, applied),
             (push.c.settled_at, push.c.settled_at.is_not(None)),
             (drift.c.closed_at, drift.c.closed_at.is_not(None)),
+            (request.c.answered_at, request.c.answered_at.is_not(None)),
         ]
         return tuple(self._prune(instant, is_done) for instant, is_done in kinds)
 
