@@ -54,10 +54,20 @@ def test_an_offer_is_whole_packs_after_the_buffer_between_none_and_the_cap(
 
 def test_a_target_shows_undeducted_units_on_top() -> None:
     """Units sold that the channel has not taken off still stand on its field; never below 0."""
-    assert target(4, 0) == 4
-    assert target(0, 2) == 2
+    assert target(4, 0, cap=9) == 4
+    assert target(0, 2, cap=9) == 2
     with pytest.raises(AssertionError, match="undeducted"):
-        target(4, -1)
+        target(4, -1, cap=9)
+
+
+def test_a_target_is_never_beyond_what_a_field_holds() -> None:
+    """Units sold and not yet taken off would lift it over the platform's most, which it refuses:
+    the derivation says what is left out.
+    """
+    assert target(999, 2, cap=999) == 999
+    derived = terms((("on_hand", 1200),), buffer=0, pack=1, cap=999, undeducted=2)
+    assert sum(units for _, units in derived) == 999
+    assert dict(derived)["cap"] == 999 - 1200 - 2
 
 
 @pytest.mark.parametrize(
@@ -84,7 +94,7 @@ def test_the_terms_sum_to_the_target(
     """Whatever the item's terms, pack, buffer and cap: the sum of the lines is what is shown."""
     item = tuple((f"term_{at}", quantity) for at, quantity in enumerate(items))
     derived = terms(item, **policy, undeducted=undeducted)
-    shown = target(offer(sum(items), **policy), undeducted)
+    shown = target(offer(sum(items), **policy), undeducted, cap=policy["cap"])
     assert sum(quantity for _, quantity in derived) == shown
 
 
@@ -121,7 +131,7 @@ def test_the_lines_of_a_listing_in_their_order() -> None:
         ("buffer", 0),
         ("part_of_a_pack", -1),
         ("oversold", 0),
-        ("cap", -1),
+        ("cap", -2),
         ("undeducted", 1),
     )
 

@@ -42,14 +42,16 @@ def offer(atp: int, *, buffer: int, pack: int, cap: int) -> int:
     return min(cap, max(0, (atp - buffer) // pack))
 
 
-def target(offer: int, undeducted: int) -> int:
-    """Return T, what the field is to show: both in listing units, both >= 0.
+def target(offer: int, undeducted: int, *, cap: int) -> int:
+    """Return T, what the field is to show: all in listing units, all >= 0.
 
-    >>> target(2, undeducted=1)
-    3
+    A field holds `cap` at the most, so that sold units which still stand on it are not beyond that.
+
+    >>> target(2, undeducted=1, cap=999), target(999, undeducted=1, cap=999)
+    (3, 999)
     """
     assert undeducted >= 0, f"undeducted is {undeducted}"
-    return offer + undeducted
+    return min(cap, offer + undeducted)
 
 
 def item_terms(net: Netting, sku: str, *, suspense: int) -> Terms:
@@ -88,12 +90,13 @@ def terms(item: Terms, *, buffer: int, pack: int, cap: int, undeducted: int) -> 
     `item` are terms in the item's smallest units that sum to its ATP (`item_terms`); the other
     arguments are as for `offer` and `target`. After the item's terms stand `buffer` (<= 0),
     `part_of_a_pack` (either sign), `oversold` (>= 0: a number below none is shown as none), `cap`
-    (<= 0: what the cap hides) and `undeducted` (>= 0). The sum is `target(offer(...), undeducted)`.
+    (<= 0: what the cap hides) and `undeducted` (>= 0). The sum is
+    `target(offer(...), undeducted, cap=cap)`.
 
     >>> terms((("on_hand", 9), ("reserved", -2)), buffer=1, pack=3, cap=1, undeducted=1)
     ... # doctest: +NORMALIZE_WHITESPACE
     (('on_hand', 3), ('reserved', 0), ('buffer', 0), ('part_of_a_pack', -1), ('oversold', 0),
-     ('cap', -1), ('undeducted', 1))
+     ('cap', -2), ('undeducted', 1))
     """
     _assert_policy(buffer=buffer, pack=pack, cap=cap)
     counted = (*item, ("buffer", -buffer))
@@ -104,7 +107,7 @@ def terms(item: Terms, *, buffer: int, pack: int, cap: int, undeducted: int) -> 
         *packs,
         ("part_of_a_pack", shared - _total(packs)),
         ("oversold", max(0, -shared)),
-        ("cap", shown - max(0, shared)),
+        ("cap", target(shown, undeducted, cap=cap) - max(0, shared) - undeducted),
         ("undeducted", undeducted),
     )
 

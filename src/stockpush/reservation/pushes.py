@@ -64,7 +64,7 @@ def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> i
     """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
     buffer = buffer_of(view, field.sku, policy)
     shown = offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap)
-    return target(shown, _standing(field, policy))
+    return target(shown, _standing(field, policy), cap=policy.cap)
 
 
 def _standing(field: Field, policy: ChannelPolicy) -> int:
@@ -144,7 +144,9 @@ def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple
     shown = offer(atp, buffer=buffer_of(view, field.sku, policy), pack=field.pack, cap=policy.cap)
     if shown <= LOW_OFFER_MAX:
         field = wants_reading(field, at=at + LOW_READ_EVERY)
-    return field, _difference(view, field, target(shown, _standing(field, policy)), policy)
+    return field, _difference(
+        view, field, target(shown, _standing(field, policy), cap=policy.cap), policy
+    )
 
 
 def _is_mapped(view: View, field: Field) -> bool:
