@@ -180,6 +180,19 @@ class World:
 
         self.api.shop = Intercepted(self.shop, handled)
 
+    def closes(self, *places: str, methods: Sequence[str] = ("GET", "PUT", "PATCH")) -> None:
+        """Refuse with 403 whatever names one of these, in its path or query."""
+        body = b'{"error":"You do not have permission to access this."}'
+        headers = {"date": "Sun, 22 Nov 2026 10:00:00 GMT", "content-type": "application/json"}
+
+        def handled(request: ShopRequest) -> ShopAnswer:
+            named = f"{request.path} {dict(request.query)}"
+            if request.method in methods and any(place in named for place in places):
+                return ShopAnswer(403, headers, body)
+            return self.shop.handle(request)
+
+        self.api.shop = Intercepted(self.shop, handled)
+
     def instead(
         self, method: str, status: int, body: bytes, *, at: int | None = 1, **headers: str
     ) -> None:

@@ -13,7 +13,13 @@ from stockpush.connectors import registry
 from stockpush.connectors.base import Tokens
 from stockpush.connectors.etsy import keys, reading
 from stockpush.connectors.etsy.settings import BASE_URL, read_settings
-from stockpush.errors import CatalogueInvalid, ChannelUnavailable, ConfigInvalid, PayloadInvalid
+from stockpush.errors import (
+    AuthFailed,
+    CatalogueInvalid,
+    ChannelUnavailable,
+    ConfigInvalid,
+    PayloadInvalid,
+)
 from stockpush.model import FieldKey
 from stockpush.sim.shops.base import ShopRequest
 from tests.connectors.etsy_world import (
@@ -22,6 +28,7 @@ from tests.connectors.etsy_world import (
     ROSE,
     SCENT,
     SETTINGS,
+    SHOP_ID,
     World,
     listing,
     make_connector,
@@ -432,3 +439,19 @@ def test_the_door_says_who_it_is(world: World):
     assert connector.auth_headers(Tokens("1.t"))["authorization"] == "Bearer 1.t"
     assert connector.base_url() == SETTINGS["base_url"]
     assert connector.ref({"listing_id": 5}) == "5"
+
+
+async def test_one_closed_listing_hides_no_other(world: World) -> None:
+    """A batch that is refused for one of its listings is read by halves, and that one is told."""
+    world.closes("1002")
+    told = await observe(world, "1001", MINT, "1003")
+    assert told == [(7, None), (None, reading.CLOSED), (12, None)]
+    looks = [sent.path for sent in world.api.sent if sent.path.endswith(f"/shops/{SHOP_ID}")]
+    assert len(looks) == 1, "the shop is asked once, however many halves there are"
+
+
+async def test_access_that_fails_for_the_shop_too_is_raised(world: World) -> None:
+    """Nothing is said of listings where nothing may be read at all."""
+    world.closes("1002", f"/shops/{SHOP_ID}")
+    with pytest.raises(AuthFailed):
+        await observe(world, "1001", MINT)

@@ -689,3 +689,76 @@ class Sleepy:
         """Sleep."""
         self.memory.learn(*args)
         self.world.hands.move(writing.GAP_MAX_S + 0.1)
+
+
+# -- what is written along -----------------------------------------------------------------------
+
+
+async def test_what_holds_its_target_is_written_along(world: World):
+    """The document has every number, so the gap of the write is that of the unchanged ones too."""
+    world.before("PUT", lambda: world.hands.move(3))
+    mint, lavender = await world.push(
+        line(MINT, expected=3, target=3), line(LAVENDER, expected=5, target=4)
+    )
+    assert (mint.kind, mint.actual, lavender.kind) == (Kind.UNCHANGED, 3, Kind.APPLIED)
+    for each in (mint, lavender):
+        assert (each.gap_from, each.gap_until) == (READ_AT, READ_AT + timedelta(seconds=3))
+
+
+async def test_what_is_written_along_without_an_answer_is_unknown(world: World):
+    """The write may have set it again, over a sale that came in between."""
+    world.instead("PUT", 500, b"oops")
+    mint, lavender = await world.push(
+        line(MINT, expected=3, target=3), line(LAVENDER, expected=5, target=4)
+    )
+    assert (mint.kind, lavender.kind) == (Kind.UNKNOWN, Kind.UNKNOWN)
+    assert mint.gap_from == READ_AT
+
+
+@pytest.mark.parametrize("status", [400, 429])
+async def test_what_is_not_written_stays_unchanged(world: World, status: int):
+    """A write that was refused has overwritten nothing: the others have no gap."""
+    world.instead("PUT", status, ERROR)
+    mint, _ = await world.push(
+        line(MINT, expected=3, target=3), line(LAVENDER, expected=5, target=4)
+    )
+    assert (mint.kind, mint.gap_from) == (Kind.UNCHANGED, None)
+
+
+# -- one listing is closed to us -----------------------------------------------------------------
+
+
+async def test_one_closed_listing_stops_no_other(world: World):
+    """Etsy refuses one listing (403) but not the shop: a person is told, the rest goes on."""
+    world.closes("/listings/1002/")
+    closed, open_ = await world.push(
+        line(MINT, expected=3, target=2), line("1001", expected=7, target=4)
+    )
+    assert (closed.kind, open_.kind) == (Kind.REJECTED, Kind.APPLIED)
+    assert "another shop" in str(closed.error)
+
+
+async def test_a_listing_that_may_be_read_only_stops_no_other(world: World):
+    """Once it was seen that this access may write, a write that is refused is that listing's."""
+    world.closes("/listings/1002/", methods=("PUT",))
+    mint, lavender, candle = await world.push(
+        line(MINT, expected=3, target=3),
+        line(LAVENDER, expected=5, target=4),
+        line("1001", expected=7, target=4),
+    )
+    stopped = (Kind.UNCHANGED, Kind.AUTH_FAILED, Kind.AUTH_FAILED)
+    assert (mint.kind, lavender.kind, candle.kind) == stopped, "it may be the right to write at all"
+    await world.push(line("1001", expected=7, target=4))
+    closed, candle = await world.push(
+        line(LAVENDER, expected=5, target=4), line("1001", expected=4, target=3)
+    )
+    assert (closed.kind, candle.kind) == (Kind.REJECTED, Kind.APPLIED)
+
+
+async def test_access_that_fails_for_the_shop_too_stops_the_channel(world: World):
+    """Then no listing is to blame, and none is parked for it."""
+    world.closes("/listings/", f"/shops/{SHOP_ID}")
+    outcomes_ = await world.push(
+        line(MINT, expected=3, target=2), line("1001", expected=7, target=4)
+    )
+    assert {each.kind for each in outcomes_} == {Kind.AUTH_FAILED}

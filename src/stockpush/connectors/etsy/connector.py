@@ -74,11 +74,11 @@ class EtsyConnector:
 
     async def resolve(self, api: Api, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
         """Return the field of each listing, or what a person must mend."""
-        return await reading.resolve(api, self.memory, listings)
+        return await reading.resolve(api, self.memory, listings, shop_id=self.settings.shop_id)
 
     async def observe(self, api: Api, fields: Sequence[FieldKey]) -> Readings:
         """Read what the fields hold, a hundred listings in one request."""
-        return await reading.observe(api, self.memory, fields)
+        return await reading.observe(api, self.memory, fields, shop_id=self.settings.shop_id)
 
     async def push(
         self, api: Api, batch: Sequence[PushLine], *, call_id: str

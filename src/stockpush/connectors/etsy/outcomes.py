@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from stockpush.connectors.base import Answer, PushLine, PushOutcome
+from stockpush.connectors.etsy.reading import CLOSED
 from stockpush.connectors.etsy.wire import fault
 from stockpush.connectors.outcomes import rejected
 from stockpush.errors import (
@@ -65,6 +66,40 @@ def applied(line: PushLine, gap: Gap, *, remark: str | None = None) -> PushOutco
         gap_until=gap.end,
         date=gap.end,
     )
+
+
+def beside(done: Mapping[str, PushOutcome], written: Mapping[str, PushOutcome]) -> Outcomes:
+    """Return the outcomes of a document's other lines, those that held their target already.
+
+    They were written along with it, so the gap of that write is theirs too, and what it left
+    unknown is unknown of them (R10). Where nothing was written, or nothing told, they stay as
+    they are.
+    """
+    sent = [each for each in written.values() if each.kind in (Kind.APPLIED, Kind.UNKNOWN)]
+    if not sent:
+        return dict(done)
+    (first, *_) = sent
+    told = {
+        key: replace(
+            each, gap_from=first.gap_from, gap_until=first.gap_until, date=first.date or each.date
+        )
+        for key, each in done.items()
+        if each.kind is Kind.UNCHANGED
+    }
+    if first.kind is Kind.UNKNOWN and first.gap_until is None:
+        told = {
+            key: replace(each, kind=Kind.UNKNOWN, actual=None, error=first.error)
+            for key, each in told.items()
+        }
+    return {**done, **told}
+
+
+def closed(outcomes: Outcomes) -> Outcomes:
+    """Return the outcomes of a listing that the access may not write, though it writes others."""
+    refused = rejected(CLOSED, None, found=403)
+    return {
+        key: refused if each.kind is Kind.AUTH_FAILED else each for key, each in outcomes.items()
+    }
 
 
 def unknown(message: str, actual: int | None, gap: Gap) -> PushOutcome:

@@ -233,7 +233,7 @@ class OrderReader:
             if each.listing_id and not is_told(each, shapes)
         }
         if untold:
-            await read_listings(api, self.memory, untold)
+            await read_listings(api, self.memory, untold, shop_id=self.shop_id)
 
 
 def _id(raw: msgspec.Raw) -> str:

@@ -32,10 +32,12 @@ from stockpush.connectors.etsy.wire import (
     Transaction,
     ask,
     decode_answer,
+    is_forbidden,
     is_gone,
+    may_read_shop,
 )
 from stockpush.connectors.payload import decode
-from stockpush.errors import PayloadInvalid
+from stockpush.errors import AuthFailed, PayloadInvalid
 from stockpush.messages import ListingResolved
 from stockpush.model import FieldKey
 from stockpush.model import Listing as Mapped
@@ -46,6 +48,10 @@ OFF_SALE = "off-sale:"
 """How the key of the note begins that says that we took a listing off sale."""
 
 GONE = "Etsy no longer has it: map the listing to another one, or remove it."
+CLOSED = (
+    "Etsy does not let us at it (403), though it lets us at the shop: it may be another shop's. "
+    "Map the listing to one of this shop, or remove it."
+)
 LEFT_OUT = "Etsy's answer left it out: it is asked for again."
 NO_DOCUMENT = "Etsy has no quantities for it: open and save its inventory once on Etsy."
 INACTIVE = (
@@ -90,12 +96,13 @@ class Memory:
     """What a connector remembers while the process lives: shapes, and notes without a notebook.
 
     `shapes` has None for a listing that Etsy does not have. `missing` are receipts that were not
-    found when they were last asked for.
+    found when they were last asked for. `has_written`: Etsy has taken a write of this access.
     """
 
     shapes: dict[int, Shape | None] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     noted: dict[str, str] = field(default_factory=dict)
+    has_written: bool = False
 
     async def off_sale(self, api: Api) -> frozenset[int]:
         """Return the listings that we took off sale, or were about to."""
@@ -125,11 +132,15 @@ class Memory:
 
 @dataclass(slots=True)
 class Page:
-    """Listings by number, why some cannot be read, and the clocks that told of them."""
+    """Listings by number, why some cannot be read, and the clocks that told of them.
+
+    `may_read`: it was seen that the access as such stands.
+    """
 
     listings: dict[int, Stocked] = field(default_factory=dict)
     odd: dict[int, str] = field(default_factory=dict)
     dates: list[datetime] = field(default_factory=list)
+    may_read: bool = False
 
     @property
     def date(self) -> datetime | None:
@@ -202,11 +213,15 @@ def shown(listing_id: int, state: str, document: Document) -> dict[str, int | No
     return held if state == "active" else dict.fromkeys(held, 0)
 
 
-async def read_listings(api: Api, memory: Memory, ids: Iterable[int]) -> Page:
-    """Read the documents of listings; those that Etsy does not have are left out."""
+async def read_listings(api: Api, memory: Memory, ids: Iterable[int], *, shop_id: int) -> Page:
+    """Read the documents of listings; those that Etsy does not have are left out.
+
+    One that is refused to us is odd; all are where the access as such does not stand, which is
+    raised.
+    """
     page = Page()
     for chunk in _chunks(sorted(set(ids))):
-        await _read(api, chunk, page)
+        await _read(api, chunk, page, shop_id)
         for listing_id in chunk:
             if listing_id not in page.listings and listing_id not in page.odd:
                 memory.shapes.setdefault(listing_id, None)
@@ -216,31 +231,51 @@ async def read_listings(api: Api, memory: Memory, ids: Iterable[int]) -> Page:
     return page
 
 
-async def _read(api: Api, ids: Sequence[int], page: Page) -> None:
-    """Read up to IDS_MAX listings in one request, or by halves where one of them is unknown."""
-    answer = await ask(
-        api,
-        "GET",
-        "/listings/batch/inventory",
-        params=(("listing_ids", ",".join(map(str, ids))),),
-    )
+async def _read(api: Api, ids: Sequence[int], page: Page, shop_id: int) -> None:
+    """Read up to IDS_MAX listings in one request, or by halves where one of them is unknown, or
+    refused.
+    """
+    try:
+        answer = await ask(
+            api,
+            "GET",
+            "/listings/batch/inventory",
+            params=(("listing_ids", ",".join(map(str, ids))),),
+        )
+    except AuthFailed as error:
+        page.may_read = page.may_read or (is_forbidden(error) and await may_read_shop(api, shop_id))
+        if not (is_forbidden(error) and page.may_read):
+            raise
+        if len(ids) > 1:
+            await _read_halves(api, ids, page, shop_id)
+        else:
+            page.odd[ids[0]] = CLOSED
+        return
     if answer.date is not None:
         page.dates.append(answer.date)
     if is_gone(answer):
         if len(ids) > 1:
-            middle = len(ids) // 2
-            await _read(api, ids[:middle], page)
-            await _read(api, ids[middle:], page)
+            await _read_halves(api, ids, page, shop_id)
         return
     for raw in decode_answer(answer, Batch, "listings' inventory").results:
         page.take(raw)
     page.odd |= {each: LEFT_OUT for each in ids if each not in page.listings}
 
 
-async def observe(api: Api, memory: Memory, fields: Sequence[FieldKey]) -> Readings:
+async def _read_halves(api: Api, ids: Sequence[int], page: Page, shop_id: int) -> None:
+    middle = len(ids) // 2
+    await _read(api, ids[:middle], page, shop_id)
+    await _read(api, ids[middle:], page, shop_id)
+
+
+async def observe(
+    api: Api, memory: Memory, fields: Sequence[FieldKey], *, shop_id: int
+) -> Readings:
     """Read what the fields hold; `date` is the earliest of the answers' clocks."""
     ours = await memory.off_sale(api)
-    page = await read_listings(api, memory, (listing_of(each.key) for each in fields))
+    page = await read_listings(
+        api, memory, (listing_of(each.key) for each in fields), shop_id=shop_id
+    )
     held: dict[int, dict[str, int | None]] = {}
     readings = []
     for each in fields:
@@ -265,12 +300,12 @@ def reading(key: FieldKey, held: Mapping[str, int | None]) -> Reading:
 
 
 async def resolve(
-    api: Api, memory: Memory, listings: Sequence[Mapped]
+    api: Api, memory: Memory, listings: Sequence[Mapped], *, shop_id: int
 ) -> tuple[ListingResolved, ...]:
     """Return each listing's order key and field, or what a person must mend."""
     ours = await memory.off_sale(api)
     refs = [parse_ref(each.key.ref) for each in listings]
-    page = await read_listings(api, memory, (ref.listing_id for ref in refs))
+    page = await read_listings(api, memory, (ref.listing_id for ref in refs), shop_id=shop_id)
     return tuple(
         _resolved(mapped, ref, page, is_ours=ref.listing_id in ours)
         for mapped, ref in zip(listings, refs, strict=True)

@@ -20,7 +20,7 @@ import msgspec
 from stockpush.connectors.answers import count_in
 from stockpush.connectors.base import Answer, Api, Moment
 from stockpush.connectors.payload import Count, Number, Word, decode, utc
-from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
+from stockpush.errors import AuthFailed, ChannelError, ChannelUnavailable, PayloadInvalid
 from stockpush.model import WIRE_QUANTITY_MAX
 
 ROOT = "/v3/application"
@@ -189,6 +189,23 @@ async def ask(
     if wait_s:
         api.pause(wait_s if spread else min(wait_s, 1.0))
     return answer
+
+
+def is_forbidden(error: ChannelError) -> bool:
+    """Answer whether Etsy refused one thing (403) rather than who asked (401)."""
+    return isinstance(error, AuthFailed) and error.found == 403
+
+
+async def may_read_shop(api: Api, shop_id: int) -> bool:
+    """Answer whether the access as such stands: what else is refused then is a matter of its own.
+
+    One request, after a refusal.
+    """
+    try:
+        answer = await ask(api, "GET", f"/shops/{shop_id}")
+    except ChannelError:
+        return False
+    return answer.status == 200
 
 
 def wait_for_allowance(headers: Mapping[str, str]) -> float:

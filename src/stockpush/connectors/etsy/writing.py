@@ -43,6 +43,7 @@ from stockpush.connectors.etsy.document import (
 from stockpush.connectors.etsy.keys import listing_of
 from stockpush.connectors.etsy.outcomes import Broken, Gap, Outcomes
 from stockpush.connectors.etsy.reading import (
+    CLOSED,
     GONE,
     NO_SUCH_FIELD,
     SEVERAL_NUMBERS,
@@ -57,7 +58,9 @@ from stockpush.connectors.etsy.wire import (
     ask,
     decode_answer,
     fault,
+    is_forbidden,
     is_gone,
+    may_read_shop,
     unexpected,
 )
 from stockpush.connectors.outcomes import gone, rejected, unanswered, unsent
@@ -129,13 +132,26 @@ class Writer:
                 # One listing's odd answer must not keep the others from being written.
                 found |= end.of(lines, unsent(error))
             except Broken as broken:
+                if self.memory.has_written and await self._is_closed(api, broken.error):
+                    found |= end.closed(broken.outcomes)
+                    continue
                 found |= broken.outcomes
                 found = _with_unsent(batch, found, broken.error)
                 break
             except ChannelError as error:
+                if await self._is_closed(api, error):
+                    found |= end.of(lines, rejected(CLOSED, None, found=403))
+                    continue
                 found = _with_unsent(batch, found, error)
                 break
         return tuple(found[line.field.key] for line in batch)
+
+    async def _is_closed(self, api: Api, error: ChannelError) -> bool:
+        """Answer whether one listing was refused, and not the access as such.
+
+        For a write it must have been seen besides that this access may write at all.
+        """
+        return is_forbidden(error) and await may_read_shop(api, self.settings.shop_id)
 
     async def _push_listing(self, api: Api, listing_id: int, lines: Sequence[PushLine]) -> Outcomes:
         """Return the outcomes of one listing's lines.
@@ -166,12 +182,14 @@ class Writer:
             return end.of(lines, rejected(problem, read.date))
         held = shown(listing_id, read.state, read.document)
         done, todo = _judged(lines, held, read.date)
-        if todo:
+        if not todo:
+            return done
+        try:
             told = await self._write(api, read, todo)
-            if isinstance(told, Answer):
-                return told
-            done |= told
-        return done
+        except Broken as broken:
+            broken.outcomes = end.beside(done, broken.outcomes) | broken.outcomes
+            raise
+        return told if isinstance(told, Answer) else end.beside(done, told) | told
 
     async def _read(self, api: Api, listing_id: int, *, is_ours: bool) -> Read | None:
         """Read a listing to write it back; None if Etsy does not have it."""
@@ -249,6 +267,7 @@ class Writer:
         if answer.status != 200:
             hint = end.PARENTHESES if _has_parentheses(changed) else ""
             return end.of(lines, end.refused(answer, what="the quantities", hint=hint))
+        self.memory.has_written = True
         return self._settled(read, _saved(answer), lines, gap)
 
     def _settled(
