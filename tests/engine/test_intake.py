@@ -16,10 +16,13 @@ import pytest
 
 from stockpush import compose, keys
 from stockpush.connectors.base import WebhookRequest
+from stockpush.engine.intake import Intake
 from stockpush.errors import NotFound, PayloadInvalid, SignatureInvalid
 from stockpush.settings import Settings
 from stockpush.sim.candle_shop import SHOPIFY, SHOPIFY_SECRET, WOO, configuration
 from stockpush.store import reads
+from tests.connectors import generic_world
+from tests.connectors.hands import BEGUN
 
 ORDER = {
     "id": 1,
@@ -138,3 +141,26 @@ async def test_a_replay_for_a_channel_that_is_not_configured_says_so(
     with pytest.raises(NotFound) as error:
         await intake.replay(replace(row, channel="gone"), b"{}")
     assert error.value.next == "stockpush channels"
+
+
+async def test_deliveries_with_a_signed_name_are_told_apart_by_it(parts: compose.Parts) -> None:
+    """Two events of one body are two, and a repeated one is known, whatever instant signs it."""
+    connector = generic_world.make_connector()
+    intake = Intake(
+        parts.lane, {"g": connector}, parts.clock, seal=lambda body, _: body, wall=lambda: BEGUN
+    )
+    body = {"type": "stock.closed"}
+    named = [generic_world.signed(body, name=name) for name in ("msg_1", "msg_2", "msg_1")]
+    notes = [(await intake.receive("g", each)).note for each in named]
+    assert notes == ["stored", "stored", "known"]
+
+
+async def test_a_name_that_nobody_signed_tells_nothing_apart(parts: compose.Parts) -> None:
+    """F7: Shopify's headers are not signed, so a replay under another id is the same delivery."""
+    intake, request = parts.intake(), signed(json.dumps(ORDER).encode())
+    notes = []
+    for name in ("one", "two"):
+        headers = {**request.headers, "webhook-id": name, "x-shopify-event-id": name}
+        again = WebhookRequest(headers, request.body)
+        notes.append((await intake.receive(SHOPIFY, again)).note)
+    assert notes == ["stored", "known"]

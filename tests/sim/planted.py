@@ -130,12 +130,12 @@ _DELIVERY_ID = Planted(
     ("F9", "S5"),
     (
         Edit(
-            "engine.intake:Intake._command",
-            "digest=hashlib.sha256(request.body).hexdigest()",
-            "digest=hashlib.sha256(\n"
-            "                request.headers.get('x-wc-webhook-delivery-id', '').encode()\n"
-            "                or request.body\n"
-            "            ).hexdigest()",
+            "engine.intake:Intake._digest",
+            "return hashlib.sha256(name + request.body).hexdigest()",
+            "return hashlib.sha256(\n"
+            "            request.headers.get('x-wc-webhook-delivery-id', '').encode()\n"
+            "            or request.body\n"
+            "        ).hexdigest()",
         ),
     ),
 )

@@ -328,6 +328,19 @@ class Granting(Protocol):
         ...
 
 
+@runtime_checkable
+class NamedDeliveries(Protocol):
+    """What a connector may be besides: one whose platform names each delivery, and signs the name.
+
+    Two deliveries of one name are one, and two of different names are two, also where their bodies
+    are alike. Where a name is not signed it is worth nothing, and the body alone is compared.
+    """
+
+    def delivery_name(self, request: WebhookRequest) -> str:
+        """Return the name of a verified delivery."""
+        ...
+
+
 def same_hook(address: str, url: str) -> bool:
     """Answer whether a webhook's address is ours, below this root or another one.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stockpush import logs
-from stockpush.connectors.base import Connector, WebhookRequest
+from stockpush.connectors.base import Connector, NamedDeliveries, WebhookRequest
 from stockpush.engine.commit import CommitLane
 from stockpush.engine.sampling import Sampled
 from stockpush.errors import NotFound, PayloadInvalid, SignatureInvalid
@@ -54,6 +54,9 @@ class Intake:
         self._wall = clock.now if wall is None else wall
         self._lane = lane
         self._connectors = connectors
+        self._named = {
+            name: each for name, each in connectors.items() if isinstance(each, NamedDeliveries)
+        }
         self._clock = clock
         self._seal = seal
         self.counts: dict[str, Counts] = {name: Counts() for name in connectors}
@@ -102,7 +105,7 @@ class Intake:
         return ReceiveDelivery(
             Delivery(
                 channel=channel,
-                digest=hashlib.sha256(request.body).hexdigest(),
+                digest=self._digest(channel, request),
                 topic=topic,
                 received_at=self._clock.now(),
                 state=state,
@@ -114,6 +117,15 @@ class Intake:
             ),
             seen,
         )
+
+    def _digest(self, channel: str, request: WebhookRequest) -> str:
+        """Return what tells a delivery from another: its body, and its name where that is signed.
+
+        A delivery that is repeated has both again.
+        """
+        named = self._named.get(channel)
+        name = b"" if named is None else named.delivery_name(request).encode() + b"\n"
+        return hashlib.sha256(name + request.body).hexdigest()
 
     async def replay(self, delivery: Delivery, body: bytes) -> None:
         """Read a quarantined body again and apply it.

@@ -68,6 +68,10 @@ class EtsyConnector:
         del request
         return False
 
+    def delivery_name(self, request: WebhookRequest) -> str:
+        """Return the signed webhook-id: bodies are so small that two events may be alike."""
+        return request.headers["webhook-id"]
+
     def read(self, request: WebhookRequest) -> tuple[str, tuple[Seen, ...]]:
         """Return (topic for people, one hint)."""
         return webhooks.read(request, channel=self.channel, shop_id=self.settings.shop_id)

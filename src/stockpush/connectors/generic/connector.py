@@ -67,6 +67,10 @@ class GenericConnector:
         del request
         return False
 
+    def delivery_name(self, request: WebhookRequest) -> str:
+        """Return the signed webhook-id: bodies are so small that two events may be alike."""
+        return request.headers["webhook-id"]
+
     def read(self, request: WebhookRequest) -> tuple[str, tuple[Seen, ...]]:
         """Return (topic for people, facts or hints) by the body's type."""
         return orders.read(request.body, channel=self.channel)
