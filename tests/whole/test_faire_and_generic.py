@@ -221,3 +221,12 @@ async def test_a_backorder_is_reserved_once(floor: Floor) -> None:
     await floor.until_reserved(carrier, 1)
     await floor.until_reserved(order, 1)
     assert floor.shows() == (3, 8)
+
+
+async def test_a_platform_without_webhooks_has_no_path(floor: Floor) -> None:
+    """The API shows where a channel's webhooks go, and nothing for one that is only polled."""
+    rows = [floor.parts.channel_report(row) for row in await floor.parts.channel_rows()]
+    paths = {row.connector: row.webhook_path for row in rows}
+    assert paths.keys() == {"faire", "generic"}
+    assert paths["faire"] is None
+    assert str(paths["generic"]).startswith("/webhooks/")

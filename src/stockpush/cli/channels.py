@@ -50,17 +50,13 @@ def channels(config: Config = None, as_json: Json = False) -> None:
 
 async def _rows(parts: Parts) -> tuple[list[ChannelRow], str | None]:
     """Return the rows, and why there are no webhook paths if there should be some."""
-    from stockpush import compose
     from stockpush.compose import database
     from stockpush.store import reads
 
     trouble = None
     paths: dict[str, str | None] = dict.fromkeys(parts.settings.channels)
     try:
-        paths = {
-            name: parts.webhook_path(name) if compose.webhook_topics(channel) else None
-            for name, channel in parts.settings.channels.items()
-        }
+        paths = {name: parts.webhook_path(name) for name in parts.settings.channels}
     except ConfigInvalid as error:  # the key may be for the daemon's eyes alone
         trouble = error.message
     runs = database.daemon_runs(parts.settings)

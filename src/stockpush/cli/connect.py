@@ -98,7 +98,7 @@ async def _connected(
             if told:
                 found = await accounts.examine_access(connector, api)
         lines = [examined(name, each) for each in found]
-        url = parts.hook_url(name) if connector.manifest.webhook_topics else None
+        url = parts.hook_url(name)
         if _refused(found) or url is None:
             return lines, None
         return lines, await accounts.ensure_webhooks(connector, api, url, dry_run=dry_run)

@@ -79,7 +79,7 @@ async def examine_channel(
     """Return how one configured channel stands; wrong settings of it are a finding too."""
     try:
         connector = connect(parts.settings.channels[name])
-        hook_url = parts.hook_url(name) if connector.manifest.webhook_topics else None
+        hook_url = parts.hook_url(name)
         opened = door_of(parts, name, connector, transport)
     except ConfigInvalid as error:
         mend = error.next or f"expected: {error.expected}"

@@ -78,13 +78,18 @@ class Parts:
         return self.settings.daemon.resolved_secret_key()
 
     def webhook_path(self, channel: str) -> str | None:
-        """Return the path on the public listener that the channel's webhooks go to."""
+        """Return the path on the public listener that the channel's webhooks go to.
+
+        None where the platform sends none, and without a secret key.
+        """
         if self.settings.daemon.secret_key is None:
+            return None
+        if not webhook_topics(self.settings.channels[channel]):
             return None
         return f"/webhooks/{channel}/{keys.webhook_token(self.secret_key(), channel)}"
 
     def hook_url(self, channel: str) -> str | None:
-        """Return the whole address of the channel's webhooks; None without a `public_url`."""
+        """Return the whole address of the channel's webhooks; None without a `public_url` too."""
         root, path = self.settings.daemon.public_url, self.webhook_path(channel)
         return None if root is None or path is None else root + path
 
