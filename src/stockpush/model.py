@@ -447,6 +447,11 @@ class HeardBy:
     orders: int
 
 
+LOOK_AT = "look-at:"
+"""How the key of a channel's note begins that says what a person should look at in a field's
+listing, though its number was written; the field's key follows. It stands until `resync`."""
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class ChannelState:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from stockpush import keys
+from stockpush import compose, keys
+from stockpush.model import LOOK_AT
 from stockpush.store.lock import DaemonLock
-from tests.cli.daemon_rows import SAMPLES, asked
+from tests.cli.daemon_rows import SAMPLES, asked, with_parts
 from tests.cli.terminal import Terminal
 
 # -- channels --------------------------------------------------------------------------------
@@ -217,3 +218,17 @@ def test_options_before_the_subcommand_are_not_ignored(inbox: Terminal):
     result = inbox("deliveries", "--state", "pending", "show", "1")
     assert result.code == 2
     assert "go after show" in result.err
+
+
+def test_what_to_look_at_is_told_until_a_resync(sellers: Terminal):
+    """Something other than a quantity came out differently: `channels` says so, and what to do."""
+
+    async def remark(parts: compose.Parts) -> None:
+        await parts.store.note("my-shopify", f"{LOOK_AT}30", "Its price is another one.")
+
+    with_parts(sellers, remark)
+    shown = sellers.done("channels").out
+    assert "my-shopify 30: Its price is another one." in shown
+    assert "stockpush resync" in shown
+    row = sellers.done("channels", "--json").json["data"][0]
+    assert row["look_at"] == [{"field": "30", "reason": "Its price is another one."}]

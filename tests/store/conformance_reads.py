@@ -8,6 +8,7 @@ import pytest
 
 from stockpush.messages import CommandDone, Decision
 from stockpush.model import (
+    LOOK_AT,
     ChannelState,
     DeliveryState,
     FieldKey,
@@ -62,9 +63,12 @@ class ReadsConformance:
             quarantined=1,
             drifts=1,
         )
+        await store.note("my-shopify", f"{LOOK_AT}30", "its price is another one")
+        await store.note("my-shopify", "off-sale:1", "the connector's own")
         await self._settle_after(store, [0.1, 0.2, 0.3, 9.0])
         [shopify] = await reads.channel_rows(store, ["my-shopify"])
         assert shopify.latency_s == Latency(p50=0.2, p95=9.0)
+        assert shopify.look_at == {"30": "its price is another one"}
 
     @staticmethod
     async def _settle_after(store: SqlStore, delays: list[float]) -> None:

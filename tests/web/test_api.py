@@ -381,6 +381,7 @@ async def test_channels_tell_what_the_database_and_the_daemon_know(private: List
         "listings": 1,
         "latency_s": {"p50": 0.25, "p95": 0.25},
         "heard_s": {"webhook": None, "poll": None},
+        "look_at": [],
     }
     assert (woo["state"], woo["state_reason"]) == ("needs_login", "the key was revoked")
     assert (woo["backlog"], woo["latency_s"]) == (1, None)
@@ -404,6 +405,7 @@ def test_what_the_asker_sees_comes_before_what_was_recorded(
         listings=0,
         drifts=0,
         latency_s=None,
+        look_at={"30": "its price is another one"},
     )
     policy = SimpleNamespace(
         name="my-shop", connector="shopify", mode=SimpleNamespace(value="live")
@@ -411,6 +413,7 @@ def test_what_the_asker_sees_comes_before_what_was_recorded(
     reason = "seen" if seen is Health.NEEDS_LOGIN else ""
     row = channel_report.channel(policy, stored, webhook_path=None, health=seen, reason=reason)
     assert (row.state, row.state_reason) == expected
+    assert row.look_at == (channel_report.LookAtRow("30", "its price is another one"),)
 
 
 async def test_pages_of_deliveries_come_newest_first(private: Listener) -> None:
@@ -446,7 +449,7 @@ async def test_pages_of_deliveries_come_newest_first(private: Listener) -> None:
         (
             "channels",
             channel_report.ChannelRow,
-            (channel_report.LatencyRow, channel_report.HeardRow),
+            (channel_report.LatencyRow, channel_report.HeardRow, channel_report.LookAtRow),
         ),
         ("deliveries", channel_report.DeliveryRow, ()),
     ],

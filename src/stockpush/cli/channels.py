@@ -109,6 +109,10 @@ def _print_rows(rows: Sequence[ChannelRow]) -> None:
         )
     show(shown)
     say_reasons((row.name, row.state_reason) for row in rows)
+    looks = [(f"{row.name} {each.field}", each.reason) for row in rows for each in row.look_at]
+    say_reasons(looks)
+    if looks:
+        say("Next: stockpush resync   (once you have looked at these listings)")
 
 
 def _heard_in(row: ChannelRow) -> str:

@@ -7,7 +7,7 @@ docs/interface.md: keys may be added, never renamed or removed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -33,11 +33,20 @@ class HeardRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtRow:
+    """What a person should look at in the listing of a field, though its number was written."""
+
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelRow:
     """One channel of `channels --json`: `latency_s` is None before its first applied push.
 
     `backlog` counts the fields that wait to be pushed. `heard_s` is how long orders took from being
-    placed to being known: by webhook and by poll, None where none came that way yet.
+    placed to being known: by webhook and by poll, None where none came that way yet. `look_at`
+    stands until the channel or the item is read again by `resync`.
     """
 
     name: str
@@ -51,6 +60,7 @@ class ChannelRow:
     listings: int
     latency_s: LatencyRow | None
     heard_s: HeardRow
+    look_at: tuple[LookAtRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,11 @@ class StoredChannel(Protocol):
     @property
     def latency_s(self) -> Latency | None:
         """Return how long pushes take, None before the first applied one."""
+        ...
+
+    @property
+    def look_at(self) -> Mapping[str, str]:
+        """Return what a person should look at, by field key."""
         ...
 
 
@@ -166,6 +181,7 @@ def channel(
         listings=stored.listings,
         latency_s=None if latency is None else LatencyRow(latency.p50, latency.p95),
         heard_s=HeardRow(ways.get("webhook"), ways.get("poll")),
+        look_at=tuple(LookAtRow(key, text) for key, text in sorted(stored.look_at.items())),
     )
 
 

@@ -27,7 +27,7 @@ from stockpush.errors import (
     RateLimited,
 )
 from stockpush.messages import Accepted, OpenPushes, PushSettled, RequestReads, SettlePushes
-from stockpush.model import Dirty, FieldKey, Health, Mode, Push, PushOutcomeKind
+from stockpush.model import LOOK_AT, Dirty, FieldKey, Health, Mode, Push, PushOutcomeKind
 from stockpush.ports import Clock, Ids, Store
 from stockpush.reservation.pushes import is_doubted
 
@@ -293,9 +293,14 @@ class Pusher:
     ) -> None:
         """Settle every push of a call by its outcome.
 
+        What a person should look at besides is kept where people look.
         Where a call may be repeated with its own key all of it is settled at once: what a crash
         left of it would be another call under the same key.
         """
+        for push, outcome in zip(pushes, outcomes, strict=True):
+            if outcome.kind is PushOutcomeKind.APPLIED and outcome.error is not None:
+                key, text = f"{LOOK_AT}{push.field.key}", outcome.error.message
+                await self._store.note(self._channel.name, key, text)
         settled = [
             self._settled(push, outcome, attempts.get(push.field, 0))
             for push, outcome in zip(pushes, outcomes, strict=True)

@@ -26,7 +26,7 @@ from stockpush.engine.reconcile import Reconciler
 from stockpush.engine.watchdog import Watchdog
 from stockpush.errors import LockLost, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Decision, Event, NoteHealth, RequestReads
-from stockpush.model import DeliveryState, FieldKey
+from stockpush.model import LOOK_AT, DeliveryState, FieldKey
 from stockpush.ports import Clock, Request, Store
 
 DRAIN_S = 8.0
@@ -200,7 +200,10 @@ class Supervisor:
 async def resync(
     store: Store, lane: CommitLane, clock: Clock, workers: Workers, *, sku: str | None
 ) -> None:
-    """Ask for a channel's listings, orders and quantities to be read again, all or of one item."""
+    """Ask for a channel's listings, orders and quantities to be read again, all or of one item.
+
+    What a person was to look at there counts as looked at.
+    """
     catalogue = await store.catalogue()
     name = workers.channel.name
     fields = tuple(
@@ -214,6 +217,10 @@ async def resync(
             }
         )
     )
+    for noted in await store.noted(name):
+        key = FieldKey(name, noted.removeprefix(LOOK_AT))
+        if noted.startswith(LOOK_AT) and (sku is None or key in fields):
+            await store.note(name, noted, None)
     if sku is None:
         workers.reconciler.want_all()
     await lane.submit(RequestReads(fields, due_at=clock.now()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Column, Select, Table, case, func, literal_column, null, select
@@ -18,6 +18,7 @@ from sqlalchemy.sql import ColumnElement
 
 from stockpush.messages import CommandDone, Rows
 from stockpush.model import (
+    LOOK_AT,
     ChannelState,
     Delivery,
     DeliveryState,
@@ -69,6 +70,7 @@ class ChannelRow:
 
     `backlog` counts outbox rows, `pending` and `quarantined` inbox rows, `drifts` open ones;
     `adopted` and `parked` are among `listings`. `latency_s` is None before the first applied push.
+    `look_at` is what a person should look at, by field key.
     """
 
     state: ChannelState
@@ -81,6 +83,7 @@ class ChannelRow:
     quarantined: int = 0
     drifts: int = 0
     latency_s: Latency | None = None
+    look_at: Mapping[str, str] = field(default_factory=dict)
 
 
 async def channel_rows(store: SqlStore, names: Sequence[str]) -> tuple[ChannelRow, ...]:
@@ -111,7 +114,15 @@ async def _channel_row(reader: Reader, name: str) -> ChannelRow:
         quarantined=await count(delivery, in_state(DeliveryState.QUARANTINED)),
         drifts=await count(schema.drift, schema.drift.c.closed_at.is_(None)),
         latency_s=await _latency(reader, name),
+        look_at=await _look_at(reader, name),
     )
+
+
+async def _look_at(reader: Reader, channel: str) -> Mapping[str, str]:
+    note = schema.note
+    query = select(note.c.key, note.c.text).order_by(note.c.key)
+    noted = await reader.filtered(query, {note.c.channel: channel})
+    return {key.removeprefix(LOOK_AT): text for key, text in noted if key.startswith(LOOK_AT)}
 
 
 async def _latency(reader: Reader, channel: str) -> Latency | None:
