@@ -486,6 +486,11 @@ _HOLD_NOT_EATEN = Planted(
             "ambiguous = 0 if shown or unshown else min(field.hold, units)",
             "ambiguous = 0",
         ),
+        Edit(
+            "reservation.expectation:_taken",
+            "behind = units - eaten if shown else 0",
+            "behind = 0",
+        ),
     ),
 )
 
