@@ -127,7 +127,9 @@ class Lane:
         self.commands.append(command)
         if self.hangs:
             await asyncio.Event().wait()
-        return SimpleNamespace(outcome=Accepted(facts={"pushes": (), "opened": 0, "poll_from": None}))
+        return SimpleNamespace(
+            outcome=Accepted(facts={"pushes": (), "opened": 0, "poll_from": None})
+        )
 
 
 class Connector:
