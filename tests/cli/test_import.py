@@ -164,3 +164,21 @@ def test_listings_need_no_secrets_of_their_channel(terminal: Terminal):
     shown = terminal.done("stock").out
     assert "product_id=30" in shown
     assert "has not been read yet" in shown
+
+
+def test_a_field_of_a_reference_that_there_is_not_is_named(terminal: Terminal):
+    """By the manifest, which knows them all: the mistake says which there are."""
+    terminal.write(
+        "stockpush.toml",
+        '[channels.my-woo]\nconnector = "woocommerce"\nbase_url = "https://shop.example"\n'
+        'consumer_key = "ck"\nconsumer_secret = "cs"\nwebhook_secret = "s"\n',
+    )
+    terminal.write(
+        "new.toml",
+        '[[items]]\nsku = "soap"\n[[listings]]\nchannel = "my-woo"\nitem = "soap"\n'
+        "ref = { produkt_id = 30 }\n",
+    )
+    refused = terminal("import", "new.toml", "--yes")
+    assert refused.code == 2
+    assert "produkt_id" in refused.err
+    assert "product_id or variation_id" in refused.err

@@ -20,6 +20,7 @@ from stockpush.engine.intake import Intake
 from stockpush.engine.limiter import Limiter
 from stockpush.engine.steady import SteadyClock
 from stockpush.engine.transport import ChannelApi, Network
+from stockpush.errors import CatalogueInvalid
 from stockpush.model import ChannelPolicy, Delivery, Health
 from stockpush.ports import Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
@@ -139,6 +140,14 @@ def ref_key(settings: ChannelSettings, given: Mapping[str, Any]) -> str:
 
     It needs none of the channel's secrets, which the daemon alone may be able to read.
     """
+    manifest = registry.manifest(settings.connector)
+    for field in given:
+        if field not in manifest.ref_fields:
+            raise CatalogueInvalid(
+                f"A reference on {manifest.title} has no {field!r}.",
+                field=field,
+                expected=" or ".join(manifest.ref_fields),
+            )
     return registry.ref_key(settings.connector)(given)
 
 

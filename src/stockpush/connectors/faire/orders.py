@@ -135,7 +135,7 @@ def order_key(item: Item) -> str:
     """
     if item.variant_id and is_id(item.variant_id):
         return item.variant_id
-    return f"sku/{(item.sku or '')[:100]}"
+    return f"sku/{''.join(filter(str.isprintable, item.sku or ''))[:100]}"
 
 
 def _line(order: Order, item: Item, elsewhere: Counter[str], *, promised: bool) -> OrderLineSeen:

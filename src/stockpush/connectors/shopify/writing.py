@@ -124,7 +124,7 @@ async def push(
 
     Never raises a `ChannelError`. Repeat with the same `call_id` to learn an unknown outcome.
     """
-    work = _Work(batch, [list(range(len(batch)))])
+    work = _Work(batch, [list(range(len(batch)))] if batch else [])
     for _ in range(CALLS_MAX):
         if not work.groups:
             break
