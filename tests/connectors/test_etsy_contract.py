@@ -1,15 +1,16 @@
-"""Every request against Etsy's own document, every error to its class, and every trap to a test.
+"""Every request against Etsy's own document, and every trap to a test.
 
-Each request that the tests of tests/connectors/test_etsy*.py send passes through `EtsyDoor`, which
-holds it, and the answer of the emulated shop, against the OpenAPI document. Here it is shown that
-this check bites, that no operation is left out, and what a test (or a reason) there is for each
-row of the channel's page of traps.
+Each request that is sent in tests passes through `EtsyDoor`, which holds it, and the answer of the
+emulated shop, against the OpenAPI document; that none is left out is shown by tests/contract. Here
+it is shown that this check bites, which scopes are needed, and what a test (or a reason) there is
+for each row of the channel's page of traps.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,13 @@ import pytest
 
 from stockpush.connectors.etsy import wire
 from stockpush.connectors.etsy.granting import SCOPES
-from stockpush.errors import AuthFailed, ChannelUnavailable, PayloadInvalid, RateLimited
-from stockpush.model import FieldKey
 from stockpush.sim.shops.base import ShopRequest
 from tests.connectors import etsy_contract
 from tests.connectors.etsy_world import (
-    LAVENDER,
-    MINT,
-    ROSE,
-    SETTINGS,
-    World,
-    line,
-    listing,
-    make_world,
     needs_contract,
 )
+from tests.contract.kit import kit
+from tests.contract.stage import life
 
 ROOT = "/v3/application"
 HEADERS = {"x-api-key": "k:s"}
@@ -40,38 +33,17 @@ TESTS = Path(__file__).parents[1]
 
 
 @needs_contract
-async def test_every_operation_that_is_sent_is_of_the_document():
-    """A whole life of a channel: each request is of the document, and these are all there are."""
-    world = make_world(renew="true")
-    world.shop.checkout([("1001", 1), (MINT, 1)])
-    await world.connector.resolve(world.api, [listing(world.connector, listing_id=1001)])
-    await world.connector.observe(world.api, [FieldKey("e", "1001")])
-    await world.poll()
-    await world.fetch(world.shop.checkout([("1001", 1)]))
-    told = world.api.shop.handle(read_request(world))
-    world.instead("GET", 200, told.body.replace(b'"listing":', b'"other":'))
-    world.api.checks = False
-    await world.push(line("1001", expected=5, target=3))
-    world.api.shop, world.api.checks = world.shop, True
-    lines = [(LAVENDER, 5), (MINT, 2), (ROSE, 2)]
-    await world.push(*(line(key, expected=number, target=0) for key, number in lines))
-    await world.push(line(MINT, expected=0, target=1))
-    sent = {etsy_contract.check_request(each) for each in world.api.sent}
-    assert sent == {
-        "getListing",
-        "getListingInventory",
-        "getListingsInventoryByListingIds",
-        "getShopReceipt",
-        "getShopReceipts",
-        "updateListing",
-        "updateListingInventory",
-    }
+async def test_every_scope_that_is_needed_is_asked_for():
+    """A whole life of a channel needs no more than what `connect` has granted."""
+    stage = kit("etsy").open()
+    await life(kit("etsy"), stage)
     scopes = {
         each
-        for request in world.api.sent
+        for request in stage.api.sent
         for needs in etsy_contract.operation(request.method, request.path)[1].get("security", [])
         for each in needs.get("oauth2", [])
     }
+    assert scopes
     assert scopes <= set(SCOPES)
 
 
@@ -136,50 +108,6 @@ def test_the_check_of_answers_bites(path: str, status: int, body: bytes):
         etsy_contract.check_answer(ShopRequest("GET", ROOT + path), status, body)
 
 
-def read_request(world: World) -> ShopRequest:
-    """Return the request by which a push reads listing 1001."""
-    key = f"{SETTINGS['keystring']}:{SETTINGS['shared_secret']}"
-    bearer = f"Bearer {world.shop.access.issue()}"
-    headers = {"x-api-key": key, "authorization": bearer}
-    return ShopRequest(
-        "GET", f"{ROOT}/listings/1001/inventory", (("includes", "Listing"),), headers
-    )
-
-
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [
-        (400, PayloadInvalid),
-        (401, AuthFailed),
-        (403, AuthFailed),
-        (404, PayloadInvalid),
-        (409, PayloadInvalid),
-        (422, PayloadInvalid),
-        (429, RateLimited),
-        (500, ChannelUnavailable),
-        (501, ChannelUnavailable),
-        (503, ChannelUnavailable),
-    ],
-)
-async def test_every_error_answer_to_a_read_has_its_class(status: int, error: Any):
-    """The table of the channel's page, for lists of receipts; writes are in test_etsy_writing."""
-    world = make_world()
-    world.instead("GET", status, b'{"error":"There was a problem"}')
-    with pytest.raises(error):
-        await world.poll("2026-11-22T10:00:00Z")
-
-
-@pytest.mark.parametrize("size", [1, 2, 20, 100])
-async def test_batches_of_every_size_are_one_to_one(size: int):
-    """One, many, a whole batch of the manifest, and a listing with more fields than that."""
-    world = make_world(per_second=1000)
-    numbers = range(2000, 2000 + size)
-    names = [world.shop.add_listing(number, quantity=5) for number in numbers]
-    told = await world.push(*(line(name, expected=5, target=2) for name in names))
-    assert [each.actual for each in told] == [2] * size
-    assert await world.push() == ()
-
-
 @pytest.mark.parametrize(
     ("headers", "wait_s"),
     [
@@ -203,7 +131,7 @@ def test_the_allowance_is_read_from_the_headers(headers: Mapping[str, str], wait
 WRITING, READING = "test_etsy_writing.py", "test_etsy.py"
 ORDERS, DOCUMENT = "test_etsy_orders.py", "test_etsy_document.py"
 WEBHOOKS, ACCESS, HERE = "test_etsy_webhooks.py", "test_etsy_access.py", "test_etsy_contract.py"
-SHOP = "../shops/test_etsy_shop.py"
+SHOP, FAULTS = "../shops/test_etsy_shop.py", "../contract/test_faults.py"
 
 TRAPS: Mapping[str, tuple[str, ...] | str] = {
     # 1.1 changes of 2025-2026
@@ -252,7 +180,7 @@ TRAPS: Mapping[str, tuple[str, ...] | str] = {
         f"{ACCESS}::test_a_refresh_token_that_was_used_is_for_a_person",
     ),
     "scopes": (
-        f"{HERE}::test_every_operation_that_is_sent_is_of_the_document",
+        f"{HERE}::test_every_scope_that_is_needed_is_asked_for",
         f"{SHOP}::test_scopes_are_those_of_the_document",
     ),
     "there is no sandbox": "Nothing to test: the emulated shop stands in, held to the document.",
@@ -402,7 +330,7 @@ TRAPS: Mapping[str, tuple[str, ...] | str] = {
     "429 with retry-after": (f"{WRITING}::test_a_read_that_fails_sends_nothing",),
     "two calls for a push": (f"{WRITING}::test_expected_number_is_replaced",),
     "errors by class": (
-        f"{HERE}::test_every_error_answer_to_a_read_has_its_class",
+        f"{FAULTS}::test_a_read_names_the_fault",
         f"{WRITING}::test_a_refused_document_is_for_a_person",
         f"{WRITING}::test_a_second_409_is_for_a_person",
         f"{WRITING}::test_one_listings_odd_document_does_not_keep_the_others",
@@ -422,12 +350,14 @@ def test_every_trap_has_a_test_that_exists_or_a_reason():
             continue
         for each in shown:
             file, _, name = each.partition("::")
-            tree = ast.parse((TESTS / "connectors" / file).read_text(encoding="utf-8"))
-            names = {
-                node.name
-                for node in ast.walk(tree)
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            }
-            if name not in names:
+            if name not in names_in(TESTS / "connectors" / file):
                 missing.append(each)
     assert missing == []
+
+
+@cache
+def names_in(path: Path) -> frozenset[str]:
+    """Return the names of a module's functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, kinds))

@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stockpush.connectors.base import WebhookRequest
 from stockpush.errors import PayloadInvalid, SignatureInvalid
@@ -106,18 +104,6 @@ def test_nothing_is_believed_that_cannot_be_checked(world: World):
     assert not world.connector.is_ping(WebhookRequest({}, b"", BEGUN))
 
 
-@given(flip=st.integers(0, 2**12))
-def test_every_flipped_bit_is_refused(flip: int):
-    """Of the body, and of each of the signed headers."""
-    world = make_world()
-    world.shop.checkout([("1001", 1)])
-    (request,) = world.deliveries()
-    spoiled = bytearray(request.body)
-    spoiled[flip // 8 % len(spoiled)] ^= 1 << flip % 8
-    with pytest.raises(SignatureInvalid):
-        world.connector.verify(replace(request, body=bytes(spoiled)))
-
-
 @pytest.mark.parametrize("name", ["webhook_paid", "webhook_canceled", "webhook_shop_as_text"])
 def test_every_sample_parses(name: str):
     """The bodies that receivers report: the shop's number as a number or as text, either host."""
@@ -191,10 +177,3 @@ def test_any_other_shape_is_unreadable(request_: WebhookRequest):
     """Truncated, empty, wrong-typed or contradicting itself: PayloadInvalid and nothing else."""
     with pytest.raises(PayloadInvalid):
         read(request_)
-
-
-@given(body=st.binary(max_size=200))
-def test_no_body_raises_anything_else(body: bytes):
-    """Whatever the bytes."""
-    with pytest.raises(PayloadInvalid):
-        read(WebhookRequest({}, body, BEGUN))

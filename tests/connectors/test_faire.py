@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from stockpush.connectors import registry
-from stockpush.connectors.base import WebhookRequest
 from stockpush.connectors.faire import ref_key, variants
 from stockpush.connectors.faire.wire import fault, instant
 from stockpush.connectors.faire.writing import WRITE_COST
@@ -19,7 +18,6 @@ from stockpush.errors import (
     ChannelUnavailable,
     ConfigInvalid,
     PayloadInvalid,
-    SignatureInvalid,
 )
 from stockpush.model import FieldKey
 from stockpush.sim.shops.base import ShopRequest
@@ -193,17 +191,6 @@ def test_a_reference_has_no_other_field() -> None:
         make_connector().ref({"variant_id": A, "sku": "candle"})
     assert caught.value.field == "sku"
     assert make_connector().ref({"variant_id": A}) == A
-
-
-def test_there_are_no_webhooks() -> None:
-    """Whatever is delivered is not from Faire: refused, and never read."""
-    request = WebhookRequest({"x-faire-signature": "x"}, b'{"id":"bo_1"}')
-    connector = make_connector()
-    with pytest.raises(SignatureInvalid):
-        connector.verify(request)
-    with pytest.raises(PayloadInvalid):
-        connector.read(request)
-    assert not connector.is_ping(request)
 
 
 # -- reading --------------------------------------------------------------------------------------

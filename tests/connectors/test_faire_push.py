@@ -149,14 +149,6 @@ async def test_the_fourth_quick_write_is_429(world: World) -> None:
     assert outcome.kind is Kind.APPLIED
 
 
-async def test_a_batch_of_none_asks_for_nothing(world: World) -> None:
-    """No lines, fields or listings: no outcome, and no request."""
-    assert await world.push() == ()
-    assert (await world.connector.observe(world.api, [])).readings == ()
-    assert await world.connector.resolve(world.api, []) == ()
-    assert world.api.sent == []
-
-
 async def test_a_hundred_go_in_one_write(world: World) -> None:
     """A whole batch is one read and one write."""
     ids = [f"po_{number}" for number in range(100)]

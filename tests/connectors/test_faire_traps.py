@@ -13,6 +13,7 @@ FILES = (
     "connectors/test_faire_push.py",
     "connectors/test_faire_orders.py",
     "shops/test_faire_shop.py",
+    "contract/test_signatures.py",
 )
 NOT_OURS = "not ours: "
 
@@ -32,7 +33,7 @@ TRAPS: dict[str, str] = {
     "403 and 5xx are not JSON": "test_a_read_that_fails_is_named",
     "a page with status 200": "test_an_answer_that_cannot_be_read_is_unknown",
     "no sandbox": NOT_OURS + "the emulated account stands in",
-    "no webhooks": "test_there_are_no_webhooks",
+    "no webhooks": "test_a_platform_without_webhooks_believes_nothing",
     # inventory
     "the parameter is `ids`; a wrong name is 200 and an empty map":
         "test_the_parameter_is_ids_and_is_repeated",

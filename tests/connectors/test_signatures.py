@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -27,30 +25,6 @@ from stockpush.errors import ConfigInvalid, SignatureInvalid
 def sign(secret: bytes, body: bytes) -> str:
     """Sign as the platforms do."""
     return base64.b64encode(hmac.new(secret, body, hashlib.sha256).digest()).decode("ascii")
-
-
-@pytest.mark.parametrize("file", ["shopify", "woocommerce"])
-def test_every_vector_is_judged_as_it_says(shared: Path, file: str) -> None:
-    """Each case of the platform's vectors is accepted, refused or a configuration error."""
-    judged = 0
-    for case in json.loads((shared / "vectors" / f"{file}.json").read_text())["cases"]:
-        secret = case.get("hmac_key", case.get("secret"))
-        if secret is None:
-            continue  # the unsigned creation ping: the WooCommerce tests have it
-        args = (secret.encode(), case["body"].encode(), case["header"])
-        match case["expect"]:
-            case "accept" | "accept_signature_no_second_effect":
-                verify_hmac_sha256_base64(*args)
-            case "reject":
-                with pytest.raises(SignatureInvalid):
-                    verify_hmac_sha256_base64(*args)
-            case "config_error":
-                with pytest.raises(ConfigInvalid):
-                    verify_hmac_sha256_base64(*args)
-            case other:
-                pytest.fail(f"{case['name']}: unknown expectation {other}")
-        judged += 1
-    assert judged >= 4
 
 
 @pytest.mark.parametrize(
@@ -127,37 +101,6 @@ def headers(body: bytes = b"{}", *, key: bytes = KEY, **changed: str) -> dict[st
     content = f"{told['id']}.{told['timestamp']}.".encode() + body
     told = {"signature": "v1," + sign(key, content)} | told
     return {f"webhook-{name}": value for name, value in told.items()}
-
-
-def test_every_standard_webhook_vector_is_judged_as_it_says(shared: Path) -> None:
-    """Each published and derived case is accepted, refused or a configuration error."""
-    cases = json.loads((shared / "vectors" / "standard_webhooks.json").read_text())["cases"]
-    for case in cases:
-        now = datetime.fromtimestamp(case["now"], UTC)
-        if case["body"] is not None:
-            body = case["body"].encode()
-        elif "body_b64" in case:
-            body = base64.b64decode(case["body_b64"])
-        else:
-            text, times = case["body_repeat"]
-            body = text.encode() * times
-
-        def judge(case=case, body=body, now=now) -> None:
-            key = standard_webhook_key(case["secret"])
-            verify_standard_webhook([key], case["headers"], body, now=now)
-
-        match case["expect"]:
-            case "accept" | "accept_signature_reject_payload":
-                judge()
-            case "reject":
-                with pytest.raises(SignatureInvalid):
-                    judge()
-            case "config_error":
-                with pytest.raises(ConfigInvalid):
-                    judge()
-            case other:
-                pytest.fail(f"{case['name']}: unknown expectation {other}")
-    assert len(cases) >= 28
 
 
 def test_a_bare_signature_is_accepted() -> None:

@@ -29,12 +29,18 @@ from stockpush.store import rows
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 NUMBER_MAX = 10**9
-ID_LENGTH_MAX = 40
+ID_LENGTH_MAX = 100
 WORD_LENGTH_MAX = 100
 ORDER_KEY_LENGTH_MAX = 500
 """Well below what an index of the database takes."""
 ORDER_KEY = re.compile(r"([0-9]+(:[0-9]+|:[A-Za-z0-9_.~%=&+-]+)?)?")
-"""A number, two, or Etsy's number with values."""
+"""A number, two, or Etsy's number with values; elsewhere as an id."""
+NUMBERED = frozenset({"s", "w", "e"})
+"""Channels of platforms on which everything has a number."""
+BY_SKU = "sku/"
+"""A line that names no listing, elsewhere."""
+NAME = re.compile(r"[A-Za-z0-9_.~-]+")
+"""An id on the others, which can stand in a path as it is."""
 REQUESTS_MAX = 60
 """Most requests that one hostile answer may cause."""
 SECRET = "s" * 32
@@ -42,7 +48,7 @@ REFUNDS = (SAMPLES / "woocommerce" / "refunds_of_728.json").read_bytes()
 T = TypeVar("T")
 
 
-def connectors() -> tuple[Connector, Connector, Connector]:
+def connectors() -> tuple[Connector, Connector, Connector, Connector, Connector]:
     """Every connector, as their channels configure them."""
     shopify = registry.load("shopify")(
         "s",
@@ -75,10 +81,20 @@ def connectors() -> tuple[Connector, Connector, Connector]:
             "webhook_secret": "whsec_" + base64.b64encode(SECRET.encode()).decode(),
         },
     )
-    return shopify, woo, etsy
+    faire = registry.load("faire")("f", registry.manifest("faire"), {"access_token": "t"})
+    generic = registry.load("generic")(
+        "g",
+        registry.manifest("generic"),
+        {
+            "base_url": "http://127.0.0.1:1",
+            "access_token": "t",
+            "webhook_secret": "whsec_" + base64.b64encode(SECRET.encode()).decode(),
+        },
+    )
+    return shopify, woo, etsy, faire, generic
 
 
-SHOPIFY, WOO, ETSY = connectors()
+SHOPIFY, WOO, ETSY, FAIRE, GENERIC = connectors()
 
 
 # -- what is judged ------------------------------------------------------------------------------
@@ -127,7 +143,7 @@ def poll(connector: Connector, body: bytes) -> list[OrderPage] | None:
         for seen in page.orders:
             check(seen)
         for order_id, reason, raw in page.unreadable:
-            assert order_id == "" or order_id.isdigit()
+            assert order_id == "" or is_id(connector.channel, order_id)
             check_text(reason)
             assert isinstance(raw, bytes)
     return pages
@@ -151,8 +167,7 @@ def check(seen: Seen) -> None:
         case OrderSeen():
             _check_order(seen)
         case OrderHint():
-            assert seen.order_id.isdigit()
-            assert len(seen.order_id) <= ID_LENGTH_MAX
+            assert is_id(seen.channel, seen.order_id)
         case QuantityHint():
             check_word(seen.field_key)
             if seen.told is not None:
@@ -164,8 +179,7 @@ def check(seen: Seen) -> None:
 
 
 def _check_order(seen: OrderSeen) -> None:
-    assert seen.order_id.isdigit()
-    assert len(seen.order_id) <= ID_LENGTH_MAX
+    assert is_id(seen.channel, seen.order_id)
     check_word(seen.state)
     for instant in (seen.version.updated_at, seen.placed_at, seen.deducted_at):
         assert instant.tzinfo is UTC
@@ -173,14 +187,24 @@ def _check_order(seen: OrderSeen) -> None:
         assert rows.instant(rows.micros(instant)) == instant
     assert len({line.line_id for line in seen.lines}) == len(seen.lines), "one row a line"
     for line in seen.lines:
-        _check_line(line)
+        _check_line(seen.channel, line)
         _check_row(seen, line)
 
 
-def _check_line(line: OrderLineSeen) -> None:
-    assert line.line_id.isdigit()
+def is_id(channel: str, text: str) -> bool:
+    """Answer whether a text is an id as the channel's platform has them."""
+    if len(text) > ID_LENGTH_MAX:
+        return False
+    return text.isdigit() if channel in NUMBERED else NAME.fullmatch(text) is not None
+
+
+def _check_line(channel: str, line: OrderLineSeen) -> None:
+    assert is_id(channel, line.line_id)
     assert len(line.order_key) <= ORDER_KEY_LENGTH_MAX
-    assert ORDER_KEY.fullmatch(line.order_key)
+    if channel in NUMBERED:
+        assert ORDER_KEY.fullmatch(line.order_key)
+    else:
+        assert line.order_key.startswith(BY_SKU) or is_id(channel, line.order_key)
     for count in (line.ordered, line.open, line.shipped, line.written_off):
         check_number(count)
     if line.deducted is not None:
@@ -401,6 +425,13 @@ def _fresh_etsy() -> Connector:
     return connectors()[2]
 
 
+def _faire_orders() -> list[Any]:
+    """Orders without a family: the door, which answers everything alike, would make up another."""
+    return [each for each in samples("faire") if not each.get("original_order_id")][:1]
+
+
+GENERIC_ORDER = json.loads((SAMPLES / "generic" / "order_changed.json").read_bytes())["order"]
+
 TARGETS: Sequence[Target] = (
     Target("shopify delivery", samples("shopify"), lambda body: delivery(SHOPIFY, body)),
     Target("woocommerce delivery", samples("woocommerce"), lambda body: delivery(WOO, body)),
@@ -416,6 +447,11 @@ TARGETS: Sequence[Target] = (
     Target("etsy delivery", _etsy_deliveries(), lambda body: delivery(ETSY, body)),
     Target("etsy order", [ETSY_RECEIPT], lambda body: order(_fresh_etsy(), body)),
     Target("etsy poll", [ETSY_PAGE], lambda body: poll(_fresh_etsy(), body)),
+    Target("faire order", _faire_orders(), lambda body: order(FAIRE, body)),
+    Target("faire poll", [{"orders": _faire_orders()}], lambda body: poll(FAIRE, body)),
+    Target("generic delivery", samples("generic"), lambda body: delivery(GENERIC, body)),
+    Target("generic order", [GENERIC_ORDER], lambda body: order(GENERIC, body)),
+    Target("generic poll", [{"orders": [GENERIC_ORDER]}], lambda body: poll(GENERIC, body)),
 )
 """Every parser that reads what comes from outside."""
 
@@ -455,10 +491,10 @@ def mutated(seed: Any, choose: Callable[[int], int]) -> bytes:
     document = copy.deepcopy(seed)
     literals: list[bytes] = []
     for _ in range(1 + choose(4)):
-        places = list(_places(document))
-        if not places:
+        spots = list(places(document))
+        if not spots:
             break
-        holder, key = places[choose(len(places))]
+        holder, key = spots[choose(len(spots))]
         match choose(6):
             case 0:
                 del holder[key]
@@ -484,7 +520,7 @@ def mutated(seed: Any, choose: Callable[[int], int]) -> bytes:
     return body
 
 
-def _places(document: Any) -> Iterator[tuple[Any, Any]]:
+def places(document: Any) -> Iterator[tuple[Any, Any]]:
     """Every (container, key) of a document, outermost first."""
     keys: Sequence[Any] = ()
     if isinstance(document, dict):
@@ -493,7 +529,7 @@ def _places(document: Any) -> Iterator[tuple[Any, Any]]:
         keys = range(len(document))
     for key in keys:
         yield document, key
-        yield from _places(document[key])
+        yield from places(document[key])
 
 
 def signature(connector: Connector, headers: Mapping[str, str], body: bytes) -> bool:

@@ -1,4 +1,7 @@
-"""Verifier, decoder, both order parsers and both polls, for any bytes: the judge is judging.py."""
+"""Verifiers, decoder, order parsers and polls, for any bytes: the judge is judging.py.
+
+What every platform is asked alike, bit by bit and answer by answer, is in tests/contract.
+"""
 
 from __future__ import annotations
 
@@ -92,22 +95,3 @@ def test_any_headers_are_refused(
 ) -> None:
     """Whatever stands in the headers: refused as unsigned, and never another error."""
     assert not judging.signature(connector, headers, body)
-
-
-@pytest.mark.parametrize("connector", [SHOPIFY, WOO], ids=["shopify", "woocommerce"])
-def test_every_flipped_bit_is_refused(connector: Connector) -> None:
-    """A good signature fits one body alone, and one body has one spelling of it."""
-    name = judging.SIGNATURE_HEADER[connector.channel]
-    body = json.dumps(samples("woocommerce")[0]).encode()[:300]
-    good = judging.signed(body)
-    assert judging.signature(connector, {name: good}, body)
-    for bit in range(len(good) * 8):
-        spelled = bytearray(good.encode())
-        spelled[bit // 8] ^= 1 << bit % 8
-        assert not judging.signature(connector, {name: spelled.decode("latin-1")}, body)
-    for bit in range(len(body) * 8):
-        changed = bytearray(body)
-        changed[bit // 8] ^= 1 << bit % 8
-        assert not judging.signature(connector, {name: good}, bytes(changed))
-    for changed in (body[:-1], body + b" ", b"", body * 2):
-        assert not judging.signature(connector, {name: good}, changed)

@@ -1,0 +1,1 @@
+"""What each platform's suite needs to know of it, one module per connector: `KIT`."""
