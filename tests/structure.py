@@ -44,6 +44,8 @@ ROOMS: Mapping[str, tuple[str, ...] | None] = {
         "clock",
         "compose",
         "connectors.base",
+        "connectors.quality",
+        "connectors.registry",
         "engine.channel_report",
         "engine.commit",
         "engine.intake",

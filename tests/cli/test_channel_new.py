@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from stockpush.cli.channel import written
+from stockpush.connectors import quality, registry
 from tests import structure
 from tests.cli.terminal import Terminal, typing
 
@@ -22,11 +24,9 @@ REPOSITORY = Path(__file__).parents[2]
 def checkout(tmp_path: Path) -> Path:
     """Return a copy of what of the sources a new connector's tests need."""
     leave = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(REPOSITORY / "src/stockpush", tmp_path / "src/stockpush", ignore=leave)
+    for folder in ("src/stockpush", "tests", "docs"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=leave)
     shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
-    for name in ("tests/__init__.py", "tests/connectors/__init__.py"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / name, tmp_path / name)
     return tmp_path
 
 
@@ -50,17 +50,58 @@ def run(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_all_tests_of_a_new_connector_are_red(terminal: Terminal):
-    """It is collected and imported, and every single test fails: nothing passes unwritten."""
+def suite(checkout: Path, name: str) -> tuple[int, int]:
+    """Run what of the common suite concerns a connector; return (how many passed, failed)."""
+    chosen = ("tests/contract", "-k", name, "-q", "--tb=no", "-p", "no:randomly", "-p", "no:xdist")
+    ended = run(checkout, "pytest", *chosen)
+    counts = {
+        what: int(number)
+        for number, what in re.findall(r"(\d+) (passed|failed|skipped|errors?)", ended.stdout)
+    }
+    assert set(counts) <= {"passed", "failed", "error", "errors"}, ended.stdout[-2000:]
+    return counts.get("passed", 0), sum(counts.values()) - counts.get("passed", 0)
+
+
+def test_a_new_connector_is_in_the_common_suite_and_red(terminal: Terminal):
+    """Without a line of test code: what every test asks of every connector is asked of it, and
+    nothing of it passes unwritten.
+    """
     files = terminal.done("channel", "new", "acme", "--json").json["files"]
     assert all(Path(each).is_file() for each in files)
-    ended = run(
-        terminal.folder, "pytest", "-q", "-p", "no:randomly", "tests/connectors/test_acme.py"
-    )
-    tests = (terminal.folder / "tests/connectors/test_acme.py").read_text(encoding="utf-8")
-    assert ended.returncode == 1, ended.stdout
-    (counted,) = re.findall(r"^(\d+) failed in", ended.stdout, re.MULTILINE)
-    assert int(counted) >= len(re.findall(r"^(?:async )?def test_", tests, re.MULTILINE))
+    assert not [each for each in files if Path(each).name.startswith("test_")]
+    passed, red = suite(terminal.folder, "acme")
+    assert passed == 0
+    assert red >= len(every_connectors_tests())
+
+
+def every_connectors_tests() -> set[str]:
+    """Return the tests of the common suite that are collected for every connector."""
+    return {
+        node.name
+        for path in (REPOSITORY / "tests/contract").glob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for decorated in node.decorator_list
+        if ast.unparse(decorated) == "pytest.mark.parametrize('name', NAMES)"
+    }
+
+
+def test_a_manifest_alone_is_in_the_common_suite(terminal: Terminal):
+    """A connector that somebody added by hand, of which the suite was told nothing, is red."""
+    folder = terminal.folder / "src/stockpush/connectors"
+    plain = (folder / "faire.toml").read_text(encoding="utf-8")
+    (folder / "acme.toml").write_text(plain.replace('name = "faire"', 'name = "acme"'))
+    passed, red = suite(terminal.folder, "acme")
+    assert (passed, red >= len(every_connectors_tests())) == (0, True)
+
+
+def test_no_rule_of_a_new_connector_is_done(terminal: Terminal):
+    """Its manifest names every rule of the ladder, and all are to do."""
+    terminal.done("channel", "new", "acme")
+    path = terminal.folder / "src/stockpush/connectors/acme.toml"
+    stands = quality.standings(registry.read_manifest(path).quality, file=path.name)
+    assert {each.status for each in stands} == {quality.Status.TODO}
+    assert quality.tier(stands) is None
 
 
 def test_a_new_connector_is_clean(terminal: Terminal):
@@ -87,7 +128,7 @@ def test_nothing_is_overwritten(terminal: Terminal):
     """A connector that is there, or any of its files, is a refusal that names it."""
     for name, found in (("faire", "connectors/faire.toml"), ("acme", "channels/acme.md")):
         if name == "acme":
-            (terminal.folder / "docs/channels").mkdir(parents=True)
+            (terminal.folder / "docs/channels").mkdir(parents=True, exist_ok=True)
             terminal.write("docs/channels/acme.md", "mine")
         refused = terminal("channel", "new", name)
         assert refused.code == 5

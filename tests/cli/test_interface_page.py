@@ -213,6 +213,7 @@ def fits(document: Any, shape: Shape | None, where: str) -> list[str]:
 
 CASES = {
     "channels": ("channels",),
+    "channels --quality": ("channels", "--quality"),
     "stock": ("stock",),
     "plan": ("plan",),
     "deliveries": ("deliveries",),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from stockpush.connectors import registry
-from stockpush.connectors.base import Connector
+from stockpush.connectors.base import Connector, Manifest
 from stockpush.errors import CatalogueInvalid, ConfigInvalid
 from tests.contract.kit import NAMES, REPOSITORY, kit
 from tests.contract.stage import configured, life
@@ -18,8 +19,8 @@ from tests.hostile.judging import run
 
 SOURCES = REPOSITORY / "src/stockpush"
 CONNECTORS = SOURCES / "connectors"
-SECTIONS = ("What to create", "How fast", "Traps")
-"""What a channel's page has for its users."""
+DECLARING = {CONNECTORS / "base.py", CONNECTORS / "registry.py"}
+"""Where a manifest's keys are declared and checked, which is no use of them."""
 
 
 @cache
@@ -37,6 +38,17 @@ def texts(name: str) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
+
+
+def is_a_manifest(node: ast.expr) -> bool:
+    """Answer whether an expression is a manifest, by its name."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name == "manifest"
+        case ast.Call(func=func):
+            return is_a_manifest(func)
+        case _:
+            return False
 
 
 def files_of(name: str) -> Iterator[Path]:
@@ -58,6 +70,24 @@ def test_the_manifest_is_valid(name: str) -> None:
     assert manifest.poll_overlap_s >= max(600, manifest.orders_lag_s + manifest.slack_s)
     assert manifest.suspense_min_s >= 60
     assert len(set(manifest.webhook_topics)) == len(manifest.webhook_topics)
+
+
+@cache
+def used_keys() -> frozenset[str]:
+    """Return the keys of manifests that some module of the program reads."""
+    return frozenset(
+        node.attr
+        for path, tree in trees().items()
+        if path not in DECLARING
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and is_a_manifest(node.value)
+    )
+
+
+@pytest.mark.parametrize("key", [each.name for each in fields(Manifest)])
+def test_every_key_of_a_manifest_is_used(key: str) -> None:
+    """What nothing in the program reads would be a promise that nobody keeps."""
+    assert key in used_keys()
 
 
 @pytest.mark.parametrize("name", NAMES)

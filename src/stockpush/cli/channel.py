@@ -1,8 +1,8 @@
 """`channel new`: the beginning of a connector, for who writes one.
 
 The files come from templates packaged beside this one. They form a connector that imports, is
-typed and does nothing, and tests that are red until each part is written
-(docs/adding-a-channel.md).
+typed and does nothing. With its manifest it is in the suite that every connector must hold, and red
+until each part is written (docs/adding-a-channel.md).
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def new(
 ) -> None:
     """Write the skeleton of a connector into a checkout of the sources.
 
-    Manifest, module, sample, page, and tests that are all red until it is filled. Nothing that is
-    there is overwritten.
+    Manifest, module, samples, page, and what the common tests need to know of it; they are all red
+    until it is filled. Nothing that is there is overwritten.
     """
     del yes  # taken by every writing command; there is nothing to ask here
     root = (into or Path()).absolute()
@@ -84,7 +84,7 @@ def new(
     if there:
         names = ", ".join(str(each.relative_to(root)) for each in there)
         refused = Refused("exists", f"already there: {names}", {"found": [str(e) for e in there]})
-        output.refuse(refused, as_json=as_json, next=f"pytest tests/connectors/test_{name}.py")
+        output.refuse(refused, as_json=as_json, next=f"pytest tests/contract -k {name}")
     if not dry_run:
         for path, text in skeleton.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,9 +97,7 @@ def new(
     for path in skeleton:
         output.say(f"  {path.relative_to(root)}")
     output.say()
-    output.say(
-        f"Next: pytest tests/connectors/test_{name}.py   (all red; docs/adding-a-channel.md)"
-    )
+    output.say(f"Next: pytest tests/contract -k {name}   (all red; docs/adding-a-channel.md)")
 
 
 def written(name: str) -> Mapping[Path, str]:
@@ -117,8 +115,9 @@ def written(name: str) -> Mapping[Path, str]:
         "settings.py.txt": CONNECTORS / name / "settings.py",
         "orders.py.txt": CONNECTORS / name / "orders.py",
         "connector.py.txt": CONNECTORS / name / "connector.py",
-        "test.py.txt": Path(f"tests/connectors/test_{name}.py"),
+        "kit.py.txt": Path(f"tests/contract/kits/{name}.py"),
         "sample_order.json.txt": Path(f"tests/samples/{name}/order.json"),
+        "errors.toml.txt": Path(f"tests/samples/{name}/errors.toml"),
         "page.md.txt": Path(f"docs/channels/{name}.md"),
     }
     found = {}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, note, print_json, say, say_reasons, show, table
+from stockpush.cli.quality import show_ladder
 from stockpush.cli.session import with_parts
 from stockpush.engine import channel_report
 from stockpush.errors import ConfigInvalid
@@ -24,11 +27,23 @@ _STATES = {"ok": "green", "paused": "yellow", "needs_login": "bold red", "unreac
 """How a channel's state looks."""
 
 
-def channels(config: Config = None, as_json: Json = False) -> None:
+def channels(
+    config: Config = None,
+    as_json: Json = False,
+    quality: Annotated[
+        bool,
+        typer.Option(
+            "--quality", help="Show instead how far each connector has come, rule by rule."
+        ),
+    ] = False,
+) -> None:
     """Show how each channel is doing.
 
     State, webhook address and topics, last order, backlog, and how long a push takes (p50, p95).
     """
+    if quality:
+        show_ladder(as_json=as_json)
+        return
 
     async def read(parts: Parts) -> tuple[list[ChannelRow], str | None, Settings]:
         return *await _rows(parts), parts.settings

@@ -222,6 +222,7 @@ class Manifest:
     `settings` are all settings it takes, name -> {required, secret, default, doc}, of which only
     doc must be present. `ref_fields` are the fields of a listing reference, in the order in
     which the first present one is the key. `source` names the documents it rests on.
+    `quality` says how the connector stands with each rule of connectors/quality.py.
     """
 
     name: str
@@ -244,6 +245,7 @@ class Manifest:
     committed_apart: bool = False
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
+    quality: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

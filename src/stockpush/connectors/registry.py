@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import msgspec
 
+from stockpush.connectors import quality
 from stockpush.connectors.base import Connector, Manifest
 from stockpush.errors import ConfigInvalid
 
@@ -133,6 +134,7 @@ def _check_values(path: Path, read: Manifest) -> None:
         raise ConfigInvalid(f"{path.name}: ref_fields must not be empty.", field="ref_fields")
     for name, row in read.settings.items():
         _check_setting(path.name, name, row)
+    quality.standings(read.quality, file=path.name)
 
 
 def _check_setting(file: str, name: str, row: Mapping[str, Any]) -> None:
