@@ -123,13 +123,38 @@ def test_a_shadow_channel_is_adopted_by_name(sellers: Terminal):
 
 def test_the_plan_says_what_would_be_written(sellers: Terminal):
     """Adopted and live, or in shadow as a rehearsal; nothing that is not read."""
-    assert sellers.done("plan", "--json").json == {"data": []}
+    assert sellers.done("plan", "--json").json == {"data": [], "parked": []}
     sellers.done("receive", "beeswax", "1kg")
     rows = sellers.done("plan", "--json").json["data"]
     assert [(row["channel"], row["from"], row["to"]) for row in rows] == [("my-woo", 102, 142)]
     assert "shadow" in rows[0]["because"]
     shown = [line.split() for line in sellers.done("plan").out.splitlines()]
     assert ["my-woo", "product_id=30", "soap-lav", "102", "142"] in [line[:5] for line in shown]
+
+
+def test_what_a_person_must_mend_is_in_the_plan_and_counted_by_channel(sellers: Terminal):
+    """A listing that cannot be written stands in no table of numbers: why, and what to do, is told
+    in words, each reason once.
+    """
+    reason = "Shopify does not track its quantity: turn on “Track quantity” for the variant."
+    with sqlite3.connect(sellers.folder / "stockpush.db") as database:
+        database.execute(
+            "UPDATE listing SET parked_reason = ? WHERE channel = 'my-shopify'", (reason,)
+        )
+    database.close()
+    parked = sellers.done("plan", "--json").json["parked"]
+    assert [(row["channel"], row["sku"], row["ref"]) for row in parked] == [
+        ("my-shopify", "soap-lav", {"variant_id": 2}),
+        ("my-shopify", "candle-lav", {"variant_id": 808950810}),
+    ]
+    assert {row["reason"] for row in parked} == {reason}
+    shown = sellers.done("plan").out
+    assert "Not written until it is mended" in shown
+    assert shown.count("Track quantity") == 1
+    assert "soap-lav on my-shopify, candle-lav on my-shopify" in shown
+    counts = {row["name"]: row["parked"] for row in sellers.done("channels", "--json").json["data"]}
+    assert counts == {"my-shopify": 2, "my-woo": 0}
+    assert "Next: stockpush plan" in sellers.done("channels").out
 
 
 # -- resync ----------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ def _print_rows(rows: Sequence[ChannelRow]) -> None:
         "=mode",
         "=state",
         ">listings",
+        ">parked",
         ">backlog",
         ">p50/p95",
         ">heard in",
@@ -117,6 +118,7 @@ def _print_rows(rows: Sequence[ChannelRow]) -> None:
             cell(row.mode),
             cell(row.state.replace("_", " "), _STATES[row.state]),
             cell(row.listings),
+            cell(row.parked or "", "bold red"),
             cell(row.backlog),
             cell(latency and f"{latency.p50:.2f}/{latency.p95:.2f} s"),
             cell(_heard_in(row)),
@@ -128,6 +130,9 @@ def _print_rows(rows: Sequence[ChannelRow]) -> None:
     say_reasons(looks)
     if looks:
         say("Next: stockpush resync   (once you have looked at these listings)")
+    if any(row.parked for row in rows):
+        say()
+        say("Next: stockpush plan   (says what to mend in the shop for those that are parked)")
 
 
 def _heard_in(row: ChannelRow) -> str:

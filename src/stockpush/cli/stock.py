@@ -20,7 +20,7 @@ from stockpush.cli.output import (
 )
 from stockpush.cli.session import find_item, with_parts
 from stockpush.engine import report
-from stockpush.engine.report import PlanRow, StockRow
+from stockpush.engine.report import ParkedRow, PlanRow, StockRow
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
@@ -111,18 +111,29 @@ def _print_listings(rows: Sequence[StockRow]) -> None:
 
 
 def plan(config: Config = None, as_json: Json = False) -> None:
-    """Show what would be written now, and why."""
+    """Show what would be written now, and why; and what is not, until a person has mended it."""
 
-    async def read(parts: Parts) -> tuple[PlanRow, ...]:
-        return report.plan(await parts.view())
+    async def read(parts: Parts) -> tuple[tuple[PlanRow, ...], tuple[ParkedRow, ...]]:
+        view = await parts.view()
+        return report.plan(view), report.parked(view)
 
-    rows = with_parts(config, read, what="Computing what would be pushed ...")
+    rows, parked = with_parts(config, read, what="Computing what would be pushed ...")
     if as_json:
-        print_json({"data": [row.as_json() for row in rows]})
-    elif rows:
+        print_json({"data": [row.as_json() for row in rows], "parked": parked})
+        return
+    if rows:
         print_plan(rows)
     else:
         say("Nothing would be written: every listing that is ready shows what it should.")
+    _print_parked(parked)
+
+
+def _print_parked(rows: Sequence[ParkedRow]) -> None:
+    """Print what is left out of the plan, each reason once."""
+    if rows:
+        say()
+        say("Not written until it is mended:", "bold")
+        say_reasons((f"{row.sku} on {row.channel}", row.reason) for row in rows)
 
 
 def print_plan(rows: Sequence[PlanRow]) -> None:

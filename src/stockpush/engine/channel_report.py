@@ -44,9 +44,10 @@ class LookAtRow:
 class ChannelRow:
     """One channel of `channels --json`: `latency_s` is None before its first applied push.
 
-    `backlog` counts the fields that wait to be pushed. `heard_s` is how long orders took from being
-    placed to being known: by webhook and by poll, None where none came that way yet. `look_at`
-    stands until the channel or the item is read again by `resync`.
+    `backlog` counts the fields that wait to be pushed, `parked` the listings that a person must
+    mend first. `heard_s` is how long orders took from being placed to being known: by webhook and
+    by poll, None where none came that way yet. `look_at` stands until the channel or the item is
+    read again by `resync`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ChannelRow:
     last_order_at: datetime | None
     backlog: int
     listings: int
+    parked: int
     latency_s: LatencyRow | None
     heard_s: HeardRow
     look_at: tuple[LookAtRow, ...] = ()
@@ -100,6 +102,11 @@ class StoredChannel(Protocol):
     @property
     def listings(self) -> int:
         """Return how many listings are mapped."""
+        ...
+
+    @property
+    def parked(self) -> int:
+        """Return how many of them a person must mend before they are pushed."""
         ...
 
     @property
@@ -179,6 +186,7 @@ def channel(
         last_order_at=stored.state.last_order_at,
         backlog=stored.backlog,
         listings=stored.listings,
+        parked=stored.parked,
         latency_s=None if latency is None else LatencyRow(latency.p50, latency.p95),
         heard_s=HeardRow(ways.get("webhook"), ways.get("poll")),
         look_at=tuple(LookAtRow(key, text) for key, text in sorted(stored.look_at.items())),

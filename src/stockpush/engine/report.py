@@ -83,6 +83,16 @@ class PlanRow:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ParkedRow:
+    """One listing that is not written until a person has mended it: `reason` says what to do."""
+
+    channel: str
+    ref: Mapping[str, Any]
+    sku: str
+    reason: str
+
+
 def stock(view: View, skus: Iterable[str] | None = None) -> tuple[StockRow, ...]:
     """Return the stock table, by SKU; of the items asked for, or of all.
 
@@ -218,6 +228,15 @@ def plan(view: View) -> tuple[PlanRow, ...]:
                 )
             )
     return tuple(rows)
+
+
+def parked(view: View) -> tuple[ParkedRow, ...]:
+    """Return the listings that no plan holds because a person is needed, by channel and listing."""
+    return tuple(
+        ParkedRow(key.channel, listing.ref, listing.sku, listing.parked_reason)
+        for key, listing in sorted(view.catalogue.listings.items())
+        if listing.parked_reason is not None
+    )
 
 
 def _because(view: View, net: Netting, row: FieldRow, policy: ChannelPolicy) -> str:
