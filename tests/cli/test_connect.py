@@ -295,3 +295,36 @@ async def test_without_an_address_to_come_back_to_nothing_is_asked(tmp_path: Pat
         plain = parts.connectors[SHOPIFY]
         async with accounts.door(parts, SHOPIFY, plain) as api:
             assert not await accounts.grant(parts, SHOPIFY, plain, api, redirect=None, ask=str)
+
+
+async def test_a_location_is_chosen_before_anything_is_worked(tmp_path: Path) -> None:
+    """`run` refuses and names the command; `connect` lists what there is and makes no webhooks.
+    With the line that it shows in the configuration, it does its work.
+    """
+    floor = furnished(tmp_path)
+    floor.shopify.inventory.locations = (floor.shopify.location, 77)
+    async with floor.open():
+        configured(floor)
+        path = floor.folder / "stockpush.toml"
+        whole = path.read_text()
+        lines = [each for each in whole.splitlines() if not each.startswith("location")]
+        path.write_text("\n".join(lines))
+        refused = await typed(floor, "run")
+        assert refused.code == 2
+        assert f"Next: stockpush connect {SHOPIFY}" in refused.err
+        said = await typed(floor, "connect", SHOPIFY)
+        assert said.code == 1
+        assert "none is chosen; the shop has 2" in said.out
+        assert 'set location = "gid://shopify/Location/' in said.out
+        assert floor.shopify.outbox.subscriptions == []
+        found = await page(floor, 1)
+        assert [what for channel, what in found if channel == SHOPIFY] == [
+            "access",
+            "shop",
+            "scopes",
+            "old orders",
+            "location",
+        ]
+        path.write_text(whole)
+        assert (await typed(floor, "connect", SHOPIFY)).code == 0
+        assert floor.shopify.outbox.subscriptions

@@ -74,7 +74,7 @@ def test_a_wrong_setting_is_named(change, field: str) -> None:
 def test_a_missing_setting_is_named() -> None:
     """A setting that is not there at all is named as well."""
     made = connector()
-    for name in ("shop", "location", "access_token", "webhook_secret"):
+    for name in ("shop", "access_token", "webhook_secret"):
         given = {key: value for key, value in settings().items() if key != name}
         with pytest.raises(ConfigInvalid) as caught:
             type(made)("s", made.manifest, levels_settings(given))

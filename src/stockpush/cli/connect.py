@@ -90,7 +90,7 @@ async def _connected(
     from stockpush import compose
     from stockpush.compose import accounts
 
-    connector = compose.connect(parts.settings.channels[name])
+    connector = compose.to_examine(parts.settings.channels[name])
     async with accounts.door(parts, name, connector) as api:
         found = await accounts.examine_access(connector, api)
         if _refused(found) and not dry_run:
@@ -99,7 +99,8 @@ async def _connected(
                 found = await accounts.examine_access(connector, api)
         lines = [examined(name, each) for each in found]
         url = parts.hook_url(name)
-        if _refused(found) or url is None:
+        # Webhooks of a channel that cannot be worked yet would be answered 404.
+        if _refused(found) or url is None or compose.undecided(connector) is not None:
             return lines, None
         return lines, await accounts.ensure_webhooks(connector, api, url, dry_run=dry_run)
 

@@ -6,7 +6,15 @@ accounts.py   one channel's account: `doctor`, `connect`
 database.py   the database before it is opened
 """
 
-from stockpush.compose.assembly import Parts, connect, parts, ref_key, webhook_topics
+from stockpush.compose.assembly import (
+    Parts,
+    connect,
+    parts,
+    ref_key,
+    to_examine,
+    undecided,
+    webhook_topics,
+)
 from stockpush.compose.running import Crew, Daemon, daemon, working
 
 __all__ = [
@@ -17,6 +25,8 @@ __all__ = [
     "daemon",
     "parts",
     "ref_key",
+    "to_examine",
+    "undecided",
     "webhook_topics",
     "working",
 ]

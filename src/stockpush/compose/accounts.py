@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from stockpush import keys
-from stockpush.compose.assembly import Parts, connect, door_of
+from stockpush.compose.assembly import Parts, door_of, to_examine, undecided
 from stockpush.connectors.base import Checkup, Connector, Finding, Granting, Hooks
 from stockpush.engine import checkup
 from stockpush.engine.transport import ChannelApi, Network, Reached, reach
@@ -78,12 +78,15 @@ async def examine_channel(
 ) -> list[Finding]:
     """Return how one configured channel stands; wrong settings of it are a finding too."""
     try:
-        connector = connect(parts.settings.channels[name])
+        connector = to_examine(parts.settings.channels[name])
         hook_url = parts.hook_url(name)
         opened = door_of(parts, name, connector, transport)
     except ConfigInvalid as error:
         mend = error.next or f"expected: {error.expected}"
         return [Finding("configuration", ok=False, told=error.message, mend=mend)]
+    if undecided(connector) is not None:
+        async with opened as api:
+            return await checkup.access(connector, api)
     catalogue = await parts.store.catalogue()
     listings = [row for row in catalogue.listings if row.key.channel == name]
     async with opened as api:

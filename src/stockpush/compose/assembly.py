@@ -11,7 +11,7 @@ from typing import Any
 from stockpush import keys
 from stockpush.clock import SystemClock, SystemIds
 from stockpush.connectors import registry
-from stockpush.connectors.base import Connector, Manifest
+from stockpush.connectors.base import Choosing, Connector, Manifest
 from stockpush.engine import channel_report
 from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
@@ -20,7 +20,7 @@ from stockpush.engine.intake import Intake
 from stockpush.engine.limiter import Limiter
 from stockpush.engine.steady import SteadyClock
 from stockpush.engine.transport import ChannelApi, Network
-from stockpush.errors import CatalogueInvalid
+from stockpush.errors import CatalogueInvalid, ConfigInvalid
 from stockpush.model import ChannelPolicy, Delivery, Health
 from stockpush.ports import Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
@@ -124,7 +124,26 @@ class Parts:
 
 
 def connect(settings: ChannelSettings) -> Connector:
-    """Return the connector of one configured channel; `ConfigInvalid` names what is wrong."""
+    """Return the connector of one configured channel, ready to be worked.
+
+    Raises `ConfigInvalid` naming what is wrong, or what must still be chosen.
+    """
+    connector = to_examine(settings)
+    if (missing := undecided(connector)) is not None:
+        raise missing
+    return connector
+
+
+def undecided(connector: Connector) -> ConfigInvalid | None:
+    """Return what must be chosen before the channel can be worked, None where nothing is."""
+    return connector.undecided() if isinstance(connector, Choosing) else None
+
+
+def to_examine(settings: ChannelSettings) -> Connector:
+    """Return the connector of one configured channel, of which something may be `undecided`.
+
+    Raises `ConfigInvalid` naming what is wrong.
+    """
     manifest = registry.manifest(settings.connector)
     given = check_channel(settings, manifest.settings, requests_per_s_max=manifest.requests_per_s)
     return registry.load(settings.connector)(settings.name, manifest, given)

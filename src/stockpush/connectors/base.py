@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
-from stockpush.errors import ChannelError
+from stockpush.errors import ChannelError, ConfigInvalid
 from stockpush.messages import ListingResolved, OrderSeen, Seen
 from stockpush.model import FieldKey, Listing, PushOutcomeKind
 
@@ -299,6 +299,39 @@ class Checkup(Protocol):
         """Have every topic of the manifest sent to `url`, once; idempotent.
 
         Others' webhooks are left alone. What ends in our own path below another root is ours.
+        """
+        ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """What a connector may be besides: one that can be examined before everything is chosen.
+
+    For what only the account itself can list, such as the location whose stock is ours.
+    """
+
+    def undecided(self) -> ConfigInvalid | None:
+        """Return what must be chosen before the channel can be worked, None where nothing is.
+
+        Until then nothing but `Checkup.check` may be asked, which lists what there is.
+        """
+        ...
+
+
+@runtime_checkable
+class Stocking(Protocol):
+    """What a connector may be besides: one that can put a listing on stock that is not yet.
+
+    Only asked on a channel that is live.
+    """
+
+    async def put_on_stock(
+        self, api: Api, resolved: Sequence[ListingResolved], *, call_id: str
+    ) -> tuple[ListingResolved, ...]:
+        """Stock those of which that is the problem, if the owner has agreed to it; return how they
+        all are resolved by now, in the same order. `call_id` is this attempt's own.
+
+        Raises what `Api.send` raises: then it is asked how they stand, and tried again.
         """
         ...
 

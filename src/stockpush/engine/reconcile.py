@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from stockpush import logs
-from stockpush.connectors.base import OrderPage
+from stockpush.connectors.base import OrderPage, Stocking
 from stockpush.engine.channel import IDLE_MAX_S, Channel, FetchNumbers, seconds_until, wait_for
 from stockpush.engine.commit import CommitLane, in_parts
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
@@ -32,7 +32,7 @@ from stockpush.messages import (
     ResolveListings,
     StartChannel,
 )
-from stockpush.model import Delivery, DeliveryState, Field, FieldKey, Listing, ListingKey
+from stockpush.model import Delivery, DeliveryState, Field, FieldKey, Listing, ListingKey, Mode
 from stockpush.ports import Clock, Ids, Store
 
 HINTS_MAX = 100
@@ -465,9 +465,18 @@ class Reconciler:
         """Resolve listings in calls of the size that the channel takes."""
         step = self._channel.connector.manifest.read_max
         for start in range(0, len(listings), step):
-            resolved = await self._ask(listings[start : start + step])
+            resolved = await self._stocked(await self._ask(listings[start : start + step]))
             self._channel.succeeded()
             await self._lane.submit(ResolveListings(resolved))
+
+    async def _stocked(self, resolved: tuple[ListingResolved, ...]) -> tuple[ListingResolved, ...]:
+        """Have what is not on stock put there, where platform and owner let us; never in shadow."""
+        connector = self._channel.connector
+        troubled = any(each.problem is not None for each in resolved)
+        live = self._channel.policy.mode is Mode.LIVE
+        if not (troubled and live and isinstance(connector, Stocking)):
+            return resolved
+        return await connector.put_on_stock(self._channel.api, resolved, call_id=self._ids.new())
 
     async def _ask(self, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
         """Resolve listings in one call, or by halves where one makes the answer unreadable."""

@@ -16,6 +16,7 @@ neutral form (`orders.OrderRead`), from which one function counts, so that they 
     fetching.py    one order by GraphQL, every nested page followed
     polling.py     every order that changed
     levels.py      which field a listing goes by, and what it holds
+    stocking.py    an item stocked at our location, once its owner agreed
     writing.py     the compare-and-set push
     checkup.py     how the account stands; webhook subscriptions
     connector.py   the door: `base.Connector`

@@ -50,6 +50,7 @@ class _Location(msgspec.Struct, rename="camel"):
     id: str
     name: str
     is_active: bool
+    fulfills_online_orders: bool = True
 
 
 class _Locations(msgspec.Struct):
@@ -102,15 +103,17 @@ class _Deleted(msgspec.Struct, rename="camel"):
     webhook_subscription_delete: _Done
 
 
-async def check(api: Api, *, shop: str, location: int) -> tuple[Finding, ...]:
-    """Return how access, scopes and the location stand."""
-    standing, _ = await call(api, CHECKUP, {"location": gid("Location", location)}, _Standing)
+async def check(api: Api, *, shop: str, location: int | None) -> tuple[Finding, ...]:
+    """Return how access, scopes and the location stand; `location` None: it must be chosen."""
+    # Asked without an id, Shopify tells its primary location, which nobody has chosen.
+    wanted = None if location is None else gid("Location", location)
+    standing, _ = await call(api, CHECKUP, {"location": wanted}, _Standing)
     domain = standing.shop.myshopify_domain.lower()
     return (
         Finding("access", ok=True, told=f"Shopify knows this app on {domain}"),
         _shop(domain, shop),
         *_scopes({each.handle for each in standing.current_app_installation.access_scopes}),
-        _location(standing),
+        _unchosen(standing) if location is None else _location(standing),
     )
 
 
@@ -140,16 +143,42 @@ def _scopes(granted: set[str]) -> tuple[Finding, ...]:
 
 
 def _location(standing: _Standing) -> Finding:
+    """Return how the configured location stands, and what else Shopify sells from."""
     found = standing.location
-    if found is not None and found.is_active:
-        return Finding("location", ok=True, told=found.name)
-    others = [f'location = "{each.id}" ({each.name})' for each in standing.locations.nodes]
-    return Finding(
-        "location",
-        ok=False,
-        told="it is not active" if found is not None else "there is no such location",
-        mend="set " + (" or ".join(others) or "a location that is active"),
-    )
+    if found is None or not found.is_active:
+        return Finding(
+            "location",
+            ok=False,
+            told="it is not active" if found is not None else "there is no such location",
+            mend=_choice(standing),
+        )
+    if not found.fulfills_online_orders:
+        return Finding(
+            "location",
+            ok=False,
+            told=f"nothing is sold online from {found.name}",
+            mend="Shopify, Settings, Locations: have it fulfill online orders, or choose another",
+        )
+    others = [
+        each.name
+        for each in standing.locations.nodes
+        if each.id != found.id and each.is_active and each.fulfills_online_orders
+    ]
+    too = f"; what is stocked at {', '.join(others)} is sold online too: keep our items at 0 there"
+    return Finding("location", ok=True, told=found.name + (too if others else ""))
+
+
+def _unchosen(standing: _Standing) -> Finding:
+    """Return that a location must be chosen, and which ones there are."""
+    there = len(standing.locations.nodes)
+    told = "none is chosen" + ("; the shop has one" if there == 1 else f"; the shop has {there}")
+    return Finding("location", ok=False, told=told, mend=_choice(standing))
+
+
+def _choice(standing: _Standing) -> str:
+    """Return the lines of the configuration of which one is to be set."""
+    lines = [f'location = "{each.id}" ({each.name})' for each in standing.locations.nodes]
+    return "set " + (" or ".join(lines) or "a location that is active")
 
 
 @dataclass(slots=True)

@@ -19,12 +19,12 @@ from stockpush.connectors.base import (
     Tokens,
     WebhookRequest,
 )
-from stockpush.connectors.shopify import checkup, levels, webhooks, writing
+from stockpush.connectors.shopify import checkup, levels, stocking, webhooks, writing
 from stockpush.connectors.shopify.access import Client
 from stockpush.connectors.shopify.ids import number_of
 from stockpush.connectors.shopify.polling import OrderReader
 from stockpush.connectors.shopify.settings import Settings
-from stockpush.errors import AuthFailed
+from stockpush.errors import AuthFailed, ConfigInvalid
 from stockpush.messages import ListingResolved, OrderSeen, Seen
 from stockpush.model import FieldKey, Listing
 
@@ -40,6 +40,24 @@ class ShopifyConnector:
     def base_url(self) -> str:
         """Return the shop's root, or the one configured instead."""
         return self.settings.base_url
+
+    @property
+    def location(self) -> int:
+        """Return the location whose stock is ours; see `undecided`."""
+        assert self.settings.location is not None, "worked only once everything is chosen"
+        return self.settings.location
+
+    def undecided(self) -> ConfigInvalid | None:
+        """Return that the location must be chosen, with the command that lists the shop's."""
+        if self.settings.location is not None:
+            return None
+        where = f"channels.{self.channel}.location"
+        return ConfigInvalid(
+            f"{where} is missing: the location whose stock is ours.",
+            field=where,
+            expected="gid://shopify/Location/1, or 1",
+            next=f"stockpush connect {self.channel}   (lists the shop's locations)",
+        )
 
     def auth_headers(self, tokens: Tokens | None = None) -> Mapping[str, str]:
         """Return the header of the configured access token, or of the newest granted one."""
@@ -71,21 +89,29 @@ class ShopifyConnector:
 
     def read(self, request: WebhookRequest) -> tuple[str, tuple[Seen, ...]]:
         """Return (topic for people, facts or hints) by the shape of the body."""
-        return webhooks.read(request, channel=self.channel, location=self.settings.location)
+        return webhooks.read(request, channel=self.channel, location=self.location)
 
     async def resolve(self, api: Api, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
         """Return the variant and the inventory item of each listing, or what a person must mend."""
-        return await levels.resolve(api, listings, location=self.settings.location)
+        return await levels.resolve(api, listings, location=self.location)
+
+    async def put_on_stock(
+        self, api: Api, resolved: Sequence[ListingResolved], *, call_id: str
+    ) -> tuple[ListingResolved, ...]:
+        """Stock at our location what is not stocked there, if `activate` says so."""
+        if not self.settings.activate:
+            return tuple(resolved)
+        return await stocking.put_on_stock(api, resolved, call_id=call_id, location=self.location)
 
     async def observe(self, api: Api, fields: Sequence[FieldKey]) -> Readings:
         """Read `available` of up to `read_max` inventory items in one request."""
-        return await levels.observe(api, fields, location=self.settings.location)
+        return await levels.observe(api, fields, location=self.location)
 
     async def push(
         self, api: Api, batch: Sequence[PushLine], *, call_id: str
     ) -> tuple[PushOutcome, ...]:
         """Compare and set each line; see `writing`."""
-        return await writing.push(api, batch, call_id=call_id, location=self.settings.location)
+        return await writing.push(api, batch, call_id=call_id, location=self.location)
 
     async def fetch_order(self, api: Api, order_id: str, *, fetch: int) -> OrderSeen | None:
         """Read one order whole; None if Shopify no longer has it, or it was never an order id."""
@@ -110,6 +136,6 @@ class ShopifyConnector:
     def _reader(self) -> OrderReader:
         return OrderReader(
             channel=self.channel,
-            location=self.settings.location,
+            location=self.location,
             poll_overlap=timedelta(seconds=self.manifest.poll_overlap_s),
         )

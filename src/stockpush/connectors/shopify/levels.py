@@ -26,7 +26,10 @@ RESOLVE_MAX = 50
 
 GONE = "Shopify no longer has it: map the listing to another variant, or remove it."
 NOT_TRACKED = "Shopify does not track its quantity: turn on “Track quantity” for the variant."
-NOT_STOCKED = "It is not stocked at the configured location: stock it there in Shopify."
+NOT_STOCKED = (
+    "It is not stocked at the configured location: stock it there in Shopify, or let it be stocked "
+    "from here with activate = true under the channel."
+)
 CONTINUES = (
     "Shopify goes on selling it when it is out of stock: turn off “Continue selling when out of "
     "stock” for the variant."

@@ -87,6 +87,18 @@ SET_QUANTITIES = Operation(
     writes=True,
 )
 
+ACTIVATE = Operation(
+    "Activate",
+    """mutation Activate($item: ID!, $location: ID!, $key: String!) {
+  inventoryActivate(inventoryItemId: $item, locationId: $location) @idempotent(key: $key) {
+    inventoryLevel { isActive }
+    userErrors { field message }
+  }
+}""",
+    cost=10,
+    writes=True,
+)
+
 ORDERS = Operation(
     "Orders",
     f"""query Orders($query: String!, $first: Int!, $after: String, $lines: Int!) {{
@@ -158,11 +170,11 @@ ORDER_VERSION = Operation(
 
 CHECKUP = Operation(
     "Checkup",
-    """query Checkup($location: ID!) {
+    """query Checkup($location: ID) {
   currentAppInstallation { accessScopes { handle } }
   shop { myshopifyDomain }
-  location(id: $location) { id name isActive }
-  locations(first: 20) { nodes { id name isActive } }
+  location(id: $location) { id name isActive fulfillsOnlineOrders }
+  locations(first: 20) { nodes { id name isActive fulfillsOnlineOrders } }
 }""",
     cost=10,
 )
@@ -206,6 +218,7 @@ ALL = (
     LEVELS,
     LISTINGS,
     SET_QUANTITIES,
+    ACTIVATE,
     ORDERS,
     ORDER,
     ORDER_LINES,

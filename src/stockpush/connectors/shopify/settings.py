@@ -23,6 +23,7 @@ _KNOWN = frozenset(
         "refresh_token",
         "webhook_secret",
         "webhook_secret_previous",
+        "activate",
         "base_url",
     }
 )
@@ -31,17 +32,20 @@ _KINDS = "access_token; or client_id and client_secret; or those with refresh_to
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`shop` is a lower-case host name, `location` a number, `webhook_secrets` one to three keys.
+    """`shop` is a lower-case host name, `location` a number (None: not chosen yet),
+    `webhook_secrets` one to three keys.
 
-    Either `access_token` is there, for good, or a `client` that is granted tokens.
+    `activate`: what is not stocked at the location may be stocked there from here. Either
+    `access_token` is there, for good, or a `client` that is granted tokens.
     """
 
     shop: str
-    location: int
+    location: int | None
     base_url: str
     access_token: str | None = field(repr=False)
     client: Client | None = field(repr=False)
     webhook_secrets: tuple[bytes, ...] = field(repr=False)
+    activate: bool = False
 
 
 def read_settings(given: Mapping[str, str]) -> Settings:
@@ -58,8 +62,8 @@ def read_settings(given: Mapping[str, str]) -> Settings:
             found=given["shop"],
             expected="my-shop.myshopify.com",
         )
-    location = number_of("Location", required(given, "location"))
-    if location is None:
+    location = None
+    if "location" in given and (location := number_of("Location", given["location"])) is None:
         raise ConfigInvalid(
             "The setting `location` is not a Shopify location.",
             field="location",
@@ -74,7 +78,20 @@ def read_settings(given: Mapping[str, str]) -> Settings:
         access_token=token,
         client=client,
         webhook_secrets=_secrets(given, client),
+        activate=_agreed(given),
     )
+
+
+def _agreed(given: Mapping[str, str]) -> bool:
+    value = given.get("activate", "false")
+    if value not in ("true", "false"):
+        raise ConfigInvalid(
+            "The setting `activate` is neither true nor false.",
+            field="activate",
+            found=value,
+            expected="true or false",
+        )
+    return value == "true"
 
 
 def _access(given: Mapping[str, str]) -> tuple[str | None, Client | None]:

@@ -41,6 +41,10 @@ class Inventory:
 
     items: dict[int, list[Variant]]
     locations: tuple[int, ...]
+    offline: frozenset[int] = frozenset()
+    """Locations that nothing is sold online from."""
+    needs_sku: frozenset[int] = frozenset()
+    """Locations of a fulfilment service, which stocks nothing without a SKU."""
     keys: dict[str, _Remembered] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
     """Keys that a test declares to be in progress."""
@@ -66,6 +70,34 @@ class Inventory:
         if errors:
             return errors, []
         return [], [self._set(given["name"], entry) for entry in entries]
+
+    def activate(
+        self, given: dict[str, Any], *, at: datetime
+    ) -> tuple[UserErrors, Level | None, list[tuple[Variant, int]]]:
+        """Stock an item at a location; return (user errors, its level, what changed).
+
+        An earlier number is kept. A plain user error has no code.
+        """
+        key = str(given["key"])
+        if not key.strip():
+            raise RequestError("The @idempotent key must not be blank.")
+        entry = {"inventoryItemId": given["item"], "locationId": given["location"]}
+        location, variants = self._location(entry), self._variants(entry)
+        if not variants:
+            return [_plain("inventoryItemId", "The inventory item was not found.")], None, []
+        if location is None:
+            return [_plain("locationId", "The location was not found.")], None, []
+        if not variants[0].sku and location in self.needs_sku:
+            return [_plain("inventoryItemId", "The variant is missing a SKU.")], None, []
+        held = self._level(entry)
+        known = self.keys.get(key)
+        if known is not None and self.remembers_keys and at - known.at < KEY_KEPT:
+            return [], held, []  # told as it is now, and not done again
+        self.keys[key] = _Remembered(given, at, failed=False)
+        if held.active:
+            return [], held, []
+        held.active = True
+        return [], held, [(variants[0], location)]
 
     def _remember(self, given: dict[str, Any], key: str, at: datetime) -> UserErrors | None:
         """Return the answer to a key that was used before, None if it is new."""
@@ -144,10 +176,12 @@ class Inventory:
         return by_gid.get(entry["locationId"])
 
     def _level(self, entry: dict[str, Any]) -> Level:
-        """Return the level, made where the pair was not stocked (2026-10 no longer refuses)."""
+        """Return the level, made where the pair was not stocked (2026-10 no longer refuses): it
+        takes a number and is not active by that.
+        """
         location = self._location(entry)
         assert location is not None, "checked by _fault"
-        return self._variants(entry)[0].levels.setdefault(location, Level())
+        return self._variants(entry)[0].levels.setdefault(location, Level(active=False))
 
 
 def _require_explicit(entries: list[dict[str, Any]], key: str) -> None:
@@ -161,6 +195,10 @@ def _require_explicit(entries: list[dict[str, Any]], key: str) -> None:
             raise RequestError(
                 f"changeFromQuantity must be given, if only as null (quantities.{index})."
             )
+
+
+def _plain(field: str, message: str) -> dict[str, Any]:
+    return {"field": [field], "message": message}
 
 
 def _error(code: str, path: list[str] | None, message: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from stockpush.sim.shops.shopify.inventory import (
 )
 from stockpush.sim.shops.shopify.orders import Book
 from stockpush.sim.shops.shopify.outbox import Outbox, Subscription
-from stockpush.sim.shops.shopify.state import Order, Variant
+from stockpush.sim.shops.shopify.state import Level, Order, Variant
 
 FIRST_MAX = 250
 """Largest page."""
@@ -45,7 +45,7 @@ _GID = re.compile(r"gid://shopify/(?P<kind>\w+)/(?P<number>\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """Reads the shop's state; `set_quantities` is its one mutation.
+    """Reads the shop's state; `set_quantities` and `activate` are its mutations of stock.
 
     `reading` is asked once for each request that reads levels: what it shows of them.
     """
@@ -54,6 +54,7 @@ class Queries:
     inventory: Inventory
     variants: Mapping[int, Variant]
     set_quantities: Callable[[dict[str, Any], str], UserErrors]
+    activate: Callable[[dict[str, Any]], tuple[UserErrors, Level | None]]
     reading: Callable[[], Shown]
     clock: Callable[[], datetime]
     outbox: Outbox
@@ -66,6 +67,7 @@ class Queries:
             "Levels": self._levels,
             "Listings": self._listings,
             "SetQuantities": self._set_quantities,
+            "Activate": self._activate,
             "Orders": self._orders,
             "Order": self._order,
             "OrderLines": self._order_lines,
@@ -81,17 +83,22 @@ class Queries:
 
     def _checkup(self, given: dict[str, Any]) -> dict[str, Any]:
         places = [
-            {"id": gid("Location", each), "name": f"Shelf {each}", "isActive": True}
+            {
+                "id": gid("Location", each),
+                "name": f"Shelf {each}",
+                "isActive": True,
+                "fulfillsOnlineOrders": each not in self.inventory.offline,
+            }
             for each in self.inventory.locations
         ]
-        wanted = _number("Location", given["location"])
+        # Asked without an id, the platform tells its primary location.
+        asked = given["location"]
+        wanted = places[0]["id"] if asked is None else asked
         scopes = [{"handle": each} for each in self.scopes]
         return {
             "currentAppInstallation": {"accessScopes": scopes},
             "shop": {"myshopifyDomain": self.outbox.domain},
-            "location": next(
-                (each for each in places if each["id"] == gid("Location", wanted or 0)), None
-            ),
+            "location": next((each for each in places if each["id"] == wanted), None),
             "locations": {"nodes": places},
         }
 
@@ -151,6 +158,11 @@ class Queries:
         errors = self.set_quantities(given["input"], given["key"])
         group = None if errors else {"id": gid("InventoryAdjustmentGroup", 1)}
         return {"inventorySetQuantities": {"inventoryAdjustmentGroup": group, "userErrors": errors}}
+
+    def _activate(self, given: dict[str, Any]) -> dict[str, Any]:
+        errors, level = self.activate(given)
+        told = None if level is None else {"isActive": level.active}
+        return {"inventoryActivate": {"inventoryLevel": told, "userErrors": errors}}
 
     def _orders(self, given: dict[str, Any]) -> dict[str, Any]:
         since, wanted = _search(given["query"])

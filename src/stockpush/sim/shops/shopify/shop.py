@@ -92,11 +92,12 @@ class ShopifyShop:
                 self.inventory,
                 self.variants,
                 self._set_quantities,
+                self._activate,
                 self._reading,
                 clock,
                 self.outbox,
             ).by_name(),
-            mutations=frozenset({"SetQuantities"}),
+            mutations=frozenset({"SetQuantities", "Activate"}),
             clock=clock,
             dice=dice,
             faults=self.faults,
@@ -291,6 +292,13 @@ class ShopifyShop:
         for variant, location in changed:
             self._tell_level(variant, location)
         return errors
+
+    def _activate(self, given: dict[str, Any]) -> tuple[UserErrors, Level | None]:
+        """Stock an item at a location."""
+        errors, level, changed = self.inventory.activate(given, at=self._now())
+        for variant, location in changed:
+            self._tell_level(variant, location)
+        return errors, level
 
     def _reading(self) -> Shown:
         """Return what one request shows of the levels: the state of one instant, now or before."""

@@ -1,0 +1,83 @@
+"""Have an inventory item stocked at our location where it is not, once the owner has agreed.
+
+Theory of operation. A variant's number at a location counts only while its item is *stocked* there.
+Stocking changes how the shop ships, so it is done for listings that are not stocked and nothing
+else, and only with `activate = true`. No quantity goes along: an item that was stocked here before
+keeps its earlier number, another has none, and either is then read and compared like any other. A
+repetition does no harm, and whoever asks next sees whether the first call arrived.
+Source: Admin GraphQL 2026-10, inventoryActivate; shopify.dev changelog, inventoryActivate preserves
+the available quantity.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from stockpush.connectors.base import Api
+from stockpush.connectors.shopify.graphql import call
+from stockpush.connectors.shopify.ids import gid
+from stockpush.connectors.shopify.levels import NOT_STOCKED
+from stockpush.connectors.shopify.operations import ACTIVATE
+from stockpush.errors import PushRejected
+from stockpush.messages import ListingResolved
+
+REFUSED = "It is not stocked at the configured location, and Shopify does not let it be: {reason}"
+
+_KEYS = uuid.UUID("1c3b7a90-53a4-5b0e-9d2c-0f3f2f7f8a11")
+"""Namespace of the keys that are made from a call id."""
+
+
+class _Level(msgspec.Struct, rename="camel"):
+    is_active: bool
+
+
+class _UserError(msgspec.Struct):
+    message: str = ""
+
+
+class _Activated(msgspec.Struct, rename="camel"):
+    user_errors: list[_UserError]
+    inventory_level: _Level | None = None
+
+
+class _Answer(msgspec.Struct, rename="camel"):
+    inventory_activate: _Activated | None
+
+
+async def put_on_stock(
+    api: Api, resolved: Sequence[ListingResolved], *, call_id: str, location: int
+) -> tuple[ListingResolved, ...]:
+    """Stock each that is only not stocked; see `base.Stocking`."""
+    told = []
+    for each in resolved:
+        if each.problem == NOT_STOCKED and each.field_key is not None:
+            problem = await _activate(api, each.field_key, call_id=call_id, location=location)
+            told.append(replace(each, problem=problem))
+        else:
+            told.append(each)
+    return tuple(told)
+
+
+async def _activate(api: Api, item: str, *, call_id: str, location: int) -> str | None:
+    """Stock one item; return what a person must mend, None if it is stocked."""
+    variables = {
+        "item": gid("InventoryItem", item),
+        "location": gid("Location", location),
+        # One for each attempt: an answer that was remembered would say nothing of now.
+        "key": str(uuid.uuid5(_KEYS, f"{call_id}/{item}")),
+    }
+    try:
+        data, _ = await call(api, ACTIVATE, variables, _Answer)
+    except PushRejected as error:
+        return REFUSED.format(reason=error.message)
+    done = data.inventory_activate
+    if done is not None and done.user_errors:
+        return REFUSED.format(reason=done.user_errors[0].message[:200])
+    active = (
+        done is not None and done.inventory_level is not None and done.inventory_level.is_active
+    )
+    return None if active else NOT_STOCKED
