@@ -38,6 +38,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
     {
         "access.renewed": "a channel granted new access, which is saved; the old one is forgotten",
         "channel.down": "a channel cannot be reached; retries go on in silence",
+        "channel.read": "everything that a large channel holds was held against what we believe",
         "channel.silent": "no order came for longer than a channel's own rate of orders explains",
         "channel.stopped": "pushing to a channel has stopped until a person helps",
         "channel.up": "a channel that was down or stopped answers again",

@@ -10,8 +10,9 @@ from functools import partial
 
 from stockpush import keys, systemd
 from stockpush.compose.assembly import Parts, door_of
-from stockpush.connectors.base import Connector
+from stockpush.connectors.base import Connector, ReadsWhole
 from stockpush.engine.channel import Channel
+from stockpush.engine.full_read import FullReader
 from stockpush.engine.intake import Intake
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
@@ -188,4 +189,11 @@ def _workers(
     )
     pusher = Pusher(channel, parts.lane, parts.store, parts.clock, parts.ids, reconciler.poll)
     watchdog = Watchdog(channel, parts.lane, parts.clock, hook_url=parts.hook_url(name))
-    return Workers(channel, pusher, reconciler, watchdog if watched else None)
+    full = FullReader(channel, parts.lane, parts.store, parts.clock, reconciler, download=api.lines)
+    return Workers(
+        channel,
+        pusher,
+        reconciler,
+        watchdog if watched else None,
+        full if watched and isinstance(connector, ReadsWhole) else None,
+    )

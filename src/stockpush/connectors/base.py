@@ -195,6 +195,20 @@ class Readings:
 
 
 @dataclass(frozen=True, slots=True)
+class FullReading:
+    """How far the reading of a whole account is.
+
+    Once it is `done`, `url` is where it lies, one record a line, for a while (None: there is
+    nothing). `whole` False: it broke off because of `reason`, and what there is is a part.
+    """
+
+    done: bool
+    url: str | None = None
+    whole: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class OrderPage:
     """One page of an order poll, by the channel's clock `date`.
 
@@ -333,6 +347,31 @@ class Stocking(Protocol):
 
         Raises what `Api.send` raises: then it is asked how they stand, and tried again.
         """
+        ...
+
+
+@runtime_checkable
+class ReadsWhole(Protocol):
+    """What a connector may be besides: one whose platform reads a whole account by itself.
+
+    That takes the platform a while, and what it has read is as old by then: it is no observation.
+    All but `full_record` raise what `Api.send` raises, and `PushRejected`.
+    """
+
+    async def begin_full(self, api: Api) -> str:
+        """Have everything read; return the reading's name."""
+        ...
+
+    async def full(self, api: Api, name: str) -> FullReading:
+        """Return how far it is."""
+        ...
+
+    async def end_full(self, api: Api, name: str) -> None:
+        """End a reading that nobody waits for any more."""
+        ...
+
+    def full_record(self, line: bytes) -> Reading:
+        """Return what one line says; pure. `PayloadInvalid` where it cannot be understood."""
         ...
 
 

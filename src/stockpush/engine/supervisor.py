@@ -21,6 +21,7 @@ from functools import partial
 from stockpush import logs
 from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
+from stockpush.engine.full_read import FullReader
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
 from stockpush.engine.watchdog import Watchdog
@@ -57,6 +58,7 @@ class Workers:
     pusher: Pusher
     reconciler: Reconciler
     watchdog: Watchdog | None = None
+    full: FullReader | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +106,8 @@ class Supervisor:
                 if each.watchdog is not None:
                     self.lane.listen(each.watchdog.note)
                     self._start(group, f"{name} watch", each.watchdog.run)
+                if each.full is not None:
+                    self._start(group, f"{name} whole", each.full.run)
                 self._pushing.append(self._start(group, f"{name} pushes", each.pusher.run))
             self._tasks.append(lane)
             self.ready = True

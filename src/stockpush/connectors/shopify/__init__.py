@@ -18,6 +18,7 @@ neutral form (`orders.OrderRead`), from which one function counts, so that they 
     levels.py      which field a listing goes by, and what it holds
     stocking.py    an item stocked at our location, once its owner agreed
     writing.py     the compare-and-set push
+    bulk.py        everything at once, by a bulk query
     checkup.py     how the account stands; webhook subscriptions
     connector.py   the door: `base.Connector`
 """

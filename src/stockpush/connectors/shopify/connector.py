@@ -10,16 +10,18 @@ from typing import Any
 from stockpush.connectors.base import (
     Api,
     Finding,
+    FullReading,
     Hooks,
     Manifest,
     OrderPage,
     PushLine,
     PushOutcome,
+    Reading,
     Readings,
     Tokens,
     WebhookRequest,
 )
-from stockpush.connectors.shopify import checkup, levels, stocking, webhooks, writing
+from stockpush.connectors.shopify import bulk, checkup, levels, stocking, webhooks, writing
 from stockpush.connectors.shopify.access import Client
 from stockpush.connectors.shopify.ids import number_of
 from stockpush.connectors.shopify.polling import OrderReader
@@ -106,6 +108,22 @@ class ShopifyConnector:
     async def observe(self, api: Api, fields: Sequence[FieldKey]) -> Readings:
         """Read `available` of up to `read_max` inventory items in one request."""
         return await levels.observe(api, fields, location=self.location)
+
+    async def begin_full(self, api: Api) -> str:
+        """Have Shopify write down every variant with its number at our location."""
+        return await bulk.begin(api, location=self.location)
+
+    async def full(self, api: Api, name: str) -> FullReading:
+        """Return how far that bulk operation is."""
+        return await bulk.progress(api, name)
+
+    async def end_full(self, api: Api, name: str) -> None:
+        """Cancel it."""
+        await bulk.cancel(api, name)
+
+    def full_record(self, line: bytes) -> Reading:
+        """Return what one line of its file says of one inventory item."""
+        return bulk.record(line, channel=self.channel)
 
     async def push(
         self, api: Api, batch: Sequence[PushLine], *, call_id: str

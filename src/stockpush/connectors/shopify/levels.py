@@ -100,6 +100,20 @@ class _Level(msgspec.Struct, rename="camel"):
     quantities: list[_Quantity]
 
 
+class _ItemAtLocation(msgspec.Struct, rename="camel"):
+    id: str
+    tracked: bool
+    inventory_level: _Level | None = None
+
+
+class VariantAtLocation(msgspec.Struct, rename="camel"):
+    """A variant with its number, as a bulk query tells it."""
+
+    inventory_policy: str
+    requires_components: bool
+    inventory_item: _ItemAtLocation
+
+
 class _LevelOfItem(msgspec.Struct, rename="camel"):
     tracked: bool | None = None
     inventory_level: _Level | None = None
@@ -202,9 +216,14 @@ def _resolved(listing: Listing, node: _Node | None, item: int | None) -> Listing
 
 
 def _problem(variant: _Variant, field_key: int, item: int | None) -> str | None:
-    level = variant.inventory_item.inventory_level
     if item is not None and item != field_key:
         return OTHER_ITEM
+    return _unwritable(variant)
+
+
+def _unwritable(variant: _Variant | VariantAtLocation) -> str | None:
+    """Return what makes a variant's number at our location useless, None if nothing does."""
+    level = variant.inventory_item.inventory_level
     if variant.requires_components:
         return BUNDLE
     if not variant.inventory_item.tracked:
@@ -214,6 +233,14 @@ def _problem(variant: _Variant, field_key: int, item: int | None) -> str | None:
     if level is None or not level.is_active:
         return NOT_STOCKED
     return None
+
+
+def number_at_location(field: FieldKey, variant: VariantAtLocation) -> Reading:
+    """Return the number that a variant's field holds, or the problem that a person must mend."""
+    problem, level = _unwritable(variant), variant.inventory_item.inventory_level
+    if problem is not None or level is None:
+        return Reading(field, None, problem)
+    return _available(field, level)
 
 
 async def observe(api: Api, fields: Sequence[FieldKey], *, location: int) -> Readings:
@@ -248,6 +275,10 @@ def _reading(field: FieldKey, node: _LevelOfItem | None) -> Reading:
     level = node.inventory_level
     if level is None or not level.is_active:
         return Reading(field, None, NOT_STOCKED)
+    return _available(field, level)
+
+
+def _available(field: FieldKey, level: _Level) -> Reading:
     for quantity in level.quantities:
         if quantity.name == "available":
             return Reading(field, quantity.quantity)

@@ -214,6 +214,58 @@ UNSUBSCRIBE = Operation(
     writes=True,
 )
 
+BULK_RUN = Operation(
+    "BulkRun",
+    """mutation BulkRun($query: String!) {
+  bulkOperationRunQuery(query: $query) {
+    bulkOperation { id status }
+    userErrors { code field message }
+  }
+}""",
+    cost=10,
+    writes=True,
+)
+
+BULK_STATUS = Operation(
+    "BulkStatus",
+    """query BulkStatus($id: ID!) {
+  bulkOperation(id: $id) { id status errorCode url partialDataUrl }
+}""",
+    cost=2,
+)
+
+BULK_CANCEL = Operation(
+    "BulkCancel",
+    """mutation BulkCancel($id: ID!) {
+  bulkOperationCancel(id: $id) { userErrors { field message } }
+}""",
+    cost=10,
+    writes=True,
+)
+
+
+def everything(location: str) -> str:
+    """Return the bulk query for every variant with its number at `location`, a global id.
+
+    A bulk query has no variables, and exactly one connection here: one line for each variant.
+    """
+    return f"""{{
+  productVariants {{
+    edges {{
+      node {{
+        id inventoryPolicy requiresComponents
+        inventoryItem {{
+          id tracked
+          inventoryLevel(locationId: "{location}") {{
+            isActive quantities(names: ["available"]) {{ name quantity }}
+          }}
+        }}
+      }}
+    }}
+  }}
+}}"""
+
+
 ALL = (
     LEVELS,
     LISTINGS,
@@ -230,4 +282,7 @@ ALL = (
     HOOKS,
     SUBSCRIBE,
     UNSUBSCRIBE,
+    BULK_RUN,
+    BULK_STATUS,
+    BULK_CANCEL,
 )

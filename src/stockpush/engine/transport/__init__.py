@@ -15,15 +15,16 @@ lasts. The durable retry is the outbox; this one only rides over a hiccup.
 Access that runs out is asked of the vault (`credentials.py`) at each call, and renewed once where
 the channel refuses it.
 
-Secrets. Credentials are added to every call here and go to the host of the channel's base URL
-only: paths are relative, redirects are not followed, cookies are not kept, the environment's
-proxies and .netrc are not read. Error texts carry the method and the path, never the query, a
-header or the client's own words, which may quote one.
+Secrets. Credentials are added to every call here and go to the host of the channel's base URL only
+(a file that a channel names elsewhere is had without any): paths are relative, redirects are not
+followed, cookies are not kept, the environment's proxies and .netrc are not read. Error texts carry
+the method and the path, never the query, a header or the client's own words, which may quote one.
 
     door.py      `connectors.base.Api`: rate limit, deadline, retries, credentials
     tokens.py    calls to the token endpoint
     call.py      one call, and what an answer means
-    wire.py      a request is built and its whole answer read
+    wire.py      a request is built and its whole answer read; files that lie elsewhere
+    download.py  a long file in lines, within bounds
     network.py   what carries it; our own address seen from outside
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
@@ -135,6 +135,10 @@ class ChannelApi:
     def pause(self, seconds: float) -> None:
         """Hold every call of this channel for `seconds` (>= 0)."""
         self._limiter.pause(seconds)
+
+    def lines(self, url: str) -> AsyncGenerator[bytes]:
+        """Yield the lines of a file that the channel named, without credentials; `Wire.lines`."""
+        return self._wire.lines(url)
 
     async def noted(self) -> Mapping[str, str]:
         """Return every note of the channel by its key."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
+from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import unquote
 
@@ -19,8 +20,10 @@ from stockpush.engine.answers import (
     read_body,
 )
 from stockpush.engine.transport.call import Call
+from stockpush.engine.transport.download import SILENCE_MAX_S, lines_of
 from stockpush.engine.transport.network import USER_AGENT, Network, network
 from stockpush.errors import (
+    ChannelUnavailable,
     ConfigInvalid,
     PayloadInvalid,
 )
@@ -108,6 +111,37 @@ class Wire:
             self.skew = told - self._clock.now()
         return answer
 
+    async def lines(self, url: str) -> AsyncGenerator[bytes]:
+        """Yield the lines of a file that the channel named, from whatever host it lies on.
+
+        Nothing of ours goes along: no credentials and no cookies, and no redirect is followed. The
+        address is signed and as good as a secret, so no error repeats it. Raises
+        `ChannelUnavailable` where the file is not there (any more) or breaks off, `PayloadInvalid`
+        for an address that is not to be asked, and a file that cannot be.
+        """
+        request = self._client.build_request(
+            "GET",
+            _file_url(url, self._base),
+            headers={"accept-encoding": "identity"},
+            timeout=httpx.Timeout(SILENCE_MAX_S),
+        )
+        try:
+            response = await self._client.send(request, stream=True)
+            try:
+                if response.status_code != HTTPStatus.OK:
+                    # An address that has run out is 403 or 404, and a new one may be had.
+                    raise ChannelUnavailable(f"The file cannot be had ({response.status_code})")
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise AnswerUnusable("a file in an encoding that we did not ask for")
+                async for line in lines_of(response.aiter_raw()):
+                    yield line
+            finally:
+                await response.aclose()
+        except httpx.TransportError as error:
+            raise ChannelUnavailable(f"The file broke off ({type(error).__name__})") from None
+        except AnswerUnusable as unusable:
+            raise PayloadInvalid(f"The channel gave {unusable}", found=str(unusable)) from None
+
 
 def _base_url(connector: Connector) -> httpx.URL:
     where = f"channels.{connector.channel}.base_url"
@@ -151,6 +185,18 @@ def _url(base: httpx.URL, path: str) -> httpx.URL:
         )
     root = base.raw_path.decode("ascii").rstrip("/")
     return base.copy_with(path=f"{root}/{path.lstrip('/')}")
+
+
+def _file_url(given: str, base: httpx.URL) -> httpx.URL:
+    """Return an address that may be asked: https, or http where the channel itself is so."""
+    try:
+        url = httpx.URL(given)
+    except httpx.InvalidURL:
+        raise PayloadInvalid("The address of a file is no URL") from None
+    local = url.scheme == base.scheme == "http" and _is_loopback(url.host)
+    if not (url.scheme == "https" or local) or url.userinfo or not url.host:
+        raise PayloadInvalid("The address of a file is not one to ask", expected="https://HOST/...")
+    return url
 
 
 def _parts(path: str) -> list[str]:

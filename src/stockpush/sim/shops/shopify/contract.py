@@ -61,7 +61,7 @@ def coerce(path: Path, document: str, name: str, variables: dict[str, Any]) -> N
 
 
 def select(
-    path: Path, document: str, name: str, variables: dict[str, Any], tree: dict[str, Any]
+    path: Path, document: str, name: str | None, variables: dict[str, Any], tree: dict[str, Any]
 ) -> dict[str, Any]:
     """Return of `tree` exactly what `document` selects.
 

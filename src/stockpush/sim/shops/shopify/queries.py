@@ -24,6 +24,7 @@ from stockpush.sim.shops.shopify.answers import (
     refund_answer,
     variant_answer,
 )
+from stockpush.sim.shops.shopify.bulk import Bulk, Operation
 from stockpush.sim.shops.shopify.inventory import (
     ENTRIES_MAX,
     Inventory,
@@ -58,6 +59,7 @@ class Queries:
     reading: Callable[[], Shown]
     clock: Callable[[], datetime]
     outbox: Outbox
+    bulk: Bulk
     scopes: list[str] = field(default_factory=lambda: list(SCOPES))
     """What the app was granted."""
 
@@ -68,6 +70,9 @@ class Queries:
             "Listings": self._listings,
             "SetQuantities": self._set_quantities,
             "Activate": self._activate,
+            "BulkRun": self._bulk_run,
+            "BulkStatus": self._bulk_status,
+            "BulkCancel": self._bulk_cancel,
             "Orders": self._orders,
             "Order": self._order,
             "OrderLines": self._order_lines,
@@ -163,6 +168,27 @@ class Queries:
         errors, level = self.activate(given)
         told = None if level is None else {"isActive": level.active}
         return {"inventoryActivate": {"inventoryLevel": told, "userErrors": errors}}
+
+    def _bulk_run(self, given: dict[str, Any]) -> dict[str, Any]:
+        errors, made = self.bulk.run(given["query"])
+        told = None if made is None else self.bulk.answer(made)
+        return {"bulkOperationRunQuery": {"bulkOperation": told, "userErrors": errors}}
+
+    def _bulk_status(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = self._bulk(given)
+        return {"bulkOperation": None if found is None else self.bulk.answer(found)}
+
+    def _bulk_cancel(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = self._bulk(given)
+        errors = []
+        if found is None or self.bulk.status(found) != "RUNNING":
+            errors = [{"field": ["id"], "message": "It cannot be canceled when it is not running."}]
+        else:
+            found.canceled = True
+        return {"bulkOperationCancel": {"userErrors": errors}}
+
+    def _bulk(self, given: dict[str, Any]) -> Operation | None:
+        return self.bulk.operations.get(_number("BulkOperation", given["id"]) or 0)
 
     def _orders(self, given: dict[str, Any]) -> dict[str, Any]:
         since, wanted = _search(given["query"])

@@ -20,6 +20,8 @@ from stockpush.sim.shops.shopify.access import PATH as TOKEN_PATH
 from stockpush.sim.shops.shopify.access import Access
 from stockpush.sim.shops.shopify.answers import Shown
 from stockpush.sim.shops.shopify.api import Bucket, GraphQLDoor
+from stockpush.sim.shops.shopify.bulk import PATH as BULK_PATH
+from stockpush.sim.shops.shopify.bulk import Bulk
 from stockpush.sim.shops.shopify.inventory import Inventory, UserErrors
 from stockpush.sim.shops.shopify.orders import Book
 from stockpush.sim.shops.shopify.outbox import Outbox
@@ -83,6 +85,7 @@ class ShopifyShop:
         self.book = Book(self.ids, location)
         self.inventory = Inventory({}, (location, *other_locations))
         self.outbox = Outbox(domain, API_VERSION, webhook_secret.encode(), dice, self.faults)
+        self.bulk = Bulk(self.variants, self._reading, clock, dice, schema_path)
         self.door = GraphQLDoor(
             path=f"/admin/api/{API_VERSION}/graphql.json",
             access_token=access_token,
@@ -96,6 +99,7 @@ class ShopifyShop:
                 self._reading,
                 clock,
                 self.outbox,
+                self.bulk,
             ).by_name(),
             mutations=frozenset({"SetQuantities", "Activate"}),
             clock=clock,
@@ -148,6 +152,9 @@ class ShopifyShop:
             if self.faults.is_on("unreachable"):
                 raise ConnectionDropped(applied=False)
             return self.access.handle(request)
+        if request.path.startswith(BULK_PATH):
+            return self.bulk.handle(request)
+        self.bulk.asked_at(request.headers.get("host", self.outbox.domain))
         return self.door.handle(request)
 
     def webhooks_due(self) -> list[WebhookOut]:
