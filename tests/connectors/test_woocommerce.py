@@ -102,6 +102,9 @@ def with_line(**changes: Any) -> dict[str, Any]:
         ({"webhook_secret": ""}, "webhook_secret"),
         ({"webhook_secret_previous": ""}, "webhook_secret_previous"),
         ({"consumer_kay": "x"}, "consumer_kay"),
+        ({"auth": "digest"}, "auth"),
+        ({"auth": "oauth1", "base_url": "https://shop.example"}, "auth"),
+        ({"auth": "oauth1", "base_url": "http://shop.example"}, "base_url"),
     ],
 )
 def test_bad_setting_is_named(changes: dict[str, str], field: str):

@@ -8,7 +8,7 @@ which adds the credentials, deadlines, size limits, rate limits and the retry of
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
@@ -372,6 +372,26 @@ class ReadsWhole(Protocol):
 
     def full_record(self, line: bytes) -> Reading:
         """Return what one line says; pure. `PayloadInvalid` where it cannot be understood."""
+        ...
+
+
+@runtime_checkable
+class Signing(Protocol):
+    """What a connector may be besides: one whose requests may carry a signature each."""
+
+    def signed(
+        self,
+        method: str,
+        url: str,
+        params: Sequence[tuple[str, str]],
+        *,
+        at: datetime,
+        nonce: Callable[[], str],
+    ) -> Sequence[tuple[str, str]]:
+        """Return the parameters to send in the place of `params`; pure.
+
+        `url` has no query; `at` is now by our clock, and `nonce` makes a number used once.
+        """
         ...
 
 

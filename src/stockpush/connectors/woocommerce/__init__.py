@@ -9,6 +9,7 @@ placed, and says on each order line how much it has taken (`_reduced_stock`). A 
 when it is delivered, merged with others and never repeated, so the poll is the authority.
 
     settings.py    what a channel is configured with
+    oauth.py       signed requests, for a site without TLS on this machine
     wire.py        the REST objects' fields, decoded strictly; error answers
     orders.py      an order and its refunds -> facts, by one literal table
     webhooks.py    a delivery's bytes -> facts or hints

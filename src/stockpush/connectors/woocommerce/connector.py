@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from stockpush.connectors.base import (
@@ -19,7 +19,7 @@ from stockpush.connectors.base import (
     Tokens,
     WebhookRequest,
 )
-from stockpush.connectors.woocommerce import checkup, owners, webhooks, writing
+from stockpush.connectors.woocommerce import checkup, oauth, owners, webhooks, writing
 from stockpush.connectors.woocommerce.polling import OrderReader, Told
 from stockpush.connectors.woocommerce.settings import Settings
 from stockpush.messages import ListingResolved, OrderSeen, Seen
@@ -40,9 +40,25 @@ class WooCommerceConnector:
         return self.settings.base_url
 
     def auth_headers(self, tokens: Tokens | None = None) -> Mapping[str, str]:
-        """Return the API key as Basic credentials."""
+        """Return the API key as Basic credentials, none where calls are signed."""
         del tokens
-        return {"authorization": self.settings.authorization}
+        basic = self.settings.authorization
+        return {} if basic is None else {"authorization": basic}
+
+    def signed(
+        self,
+        method: str,
+        url: str,
+        params: Sequence[tuple[str, str]],
+        *,
+        at: datetime,
+        nonce: Callable[[], str],
+    ) -> Sequence[tuple[str, str]]:
+        """Return `params` as they are, or signed where that is configured."""
+        if self.settings.oauth is None:
+            return params
+        key, secret = self.settings.oauth
+        return oauth.signed(method, url, params, key=key, secret=secret, at=at, nonce=nonce())
 
     def renewal(self) -> None:
         """Return None: the credentials are what was configured."""

@@ -18,6 +18,7 @@ _KNOWN = frozenset(
         "consumer_secret",
         "webhook_secret",
         "webhook_secret_previous",
+        "auth",
     }
 )
 # The platform decodes these before it uses a secret as a key (wp_specialchars_decode with
@@ -30,11 +31,14 @@ _NAMED = {"lt": "<", "gt": ">", "quot": '"', "amp": "&"}
 class Settings:
     """`authorization` is the header that authenticates every call; one or two webhook keys.
 
+    `oauth` is the key and secret that sign every call instead, on a site without TLS.
+
     `webhook_secret` is the first of them as the owner wrote it, for webhooks that we make.
     """
 
     base_url: str
-    authorization: str = field(repr=False)
+    authorization: str | None = field(repr=False)
+    oauth: tuple[str, str] | None = field(repr=False)
     webhook_secret: str = field(repr=False)
     webhook_secrets: tuple[bytes, ...] = field(repr=False)
 
@@ -46,9 +50,13 @@ def read_settings(given: Mapping[str, str]) -> Settings:
     """
     refuse_unknown(given, _KNOWN, platform="WooCommerce")
     key, secret = _credential(given, "consumer_key"), _credential(given, "consumer_secret")
+    base_url = _base_url(required(given, "base_url"))
+    signs = _signs(given, base_url)
+    basic = "Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode("ascii")
     return Settings(
-        base_url=_base_url(required(given, "base_url")),
-        authorization="Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode("ascii"),
+        base_url=base_url,
+        authorization=None if signs else basic,
+        oauth=(key, secret) if signs else None,
         webhook_secret=given.get("webhook_secret", "").strip(),
         webhook_secrets=_webhook_secrets(given),
     )
@@ -79,6 +87,26 @@ def _credential(given: Mapping[str, str], name: str) -> str:
             expected="printable ASCII, as the shop showed it",
         )
     return value
+
+
+def _signs(given: Mapping[str, str], base_url: str) -> bool:
+    """Answer whether calls are signed (OAuth 1.0a): only where there is no TLS, on this machine."""
+    auth = given.get("auth", "basic")
+    if auth not in ("basic", "oauth1"):
+        raise ConfigInvalid(
+            "The setting `auth` is not a way to authenticate.",
+            field="auth",
+            found=auth,
+            expected="basic or oauth1",
+        )
+    if auth == "oauth1" and base_url.startswith("https:"):
+        raise ConfigInvalid(
+            "OAuth 1.0a is refused: TLS is required, and with TLS the platform takes the key.",
+            field="auth",
+            found=auth,
+            expected="basic; oauth1 only for http to this machine",
+        )
+    return auth == "oauth1"
 
 
 def _webhook_secrets(given: Mapping[str, str]) -> tuple[bytes, ...]:

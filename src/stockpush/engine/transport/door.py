@@ -13,7 +13,15 @@ from typing import Protocol, Self, TypeAlias
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from stockpush.connectors.base import Answer, Api, Connector, Moment, TokenCall, Tokens
+from stockpush.connectors.base import (
+    Answer,
+    Api,
+    Connector,
+    Moment,
+    Signing,
+    TokenCall,
+    Tokens,
+)
 from stockpush.engine.credentials import Vault
 from stockpush.engine.limiter import Limiter
 from stockpush.engine.transport.call import Call, check, limited
@@ -95,6 +103,7 @@ class ChannelApi:
         base URL that is not https (or http to this machine) or that carries credentials or a query.
         """
         self._connector = connector
+        self._signing = connector if isinstance(connector, Signing) else None
         self._clock = clock
         self._ids = ids
         self._limiter = limiter
@@ -268,9 +277,27 @@ class ChannelApi:
         sent = self._wire.moment()
         if until is not None and until.is_before(sent):
             raise call.unavailable("not sent: too long after the reading that it rests on")
-        answer = await self._wire.exchange(call, request, sent)
+        answer = await self._wire.exchange(call, self._signed(request), sent)
         self._accept(call, answer)
         return answer
+
+    def _signed(self, request: httpx.Request) -> httpx.Request:
+        """Return the request as it goes out this time: a signature is good for one attempt."""
+        if self._signing is None:
+            return request
+        url, params = request.url.copy_with(query=None), request.url.params.multi_items()
+        signed = self._signing.signed(
+            request.method, str(url), params, at=self._clock.now(), nonce=self._ids.new
+        )
+        if signed is params:
+            return request
+        return httpx.Request(
+            request.method,
+            url.copy_with(params=list(signed)),
+            headers=request.headers,
+            stream=request.stream,
+            extensions=request.extensions,
+        )
 
     async def post(self, token: TokenCall) -> Answer:
         """Send one call to the token endpoint; a refusal of it is an answer too."""

@@ -28,6 +28,7 @@ from stockpush.sim.shops.base import (
 )
 from stockpush.sim.shops.woocommerce import contract, render
 from stockpush.sim.shops.woocommerce.backoffice import Backoffice
+from stockpush.sim.shops.woocommerce.oauth import SignedDoor
 from stockpush.sim.shops.woocommerce.outbox import Outbox, Webhook
 from stockpush.sim.shops.woocommerce.rest import Rest
 from stockpush.sim.shops.woocommerce.state import Order, Product
@@ -83,6 +84,9 @@ class WooShop:
         """While True every request gets the platform's own 503 page with Retry-After."""
         self.retry_after_s = 2
         """What a 429 tells the caller to wait."""
+        self.plain_http = False
+        """While True the site thinks that it is not asked over TLS: Basic is refused there."""
+        self._door = SignedDoor(consumer_key, consumer_secret, self._now)
         self._authorization = b"Basic " + base64.b64encode(
             f"{consumer_key}:{consumer_secret}".encode()
         )
@@ -374,7 +378,10 @@ class WooShop:
 
     def _answer(self, request: ShopRequest) -> ShopAnswer:
         given = request.headers.get("authorization", "").encode()
-        known = hmac.compare_digest(given, self._authorization)
+        if self.plain_http:
+            known = self._door.knows(request)
+        else:
+            known = hmac.compare_digest(given, self._authorization)
         if self.faults.is_on("unauthorized") or not known:
             body = (
                 b'{"code":"woocommerce_rest_cannot_view","message":"Sorry, you cannot list '
