@@ -320,6 +320,7 @@ async def test_a_location_is_chosen_before_anything_is_worked(tmp_path: Path) ->
         found = await page(floor, 1)
         assert [what for channel, what in found if channel == SHOPIFY] == [
             "access",
+            "API version",
             "shop",
             "scopes",
             "old orders",

@@ -122,11 +122,12 @@ async def test_a_refused_webhook_says_why() -> None:
 
 @pytest.mark.parametrize("checked", CHECKED)
 async def test_shopify_in_order(checked: bool) -> None:
-    """Access, shop, scopes, the age of orders, the location."""
+    """Access, the version, shop, scopes, the age of orders, the location."""
     made = shopify(checked=checked)
     findings = await made.connector.check(made.api)
     assert [(each.what, each.ok) for each in findings] == [
         ("access", True),
+        ("API version", True),
         ("shop", True),
         ("scopes", True),
         ("old orders", True),
@@ -155,13 +156,61 @@ async def test_shopify_with_everything_wrong() -> None:
     ]
 
 
+async def test_a_version_that_shopify_has_retired_is_told() -> None:
+    """A year after it came a version is answered with another one: nothing else would tell."""
+    made = shopify()
+    offered = made.shop.door.handlers["Checkup"].__self__.versions
+    offered.clear()
+    offered.update({"2027-01", "2027-10"})
+    found = {each.what: each for each in await made.connector.check(made.api)}
+    assert (found["API version"].ok, found["API version"].mend) == (False, "update Stock Push")
+    assert found["API version"].told.endswith("only 2027-01, 2027-10")
+
+
+@pytest.mark.parametrize(
+    "less", [{"fields": ("id",)}, {"filter": "total_price:>=10"}, {"format": "XML"}]
+)
+async def test_a_subscription_that_sends_less_is_replaced(less: dict[str, Any]) -> None:
+    """With some fields only, equal bodies are dropped; filtered, sales are. Ours are whole."""
+    made = shopify()
+    await made.connector.ensure_webhooks(made.api, URL)
+    hook = made.shop.outbox.subscriptions[2]
+    for name, value in less.items():
+        setattr(hook, name, value)
+    done = await made.connector.ensure_webhooks(made.api, URL)
+    assert (len(done.made), len(done.removed), len(done.kept)) == (1, 1, 6)
+    assert subscribed(made) == wanted(made)
+    again = await made.connector.ensure_webhooks(made.api, URL)
+    assert (again.made, len(again.kept)) == ((), 7)
+
+
 async def test_woocommerce_in_and_out_of_order() -> None:
-    """The key reads orders, and the shop manages stock; or not."""
+    """The key reads orders and may write, and the shop manages stock; or not."""
     made = woo()
-    assert [each.ok for each in await made.connector.check(made.api)] == [True, True]
+    before = made.shop.stock_quantity("30")
+    assert [each.ok for each in await made.connector.check(made.api)] == [True, True, True]
+    assert made.shop.stock_quantity("30") == before
     made.shop._office.manages_stock = False
-    stock = (await made.connector.check(made.api))[1]
+    stock = (await made.connector.check(made.api))[2]
     assert (stock.ok, stock.told) == (False, "the shop manages no stock at all")
+
+
+async def test_a_key_that_may_only_read_is_told_before_it_is_needed() -> None:
+    """Its permission shows when something is written: a batch of nothing asks for it."""
+    made = woo()
+    made.shop.may_write = False
+    found = {each.what: each for each in await made.connector.check(made.api)}
+    assert [each.what for each in found.values() if not each.ok] == ["rights"]
+    assert found["rights"].access
+    assert "Read/Write" in found["rights"].mend
+
+
+async def test_a_shop_that_takes_no_empty_batch_is_no_reason_to_mistrust_the_key() -> None:
+    """Only a refusal of the key says something about it."""
+    made = woo()
+    made.shop.faults.only_writes, made.shop.faults.server_error = True, 1.0
+    found = {each.what: each for each in await made.connector.check(made.api)}
+    assert found["rights"].ok
 
 
 async def test_a_refused_token_is_told_by_the_door() -> None:

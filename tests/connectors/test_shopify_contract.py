@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
@@ -45,6 +46,16 @@ def test_no_document_uses_a_deprecated_field() -> None:
     for operation in operations.ALL:
         errors = validate(schema_at(SCHEMA), parse(operation.document), [NoDeprecatedCustomRule])
         assert errors == [], operation.name
+
+
+@pytest.mark.parametrize("operation", operations.ALL, ids=lambda operation: operation.name)
+def test_no_document_asks_for_a_buyer(operation: operations.Operation) -> None:
+    """Names, addresses, mails, telephones, notes and amounts of money are not even asked for."""
+    asked = set(re.findall(r"[A-Za-z]+", operation.document))
+    personal = re.compile("customer|address|email|phone|note|name$|price|amount|ip$", re.IGNORECASE)
+    # The names of stock states and of locations, and the error texts' codes, are nobody's.
+    allowed = {"name", "names", "typename", "operationName"}
+    assert {word for word in asked if personal.search(word)} <= allowed
 
 
 @needs_schema

@@ -1,18 +1,6 @@
 """How a Shopify order is counted: one table, and both shapes of an order agreeing.
 
-trap (Shopify's own behaviour)                     test
-quantity includes refunded and removed units       test_a_line_is_counted (removed by an edit)
-restock_type decides what comes back               test_a_line_is_counted (cancel, return ...)
-no_restock is not put back                         test_a_line_is_counted (written off)
-a restock elsewhere is not ours                    test_a_line_is_counted (elsewhere)
-legacy_restock tells neither kind nor place        test_a_line_is_counted (legacy)
-fulfillable overshoots where refunded and shipped  test_a_line_is_counted (vendor's formula)
-confirmed = stock is reserved                      test_an_unconfirmed_order_deducts_nothing
-test orders move stock too                         test_a_test_order_counts
-ids exceed 2**53                                   test_ids_beyond_2_53_stay_exact
-variant_id is null for custom or deleted ones      test_a_line_without_a_variant_is_kept
-more than one page of anything nested              test_nothing_nested_is_cut_off
-an order changes while its pages are read          test_an_order_that_changes_is_read_again
+Which trap of the platform is met by which test: test_shopify_traps.py.
 """
 
 from __future__ import annotations

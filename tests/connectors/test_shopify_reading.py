@@ -1,18 +1,6 @@
 """Reading Shopify: which field a listing goes by, what it holds, and orders by poll.
 
-trap (Shopify's own behaviour)                      test
-several locations: only ours counts                 test_only_our_location_counts
-untracked, CONTINUE, bundle, not stocked, gone      test_a_problem_is_told_in_words
-an inventory item may serve several variants        test_an_item_of_several_variants_is_a_problem
-SKUs are not unique: ids, never SKUs                test_a_reference_is_ids_only
-available may be negative                           test_a_negative_number_is_read_as_it_is
-nested pages, ties of updated_at                    test_ties_and_shifting_pages_lose_nothing
-open orders of any age at the first poll            test_the_first_poll_reads_open_orders_of_any_age
-the cursor is the channel's time, never ours        test_an_empty_poll_never_moves_to_our_now
-the search lags: overlap                            test_the_overlap_is_subtracted
-one bad order must not hide the others              test_an_unreadable_order_is_set_aside
-THROTTLED, bucket told by the answer                test_a_low_bucket_pauses_the_channel
-errors come with 200                                test_graphql_errors_are_named
+Which trap of the platform is met by which test: test_shopify_traps.py.
 """
 
 from __future__ import annotations

@@ -1,25 +1,6 @@
 """The push to Shopify: compare-and-set in one call, and what becomes of each line.
 
-trap (Shopify's own behaviour)                      test
-compare with what we believe, never a fresh read    test_an_unseen_sale_is_never_put_back
-changeFromQuantity must be explicit                 test_every_entry_carries_its_expected_value
-@idempotent needs a key, one per call               test_the_key_of_a_call_is_its_call_id
-all or nothing; the stale entry is named            test_a_stale_entry_is_dropped_and_the_rest_sent
-stale without a name                                test_an_unnamed_refusal_is_halved_down
-same key, same variables: applied once              test_a_lost_answer_is_learnt_by_repeating
-... also after the batch was taken apart            test_the_rest_of_a_batch_is_learnt_by_repeating
-IDEMPOTENCY_KEY_PARAMETER_MISMATCH                  test_a_key_used_for_other_lines_gets_a_successor
-IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED                 test_a_failed_key_gets_a_successor
-IDEMPOTENCY_CONCURRENT_REQUEST                      test_a_call_still_running_is_unknown
-permanent codes park the line                       test_a_permanent_refusal_is_the_lines_own
-bundles cannot be set                               test_a_permanent_refusal_is_the_lines_own
-codes are added and removed between versions        test_an_unknown_code_needs_a_person
-THROTTLED, by body at 200 or at 429                 test_throttled_is_waited_for
-timeout, reset, 5xx after sending                   test_an_accident_is_of_its_own_call_only
-key ignored by the platform                         test_an_ignored_key_is_made_good_by_the_compare
-replay's answer rebuilt from current state          test_a_replays_answer_is_not_taken_for_a_reading
-set on a pair not stocked: accepted                 test_a_pair_that_is_not_stocked_is_set
-... or refused                                      test_a_pair_that_is_not_stocked_may_be_refused
+Which trap of the platform is met by which test: test_shopify_traps.py.
 """
 
 from __future__ import annotations

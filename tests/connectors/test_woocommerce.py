@@ -1,54 +1,7 @@
 """WooCommerce: settings, references, signatures, and what a delivery's bytes say.
 
-Where each trap of the platform is tested (here, test_woocommerce_orders.py "O", _push.py "P"; the
-shop's own side in tests/shops/test_woocommerce_shop.py):
-
-| trap                                                    | test                                          |
-|---------------------------------------------------------|-----------------------------------------------|
-| Basic credentials only over TLS                         | test_credentials_need_tls                     |
-| secret is entity-decoded before HMAC                    | test_published_vectors                        |
-| creation ping unsigned, form-encoded                    | test_published_vectors, test_ping_is_narrow   |
-| delivery id shared by orders of one second              | test_two_orders_in_one_second_are_both_read   |
-| body built at delivery, bursts coalesce                 | test_body_is_the_order_as_it_is_when_delivered|
-| no refund topic; quantities not in the order            | test_order_with_refunds_is_only_a_hint        |
-| deleted or trashed: bare id                             | test_deleted_order_is_a_hint                  |
-| custom action topic                                     | test_samples                                  |
-| owner of the webhook lost rights                        | test_error_object_is_named_as_such            |
-| checkout-draft is no order                              | test_draft_is_nothing                         |
-| plugin's own status                                     | test_unknown_status_is_marked                 |
-| sku empty or null; key on ids                           | test_samples                                  |
-| site-local instants beside GMT                          | test_site_time_is_ignored                     |
-| fractional quantities                                   | test_fractional_quantity_names_the_line       |
-| _reduced_stock as text, number, decimal                 | test_reduced_stock_in_every_form              |
-| our own PUT echoes                                      | test_own_write_echoes_as_a_quantity_hint      |
-| parent-managed variation                                | test_samples, O, P                            |
-| stock moves at processing/on-hold, not when placed      | O test_counts_follow_the_shop                 |
-| cancelled restores; failed, refunded, trash do not      | O test_counts_follow_the_shop                 |
-| refund with and without restock                         | O test_counts_follow_the_shop                 |
-| trashed orders vanish from polls                        | O test_trashed_order_is_found_by_id           |
-| unpaid timeout                                          | O test_unpaid_order_times_out                 |
-| dates_are_gmt or the site's zone applies                | O test_poll_asks_in_gmt                       |
-| orderby has no "modified"; pages shift                  | O test_shifting_pages_lose_no_order           |
-| per_page at most 100                                    | O test_every_page_is_read                     |
-| HTML pages, hangs, 404 of a site without REST           | O test_html_is_no_order, test_404_of_a_site.. |
-| unknown id: 400 to a PUT                                | P test_gone_between_read_and_write            |
-| quantity without manage_stock dropped with 200          | P test_dropped_quantity_is_unknown            |
-| absolute PUT overwrites a sale                          | P test_unexpected_number_is_not_written       |
-| batch at most 100, of one parent, a loop                | P test_one_request_per_route, test_batch_...  |
-| backorders oversell; grouped and external               | O test_resolve_names_what_a_person_must_mend  |
-| timeout after a write                                   | P test_broken_write_is_unknown...             |
-| shop option "manage stock" off: only a status is written| P test_shop_that_manages_no_stock_is_reported,|
-|                                                         | P test_stock_switched_off_in_the_gap          |
-| inventory_delta is not idempotent                       | P test_no_write_is_a_difference               |
-| a product's modified_after does not tell of sales       | O test_products_are_never_asked_by_date       |
-| items added by REST are not reduced (#51024)            | O test_item_added_by_rest_is_open_and_whole   |
-| change while a delivery runs: no trigger (#26851)       | O test_change_during_a_delivery_is_polled     |
-| trashed order: bare id, hidden from polls               | O test_trashed_order_is_reconciled_by_id      |
-| an admin's form erases a sale's decrement (#16780)      | O test_erased_decrement_shows_as_a_rise,      |
-|                                                         | whole/test_faults.py test_a_sale_erased_by... |
-| webhook disabled after failures                         | not applicable yet: the owner creates webhooks|
-|                                                         | and switches them on; polls find what is lost |
-"""  # noqa: E501 - a table
+Which trap of the platform is met by which test: test_woocommerce_traps.py.
+"""
 
 from __future__ import annotations
 
@@ -252,6 +205,19 @@ def test_ping_is_narrow(headers: dict[str, str], body: bytes):
 def test_samples(name: str, seen: Any):
     """Each stored body says exactly this."""
     assert read(sample(name)) == seen
+
+
+def test_fields_that_nobody_knows_yet_change_nothing():
+    """Whatever a plugin adds to an order or a product, at any depth, it is read as before."""
+
+    def added(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {**{key: added(each) for key, each in value.items()}, "_plugin": {"a": [1]}}
+        return [added(each) for each in value] if isinstance(value, list) else value
+
+    for name in ("order_processing", "product_simple", "product_variation"):
+        body = sample(name)
+        assert read(json.dumps(added(json.loads(body))).encode()) == read(body)
 
 
 def test_topic_is_for_people_only():

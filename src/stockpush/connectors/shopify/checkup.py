@@ -17,7 +17,13 @@ import msgspec
 from stockpush.connectors.base import Api, Finding, Hooks, same_hook
 from stockpush.connectors.shopify.graphql import call
 from stockpush.connectors.shopify.ids import gid
-from stockpush.connectors.shopify.operations import CHECKUP, HOOKS, SUBSCRIBE, UNSUBSCRIBE
+from stockpush.connectors.shopify.operations import (
+    API_VERSION,
+    CHECKUP,
+    HOOKS,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+)
 from stockpush.errors import PayloadInvalid, PushRejected
 
 SCOPES = (
@@ -57,11 +63,17 @@ class _Locations(msgspec.Struct):
     nodes: list[_Location]
 
 
+class _Version(msgspec.Struct):
+    handle: str
+    supported: bool
+
+
 class _Standing(msgspec.Struct, rename="camel"):
     current_app_installation: _Installation
     shop: _Shop
     location: _Location | None
     locations: _Locations
+    public_api_versions: list[_Version]
 
 
 class _Hook(msgspec.Struct, rename="camel"):
@@ -111,9 +123,26 @@ async def check(api: Api, *, shop: str, location: int | None) -> tuple[Finding, 
     domain = standing.shop.myshopify_domain.lower()
     return (
         Finding("access", ok=True, told=f"Shopify knows this app on {domain}"),
+        _version(standing.public_api_versions),
         _shop(domain, shop),
         *_scopes({each.handle for each in standing.current_app_installation.access_scopes}),
         _unchosen(standing) if location is None else _location(standing),
+    )
+
+
+def _version(offered: Sequence[_Version]) -> Finding:
+    """Return whether Shopify still supports the version that is asked here, a year after it came.
+
+    It answers a version that it has retired with the oldest one that it still has.
+    """
+    supported = [each.handle for each in offered if each.supported]
+    return Finding(
+        "API version",
+        ok=API_VERSION in supported,
+        told=f"{API_VERSION}, which is supported"
+        if API_VERSION in supported
+        else f"{API_VERSION} is not supported any more, only {', '.join(supported)}",
+        mend="update Stock Push",
     )
 
 

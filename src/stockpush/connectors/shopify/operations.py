@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PATH = "/admin/api/2026-10/graphql.json"
+API_VERSION = "2026-10"
+PATH = f"/admin/api/{API_VERSION}/graphql.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,7 @@ CHECKUP = Operation(
   shop { myshopifyDomain }
   location(id: $location) { id name isActive fulfillsOnlineOrders }
   locations(first: 20) { nodes { id name isActive fulfillsOnlineOrders } }
+  publicApiVersions { handle supported }
 }""",
     cost=10,
 )

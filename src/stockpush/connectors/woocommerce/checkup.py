@@ -10,13 +10,14 @@ Source: REST v3, webhooks and settings; the platform's webhook class.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from stockpush.connectors.base import Api, Finding, Hooks, same_hook
 from stockpush.connectors.woocommerce.wire import decode_answer, unexpected
-from stockpush.errors import PayloadInvalid
+from stockpush.errors import AuthFailed, OutcomeUnknown, PayloadInvalid
 
 ROOT = "/wp-json/wc/v3"
 HOOKS_MAX = 1000
@@ -46,6 +47,7 @@ async def check(api: Api) -> tuple[Finding, ...]:
     managed = decode_answer(answer, _Setting, "setting").value == "yes"
     return (
         Finding("access", ok=True, told="the key reads orders"),
+        await _rights(api),
         Finding(
             "stock",
             ok=managed,
@@ -53,6 +55,27 @@ async def check(api: Api) -> tuple[Finding, ...]:
             mend="WooCommerce, Settings, Products, Inventory: switch on stock management",
         ),
     )
+
+
+async def _rights(api: Api) -> Finding:
+    """Return whether the key may write, by a batch of nothing, which changes nothing.
+
+    Only a refusal says something: whatever else a shop makes of it, the key was not what it minded.
+    """
+    body = msgspec.json.encode({"update": []})
+    path = f"{ROOT}/products/batch"
+    try:
+        with suppress(OutcomeUnknown):
+            await api.send("POST", path, write=True, headers=_JSON, body=body)
+    except AuthFailed:
+        return Finding(
+            "rights",
+            ok=False,
+            told="the key may not write products",
+            mend="give it the permission Read/Write, and its user the right to manage the shop",
+            access=True,
+        )
+    return Finding("rights", ok=True, told="the key may write")
 
 
 async def ensure_webhooks(

@@ -30,12 +30,19 @@ RETRY_GAPS_S = (113, 227, 454, 907, 1814, 3628, 7257)
 
 @dataclass(slots=True)
 class Subscription:
-    """One topic to one URL. `failures` counts attempts in a row that were not answered 2xx."""
+    """One topic to one URL. `failures` counts attempts in a row that were not answered 2xx.
+
+    `fields` (all without any), `filter` and `format` are what somebody asked for: they are told,
+    and bodies are whole all the same.
+    """
 
     topic: str
     url: str
     failures: int = 0
     number: int = 0
+    fields: tuple[str, ...] = ()
+    filter: str | None = None
+    format: str = "JSON"
 
 
 @dataclass(slots=True, order=True)

@@ -62,6 +62,8 @@ class Queries:
     bulk: Bulk
     scopes: list[str] = field(default_factory=lambda: list(SCOPES))
     """What the app was granted."""
+    versions: set[str] = field(default_factory=lambda: {"2026-04", "2026-07", "2026-10"})
+    """Versions of the API that are supported."""
 
     def by_name(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
         """Return the handler of each operation."""
@@ -105,6 +107,10 @@ class Queries:
             "shop": {"myshopifyDomain": self.outbox.domain},
             "location": next((each for each in places if each["id"] == wanted), None),
             "locations": {"nodes": places},
+            "publicApiVersions": [
+                {"handle": each, "supported": each in self.versions}
+                for each in sorted({*self.versions, "unstable"})
+            ],
         }
 
     def _hooks(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -267,9 +273,9 @@ def _hook_answer(hook: Subscription) -> dict[str, Any]:
         "id": gid("WebhookSubscription", hook.number),
         "topic": hook.topic.replace("/", "_").upper(),
         "uri": hook.url,
-        "format": "JSON",
-        "filter": None,
-        "includeFields": [],
+        "format": hook.format,
+        "filter": hook.filter,
+        "includeFields": list(hook.fields),
     }
 
 

@@ -84,6 +84,8 @@ class WooShop:
         """While True every request gets the platform's own 503 page with Retry-After."""
         self.retry_after_s = 2
         """What a 429 tells the caller to wait."""
+        self.may_write = True
+        """False: the key has the permission *Read* alone."""
         self.plain_http = False
         """While True the site thinks that it is not asked over TLS: Basic is refused there."""
         self._door = SignedDoor(consumer_key, consumer_secret, self._now)
@@ -382,7 +384,8 @@ class WooShop:
             known = self._door.knows(request)
         else:
             known = hmac.compare_digest(given, self._authorization)
-        if self.faults.is_on("unauthorized") or not known:
+        allowed = self.may_write or request.method == "GET"
+        if self.faults.is_on("unauthorized") or not known or not allowed:
             body = (
                 b'{"code":"woocommerce_rest_cannot_view","message":"Sorry, you cannot list '
                 b'resources.","data":{"status":401}}'
