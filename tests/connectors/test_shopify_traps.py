@@ -59,7 +59,7 @@ TRAPS: Traps = {
         "../engine/test_credentials.py::test_access_that_is_refused_is_renewed_once",
         f"{ACCESS}::test_an_app_that_was_taken_away_needs_a_person",
     ),
-    "public apps must have expiring tokens": "The owner's app is not public; all three kinds are taken.",
+    "public apps must have expiring tokens": "The owner's app is none; all kinds are taken.",
     "scopes": (f"{CHECKUPS}::test_shopify_with_everything_wrong",),
     "orders older than 60 days need a scope of their own": (
         f"{CHECKUPS}::test_shopify_with_everything_wrong",
