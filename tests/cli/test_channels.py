@@ -154,7 +154,9 @@ def test_what_a_person_must_mend_is_in_the_plan_and_counted_by_channel(sellers: 
     assert "soap-lav on my-shopify, candle-lav on my-shopify" in shown
     counts = {row["name"]: row["parked"] for row in sellers.done("channels", "--json").json["data"]}
     assert counts == {"my-shopify": 2, "my-woo": 0}
-    assert "Next: stockpush plan" in sellers.done("channels").out
+    shown = sellers.done("channels").out
+    assert "2 (2 parked)" in shown
+    assert "Next: stockpush plan" in shown
 
 
 # -- resync ----------------------------------------------------------------------------------
