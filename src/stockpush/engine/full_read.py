@@ -23,7 +23,7 @@ from stockpush.engine.commit import CommitLane, in_parts
 from stockpush.engine.reconcile import Reconciler
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid, RateLimited
 from stockpush.messages import Event, RequestReads
-from stockpush.model import FieldKey, Health, ListingKey
+from stockpush.model import Field, FieldKey, Health, ListingKey
 from stockpush.ports import Clock, Store
 
 FULL_FROM: Final = 1000
@@ -148,7 +148,9 @@ class FullReader:
         self, connector: ReadsWhole, done: FullReading, keys: Sequence[FieldKey]
     ) -> Doubt:
         """Return the fields of which the file says otherwise than we believe, or nothing."""
-        ours = {row.key: row for row in await self._store.fields(keys)}
+        ours: dict[FieldKey, Field] = {}
+        for part in in_parts(keys):  # no sale waits for a hundred thousand rows
+            ours |= {row.key: row for row in await self._store.fields(part)}
         if done.url is None:
             return Doubt(tuple(ours))
         named: set[FieldKey] = set()
