@@ -9,6 +9,7 @@ from typing import Any
 from stockpush.connectors.base import WebhookRequest
 from stockpush.connectors.shopify import operations
 from stockpush.connectors.shopify.fetching import ORDER_LINES, ORDER_PARTS
+from stockpush.model import Listing, ListingKey
 from stockpush.sim.shops.base import ShopRequest
 from tests.connectors import shopify_world
 from tests.contract.kit import Kit
@@ -39,7 +40,9 @@ def is_write(request: ShopRequest) -> bool:
 
 
 async def more(stage: Any) -> None:
-    """An order with more lines, refunds and fulfilments than a page of each holds."""
+    """An order with more lines, refunds and fulfilments than a page of each holds; an item that is
+    not stocked yet; everything at once.
+    """
     many = [sell(stage.shop, 100 + each, 100)[1] for each in range(ORDER_LINES * 3 + 45)]
     order = stage.shop.checkout([(each, 3) for each in many])
     stage.shop.ship_units(order, [(each, 1) for each in many])
@@ -48,6 +51,15 @@ async def more(stage: Any) -> None:
         stage.shop.ship_units(order, [(each, 1)])
     stage.shop.cancel(order, restock=True)
     await stage.connector.fetch_order(stage.api, order, fetch=2)
+    agreeing = shopify_world.connector(activate="true")
+    ref = {"variant_id": stage.shop.add_variant("SHELF", 0, stocked=False).variant_id}
+    listing = Listing(ListingKey("s", agreeing.ref(ref)), "SHELF", ref=ref)
+    await agreeing.put_on_stock(
+        stage.api, await agreeing.resolve(stage.api, [listing]), call_id="c"
+    )
+    name = await agreeing.begin_full(stage.api)
+    await agreeing.full(stage.api, name)
+    await agreeing.end_full(stage.api, name)
 
 
 def vector(case: Mapping[str, Any]) -> tuple[Mapping[str, str], WebhookRequest]:
