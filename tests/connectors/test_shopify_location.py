@@ -181,6 +181,20 @@ async def test_a_refusal_is_told_in_shopifys_words() -> None:
     assert told.problem == stocking.REFUSED.format(reason="The variant is missing a SKU.")
 
 
+async def test_shopifys_words_are_kept_as_they_may_be_shown() -> None:
+    """A reason stands in the database and on a terminal: no zero bytes, no escapes, no novel."""
+    w = agreeing()
+    a = w.sell("A", 0, stocked=False)
+    told = "No\x00 way\x1b[31m " + "x" * 999
+    answer = {"inventoryLevel": None, "userErrors": [{"field": None, "message": told}]}
+    refusing = {"Activate": lambda _: {"inventoryActivate": answer}}
+    w.shop.door.handlers = {**w.shop.door.handlers, **refusing}
+    (found,) = await resolved(w, a)
+    assert found.problem.isprintable()
+    assert "No way[31m xxx" in found.problem
+    assert len(found.problem) < 300
+
+
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
 async def test_an_attempt_without_an_answer_is_asked_after_and_made_anew(fault: str) -> None:
     """Nobody knows whether it was done; how it stands tells, and a new attempt has its own key."""

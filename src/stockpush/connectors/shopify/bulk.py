@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import msgspec
 
+from stockpush.connectors.answers import printable
 from stockpush.connectors.base import Api, FullReading, Reading
 from stockpush.connectors.payload import decode
 from stockpush.connectors.shopify.graphql import call
@@ -75,7 +76,7 @@ async def begin(api: Api, *, location: int) -> str:
     if begun.bulk_operation is not None and not begun.user_errors:
         return begun.bulk_operation.id
     codes = {each.code for each in begun.user_errors}
-    reason = begun.user_errors[0].message[:200] if begun.user_errors else "no operation was made"
+    reason = printable(begun.user_errors[0].message) if begun.user_errors else "nothing was begun"
     if codes & _BUSY:
         raise RateLimited(
             f"Shopify runs no more bulk operations: {reason}", retry_after_s=FULL_WAIT_S

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from stockpush.connectors.answers import printable
 from stockpush.connectors.base import Api, Finding, Hooks, same_hook
 from stockpush.connectors.shopify.graphql import call
 from stockpush.connectors.shopify.ids import gid
@@ -281,7 +282,7 @@ async def _hooks(api: Api) -> list[_Hook]:
 def _refuse(done: _Done, topic: str) -> None:
     if done.user_errors:
         raise PushRejected(
-            f"Shopify refused the webhook {topic}: {done.user_errors[0].message[:200]}",
+            f"Shopify refused the webhook {topic}: {printable(done.user_errors[0].message)}",
             field=topic,
             next="stockpush doctor",
         )

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from stockpush.connectors.answers import printable
 from stockpush.connectors.base import Answer, Api
 from stockpush.connectors.payload import decode
 from stockpush.connectors.shopify.operations import PATH, Operation
@@ -125,7 +126,7 @@ def _data(api: Api, operation: Operation, answer: Answer, kind: type[T]) -> T:
 def _raise(api: Api, operation: Operation, envelope: _Envelope, cost: _Cost | None) -> None:
     """Name the fault of an answer that carries errors."""
     codes = {error.code() for error in envelope.errors}
-    reason = envelope.errors[0].message[:200]
+    reason = printable(envelope.errors[0].message)
     if "THROTTLED" in codes:
         wait_s = _throttled_wait_s(cost)
         api.pause(wait_s)

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import msgspec
 
+from stockpush.connectors.answers import printable
 from stockpush.connectors.base import Api
 from stockpush.connectors.shopify.graphql import call
 from stockpush.connectors.shopify.ids import gid
@@ -76,7 +77,7 @@ async def _activate(api: Api, item: str, *, call_id: str, location: int) -> str 
         return REFUSED.format(reason=error.message)
     done = data.inventory_activate
     if done is not None and done.user_errors:
-        return REFUSED.format(reason=done.user_errors[0].message[:200])
+        return REFUSED.format(reason=printable(done.user_errors[0].message))
     active = (
         done is not None and done.inventory_level is not None and done.inventory_level.is_active
     )

@@ -29,6 +29,7 @@ from typing import Any
 
 import msgspec
 
+from stockpush.connectors.answers import printable
 from stockpush.connectors.base import Api, PushLine, PushOutcome
 from stockpush.connectors.shopify.graphql import call
 from stockpush.connectors.shopify.ids import gid
@@ -221,7 +222,7 @@ def _judge(work: _Work, group: list[int], errors: list[_UserError], date: dateti
 def _condemn(
     work: _Work, positions: Sequence[int], error: _UserError, date: datetime | None
 ) -> None:
-    reason = f"{error.code or 'no code'}: {error.message[:200]}"
+    reason = f"{error.code or 'no code'}: {printable(error.message)}"
     match error.verdict():
         case _Verdict.STALE:
             work.stale += positions
