@@ -111,7 +111,10 @@ def _print_listings(rows: Sequence[StockRow]) -> None:
 
 
 def plan(config: Config = None, as_json: Json = False) -> None:
-    """Show what would be written now, and why; and what is not, until a person has mended it."""
+    """Show what would be written now, and why.
+
+    And what is not written until a person has mended it.
+    """
 
     async def read(parts: Parts) -> tuple[tuple[PlanRow, ...], tuple[ParkedRow, ...]]:
         view = await parts.view()
