@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,11 @@ from stockpush.engine.transport import in_process
 from stockpush.errors import AuthFailed, UsageError
 from stockpush.settings import Settings
 from stockpush.sim.candle_shop import DOMAIN, SHOPIFY, SHOPIFY_SECRET, WOO
+from stockpush.sim.shops.faire import FaireShop
+from stockpush.sim.shops.generic import GenericShop
+from stockpush.sim.shops.server import serve
 from stockpush.sim.shops.shopify import Access, ShopifyShop
+from tests.connectors.generic_world import KEY, SECRET
 from tests.crash.process import Daemon, typed
 from tests.whole.harness import CLOCK, Floor, free_port
 
@@ -120,6 +124,33 @@ async def test_only_credentials_wrong_is_an_exit_code_of_its_own(tmp_path: Path)
         said = await typed(floor, "connect", SHOPIFY, "--json")
         assert said.code == 3
         assert json.loads(said.out)["webhooks"] is None
+
+
+async def test_refused_credentials_are_found_where_nothing_is_mapped(tmp_path: Path) -> None:
+    """Faire and a website of one's own: 3 from both commands, and no check mark for anybody."""
+    clock, dice = CLOCK.now, random.Random(1)
+    shops = (
+        FaireShop("faire", clock=clock, dice=dice, access_token="another"),
+        GenericShop("site", clock=clock, dice=dice, access_token="another", webhook_key=KEY),
+    )
+    floor = furnished(tmp_path)
+    async with AsyncExitStack() as stack:
+        faire, site = [
+            (await stack.enter_async_context(serve(each, sleep=CLOCK.sleep))).base_url
+            for each in shops
+        ]
+        await stack.enter_async_context(floor.open())
+        with (tmp_path / "stockpush.toml").open("a") as file:
+            file.write(
+                f'[channels.faire]\nconnector = "faire"\nbase_url = "{faire}"\n'
+                f'access_token = "wrong"\n[channels.site]\nconnector = "generic"\n'
+                f'base_url = "{site}"\naccess_token = "wrong"\nwebhook_secret = "{SECRET}"\n'
+            )
+        found = await page(floor, 3)
+        for name in ("faire", "site"):
+            assert not found[(name, "access")]["ok"]
+            said = await typed(floor, "connect", name)
+            assert (said.code, "✔" in said.out) == (3, False), said
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
 
+from stockpush.connectors import registry
 from stockpush.connectors.base import Checkup, Hooks
 from stockpush.connectors.shopify.operations import PATH
+from stockpush.engine import checkup
 from stockpush.errors import AuthFailed, PushRejected
-from tests.connectors import shopify_world, woocommerce_world
+from tests.connectors import faire_world, generic_world, shopify_world, woocommerce_world
 from tests.connectors.shopify_world import LOCATION, needs_schema
 
 URL = "https://stock.example/webhooks/s/TOKEN_OF_22_CHARACTERS"
@@ -220,3 +223,58 @@ async def test_a_refused_token_is_told_by_the_door() -> None:
     with pytest.raises(AuthFailed):
         await made.connector.check(made.api)
     assert {request.path for request in made.api.sent} == {PATH}
+
+
+@pytest.mark.parametrize("settings", [faire_world.SETTINGS, faire_world.OAUTH])
+async def test_faire_tries_either_kind_of_credentials(settings: dict[str, str]) -> None:
+    """The smallest page of orders; a token that Faire refuses is told."""
+    made = faire_world.make_world()
+    connect = registry.load("faire")
+    made.api.connector = connector = connect("f", registry.manifest("faire"), settings)
+    assert isinstance(connector, Checkup)
+    (access,) = await connector.check(made.api)
+    assert (access.ok, access.told) == (True, "the token reads orders")
+    (sent,) = made.api.sent
+    assert (sent.method, sent.path, sent.query) == (
+        "GET", f"{faire_world.ROOT}/orders", (("limit", "10"),)
+    )  # fmt: skip
+    made.shop.faults.unauthorized = True
+    with pytest.raises(AuthFailed):
+        await connector.check(made.api)
+    assert "polling" in (await connector.ensure_webhooks(made.api, URL)).advice
+
+
+async def test_a_shop_of_one_s_own_is_asked_for_nothing_of_its_own() -> None:
+    """Any shop that speaks the protocol answers; one that does not know the token is told."""
+    made = generic_world.make_world()
+    (access,) = await made.connector.check(made.api)
+    assert (access.ok, access.told) == (True, "the shop answers, and knows the token")
+    assert [(sent.method, sent.path) for sent in made.api.sent] == [("GET", "/quantities")]
+    made.shop.faults.unauthorized = True
+    with pytest.raises(AuthFailed):
+        await made.connector.check(made.api)
+    hooks = await made.connector.ensure_webhooks(made.api, URL)
+    assert URL in hooks.advice
+    assert "order.changed" in hooks.advice
+
+
+@pytest.mark.parametrize("name", sorted(registry.manifests()))
+def test_every_connector_can_look_at_its_account(name: str) -> None:
+    """None is believed to be well because nobody looked."""
+    module = importlib.import_module(f"stockpush.connectors.{name}.connector")
+    (connector,) = [each for each in vars(module).values() if _is_door(each, module.__name__)]
+    assert issubclass(connector, Checkup)
+
+
+def _is_door(value: object, module: str) -> bool:
+    return isinstance(value, type) and value.__module__ == module and hasattr(value, "push")
+
+
+async def test_what_cannot_be_looked_at_is_not_well() -> None:
+    """A connector without a `check` has no check mark."""
+
+    class Blind:
+        """Nothing of what a connector may be besides."""
+
+    (access,) = await checkup.access(Blind(), None)  # type: ignore[arg-type]
+    assert not access.ok

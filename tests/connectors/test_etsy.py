@@ -80,6 +80,7 @@ def test_manifest_is_that_of_a_read_set_channel():
     }  # fmt: skip
     assert set(manifest.settings) == set(SETTINGS) | {
         "webhook_secret_previous",
+        "authorize_url",
         "sold_out",
         "renew",
     }
@@ -100,6 +101,8 @@ def test_an_app_with_personal_access_has_no_webhook_secret():
     ("name", "value"),
     [
         ("shop_id", ""), ("shop_id", "MyShop"), ("shop_id", "0"), ("shop_id", "-1"),
+        ("authorize_url", "http://www.etsy.com/oauth/connect"), ("authorize_url", "www.etsy.com"),
+        ("authorize_url", "https://www.etsy.com/oauth/connect?x=y"),
         ("shop_id", "1" * 19), ("shop_id", "\u0667\u0667"),
         ("keystring", ""), ("keystring", "a b"), ("keystring", "key:secret"), ("keystring", "ä"),
         ("shared_secret", ""), ("shared_secret", "a\nb"),

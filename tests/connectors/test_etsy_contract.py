@@ -174,7 +174,7 @@ TRAPS: Mapping[str, tuple[str, ...] | str] = {
     ),
     "the token's prefix is the user": (
         f"{ACCESS}::test_a_grant_from_the_browser_to_the_first_call",
-        f"{ACCESS}::test_a_token_without_its_user_is_refused",
+        f"{ACCESS}::test_the_shop_s_number_is_told",
     ),
     "invalid_grant: a person must grant again": (
         f"{ACCESS}::test_a_refresh_token_that_was_used_is_for_a_person",

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from tests.whole.harness import Floor
 
@@ -120,13 +121,20 @@ class Daemon:
         return [json.loads(each)["event"] for each in lines if each.startswith("{")]
 
 
+class Configured(Protocol):
+    """Whatever has a folder with a configuration in it."""
+
+    folder: Path
+
+
 async def spawn(
-    floor: Floor,
+    floor: Configured,
     *arguments: str,
     log: object = asyncio.subprocess.PIPE,
+    stdin: int | None = None,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> asyncio.subprocess.Process:
-    """Start one command on the floor's configuration."""
+    """Start one command on the folder's configuration."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -134,6 +142,7 @@ async def spawn(
         *arguments,
         "--config",
         str(floor.folder / "stockpush.toml"),
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE if log is asyncio.subprocess.PIPE else log,
         stderr=log,
         env={**ENVIRONMENT, **environment},

@@ -1,7 +1,8 @@
 """`connect`: have access granted and kept, check it, and have the shop send its webhooks to us.
 
-Theory of operation. Some platforms have a person grant access in a browser: the address to open is
-printed, and the address at which the browser ends is pasted back. What is granted is sealed and
+Theory of operation. Some platforms have a person grant access in a browser, on any machine: the
+address to open is printed, and the address at which the browser ends is pasted back, so that this
+machine needs neither a browser nor to be reached. What is granted is sealed and
 stored before it is used, and every process of the business uses it from then on. Others are granted
 access by what is configured, or have it for good: then it is tried. Webhooks are made where the
 platform lets a program do it.
@@ -9,7 +10,8 @@ platform lets a program do it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -19,11 +21,11 @@ from stockpush.cli.doctor import Examined, examined, print_page
 from stockpush.cli.options import Config, DryRun, Json, Yes
 from stockpush.cli.output import note, print_json, say
 from stockpush.cli.session import find_channel, with_parts
-from stockpush.errors import ExitCode
+from stockpush.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
-    from stockpush.connectors.base import Finding, Hooks
+    from stockpush.connectors.base import Hooks
 
 
 def connect(
@@ -93,31 +95,48 @@ async def _connected(
     connector = compose.to_examine(parts.settings.channels[name])
     async with accounts.door(parts, name, connector) as api:
         found = await accounts.examine_access(connector, api)
-        if _refused(found) and not dry_run:
+        if not dry_run and any(each.grant and not each.ok for each in found):
             told = await accounts.grant(parts, name, connector, api, redirect=redirect, ask=_ask)
             if told:
                 found = await accounts.examine_access(connector, api)
         lines = [examined(name, each) for each in found]
-        url = parts.hook_url(name)
         # Webhooks of a channel that cannot be worked yet would be answered 404.
-        if _refused(found) or url is None or compose.undecided(connector) is not None:
+        refused = any(each.access and not each.ok for each in found)
+        if refused or compose.undecided(connector) is not None:
             return lines, None
-        return lines, await accounts.ensure_webhooks(connector, api, url, dry_run=dry_run)
-
-
-def _refused(found: Sequence[Finding]) -> bool:
-    return any(each.access and not each.ok for each in found)
+        return lines, await accounts.ensure_webhooks(parts, name, connector, api, dry_run=dry_run)
 
 
 def _ask(address: str) -> str:
-    """Print the address to open; return the one that the browser ended at."""
+    """Print the address to open; return the one that the browser ended at.
+
+    All of it on stderr: it is a question, and stdout has the answer of the command.
+    """
     note("Open this address in a browser, as the shop's owner, and agree:")
-    say()
-    say(f"  {address}")
-    say()
+    note("")
+    note(f"  {address}")
+    note("")
     note("The browser then ends at an address that may show an error page: that is all right.")
-    answer: str = typer.prompt("Paste that whole address here", err=True)
+    note("Paste that whole address here:")
+    answer = _line()
+    if not answer:
+        raise UsageError(
+            "Nobody pasted the address at which the browser ended; nothing was changed.",
+            expected="that address as one line, typed or on stdin",
+        )
     return answer
+
+
+def _line() -> str:
+    """Return the next line that is typed, '' where nobody types any more.
+
+    The event loop would take the first Ctrl-C for itself and go on waiting for the line.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return sys.stdin.readline()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _hooks_json(hooks: Hooks) -> dict[str, Any]:

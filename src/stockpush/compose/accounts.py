@@ -31,11 +31,14 @@ async def examine_access(connector: Connector, api: ChannelApi) -> list[Finding]
 
 
 async def ensure_webhooks(
-    connector: Connector, api: ChannelApi, url: str, *, dry_run: bool
+    parts: Parts, name: str, connector: Connector, api: ChannelApi, *, dry_run: bool
 ) -> Hooks | None:
-    """Have a channel's webhooks come to `url`; None where its connector cannot see to that."""
-    if not isinstance(connector, Checkup):
+    """Have a channel's webhooks come to our address; None where the platform has none."""
+    if not isinstance(connector, Checkup) or not connector.manifest.webhook_topics:
         return None
+    url = parts.hook_url(name)
+    if url is None:
+        return Hooks(advice=f"{checkup.NO_ADDRESS}; {checkup.SET_ADDRESS}")
     return await connector.ensure_webhooks(api, url, dry_run=dry_run)
 
 

@@ -266,7 +266,8 @@ class Manifest:
 class Finding:
     """One thing that was examined: `what` names it in few words, `told` says how it stands.
 
-    `ok` False: it must be mended, and `mend` says how. `access`: it is a matter of credentials.
+    `ok` False: it must be mended, and `mend` says how. `access`: it is a matter of credentials;
+    `grant`: of those that a person grants (`Granting`), so that granting them anew mends it.
     """
 
     what: str
@@ -274,6 +275,7 @@ class Finding:
     told: str
     mend: str = ""
     access: bool = False
+    grant: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ from stockpush.model import Listing
 SKEW_MAX = timedelta(seconds=60)
 """How far a channel's clock and ours may be apart; signed instants are believed for 300 s."""
 
+NO_ADDRESS = "no address is configured for them: sales are found by polling alone, which is slower"
+SET_ADDRESS = "set public_url under [daemon] to how the shop reaches this machine"
+
 
 async def examine(
     connector: Connector,
@@ -45,7 +48,8 @@ async def access(connector: Connector, api: Api) -> list[Finding]:
     async def look() -> list[Finding]:
         if isinstance(connector, Checkup):
             return list(await connector.check(api))
-        return [Finding("access", ok=True, told="not looked at: this connector cannot")]
+        mend = "write its `check`: docs/adding-a-channel.md"
+        return [Finding("access", ok=False, told="this connector cannot look at it", mend=mend)]
 
     return await _told("access", look)
 
@@ -56,7 +60,7 @@ async def _told(what: str, look: Callable[[], Awaitable[list[Finding]]]) -> list
         return await look()
     except AuthFailed as error:
         mend = error.next or "check the credentials in the configuration"
-        return [Finding(what, ok=False, told=error.message, mend=mend, access=True)]
+        return [Finding(what, ok=False, told=error.message, mend=mend, access=True, grant=True)]
     except ChannelError as error:
         mend = error.next or "try again; the channel may be in trouble"
         return [Finding(what, ok=False, told=error.message, mend=mend)]
@@ -118,11 +122,7 @@ async def _webhooks(connector: Connector, api: Api, hook_url: str | None) -> lis
         told = "the platform has none: sales are found by polling"
         return [Finding("webhooks", ok=True, told=told)]
     if hook_url is None:
-        told = (
-            "no address is configured for them: sales are found by polling alone, which is slower"
-        )
-        mend = "set public_url under [daemon] to how the shop reaches this machine"
-        return [Finding("webhooks", ok=True, told=told, mend=mend)]
+        return [Finding("webhooks", ok=True, told=NO_ADDRESS, mend=SET_ADDRESS)]
     if not isinstance(connector, Checkup):
         return []
     hooks = await connector.ensure_webhooks(api, hook_url, dry_run=True)

@@ -27,6 +27,7 @@ Webhooks carry no order, only where one is, and only some apps have them: the po
     webhooks.py    a delivery's bytes -> a hint
     renewing.py    access tokens that last an hour
     granting.py    the first grant (OAuth with PKCE), for `stockpush connect`
+    checkup.py     whose shop the access is to, and its rights; what to do for webhooks
     connector.py   the door: `base.Connector`
 """
 

@@ -35,6 +35,7 @@ class _Granted(msgspec.Struct, frozen=True):
 class EtsyRenewal:
     """How one app's access to one shop is renewed (`base.Renewal`)."""
 
+    channel: str
     keystring: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
 
@@ -51,7 +52,7 @@ class EtsyRenewal:
             raise AuthFailed(
                 "Nobody has granted access to the Etsy shop yet.",
                 field="refresh_token",
-                next="stockpush connect",
+                next=f"stockpush connect {self.channel}",
             )
         return token_call(
             {
@@ -63,7 +64,7 @@ class EtsyRenewal:
 
     def granted(self, tokens: Tokens, answer: Answer, *, now: datetime) -> Tokens:
         """Return the new pair; see `base.Renewal.granted` for what it raises."""
-        return granted(answer, now=now, before=tokens)
+        return granted(answer, now=now, channel=self.channel, before=tokens)
 
 
 def token_call(form: dict[str, str]) -> TokenCall:
@@ -71,7 +72,7 @@ def token_call(form: dict[str, str]) -> TokenCall:
     return TokenCall(TOKEN_PATH, _FORM, urlencode(form).encode("ascii"))
 
 
-def granted(answer: Answer, *, now: datetime, before: Tokens | None = None) -> Tokens:
+def granted(answer: Answer, *, now: datetime, channel: str, before: Tokens | None = None) -> Tokens:
     """Return the tokens in an answer of the token endpoint, `now` by our clock.
 
     Where it names no refresh token that of `before` stays.
@@ -91,10 +92,10 @@ def granted(answer: Answer, *, now: datetime, before: Tokens | None = None) -> T
         )
     if answer.status in (400, 401, 403):
         raise AuthFailed(
-            f"Etsy grants no access any more: {fault(answer) or answer.status}.",
+            f"Etsy grants no access: {fault(answer) or answer.status}.",
             field="refresh_token",
             found=answer.status,
-            next="stockpush connect",
+            next=f"stockpush connect {channel}",
         )
     raise PayloadInvalid(
         f"Etsy's token endpoint answered {answer.status}.",

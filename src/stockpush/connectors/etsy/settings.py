@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stockpush.connectors.configured import not_a_root, refuse_unknown, required, root_url
+from stockpush.connectors.etsy.granting import PAGE
 from stockpush.connectors.signatures import standard_webhook_key
 from stockpush.errors import ConfigInvalid
 
@@ -22,28 +23,39 @@ _KNOWN = frozenset(
         "webhook_secret_previous",
         "sold_out",
         "renew",
+        "authorize_url",
         "base_url",
     }
 )
 _CREDENTIAL = re.compile(r"[\x21-\x39\x3b-\x7e]{1,1024}")  # printable ASCII without a colon
+_PAGE = re.compile(r"(https://[a-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:[0-9]{1,5})?/[^\s?#]*")
 _SWITCH = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`refresh_token` is None where one was only ever put into the database. `webhook_keys` are
-    none, one or two. `deactivates`: a listing whose last unit is promised is taken off sale.
-    `renews`: one that Etsy marked sold out may be put on sale again, for a fee.
+    """`shop_id` is None only before `connect` has told it. `refresh_token` is None where one was
+    only ever put into the database. `webhook_keys` are none, one or two. `deactivates`: a listing
+    whose last unit is promised is taken off sale. `renews`: one that Etsy marked sold out may be
+    put on sale again, for a fee. `authorize_url` is the page where access is granted.
     """
 
-    shop_id: int
+    shop_id: int | None
     base_url: str
+    authorize_url: str
     deactivates: bool
     renews: bool
     keystring: str = field(repr=False)
     shared_secret: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
     webhook_keys: tuple[bytes, ...] = field(repr=False)
+
+    @property
+    def shop(self) -> int:
+        """Return the shop's number; `ConfigInvalid` where it is not configured."""
+        if self.shop_id is None:
+            raise ConfigInvalid("The setting `shop_id` is missing.", field="shop_id")
+        return self.shop_id
 
     @property
     def api_key(self) -> str:
@@ -58,8 +70,9 @@ def read_settings(given: Mapping[str, str]) -> Settings:
     """
     refuse_unknown(given, _KNOWN, platform="Etsy")
     return Settings(
-        shop_id=_shop_id(required(given, "shop_id")),
+        shop_id=_shop_id(given["shop_id"].strip()) if "shop_id" in given else None,
         base_url=_base_url(given.get("base_url", "").strip() or BASE_URL),
+        authorize_url=_page(given.get("authorize_url", "").strip() or PAGE),
         deactivates=_one_of(given, "sold_out", SOLD_OUT) == "deactivate",
         renews=_SWITCH[_one_of(given, "renew", ("false", "true"))],
         keystring=_credential(given, "keystring"),
@@ -109,6 +122,18 @@ def _webhook_keys(given: Mapping[str, str]) -> tuple[bytes, ...]:
     if names == ["webhook_secret_previous"]:
         required(given, "webhook_secret")
     return tuple(standard_webhook_key(given[name], field=name) for name in names)
+
+
+def _page(value: str) -> str:
+    """Return the page where a person grants access: https, or http to this machine only."""
+    if _PAGE.fullmatch(value) is None:
+        raise ConfigInvalid(
+            "The setting `authorize_url` is not the address of a page.",
+            field="authorize_url",
+            found=value,
+            expected=PAGE,
+        )
+    return value
 
 
 def _base_url(value: str) -> str:

@@ -151,7 +151,7 @@ class Writer:
 
         For a write it must have been seen besides that this access may write at all.
         """
-        return is_forbidden(error) and await may_read_shop(api, self.settings.shop_id)
+        return is_forbidden(error) and await may_read_shop(api, self.settings.shop)
 
     async def _push_listing(self, api: Api, listing_id: int, lines: Sequence[PushLine]) -> Outcomes:
         """Return the outcomes of one listing's lines.
@@ -382,7 +382,7 @@ class Writer:
         return await self._send(
             api,
             "PATCH",
-            f"/shops/{self.settings.shop_id}/listings/{read.listing_id}",
+            f"/shops/{self.settings.shop}/listings/{read.listing_id}",
             read.gap,
             lines,
             headers=FORM,

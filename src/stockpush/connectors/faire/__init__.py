@@ -24,6 +24,7 @@ child share their units (`orders`).
     polling.py     orders by REST: one, or all that changed
     variants.py    which field a listing goes by, and what the fields hold
     writing.py     the push: read, compare, write, compare
+    checkup.py     how the account stands
     connector.py   the door: `base.Connector`
 """
 

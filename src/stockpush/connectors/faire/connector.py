@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 from stockpush.connectors.base import (
     Api,
+    Finding,
+    Hooks,
     Manifest,
     OrderPage,
     PushLine,
@@ -17,7 +19,7 @@ from stockpush.connectors.base import (
     Tokens,
     WebhookRequest,
 )
-from stockpush.connectors.faire import variants, writing
+from stockpush.connectors.faire import checkup, variants, writing
 from stockpush.connectors.faire.polling import OrderReader
 from stockpush.connectors.faire.settings import Settings
 from stockpush.connectors.faire.wire import is_id
@@ -93,6 +95,15 @@ class FaireConnector:
     def poll_orders(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
         """Read every order changed since the cursor; None: all open ones, then the recent."""
         return self._reader().poll(api, since=since, fetch=fetch)
+
+    async def check(self, api: Api) -> tuple[Finding, ...]:
+        """Return whether the token reads orders."""
+        return await checkup.check(api)
+
+    async def ensure_webhooks(self, api: Api, url: str, *, dry_run: bool = False) -> Hooks:
+        """Return that there are none."""
+        del api, url, dry_run
+        return checkup.webhooks()
 
     def _reader(self) -> OrderReader:
         return OrderReader(self.channel, timedelta(seconds=self.manifest.poll_overlap_s))

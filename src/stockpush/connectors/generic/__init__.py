@@ -15,6 +15,7 @@ has, and says in its answer that it compared; for one that does not we read firs
     polling.py     orders by HTTP: one, or all that changed
     products.py    which field a listing goes by, and what the fields hold
     writing.py     the push: read, compare, write one by one
+    checkup.py     how the account stands
     connector.py   the door: `base.Connector`
 """
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from stockpush.connectors.base import (
     Api,
+    Finding,
+    Hooks,
     Manifest,
     OrderPage,
     PushLine,
@@ -17,7 +19,7 @@ from stockpush.connectors.base import (
     Tokens,
     WebhookRequest,
 )
-from stockpush.connectors.generic import orders, products, writing
+from stockpush.connectors.generic import checkup, orders, products, writing
 from stockpush.connectors.generic.polling import OrderReader
 from stockpush.connectors.generic.settings import Settings
 from stockpush.connectors.generic.wire import is_name
@@ -99,6 +101,15 @@ class GenericConnector:
     def poll_orders(self, api: Api, *, since: str | None, fetch: int) -> AsyncIterator[OrderPage]:
         """Read every order changed since the cursor; None: all open ones, then the recent."""
         return self._reader().poll(api, since=since, fetch=fetch)
+
+    async def check(self, api: Api) -> tuple[Finding, ...]:
+        """Return whether the shop answers, and knows the token."""
+        return await checkup.check(api)
+
+    async def ensure_webhooks(self, api: Api, url: str, *, dry_run: bool = False) -> Hooks:
+        """Return what the shop's own program does: it sends them by itself."""
+        del api, dry_run
+        return checkup.webhooks(url, topics=self.manifest.webhook_topics)
 
     def _reader(self) -> OrderReader:
         return OrderReader(self.channel, timedelta(seconds=self.manifest.poll_overlap_s))

@@ -12,6 +12,7 @@ access tokens end after an hour. Tests hold every answer against Etsy's OpenAPI 
     office.py     stock, checkout, the life of a receipt
     render.py     listings and receipts as Etsy tells them
     access.py     keys, tokens, scopes, and the allowance of calls
+    consent.py    the page where an owner grants an app access
     api.py        the routes
     outbox.py     webhooks: thin, signed, tried eight times
     shop.py       the door: both sides

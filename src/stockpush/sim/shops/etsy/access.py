@@ -47,6 +47,8 @@ class Access:
     shared_secret: str
     refresh_token: str
     scopes: frozenset[str] = SCOPES
+    redirects: frozenset[str] = frozenset()
+    """The callback addresses that are registered with the app."""
     refreshed: int = 0
     """How many pairs were granted for a refresh token."""
     _issued: datetime | None = None
@@ -60,6 +62,10 @@ class Access:
         self._access = {each: told for each, told in self._access.items() if told[0] > self.clock()}
         self._access[token] = (self.clock() + timedelta(seconds=ACCESS_S), self.scopes)
         return token
+
+    def end(self) -> None:
+        """Let every access token end, as after an hour."""
+        self._access.clear()
 
     def revoke(self) -> None:
         """The owner takes the app's access back."""

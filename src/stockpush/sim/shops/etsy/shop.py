@@ -22,6 +22,7 @@ from stockpush.sim.shops.base import (
     answer_through,
     http_date,
 )
+from stockpush.sim.shops.etsy import consent
 from stockpush.sim.shops.etsy.access import Access, Allowance, encode
 from stockpush.sim.shops.etsy.api import ROOT, Api, Shown
 from stockpush.sim.shops.etsy.document import ON_PROPERTY, Refused
@@ -146,7 +147,7 @@ class EtsyShop:
         """Answer one API request; raises `ConnectionDropped` where a fault says so."""
         if self.faults.is_on("unreachable"):
             raise ConnectionDropped(applied=False)
-        write = request.method != "GET" and request.path != TOKEN_PATH
+        write = request.method != "GET" and request.path not in (TOKEN_PATH, consent.PATH)
         if write:
             self.faults.writes_seen.append(f"{request.method} {request.path}")
         return answer_through(
@@ -293,6 +294,8 @@ class EtsyShop:
                 is_revoked=self.faults.is_on("unauthorized"),
             )
             return self._told(status, told)
+        if request.path == consent.PATH:
+            return consent.answer(request, self.access)
         limits, allowed = self.allowance.take()
         if not allowed:
             return self._told(429, {"error": "Exceeded the allowance of calls"}, limits)
@@ -360,6 +363,8 @@ def _scope(method: str, path: str) -> str | None:
     Source: each operation's `security` in Etsy's OpenAPI document.
     """
     inner = path.removeprefix(ROOT)
+    if inner == "/users/me":
+        return "shops_r"
     if "/receipts" in inner:
         return "transactions_r"
     if method != "GET":
