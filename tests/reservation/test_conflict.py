@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpush.messages import Decision, Replayed, Rows
@@ -18,10 +18,11 @@ from stockpush.model import (
     MovementKind,
     PushOutcomeKind,
 )
+from stockpush.reservation.catalogue import build
 from stockpush.reservation.expectation import cautious
 from stockpush.reservation.view import Unfolding, View
 from tests.reservation.test_sales import shop
-from tests.reservation.world import START, World, line
+from tests.reservation.world import POLICIES, START, World, line
 
 
 def hold_of(world: World, channel: str = "shopify", key: str = "a") -> tuple[int, int, int]:
@@ -510,6 +511,34 @@ def test_the_terms_of_every_push_sum_to_what_was_sent() -> None:
     pushes = world.pushes("shopify") + world.pushes("woo")
     assert pushes
     for push in pushes:
+        assert sum(quantity for _, quantity in push.terms) == push.target, push
+
+
+@given(
+    on_hand=st.integers(0, 2500),
+    pack=st.integers(1, 3),
+    unpaid=st.lists(st.integers(1, 600), max_size=4),
+    hold=st.integers(0, 5),
+)
+@settings(deadline=None)
+def test_no_push_is_beyond_what_the_channel_holds(
+    on_hand: int, pack: int, unpaid: list[int], hold: int
+) -> None:
+    """Unpaid units stand on the number, and the number has an end: what is sent is never beyond it,
+    and is what its terms say.
+    """
+    policies = {**POLICIES, "woo": replace(POLICIES["woo"], cap=999)}
+    world = World(catalogue=build(0, (), (), (), policies)).stock(candle=on_hand)
+    world.list("woo", "b", "candle", pack=pack, shows=7)
+    for number, units in enumerate(unpaid):
+        order = world.order("woo", str(number), line("b", units, deducted=0))
+        world.hears(order)
+        world.polls("woo", order)
+    if hold:
+        world.reads("woo", "b", 7 - hold)
+        world.polls("woo")
+    for push in world.pushes("woo"):
+        assert 0 <= push.target <= 999, push
         assert sum(quantity for _, quantity in push.terms) == push.target, push
 
 

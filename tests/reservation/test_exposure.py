@@ -71,6 +71,21 @@ def test_a_target_is_never_beyond_what_a_field_holds() -> None:
 
 
 @pytest.mark.parametrize(
+    ("on_hand", "undeducted", "shown"),
+    [(2000, 0, 999), (2000, 2, 999), (997, 2, 999), (998, 2, 999), (996, 2, 998), (0, 1001, 999)],
+)
+def test_a_channel_s_largest_number_is_never_passed(
+    on_hand: int, undeducted: int, shown: int
+) -> None:
+    """What stands on the field although it is sold counts too: a larger number would be refused."""
+    item = (("on_hand", on_hand),)
+    derived = terms(item, buffer=0, pack=1, cap=999, undeducted=undeducted)
+    assert sum(quantity for _, quantity in derived) == shown
+    assert dict(derived)["undeducted"] == undeducted
+    assert dict(derived)["cap"] <= 0
+
+
+@pytest.mark.parametrize(
     "policy",
     [
         {"buffer": -1, "pack": 1, "cap": 9},

@@ -68,8 +68,6 @@ from stockpush.connectors.payload import decode
 from stockpush.errors import ChannelError, OutcomeUnknown, PayloadInvalid
 from stockpush.model import PushOutcomeKind
 
-QUANTITY_MAX = 999
-"""Most that one offering holds."""
 GAP_MAX_S = 4.0
 """How old what was read may be when it is written back."""
 JSON = {"content-type": "application/json"}
@@ -77,7 +75,6 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 PAID_BEFORE = 0.001
 """What a write takes of the rate limit where the read before it has paid for both."""
 
-TOO_MANY = f"Etsy holds at most {QUANTITY_MAX} of one variation."
 NOT_SHOWN = "No variation of the listing that has stock is shown to buyers: enable it on Etsy."
 SOLD_OUT_ASK = (
     "Its last unit is promised, and Etsy takes no listing with every quantity zero: deactivate it "
@@ -444,8 +441,6 @@ def _judged(
             done[key] = gone(NO_SUCH_FIELD, date)
         elif number is None:
             done[key] = rejected(SEVERAL_NUMBERS, date)
-        elif line.target > QUANTITY_MAX:
-            done[key] = rejected(TOO_MANY, date, found=line.target)
         else:
             known.append((line, number))
     is_lost = any(number != line.expected for line, number in known)
