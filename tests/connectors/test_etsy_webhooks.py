@@ -154,6 +154,10 @@ def test_an_event_that_is_not_of_a_receipt_has_no_effect():
     [
         event(shop_id=78),
         event(shop_id="shop"),
+        event(shop_id="7" * 19),
+        event(shop_id="7" * 5000),
+        event(shop_id=10**18),
+        event(shop_id=-1),
         event(shop_id="\u0667\u0667"),
         event(shop_id=None),
         event(shop_id=True),
