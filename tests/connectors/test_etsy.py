@@ -21,7 +21,7 @@ from stockpush.errors import (
     PayloadInvalid,
 )
 from stockpush.model import FieldKey
-from stockpush.sim.shops.base import ShopRequest
+from stockpush.sim.shops.base import ShopAnswer, ShopRequest
 from tests.connectors.etsy_world import (
     LAVENDER,
     MINT,
@@ -29,6 +29,7 @@ from tests.connectors.etsy_world import (
     SCENT,
     SETTINGS,
     SHOP_ID,
+    Intercepted,
     World,
     listing,
     make_connector,
@@ -449,7 +450,9 @@ async def test_one_closed_listing_hides_no_other(world: World) -> None:
     world.closes("1002")
     told = await observe(world, "1001", MINT, "1003")
     assert told == [(7, None), (None, reading.CLOSED), (12, None)]
-    looks = [sent.path for sent in world.api.sent if sent.path.endswith(f"/shops/{SHOP_ID}")]
+    looks = [
+        sent.path for sent in world.api.sent if sent.path.endswith(f"/shops/{SHOP_ID}/listings")
+    ]
     assert len(looks) == 1, "the shop is asked once, however many halves there are"
 
 
@@ -458,3 +461,37 @@ async def test_access_that_fails_for_the_shop_too_is_raised(world: World) -> Non
     world.closes("1002", f"/shops/{SHOP_ID}")
     with pytest.raises(AuthFailed):
         await observe(world, "1001", MINT)
+
+
+async def test_another_shop_s_listing_is_told_as_such(world: World) -> None:
+    """Etsy shows its document to everybody: mapped by a slip it looks like one of ours."""
+    world.api.checks = False
+    handle = world.shop.handle
+
+    def handled(request: ShopRequest) -> ShopAnswer:
+        given = handle(request)
+        listings = json.loads(given.body)
+        for row in listings.get("results", ()):
+            if row["listing_id"] == 1002:
+                row["shop_id"] = 999_999
+        return ShopAnswer(given.status, given.headers, json.dumps(listings).encode())
+
+    world.api.shop = Intercepted(world.shop, handled)
+    told = reading.ELSEWHERE.format(shop=999_999)
+    assert await observe(world, "1001", MINT) == [(7, None), (None, told)]
+    ref = {"listing_id": 1002, "product_sku": "SOAP-MINT"}
+    assert await resolve(world, ref) == [(MINT, told)]
+
+
+async def test_a_variation_that_buyers_do_not_see_has_no_number(world: World) -> None:
+    """It sells nothing, and what is hidden in it is written over: its listing says what to do.
+
+    What a reading took for its number would look like sales once the listing was taken off sale.
+    """
+    (mint,) = [each for each in world.shop.listing(1002).products if each.sku == "SOAP-MINT"]
+    mint.is_enabled = False
+    assert await observe(world, LAVENDER, MINT) == [(5, None), (None, reading.NOT_SHOWN)]
+    ref = {"listing_id": 1002, "product_sku": "SOAP-MINT"}
+    assert await resolve(world, ref) == [(MINT, reading.NOT_SHOWN)]
+    mint.is_enabled = True
+    assert await resolve(world, ref) == [(MINT, None)]

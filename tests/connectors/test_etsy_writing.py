@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stockpush.connectors.base import Notes, Tokens
-from stockpush.connectors.etsy import outcomes, writing
+from stockpush.connectors.etsy import outcomes, reading, writing
 from stockpush.connectors.etsy.reading import GONE, INACTIVE, NO_SUCH_FIELD, STATES
 from stockpush.errors import (
     AuthFailed,
@@ -22,13 +22,15 @@ from stockpush.errors import (
 )
 from stockpush.model import FieldKey
 from stockpush.model import PushOutcomeKind as Kind
-from stockpush.sim.shops.base import ShopRequest
+from stockpush.sim.shops.base import ShopAnswer, ShopRequest
 from tests.connectors.etsy_world import (
     LAVENDER,
     MINT,
     ROSE,
     SCENT,
     SHOP_ID,
+    EtsyDoor,
+    Intercepted,
     World,
     line,
     make_world,
@@ -415,6 +417,111 @@ async def test_a_listing_that_stays_hidden_is_unknown(world: World):
     assert (outcome.kind, world.shop.quantity("1001")) == (Kind.APPLIED, 3)
 
 
+async def test_what_we_took_off_sale_may_be_shown_as_edit(world: World):
+    """Etsy was seen to say “edit” of such a listing: it stays ours, at zero, until it is active."""
+    world.api.checks = False
+    await world.push(line("1001", expected=7, target=0))
+    world.shop.listing(1001).state = "edit"
+    read = await world.connector.observe(world.api, [FieldKey("e", "1001")])
+    assert read.readings[0].quantity == 0
+    world.instead("PATCH", 400, b'{"error":"Cannot activate a listing in this state: edit"}')
+    (outcome,) = await world.push(line("1001", expected=0, target=3))
+    assert (outcome.kind, world.api.notes) == (Kind.REJECTED, {OFF: "taken off sale by us"})
+    world.shop.listing(1001).state = "inactive"
+    world.api.shop = world.shop
+    (outcome,) = await world.push(line("1001", expected=0, target=3))
+    assert (outcome.kind, world.shop.quantity("1001"), world.api.notes) == (Kind.APPLIED, 3, {})
+
+
+@pytest.mark.parametrize("state", ["draft", "expired"])
+async def test_what_ended_while_it_was_off_sale_keeps_its_note(world: World, state: str):
+    """A person mends it on Etsy; if it is inactive after that it is still ours."""
+    await world.push(line("1001", expected=7, target=0))
+    world.shop.listing(1001).state = state
+    (outcome,) = await world.push(line("1001", expected=0, target=3))
+    assert (outcome.kind, world.api.notes) == (Kind.REJECTED, {OFF: "taken off sale by us"})
+
+
+@pytest.mark.parametrize("status", [201, 202, 204])
+async def test_any_2xx_is_an_answer_to_a_write(world: World, status: int):
+    """What it says is believed; where it says nothing, the number is read, and nobody is blamed."""
+    body = b"" if status == 204 else None
+    answered(world, "PUT", status, body)
+    (outcome,) = await world.push(line("1001", expected=7, target=4))
+    if status == 204:
+        assert (outcome.kind, outcome.error.answered) == (Kind.UNKNOWN, True)
+    else:
+        assert outcome.kind is Kind.APPLIED
+    answered(world, "PATCH", status, body)
+    (outcome,) = await world.push(line("1001", expected=4, target=0))
+    assert outcome.kind is (Kind.UNKNOWN if status == 204 else Kind.APPLIED)
+    assert world.api.notes == {OFF: "taken off sale by us"}
+
+
+def answered(world: World, method: str, status: int, body: bytes | None) -> None:
+    """Let the shop carry out requests of this method and answer with another status."""
+    world.api.checks = False
+
+    def handled(request: ShopRequest) -> ShopAnswer:
+        given = world.shop.handle(request)
+        if request.method != method or given.status != 200:
+            return given
+        return ShopAnswer(status, given.headers, given.body if body is None else body)
+
+    world.api.shop = Intercepted(world.shop, handled)
+
+
+@pytest.mark.parametrize(
+    "fault", ["drop_before_next", "rate_limit_next", "server_error_next", "garbage"]
+)
+async def test_a_renewal_that_stops_half_way_is_unknown(fault: str):
+    """Etsy sells one unit from then on: whatever went wrong, the number is read and not guessed."""
+    world = make_world(renew="true")
+    world.shop.checkout([("1001", 7)])
+    if fault == "garbage":
+        world.instead("GET", 200, b"<html>", at=2)
+        world.api.checks = False
+    else:
+        world.before("GET", lambda: setattr(world.shop.faults, fault, 1), at=2)
+    first, other = await world.push(
+        line("1001", expected=0, target=3), line(LAVENDER, expected=5, target=4)
+    )
+    assert (first.kind, first.gap_from) == (Kind.UNKNOWN, READ_AT)
+    assert first.error.answered
+    assert world.shop.quantity("1001") == 1
+    assert other.kind is not Kind.UNKNOWN
+
+
+async def test_a_way_back_that_stops_half_way_is_unknown(world: World):
+    """The numbers are written and the listing is not active yet: a reading tells."""
+    await world.push(line("1001", expected=7, target=0))
+    world.before("PATCH", lambda: setattr(world.shop.faults, "rate_limit_next", 1))
+    first, other = await world.push(
+        line("1001", expected=0, target=3), line(LAVENDER, expected=5, target=4)
+    )
+    assert (first.kind, other.kind) == (Kind.UNKNOWN, Kind.RATE_LIMITED)
+    assert world.shop.quantity("1001") == 0
+
+
+async def test_a_note_that_cannot_be_forgotten_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """It is on sale, and says so; the note goes when the listing is next seen on sale."""
+    await world.push(line("1001", expected=7, target=0))
+    keep = EtsyDoor.note
+
+    async def note(door: EtsyDoor, key: str, text: str | None) -> None:
+        raise ChannelUnavailable("What must be noted first cannot be stored")
+
+    monkeypatch.setattr(EtsyDoor, "note", note)
+    (outcome,) = await world.push(line("1001", expected=0, target=3))
+    assert (outcome.kind, world.shop.quantity("1001")) == (Kind.APPLIED, 3)
+    world.instead("PATCH", 400, b'{"error":"no"}')
+    monkeypatch.setattr(EtsyDoor, "note", keep)
+    await world.push(line("1001", expected=3, target=2))
+    assert world.api.notes == {}
+
+
 async def test_a_note_survives_what_happened_to_the_request(world: World):
     """The answer was lost: next time the listing is seen for what it is, ours."""
     world.before("PATCH", lambda: setattr(world.shop.faults, "drop_after_next", 1))
@@ -454,7 +561,18 @@ async def test_stock_of_what_buyers_do_not_see_is_for_a_person(world: World):
     for product in world.shop.listing(1002).products:
         product.is_enabled = False
     (outcome,) = await world.push(line(MINT, expected=3, target=1))
-    assert (outcome.kind, outcome.error.message) == (Kind.REJECTED, writing.NOT_SHOWN)
+    assert (outcome.kind, outcome.error.message) == (Kind.REJECTED, reading.NOT_SHOWN)
+    assert world.writes() == []
+
+
+async def test_what_buyers_do_not_see_is_in_nobodys_way(world: World):
+    """The last visible unit takes the listing off sale; the hidden one is told by itself."""
+    _, mint, rose = world.shop.listing(1002).products
+    mint.is_enabled, rose.quantity = False, 0
+    told = await world.push(line(LAVENDER, expected=5, target=0), line(MINT, expected=3, target=3))
+    assert [each.kind for each in told] == [Kind.APPLIED, Kind.REJECTED]
+    assert world.shop.listing(1002).state == "inactive"
+    assert world.shop.listing(1002).products[0].quantity == 1
 
 
 # -- what goes wrong -----------------------------------------------------------------------------
@@ -741,14 +859,13 @@ async def test_one_closed_listing_stops_no_other(world: World):
 async def test_a_listing_that_may_be_read_only_stops_no_other(world: World):
     """Once it was seen that this access may write, a write that is refused is that listing's."""
     world.closes("/listings/1002/", methods=("PUT",))
-    mint, lavender, candle = await world.push(
-        line(MINT, expected=3, target=3),
-        line(LAVENDER, expected=5, target=4),
-        line("1001", expected=7, target=4),
-    )
-    stopped = (Kind.UNCHANGED, Kind.AUTH_FAILED, Kind.AUTH_FAILED)
-    assert (mint.kind, lavender.kind, candle.kind) == stopped, "it may be the right to write at all"
-    await world.push(line("1001", expected=7, target=4))
+    lines = (line(MINT, expected=3, target=3), line(LAVENDER, expected=5, target=4))
+    mint, lavender = await world.push(*lines)
+    stopped = (Kind.UNCHANGED, Kind.AUTH_FAILED)
+    assert (mint.kind, lavender.kind) == stopped, "it may be the right to write at all"
+    mint, lavender, candle = await world.push(*lines, line("1001", expected=7, target=4))
+    parked = (Kind.UNCHANGED, Kind.REJECTED, Kind.APPLIED)
+    assert (mint.kind, lavender.kind, candle.kind) == parked, "another listing was written"
     closed, candle = await world.push(
         line(LAVENDER, expected=5, target=4), line("1001", expected=4, target=3)
     )
@@ -757,7 +874,7 @@ async def test_a_listing_that_may_be_read_only_stops_no_other(world: World):
 
 async def test_access_that_fails_for_the_shop_too_stops_the_channel(world: World):
     """Then no listing is to blame, and none is parked for it."""
-    world.closes("/listings/", f"/shops/{SHOP_ID}")
+    world.closes("/listings")
     outcomes_ = await world.push(
         line(MINT, expected=3, target=2), line("1001", expected=7, target=4)
     )

@@ -70,6 +70,15 @@ def numbers(listing_id: int, document: Document) -> dict[str, int | None]:
     return {key: min(told) if len(told) == 1 else None for key, told in found.items()}
 
 
+def seen(listing_id: int, document: Document) -> frozenset[str]:
+    """Return the fields of which buyers see something."""
+    return frozenset(
+        field_of(listing_id, document, product)
+        for product in products_of(document)
+        if any(offering.is_enabled for offering in product.offerings)
+    )
+
+
 def skus(listing_id: int, document: Document) -> dict[str, set[str]]:
     """Return SKU (as it is compared) -> the fields of its products; an empty SKU is none."""
     found: dict[str, set[str]] = {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -66,6 +67,30 @@ def applied(line: PushLine, gap: Gap, *, remark: str | None = None) -> PushOutco
         gap_until=gap.end,
         date=gap.end,
     )
+
+
+@contextmanager
+def half_way(lines: Sequence[PushLine], gap: Gap) -> Iterator[None]:
+    """Let whatever goes wrong inside leave the lines unknown: a write before it has been taken.
+
+    What became of that one a reading will tell; `Broken` is raised, since the work stops.
+    """
+    try:
+        yield
+    except Broken as broken:
+        left = {
+            key: each if each.kind is Kind.UNKNOWN else _half_done(broken.error, gap)
+            for key, each in broken.outcomes.items()
+        }
+        raise Broken(left, broken.error) from broken
+    except ChannelError as error:
+        raise Broken(of(lines, _half_done(error, gap)), error) from error
+
+
+def _half_done(error: ChannelError, gap: Gap) -> PushOutcome:
+    """Return that a listing's first write was taken, and the next one not sent."""
+    message = f"Etsy took the first of two writes, and not the second: {error.message}"
+    return unknown(message, None, gap)
 
 
 def beside(done: Mapping[str, PushOutcome], written: Mapping[str, PushOutcome]) -> Outcomes:

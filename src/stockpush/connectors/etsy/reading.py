@@ -21,7 +21,7 @@ from datetime import datetime
 import msgspec
 
 from stockpush.connectors.base import Api, Notes, Reading, Readings
-from stockpush.connectors.etsy.document import field_of, numbers, products_of, skus
+from stockpush.connectors.etsy.document import field_of, numbers, products_of, seen, skus
 from stockpush.connectors.etsy.keys import Ref, field_key, listing_of, parse_ref, plain, value_of
 from stockpush.connectors.etsy.wire import (
     Batch,
@@ -52,18 +52,24 @@ CLOSED = (
     "Etsy does not let us at it (403), though it lets us at the shop: it may be another shop's. "
     "Map the listing to one of this shop, or remove it."
 )
+ELSEWHERE = (
+    "It belongs to another shop, {shop}: map the listing to one of this shop, or set shop_id to it."
+)
 LEFT_OUT = "Etsy's answer left it out: it is asked for again."
 NO_DOCUMENT = "Etsy has no quantities for it: open and save its inventory once on Etsy."
 INACTIVE = (
     "It is inactive on Etsy, by its owner: it is left alone. Activate it on Etsy if it is to be "
     "sold again."
 )
+ON_SALE = ("active", "sold_out")
+"""States in which a listing is not off sale by anybody's hand: what was noted of that is over."""
 STATES = {
     "draft": "It is a draft on Etsy: publish it there.",
     "expired": "It has expired on Etsy: renew it there.",
 }
 OTHER_STATE = "Etsy says that it is “{state}”: look at it there."
 NO_SUCH_FIELD = "The listing no longer has that variation: map it again."
+NOT_SHOWN = "Buyers do not see that variation: enable it on Etsy, or remove the listing."
 SEVERAL_NUMBERS = (
     "Etsy holds several quantities where there should be one: save its inventory once."
 )
@@ -154,18 +160,20 @@ class Page:
         except PayloadInvalid as error:
             with suppress(PayloadInvalid):
                 named = decode(raw, Listing, what="listing")
-                self.listings[named.listing_id] = Stocked(named.listing_id, named.state)
+                self.listings[named.listing_id] = Stocked(
+                    named.listing_id, named.state, named.shop_id
+                )
                 self.odd[named.listing_id] = error.message
         else:
             self.listings[stocked.listing_id] = stocked
 
-    def problem(self, listing_id: int, *, is_ours: bool) -> str | None:
+    def problem(self, listing_id: int, *, shop_id: int, is_ours: bool) -> str | None:
         """Return why a listing is left alone or has no numbers, None if it has."""
         listing = self.listings.get(listing_id)
         if listing is None:
             return self.odd.get(listing_id, GONE)
         return (
-            standing(listing.state, is_ours=is_ours)
+            standing(listing, shop_id=shop_id, is_ours=is_ours)
             or self.odd.get(listing_id)
             or (NO_DOCUMENT if listing.inventory is None else None)
         )
@@ -192,25 +200,50 @@ def values_key(listing_id: int, line: Transaction, varies_by: Collection[int] | 
     )
 
 
-def standing(state: str, *, is_ours: bool) -> str | None:
-    """Return why a listing in `state` is left alone, None if it is ours to keep.
+def standing(listing: Listing, *, shop_id: int, is_ours: bool) -> str | None:
+    """Return why a listing is left alone, None if it is ours to keep.
 
-    `is_ours`: it was us who took it off sale.
+    `is_ours`: it was us who took it off sale. Etsy was seen to show such a listing as “edit”, so
+    that whatever is neither on sale nor ended is then what we made it.
     """
-    if state in ("active", "sold_out") or (state == "inactive" and is_ours):
+    if listing.shop_id is not None and listing.shop_id != shop_id:
+        return ELSEWHERE.format(shop=listing.shop_id)
+    if listing.state in ON_SALE:
         return None
-    if state == "inactive":
-        return INACTIVE
-    return STATES.get(state, OTHER_STATE.format(state=state))
+    if listing.state in STATES:
+        return STATES[listing.state]
+    if is_ours:
+        return None
+    return INACTIVE if listing.state == "inactive" else OTHER_STATE.format(state=listing.state)
 
 
-def shown(listing_id: int, state: str, document: Document) -> dict[str, int | None]:
-    """Return field key -> what buyers can buy, of a listing that is ours to keep.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What buyers can buy of a listing that is ours to keep, by field; `unseen` are fields of which
+    they see nothing at all.
 
-    Off sale nothing can be bought, whatever the hidden document says.
+    An unseen one has no number of anybody's: nobody can buy it, and where the whole listing is
+    taken off sale what is hidden in it is written over.
     """
-    held = numbers(listing_id, document)
-    return held if state == "active" else dict.fromkeys(held, 0)
+
+    numbers: Mapping[str, int | None]
+    unseen: frozenset[str]
+
+    @classmethod
+    def of(cls, listing_id: int, state: str, document: Document) -> Held:
+        """Return what a listing holds. Off sale it is nothing, whatever the document says."""
+        held = numbers(listing_id, document)
+        told = held if state == "active" else dict.fromkeys(held, 0)
+        return cls(told, frozenset(held) - seen(listing_id, document))
+
+    def number(self, key: str) -> tuple[int | None, str | None]:
+        """Return a field's number, or why it has none."""
+        if key not in self.numbers:
+            return None, NO_SUCH_FIELD
+        if key in self.unseen:
+            return None, NOT_SHOWN
+        number = self.numbers[key]
+        return number, SEVERAL_NUMBERS if number is None else None
 
 
 async def read_listings(api: Api, memory: Memory, ids: Iterable[int], *, shop_id: int) -> Page:
@@ -276,27 +309,20 @@ async def observe(
     page = await read_listings(
         api, memory, (listing_of(each.key) for each in fields), shop_id=shop_id
     )
-    held: dict[int, dict[str, int | None]] = {}
+    held: dict[int, Held] = {}
     readings = []
     for each in fields:
         listing_id = listing_of(each.key)
         listing = page.listings.get(listing_id)
-        problem = page.problem(listing_id, is_ours=listing_id in ours)
+        problem = page.problem(listing_id, shop_id=shop_id, is_ours=listing_id in ours)
         if listing is None or listing.inventory is None or problem is not None:
             readings.append(Reading(each, None, problem))
             continue
         if listing_id not in held:
-            held[listing_id] = shown(listing_id, listing.state, listing.inventory)
-        readings.append(reading(each, held[listing_id]))
+            held[listing_id] = Held.of(listing_id, listing.state, listing.inventory)
+        number, problem = held[listing_id].number(each.key)
+        readings.append(Reading(each, number, problem))
     return Readings(tuple(readings), page.date)
-
-
-def reading(key: FieldKey, held: Mapping[str, int | None]) -> Reading:
-    """Return the reading of one field among those of its listing."""
-    if key.key not in held:
-        return Reading(key, None, NO_SUCH_FIELD)
-    number = held[key.key]
-    return Reading(key, number, SEVERAL_NUMBERS if number is None else None)
 
 
 async def resolve(
@@ -307,17 +333,21 @@ async def resolve(
     refs = [parse_ref(each.key.ref) for each in listings]
     page = await read_listings(api, memory, (ref.listing_id for ref in refs), shop_id=shop_id)
     return tuple(
-        _resolved(mapped, ref, page, is_ours=ref.listing_id in ours)
+        _resolved(mapped, ref, page, shop_id=shop_id, is_ours=ref.listing_id in ours)
         for mapped, ref in zip(listings, refs, strict=True)
     )
 
 
-def _resolved(mapped: Mapped, ref: Ref, page: Page, *, is_ours: bool) -> ListingResolved:
+def _resolved(
+    mapped: Mapped, ref: Ref, page: Page, *, shop_id: int, is_ours: bool
+) -> ListingResolved:
     listing = page.listings.get(ref.listing_id)
-    problem = page.problem(ref.listing_id, is_ours=is_ours)
+    problem = page.problem(ref.listing_id, shop_id=shop_id, is_ours=is_ours)
     if listing is None or listing.inventory is None:
         return ListingResolved(mapped.key, None, None, problem)
     key, reason = _field(ref, listing.inventory)
+    if key is not None and problem is None and key not in seen(ref.listing_id, listing.inventory):
+        problem = NOT_SHOWN
     # Orders name the listing by its field whatever its state is: demand counts.
     return ListingResolved(mapped.key, key, key, reason or problem)
 

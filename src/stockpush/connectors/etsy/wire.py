@@ -74,10 +74,11 @@ class Product(msgspec.Struct, frozen=True):
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """A listing's own record."""
+    """A listing's own record; `shop_id` says whose it is, None where Etsy does not."""
 
     listing_id: Number
     state: Word
+    shop_id: Number | None = None
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -199,10 +200,12 @@ def is_forbidden(error: ChannelError) -> bool:
 async def may_read_shop(api: Api, shop_id: int) -> bool:
     """Answer whether the access as such stands: what else is refused then is a matter of its own.
 
-    One request, after a refusal.
+    One request, after a refusal, for what the same right opens: the shop's own record needs none.
     """
     try:
-        answer = await ask(api, "GET", f"/shops/{shop_id}")
+        answer = await ask(
+            api, "GET", f"/shops/{shop_id}/listings", params=(("limit", "1"),), spread=False
+        )
     except ChannelError:
         return False
     return answer.status == 200
@@ -250,6 +253,11 @@ def unexpected(answer: Answer, what: str) -> ChannelError:
         found=answer.status,
         expected="200",
     )
+
+
+def is_done(answer: Answer) -> bool:
+    """Answer whether Etsy says that it did what it was asked to (2xx), whatever it adds."""
+    return 200 <= answer.status < 300
 
 
 def is_gone(answer: Answer) -> bool:

@@ -25,6 +25,7 @@ Source: updateListingInventory; conflict protocol, R6, R7, R10; faults F30 to F3
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,9 +47,10 @@ from stockpush.connectors.etsy.reading import (
     CLOSED,
     GONE,
     NO_SUCH_FIELD,
+    ON_SALE,
     SEVERAL_NUMBERS,
+    Held,
     Memory,
-    shown,
     standing,
 )
 from stockpush.connectors.etsy.settings import Settings
@@ -58,6 +60,7 @@ from stockpush.connectors.etsy.wire import (
     ask,
     decode_answer,
     fault,
+    is_done,
     is_forbidden,
     is_gone,
     may_read_shop,
@@ -75,7 +78,6 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 PAID_BEFORE = 0.001
 """What a write takes of the rate limit where the read before it has paid for both."""
 
-NOT_SHOWN = "No variation of the listing that has stock is shown to buyers: enable it on Etsy."
 SOLD_OUT_ASK = (
     "Its last unit is promised, and Etsy takes no listing with every quantity zero: deactivate it "
     "on Etsy, or set sold_out = “deactivate”."
@@ -93,15 +95,20 @@ STILL_SHOWN = "Etsy answered that the listing is {state} after it was to be {wan
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A listing as it was read to be written: its document and state, whose it is, and when."""
+    """A listing as it was read to be written: its document and record, whose it is, and when."""
 
     listing_id: int
     document: Document
-    state: str
+    listing: Listing
     is_ours: bool
     date: datetime | None
     gap: Gap
     asked: Moment | None
+
+    @property
+    def state(self) -> str:
+        """Return the listing's state, in Etsy's word."""
+        return self.listing.state
 
     @property
     def until(self) -> Moment | None:
@@ -122,6 +129,7 @@ class Writer:
         for line in batch:
             listings.setdefault(listing_of(line.field.key), []).append(line)
         found: Outcomes = {}
+        closed: Outcomes = {}
         for listing_id, lines in listings.items():
             try:
                 found |= await self._push_listing(api, listing_id, lines)
@@ -129,8 +137,8 @@ class Writer:
                 # One listing's odd answer must not keep the others from being written.
                 found |= end.of(lines, unsent(error))
             except Broken as broken:
-                if self.memory.has_written and await self._is_closed(api, broken.error):
-                    found |= end.closed(broken.outcomes)
+                if await self._is_closed(api, broken.error):
+                    closed |= broken.outcomes
                     continue
                 found |= broken.outcomes
                 found = _with_unsent(batch, found, broken.error)
@@ -141,12 +149,14 @@ class Writer:
                     continue
                 found = _with_unsent(batch, found, error)
                 break
+        # Whether it was the listing or the access, a write of another listing shows, be it later.
+        found |= end.closed(closed) if self.memory.has_written else closed
         return tuple(found[line.field.key] for line in batch)
 
     async def _is_closed(self, api: Api, error: ChannelError) -> bool:
         """Answer whether one listing was refused, and not the access as such.
 
-        For a write it must have been seen besides that this access may write at all.
+        Of a write it must be seen besides that this access may write at all.
         """
         return is_forbidden(error) and await may_read_shop(api, self.settings.shop)
 
@@ -170,14 +180,14 @@ class Writer:
         read = await self._read(api, listing_id, is_ours=listing_id in ours)
         if read is None:
             return end.of(lines, gone(GONE, None))
-        if read.is_ours and read.state != "inactive":
+        if read.is_ours and read.listing.state in ON_SALE:
             # Its owner has put it on sale again, or we never came to take it off: what is taken
             # off next by somebody else is theirs. Before the write, which may note it anew.
             await self.memory.note_off_sale(api, listing_id, is_off=False)
-        problem = standing(read.state, is_ours=read.is_ours)
+        problem = standing(read.listing, shop_id=self.settings.shop, is_ours=read.is_ours)
         if problem is not None:
             return end.of(lines, rejected(problem, read.date))
-        held = shown(listing_id, read.state, read.document)
+        held = Held.of(listing_id, read.state, read.document)
         done, todo = _judged(lines, held, read.date)
         if not todo:
             return done
@@ -206,13 +216,13 @@ class Writer:
             record = await ask(api, "GET", f"/listings/{listing_id}", spread=False)
             if is_gone(record):
                 return None
-            state = decode_answer(record, Listing, "listing").state
+            listing = decode_answer(record, Listing, "listing")
         else:
-            state = document.listing.state
+            listing = document.listing
         return Read(
             listing_id=listing_id,
             document=document,
-            state=state,
+            listing=listing,
             is_ours=is_ours,
             date=answer.date,
             gap=Gap.since(answer),
@@ -227,8 +237,6 @@ class Writer:
             targets = dict.fromkeys(numbers(read.listing_id, read.document), 0) | targets
         changed = with_numbers(read.listing_id, read.document, targets)
         if not sells_something(changed):
-            if any(line.target > 0 for line in lines):
-                return end.of(lines, rejected(NOT_SHOWN, read.date))
             return await self._take_off_sale(api, read, lines)
         match read.state:
             case "active":
@@ -261,16 +269,15 @@ class Writer:
             return answer
         if is_gone(answer):
             return end.of(lines, gone(GONE, answer.date))
-        if answer.status != 200:
+        if not is_done(answer):
             hint = end.PARENTHESES if _has_parentheses(changed) else ""
             return end.of(lines, end.refused(answer, what="the quantities", hint=hint))
-        self.memory.has_written = True
         return self._settled(read, _saved(answer), lines, gap)
 
     def _settled(
         self, read: Read, saved: Document | None, lines: Sequence[PushLine], gap: Gap
     ) -> Outcomes:
-        """Return the outcomes of lines whose document was answered with 200."""
+        """Return the outcomes of lines whose document was taken (2xx)."""
         if saved is None:
             unread = end.unknown("Etsy's answer to the write cannot be read.", None, gap)
             return end.of(lines, unread)
@@ -300,8 +307,8 @@ class Writer:
             return end.of(lines, rejected(SOLD_OUT_ASK, read.date))
         await self.memory.note_off_sale(api, read.listing_id, is_off=True)
         answer = await self._set_state(api, read, "inactive", lines)
-        if answer.status != 200:
-            await self.memory.note_off_sale(api, read.listing_id, is_off=False)
+        if not is_done(answer):
+            await self._forget(api, read.listing_id)
             return _no_state(answer, lines, "to take the listing off sale")
         gap = read.gap.until(answer)
         state = _state(answer)
@@ -345,15 +352,24 @@ class Writer:
             each.kind is not PushOutcomeKind.APPLIED for each in told.values()
         ):
             return told
-        answer = await self._set_state(api, read, "active", lines)
-        if answer.status != 200:
+        with end.half_way(lines, read.gap):
+            answer = await self._set_state(api, read, "active", lines)
+        if not is_done(answer):
             return _no_state(answer, lines, "to put the listing on sale again")
         state = _state(answer)
         if state != "active":
             message = STILL_SHOWN.format(state=state or "unreadable", wanted="active")
             return end.of(lines, end.unknown(message, None, read.gap.until(answer)))
-        await self.memory.note_off_sale(api, read.listing_id, is_off=False)
+        await self._forget(api, read.listing_id)
         return told
+
+    async def _forget(self, api: Api, listing_id: int) -> None:
+        """Forget that a listing is off sale by us: what was done stands whether that can be or not.
+
+        A note that stays is forgotten when the listing is next seen on sale.
+        """
+        with suppress(ChannelError):
+            await self.memory.note_off_sale(api, listing_id, is_off=False)
 
     async def _renew(self, api: Api, read: Read, lines: Sequence[PushLine]) -> Outcomes | Answer:
         """Put a listing on sale again that Etsy marked sold out, if its owner pays for that.
@@ -363,15 +379,16 @@ class Writer:
         if not self.settings.renews:
             return end.of(lines, rejected(NEEDS_RENEWAL, read.date))
         answer = await self._set_state(api, read, "active", lines)
-        if answer.status != 200:
+        if not is_done(answer):
             return _no_state(answer, lines, "to renew the listing")
-        again = await self._read(api, read.listing_id, is_ours=False)
-        if again is None:
-            return end.of(lines, gone(GONE, answer.date))
-        targets = dict.fromkeys(numbers(again.listing_id, again.document), 0)
-        targets |= {line.field.key: line.target for line in lines}
-        changed = with_numbers(again.listing_id, again.document, targets)
-        return await self._replace(api, again, changed, lines)
+        with end.half_way(lines, read.gap):
+            again = await self._read(api, read.listing_id, is_ours=False)
+            if again is None:
+                return end.of(lines, gone(GONE, answer.date))
+            targets = dict.fromkeys(numbers(again.listing_id, again.document), 0)
+            targets |= {line.field.key: line.target for line in lines}
+            changed = with_numbers(again.listing_id, again.document, targets)
+            return await self._replace(api, again, changed, lines)
 
     async def _set_state(
         self, api: Api, read: Read, state: str, lines: Sequence[PushLine]
@@ -419,6 +436,7 @@ class Writer:
                 raise OutcomeUnknown("Etsy gave the write up half-way (408).", found=408)
         except ChannelError as error:
             raise Broken(end.of(lines, unanswered(error, gap_from=gap.begin)), error) from error
+        self.memory.has_written = self.memory.has_written or is_done(answer)
         return answer
 
 
@@ -429,20 +447,20 @@ def _with_unsent(batch: Sequence[PushLine], found: Outcomes, error: ChannelError
 
 
 def _judged(
-    lines: Iterable[PushLine], held: Mapping[str, int | None], date: datetime | None
+    lines: Iterable[PushLine], held: Held, date: datetime | None
 ) -> tuple[Outcomes, list[PushLine]]:
     """Return the outcomes of lines that need not or must not be written, and the others."""
     done: Outcomes = {}
     known: list[tuple[PushLine, int]] = []
     for line in lines:
         key = line.field.key
-        number = held.get(key)
-        if key not in held:
-            done[key] = gone(NO_SUCH_FIELD, date)
-        elif number is None:
-            done[key] = rejected(SEVERAL_NUMBERS, date)
-        else:
+        number, problem = held.number(key)
+        if number is not None:
             known.append((line, number))
+        elif problem == NO_SUCH_FIELD:
+            done[key] = gone(problem, date)
+        else:
+            done[key] = rejected(problem or SEVERAL_NUMBERS, date)
     is_lost = any(number != line.expected for line, number in known)
     todo = []
     for line, number in known:
@@ -477,10 +495,10 @@ def _no_state(answer: Answer, lines: Sequence[PushLine], what: str) -> Outcomes:
 
 
 def _first_shown(read: Read) -> str:
-    """Return the field of the first product that buyers see, or of the first one."""
+    """Return the field of the first product that buyers see: what is sold is seen."""
     products = products_of(read.document)
-    shown_ones = [each for each in products if any(one.is_enabled for one in each.offerings)]
-    return field_of(read.listing_id, read.document, (shown_ones or list(products))[0])
+    first = next(each for each in products if any(one.is_enabled for one in each.offerings))
+    return field_of(read.listing_id, read.document, first)
 
 
 def _has_parentheses(document: Document) -> bool:
