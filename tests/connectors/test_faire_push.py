@@ -191,10 +191,17 @@ async def test_another_number_in_the_answer_is_unknown() -> None:
 
 @pytest.mark.parametrize("body", [b"", PAGE, b'{"inventories":{"po_aaa":', b"[]", b'{"ok":true}'])
 async def test_an_answer_that_cannot_be_read_is_unknown(body: bytes) -> None:
-    """A page, or half an answer, with 200: it was sent, and nobody knows."""
-    outcomes = await pushed(answer(body))
-    assert [each.kind for each in outcomes] == [Kind.UNKNOWN, Kind.UNKNOWN]
-    assert all(each.error.answered for each in outcomes)
+    """A page, half an answer or none, with any 2xx: it was taken, and nobody knows with what."""
+    for status in (200, 201, 202, 204):
+        outcomes = await pushed(answer(body, status))
+        assert [each.kind for each in outcomes] == [Kind.UNKNOWN, Kind.UNKNOWN]
+        assert all(each.error.answered for each in outcomes)
+
+
+async def test_any_2xx_that_names_what_was_saved_is_believed() -> None:
+    """The map counts, not which 2xx brings it."""
+    outcomes = await pushed(answer(inventories(aaa=4, bbb=4), 201))
+    assert [each.kind for each in outcomes] == [Kind.APPLIED, Kind.APPLIED]
 
 
 @pytest.mark.parametrize(

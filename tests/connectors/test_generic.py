@@ -472,6 +472,45 @@ async def test_a_shop_that_does_not_compare_is_read_before_each_write() -> None:
     assert [len(query) for query in reads] == [3, 1, 1]
 
 
+async def test_a_shop_without_a_clock_does_not_look_like_one_that_compares() -> None:
+    """Whether it compares is what it says, not what is known of the time."""
+    world = make_world(compares=False)
+    handle = world.shop.handle
+
+    def handled(request: ShopRequest) -> ShopAnswer:
+        if request.method == "PUT" and request.path.endswith(A):
+            world.shop.checkout([(B, 1)])
+        given = handle(request)
+        dateless = {name: value for name, value in given.headers.items() if name != "date"}
+        return ShopAnswer(given.status, dateless, given.body)
+
+    world.api.shop = Intercepted(handled)  # type: ignore[assignment]
+    lines = [line(A, expected=7, target=4), line(B, expected=12, target=3)]
+    first, second = await world.push(*lines)
+    assert (first.kind, second.kind, second.actual) == (Kind.APPLIED, Kind.CONFLICT, 11)
+    assert world.shop.numbers()[B] == 11
+
+
+async def test_a_refusal_says_nothing_of_comparing() -> None:
+    """What was known of it stays: the next write is not sent long after the reading either."""
+    world = make_world(compares=False)
+    begun = Moment(READ_AT, 5.0)
+    world.api.moment = begun
+    handle = world.shop.handle
+
+    def handled(request: ShopRequest) -> ShopAnswer:
+        if request.method != "PUT":
+            return handle(request)
+        world.api.moment = begun.plus(products.GAP_MAX_S + 0.1)
+        return ShopAnswer(422, {}, b'{"message":"sold by weight"}')
+
+    world.api.shop = Intercepted(handled)  # type: ignore[assignment]
+    lines = [line(A, expected=7, target=4), line(B, expected=12, target=3)]
+    first, second = await world.push(*lines)
+    assert (first.kind, second.kind) == (Kind.REJECTED, Kind.UNAVAILABLE)
+    assert len(world.writes()) == 1
+
+
 async def written(*answers: Answer | Exception) -> list[Any]:
     """Push A and B to 4 against prepared answers to the writes; return outcomes."""
     read = answer({"quantities": {A: 7, B: 7}})
@@ -485,7 +524,13 @@ async def written(*answers: Answer | Exception) -> list[Any]:
         (answer({"quantity": 9, "compared": True}), Kind.UNKNOWN, Kind.APPLIED),
         # It does not say that it compared: the next one is read first, and no reading is there.
         (answer({"quantity": 4}), Kind.APPLIED, Kind.UNAVAILABLE),
-        (answer({"quantity": "4"}), Kind.UNKNOWN, Kind.UNAVAILABLE),
+        # Nor does it here, but the shop took what it was sent: a PUT may end so.
+        (answer(b"", 204), Kind.APPLIED, Kind.UNAVAILABLE),
+        (answer({"quantity": 4, "compared": True}, 201), Kind.APPLIED, Kind.APPLIED),
+        (answer(b"", 200), Kind.UNKNOWN, Kind.APPLIED),
+        (answer(b"", 202), Kind.UNKNOWN, Kind.APPLIED),
+        (answer(HTML, 202), Kind.UNKNOWN, Kind.UNAVAILABLE),
+        (answer({"quantity": "4"}), Kind.UNKNOWN, Kind.APPLIED),
         (answer({"actual": 6}, 409), Kind.CONFLICT, Kind.APPLIED),
         (answer(b"", 409), Kind.CONFLICT, Kind.APPLIED),
         (answer({"message": "no"}, 404), Kind.GONE, Kind.APPLIED),

@@ -1,4 +1,4 @@
-"""What an answer is before a platform's own rules read it: a page for people, a header's number."""
+"""What an answer is before a platform's own rules read it: done, a page for people, a number."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ def decoded(answer: Answer, kind: type[T], what: str, *, told: str) -> T:
 def is_page(answer: Answer) -> bool:
     """Answer whether an answer is a page of HTML, whatever its status says."""
     return answer.body.lstrip()[:1] == b"<"
+
+
+def is_done(answer: Answer) -> bool:
+    """Answer whether the channel says that it did what it was asked to (2xx), whatever it adds.
+
+    A write that is answered so was taken; it is never one that was certainly not written.
+    """
+    return 200 <= answer.status < 300
 
 
 def printable(words: str) -> str:

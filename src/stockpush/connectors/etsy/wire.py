@@ -255,11 +255,6 @@ def unexpected(answer: Answer, what: str) -> ChannelError:
     )
 
 
-def is_done(answer: Answer) -> bool:
-    """Answer whether Etsy says that it did what it was asked to (2xx), whatever it adds."""
-    return 200 <= answer.status < 300
-
-
 def is_gone(answer: Answer) -> bool:
     """Answer whether Etsy itself says that there is no such thing."""
     return answer.status == 404 and fault(answer) is not None

@@ -29,6 +29,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from stockpush.connectors.answers import is_done
 from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
 from stockpush.connectors.etsy import outcomes as end
 from stockpush.connectors.etsy.document import (
@@ -60,7 +61,6 @@ from stockpush.connectors.etsy.wire import (
     ask,
     decode_answer,
     fault,
-    is_done,
     is_forbidden,
     is_gone,
     may_read_shop,

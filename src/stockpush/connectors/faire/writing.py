@@ -4,10 +4,11 @@ Theory of operation. There is no compare-and-set, so the batch's variants are re
 that hold another `on_hand` than expected are conflicts and *not* written. The rest goes out in one
 PATCH, by variant id: by SKU, two variants that share one would refuse the whole batch.
 
-The answer is the map of what was saved. A line is applied if it is there with its target; one that
-is missing, or holds something else, is unknown and will be read. (Whether Faire leaves an unknown
-variant out or answers 400 is not verified: both are met.) A refusal, 400 or 404 by the API itself,
-names no line, so the batch is taken apart by halves until the culprit stands alone.
+The answer, whichever 2xx it has, is the map of what was saved. A line is applied if it is there
+with its target; one that is missing, or holds something else, is unknown and will be read. (Whether
+Faire leaves an unknown variant out or answers 400 is not verified: both are met.) A refusal, 400 or
+404 by the API itself, names no line, so the batch is taken apart by halves until the culprit stands
+alone.
 
 Outcomes are per line. An accident stops the work: lines in the broken write are unknown if it may
 have been applied, lines not sent yet are due again, lines settled before keep their outcome. A
@@ -26,7 +27,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stockpush.connectors.answers import is_page
+from stockpush.connectors.answers import is_done, is_page
 from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
 from stockpush.connectors.faire.variants import GONE, NO_NUMBER, PATH, Held, Page, held, read_page
 from stockpush.connectors.faire.wire import ROOT, Variants, fault, page_error, refused
@@ -129,7 +130,7 @@ async def _write(api: Api, work: _Work, group: list[str]) -> None:
     if error is not None:
         work.settle(group, unanswered(error))
         work.abandon(error)
-    elif answer.status == 200:
+    elif is_done(answer):
         saved = _saved(answer)
         for key in group:
             work.outcomes[key] = _settled(saved.get(key), work.lines[key], answer)
@@ -151,7 +152,7 @@ def _accident(answer: Answer) -> ChannelError | None:
     """Return the error of an answer that says nothing of the lines, None if it does."""
     if answer.status == 408:
         return OutcomeUnknown("Faire gave the write up half-way (408).", found=408)
-    if answer.status == 200:
+    if is_done(answer):
         if is_page(answer):
             return OutcomeUnknown("Faire answered the write with a page.", answered=True)
         return None
@@ -174,7 +175,7 @@ def _saved(answer: Answer) -> dict[str, Held]:
 
 
 def _settled(saved: Held | None, line: PushLine, answer: Answer) -> PushOutcome:
-    """Return the outcome of a line whose write was answered with 200."""
+    """Return the outcome of a line whose write was taken (2xx)."""
     if saved is not None and saved.on_hand == line.target:
         return PushOutcome(PushOutcomeKind.APPLIED, actual=saved.on_hand, date=answer.date)
     words = (

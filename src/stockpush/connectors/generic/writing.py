@@ -4,8 +4,9 @@ Theory of operation. The batch's products are read in one request; one that hold
 than expected is a conflict and is not written. Each of the others is one PUT that carries the
 expected number too. A shop that compares answers 409 with the number it has, and says `compared` in
 its answer otherwise: then nothing can have been overwritten. In a shop that does not, whoever buys
-between the reading and the write is: once one answer has shown that, each further product is read
-again right before its own write, and the outcome states that gap, for R10.
+between the reading and the write is: once an answer has said so, each further product is read again
+right before its own write, and the outcome states that gap, for R10. An answer that says nothing of
+it (a refusal, one that cannot be read) leaves what was known; 204, which has no body, says no.
 
 Every write is signed over its method, path and body, whatever stands between us and the shop. An
 accident stops the work: the line in the broken write is unknown if it may have been applied, lines
@@ -21,7 +22,7 @@ import hmac
 import json
 from collections.abc import Sequence
 
-from stockpush.connectors.answers import is_page
+from stockpush.connectors.answers import is_done, is_page
 from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
 from stockpush.connectors.generic.products import GONE, NOT_TRACKED, PATH, Page, read_page
 from stockpush.connectors.generic.wire import Saved, Stale, fault, is_gone
@@ -36,6 +37,7 @@ from stockpush.errors import (
 from stockpush.model import PushOutcomeKind
 
 SIGNATURE = "stockpush-signature"
+NO_CONTENT = 204
 
 
 async def push(
@@ -67,8 +69,8 @@ async def push(
                 stopped = error
                 outcome = unanswered(error, gap_from=page.sent)
             else:
-                outcome = _settled(answer, line, page)
-                compares = compares is not False and outcome.gap_until is None
+                outcome, compared = _settled(answer, line, page)
+                compares = compares if compared is None else compared
         outcomes.append(outcome)
     return tuple(outcomes)
 
@@ -111,8 +113,8 @@ async def _send(
     )
     if answer.status == 408:
         raise OutcomeUnknown("The shop gave the write up half-way (408).", found=408)
-    own = answer.status in {200, 400, 409, 422} or is_gone(answer)
-    if answer.status == 200 and is_page(answer):
+    own = is_done(answer) or answer.status in {400, 409, 422} or is_gone(answer)
+    if is_done(answer) and is_page(answer):
         raise OutcomeUnknown("The shop answered the write with a page.", answered=True)
     if not own or is_page(answer):
         raise ChannelUnavailable(
@@ -122,39 +124,54 @@ async def _send(
     return answer
 
 
-def _settled(answer: Answer, line: PushLine, page: Page) -> PushOutcome:
-    """Return the outcome of a line that the shop itself answered."""
+def _settled(answer: Answer, line: PushLine, page: Page) -> tuple[PushOutcome, bool | None]:
+    """Return the outcome of a line that the shop itself answered, and whether it compared (None:
+    that does not say).
+    """
+    if is_done(answer):
+        return _taken(answer, line, page)
     match answer.status:
-        case 200:
-            return _saved(answer, line, page)
         case 409:
-            return PushOutcome(PushOutcomeKind.CONFLICT, actual=_actual(answer), date=answer.date)
+            lost = PushOutcome(PushOutcomeKind.CONFLICT, actual=_actual(answer), date=answer.date)
+            return lost, True
         case 404:
-            return gone(GONE, answer.date)
+            return gone(GONE, answer.date), None
         case _:
-            return rejected(f"The shop refused the quantity: {fault(answer)}", answer.date)
+            refused = f"The shop refused the quantity: {fault(answer)}"
+            return rejected(refused, answer.date), None
 
 
-def _saved(answer: Answer, line: PushLine, page: Page) -> PushOutcome:
+def _taken(answer: Answer, line: PushLine, page: Page) -> tuple[PushOutcome, bool | None]:
+    """Return the outcome of a line whose write was taken (2xx), and whether the shop compared."""
     try:
-        saved = decode(answer.body, Saved, what="saved quantity")
+        saved = _saved(answer, line)
     except PayloadInvalid as error:
-        return PushOutcome(
+        unread = PushOutcome(
             PushOutcomeKind.UNKNOWN,
             error=OutcomeUnknown(error.message, answered=True),
             gap_from=page.sent,
             gap_until=answer.date,
             date=answer.date,
         )
-    begin, end = (None, None) if saved.compared else (page.sent, answer.date)
-    if saved.quantity == line.target:
-        return PushOutcome(
-            PushOutcomeKind.APPLIED, saved.quantity, None, begin, end, date=answer.date
-        )
-    unknown = OutcomeUnknown("The shop answered with another quantity.", answered=True)
-    return PushOutcome(
-        PushOutcomeKind.UNKNOWN, saved.quantity, unknown, begin, end, date=answer.date
+        return unread, None
+    same = saved.quantity == line.target
+    other = OutcomeUnknown("The shop answered with another quantity.", answered=True)
+    outcome = PushOutcome(
+        PushOutcomeKind.APPLIED if same else PushOutcomeKind.UNKNOWN,
+        saved.quantity,
+        error=None if same else other,
+        gap_from=None if saved.compared else page.sent,
+        gap_until=None if saved.compared else answer.date,
+        date=answer.date,
     )
+    return outcome, saved.compared
+
+
+def _saved(answer: Answer, line: PushLine) -> Saved:
+    """Return what was saved. No content is what was sent, with nothing said of comparing."""
+    if answer.status == NO_CONTENT and not answer.body:
+        return Saved(line.target)
+    return decode(answer.body, Saved, what="saved quantity")
 
 
 def _actual(answer: Answer) -> int | None:

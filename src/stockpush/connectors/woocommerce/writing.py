@@ -28,6 +28,7 @@ from typing import Any
 
 import msgspec
 
+from stockpush.connectors.answers import is_done
 from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
 from stockpush.connectors.outcomes import checked, gone, rejected, unanswered, unsent
 from stockpush.connectors.payload import decode
@@ -156,7 +157,7 @@ async def _write(
         outcomes.update((ref, outcome) for ref, _ in lines)
         raise
     gap = _Gap(read_at, answer.date)
-    if answer.status == 200:
+    if is_done(answer):
         saved = _saved(answer, single=len(lines) == 1)
         outcomes.update((ref, _settled(saved.get(ref.object_id), line, gap)) for ref, line in lines)
     else:
