@@ -538,6 +538,55 @@ async def test_full_pages_without_a_cursor_are_followed_by_number(
     assert [page.last for page in pages] == [False] * (len(pages) - 1) + [True]
 
 
+@pytest.mark.parametrize("since", [None, BEGUN.isoformat()])
+@pytest.mark.parametrize("apart_s", [30, 1, 0.04, 0])
+@pytest.mark.parametrize("number", [2, 3])
+async def test_no_order_is_lost_where_pages_shift(
+    world: World, since: str | None, apart_s: float, number: int
+) -> None:
+    """Without cursors everything behind an order that changes moves up by one, past the next page.
+
+    Orders at an instant each, and many at one: after this poll and the next one all were told.
+    """
+    world.shop.habits.cursors = False
+    world.shop.merchant_sets(A, 10_000)
+    placed = []
+    for _ in range(130):
+        world.hands.move(apart_s)
+        placed.append(world.shop.checkout([(A, 1)]))
+    handle = world.api.shop.handle
+    asked = iter(range(1, 1000))
+
+    def handled(request: ShopRequest) -> ShopAnswer:
+        if request.path.endswith("/orders") and next(asked) == number:
+            world.hands.move(1)
+            world.shop.accept(placed[3])
+        return handle(request)
+
+    world.api.shop = Intercepted(handled)  # type: ignore[assignment]
+    pages = await world.poll(since)
+    pages += await world.poll(pages[-1].cursor)
+    assert {each.order_id for page in pages for each in page.orders} == set(placed)
+
+
+async def test_a_whole_page_at_one_instant_is_followed_by_number() -> None:
+    """Else the same page would come again and again; and a bound that leads back is no end."""
+    instant = "2026-11-22T10:00:00.000Z"
+    same = [order(id=f"bo_{number}", updated_at=instant) for number in range(120)]
+    later = [order(id="bo_later", updated_at="2026-11-22T10:00:09.000Z")]
+    api = CannedApi(
+        [answer({"orders": same[start : start + 50]}) for start in (0, 0, 50)]
+        + [answer({"orders": [*same[100:], *later]})]
+    )
+    pages = make_connector().poll_orders(api, since="2026-11-22T09:00:00.000Z", fetch=1)
+    told = [each.order_id async for page in pages for each in page.orders]
+    assert told == [each["id"] for each in (*same, *later)]
+    bound = ("updated_at_min", "2026-11-22T09:59:59.000Z")
+    for number, (_, _, query) in enumerate(api.sent[1:], start=1):
+        assert bound in query
+        assert (("page", str(number)) in query) is (number > 1)
+
+
 @pytest.mark.parametrize("orders", [0, 10, 49, 50])
 async def test_one_page_is_one_request(world: World, orders: int) -> None:
     """With cursors a page without one is the last, unless it is full."""

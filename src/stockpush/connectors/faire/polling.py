@@ -3,9 +3,12 @@
 Theory of operation. Pages come in ascending order of the last change, 50 at a time. The page's
 cursor is followed by itself, because filters beside it were seen to be refused; another client
 sends both, so where the cursor alone is refused, the filters are sent along. A page without a
-cursor, or an empty one, is the last; but a *full* page without one is followed by the next number,
-because one client saw no cursors at all, and a poll that ends too early loses sales. Orders that a
-page shows beyond what was asked for do no harm: facts are absolute.
+cursor, or an empty one, is the last; but a *full* page without one is followed by another, because
+one client saw no cursors at all, and a poll that ends too early loses sales. Such pages are counted
+from the front, and an order that changes meanwhile moves to the end and everything behind it one
+place up, past the next number. So the next page begins at the newest change of the one before, less
+one second, and numbers are used only where a whole page has one instant. Orders that a page shows
+beyond what was asked for do no harm: facts are absolute.
 
 The poll's own cursor is the newest change seen, by Faire's clock, never ahead of its Date header
 and never our "now"; the overlap is taken off when it is used. A first poll reads all open orders,
@@ -21,9 +24,9 @@ Source: Faire's OpenAPI 3.0.3 (GET /orders); live-call notes of 2026-06 (limit 1
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -57,6 +60,8 @@ from stockpush.messages import OrderSeen
 
 LIMIT = 50
 """Orders of one page, the platform's maximum."""
+STEP = timedelta(seconds=1)
+"""How far behind the newest change of a page the next one begins: instants are whole seconds."""
 
 _KEPT = frozenset(
     {
@@ -69,6 +74,10 @@ _KEPT = frozenset(
 
 class _Identified(msgspec.Struct):
     id: Id
+
+
+class _Dated(msgspec.Struct):
+    updated_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +104,7 @@ class OrderReader:
         else:
             progress.note(instant_of(since))
             start = instant_of(since) - self.overlap
-        changed = () if start is None else (("updated_at_min", written(start)),)
-        async for listed in _pages(api, changed):
+        async for listed in _pages(api, (), since=start):
             page = await self._page(api, listed, progress, parents, fetch)
             reached = progress.reached()
             cursor = None if reached is None else written(reached)
@@ -146,12 +154,14 @@ class OrderReader:
         return facts(self.channel, order, fetch=fetch, children=children)
 
 
-async def _pages(api: Api, filters: Params) -> AsyncIterator[Listed]:
-    """Read a listing of orders to its end."""
-    asked: Params = (*filters, ("sort_by", "UPDATED_AT"))
+async def _pages(
+    api: Api, filters: Params, *, since: datetime | None = None
+) -> AsyncIterator[Listed]:
+    """Read a listing of orders to its end; `since` bounds their last change from below."""
     beside: Params = ()
     cursor, numbered, shown = "", 1, frozenset[bytes]()
     for _ in range(PAGES_MAX):
+        asked = (*filters, *_from(since), ("sort_by", "UPDATED_AT"))
         if cursor:
             answer = await _list(api, (("cursor", cursor), *beside))
             if answer.status == 400 and not beside:
@@ -160,19 +170,45 @@ async def _pages(api: Api, filters: Params) -> AsyncIterator[Listed]:
         else:
             answer = await _list(api, asked + ((("page", str(numbered)),) if numbered > 1 else ()))
         page = decode_answer(answer, Orders, "list of orders")
-        following = page.cursor or ""
-        orders = frozenset(bytes(raw) for raw in page.orders)
-        if orders <= shown:
-            # Empty, or the same once more: a cursor or a number that leads nowhere.
-            following, full = "", False
-        else:
-            full = len(page.orders) >= LIMIT
-        last = not (following or (full and not cursor))
-        yield Listed(page.orders if orders - shown else (), answer.date, last=last)
-        if last:
+        fresh = tuple(raw for raw in page.orders if bytes(raw) not in shown)
+        # Nothing new: a cursor, or a number, that leads nowhere. Behind the first number of a
+        # place there may be more.
+        dead = not fresh and (bool(cursor) or numbered > 1 or not page.orders)
+        following = "" if dead else page.cursor or ""
+        by_place = not cursor and not dead and len(page.orders) >= LIMIT
+        yield Listed(fresh, answer.date, last=not (following or by_place))
+        if not (following or by_place):
             return
-        cursor, numbered, shown = following, numbered + 1, orders
+        shown = frozenset(bytes(raw) for raw in page.orders)
+        cursor = following
+        if not cursor:
+            since, numbered = _next_place(page.orders, since, numbered)
     raise endless("cursor")
+
+
+def _next_place(
+    orders: Sequence[msgspec.Raw], since: datetime | None, numbered: int
+) -> tuple[datetime | None, int]:
+    """Return the lower bound and the number of the page behind this one: a newer bound if the page
+    reaches beyond it, else the next number.
+    """
+    changes = [at for at in map(_changed, orders) if at is not None]
+    place = max(changes).replace(microsecond=0) - STEP if changes else None
+    if place is None or (since is not None and place <= since):
+        return since, numbered + 1
+    return place, 1
+
+
+def _changed(raw: msgspec.Raw) -> datetime | None:
+    """Return when an order last changed, None where that cannot be read."""
+    try:
+        return instant(decode(raw, _Dated, what="order").updated_at, "updated_at")
+    except PayloadInvalid:
+        return None
+
+
+def _from(since: datetime | None) -> Params:
+    return () if since is None else (("updated_at_min", written(since)),)
 
 
 async def _list(api: Api, params: Params) -> Answer:
