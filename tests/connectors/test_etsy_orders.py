@@ -406,6 +406,10 @@ async def test_one_unreadable_receipt_does_not_hide_the_others(world: World):
     pages = await world.poll("2026-11-22T10:00:00Z")
     assert [each.order_id for each in pages[0].orders] == [second]
     assert [each[0] for each in pages[0].unreadable] == [first, ""]
+    kept = b"".join(each[2] for each in pages[0].unreadable)
+    assert b'"quantity":"one"' in kept
+    assert b"anary" in receipt(world, first)
+    assert b"anary" not in kept
 
 
 async def test_receipts_with_lines_twice_are_unreadable_by_themselves(world: World):

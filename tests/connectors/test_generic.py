@@ -343,13 +343,15 @@ async def test_every_page_is_read(world: World, orders: int) -> None:
 
 async def test_an_order_that_cannot_be_read_hides_no_other() -> None:
     """Its id is named, to be fetched by itself."""
-    listed = {"orders": [order(), order({"ordered": "many"}, id="7"), ["?"]]}
+    listed = {"orders": [order(), {**order({"ordered": "many"}, id="7"), "to": "Eve"}, ["Eve"]]}
     pages = make_connector().poll_orders(
         CannedApi([answer(listed)]), since="2026-11-22T09:00:00Z", fetch=1
     )
     (page,) = [each async for each in pages]
     assert [each.order_id for each in page.orders] == ["1001"]
     assert [each[0] for each in page.unreadable] == ["7", ""]
+    assert b'"ordered":"many"' in page.unreadable[0][2]
+    assert b"Eve" not in b"".join(each[2] for each in page.unreadable)
 
 
 @pytest.mark.parametrize(

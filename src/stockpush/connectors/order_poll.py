@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from stockpush.connectors.payload import only_read
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
 
 RECENT = timedelta(days=1)
@@ -63,15 +64,22 @@ class Progress:
 
 
 def set_aside(
-    unreadable: list[Unreadable], error: ChannelError, *, order: str, body: bytes
+    unreadable: list[Unreadable],
+    error: ChannelError,
+    *,
+    order: str,
+    raw: msgspec.Raw,
+    kind: type[msgspec.Struct],
 ) -> None:
     """Note an order that cannot be had; it does not hide the others.
+
+    Nothing is kept of it but what a `kind` is read for: never who bought.
 
     A channel that is down shows none: the next one of a page that fails for that is raised.
     """
     if isinstance(error, ChannelUnavailable) and len(unreadable) >= FAULTS_MAX:
         raise error
-    unreadable.append((order, error.message, body))
+    unreadable.append((order, error.message, only_read(raw, kind)))
 
 
 def endless(field: str) -> PayloadInvalid:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from stockpush.errors import PayloadInvalid
 from stockpush.model import WIRE_QUANTITY_MAX
@@ -47,6 +48,52 @@ def decode(body: bytes | msgspec.Raw, kind: type[T], *, what: str) -> T:
         raise _invalid(what, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise PayloadInvalid(f"The {what} is not JSON that can be read: {error}.") from error
+
+
+def only_read(raw: msgspec.Raw, kind: type[msgspec.Struct]) -> bytes:
+    """Return an object's JSON with nothing but what a `kind` is read for, empty for anything else.
+
+    It is kept of an order that cannot be read: enough to read it after a mending, and nothing of
+    who bought, which no connector reads.
+
+    >>> class Order(msgspec.Struct):
+    ...     id: int
+    ...     skus: tuple[str, ...]
+    >>> only_read(msgspec.Raw(b'{"id": "one", "name": "Eve", "skus": ["a", {"to": "Eve"}]}'), Order)
+    b'{"id":"one","skus":["a",null]}'
+    """
+    try:
+        whole = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return b""
+    if not isinstance(whole, dict):
+        return b""
+    return msgspec.json.encode(_pruned(whole, inspect.type_info(kind)))
+
+
+def _pruned(value: Any, kind: inspect.Type) -> Any:
+    """Return what of a JSON value a type is read for; None for what has no place in it.
+
+    A single value of another type stays where a single one belongs: it is what cannot be read.
+    """
+    match kind:
+        case inspect.UnionType():
+            known = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
+            found = (_pruned(value, each) for each in known)
+            return next((each for each in found if each is not None), None)
+        case inspect.StructType():
+            types = {each.encode_name: each.type for each in kind.fields}
+            if not isinstance(value, dict):
+                return None
+            return {name: _pruned(value[name], types[name]) for name in types if name in value}
+        case inspect.VarTupleType() | inspect.ListType():
+            if not isinstance(value, list):
+                return None
+            return [_pruned(each, kind.item_type) for each in value]
+        case inspect.AnyType():
+            return None if isinstance(value, dict | list | str) else value
+        case _:
+            return None if isinstance(value, dict | list) else value
 
 
 def utc(instant: datetime, *, what: str) -> datetime:

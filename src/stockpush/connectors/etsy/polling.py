@@ -209,14 +209,14 @@ class OrderReader:
                     progress.note(instant(receipt.updated, "updated_timestamp"))
                     receipts.append((receipt, raw))
             except PayloadInvalid as error:
-                set_aside(unreadable, error, order=_id(raw), body=bytes(raw))
+                set_aside(unreadable, error, order=_id(raw), raw=raw, kind=Receipt)
         await self._learn(api, [receipt for receipt, _ in receipts])
         orders: list[OrderSeen] = []
         for receipt, raw in receipts:
             try:
                 orders.append(facts(self.channel, receipt, self.memory.shapes, fetch=fetch))
             except PayloadInvalid as error:
-                set_aside(unreadable, error, order=_id(raw), body=bytes(raw))
+                set_aside(unreadable, error, order=_id(raw), raw=raw, kind=Receipt)
         page = OrderPage(tuple(orders), answer.date, last=False, unreadable=tuple(unreadable))
         return page, newest
 

@@ -18,7 +18,6 @@ Backorders. An order with a BACKORDERED line is read together with its children,
 poll brings has its parent read anew: the parent's own last change may lie before the child's birth.
 A backorder of a backorder is taken to name the order that it split from.
 
-What cannot be read is set aside without what tells who ordered.
 Source: Faire's OpenAPI 3.0.3 (GET /orders); live-call notes of 2026-06 (limit 10 to 50).
 """
 
@@ -27,7 +26,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -62,14 +60,6 @@ LIMIT = 50
 """Orders of one page, the platform's maximum."""
 STEP = timedelta(seconds=1)
 """How far behind the newest change of a page the next one begins: instants are whole seconds."""
-
-_KEPT = frozenset(
-    {
-        "id", "state", "created_at", "updated_at", "items", "original_order_id",
-        "is_fulfilled_by_faire", "expected_ship_date",
-    }
-)  # fmt: skip
-"""What is kept of an order that cannot be read."""
 
 
 class _Identified(msgspec.Struct):
@@ -126,7 +116,7 @@ class OrderReader:
                 progress.note(instant(order.updated_at, "updated_at"))
                 orders.append(await self._complete(api, order, fetch))
             except (PayloadInvalid, ChannelUnavailable) as error:
-                set_aside(unreadable, error, order=_id(raw), body=_without_buyer(raw))
+                set_aside(unreadable, error, order=_id(raw), raw=raw, kind=Order)
                 continue
             parent = order.original_order_id
             if not parent or parent in parents or not is_id(parent):
@@ -134,8 +124,8 @@ class OrderReader:
             try:
                 seen = await self.fetch(api, parent, fetch=fetch)
             except (PayloadInvalid, ChannelUnavailable) as error:
-                body = msgspec.json.encode({"id": parent})
-                set_aside(unreadable, error, order=parent, body=body)
+                named = msgspec.Raw(msgspec.json.encode({"id": parent}))
+                set_aside(unreadable, error, order=parent, raw=named, kind=Order)
                 continue
             parents.add(parent)
             orders += [] if seen is None else [seen]
@@ -221,12 +211,3 @@ def _id(raw: msgspec.Raw) -> str:
         return decode(raw, _Identified, what="order").id
     except PayloadInvalid:
         return ""
-
-
-def _without_buyer(raw: msgspec.Raw) -> bytes:
-    """Return an order's JSON with nothing but what is needed to read it again."""
-    try:
-        whole = decode(raw, dict[str, Any], what="order")
-    except PayloadInvalid:
-        return b""
-    return msgspec.json.encode({key: value for key, value in whole.items() if key in _KEPT})

@@ -88,7 +88,7 @@ class OrderReader:
             try:
                 seen = facts(self.channel, decode(raw, Order, what="order"), fetch=fetch)
             except PayloadInvalid as error:
-                set_aside(unreadable, error, order=_id(raw), body=bytes(raw))
+                set_aside(unreadable, error, order=_id(raw), raw=raw, kind=Order)
             else:
                 progress.note(seen.version.updated_at)
                 orders.append(seen)

@@ -96,7 +96,7 @@ class OrderReader:
                 try:
                     seen = await self._of_page(api, node, fetch)
                 except (PayloadInvalid, ChannelUnavailable) as error:
-                    set_aside(unreadable, error, order=_id_of(node), body=bytes(node))
+                    set_aside(unreadable, error, order=_id_of(node), raw=node, kind=Slight)
                 else:
                     orders += [] if seen is None else [seen]
             newest = max((seen.version.updated_at for seen in orders), default=None)

@@ -159,7 +159,7 @@ class OrderReader:
                     continue
                 seen = await self._complete(api, order, fetch)
             except (PayloadInvalid, ChannelUnavailable) as error:
-                set_aside(read.unreadable, error, order=_id(raw), body=bytes(raw))
+                set_aside(read.unreadable, error, order=_id(raw), raw=raw, kind=Order)
             else:
                 read.orders.append(seen)
                 if _has_refunds(order):
