@@ -49,7 +49,7 @@ class InProcessApi:
         """Hand the request to the shop and map its answer as `base.Api` documents."""
         assert path.startswith("/"), "a path is relative to base_url and starts with /"
         assert cost > 0
-        merged = {"user-agent": "stockpush", **self.connector.auth_headers(), **(headers or {})}
+        merged = {"user-agent": "stockpush/0", **self.connector.auth_headers(), **(headers or {})}
         request = ShopRequest(
             method=method,
             path=path,
@@ -66,9 +66,12 @@ class InProcessApi:
         except ConnectionDropped as dropped:
             raise (OutcomeUnknown() if write else ChannelUnavailable()) from dropped
         answer_headers = {name.lower(): value for name, value in given.headers.items()}
-        raise_for(given.status, answer_headers, write=write)
         date = _date(answer_headers.get("date"))
-        return Answer(given.status, answer_headers, given.body, date, sent=sent)
+        answer = Answer(given.status, answer_headers, given.body, date, sent=sent)
+        if answer.status == 403 and answer.is_page:
+            raise OutcomeUnknown(answered=True) if write else ChannelUnavailable
+        raise_for(given.status, answer_headers, write=write)
+        return answer
 
     def pause(self, seconds: float) -> None:
         """Record that the limiter was asked to hold the channel."""

@@ -20,7 +20,8 @@ from stockpush.errors import (
     PayloadInvalid,
 )
 from stockpush.model import FieldKey
-from stockpush.sim.shops.base import ShopRequest
+from stockpush.model import PushOutcomeKind as Kind
+from stockpush.sim.shops.base import ShopAnswer, ShopRequest
 from tests.connectors.canned import CannedApi, answer
 from tests.connectors.faire_contract import ContractBroken, load
 from tests.connectors.faire_world import (
@@ -35,12 +36,14 @@ from tests.connectors.faire_world import (
     C,
     World,
     inventories,
+    line,
     listing,
     make_connector,
     make_world,
     needs_contract,
 )
 from tests.connectors.hands import BEGUN
+from tests.connectors.test_faire_push import Intercepted
 
 PAGE = b"<!DOCTYPE html><title>Just a moment...</title>"
 
@@ -301,11 +304,11 @@ async def test_an_odd_variant_has_a_problem_and_hides_no_other(
         (answer(b""), PayloadInvalid),
         (answer(b'{"inventories":{"po_'), PayloadInvalid),
         (AuthFailed(found=401), AuthFailed),
-        (AuthFailed(found=403), ChannelUnavailable),
+        (AuthFailed(found=403), AuthFailed),
     ],
 )
 async def test_a_read_that_fails_is_named(given: Any, error: type[Exception]) -> None:
-    """A page of HTML with any status is an unavailable channel, and so is Cloudflare's 403."""
+    """A page of HTML with any status is an unavailable channel, a refusal is one of the token."""
     with pytest.raises(error) as caught:
         await make_connector().observe(CannedApi([given]), [FieldKey("f", A)])
     assert type(caught.value) is error
@@ -317,6 +320,19 @@ async def test_a_program_without_a_name_gets_a_403_page(world: World) -> None:
     nameless = ShopRequest("GET", INVENTORY, (("ids", A),), headers)
     page = world.shop.handle(nameless)
     assert (page.status, page.body[:1]) == (403, b"<")
+    world.api.shop = Intercepted(lambda _: page)  # type: ignore[assignment]
+    with pytest.raises(ChannelUnavailable):
+        await world.connector.observe(world.api, [FieldKey("f", A)])
+    assert (await world.push(line(A, expected=7, target=4)))[0].kind is Kind.UNAVAILABLE
+
+
+async def test_a_refusal_of_the_api_itself_is_of_the_token(world: World) -> None:
+    """403 with words of the API: a right is missing, and a person is told to mend it."""
+    no = ShopAnswer(403, {"content-type": "application/json"}, b'{"message":"Missing scope"}')
+    world.api.shop = Intercepted(lambda _: no)  # type: ignore[assignment]
+    with pytest.raises(AuthFailed):
+        await world.connector.observe(world.api, [FieldKey("f", A)])
+    assert (await world.push(line(A, expected=7, target=4)))[0].kind is Kind.AUTH_FAILED
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ TRAPS: dict[str, str] = {
     "camelCase accessToken in the grant's answer": NOT_OURS + "the grant is made by hand",
     "a call without a real User-Agent is a 403 page":
         "test_a_program_without_a_name_gets_a_403_page",
-    "403 is the edge's and not refused credentials": "test_a_read_that_fails_is_named",
+    "403 with a page is the edge's and not refused credentials":
+        "test_a_program_without_a_name_gets_a_403_page",
+    "403 by the API itself is a missing right": "test_a_refusal_of_the_api_itself_is_of_the_token",
     "403 and 5xx are not JSON": "test_a_read_that_fails_is_named",
     "a page with status 200": "test_an_answer_that_cannot_be_read_is_unknown",
     "no sandbox": NOT_OURS + "the emulated account stands in",

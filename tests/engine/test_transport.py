@@ -19,6 +19,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from stockpush import __version__
 from stockpush.connectors.base import Api, Connector, Manifest, Moment, Notes
 from stockpush.engine.answers import (
     RESPONSE_BYTES_MAX,
@@ -479,6 +480,22 @@ async def test_refused_credentials(server: CountingServer, status: int, write: b
     assert len(server.received) == 1
 
 
+@pytest.mark.parametrize(("write", "error"), [(False, ChannelUnavailable), (True, OutcomeUnknown)])
+async def test_a_page_in_the_place_of_an_answer_is_not_about_credentials(
+    server: CountingServer, write: bool, error: type[Exception]
+) -> None:
+    """A firewall before the shop answers 403 with a page: no new token would help.
+
+    Some of them look at answers too, so that a write may have been applied: it is looked up.
+    """
+    server.script = [answers(403, b"\n<!DOCTYPE html><title>Attention</title>")] * 4
+    async with door(server.url) as api:
+        with pytest.raises(error, match="page") as caught:
+            await api.send("PUT" if write else "GET", "/stock/1", write=write)
+    assert getattr(caught.value, "answered", True)
+    assert len(server.received) == (1 if write else READ_ATTEMPTS_MAX)
+
+
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
 async def test_a_redirect_is_never_followed(server: CountingServer, status: int) -> None:
     """A redirect is an error: the credentials must not travel to wherever it leads."""
@@ -582,7 +599,7 @@ async def test_the_request_as_sent(server: CountingServer) -> None:
     assert request.body == b"[]"
     assert request.headers["content-type"] == "application/json"
     assert request.headers["x-access-token"] == SECRET
-    assert request.headers["user-agent"] == "stockpush"
+    assert request.headers["user-agent"] == f"stockpush/{__version__}"
 
 
 async def test_rotated_credentials_are_used_at_once(server: CountingServer) -> None:

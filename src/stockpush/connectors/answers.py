@@ -1,4 +1,4 @@
-"""What an answer is before a platform's own rules read it: done, a page for people, a number."""
+"""What an answer is before a platform's own rules read it: done, its words, a number."""
 
 from __future__ import annotations
 
@@ -25,11 +25,6 @@ def decoded(answer: Answer, kind: type[T], what: str, *, told: str) -> T:
     raise PayloadInvalid(
         f"The {what} was answered with {answer.status}.", field=what, found=told, expected="200"
     )
-
-
-def is_page(answer: Answer) -> bool:
-    """Answer whether an answer is a page of HTML, whatever its status says."""
-    return answer.body.lstrip()[:1] == b"<"
 
 
 def is_done(answer: Answer) -> bool:

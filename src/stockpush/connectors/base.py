@@ -63,15 +63,23 @@ class Answer:
     took_s: float = 0.0
     sent: Moment | None = None
 
+    @property
+    def is_page(self) -> bool:
+        """Answer whether this is a page of HTML, whatever its status says: for people, and mostly
+        not the channel's own.
+        """
+        return self.body.lstrip()[:1] == b"<"
+
 
 class Api(Protocol):
     """One channel's HTTP door, bound to its base URL. Never follows a redirect.
 
-    Raises, once mapped for every connector: `ChannelUnavailable` (network before sending, 5xx on
-    a read after the retries), `OutcomeUnknown` (a write was sent and no usable answer came: reset,
-    timeout or 5xx), `RateLimited` (429, or 503 with Retry-After, with the wait), `AuthFailed` (401,
-    403), `PayloadInvalid` (a redirect, a path that leaves base_url, or a read's answer that is too
-    large or cannot be unpacked; a write's is unknown).
+    Raises, once mapped for every connector: `ChannelUnavailable` (network before sending, 5xx or a
+    403 with a page on a read after the retries), `OutcomeUnknown` (a write was sent and no usable
+    answer came: reset, timeout, 5xx, a 403 with a page), `RateLimited` (429, or 503 with
+    Retry-After, with the wait), `AuthFailed` (401, 403), `PayloadInvalid` (a redirect, a path that
+    leaves base_url, or a read's answer that is too large or cannot be unpacked; a write's is
+    unknown).
     Other statuses are returned. Path is relative to base_url, without query.
     """
 

@@ -6,8 +6,8 @@ field.
 
 Before Faire stands Cloudflare, which answers with pages of HTML (403, 5xx, and challenges that may
 even carry 200). A page says nothing of an order or a variant: a read of it is an unavailable
-channel. The API itself never answers 403 (its statuses are 400, 401, 404, 405, 429, 500, 503), so a
-403 is not taken for refused credentials either.
+channel. A 403 that is no page is the API's own, although its document has no such status: then it
+is a right that the token lacks.
 
 The error body's shape is not published. `{"message": ...}` is what other clients expect; anything
 else is shown as it came, cut short.
@@ -25,10 +25,10 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from stockpush.connectors.answers import WORDS_MAX, decoded, is_page, printable
+from stockpush.connectors.answers import WORDS_MAX, decoded, printable
 from stockpush.connectors.base import Answer, Api
 from stockpush.connectors.payload import Count, Quantity, Word, decode, utc
-from stockpush.errors import AuthFailed, ChannelError, ChannelUnavailable, PayloadInvalid
+from stockpush.errors import ChannelUnavailable, PayloadInvalid
 
 ROOT = "/external-api/v2"
 
@@ -106,26 +106,11 @@ class _Fault(msgspec.Struct, frozen=True):
 
 
 async def read(api: Api, path: str, params: Sequence[tuple[str, str]] = ()) -> Answer:
-    """Send one GET below the API's root. A page of HTML, or a 403, is `ChannelUnavailable`."""
-    try:
-        answer = await api.send("GET", ROOT + path, write=False, params=params)
-    except AuthFailed as error:
-        raise refused(error) from error
-    if is_page(answer):
+    """Send one GET below the API's root. A page of HTML is `ChannelUnavailable`."""
+    answer = await api.send("GET", ROOT + path, write=False, params=params)
+    if answer.is_page:
         raise page_error(answer)
     return answer
-
-
-def refused(error: AuthFailed) -> ChannelError:
-    """Return what a refusal means: 401 is ours to mend, 403 is the edge's."""
-    if error.found != 403:
-        return error
-    return ChannelUnavailable(
-        "Something before Faire's API refused the call (403): Cloudflare, or a scope that the "
-        "token does not have.",
-        found=403,
-        next="stockpush doctor",
-    )
 
 
 def page_error(answer: Answer) -> ChannelUnavailable:
@@ -149,7 +134,7 @@ def is_gone(answer: Answer) -> bool:
 
 def fault(answer: Answer) -> str:
     """Return an error answer's own words, printable and short: its message, else the raw text."""
-    if is_page(answer):
+    if answer.is_page:
         return f"{answer.status}, a page"
     try:
         words = decode(answer.body, _Fault, what="error").message

@@ -27,14 +27,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stockpush.connectors.answers import is_done, is_page
+from stockpush.connectors.answers import is_done
 from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
 from stockpush.connectors.faire.variants import GONE, NO_NUMBER, PATH, Held, Page, held, read_page
-from stockpush.connectors.faire.wire import ROOT, Variants, fault, page_error, refused
+from stockpush.connectors.faire.wire import ROOT, Variants, fault, page_error
 from stockpush.connectors.outcomes import checked, gone, rejected, unanswered, unsent
 from stockpush.connectors.payload import decode
 from stockpush.errors import (
-    AuthFailed,
     ChannelError,
     ChannelUnavailable,
     OutcomeUnknown,
@@ -123,8 +122,6 @@ async def _write(api: Api, work: _Work, group: list[str]) -> None:
             until=work.until,
         )
         error = _accident(answer)
-    except AuthFailed as caught:
-        error = refused(caught)
     except ChannelError as caught:
         error = caught
     if error is not None:
@@ -153,10 +150,10 @@ def _accident(answer: Answer) -> ChannelError | None:
     if answer.status == 408:
         return OutcomeUnknown("Faire gave the write up half-way (408).", found=408)
     if is_done(answer):
-        if is_page(answer):
+        if answer.is_page:
             return OutcomeUnknown("Faire answered the write with a page.", answered=True)
         return None
-    if is_page(answer):
+    if answer.is_page:
         return page_error(answer)
     if answer.status in REFUSALS:
         return None

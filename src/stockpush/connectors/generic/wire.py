@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from stockpush.connectors.answers import decoded, is_page, printable
+from stockpush.connectors.answers import decoded, printable
 from stockpush.connectors.base import Answer, Api
 from stockpush.connectors.payload import Count, Instant, Quantity, Word, decode
 from stockpush.errors import ChannelUnavailable, PayloadInvalid
@@ -88,7 +88,7 @@ class _Fault(msgspec.Struct, frozen=True):
 async def read(api: Api, path: str, params: Sequence[tuple[str, str]] = ()) -> Answer:
     """Send one GET. A page of HTML is `ChannelUnavailable`: something else answers there."""
     answer = await api.send("GET", path, write=False, params=params)
-    if is_page(answer):
+    if answer.is_page:
         raise ChannelUnavailable(
             f"The shop answered with a page instead of JSON ({answer.status}).",
             field="base_url",

@@ -22,7 +22,7 @@ import hmac
 import json
 from collections.abc import Sequence
 
-from stockpush.connectors.answers import is_done, is_page
+from stockpush.connectors.answers import is_done
 from stockpush.connectors.base import Answer, Api, Moment, PushLine, PushOutcome
 from stockpush.connectors.generic.products import GONE, NOT_TRACKED, PATH, Page, read_page
 from stockpush.connectors.generic.wire import Saved, Stale, fault, is_gone
@@ -114,9 +114,9 @@ async def _send(
     if answer.status == 408:
         raise OutcomeUnknown("The shop gave the write up half-way (408).", found=408)
     own = is_done(answer) or answer.status in {400, 409, 422} or is_gone(answer)
-    if is_done(answer) and is_page(answer):
+    if is_done(answer) and answer.is_page:
         raise OutcomeUnknown("The shop answered the write with a page.", answered=True)
-    if not own or is_page(answer):
+    if not own or answer.is_page:
         raise ChannelUnavailable(
             f"The shop answered the write with {answer.status}: {fault(answer)}",
             found=answer.status,

@@ -62,6 +62,11 @@ def check(call: Call, answer: Answer, *, now: datetime) -> None:
             raise call.broken(
                 f"the channel answered {status}", answered=status not in GATEWAY_FAULTS
             )
+        case 403 if answer.is_page:
+            # A firewall or a login page before the channel: it says nothing of our credentials.
+            raise call.broken(
+                "something before the channel answered with a page (403)", answered=True
+            )
         case 401 | 403 as status:
             raise AuthFailed(
                 f"{call}: the channel refused our credentials ({status})",

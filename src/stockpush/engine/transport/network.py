@@ -9,9 +9,12 @@ from typing import TypeAlias
 
 import httpx
 
+from stockpush import __version__
+
 CONNECTIONS_MAX = 4
 """Most connections to one channel."""
-USER_AGENT = "stockpush"
+USER_AGENT = f"stockpush/{__version__}"
+"""Who we are: some edges answer a program without a name with a page (Faire)."""
 REACH_S = 10.0
 """How long our own address may take to answer, in each step."""
 
