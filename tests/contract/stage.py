@@ -127,7 +127,7 @@ def answered(
     to: Callable[[ShopRequest], bool] = lambda _: True,
 ) -> list[ShopRequest]:
     """Have the requests in question answered so, without the shop; return where they are noted."""
-    shop, struck = _unchecked(stage), list[ShopRequest]()
+    shop, struck = unchecked(stage), list[ShopRequest]()
 
     def handle(request: ShopRequest) -> ShopAnswer:
         if not to(request):
@@ -144,7 +144,7 @@ def answered(
 
 def spoilt(stage: Any, spoil: Callable[[bytes], bytes], *, at: int) -> list[ShopRequest]:
     """Have the body of the `at`-th answer (from 0) spoilt; return where requests are noted."""
-    shop, asked = _unchecked(stage), list[ShopRequest]()
+    shop, asked = unchecked(stage), list[ShopRequest]()
 
     def handle(request: ShopRequest) -> ShopAnswer:
         asked.append(request)
@@ -161,7 +161,7 @@ def spoilt(stage: Any, spoil: Callable[[bytes], bytes], *, at: int) -> list[Shop
 def answered_body(stage: Any, old: bytes, new: bytes) -> Iterator[None]:
     """Have `old` in every answer replaced by `new`, while the block runs."""
     stood = stage.api.shop
-    shop = _unchecked(stage)
+    shop = unchecked(stage)
 
     def handle(request: ShopRequest) -> ShopAnswer:
         answer: ShopAnswer = shop.handle(request)
@@ -175,7 +175,7 @@ def answered_body(stage: Any, old: bytes, new: bytes) -> Iterator[None]:
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
 
 
-def _unchecked(stage: Any) -> Any:
+def unchecked(stage: Any) -> Any:
     """Return the shop without its contract: what is made up here need not keep to it."""
     if hasattr(stage.api, "checks"):
         stage.api.checks = False

@@ -16,8 +16,9 @@ from stockpush.connectors.quality import RULES, Standing, Status, Tier
 from stockpush.errors import ConfigInvalid
 from tests.contract import quality_page
 from tests.contract.kit import NAMES, REPOSITORY, kit, with_webhooks
-from tests.contract.stage import configured
+from tests.contract.stage import HOOK, configured
 from tests.hostile import judging
+from tests.hostile.judging import run
 
 SIM = REPOSITORY / "src/stockpush/sim"
 SECTIONS = ("What to create", "How fast", "Traps")
@@ -73,6 +74,15 @@ def has_page(name: str) -> bool:
     return all(f"\n## {section}\n" in text for section in SECTIONS)
 
 
+def mends_webhooks(name: str) -> bool:
+    """Answer whether a connector makes webhooks itself, and not only says what a person does."""
+    stage = kit(name).open()
+    if not isinstance(stage.connector, Checkup):
+        return False
+    hooks = run(stage.connector.ensure_webhooks(stage.api, HOOK, dry_run=True))
+    return not hooks.advice
+
+
 def imported(paths: list[Path], name: str) -> bool:
     """Answer whether a module among these imports an emulated shop."""
     wanted = f"stockpush.sim.shops.{name}"
@@ -84,9 +94,7 @@ TRUTHS: Mapping[str, Callable[[str], bool]] = {
     "page": has_page,
     "contract": lambda name: kit(name).contract is not None,
     "checkup": lambda name: isinstance(configured(name, kit(name)), Checkup),
-    "watchdog": lambda name: (
-        with_webhooks(name) and isinstance(configured(name, kit(name)), Checkup)
-    ),
+    "watchdog": lambda name: with_webhooks(name) and mends_webhooks(name),
     "emulated": lambda name: importlib.util.find_spec(f"stockpush.sim.shops.{name}") is not None,
     "demo": lambda name: imported([SIM / "candle_shop.py"], name),
     "fuzzed": lambda name: any(each.name.split()[0] == name for each in judging.TARGETS),

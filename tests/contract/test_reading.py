@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC
+from itertools import count
 from typing import Any
 
 import pytest
 
-from stockpush.errors import PayloadInvalid
+from stockpush.connectors.base import Checkup
+from stockpush.errors import AuthFailed, PayloadInvalid
 from stockpush.messages import OrderSeen
-from stockpush.sim.shops.base import BUYER
+from stockpush.sim.shops.base import BUYER, ShopAnswer, ShopRequest
 from tests.contract.kit import NAMES, kit, with_webhooks
-from tests.contract.stage import Offered, deliveries, offered, orders, poll
+from tests.contract.stage import Between, Offered, deliveries, offered, orders, poll, unchecked
 
+COUNTED = re.compile(rb'("(?:quantity|currentQuantity|ordered)":\s*)1\b')
+"""How a line's units stand in what a shop answers."""
 OLD_S = 80 * 86_400.0
 """Older than any list of recent orders, younger than what a platform forgets."""
 
@@ -120,6 +125,66 @@ async def test_every_page_of_many_is_read(name: str) -> None:
         stage.hands.move(1)
     assert made <= set(await orders(stage))
     assert made <= set(await orders(stage, begun.cursor))
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_no_order_is_lost_where_pages_shift(name: str) -> None:
+    """An order that changes between two pages moves to another place, and what is behind it moves
+    up: this poll and the next one from its cursor have told every order all the same.
+    """
+    stage, given = await staged(name, 1)
+    (*_, begun) = await poll(stage)
+    placed = []
+    for _ in range(130):
+        stage.shop.merchant_sets(given[0].name, 900)
+        placed.append(stage.shop.checkout([(given[0].name, 1)]))
+        stage.hands.move(90)  # no overlap reaches back to what shifts
+    asked, door = count(1), stage.api.shop
+
+    def handle(request: ShopRequest) -> ShopAnswer:
+        if next(asked) == 2:
+            stage.hands.move(1)
+            stage.shop.ship(placed[3])
+        answer: ShopAnswer = door.handle(request)
+        return answer
+
+    stage.api.shop = Between(stage.shop, handle)
+    pages = await poll(stage, begun.cursor)
+    assert next(asked) > 2, "no page was read after the order had moved"
+    pages += await poll(stage, pages[-1].cursor)
+    told = {each.order_id for page in pages for each in page.orders}
+    assert set(placed) <= told
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_what_cannot_be_read_is_kept_without_its_buyer(name: str) -> None:
+    """Enough to read it after a mending, and nothing of who bought."""
+    stage, given = await staged(name, 1)
+    order = stage.shop.checkout([(given[0].name, 1)])
+    shop = unchecked(stage)
+
+    def handle(request: ShopRequest) -> ShopAnswer:
+        answer: ShopAnswer = shop.handle(request)
+        return ShopAnswer(answer.status, answer.headers, COUNTED.sub(rb'\1"odd"', answer.body))
+
+    stage.api.shop = Between(shop, handle)
+    unreadable = [each for page in await poll(stage) for each in page.unreadable]
+    assert {each[0] for each in unreadable} == {order}
+    kept = b"".join(body for _, _, body in unreadable)
+    assert order.encode() in kept
+    assert [each for each in BUYER.values() if each.encode() in kept] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_access_is_tried(name: str) -> None:
+    """It is well where it was looked at, which takes a request; refused, it is not."""
+    stage = kit(name).open()
+    assert isinstance(stage.connector, Checkup)
+    assert all(each.ok for each in await stage.connector.check(stage.api))
+    assert stage.api.sent
+    stage.shop.faults.unauthorized = True
+    with pytest.raises(AuthFailed):
+        await stage.connector.check(stage.api)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,9 +9,11 @@ import pytest
 
 from stockpush.connectors import registry
 from stockpush.connectors.base import PushLine
+from stockpush.errors import OutcomeUnknown
 from stockpush.model import PushOutcomeKind as Kind
+from stockpush.sim.shops.base import ShopAnswer, ShopRequest
 from tests.contract.kit import NAMES, kit
-from tests.contract.stage import HAS, Offered, observe, offered, push, truth
+from tests.contract.stage import HAS, Between, Offered, observe, offered, push, truth, unchecked
 
 WRITTEN = {Kind.APPLIED, Kind.UNCHANGED}
 SIZES = ("none", "one", "many", "most")
@@ -123,6 +125,31 @@ async def test_an_unknown_write_is_learnt_and_not_made_twice(name: str, fault: s
         assert again.actual == 3
     else:
         assert again.kind in WRITTEN
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+@pytest.mark.parametrize("empty", [False, True])
+async def test_any_2xx_was_taken(name: str, status: int, empty: bool) -> None:
+    """What it says is believed; where it says nothing, or nothing is known of such an answer, the
+    outcome is unknown and is read. It is never one that was certainly not written.
+    """
+    stage, given = await staged(name, 1)
+    found, shop = kit(name), unchecked(stage)
+
+    def handle(request: ShopRequest) -> ShopAnswer:
+        answer: ShopAnswer = shop.handle(request)
+        if not found.is_write(request) or answer.status != 200:
+            return answer
+        return ShopAnswer(status, answer.headers, b"" if empty or status == 204 else answer.body)
+
+    stage.api.shop = Between(shop, handle)
+    (told,) = await push(stage, given, target=3)
+    assert truth(stage, given) == [3]
+    assert told.kind in {Kind.APPLIED, Kind.UNKNOWN}
+    if told.kind is Kind.UNKNOWN:
+        assert isinstance(told.error, OutcomeUnknown)
+        assert told.error.answered
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from stockpush.connectors.base import PushLine
+from stockpush.errors import AuthFailed
 from stockpush.model import FieldKey
 from tests.connectors import etsy_world
 from tests.contract import standard_webhooks
@@ -23,11 +25,16 @@ def sell(shop: Any, number: int, quantity: int) -> tuple[Mapping[str, Any], str]
 
 
 async def more(stage: Any) -> None:
-    """The last unit of a listing, and its return; a document that came without its listing."""
+    """The last unit of a listing, and its return; a right that is missing; a document that came
+    without its listing.
+    """
     for expected, target in ((7, 0), (0, 2)):
         wanted = PushLine(FieldKey(stage.connector.channel, "1001"), expected, target)
         await stage.connector.push(stage.api, [wanted], call_id="c")
     wanted = PushLine(FieldKey(stage.connector.channel, "1001"), 2, 1)
+    stage.shop.access.scopes -= {"shops_r"}
+    with suppress(AuthFailed):
+        await stage.connector.check(stage.api)
     with answered_body(stage, b'"listing":', b'"other":'):
         await stage.connector.push(stage.api, [wanted], call_id="c")
 
@@ -39,6 +46,10 @@ KIT = Kit(
     sell=sell,
     requests=frozenset(
         {
+            f"GET {API}/openapi-ping",
+            f"GET {API}/users/me",
+            f"GET {API}/shops/{{}}",
+            f"GET {API}/shops/{{}}/listings",
             f"GET {API}/listings/batch/inventory",
             f"GET {API}/listings/{{}}",
             f"GET {API}/listings/{{}}/inventory",

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from stockpush.connectors.answers import printable
+from stockpush.connectors.answers import is_done, printable
 from stockpush.connectors.base import Answer, Api
 from stockpush.connectors.payload import decode
 from stockpush.connectors.shopify.operations import PATH, Operation
@@ -80,7 +80,7 @@ async def call(
     """Send `operation` and return (its data as a `kind`, the answer).
 
     Raises what `Api.send` raises, and: `RateLimited` (throttled, with the wait), `AuthFailed`
-    (the token lacks a scope), `ChannelUnavailable` (a status other than 200, or the shop failed
+    (the token lacks a scope), `ChannelUnavailable` (a status other than 2xx, or the shop failed
     inside), `PayloadInvalid` (an answer that cannot be understood). For a write:
     `PushRejected` where nothing was executed, `OutcomeUnknown` where something may have been.
     """
@@ -98,7 +98,7 @@ async def call(
         ),
         cost=operation.cost,
     )
-    if answer.status != 200:
+    if not is_done(answer):
         raise ChannelUnavailable(
             f"Shopify answered {operation.name} with status {answer.status}.",
             found=answer.status,
