@@ -153,7 +153,7 @@ async def test_access_is_granted_in_a_browser_and_lasts(business: Business) -> N
     assert said.code == 0, said
     assert "EmulatedShop has the number 77" in said.out
     assert "Webhooks: none, since no webhook_secret is configured" in said.out
-    assert "polling" in said.out
+    assert "Polling finds a sale within 60 s in any case" in said.out
     assert "code_challenge_method=S256" in shown
     assert SHARED_SECRET not in shown
     first = await business.kept()

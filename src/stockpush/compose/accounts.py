@@ -38,8 +38,13 @@ async def ensure_webhooks(
         return None
     url = parts.hook_url(name)
     if url is None:
-        return Hooks(advice=f"{checkup.NO_ADDRESS}; {checkup.SET_ADDRESS}")
-    return await connector.ensure_webhooks(api, url, dry_run=dry_run)
+        hooks = Hooks(advice=f"{checkup.NO_ADDRESS}; {checkup.SET_ADDRESS}")
+    else:
+        hooks = await connector.ensure_webhooks(api, url, dry_run=dry_run)
+    if not hooks.advice:
+        return hooks
+    poll_s = parts.settings.channels[name].poll_s
+    return Hooks(advice=f"{hooks.advice}. Polling finds a sale within {poll_s:g} s in any case")
 
 
 async def grant(
