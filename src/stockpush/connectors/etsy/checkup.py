@@ -64,7 +64,7 @@ def webhooks(settings: Settings, url: str, *, topics: Sequence[str]) -> Hooks:
     """Return what a person does in the portal: nothing there can be made or seen from here."""
     endpoint = f"endpoint {url}, events {', '.join(topics)}"
     if settings.webhook_keys:
-        told = f"made and mended by hand alone, in {PORTAL}: {endpoint}"
+        told = f"not seen from here; made and mended by hand alone, in {PORTAL}: {endpoint}"
     else:
         told = (
             "none, since no webhook_secret is configured: sales are found by polling, which is "

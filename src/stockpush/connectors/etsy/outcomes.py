@@ -14,6 +14,7 @@ from stockpush.connectors.outcomes import rejected
 from stockpush.errors import (
     ChannelError,
     OutcomeUnknown,
+    PayloadInvalid,
     PushRejected,
 )
 from stockpush.model import PushOutcomeKind as Kind
@@ -25,12 +26,16 @@ PARENTHESES = " Etsy takes no parentheses in the values of variations: rename th
 
 
 class Broken(Exception):
-    """The work stops here: `outcomes` are those of the lines that were being written."""
+    """The listing's work stops here: `outcomes` are those of the lines that were being written.
 
-    def __init__(self, outcomes: Outcomes, error: ChannelError) -> None:
+    `stops`: the work on every other one does, too.
+    """
+
+    def __init__(self, outcomes: Outcomes, error: ChannelError, *, stops: bool = True) -> None:
         super().__init__(error.message)
         self.outcomes = outcomes
         self.error = error
+        self.stops = stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def applied(line: PushLine, gap: Gap, *, remark: str | None = None) -> PushOutco
 def half_way(lines: Sequence[PushLine], gap: Gap) -> Iterator[None]:
     """Let whatever goes wrong inside leave the lines unknown: a write before it has been taken.
 
-    What became of that one a reading will tell; `Broken` is raised, since the work stops.
+    What became of that one a reading will tell.
     """
     try:
         yield
@@ -82,9 +87,11 @@ def half_way(lines: Sequence[PushLine], gap: Gap) -> Iterator[None]:
             key: each if each.kind is Kind.UNKNOWN else _half_done(broken.error, gap)
             for key, each in broken.outcomes.items()
         }
-        raise Broken(left, broken.error) from broken
+        raise Broken(left, broken.error, stops=broken.stops) from broken
     except ChannelError as error:
-        raise Broken(of(lines, _half_done(error, gap)), error) from error
+        # One listing's odd answer must not keep the others from being written.
+        stops = not isinstance(error, PayloadInvalid)
+        raise Broken(of(lines, _half_done(error, gap)), error, stops=stops) from error
 
 
 def _half_done(error: ChannelError, gap: Gap) -> PushOutcome:

@@ -141,8 +141,9 @@ class Writer:
                     closed |= broken.outcomes
                     continue
                 found |= broken.outcomes
-                found = _with_unsent(batch, found, broken.error)
-                break
+                if broken.stops:
+                    found = _with_unsent(batch, found, broken.error)
+                    break
             except ChannelError as error:
                 if await self._is_closed(api, error):
                     found |= end.of(lines, rejected(CLOSED, None, found=403))

@@ -25,5 +25,5 @@ async def check(api: Api) -> tuple[Finding, ...]:
 
 def webhooks(url: str, *, topics: Sequence[str]) -> Hooks:
     """Return what the shop's own program does."""
-    told = f"sent by the shop's own program, signed, to {url}: {', '.join(topics)}"
+    told = f"not seen from here; the shop's own program sends them to {url}: {', '.join(topics)}"
     return Hooks(advice=told)
