@@ -684,6 +684,34 @@ def test_a_number_is_lowered_to_an_unpaid_order_whose_end_is_unheard(
     assert script.found() == found
 
 
+@pytest.mark.parametrize(("sent", "found"), [(1, {"F30"}), (2, set())])
+def test_what_was_sent_of_an_order_just_before_it_was_deleted_cannot_be_known(
+    tmp_path: Path, books: sqlite3.Connection, sent: int, found: set[str]
+) -> None:
+    """Two are sold and known, one as sent. The shop sends the other and deletes the order: nobody
+    can be asked any more. What was known as sent is not excused.
+    """
+    script = audited(tmp_path)
+    listed, shop = script.small.on_shopify, script.small.world.shops[SHOPIFY]
+    assert isinstance(shop, ShopifyShop)
+    order = script.buy(listed, 2)
+    (line,) = (key[2] for key in script.small.truth.lines if key[1] == order)
+    script.small.at += 5
+    for _ in range(sent):
+        shop.ship_units(order, [(listed.listing, 1)])
+        script.small.truth.refresh(SHOPIFY, order)
+    shop.delete_order(order)
+    script.small.truth.refresh(SHOPIFY, order)
+    books.execute(f"{SOLD} VALUES ('shopify', ?, ?, 'soap', 0, 1)", (order, line))
+    books.execute("UPDATE reservation SET shipped = 1, written_off = 0, deducted = 2")
+    target = 2 if sent == 2 else 3
+    opens(books, script, target, listed=listed, expected=1)
+    script.small.at += 1
+    script.write(listed, target)
+    script.auditor.close()
+    assert script.found() == found
+
+
 @pytest.mark.parametrize(("heard_first", "found"), [(True, {"F30"}), (False, set())])
 def test_a_push_knows_what_was_committed_before_it(
     tmp_path: Path, books: sqlite3.Connection, heard_first: bool, found: set[str]

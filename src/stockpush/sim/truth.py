@@ -40,7 +40,7 @@ RELEASED = frozenset({"cancelled", "failed", "trash", "checkout-draft", "auto-dr
 class Line:
     """One order line as its shop has it now, in listing units. `taken_least` is the least that it
     has ever taken; `deducted_at` the last instant at which the shop took units off for it; `moves`
-    what it took off (signed) when.
+    what it took off (signed) when; `deleted` that the shop knows nothing of its order any more.
     """
 
     listed: Listed
@@ -51,6 +51,7 @@ class Line:
     taken_least: int = CAP
     deducted_at: float = -NEVER
     moves: list[tuple[float, int]] = field(default_factory=list)
+    deleted: bool = False
 
     @property
     def taken(self) -> int:
@@ -139,6 +140,7 @@ class Truth:
             key = (channel, order_id, line_id)
             line = self.lines[key]
             counts = (0, line.shipped, line.written_off, 0 if told else line.deducted)
+            line.deleted = not told
             self._note(key, line.listed, counts)
 
     def _note(self, key: LineKey, listed: Listed, counts: tuple[int, int, int, int]) -> None:

@@ -3,7 +3,8 @@
 A number above its bound needs an exemption that the protocol names (docs/conflict-protocol.md): the
 gap between reading and writing where nothing compares, the same as long as a request is under way
 that lands after its deadline there, a merchant's own hand, and where the shop compares, units that
-it put back without telling, behind as many that were sold.
+it put back without telling, behind as many that were sold, and what was sent of an order just
+before it was deleted.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from stockpush.sim.auditor.notes import FieldNote, Notes
 from stockpush.sim.auditor.readings import Readings
 from stockpush.sim.network import Exchange
 from stockpush.sim.truth import NEVER, FieldName, Line, LineKey, Truth
-from stockpush.sim.world import CAP
+from stockpush.sim.world import CAP, Listed
 
 SLACK_S = 1.0
 """The shops' instants are whole seconds."""
@@ -157,6 +158,8 @@ class Writes:
             "aba"
             if self.languages[exchange.channel].compares
             and each.target <= most + self._there_and_back(name)
+            else "deleted"
+            if each.target <= most + self._deleted(listed)
             else ""
         )
         if note.excused:
@@ -187,6 +190,26 @@ class Writes:
         if self.stale_read_s and offered <= self.bound.most(listed, since, gap_from=stale_from):
             return "stale_read"
         return ""
+
+    def _deleted(self, listed: Listed) -> int:
+        """Return the units that were sent, or written off, of orders which the shop has deleted
+        since, and of which the daemon does not know it: whom it asks for them knows nothing, and
+        only a webhook that is still on its way can tell.
+        """
+        known: dict[LineKey, int] = {
+            (channel, order, line): taken
+            for channel, order, line, taken in self.commits.database.rows(
+                "SELECT channel, order_id, line_id, open + shipped + written_off FROM reservation"
+                " WHERE sku = ?",
+                listed.sku,
+            )
+        }
+        units: int = sum(
+            max(0, line.taken - known.get(key, line.taken)) * line.listed.pack
+            for key, line in self.truth.lines.items()
+            if line.deleted and line.listed.sku == listed.sku
+        )
+        return -(-units // listed.pack)
 
     def _there_and_back(self, name: FieldName) -> int:
         """Return the units that were sold from a field and the daemon does not know of, behind as
