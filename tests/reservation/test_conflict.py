@@ -173,6 +173,25 @@ def test_r3_a_restock_that_was_read_and_believed_swallows_no_later_one() -> None
     assert hold_of(world) == (8, 0, 0), "one above the shop"
 
 
+def test_r3_a_restock_does_not_eat_a_surplus_that_was_there_before_it() -> None:
+    """Sales and a restock between two readings that show the same: the restock, told first, is older
+    than the last reading but not than the surplus. E is raised, and its compare fails (seed 2000262).
+    """
+    world = shop()
+    world.hears(world.order("shopify", "1", line("a", 3)))
+    world.syncs()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 12)
+    assert hold_of(world) == (12, 0, 5)
+    world.now += timedelta(minutes=1)
+    refunded = round((world.now - START).total_seconds())
+    world.now += timedelta(seconds=30)
+    world.reads("shopify", "a", 12)  # three were put back, and three sold: neither is heard of
+    world.hears(world.order("shopify", "1", line("a", 3, open=0, deducted=0), version=refunded))
+    assert hold_of(world) == (15, 0, 5)
+    assert world.field("shopify", "a").read_due_at <= world.now + timedelta(seconds=2)
+
+
 def test_r3_a_sale_behind_a_unit_that_was_put_back_unheard_leaves_e() -> None:
     """One is sold and one put back, both unheard: the reading is what was expected. When the sale
     is told, the reading must have shown it: E stays and the other one is a surplus.

@@ -72,6 +72,7 @@ FIELD_ROW = Field(
     surplus=2,
     uneaten=3,
     uneaten_surplus=1,
+    surplus_date=at(2),
     undeducted=4,
     revision=5,
     observed=-6,

@@ -132,6 +132,7 @@ def _taken(
             doubt=max(0, field.doubt - eaten),
             uneaten=field.uneaten + ambiguous,
             surplus=field.surplus + behind,
+            surplus_date=date if behind else field.surplus_date,
             # A reading older than its date did not show them: then the next one falls by as many.
             uneaten_surplus=field.uneaten_surplus + behind,
             suspense_since=at if behind else field.suspense_since,
@@ -146,13 +147,15 @@ def _taken(
 
 
 def _put_back(field: Field, units: int, instant: datetime, slack_s: float, at: datetime) -> Field:
-    """R3 for units > 0 put back: eat the surplus where the last reading must have shown them.
+    """R3 for units > 0 put back: eat the surplus where it must have shown them.
 
-    In doubt E is raised. Too high an E fails its compare; too low a one is met by a sale that we
-    have not heard of, the compare succeeds, and that sale is put back on sale. A hold is such a
-    doubt: it is what is missing in all, and these units may stand behind as many that were sold.
+    A surplus that was found before they were put back is another one, whatever readings came after
+    it: it would hide as many that were sold. In doubt E is raised. Too high an E fails its compare;
+    too low a one is met by a sale that we have not heard of, the compare succeeds, and that sale is
+    put back on sale. A hold is such a doubt: it is what is missing in all, and these units may
+    stand behind as many that were sold.
     """
-    date = field.observed_date
+    date = field.surplus_date
     masked = field.hold > 0
     shown = not masked and date is not None and _before(instant, date, slack_s)
     unshown = masked or (date is not None and _before(date, instant, slack_s))
@@ -350,6 +353,7 @@ def _higher(field: Field, units: int, at: datetime) -> Field:
             hold=field.hold - released,
             uneaten=field.uneaten - released,
             surplus=surplus,
+            surplus_date=field.observed_date if units > released else field.surplus_date,
             uneaten_surplus=0,
             revision=field.revision + 1,
             suspense_since=at if units > released else field.suspense_since,
@@ -370,6 +374,7 @@ def reshadowed(field: Field, quantity: int, *, sent_at: datetime, date: datetime
         hold=0,
         doubt=0,
         surplus=0,
+        surplus_date=None,
         uneaten=0,
         uneaten_surplus=0,
         overwritten=0,
@@ -415,6 +420,7 @@ def outcome_read(
         hold=field.hold + sold,
         doubt=field.doubt + doubt,
         surplus=field.surplus + risen,
+        surplus_date=date if risen else field.surplus_date,
         observed=quantity,
         observed_at=at,
         observed_date=date,
@@ -492,6 +498,7 @@ def released(field: Field) -> Field:
         hold=0,
         doubt=0,
         surplus=0,
+        surplus_date=None,
         uneaten=0,
         uneaten_surplus=0,
         let_go=_remembered(field, field.observed_date) + max(0, field.hold - field.surplus),
@@ -560,6 +567,7 @@ def _settled(field: Field) -> Field:
     if field.hold or field.surplus:
         return replace(
             field,
+            surplus_date=field.surplus_date if field.surplus else None,
             uneaten=min(field.uneaten, field.hold),
             uneaten_surplus=min(field.uneaten_surplus, field.surplus),
             doubt=min(field.doubt, field.hold),
@@ -569,11 +577,18 @@ def _settled(field: Field) -> Field:
         or field.suspense_reads
         or field.uneaten
         or field.uneaten_surplus
+        or field.surplus_date
         or field.doubt
     ):
         return field  # most fields most of the time
     return replace(
-        field, uneaten=0, uneaten_surplus=0, doubt=0, suspense_since=None, suspense_reads=0
+        field,
+        uneaten=0,
+        uneaten_surplus=0,
+        surplus_date=None,
+        doubt=0,
+        suspense_since=None,
+        suspense_reads=0,
     )
 
 

@@ -299,6 +299,7 @@ def field_row(field: Field) -> Row:
         int(field.adopted),
         field.parked_reason,
         field.uneaten_surplus,
+        micros_or_none(field.surplus_date),
     )
 
 
@@ -309,7 +310,7 @@ def read_field(row: Row) -> Field:
     (suspense_since, suspense_reads, overwritten, doubt, let_go, let_go_date, *rest) = rest
     (written_at, pushed_at, *rest) = rest
     (gap_from, gap_until, read_due_at, lost_compares, sold_since_push, *rest) = rest
-    (shadowed, adopted, parked_reason, uneaten_surplus) = rest
+    (shadowed, adopted, parked_reason, uneaten_surplus, surplus_date) = rest
     return Field(
         key=FieldKey(channel, key),
         sku=sku,
@@ -342,6 +343,7 @@ def read_field(row: Row) -> Field:
         adopted=bool(adopted),
         parked_reason=parked_reason,
         uneaten_surplus=uneaten_surplus,
+        surplus_date=instant_or_none(surplus_date),
     )
 
 

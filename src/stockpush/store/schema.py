@@ -279,6 +279,7 @@ field: Final = Table(
     _whole("adopted"),
     _text("parked_reason", absent=True),
     _whole("uneaten_surplus"),
+    _whole("surplus_date", absent=True),
     *_filled("channel", "key"),
     _between("pack", 1, QUANTITY_MAX),
     *_signed("expected", "overwritten", "sold_since_push", "shadowed"),
