@@ -174,8 +174,9 @@ def test_r3_a_restock_that_was_read_and_believed_swallows_no_later_one() -> None
 
 
 def test_r3_a_restock_does_not_eat_a_surplus_that_was_there_before_it() -> None:
-    """Sales and a restock between two readings that show the same: the restock, told first, is older
-    than the last reading but not than the surplus. E is raised, and its compare fails (seed 2000262).
+    """Sales and a restock between two readings that show the same: the restock, told first, is
+    older than the last reading but not than the surplus. E is raised, and its compare fails (seed
+    2000262).
     """
     world = shop()
     world.hears(world.order("shopify", "1", line("a", 3)))
