@@ -14,6 +14,7 @@ import pytest
 
 from stockpush.cli import prove_table
 from stockpush.sim import many, regressions
+from stockpush.sim.accounts import SHOPIFY, WOO
 from stockpush.sim.many import Job, run_all
 from stockpush.sim.plan import PEOPLE, Plan
 from stockpush.sim.report import Report, Total
@@ -21,7 +22,6 @@ from stockpush.sim.run import simulate
 from stockpush.sim.shopfront import candle_front
 from stockpush.sim.shrink import shrink
 from stockpush.sim.swarm import COUNTED, FaultKind
-from stockpush.sim.world import SHOPIFY, WOO
 from tests.cli.terminal import CATALOGUE, Terminal
 
 PAGE = (Path(__file__).parents[2] / "docs" / "proof.md").read_text(encoding="utf-8")

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
+from stockpush.sim.accounts import SHOPIFY, WOO
 from stockpush.sim.many import cores
 from stockpush.sim.people import Pace
 from stockpush.sim.plan import Plan
@@ -29,7 +30,7 @@ from stockpush.sim.report import Report
 from stockpush.sim.run import simulate
 from stockpush.sim.shopfront import Offered, Shopfront
 from stockpush.sim.swarm import FaultKind as Kind
-from stockpush.sim.world import SHOPIFY, WOO, Thing, World
+from stockpush.sim.world import Thing, World
 from tests.sim.planted import BUGS
 
 SEEDS_MAX = 40

@@ -14,6 +14,15 @@ import pytest
 
 from stockpush.sim import naive as naive_module
 from stockpush.sim import naive_api
+from stockpush.sim.accounts import (
+    ACCESS_TOKEN,
+    CONSUMER_KEY,
+    CONSUMER_SECRET,
+    SHOPIFY,
+    SHOPIFY_SECRET,
+    WOO,
+    WOO_SECRET,
+)
 from stockpush.sim.loop import Owner, SimClock, SimIds, VirtualLoop, spawn
 from stockpush.sim.naive import Naive, ShopifyAccount, WooAccount
 from stockpush.sim.network import SimNetwork
@@ -22,17 +31,7 @@ from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
 from stockpush.sim.shops.woocommerce.outbox import sign
 from stockpush.sim.truth import Truth
-from stockpush.sim.world import (
-    ACCESS_TOKEN,
-    CONSUMER_KEY,
-    CONSUMER_SECRET,
-    SHOPIFY,
-    SHOPIFY_SECRET,
-    WOO,
-    WOO_SECRET,
-    Listed,
-    World,
-)
+from stockpush.sim.world import Listed, World
 from tests.connectors.shopify_world import SCHEMA, needs_schema
 
 LISTENS = "https://naive.example.com/hook"

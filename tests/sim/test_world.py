@@ -12,8 +12,9 @@ import pytest
 from stockpush.connectors import registry
 from stockpush.importer import Known, read_catalogue
 from stockpush.settings import Settings
+from stockpush.sim.accounts import CONNECTORS, SHOPIFY, WOO
 from stockpush.sim.loop import EPOCH
-from stockpush.sim.world import CONNECTORS, SHOPIFY, WOO, World, changed_bill
+from stockpush.sim.world import World, changed_bill
 
 SECRET_KEY = "c3RvY2stcHVzaC1zaW11bGF0aW9uLXNlY3JldC1rZXk"
 

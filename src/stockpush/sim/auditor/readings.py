@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from stockpush.sim.auditor.commits import Commits
 from stockpush.sim.auditor.findings import Findings
-from stockpush.sim.auditor.languages import Language, decoded
+from stockpush.sim.auditor.languages import Language
 from stockpush.sim.auditor.notes import FieldNote, Notes
 from stockpush.sim.network import Exchange
 from stockpush.sim.truth import NEVER, FieldName
@@ -69,8 +69,8 @@ class Readings:
 
     def _note_look(self, exchange: Exchange, fields: frozenset[str]) -> None:
         """Remember that the daemon was told what fields held, where that counts."""
-        answer, at = exchange.answer, exchange.handled_at
-        if answer is None or at is None or not decoded(answer.body).get("data"):
+        at = exchange.handled_at
+        if at is None:
             return
         for each in fields:
             name = (exchange.channel, each)

@@ -26,10 +26,18 @@ class Number(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request to write asks for; `odd` says what else than numbers is in it."""
+    """What a request to write asks for; `odd` says what else than numbers is in it.
+
+    `by_platform` are fields whose numbers the platform sets by its own will, `seen` what is counted
+    of it. `hook`: it is about webhooks, `renews_access` about tokens; neither writes a number.
+    """
 
     numbers: tuple[Number, ...] = ()
     odd: tuple[str, ...] = ()
+    by_platform: tuple[str, ...] = ()
+    seen: str = ""
+    hook: bool = False
+    renews_access: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,16 @@ class Access:
         self._revoked = True
         self._access.clear()
 
+    def expire(self) -> None:
+        """Etsy ends every access token early; refresh tokens stay good."""
+        self._access.clear()
+
+    def grant(self) -> tuple[str, str]:
+        """The owner agrees anew; return an access token and the refresh token beside it."""
+        self._revoked = False
+        granted = self._grant()
+        return granted["access_token"], granted["refresh_token"]
+
     def authorize(self, redirect_uri: str, challenge: str, scopes: str) -> str:
         """The owner agrees in the browser; return the code that the app is sent."""
         code = f"{self.dice.getrandbits(64):016x}"
@@ -149,6 +159,16 @@ class Allowance:
     per_day: int
     _second: deque[datetime] = field(default_factory=deque)
     _hours: dict[int, int] = field(default_factory=dict)
+
+    def use_up(self) -> None:
+        """Somebody else with the app's key has made all the calls that were left of the day."""
+        hour = int(self.clock().timestamp()) // 3600
+        left = self.per_day - sum(self._hours.values())
+        self._hours[hour] = self._hours.get(hour, 0) + max(0, left)
+
+    def renew(self) -> None:
+        """The day begins anew."""
+        self._hours.clear()
 
     def take(self) -> tuple[dict[str, str], bool]:
         """Return the headers of an answer, and whether the call was still allowed."""
