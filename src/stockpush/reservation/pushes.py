@@ -73,7 +73,10 @@ def _standing(field: Field, policy: ChannelPolicy) -> int:
     Where they are kept apart a hold is beyond them, and was never taken off the number. It comes
     off what buyers are shown twice until the poll that follows explains it: those units may be
     shipped before we write, and on top of the number they would then be on sale (R11).
+    Where the channel does not keep them for whoever ordered, none may stand: others would buy them.
     """
+    if not policy.holds_unpaid:
+        return 0
     return field.undeducted if policy.committed_apart else standing(field)
 
 

@@ -233,6 +233,7 @@ class _Drawing:
             shipping_takes_on_hand=dice.random() < 0.5,
             parents_keep_backorders=dice.random() < 0.5,
         )
+        shop.splits_backorders = dice.random() < 0.8
         habits = shop.habits
         habits.filters_beside_cursor = dice.choice(("refused", "needed", "ignored"))
         habits.unknown_variant_refused = dice.random() < 0.5

@@ -329,13 +329,11 @@ class People:
         else:
             listing = dice.choice(sorted(open_units))
             units = dice.randint(1, open_units[listing])
-            self._backorder(dice, shop, order, listing, units)
+            self._backorder(shop, order, listing, units)
 
-    def _backorder(
-        self, dice: random.Random, shop: FaireShop, order: Purchase, listing: str, units: int
-    ) -> None:
+    def _backorder(self, shop: FaireShop, order: Purchase, listing: str, units: int) -> None:
         """Promise some units for later: mostly an order of its own carries them from then on."""
-        until, child = shop.clock() + timedelta(days=30), dice.random() < 0.8
+        until, child = shop.clock() + timedelta(days=30), shop.splits_backorders
         carrier = shop.backorder(order.order_id, listing, units, until=until, child=child)
         self.deeds["backordered"] += child
         text = f"has {units} x {listing} for later in {carrier}"

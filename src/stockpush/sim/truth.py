@@ -45,7 +45,7 @@ class Line:
     shipped: int = 0
     written_off: int = 0
     deducted: int = 0
-    taken_least: int = 10**9
+    taken_least: int = 0
     deducted_at: float = -NEVER
     moves: list[tuple[float, int]] = field(default_factory=list)
 
@@ -139,7 +139,8 @@ class Truth:
     def _note(self, key: LineKey, listed: Listed, counts: tuple[int, int, int, int]) -> None:
         line = self.lines.get(key)
         if line is None:
-            line = self.lines[key] = Line(listed)
+            # What has never taken anything did so from the first.
+            line = self.lines[key] = Line(listed, taken_least=sum(counts[:3]))
             self._by_field[listed.channel, listed.field].append(line)
             self._by_order[key[:2]].add(key[2])
         if (line.open, line.shipped, line.written_off, line.deducted) == counts:
@@ -159,7 +160,7 @@ class Truth:
                 (self.now(), deducted - line.deducted)
             )
         gone = undeducted - line.undeducted - max(0, line.deducted - deducted)
-        if gone > 0:
+        if gone > 0 and self.world.holds_unpaid(listed.channel):
             self.ended[listed.channel, listed.field].append((self.now(), gone))
 
     def of_field(self, name: FieldName) -> list[Line]:
@@ -250,7 +251,9 @@ class Truth:
         return min(self.world.cap(listed.channel), max(0, left // listed.pack))
 
     def undeducted(self, listed: Listed) -> int:
-        """Return the sold units that still stand on the listing's field."""
+        """Return the sold units that still stand on the listing's field, kept for their buyers."""
+        if not self.world.holds_unpaid(listed.channel):
+            return 0
         return sum(line.undeducted for line in self.of_field((listed.channel, listed.field)))
 
     def target(self, listed: Listed) -> int:

@@ -118,6 +118,10 @@ class World:
             case _:
                 return shop.quantity(listed.listing)
 
+    def holds_unpaid(self, channel: str) -> bool:
+        """Answer whether a channel's checkout keeps for an order what it has not deducted yet."""
+        return not isinstance(self.shops[channel], EtsyShop)
+
     def cap(self, channel: str) -> int:
         """Return the most that a channel shows."""
         return CAPS.get(channel, CAP)

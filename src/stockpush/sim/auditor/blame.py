@@ -84,6 +84,8 @@ class Blame:
             if shown <= self.bound.most(note.listed, since, without=order, others="channel"):
                 return "cross_channel"
             return "sibling_listing"
+        if shown - self.bound.unpaid(note.listed, since) <= most:
+            return "unpaid_unheard"
         apart = note.unsent + self._sent_apart(note)
         if apart and shown - apart <= most:
             return "sent_unheard"

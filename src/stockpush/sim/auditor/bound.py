@@ -60,6 +60,20 @@ class Bound:
         ways = {tuple(state.bills.values()): state.bills for state in states}
         return max(self.truth.offer(listed, free, bills) for bills in ways.values())
 
+    def unpaid(self, listed: Listed, since: float) -> int:
+        """Return units of the field that were ordered, are not paid, and need not have been known
+        at `since`, where they are for sale to others meanwhile: no number tells of them.
+        """
+        if self.truth.world.holds_unpaid(listed.channel):
+            return 0
+        name = (listed.channel, listed.field)
+        return sum(
+            line.undeducted
+            for key, line in self.truth.lines.items()
+            if (line.listed.channel, line.listed.field) == name
+            and not self.known.before(key, since)
+        )
+
     def sent(self, name: FieldName, since: float) -> int:
         """Return units of a field that were sent since."""
         return sum(units for at, units in self.truth.sent.get(name, ()) if at >= since)

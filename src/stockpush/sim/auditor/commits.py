@@ -164,21 +164,21 @@ class Commits:
             self.findings.of("I9", note.listed, text)
 
     def _sent_unheard(self, name: FieldName) -> int:
-        """Return units of a field that were sent and that the daemon's books have as open."""
+        """Return units of a field that were sent, and not so in the daemon's books."""
         if name not in self.truth.sent or not isinstance(self.world.shops[name[0]], FaireShop):
             return 0
-        units = 0
-        for key, line in self.truth.lines.items():
-            if (line.listed.channel, line.listed.field) == name and line.shipped:
-                units += sum(
-                    max(0, line.shipped - shipped)
-                    for (shipped,) in self.database.rows(
-                        "SELECT shipped FROM reservation WHERE channel = ? AND order_id = ?"
-                        " AND line_id = ?",
-                        *key,
-                    )
-                )
-        return units
+        known = {
+            (channel, order, line): shipped
+            for channel, order, line, shipped in self.database.rows(
+                "SELECT channel, order_id, line_id, shipped FROM reservation WHERE channel = ?",
+                name[0],
+            )
+        }
+        return sum(
+            max(0, line.shipped - known.get(key, 0))
+            for key, line in self.truth.lines.items()
+            if (line.listed.channel, line.listed.field) == name
+        )
 
     def _ended_unheard(self, name: FieldName) -> int:
         """Return units in the daemon's target for unpaid orders that have come to nothing, where

@@ -166,6 +166,7 @@ class Writes:
         standing = (
             self.truth.undeducted(listed)
             + self.bound.ended(listed, since)
+            + self.bound.unpaid(listed, since)
             + note.unheard
             + note.unsent
         )
