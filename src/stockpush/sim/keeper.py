@@ -21,7 +21,7 @@ from stockpush.sim.shops.etsy import EtsyShop
 from stockpush.sim.truth import Truth
 from stockpush.sim.world import Listed, World
 
-LOOKS_S = (60.0, 900.0)
+LOOKS_S = (60.0, 400.0)
 """How long the owner waits between two looks."""
 
 

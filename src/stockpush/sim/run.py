@@ -362,7 +362,8 @@ class _Run:
             return self.plan.silent_s
         likely, spans = zip(*SILENT_S, strict=True)
         drawn: float = dice(self.seed, "silence").choices(spans, likely)[0]
-        return drawn
+        # Many shops cost as much in less time.
+        return drawn * min(1.0, len(NARROW) / len(self.world.shops))
 
     # -- wiring --------------------------------------------------------------------------------
 
