@@ -18,9 +18,26 @@ from stockpush.sim.auditor import Auditor
 from stockpush.sim.loop import SimClock
 from stockpush.sim.machine import Machine
 from stockpush.sim.shops.etsy import EtsyShop
+from stockpush.sim.swarm import FaultKind, Swarm
 from stockpush.sim.truth import Truth
 from stockpush.sim.world import Listed, World
 
+LOSES_ACCESS = frozenset(
+    {
+        FaultKind.GRANT_LOST,
+        FaultKind.REVOKED,
+        FaultKind.ANSWER_LOST,
+        FaultKind.REQUEST_LOST,
+        FaultKind.ZOMBIE,
+        FaultKind.UNREACHABLE,
+        FaultKind.BAD_ANSWER,
+        FaultKind.CRASH,
+        FaultKind.SUSPEND,
+        FaultKind.CLOCK_JUMP,
+        FaultKind.SERVER_ERROR,
+    }
+)
+"""Kinds by which the answer that holds the only good token may be lost, or access be withdrawn."""
 LOOKS_S = (60.0, 400.0)
 """How long the owner waits between two looks."""
 
@@ -36,6 +53,7 @@ class Keeper:
     clock: SimClock
     dice: random.Random
     acted: Callable[[str], None]
+    swarm: Swarm
     deeds: Counter[str] = field(default_factory=Counter)
 
     async def watch(self) -> None:
@@ -45,6 +63,8 @@ class Keeper:
         while True:
             await self.clock.sleep(self.dice.uniform(*LOOKS_S))
             if ETSY in self.machine.needs_login() and not shop.faults.unauthorized:
+                if not self.swarm.kinds & LOSES_ACCESS:
+                    self.auditor.violate("F38", ETSY, "access was lost, and nothing took it")
                 await self.machine.grant(ETSY, *shop.grant())
                 self.deeds["granted"] += 1
             if not self.world.etsy.renews:

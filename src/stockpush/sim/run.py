@@ -166,6 +166,7 @@ class _Run:
                 self.clock,
                 dice(seed, "keeper"),
                 self.network.acted,
+                swarm,
             )
             if ETSY in self.world.shops and isinstance(self.machine, Machine)
             else None

@@ -106,6 +106,10 @@ class Auditor:
         """Return how many requests to write reached a shop."""
         return self._writes.count
 
+    def violate(self, invariant: str, subject: str, text: str) -> None:
+        """Note a violation that somebody else has seen."""
+        self._findings.add(invariant, subject, text)
+
     # -- what the run and its people tell ------------------------------------------------------
 
     def begin(self) -> None:
