@@ -432,8 +432,8 @@ class People:
         )
         try:
             shop.refund(order.order_id, listing, units, restock=True)
-        except LookupError:
-            return  # what was sent was told as another line
+        except (LookupError, ValueError):
+            return  # its lines are others than what was bought
         order.left[listing] -= units
         order.refunded = True
         self.deeds[deed] += 1

@@ -2,8 +2,8 @@
 
 A number above its bound needs an exemption that the protocol names (docs/conflict-protocol.md): the
 gap between reading and writing where nothing compares, the same as long as a request is under way
-that lands after its deadline there, a merchant's own hand, and where the shop compares, units that
-it put back without telling, behind as many that were sold.
+that lands after its deadline there, a merchant's own hand, and units that the shop put back without
+telling, behind as many that were sold.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from stockpush.sim.auditor.languages import Language, Number
 from stockpush.sim.auditor.notes import FieldNote, Notes
 from stockpush.sim.auditor.readings import Readings
 from stockpush.sim.network import Exchange
+from stockpush.sim.shops.etsy import EtsyShop
 from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.truth import NEVER, FieldName, Line, LineKey, Truth
 from stockpush.sim.world import World
 
+UNTOLD_S = 900.0
+"""For how long what was put back may hide sales, where nobody tells of it."""
 SLACK_S = 1.0
 """The shops' instants are whole seconds."""
 
@@ -91,7 +94,8 @@ class Writes:
             note.answered[push] = self.findings.now()
             if exchange.answer is not None and exchange.answer.status == 200:
                 note.acknowledged = max(note.acknowledged, push)
-                if applied and exchange.handled_at is not None:
+                compares = self.languages[exchange.channel].compares
+                if applied and compares and exchange.handled_at is not None:
                     # The compare was passed: the number was the one that was expected.
                     note.looks.append((exchange.handled_at, exchange.handled_at))
 
@@ -177,7 +181,7 @@ class Writes:
         above = each.target - standing
         note.excused = self._excuse(exchange, note, since, above, zombie=zombie) or (
             "aba"
-            if self.languages[exchange.channel].compares
+            if self.languages[exchange.channel].hides_restocks
             and each.target <= most + self._there_and_back(name)
             else ""
         )
@@ -224,6 +228,11 @@ class Writes:
 
         Nothing tells of such a pair: neither a reading nor a compare. But one that lies between the
         two does tell of the first of them, so both must have happened between two such looks.
+
+        Etsy never tells what was put back, even of an order that is known to be cancelled. Sales
+        that are heard of late are then taken off an expectation that had met them already, and the
+        next sale hides behind its correction: what was put back not long ago counts, looked at or
+        not.
         """
         known = {
             (channel, order, line): deducted
@@ -232,12 +241,20 @@ class Writes:
                 name[0],
             )
         }
+        now = self.findings.now()
+        never_told = isinstance(self.world.shops[name[0]], EtsyShop)
         sold: list[tuple[float, int]] = []
         back: list[tuple[float, int]] = []
         for key, line in self._sold_from(name):
+            if never_told:
+                recent = (each for each in line.moves if each[0] >= now - UNTOLD_S)
+                back += [(at, -moved) for at, moved in recent if moved < 0]
             untold = line.deducted - known.get(key, 0)
-            (sold if untold > 0 else back).extend(_newest(line.moves, untold))
-        looks = self.notes.fields[name].looks
+            if untold > 0:
+                sold += _newest(line.moves, untold)
+            elif not never_told:
+                back += _newest(line.moves, untold)
+        looks = () if never_told else self.notes.fields[name].looks
         pairs = 0
         for rise_at, units in sorted(back):
             left = units

@@ -54,9 +54,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a request reads: numbers of the fields that go by these names, or a page of orders."""
+    """What a request reads: numbers to be written over, by the names that readings have for their
+    fields, numbers to be looked at, or a page of orders.
+    """
 
     fields: frozenset[str] = frozenset()
+    looks: frozenset[str] = frozenset()
     is_poll: bool = False
     is_later_page: bool = False
 
@@ -68,6 +71,8 @@ class Language(Protocol):
     """How long a request of the daemon may take before it gives it up."""
     compares: bool
     """Whether a write is refused where a number is not the one that was expected."""
+    hides_restocks: bool
+    """Whether orders leave untold what was put back: sales may be hidden behind that."""
 
     def written(self, exchange: Exchange) -> Asked | None:
         """Return what a request writes, None if it writes nothing."""

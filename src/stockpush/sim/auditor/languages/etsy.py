@@ -36,6 +36,7 @@ class Etsy:
 
     deadline_s = 20.0
     compares = False
+    hides_restocks = True
 
     def __init__(self, shop: EtsyShop) -> None:
         """`shop` tells which listings are on sale, and what was read."""
@@ -105,6 +106,8 @@ class Etsy:
             return Seen()
         if listing_id is not None:
             return Seen(frozenset({str(listing_id)}))
+        if request.path.endswith("/batch/inventory"):
+            return Seen(looks=frozenset(dict(request.query)["listing_ids"].split(",")))
         if request.path.endswith("/receipts"):
             return Seen(is_poll=True, is_later_page=dict(request.query).get("offset", "0") != "0")
         return Seen()

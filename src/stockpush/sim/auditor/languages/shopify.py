@@ -16,6 +16,7 @@ class Shopify:
 
     deadline_s = 20.0
     compares = True
+    hides_restocks = True  # of edits
 
     def written(self, exchange: Exchange) -> Asked | None:
         """Return what a mutation sets."""
@@ -47,7 +48,7 @@ class Shopify:
         if b'"Levels"' in body:
             ids = decoded(body).get("variables", {}).get("ids", ())
             usable = exchange.answer is not None and decoded(exchange.answer.body).get("data")
-            return Seen(frozenset(map(number_of, ids)) if usable else frozenset())
+            return Seen(looks=frozenset(map(number_of, ids)) if usable else frozenset())
         return Seen()
 
     def read_name(self, field: str) -> str:

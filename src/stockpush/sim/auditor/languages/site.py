@@ -16,6 +16,7 @@ class Site:
     def __init__(self, shop: GenericShop) -> None:
         """`shop` tells whether it compares."""
         self.compares = shop.compares
+        self.hides_restocks = False
 
     def written(self, exchange: Exchange) -> Asked | None:
         """Return what a PUT of a product's quantity sets."""
@@ -35,8 +36,8 @@ class Site:
             return Seen()
         if request.path == "/quantities":
             usable = exchange.answer is not None and "quantities" in decoded(exchange.answer.body)
-            names = (value for name, value in request.query if name == "product")
-            return Seen(frozenset(names) if usable else frozenset())
+            names = frozenset(value for name, value in request.query if name == "product")
+            return Seen(names) if usable else Seen()
         if request.path == "/orders":
             return Seen(is_poll=True, is_later_page="cursor" in dict(request.query))
         return Seen()

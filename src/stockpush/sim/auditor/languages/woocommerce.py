@@ -17,6 +17,7 @@ class WooCommerce:
 
     deadline_s = 30.0
     compares = False
+    hides_restocks = False
 
     def written(self, exchange: Exchange) -> Asked | None:
         """Return what a PUT or POST of products sets."""
