@@ -37,7 +37,7 @@ from tests.sim.planted import BUGS
 SEEDS_MAX = 40
 """How many seeds are tried at most, from 1 on."""
 CANDLE = "candle"
-_AUDITED = re.compile(r"(?:I\d+|F30) ")
+_AUDITED = re.compile(r"[IF]\d+ ")
 """What the auditor's findings begin with; what ends the daemon begins otherwise."""
 
 
@@ -226,10 +226,10 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
             {Kind.ORDERS_LATE: 5.0}, shopfront=stall(ETSY), pace=Pace(300.0, 300.0)
         ),
         "rotation_ignored": focus(
-            {Kind.TOKEN_ENDED: 4.0}, shopfront=stall(ETSY), pace=Pace(30.0, 600.0)
+            {Kind.TOKEN_ENDED: 4.0}, shopfront=stall(ETSY), pace=Pace(30.0, 600.0), span_s=2400.0
         ),
         "open_forgotten": focus(shopfront=stall(FAIRE), pace=Pace(60.0, 300.0)),
-        "backorder_twice": focus(shopfront=stall(FAIRE), pace=Pace(60.0, 300.0)),
+        "backorder_twice": focus(shopfront=stall(FAIRE, SHOPIFY), pace=Pace(150.0, 300.0)),
     }
 )
 """Bug -> where it is looked for."""

@@ -320,7 +320,8 @@ class People:
             self.deeds["resumed"] += 1
             self._did(order.channel, order.order_id, "goes on")
         elif roll < 0.4 and shop.state(order.order_id) == "NEW":
-            shop.accept(order.order_id)
+            sent_at = shop.clock() + timedelta(days=3) if roll < 0.25 else None
+            shop.accept(order.order_id, expected=sent_at)
             self.deeds["accepted"] += 1
             self._did(order.channel, order.order_id, "accepted")
         elif roll < 0.5:
