@@ -206,7 +206,10 @@ class Writes:
         listed, name = note.listed, (note.listed.channel, note.listed.field)
         edited = self.findings.now() - note.edited_at < EDIT_CLOUDS_S
         masks = note.masks if edited else ()
-        if edited and offered <= self.bound.most(listed, since, masks=masks):
+        # What an edit hid is taken off the expectation when it is heard of, though that had met it
+        # already; as many sales may then hide behind the correction.
+        hidden = self._sold_within(name, masks)
+        if edited and offered <= self.bound.most(listed, since, masks=masks) + hidden:
             return "merchant_edit"
         if self.languages[exchange.channel].compares:
             return ""
@@ -221,6 +224,18 @@ class Writes:
         if self.stale_read_s and offered <= self.bound.most(listed, since, gap_from=stale_from):
             return "stale_read"
         return ""
+
+    def _sold_within(self, name: FieldName, spans: Sequence[tuple[float, float]]) -> int:
+        """Return units that the shop took off a field's number within these spans, and that the
+        daemon has heard of by now.
+        """
+        return sum(
+            moved
+            for key, line in self._sold_from(name)
+            if key in self.bound.known
+            for at, moved in line.moves
+            if moved > 0 and any(begin <= at <= end for begin, end in spans)
+        )
 
     def _there_and_back(self, name: FieldName) -> int:
         """Return the units that were sold from a field and the daemon does not know of, behind as
