@@ -132,13 +132,17 @@ def prove(
     )
     count = bounded("--seeds", SEEDS if seeds is None else seeds, 1, SEEDS_MAX)
     kinds = frozenset(kind_named(name) for name in without or ())
+    from stockpush.sim.drawing import NARROW
     from stockpush.sim.many import cores
     from stockpush.sim.plan import Plan
 
     front, source = shopfront_of(catalogue or [], own=own, worlds=worlds, config=config)
+    usual = Sync.BOTH if not shrink else Sync.OURS
     plan = Plan(
         without=kinds,
         shopify_only=shopify_only,
+        # The naive sync knows two platforms, and what is compared is the same world.
+        channels=None if (sync or usual) is Sync.OURS else NARROW,
         busy=busy,
         span_s=BUSY_S if busy else None,
         shopfront=front,
@@ -154,7 +158,6 @@ def prove(
         *(["--sync", str(sync)] if sync is not None else []),
         *options_of(plan, Plan()),
     ]
-    usual = Sync.BOTH if not shrink else Sync.OURS
     asked = Asked(plan, sync or usual, source, tuple(options))
     number = (
         bounded("--from", 1 if first is None else first, 0, SEED_MAX)
