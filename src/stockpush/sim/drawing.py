@@ -328,6 +328,8 @@ class _Drawing:
         on_shopify, on_woo = (True, dice.random() < 0.8) if dice.random() < 0.8 else (False, True)
         if WOO not in shops:
             on_shopify, on_woo = True, False
+        if SHOPIFY not in shops:
+            on_shopify, on_woo = False, True
         pack = dice.choice((2, 3, 6)) if dice.random() < 0.1 else 1
         if on_shopify:
             self._on_shopify(shops[SHOPIFY], sku, pack)
