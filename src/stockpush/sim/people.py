@@ -320,8 +320,7 @@ class People:
             self.deeds["resumed"] += 1
             self._did(order.channel, order.order_id, "goes on")
         elif roll < 0.4 and shop.state(order.order_id) == "NEW":
-            sent_at = shop.clock() + timedelta(days=3) if roll < 0.25 else None
-            shop.accept(order.order_id, expected=sent_at)
+            shop.accept(order.order_id)
             self.deeds["accepted"] += 1
             self._did(order.channel, order.order_id, "accepted")
         elif roll < 0.5:
@@ -330,6 +329,8 @@ class People:
         else:
             listing = dice.choice(sorted(open_units))
             units = dice.randint(1, open_units[listing])
+            if dice.random() < 0.5:
+                shop.accept(order.order_id, expected=shop.clock() + timedelta(days=3))
             self._backorder(shop, order, listing, units)
 
     def _backorder(self, shop: FaireShop, order: Purchase, listing: str, units: int) -> None:
