@@ -292,7 +292,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
         sent = cautious(wanted, field)
         if sent > field.expected and (command.lower_only or is_doubted(field, at)):
-            sent = field.expected
+            # Orders may have lowered what we expect to below nothing: no number is.
+            sent = max(0, field.expected)
         queued = view.rows.dirty.get(field.key)
         opened.append(
             Push(
