@@ -368,7 +368,8 @@ def test_ones_own_catalogue_is_simulated_and_only_read(sellers: Terminal, faked:
 def test_the_naive_sync_puts_sold_units_back_on_sale():
     """The seed that shows what the daemon is for: it does so, and the daemon does not."""
     ours, naive = (
-        simulate(9, Plan(cut_s=600.0, silent_s=60.0, naive=each)) for each in (False, True)
+        simulate(9, Plan(channels=NARROW, cut_s=600.0, silent_s=60.0, naive=each))
+        for each in (False, True)
     )
     assert (ours.oversold["unexplained"], ours.violations) == (0, [])
     assert naive.oversold["unexplained"] > 0

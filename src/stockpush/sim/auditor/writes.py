@@ -84,7 +84,7 @@ class Writes:
                 text = f"became {became}, was not asked for"
                 self.findings.of("I11", self.notes.fields[name].listed, text)
         for name, number in wanted.items():
-            self._check(exchange, name, number, applied=name in applied)
+            self._check(exchange, name, number, applied=name in applied, alone=not asked.whole)
 
     def told(self, exchange: Exchange) -> None:
         """The daemon has just got an answer."""
@@ -99,7 +99,9 @@ class Writes:
                     # The compare was passed: the number was the one that was expected.
                     note.looks.append((exchange.handled_at, exchange.handled_at))
 
-    def _check(self, exchange: Exchange, name: FieldName, each: Number, *, applied: bool) -> None:
+    def _check(
+        self, exchange: Exchange, name: FieldName, each: Number, *, applied: bool, alone: bool
+    ) -> None:
         note, now = self.notes.fields.get(name), self.findings.now()
         if note is None:
             self.findings.add("I11", "/".join(name), "was written and is not ours")
@@ -110,7 +112,7 @@ class Writes:
         pushed = self.commits.pushed(
             exchange.number, exchange.sent_at, name, each.target, each.expected
         )
-        if each.target == (each.expected if pushed is None else pushed.expected):
+        if alone and each.target == (each.expected if pushed is None else pushed.expected):
             self.findings.of("I15", listed, f"{each.target} was written over itself")
         if pushed is None:
             self.findings.of("I13", listed, f"{each.target} was sent without a committed push")

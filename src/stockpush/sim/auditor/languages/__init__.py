@@ -29,13 +29,15 @@ class Asked:
     """What a request to write asks for; `odd` says what else than numbers is in it.
 
     `by_platform` are fields whose numbers the platform sets by its own will, `seen` what is counted
-    of it. `hook`: it is about webhooks, `renews_access` about tokens; neither writes a number.
+    of it. `whole`: the numbers go out together, whether each changes or not. `hook`: it is about
+    webhooks, `renews_access` about tokens; neither writes a number.
     """
 
     numbers: tuple[Number, ...] = ()
     odd: tuple[str, ...] = ()
     by_platform: tuple[str, ...] = ()
     seen: str = ""
+    whole: bool = False
     hook: bool = False
     renews_access: bool = False
 
@@ -89,6 +91,12 @@ class Language(Protocol):
     def told(self, out: WebhookOut) -> Told:
         """Return what a delivery says."""
         ...
+
+
+def signed_name(out: WebhookOut) -> bytes:
+    """Return what a delivery is known by, besides its body: the name that its signature covers."""
+    name = out.headers.get("webhook-id")
+    return b"" if name is None else name.encode() + b"\n"
 
 
 def decoded(body: bytes) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Etsy:
             for product in body.get("products", ())
             for offering in product["offerings"][:1]
         )
-        return Asked(numbers, odd)
+        return Asked(numbers, odd, whole=True)
 
     def _switched(self, exchange: Exchange, listing_id: int) -> Asked:
         if not self._shop.has_listing(listing_id):
