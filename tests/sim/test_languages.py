@@ -149,7 +149,7 @@ def test_taking_off_sale_and_putting_back_make_numbers_of_what_buyers_see() -> N
     talk.ask("GET", DOCUMENT)
     assert talk.ask("PUT", DOCUMENT, talk.document(0, 2)) == Asked()
     asked = talk.ask("PATCH", STATE, b"state=active")
-    assert asked == Asked((Number("1001:200=rose", 2),), seen="put_on_sale")
+    assert asked == Asked((Number("1001:200=rose", 2),), seen="put_on_sale", whole=True)
 
 
 def test_a_renewal_is_the_platforms_own_doing() -> None:

@@ -96,7 +96,7 @@ class Etsy:
             return Asked(by_platform=tuple(each.field for each in changed), seen="renewed")
         done = row.state == wanted.removeprefix("state=")
         name = "put_on_sale" if row.state == "active" else "took_off_sale"
-        return Asked(changed, seen=name if done and changed else "")
+        return Asked(changed, seen=name if done and changed else "", whole=True)
 
     def read(self, exchange: Exchange) -> Seen:
         """Return what a GET reads: a document to be written, or a page of receipts."""
