@@ -363,8 +363,10 @@ class _Run:
             return self.plan.silent_s
         likely, spans = zip(*SILENT_S, strict=True)
         drawn: float = dice(self.seed, "silence").choices(spans, likely)[0]
-        # Many shops cost as much in less time.
-        return drawn * min(1.0, len(NARROW) / len(self.world.shops))
+        if NARROW.issuperset(self.world.shops):
+            return drawn
+        # Many shops cost as much in less time, and a day of silence is had elsewhere.
+        return min(drawn, SILENT_S[0][1]) * min(1.0, len(NARROW) / len(self.world.shops))
 
     # -- wiring --------------------------------------------------------------------------------
 

@@ -184,7 +184,7 @@ class Writes:
         note.excused = self._excuse(exchange, note, since, above, zombie=zombie) or (
             "aba"
             if self.languages[exchange.channel].hides_restocks
-            and each.target <= most + self._there_and_back(name)
+            and each.target <= most + self._there_and_back(name, since)
             else ""
         )
         if note.excused:
@@ -239,7 +239,7 @@ class Writes:
             if moved > 0 and any(begin <= at <= end for begin, end in spans)
         )
 
-    def _there_and_back(self, name: FieldName) -> int:
+    def _there_and_back(self, name: FieldName, since: float) -> int:
         """Return the units that were sold from a field and the daemon does not know of, behind as
         many that the shop put back, which it does not know of either.
 
@@ -266,7 +266,10 @@ class Writes:
             if never_told:
                 recent = (each for each in line.moves if each[0] >= now - UNTOLD_S)
                 back += [(at, -moved) for at, moved in recent if moved < 0]
-            untold = line.deducted - known.get(key, 0)
+            told = known.get(key, 0)
+            if never_told and not self.bound.known.before(key, since):
+                told = 0  # it was heard of only after the number had been computed
+            untold = line.deducted - told
             if untold > 0:
                 sold += _newest(line.moves, untold)
             elif not never_told:
