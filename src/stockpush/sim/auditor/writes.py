@@ -266,11 +266,11 @@ class Writes:
             if never_told:
                 recent = (each for each in line.moves if each[0] >= now - UNTOLD_S)
                 back += [(at, -moved) for at, moved in recent if moved < 0]
-            told = known.get(key, 0)
+            untold = line.deducted - known.get(key, 0)
             if never_told and not self.bound.known.before(key, since):
-                told = 0  # it was heard of only after the number had been computed
-            untold = line.deducted - told
-            if untold > 0:
+                # Heard of only after the number had been computed, put back or not.
+                sold += [(at, moved) for at, moved in line.moves if moved > 0]
+            elif untold > 0:
                 sold += _newest(line.moves, untold)
             elif not never_told:
                 back += _newest(line.moves, untold)
