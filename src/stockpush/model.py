@@ -141,7 +141,8 @@ class ChannelPolicy:
     is stale. `quiet_s`: how long an increase may wait for company (R7).
     `suspense_min_s` and `orders_lag_s` are R4's; `reconcile_s` is how old a reading may get.
     `committed_apart`: the channel never takes an order off the number, but tells beside it how many
-    units its open orders have committed (R11).
+    units its open orders have committed (R11). `holds_unpaid`: its checkout keeps what an order has
+    not taken off the number yet for that order, and sells it to nobody else.
     """
 
     name: str
@@ -156,6 +157,7 @@ class ChannelPolicy:
     orders_lag_s: float = 60.0
     reconcile_s: float = 3600.0
     committed_apart: bool = False
+    holds_unpaid: bool = True
 
 
 @quick

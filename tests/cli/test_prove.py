@@ -14,6 +14,8 @@ import pytest
 
 from stockpush.cli import prove_table
 from stockpush.sim import many, regressions
+from stockpush.sim.accounts import SHOPIFY, WOO
+from stockpush.sim.drawing import NARROW
 from stockpush.sim.many import Job, run_all
 from stockpush.sim.plan import PEOPLE, Plan
 from stockpush.sim.report import Report, Total
@@ -21,7 +23,6 @@ from stockpush.sim.run import simulate
 from stockpush.sim.shopfront import candle_front
 from stockpush.sim.shrink import shrink
 from stockpush.sim.swarm import COUNTED, FaultKind
-from stockpush.sim.world import SHOPIFY, WOO
 from tests.cli.terminal import CATALOGUE, Terminal
 
 PAGE = (Path(__file__).parents[2] / "docs" / "proof.md").read_text(encoding="utf-8")
@@ -98,6 +99,10 @@ def broken_at_2(seed: int, plan: Plan) -> Report:
         (("--strict",), "needs --worlds"),
         (("--shopify-only",), "needs --worlds"),
         (("--busy",), "needs --worlds"),
+        (("--channels", "etsy"), "needs --worlds"),
+        (("--worlds", "--sync", "ours", "--channels", "amazon"), "knows nothing called"),
+        (("--worlds", "--channels", "etsy,shopify"), "alone"),
+        (("--worlds", "--channels", "woo", "--strict"), "do not go together"),
         (("--seeds", "0"), "out of bounds"),
         (("--seed", "-1"), "out of bounds"),
         (("--from", "-1"), "out of bounds"),
@@ -183,6 +188,20 @@ def test_what_holds_ends_with_0_and_both_columns(terminal: Terminal, faked: Any)
     ]
     assert re.search(r"Stock Push +naive sync", result.out)
     assert "✔ Every invariant held." in result.out
+
+
+def test_the_worlds_channels_can_be_named_and_are_those_of_the_naive_sync_beside_it(
+    terminal: Terminal, faked: Any
+):
+    """Named ones are in the command that runs a world again; two are all that the other knows."""
+    ran = faked(broken_at_2)
+    typed = ("prove", "--worlds", "--jobs", "1", "--seeds", "2")
+    result = terminal(*typed, "--sync", "ours", "--channels", "etsy,faire")
+    assert "--channels etsy,faire --seed 2" in result.out
+    terminal(*typed)
+    terminal(*typed, "--sync", "ours")
+    found = [plan.channels for _, plan in ran]
+    assert found == [frozenset({"etsy", "faire"})] * 2 + [NARROW] * 4 + [None] * 2
 
 
 def test_strict_fails_for_a_row_that_never_came_up(terminal: Terminal, faked: Any):
@@ -349,7 +368,8 @@ def test_ones_own_catalogue_is_simulated_and_only_read(sellers: Terminal, faked:
 def test_the_naive_sync_puts_sold_units_back_on_sale():
     """The seed that shows what the daemon is for: it does so, and the daemon does not."""
     ours, naive = (
-        simulate(9, Plan(cut_s=600.0, silent_s=60.0, naive=each)) for each in (False, True)
+        simulate(9, Plan(channels=NARROW, cut_s=600.0, silent_s=60.0, naive=each))
+        for each in (False, True)
     )
     assert (ours.oversold["unexplained"], ours.violations) == (0, [])
     assert naive.oversold["unexplained"] > 0

@@ -97,6 +97,19 @@ def test_a_doubted_field_is_not_raised_along_the_way() -> None:
     assert "woo/blue" in made.dirty
 
 
+def test_a_field_below_nothing_is_never_sent_as_such() -> None:
+    """Orders lowered what we expect of blue below what it can be, and it may not be raised: 0.
+
+    Seed 6014 sent -1 to Etsy.
+    """
+    made = world()
+    made.moves("red", -2, MovementKind.ADJUSTMENT)
+    blue = FieldKey("woo", "blue")
+    below = replace(made.rows.fields[blue], expected=-1, uneaten=1)
+    made.rows = replace(made.rows, fields={**made.rows.fields, blue: below})
+    assert opened(made)["blue"] == (-1, 0)
+
+
 def test_while_one_is_in_flight_the_document_is_not_written() -> None:
     """R6: a write without an answer may still land, and it would put all numbers back."""
     made = world()

@@ -58,6 +58,7 @@ POLICIES = {
     "shopify": ChannelPolicy("shopify", "shopify", Mode.LIVE, compare_and_set=True, orders_lag_s=0),
     "woo": ChannelPolicy("woo", "woocommerce", Mode.LIVE, compare_and_set=False, orders_lag_s=0),
     "faire": ChannelPolicy("faire", "faire", Mode.LIVE, orders_lag_s=0, committed_apart=True),
+    "etsy": ChannelPolicy("etsy", "etsy", Mode.LIVE, orders_lag_s=0, holds_unpaid=False),
     "shadow": ChannelPolicy("shadow", "shopify", Mode.SHADOW, compare_and_set=True, orders_lag_s=0),
 }
 

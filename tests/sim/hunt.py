@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
+from stockpush.sim.accounts import ETSY, FAIRE, SHOPIFY, WOO, EtsyTerms
+from stockpush.sim.drawing import draw_world
 from stockpush.sim.many import cores
 from stockpush.sim.people import Pace
 from stockpush.sim.plan import Plan
@@ -29,13 +31,13 @@ from stockpush.sim.report import Report
 from stockpush.sim.run import simulate
 from stockpush.sim.shopfront import Offered, Shopfront
 from stockpush.sim.swarm import FaultKind as Kind
-from stockpush.sim.world import SHOPIFY, WOO, Thing, World
+from stockpush.sim.world import Thing, World
 from tests.sim.planted import BUGS
 
 SEEDS_MAX = 40
 """How many seeds are tried at most, from 1 on."""
 CANDLE = "candle"
-_AUDITED = re.compile(r"(?:I\d+|F30) ")
+_AUDITED = re.compile(r"[IF]\d+ ")
 """What the auditor's findings begin with; what ends the daemon begins otherwise."""
 
 
@@ -69,6 +71,41 @@ def corner(*shops: tuple[str, int], **settings: object) -> Corner:
     candle = Thing(CANDLE, "product", "piece", 0)
     offered = tuple(Offered(shop, CANDLE, pack) for shop, pack in shops)
     return Corner((candle,), (), offered, **settings)  # type: ignore[arg-type]  # its own fields
+
+
+@dataclass(frozen=True, slots=True)
+class Stall(Shopfront):
+    """Drawn worlds of exactly these channels, without bills, with as much of everything as one of
+    `stock` says; orders are polled every `poll_s`, and Etsy may tell of them, too.
+    """
+
+    channels: frozenset[str] = frozenset()
+    stock: tuple[int, ...] = (6, 12, 20)
+    poll_s: int = 10
+    reconcile_s: int = 3600
+    webhooks: bool = False
+
+    def world(self, dice: random.Random, clock: Callable[[], datetime]) -> World:
+        """Draw a world of it."""
+        world = draw_world(dice, clock, channels=self.channels)
+        things = {
+            sku: replace(thing, opening=dice.choice(self.stock))
+            for sku, thing in world.things.items()
+        }
+        return replace(
+            world,
+            things=things,
+            bills={},
+            buffers=dict.fromkeys(world.shops, 0),
+            poll_s=dict.fromkeys(world.shops, self.poll_s),
+            reconcile_s=dict.fromkeys(world.shops, self.reconcile_s),
+            etsy=EtsyTerms(webhooks=self.webhooks, renews=True),
+        )
+
+
+def stall(*channels: str, **settings: object) -> Stall:
+    """Return a stall on these channels."""
+    return Stall((), (), (), frozenset(channels), **settings)  # type: ignore[arg-type]  # its own fields
 
 
 BOTH = ((SHOPIFY, 1), (WOO, 1))
@@ -179,6 +216,20 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
             {Kind.CRASH: 20.0}, shopfront=MANY, pace=Pace(400.0, 600.0), spell_s=1.0
         ),
         "rounded_up": focus(shopfront=None),
+        "canceled_not_asked": focus(shopfront=stall(ETSY), pace=Pace(100.0, 300.0)),
+        "siblings_uncompared": focus(
+            {Kind.ORDERS_LATE: 30.0},
+            shopfront=stall(ETSY, stock=(60, 100), poll_s=60),
+            pace=Pace(400.0, 30.0),
+        ),
+        "unpaid_for_sale": focus(
+            {Kind.ORDERS_LATE: 5.0}, shopfront=stall(ETSY), pace=Pace(300.0, 300.0)
+        ),
+        "rotation_ignored": focus(
+            {Kind.TOKEN_ENDED: 4.0}, shopfront=stall(ETSY), pace=Pace(30.0, 600.0), span_s=2400.0
+        ),
+        "open_forgotten": focus(shopfront=stall(FAIRE), pace=Pace(60.0, 300.0)),
+        "backorder_twice": focus(shopfront=stall(FAIRE, SHOPIFY), pace=Pace(150.0, 300.0)),
     }
 )
 """Bug -> where it is looked for."""

@@ -706,6 +706,86 @@ _ROUNDED_UP = Planted(
     ),
 )
 
+# -- what one platform alone has -----------------------------------------------------------------
+
+_CANCELED_NOT_ASKED = Planted(
+    "canceled_not_asked",
+    "Etsy is asked for what was modified, and not apart for what was cancelled",
+    ("I14",),
+    (
+        Edit(
+            "connectors.etsy.polling:OrderReader.poll",
+            '_List((("was_canceled", "true"),), "updated", start)',
+            '_List((), "updated", start)',
+        ),
+    ),
+)
+
+_SIBLINGS_UNCOMPARED = Planted(
+    "siblings_uncompared",
+    "of an Etsy document that is replaced only one of our numbers is compared first",
+    ("F30", "F31"),
+    (
+        Edit(
+            "connectors.etsy.writing:_judged",
+            "is_lost = any(",
+            "is_lost = all(",
+        ),
+    ),
+)
+
+_UNPAID_FOR_SALE = Planted(
+    "unpaid_for_sale",
+    "what an unpaid order waits for stands on Etsy's number, which sells it to somebody else",
+    ("F19", "F30"),
+    (
+        Edit(
+            "reservation.pushes:_standing",
+            "if not policy.holds_unpaid:",
+            "if False:",
+        ),
+    ),
+)
+
+_ROTATION_IGNORED = Planted(
+    "rotation_ignored",
+    "the refresh token that was just used up is kept, not the new one",
+    ("F38", "F39"),
+    (
+        Edit(
+            "connectors.etsy.renewing:granted",
+            "told.refresh_token or (None if before is None else before.refresh)",
+            "(None if before is None else before.refresh) or told.refresh_token",
+        ),
+    ),
+)
+
+_OPEN_FORGOTTEN = Planted(
+    "open_forgotten",
+    "Faire's number is written without our own open orders, which Faire takes off it again",
+    ("R11", "I14"),
+    (
+        Edit(
+            "reservation.pushes:_standing",
+            "field.undeducted if policy.committed_apart else standing(field)",
+            "0 if policy.committed_apart else standing(field)",
+        ),
+    ),
+)
+
+_BACKORDER_TWICE = Planted(
+    "backorder_twice",
+    "a backorder counts in the order that it was split from, and in its own",
+    ("I4", "I14"),
+    (
+        Edit(
+            "connectors.faire.orders:_line",
+            "moved = min(pieces, elsewhere[key])",
+            "moved = 0",
+        ),
+    ),
+)
+
 BUGS: Mapping[str, Planted] = MappingProxyType(
     {
         bug.name: bug
@@ -743,6 +823,12 @@ BUGS: Mapping[str, Planted] = MappingProxyType(
             _RAISED_FIRST,
             _TWO_TRANSACTIONS,
             _ROUNDED_UP,
+            _CANCELED_NOT_ASKED,
+            _SIBLINGS_UNCOMPARED,
+            _UNPAID_FOR_SALE,
+            _ROTATION_IGNORED,
+            _OPEN_FORGOTTEN,
+            _BACKORDER_TWICE,
         )
     }
 )

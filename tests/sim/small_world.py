@@ -6,11 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 
-from stockpush.sim.loop import EPOCH
-from stockpush.sim.shops.shopify import ShopifyShop
-from stockpush.sim.shops.woocommerce import WooShop
-from stockpush.sim.truth import Truth
-from stockpush.sim.world import (
+from stockpush.sim.accounts import (
     ACCESS_TOKEN,
     CONSUMER_KEY,
     CONSUMER_SECRET,
@@ -18,11 +14,12 @@ from stockpush.sim.world import (
     SHOPIFY_SECRET,
     WOO,
     AnyShop,
-    Listed,
-    ShopClock,
-    Thing,
-    World,
 )
+from stockpush.sim.loop import EPOCH
+from stockpush.sim.shops.shopify import ShopifyShop
+from stockpush.sim.shops.woocommerce import WooShop
+from stockpush.sim.truth import Truth
+from stockpush.sim.world import Listed, ShopClock, Thing, World
 
 
 @dataclass(slots=True)

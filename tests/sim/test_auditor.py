@@ -16,18 +16,13 @@ from pathlib import Path
 import pytest
 
 from stockpush.connectors.shopify.operations import LEVELS, SET_QUANTITIES
+from stockpush.sim.accounts import ACCESS_TOKEN, CONSUMER_KEY, CONSUMER_SECRET, SHOPIFY
 from stockpush.sim.auditor import WATCHED, Auditor
 from stockpush.sim.network import Change, Exchange
 from stockpush.sim.shops.base import ShopRequest, SoldOut, WebhookOut
 from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
-from stockpush.sim.world import (
-    ACCESS_TOKEN,
-    CONSUMER_KEY,
-    CONSUMER_SECRET,
-    SHOPIFY,
-    Listed,
-)
+from stockpush.sim.world import Listed
 from tests.sim.small_world import Small
 
 BASIC = base64.b64encode(f"{CONSUMER_KEY}:{CONSUMER_SECRET}".encode()).decode()

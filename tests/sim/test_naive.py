@@ -14,6 +14,16 @@ import pytest
 
 from stockpush.sim import naive as naive_module
 from stockpush.sim import naive_api
+from stockpush.sim.accounts import (
+    ACCESS_TOKEN,
+    CONSUMER_KEY,
+    CONSUMER_SECRET,
+    SHOPIFY,
+    SHOPIFY_SECRET,
+    WOO,
+    WOO_SECRET,
+)
+from stockpush.sim.drawing import draw_world
 from stockpush.sim.loop import Owner, SimClock, SimIds, VirtualLoop, spawn
 from stockpush.sim.naive import Naive, ShopifyAccount, WooAccount
 from stockpush.sim.network import SimNetwork
@@ -22,17 +32,7 @@ from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
 from stockpush.sim.shops.woocommerce.outbox import sign
 from stockpush.sim.truth import Truth
-from stockpush.sim.world import (
-    ACCESS_TOKEN,
-    CONSUMER_KEY,
-    CONSUMER_SECRET,
-    SHOPIFY,
-    SHOPIFY_SECRET,
-    WOO,
-    WOO_SECRET,
-    Listed,
-    World,
-)
+from stockpush.sim.world import Listed, World
 from tests.connectors.shopify_world import SCHEMA, needs_schema
 
 LISTENS = "https://naive.example.com/hook"
@@ -149,13 +149,13 @@ def run(work: Callable[[Floor], Awaitable[None]], world: Any, *, compares: bool 
 
 def drawn(seed: int) -> Callable[[Any], World]:
     """Return what draws the world of a seed."""
-    return lambda clock: World.draw(random.Random(seed), clock)
+    return lambda clock: draw_world(random.Random(seed), clock)
 
 
 def three_candles(clock: Any) -> World:
     """Return a world with three candles, on sale in both shops, without buffers."""
     for seed in range(1000):
-        world = World.draw(random.Random(seed), clock)
+        world = draw_world(random.Random(seed), clock)
         sides = {each.channel: each for each in world.listings if each.pack == 1}
         skus = {each.sku for each in world.listings}
         if len(world.listings) == len(sides) == 2 and len(skus) == 1 and not world.bills:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,11 +19,20 @@ import pytest
 from stockpush.connectors.base import (
     Answer,
     OrderPage,
+    PushLine,
     PushOutcome,
     Reading,
     Readings,
+    Tokens,
     WebhookRequest,
 )
+from stockpush.connectors.etsy.polling import OrderReader as EtsyReader
+from stockpush.connectors.etsy.reading import Memory
+from stockpush.connectors.etsy.renewing import granted
+from stockpush.connectors.etsy.writing import _judged as judged
+from stockpush.connectors.faire.orders import facts as faire_facts
+from stockpush.connectors.faire.wire import Order as FaireOrder
+from stockpush.connectors.payload import decode
 from stockpush.connectors.shopify.orders import (
     FulfilmentRead,
     LineRead,
@@ -582,6 +593,76 @@ def rounded_up() -> int:
     return world.atp("candle")
 
 
+class Etsy:
+    """An Etsy shop without receipts, which notes how it is asked for them."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, str]] = []
+
+    async def send(self, method: str, path: str, **more: Any) -> Answer:
+        """There are none."""
+        self.asked.append(dict(more["params"]))
+        return Answer(200, {}, b'{"count":0,"results":[]}', START)
+
+
+def canceled_not_asked() -> int:
+    """How many of a poll's requests ask for what was cancelled."""
+    shop: Any = Etsy()
+    reader = EtsyReader("etsy", 1, timedelta(0), Memory())
+
+    async def poll() -> None:
+        async for _ in reader.poll(shop, since=START.isoformat(), fetch=1):
+            pass
+
+    asyncio.run(poll())
+    return sum("was_canceled" in each for each in shop.asked)
+
+
+def siblings_uncompared() -> list[str]:
+    """Which of two numbers of a document are written, one of which is not what was expected."""
+    lines = [PushLine(FieldKey("etsy", key), 5, 4) for key in ("1:a=1", "1:a=2")]
+    _, todo = judged(lines, {"1:a=1": 5, "1:a=2": 3}, START)
+    return [line.field.key for line in todo]
+
+
+def unpaid_for_sale() -> int | None:
+    """What Etsy shows of ten, two of which somebody has ordered and not paid."""
+    made = World().stock(candle=10).list("etsy", "1", "candle", shows=10)
+    made.hears(made.order("etsy", "7", line("1", 2, deducted=0)))
+    made.syncs()
+    return made.expected()["etsy/1"]
+
+
+def rotation_ignored() -> str | None:
+    """Which refresh token is kept after a renewal."""
+    body = b'{"access_token":"a","expires_in":3600,"refresh_token":"new"}'
+    return granted(Answer(200, {}, body, START), now=START, before=Tokens("b", None, "old")).refresh
+
+
+def open_forgotten() -> int | None:
+    """What Faire has on hand of ten, two of which it has committed to an order of ours."""
+    made = World().stock(candle=10).list("faire", "1", "candle")
+    made.reads("faire", "1", 10, committed=0)
+    made.polls("faire")
+    made.hears(made.order("faire", "7", line("1", 2, deducted=0)))
+    made.syncs()
+    return made.expected()["faire/1"]
+
+
+def backorder_twice() -> int:
+    """How many units of an order are open of which one was moved to an order of its own."""
+    items = [
+        {"id": "oi_1", "variant_id": "po_1", "quantity": 2, "state": "PROCESSING"},
+        {"id": "oi_2", "variant_id": "po_1", "quantity": 1, "state": "BACKORDERED"},
+    ]
+    at = START.isoformat()
+    body = {"id": "bo_1", "state": "PROCESSING", "created_at": at, "updated_at": at}
+    body |= {"expected_ship_date": at, "items": items}
+    order = decode(json.dumps(body).encode(), FaireOrder, what="order")
+    seen = faire_facts("faire", order, fetch=1, children=Counter({"po_1": 1}))
+    return sum(each.open for each in seen.lines)
+
+
 SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "acknowledged_early": (acknowledged_early, "waits", "acknowledged"),
     "delivery_id": (delivery_id, 2, 1),
@@ -623,6 +704,12 @@ SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "intent_lost": (intent_lost, {"shopify/a"}, set()),
     "raised_first": (raised_first, (0.0, True), (60.0, False)),
     "rounded_up": (rounded_up, 1, 2),
+    "canceled_not_asked": (canceled_not_asked, 1, 0),
+    "siblings_uncompared": (siblings_uncompared, [], ["1:a=1", "1:a=2"]),
+    "unpaid_for_sale": (unpaid_for_sale, 8, 10),
+    "rotation_ignored": (rotation_ignored, "new", "old"),
+    "open_forgotten": (open_forgotten, 10, 8),
+    "backorder_twice": (backorder_twice, 2, 3),
 }
 """Bug -> (what is looked at, what it is, what it is with the bug)."""
 

@@ -20,6 +20,7 @@ from stockpush.model import ReservationKey
 from stockpush.reservation import sales
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.orders import Verdict
+from stockpush.sim import run
 from stockpush.sim.loop import EPOCH
 from stockpush.sim.plan import Plan
 from stockpush.sim.run import simulate
@@ -117,7 +118,7 @@ def history(seed: int) -> History:
     """Run a seed and keep what it told the core of orders."""
     facts: list[OrderSeen] = []
     worlds: list[SimWorld] = []
-    apply, draw = sales._apply, SimWorld.draw
+    apply, draw = sales._apply, run.draw_world
 
     def applied(draft: Draft, order: OrderSeen) -> Verdict:
         facts.append(order)
@@ -129,7 +130,7 @@ def history(seed: int) -> History:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sales, "_apply", applied)
-        patch.setattr(SimWorld, "draw", drawn)
+        patch.setattr(run, "draw_world", drawn)
         simulate(seed, Plan(cut_s=1800.0, silent_s=600.0))
     return History(worlds[0], tuple(facts))
 

@@ -8,9 +8,10 @@ import tomllib
 import pytest
 
 from stockpush.errors import CatalogueInvalid, UsageError
+from stockpush.sim.accounts import SHOPIFY, WOO
 from stockpush.sim.loop import EPOCH
 from stockpush.sim.shopfront import LISTED_MAX, Shopfront, candle_front, read_shopfront, shopfront
-from stockpush.sim.world import SHOPIFY, WOO, World
+from stockpush.sim.world import World
 from tests.cli.terminal import CATALOGUE
 
 

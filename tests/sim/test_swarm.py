@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from stockpush.sim.swarm import ELSEWHERE, ROWS, SPELLS, STRENGTHS, FaultKind, Swarm
+from stockpush.sim.swarm import ELSEWHERE, ONLY_AT, ROWS, SPELLS, STRENGTHS, FaultKind, Swarm
 
 CHANNELS = ("shopify", "woo")
+EVERYWHERE = [kind for kind in FaultKind if kind not in ONLY_AT]
+"""Kinds that any channel can have."""
 
 
 def swarms(count: int = 400) -> list[Swarm]:
@@ -26,10 +28,25 @@ def test_most_seeds_have_few_kinds_some_none_some_all() -> None:
     drawn = swarms()
     sizes = Counter(len(swarm.kinds) for swarm in drawn)
     assert sizes[0] >= 15
-    assert sizes[len(FaultKind)] >= 8
+    assert sizes[len(EVERYWHERE)] >= 8
     assert sum(count for size, count in sizes.items() if 1 <= size <= 5) > len(drawn) / 2
     struck = Counter(kind for swarm in drawn for kind in swarm.kinds)
-    assert min(struck[kind] for kind in FaultKind) >= 20
+    assert min(struck[kind] for kind in EVERYWHERE) >= 20
+    assert not struck.keys() & ONLY_AT.keys()
+
+
+def test_a_channel_brings_kinds_of_its_own_and_changes_no_other() -> None:
+    """Etsy has what only Etsy can have, each often, and only in worlds with faults."""
+    struck: Counter[FaultKind] = Counter()
+    for seed in range(400):
+        swarm = Swarm.draw(random.Random(seed), (*CHANNELS[:1], "etsy"))
+        plain = Swarm.draw(random.Random(seed), CHANNELS)
+        struck.update(swarm.kinds)
+        assert swarm.kinds - ONLY_AT.keys() == plain.kinds
+        assert bool(plain.kinds) or not swarm.kinds
+        assert all(spell.channel == "etsy" for spell in swarm.spells if spell.kind in ONLY_AT)
+    assert min(struck[kind] for kind in ONLY_AT) >= 60
+    assert all(not swarm.kinds for swarm in swarms() if not swarm.spells and not swarm.strengths)
 
 
 def test_strengths_and_spells_are_within_their_bounds() -> None:
@@ -49,7 +66,8 @@ def test_strengths_and_spells_are_within_their_bounds() -> None:
 
 def test_a_kind_can_be_taken_away() -> None:
     """Without a kind nothing of it is left, and everything else is as it was."""
-    whole = next(swarm for swarm in swarms() if len(swarm.kinds) == len(FaultKind))
+    drawn = (Swarm.draw(random.Random(seed), (*CHANNELS, "etsy")) for seed in range(400))
+    whole = next(swarm for swarm in drawn if len(swarm.kinds) == len(FaultKind))
     for kind in FaultKind:
         less = whole.without(kind)
         assert kind not in less.kinds | less.strengths.keys()

@@ -10,10 +10,11 @@ from stockpush.model import BillLine, BillOfMaterials
 from stockpush.reservation import atp as netting
 from stockpush.reservation.bom import Bills
 from stockpush.sim import truth
+from stockpush.sim.accounts import WOO
 from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
 from stockpush.sim.truth import Truth
-from stockpush.sim.world import WOO, Bill, Listed
+from stockpush.sim.world import Bill, Listed
 from tests.sim.small_world import Small
 
 

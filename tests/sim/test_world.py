@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,15 +13,23 @@ import pytest
 from stockpush.connectors import registry
 from stockpush.importer import Known, read_catalogue
 from stockpush.settings import Settings
+from stockpush.sim.accounts import CHANNELS, CONNECTORS, ETSY, FAIRE, SHOPIFY, SITE, WOO
+from stockpush.sim.drawing import NARROW, draw_channels, draw_world
 from stockpush.sim.loop import EPOCH
-from stockpush.sim.world import CONNECTORS, SHOPIFY, WOO, World, changed_bill
+from stockpush.sim.shops.generic import GenericShop
+from stockpush.sim.world import World, changed_bill
 
 SECRET_KEY = "c3RvY2stcHVzaC1zaW11bGF0aW9uLXNlY3JldC1rZXk"
 
 
 def drawn(seed: int) -> World:
-    """Return one world."""
-    return World.draw(random.Random(seed), lambda: EPOCH)
+    """Return one world of Shopify and WooCommerce."""
+    return draw_world(random.Random(seed), lambda: EPOCH)
+
+
+def wide(seed: int, channels: Collection[str] = CHANNELS) -> World:
+    """Return one world of these channels."""
+    return draw_world(random.Random(seed), lambda: EPOCH, channels=channels)
 
 
 def test_one_seed_gives_one_world() -> None:
@@ -55,10 +64,44 @@ def test_small_worlds_are_common_and_every_shape_comes_up() -> None:
     assert all(10 <= count < 200 for count in shapes.values()), shapes
 
 
-@pytest.mark.parametrize("seed", range(12))
+def test_half_of_the_worlds_have_the_first_two_channels_and_each_other_one_comes_up() -> None:
+    """What was found on Shopify and WooCommerce alone must go on being found there."""
+    channels = [draw_channels(random.Random(seed)) for seed in range(400)]
+    assert 180 <= sum(each == NARROW for each in channels) <= 260
+    others = [each for each in channels if each != NARROW]
+    assert all(not each <= NARROW for each in others)
+    assert all(sum(name in each for each in others) > 50 for name in CHANNELS)
+    assert Counter(map(len, others)).keys() == {1, 2, 3, 4, 5}
+
+
+def test_one_pool_is_sold_in_singles_packs_and_cases_and_several_items_in_one_document() -> None:
+    """Wide worlds have what only they can have."""
+    shapes: Counter[str] = Counter()
+    for seed in range(100):
+        world = wide(seed)
+        packs = {(each.sku, each.channel): each.pack for each in world.listings}
+        shapes["pool"] += any(
+            packs.get((sku, ETSY)) == 1
+            and packs.get((sku, SHOPIFY), 1) > 1
+            and packs.get((sku, FAIRE), 1) > 1
+            for sku in world.things
+        )
+        on_etsy = Counter(
+            each.listing.partition(":")[0] for each in world.listings if each.channel == ETSY
+        )
+        shapes["document"] += max(on_etsy.values(), default=0) > 1
+        shapes["no webhooks"] += not world.etsy.webhooks
+        shapes["no fee"] += not world.etsy.renews
+        site = world.shops[SITE]
+        assert isinstance(site, GenericShop)
+        shapes["compares"] += site.compares
+    assert all(10 <= count < 100 for count in shapes.values()), shapes
+
+
+@pytest.mark.parametrize("seed", range(24))
 def test_the_daemons_own_readers_take_the_world(seed: int, tmp_path: Path) -> None:
     """The catalogue says what the values say, and the configuration is sound."""
-    world = drawn(seed)
+    world = drawn(seed) if seed < 12 else wide(seed)
     path = tmp_path / "stockpush.toml"
     path.write_text(world.configuration(f"{tmp_path}/a.db", secret_key=SECRET_KEY))
     settings = Settings.load(path, {})
@@ -79,7 +122,10 @@ def test_the_daemons_own_readers_take_the_world(seed: int, tmp_path: Path) -> No
     assert {
         (each.key.channel, each.key.ref.removeprefix("variant/"), each.sku, each.pack)
         for each in read.listings
-    } == {(each.channel, each.listing, each.sku, each.pack) for each in world.listings}
+    } == {
+        (each.channel, each.listing.replace("200=", "kind="), each.sku, each.pack)
+        for each in world.listings
+    }
 
 
 def test_the_shops_clocks_can_be_skewed() -> None:

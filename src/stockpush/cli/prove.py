@@ -18,6 +18,7 @@ from stockpush.cli.prove_asked import (
     Asked,
     Sync,
     bounded,
+    channels_named,
     kind_named,
     options_of,
     person_named,
@@ -74,6 +75,12 @@ def prove(
     shopify_only: Annotated[
         bool, typer.Option("--shopify-only", help="With --worlds: nothing but a Shopify shop.")
     ] = False,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            "--channels", metavar="NAMES", help="With --worlds: of these, such as etsy,faire."
+        ),
+    ] = None,
     busy: Annotated[
         bool,
         typer.Option(
@@ -121,6 +128,7 @@ def prove(
             "--own": own,
             "--worlds": worlds,
             "--shopify-only": shopify_only,
+            "--channels": channels is not None,
             "--busy": busy,
             "--strict": strict,
             "--trace": trace,
@@ -136,9 +144,12 @@ def prove(
     from stockpush.sim.plan import Plan
 
     front, source = shopfront_of(catalogue or [], own=own, worlds=worlds, config=config)
+    usual = Sync.BOTH if not shrink else Sync.OURS
+    compared = worlds and (sync or usual) is not Sync.OURS
     plan = Plan(
         without=kinds,
         shopify_only=shopify_only,
+        channels=channels_named(channels, compared=compared),
         busy=busy,
         span_s=BUSY_S if busy else None,
         shopfront=front,
@@ -152,9 +163,8 @@ def prove(
         *(["--config", str(config)] if config and own else []),
         *(["--worlds"] if worlds else []),
         *(["--sync", str(sync)] if sync is not None else []),
-        *options_of(plan, Plan()),
+        *options_of(plan, Plan() if channels is not None else Plan(channels=plan.channels)),
     ]
-    usual = Sync.BOTH if not shrink else Sync.OURS
     asked = Asked(plan, sync or usual, source, tuple(options))
     number = (
         bounded("--from", 1 if first is None else first, 0, SEED_MAX)

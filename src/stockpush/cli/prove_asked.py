@@ -68,6 +68,8 @@ _NOT_WITH: Final[tuple[tuple[str, str], ...]] = (
     ("--shrink", "--sync naive"),
     ("--trace", "--sync naive"),
     ("--strict", "--sync naive"),
+    ("--strict", "--channels"),
+    ("--channels", "--shopify-only"),
     ("--json", "--markdown"),
 )
 _ONLY_WITH: Final[tuple[tuple[str, str], ...]] = (
@@ -75,6 +77,7 @@ _ONLY_WITH: Final[tuple[tuple[str, str], ...]] = (
     ("--shrink", "--seed"),
     ("--strict", "--worlds"),
     ("--shopify-only", "--worlds"),
+    ("--channels", "--worlds"),
     ("--busy", "--worlds"),
 )
 
@@ -110,6 +113,28 @@ def bounded(option: str, value: Any, low: float, high: float) -> Any:
         expected=f"a number from {low:g} to {high:g}",
         next="stockpush prove --help",
     )
+
+
+def channels_named(names: str | None, *, compared: bool) -> frozenset[str] | None:
+    """Return the channels of the drawn worlds, None for whichever are drawn.
+
+    The naive sync knows two platforms, and what is `compared` is the same world.
+    """
+    from stockpush.sim.accounts import CHANNELS
+    from stockpush.sim.drawing import NARROW
+
+    if names is None:
+        return NARROW if compared else None
+    chosen = frozenset(_known("--channels", each, CHANNELS) for each in names.split(","))
+    if compared and not chosen <= NARROW:
+        raise UsageError(
+            "The naive sync knows Shopify and WooCommerce alone.",
+            field="--channels",
+            found=names,
+            expected=f"{','.join(sorted(NARROW))}, or --sync ours",
+            next="stockpush prove --worlds --sync ours --channels etsy,faire",
+        )
+    return chosen
 
 
 def kind_named(name: str) -> FaultKind:
@@ -153,6 +178,8 @@ def options_of(plan: Plan, usual: Plan) -> list[str]:
         words += ["--cut", f"{plan.cut_s:g}" if plan.cut_s < 1e5 else f"{plan.cut_s:.1f}"]
     if plan.shopify_only and not usual.shopify_only:
         words.append("--shopify-only")
+    if plan.channels is not None and plan.channels != usual.channels:
+        words += ["--channels", ",".join(sorted(plan.channels))]
     if plan.busy and not usual.busy:
         words.append("--busy")
     return words

@@ -18,9 +18,13 @@ HEADS: Mapping[str, str] = {OURS: "Stock Push", NAIVE: "naive sync"}
 
 CAUSES: Mapping[str, str] = {
     "unexplained": "because the sync put sold units back on sale",
-    "read_write_gap": "WooCommerce: bought between our reading and writing",
-    "stale_read": "WooCommerce: the shop told us an old number",
-    "zombie": "WooCommerce: a request that arrived too late",
+    "read_write_gap": "bought between our reading and writing, where nothing compares",
+    "stale_read": "the shop told us an old number, where nothing compares",
+    "zombie": "a request that arrived too late, where nothing compares",
+    "aba": "sold unseen behind as many that were put back unseen",
+    "renewed": "the one unit that Etsy puts on sale with a renewal",
+    "unpaid_unheard": "Etsy: ordered and not paid, and sold to somebody else meanwhile",
+    "sent_unheard": "Faire: sent, and for sale again until that was polled",
     "cross_channel": "two shops sold the last one at once",
     "sibling_listing": "two listings of one shop sold it at once",
     "operator": "sold or used at home before the shops could know",
@@ -54,6 +58,10 @@ FAULTS: Mapping[str, str] = {
     "orders_late": "orders missing from lists at first",
     "merchant_edit": "numbers typed into a shop by hand",
     "other_connection": "commands typed beside the daemon",
+    "token_ended": "Etsy: access that ended early",
+    "grant_lost": "Etsy: renewed access lost on the way",
+    "quota_spent": "Etsy: a day's calls used up",
+    "document_edit": "Etsy: a listing edited while it was written",
 }
 """What went wrong on purpose, in words."""
 

@@ -188,6 +188,7 @@ def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) 
         ),
         reconcile_s=channel.reconcile_s,
         committed_apart=manifest.committed_apart,
+        holds_unpaid=manifest.holds_unpaid,
     )
 
 

@@ -87,14 +87,17 @@ async def working(
     stop: asyncio.Event,
     transports: Mapping[str, Network] | None = None,
     look_s: float = LOOK_S,
+    watched: bool = False,
 ) -> AsyncIterator[Crew]:
     """Run the workers without listeners until the block ends; `stop` is set if they end first.
 
-    `look_s` is how often commits of other processes are looked for.
+    `look_s` is how often commits of other processes are looked for; `watched` as in `daemon`: what
+    tells of sales is looked after.
 
     Raises `AlreadyRunning` when a daemon has this SQLite file.
     """
-    async with _crew(parts, transports, look_s=look_s) as crew, _running(crew, stop):
+    crewed = _crew(parts, transports, look_s=look_s, watched=watched)
+    async with crewed as crew, _running(crew, stop):
         yield crew
 
 

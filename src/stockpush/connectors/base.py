@@ -240,7 +240,8 @@ class Manifest:
     `read_max` in an observe call.
     `requests_per_s` is the platform's allowance. `webhook_topics` are what to subscribe to.
     `committed_apart`: a reading has a pair, the number and the units committed to open orders, and
-    the platform never takes an order off the number (R11).
+    the platform never takes an order off the number (R11). `holds_unpaid`: what an order has not
+    taken off the number yet, the platform's checkout keeps for it.
     `settings` are all settings it takes, name -> {required, secret, default, doc}, of which only
     doc must be present. `ref_fields` are the fields of a listing reference, in the order in
     which the first present one is the key. `source` names the documents it rests on.
@@ -265,6 +266,7 @@ class Manifest:
     webhook_topics: tuple[str, ...]
     ref_fields: tuple[str, ...]
     committed_apart: bool = False
+    holds_unpaid: bool = True
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
     quality: Mapping[str, Any] = field(default_factory=dict)

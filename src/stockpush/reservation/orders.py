@@ -185,10 +185,18 @@ def _line_effects(
             - _moving(before.shipped, before.baseline_shipped),
             written_off=_moving(after.written_off, after.baseline_written_off)
             - _moving(before.written_off, before.baseline_written_off),
-            deducted_unknown=back > 0 or (line.deducted is None and after.open < before.open),
+            deducted_unknown=back > 0 or (line.deducted is None and _has_ended(before, after)),
             perhaps_put_back=back,
         )
     ]
+
+
+def _has_ended(before: Reservation, after: Reservation) -> bool:
+    """Answer whether a line came to nothing just now, of which nobody tells what was put back.
+
+    What was refunded after it had left may be for sale again, though nothing of it was open.
+    """
+    return after.open < before.open or after.order_state != before.order_state
 
 
 def _moving(units: int, baseline: int) -> int:

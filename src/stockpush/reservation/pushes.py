@@ -73,7 +73,10 @@ def _standing(field: Field, policy: ChannelPolicy) -> int:
     Where they are kept apart a hold is beyond them, and was never taken off the number. It comes
     off what buyers are shown twice until the poll that follows explains it: those units may be
     shipped before we write, and on top of the number they would then be on sale (R11).
+    Where the channel does not keep them for whoever ordered, none may stand: others would buy them.
     """
+    if not policy.holds_unpaid:
+        return 0
     return field.undeducted if policy.committed_apart else standing(field)
 
 
@@ -289,7 +292,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
         sent = cautious(wanted, field)
         if sent > field.expected and (command.lower_only or is_doubted(field, at)):
-            sent = field.expected
+            # Orders may have lowered what we expect to below nothing: no number is.
+            sent = max(0, field.expected)
         queued = view.rows.dirty.get(field.key)
         opened.append(
             Push(

@@ -16,20 +16,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stockpush.messages import BuildStock, Command, CountStock, MoveStock
-from stockpush.sim.loop import Owner, SimClock, SimIds, VirtualLoop, spawn
-from stockpush.sim.naive import Naive, ShopifyAccount, WooAccount
-from stockpush.sim.network import SimNetwork
-from stockpush.sim.shops.base import ShopAnswer, ShopRequest, WebhookOut
-from stockpush.sim.world import (
+from stockpush.sim.accounts import (
     ACCESS_TOKEN,
     CONSUMER_KEY,
     CONSUMER_SECRET,
     SHOPIFY,
     SHOPIFY_SECRET,
     WOO_SECRET,
-    Bill,
-    World,
 )
+from stockpush.sim.loop import Owner, SimClock, SimIds, VirtualLoop, spawn
+from stockpush.sim.naive import Naive, ShopifyAccount, WooAccount
+from stockpush.sim.network import SimNetwork
+from stockpush.sim.shops.base import ShopAnswer, ShopRequest, WebhookOut
+from stockpush.sim.world import Bill, World
 
 HOST = "https://naive.example.com"
 """Where the shops believe the naive sync to be."""

@@ -7,33 +7,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from stockpush import logs
+from stockpush.sim.accounts import CONSUMER_KEY, CONSUMER_SECRET, SECRETS
 from stockpush.sim.machine import SECRET_KEY
 from stockpush.sim.shops.base import BUYER
-from stockpush.sim.world import (
-    ACCESS_TOKEN,
-    ADMIN_TOKEN,
-    CONSUMER_KEY,
-    CONSUMER_SECRET,
-    SHOPIFY_SECRET,
-    WOO_SECRET,
-)
+from stockpush.sim.shops.etsy import render as etsy
+from stockpush.sim.shops.faire import render as faire
+from stockpush.sim.world import ADMIN_TOKEN
 
 DEFECTS = frozenset({"worker.failed", "delivery.failed", "line.withheld"})
 """Log lines that tell of a defect of ours, whatever the world did. Libraries complain of what a
 kill leaves lying about in this process, where nobody cleans up after the dead.
 """
-CANARIES = frozenset(
-    {
-        *BUYER.values(),
-        ACCESS_TOKEN,
-        ADMIN_TOKEN,
-        CONSUMER_KEY,
-        CONSUMER_SECRET,
-        SECRET_KEY,
-        SHOPIFY_SECRET,
-        WOO_SECRET,
-        b64encode(f"{CONSUMER_KEY}:{CONSUMER_SECRET}".encode()).decode(),
-    }
+CANARIES = (
+    frozenset({*BUYER.values(), ADMIN_TOKEN, SECRET_KEY})
+    | SECRETS
+    | {etsy.BUYER, etsy.BUYER_EMAIL, faire.CANARY}
+    | {b64encode(f"{CONSUMER_KEY}:{CONSUMER_SECRET}".encode()).decode()}
 )
 """What is in every order, every request and the configuration, and may be in no log line (I12)."""
 

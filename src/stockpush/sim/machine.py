@@ -14,19 +14,21 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from stockpush import compose, keys, logs
-from stockpush.connectors.base import WebhookRequest
+from stockpush.connectors.base import Tokens, WebhookRequest
 from stockpush.engine.commit import CommitLane
 from stockpush.engine.intake import Intake
 from stockpush.errors import SignatureInvalid, StockPushError, StoreConflict, StoreUnavailable
 from stockpush.importer import Known, read_catalogue
 from stockpush.messages import AdoptListings, Command
+from stockpush.model import Health
 from stockpush.settings import Settings
 from stockpush.sim.auditor import WATCHED
 from stockpush.sim.loop import Owner, SimClock, SimIds, VirtualLoop, spawn
@@ -43,6 +45,8 @@ STOP_S = 60.0
 """How long a graceful stop may take; more is a defect."""
 LOOK_FOR_END_S = 0.5
 """How often it is looked whether a daemon that was told to stop has ended."""
+GRANTED_S = 3600.0
+"""How long access that somebody grants lasts."""
 HOST = "https://stock.example.com"
 """Where the shops believe the daemon to be."""
 SECRET_KEY = "c3RvY2stcHVzaC1zaW11bGF0aW9uLXNlY3JldC1rZXk"  # noqa: S105  # of no real shop
@@ -79,6 +83,8 @@ class Machine:
     """What ended or broke the daemon without being killed: always a violation."""
     lives: int = 0
     look_s: float = LOOK_S
+    is_watched: bool = True
+    """Whether its webhooks are looked after."""
     _life: _Life | None = None
     _up: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -162,7 +168,11 @@ class Machine:
                     name: self.network.transport(name, life.owner) for name in parts.connectors
                 }
                 async with compose.working(
-                    parts, stop=life.stop, transports=transports, look_s=self.look_s
+                    parts,
+                    stop=life.stop,
+                    transports=transports,
+                    look_s=self.look_s,
+                    watched=self.is_watched,
                 ) as crew:
                     life.parts, life.intake, life.crew = parts, parts.intake(), crew
                     if not life.owner.dead:
@@ -256,6 +266,30 @@ class Machine:
         except (StoreUnavailable, StoreConflict):
             return False
         return True
+
+    def needs_login(self) -> list[str]:
+        """Return the channels that say that somebody must grant access anew."""
+        life = self._life
+        if life is None or life.crew is None or not self.is_up:
+            return []
+        channels = life.crew.channels.items()
+        return [name for name, each in channels if each.health is Health.NEEDS_LOGIN]
+
+    async def grant(self, channel: str, access: str, refresh: str) -> None:
+        """Keep what somebody has just granted, as `stockpush connect` does beside the daemon."""
+        life = self._life
+        if life is None or life.parts is None:
+            return
+        working = spawn(self.loop, self._keep(life.parts, channel, access, refresh), life.owner)
+        await asyncio.wait({working})
+
+    async def _keep(self, parts: compose.Parts, channel: str, access: str, refresh: str) -> None:
+        vault = parts.vault(channel, parts.connectors[channel])
+        assert vault is not None
+        expires = self.clock.now() + timedelta(seconds=GRANTED_S)
+        # Whoever types it sees that it failed, and types it again.
+        with suppress(StoreUnavailable, StoreConflict):
+            await vault.keep(Tokens(access, expires, refresh))
 
     async def imports(self, catalogue: str, *, key: str) -> None:
         """Import a catalogue file, as `stockpush import` does."""

@@ -28,6 +28,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
+from stockpush.sim.accounts import CAP
 from stockpush.sim.naive_api import (
     Gone,
     NaiveShopify,
@@ -40,7 +41,7 @@ from stockpush.sim.naive_api import (
 )
 from stockpush.sim.shops.base import ConnectionDropped, ShopAnswer, ShopRequest, WebhookOut
 from stockpush.sim.truth import atp, group
-from stockpush.sim.world import CAP, Bill, Listed
+from stockpush.sim.world import Bill, Listed
 
 OVERLAP_S = 600.0
 """How far each poll goes back before the end of the one before."""

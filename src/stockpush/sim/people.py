@@ -19,18 +19,28 @@ import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from stockpush.messages import BuildStock, Command, CountStock, MoveStock, StockMove
 from stockpush.model import MovementKind
+from stockpush.sim.accounts import ETSY
 from stockpush.sim.auditor import Auditor
 from stockpush.sim.shops.base import SoldOut
+from stockpush.sim.shops.etsy import EtsyShop
+from stockpush.sim.shops.faire import FaireShop
+from stockpush.sim.shops.generic import GenericShop
 from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
 from stockpush.sim.swarm import HOUR, FaultKind, Swarm
 from stockpush.sim.truth import Truth, group
 from stockpush.sim.world import Listed, World, changed_bill
 
+UNPAID: Mapping[type[WooShop | EtsyShop], float] = MappingProxyType({WooShop: 0.2, EtsyShop: 0.1})
+"""How often a shopper does not pay at once, where a shop lets them."""
+FAIRE_DEEDS = 0.35
+"""How often a wholesale order is dealt with as only such an order is."""
 SALES_PER_HOUR = (4.0, 150.0)
 SALES_MAX = 250
 """About how many sales a run has at most: more show nothing new."""
@@ -186,9 +196,12 @@ class People:
         lines = [(each.listing, units) for each, units in wanted]
         paid = True
         try:
-            if isinstance(shop, WooShop) and dice.random() < 0.2:
+            if isinstance(shop, WooShop | EtsyShop) and dice.random() < UNPAID[type(shop)]:
                 paid = False
                 order_id = shop.checkout(lines, paid=False)
+            elif isinstance(shop, FaireShop) and dice.random() < 0.1:
+                self._sell_by_platform(shop, lines)
+                return False
             else:
                 order_id = shop.checkout(lines)
         except SoldOut:
@@ -203,6 +216,12 @@ class People:
         for each, _ in wanted:
             self._count_kind(each)
         return True
+
+    def _sell_by_platform(self, shop: FaireShop, lines: list[tuple[str, int]]) -> None:
+        """A retailer buys what Faire has in its own warehouse: nothing of ours."""
+        order_id = shop.checkout(lines, by_faire=True)
+        self.deeds["sold_by_platform"] += 1
+        self._did(shop.name, order_id, f"bought {lines} from the platform's own stock")
 
     def _count_kind(self, listed: Listed) -> None:
         twins = [
@@ -242,11 +261,18 @@ class People:
         """Do something with an order that is still to be sent."""
         shop = self.world.shops[order.channel]
         self.truth.refresh(order.channel, order.order_id)
-        if not any(line.open for key, line in self.truth.lines.items() if key[1] == order.order_id):
+        own = (order.channel, order.order_id)
+        if not any(line.open for key, line in self.truth.lines.items() if key[:2] == own):
             self.open_orders.remove(order)  # nobody has paid, or everything was refunded
             return
         if isinstance(shop, WooShop) and not order.paid:
             self._handle_unpaid(dice, shop, order)
+            return
+        if isinstance(shop, EtsyShop) and not order.paid:
+            self._handle_processing(shop, order)
+            return
+        if isinstance(shop, FaireShop) and dice.random() < FAIRE_DEEDS:
+            self._handle_wholesale(dice, shop, order)
             return
         roll = dice.random()
         if roll < 0.45:
@@ -259,15 +285,65 @@ class People:
             self._did(order.channel, order.order_id, f"cancelled, restock {restock}")
         elif roll < 0.8:
             self._refund(dice, order, "refunded_unshipped")
-        elif roll < 0.94:
+        elif roll < 0.94 and not isinstance(shop, EtsyShop):
             self._edit(dice, order)
         elif isinstance(shop, WooShop):
             self._odd_end(dice, shop, order)
-        elif self.swarm.tells_everything:
+        elif isinstance(shop, ShopifyShop) and self.swarm.tells_everything:
             self.open_orders.remove(order)
             shop.delete_order(order.order_id)
             self.deeds["deleted"] += 1
             self._did(order.channel, order.order_id, "deleted")
+
+    def _handle_processing(self, shop: EtsyShop, order: Purchase) -> None:
+        """A payment comes in, where what it is for is still there; else the receipt is cancelled.
+
+        What somebody else has bought meanwhile could not be taken off the number again.
+        """
+        if all(shop.quantity(listing) >= units for listing, units in order.left.items()):
+            shop.pay(order.order_id)
+            order.paid = True
+            self.deeds["paid_late"] += 1
+            self._did(order.channel, order.order_id, "paid")
+        else:
+            self.open_orders.remove(order)
+            shop.cancel(order.order_id, restock=False)
+            self.deeds["failed"] += 1
+            self._did(order.channel, order.order_id, "cancelled unpaid")
+
+    def _handle_wholesale(self, dice: random.Random, shop: FaireShop, order: Purchase) -> None:
+        """Accept an order, be asked to cancel it, or have a part of it wait for later."""
+        roll = dice.random()
+        open_units = self._open_units(order)
+        if shop.state(order.order_id) == "BACKORDERED":
+            shop.resume(order.order_id)
+            self.deeds["resumed"] += 1
+            self._did(order.channel, order.order_id, "goes on")
+        elif roll < 0.4 and shop.state(order.order_id) == "NEW":
+            shop.accept(order.order_id)
+            self.deeds["accepted"] += 1
+            self._did(order.channel, order.order_id, "accepted")
+        elif roll < 0.5:
+            shop.wish_cancellation(order.order_id)
+            self._did(order.channel, order.order_id, "is wished to be cancelled")
+        else:
+            listing = dice.choice(sorted(open_units))
+            units = dice.randint(1, open_units[listing])
+            if dice.random() < 0.5:
+                shop.accept(order.order_id, expected=shop.clock() + timedelta(days=3))
+            self._backorder(shop, order, listing, units)
+
+    def _backorder(self, shop: FaireShop, order: Purchase, listing: str, units: int) -> None:
+        """Promise some units for later: mostly an order of its own carries them from then on."""
+        until, child = shop.clock() + timedelta(days=30), shop.splits_backorders
+        carrier = shop.backorder(order.order_id, listing, units, until=until, child=child)
+        self.deeds["backordered"] += child
+        text = f"has {units} x {listing} for later in {carrier}"
+        if carrier != order.order_id:
+            order.left[listing] -= units
+            self.open_orders.append(Purchase(order.channel, carrier, {listing: units}))
+            self.truth.refresh(order.channel, carrier)
+        self._did(order.channel, order.order_id, text)
 
     def _handle_unpaid(self, dice: random.Random, shop: WooShop, order: Purchase) -> None:
         if dice.random() < 0.7:
@@ -328,6 +404,9 @@ class People:
         listings = sorted(listing for listing, units in order.left.items() if units)
         if not listings:
             return
+        if isinstance(self.world.shops[order.channel], FaireShop):
+            self._refund_wholesale(dice, order, deed)
+            return
         listing = dice.choice(listings)
         units, restock = dice.randint(1, order.left[listing]), dice.random() < 0.5
         order.left[listing] -= units
@@ -338,8 +417,35 @@ class People:
             self.open_orders.remove(order)
         self._did(order.channel, order.order_id, f"refunded {units} x {listing}, restock {restock}")
 
+    def _refund_wholesale(self, dice: random.Random, order: Purchase, deed: str) -> None:
+        """Take units out of a line that waits to be sent, or have a whole line come back."""
+        shop = self.world.shops[order.channel]
+        if deed == "refunded_unshipped":
+            units_of = self._open_units(order)
+        else:
+            units_of = {listing: units for listing, units in order.left.items() if units}
+        if not units_of:
+            return
+        listing = dice.choice(sorted(units_of))
+        units = (
+            dice.randint(1, units_of[listing])
+            if deed == "refunded_unshipped"
+            else units_of[listing]
+        )
+        try:
+            shop.refund(order.order_id, listing, units, restock=True)
+        except (LookupError, ValueError):
+            return  # its lines are others than what was bought
+        order.left[listing] -= units
+        order.refunded = True
+        self.deeds[deed] += 1
+        self._did(order.channel, order.order_id, f"refunded {units} x {listing}")
+
     def _edit(self, dice: random.Random, order: Purchase) -> None:
         """Change how much was ordered, or add something, as people ask for by telephone."""
+        shop = self.world.shops[order.channel]
+        if isinstance(shop, FaireShop) and shop.state(order.order_id) == "BACKORDERED":
+            return  # it can be cancelled, and nothing else
         if order.refunded or any(
             line.shipped
             for key, line in self.truth.lines.items()
@@ -350,7 +456,11 @@ class People:
         if dice.random() < 0.2:
             there = [each for each in self.world.listings if each.channel == order.channel]
             listing = dice.choice(there).listing
-        found = [each for each in self.world.listings if each.listing == listing]
+        found = [
+            each
+            for each in self.world.listings
+            if (each.channel, each.listing) == (order.channel, listing)
+        ]
         if not found or self.auditor.is_delisted(found[0]):
             return
         held = order.left.get(listing, 0)
@@ -360,7 +470,7 @@ class People:
         order.left[listing] = units
         if not units:
             del order.left[listing]
-        self.world.shops[order.channel].edit(order.order_id, listing, units)
+        shop.edit(order.order_id, listing, units)
         self.deeds["edited"] += 1
         self._did(order.channel, order.order_id, f"edited to {units} x {listing}")
 
@@ -380,6 +490,8 @@ class People:
                 text = "saved an old form"
             else:
                 number = max(0, self.world.shows(listed) + dice.choice((-3, -1, 1, 2, 5, 20)))
+                if isinstance(shop, EtsyShop) and (shop.is_off_sale(listed.listing) or not number):
+                    continue  # its form takes no number for what is not on sale, and no zero
                 shop.merchant_sets(listed.listing, number)
                 text = f"typed {number}"
             self.auditor.merchant_edited(listed)
@@ -396,21 +508,45 @@ class People:
             self.deeds["renamed"] += 1
             self._did(listed.channel, None, f"renamed {listed.listing}")
             return
-        sharing = [each for each in self.world.listings if each.field == listed.field]
+        sharing = [each for each in self.world.listings if self._share(each, listed)]
         unheard = [
             key
             for key, line in self.truth.lines.items()
-            if line.listed.field == listed.field and not self.auditor.knows(key)
+            if (line.listed.channel, line.listed.field) == (listed.channel, listed.field)
+            and not self.auditor.knows(key)
         ]
         if len(sharing) > 1 or unheard or len(self.world.listings) < 2:
             return
         self.auditor.delisted(listed)
-        if isinstance(shop, WooShop):
-            shop.remove_product(listed.listing)
-        else:
-            shop.remove_variant(listed.listing)
+        match shop:
+            case WooShop() | GenericShop():
+                shop.remove_product(listed.listing)
+            case EtsyShop():
+                self._end_listing(dice, shop, int(listed.listing.partition(":")[0]))
+            case _:
+                shop.remove_variant(listed.listing)
         self.deeds["delisted"] += 1
         self._did(listed.channel, None, f"deleted {listed.listing}")
+
+    @staticmethod
+    def _share(one: Listed, other: Listed) -> bool:
+        """Answer whether two listings are taken off sale together."""
+        if one.channel != other.channel:
+            return False
+        if one.channel == ETSY:
+            return one.field.partition(":")[0] == other.field.partition(":")[0]
+        return one.field == other.field
+
+    @staticmethod
+    def _end_listing(dice: random.Random, shop: EtsyShop, listing_id: int) -> None:
+        """A listing on Etsy is deleted, expires, or is taken off sale by its owner (F22)."""
+        state = dice.choice(("deleted", "expired", "inactive"))
+        if state == "deleted":
+            shop.removes(listing_id)
+        elif state == "inactive" and shop.listing(listing_id).state != "active":
+            shop.sets_state(listing_id, "expired")
+        else:
+            shop.sets_state(listing_id, state)
 
     # -- the maker ---------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ PEOPLE = ("merchant", "maker", "rush", "housekeeper", "typist")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is run besides the seed. `without` leaves kinds of faults out; `span_s` sets the length
+    """What is run besides the seed. `channels` are those that there may be, as `drawing.draw_world`
+    says (None: drawn). `without` leaves kinds of faults out; `span_s` sets the length
     of act one, `silent_s` that of the silence (both else drawn). `shopify_only` has one channel,
     which compares; `busy` has many shoppers, and a maker who keeps up with them.
 
@@ -33,6 +34,7 @@ class Plan:
     span_s: float | None = None
     silent_s: float | None = None
     shopify_only: bool = False
+    channels: frozenset[str] | None = None
     busy: bool = False
     shopfront: Shopfront | None = None
     naive: bool = False

@@ -13,6 +13,7 @@ import asyncio
 import random
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,14 @@ from types import CoroutineType
 from typing import Any, cast
 
 from stockpush import logs
+from stockpush.sim.accounts import ETSY
 from stockpush.sim.auditor import CALM_S, SUNNY_S, Auditor
 from stockpush.sim.contest import NaiveMachine
+from stockpush.sim.drawing import NARROW, draw_channels, draw_world
+from stockpush.sim.keeper import Keeper
 from stockpush.sim.listening import Listener
 from stockpush.sim.loop import Livelock, SimClock, Standstill, VirtualLoop, spawn
-from stockpush.sim.machine import SECRET_KEY, Machine, empty_database
+from stockpush.sim.machine import HOST, SECRET_KEY, Machine, empty_database
 from stockpush.sim.network import SimNetwork
 from stockpush.sim.people import BUSY, People
 from stockpush.sim.plan import Plan
@@ -33,7 +37,6 @@ from stockpush.sim.shops.base import SoldOut
 from stockpush.sim.swarm import COUNTED, FaultKind, Swarm
 from stockpush.sim.truth import Truth
 from stockpush.sim.weather import Weather
-from stockpush.sim.world import World
 
 ADOPTED_S = 2 * 3600.0
 """How long the first pushes may take."""
@@ -97,7 +100,12 @@ class _Run:
         self.loop = VirtualLoop(dice(seed, "order"))
         self.clock = SimClock(self.loop)
         self.world = (
-            World.draw(dice(seed, "world"), self.clock.now, shopify_only=plan.shopify_only)
+            draw_world(
+                dice(seed, "world"),
+                self.clock.now,
+                channels=self._channels(),
+                shopify_only=plan.shopify_only,
+            )
             if plan.shopfront is None
             else plan.shopfront.world(dice(seed, "world"), self.clock.now)
         )
@@ -113,6 +121,9 @@ class _Run:
             spells = tuple(replace(each, lasts_s=plan.spell_s) for each in swarm.spells)
             swarm = replace(swarm, spells=spells)
         self.swarm = swarm
+        self.is_watched = not plan.naive and (
+            FaultKind.HOOK_LOST in swarm.kinds or not NARROW.issuperset(self.world.shops)
+        )
         self.truth = Truth(self.world, self.loop.time)
         self.network = SimNetwork(self.loop, dice(seed, "network"), self.world.shops, self._receive)
         if plan.travel_s is not None:
@@ -130,6 +141,7 @@ class _Run:
                 self._configuration,
                 self.world.catalogue(),
                 database,
+                is_watched=self.is_watched,
             )
         )
         self.auditor = Auditor(
@@ -138,12 +150,27 @@ class _Run:
             self.loop.time,
             self._database(),
             stale_read_s=swarm.strength(FaultKind.STALE_READ),
+            is_watched=self.is_watched,
         )
         self.network.watchers.append(self.auditor)
         if isinstance(self.machine, Machine):
             self.machine.files.ended = self.auditor.committed
         self.weather = Weather(swarm, self.loop, self.network, self.machine, self.world)
         self.people: People | None = None
+        self.keeper = (
+            Keeper(
+                self.world,
+                self.truth,
+                self.auditor,
+                self.machine,
+                self.clock,
+                dice(seed, "keeper"),
+                self.network.acted,
+                swarm,
+            )
+            if ETSY in self.world.shops and isinstance(self.machine, Machine)
+            else None
+        )
         self.traded_s = 0.0
         paths = [self.machine.webhook_url(name).rpartition("/")[2] for name in self.world.shops]
         self.listener = Listener(paths, self._violate)
@@ -168,6 +195,8 @@ class _Run:
     async def _acts(self) -> None:
         for name in self.world.shops:
             spawn(self.loop, self.network.send_webhooks(name), None)
+        if self.keeper is not None:
+            spawn(self.loop, self.keeper.watch(), None)
         await self._begin()
         if not await self._agreed(ADOPTED_S):
             self.auditor.check_rest()
@@ -308,7 +337,7 @@ class _Run:
     async def _silence(self) -> None:
         """I15: from now on nothing is written."""
         if isinstance(self.machine, Machine):
-            self.slow, self.machine.look_s = True, SLOW_LOOK_S
+            self.slow, self.machine.look_s, self.machine.is_watched = True, SLOW_LOOK_S, False
             await self.machine.reload()
         writes = self.auditor.writes
         await self.clock.sleep(self._silent_s())
@@ -321,12 +350,23 @@ class _Run:
         machine = self.machine
         return (lambda: machine.files.path) if isinstance(machine, Machine) else None
 
+    def _channels(self) -> frozenset[str]:
+        """Return which channels there may be; the naive sync knows two platforms."""
+        if self.plan.channels is not None:
+            return self.plan.channels
+        if self.plan.naive or self.plan.shopify_only:
+            return NARROW
+        return draw_channels(dice(self.seed, "channels"))
+
     def _silent_s(self) -> float:
         if self.plan.silent_s is not None:
             return self.plan.silent_s
         likely, spans = zip(*SILENT_S, strict=True)
         drawn: float = dice(self.seed, "silence").choices(spans, likely)[0]
-        return drawn
+        if NARROW.issuperset(self.world.shops):
+            return drawn
+        # Many shops cost as much in less time, and a day of silence is had elsewhere.
+        return min(drawn, SILENT_S[0][1]) * min(1.0, len(NARROW) / len(self.world.shops))
 
     # -- wiring --------------------------------------------------------------------------------
 
@@ -334,7 +374,9 @@ class _Run:
         return await self.machine.receive(channel, out)  # type: ignore[arg-type]
 
     def _configuration(self, database: str) -> str:
-        text = self.world.configuration(database, secret_key=SECRET_KEY)
+        text = self.world.configuration(
+            database, secret_key=SECRET_KEY, public_url=HOST if self.is_watched else None
+        )
         if self.slow:
             text = re.sub(r"(?m)^poll_s = .*$", f"poll_s = {SLOW_POLL_S}", text)
             text = re.sub(r"(?m)^reconcile_s = .*$", f"reconcile_s = {SLOW_RECONCILE_S}", text)
@@ -391,7 +433,8 @@ class _Run:
             result.faults.update({kind.name.lower(): n for kind, n in people.struck.items()})
         counted = {
             "fault": result.faults,
-            "deed": people.deeds if people is not None else {},
+            "deed": (Counter() if people is None else people.deeds)
+            + (Counter() if self.keeper is None else self.keeper.deeds),
             "audit": auditor.seen,
         }
         for row, how in COUNTED.items():

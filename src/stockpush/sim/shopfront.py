@@ -19,10 +19,7 @@ from stockpush.errors import CatalogueInvalid, UsageError
 from stockpush.importer import Known, read_catalogue
 from stockpush.model import BillOfMaterials, Item, Listing
 from stockpush.sim import candle_shop
-from stockpush.sim.loop import EPOCH
-from stockpush.sim.shops.shopify import ShopifyShop
-from stockpush.sim.shops.woocommerce import WooShop
-from stockpush.sim.world import (
+from stockpush.sim.accounts import (
     ACCESS_TOKEN,
     CONSUMER_KEY,
     CONSUMER_SECRET,
@@ -31,12 +28,11 @@ from stockpush.sim.world import (
     SHOPIFY_SECRET,
     WOO,
     AnyShop,
-    Bill,
-    Listed,
-    ShopClock,
-    Thing,
-    World,
 )
+from stockpush.sim.loop import EPOCH
+from stockpush.sim.shops.shopify import ShopifyShop
+from stockpush.sim.shops.woocommerce import WooShop
+from stockpush.sim.world import Bill, Listed, ShopClock, Thing, World
 
 LISTED_MAX = 20
 """Most items on sale in one run; of a larger catalogue, each seed draws some."""
@@ -162,6 +158,7 @@ class _Opening:
             variant = shop.add_variant(sku, 0)
             listing, field_ = str(variant.variant_id), str(variant.item_id)
             return Listed(SHOPIFY, listing, sku, offered.pack, field_)
+        assert isinstance(shop, WooShop)
         product_id = 1000 + 1000 * place
         if not offered.is_variation:
             shop.add_product(product_id, stock=0, sku=sku)

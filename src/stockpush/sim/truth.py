@@ -20,11 +20,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from stockpush.sim.shops.shopify import ShopifyShop
-from stockpush.sim.shops.shopify.state import Order as ShopifyOrder
-from stockpush.sim.shops.woocommerce import WooShop
-from stockpush.sim.shops.woocommerce.state import Order as WooOrder
-from stockpush.sim.world import CAP, Bill, Listed, World
+from stockpush.sim.accounts import AnyShop
+from stockpush.sim.tills import told
+from stockpush.sim.world import Bill, Listed, World
 
 NEVER = float("inf")
 LineKey = tuple[str, str, str]
@@ -33,7 +31,6 @@ FieldName = tuple[str, str]
 """(channel, the shop's name of what holds the number)."""
 Free = Mapping[str, int]
 Bills = Mapping[str, Bill]
-RELEASED = frozenset({"cancelled", "failed", "trash", "checkout-draft", "auto-draft"})
 
 
 @dataclass(slots=True)
@@ -48,7 +45,7 @@ class Line:
     shipped: int = 0
     written_off: int = 0
     deducted: int = 0
-    taken_least: int = CAP
+    taken_least: int = 0
     deducted_at: float = -NEVER
     moves: list[tuple[float, int]] = field(default_factory=list)
     deleted: bool = False
@@ -90,6 +87,10 @@ class Truth:
         default_factory=lambda: defaultdict(list)
     )
     """Units that a shop itself put back on a number, with their instants."""
+    sent: dict[FieldName, list[tuple[float, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Units that were sent, with their instants."""
     changed_at: float = -NEVER
     """When anything of this changed last."""
     _by_name: dict[tuple[str, str], Listed] = field(default_factory=dict)
@@ -120,41 +121,38 @@ class Truth:
         """Return the (channel, order) of each order that will end by itself unless it is paid."""
         return [(name, each) for name, orders in self._unpaid.items() for each in sorted(orders)]
 
-    def _read(self, shop: ShopifyShop | WooShop, channel: str, order_id: str) -> None:
-        if isinstance(shop, WooShop):
-            order = shop._office.orders.get(int(order_id))  # noqa: SLF001  # the truth sees all
-            unpaid = order is not None and order.status == "pending"
-            (self._unpaid[channel].add if unpaid else self._unpaid[channel].discard)(order_id)
-            told = [] if order is None else list(woo_lines(order))
-        else:
-            sold = shop.book.orders.get(int(order_id))
-            told = [] if sold is None else list(shopify_lines(sold))
+    def _read(self, shop: AnyShop, channel: str, order_id: str) -> None:
+        lines, unpaid = told(shop, order_id)
+        (self._unpaid[channel].add if unpaid else self._unpaid[channel].discard)(order_id)
         known = self._by_order[channel, order_id]
-        for line_id, listing, counts in told:
+        for line_id, listing, counts in lines:
             if (listed := self._by_name.get((channel, listing))) is not None:
                 self._note((channel, order_id, line_id), listed, counts)
-        for line_id in sorted(known - {line_id for line_id, _, _ in told}):
+        for line_id in sorted(known - {line_id for line_id, _, _ in lines}):
             # The order or its line is gone: what was sent, or written off, does not come back. An
             # order that is thrown away leaves the number as it is; a line that is taken out of one
             # puts back what it took.
             key = (channel, order_id, line_id)
             line = self.lines[key]
-            counts = (0, line.shipped, line.written_off, 0 if told else line.deducted)
-            line.deleted = not told
+            counts = (0, line.shipped, line.written_off, 0 if lines else line.deducted)
+            line.deleted = not lines
             self._note(key, line.listed, counts)
 
     def _note(self, key: LineKey, listed: Listed, counts: tuple[int, int, int, int]) -> None:
         line = self.lines.get(key)
         if line is None:
-            line = self.lines[key] = Line(listed)
+            # What has never taken anything did so from the first.
+            line = self.lines[key] = Line(listed, taken_least=sum(counts[:3]))
             self._by_field[listed.channel, listed.field].append(line)
             self._by_order[key[:2]].add(key[2])
         if (line.open, line.shipped, line.written_off, line.deducted) == counts:
             return
         self.changed_at = self.now()
-        undeducted, deducted = line.undeducted, line.deducted
+        undeducted, deducted, shipped = line.undeducted, line.deducted, line.shipped
         line.open, line.shipped, line.written_off, line.deducted = counts
         line.taken_least = min(line.taken_least, line.taken)
+        if line.shipped > shipped:
+            self.sent[listed.channel, listed.field].append((self.now(), line.shipped - shipped))
         if line.deducted != deducted:
             line.moves.append((self.now(), line.deducted - deducted))
         if line.deducted > deducted:
@@ -164,7 +162,7 @@ class Truth:
                 (self.now(), deducted - line.deducted)
             )
         gone = undeducted - line.undeducted - max(0, line.deducted - deducted)
-        if gone > 0:
+        if gone > 0 and self.world.holds_unpaid(listed.channel):
             self.ended[listed.channel, listed.field].append((self.now(), gone))
 
     def of_field(self, name: FieldName) -> list[Line]:
@@ -252,15 +250,17 @@ class Truth:
     def offer(self, listed: Listed, free: Free | None = None, bills: Bills | None = None) -> int:
         """Return what the listing should sell from now on, in its units."""
         left = self.atp(listed.sku, free, bills) - self.world.buffers[listed.channel]
-        return min(CAP, max(0, left // listed.pack))
+        return min(self.world.cap(listed.channel), max(0, left // listed.pack))
 
     def undeducted(self, listed: Listed) -> int:
-        """Return the sold units that still stand on the listing's field."""
+        """Return the sold units that still stand on the listing's field, kept for their buyers."""
+        if not self.world.holds_unpaid(listed.channel):
+            return 0
         return sum(line.undeducted for line in self.of_field((listed.channel, listed.field)))
 
     def target(self, listed: Listed) -> int:
         """Return what the listing's field should show."""
-        return min(CAP, self.offer(listed) + self.undeducted(listed))
+        return min(self.world.cap(listed.channel), self.offer(listed) + self.undeducted(listed))
 
 
 # -- netting, by its definition ----------------------------------------------------------------
@@ -340,47 +340,3 @@ def atp(sku: str, free: Free, bills: Bills, order: Iterable[str]) -> int:
         if not is_covered(sku, free, bills, order, high - step):
             high -= step
     return high - 1
-
-
-# -- reading the shops' records ----------------------------------------------------------------
-
-Told = tuple[str, str, tuple[int, int, int, int]]
-"""(line, listing, (open, shipped, written off, deducted))."""
-
-
-def shopify_lines(order: ShopifyOrder) -> Iterator[Told]:
-    """Yield every line of a Shopify order.
-
-    What was refunded unsent and not put back is written off; what came back is not shipped.
-    """
-    for line in order.lines:
-        sent = sum(units for each in order.fulfilments for of, units in each.units if of is line)
-        refunds = [each for one in order.refunds for each in one.units if each.line is line]
-        cancelled = sum(each.quantity for each in refunds if each.restock_type == "cancel")
-        returned = sum(each.quantity for each in refunds if each.restock_type == "return")
-        deducted = line.quantity - cancelled - returned - line.removed
-        written_off = line.quantity - line.unfulfilled - sent - cancelled - line.removed
-        counts = (line.unfulfilled, sent - returned, written_off, deducted)
-        yield str(line.line_id), str(line.variant.variant_id), counts
-
-
-def woo_lines(order: WooOrder) -> Iterator[Told]:
-    """Yield every line of a WooCommerce order.
-
-    What the shop took and did not put back decides for a refunded order: it may have left.
-    """
-    filed = order.status == "trash" and bool(order.completed)
-    for line in order.lines:
-        reduced, refunded = line.reduced or 0, order.refunded(line)
-        restocked = min(max(line.quantity - reduced, 0), refunded)
-        if order.status == "completed":
-            counts = (0, line.quantity - restocked, 0, reduced)
-        elif filed:
-            counts = (0, reduced, 0, reduced)
-        elif order.status == "refunded":
-            counts = (0, 0, reduced, reduced)
-        elif order.status in RELEASED:
-            counts = (0, 0, 0, reduced)
-        else:
-            counts = (line.quantity - refunded, 0, refunded - restocked, reduced)
-        yield str(line.id), line.listing, counts

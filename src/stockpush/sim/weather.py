@@ -13,14 +13,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from stockpush.sim.accounts import WOO_SECRET
 from stockpush.sim.contest import NaiveMachine
+from stockpush.sim.documents import DocumentEditor
 from stockpush.sim.loop import SimClock, VirtualLoop, spawn
 from stockpush.sim.machine import Machine
 from stockpush.sim.network import SimNetwork
 from stockpush.sim.shops.base import Faults
+from stockpush.sim.shops.etsy import EtsyShop
 from stockpush.sim.shops.woocommerce import WooShop
 from stockpush.sim.swarm import FaultKind, Spell, Swarm
-from stockpush.sim.world import WOO_SECRET, World
+from stockpush.sim.world import World
 
 ZOMBIE_LATE_S = 120.0
 """How late a request may arrive (F27)."""
@@ -57,6 +60,7 @@ class Weather:
     world: World
     struck: Counter[FaultKind] = field(default_factory=Counter)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _editor: DocumentEditor | None = None
 
     def __post_init__(self) -> None:
         """A shop's clock is wrong from the first: it does not jump when people begin to buy."""
@@ -67,6 +71,9 @@ class Weather:
     def begin(self) -> None:
         """Begin act one."""
         swarm = self.swarm
+        if often := swarm.strength(FaultKind.DOCUMENT_EDIT):
+            self._editor = DocumentEditor(self.world, often, self.network.dice, self.struck)
+            self.network.watchers.append(self._editor)
         for channel, shop in self.world.shops.items():
             faults, line = shop.faults, self.network.lines[channel]
             faults.webhook_drop = swarm.strength(FaultKind.WEBHOOK_LOST)
@@ -91,12 +98,17 @@ class Weather:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._editor is not None:
+            self._editor.is_there = False
         for channel, shop in self.world.shops.items():
             faults, line = shop.faults, self.network.lines[channel]
             self._count(faults.struck)
             _calm(faults)
             line.lost_before = line.lost_after = line.late = 0.0
             line.down = False
+            if isinstance(shop, EtsyShop):
+                shop.loses_next_grant = False
+                shop.allowance.renew()
         self._count(self.network.struck)
         self._set_clock(0.0)
         if not self.machine.is_running:
@@ -134,8 +146,19 @@ class Weather:
                 self._save_hook(spell.channel)
             case FaultKind.HOOK_LOST:
                 self.world.shops[spell.channel].lose_webhooks()
+            case FaultKind.TOKEN_ENDED:
+                self._etsy(spell).access.expire()
+            case FaultKind.GRANT_LOST:
+                shop = self._etsy(spell)
+                shop.loses_next_grant = True
+                shop.access.expire()
             case _:
                 await self._spell(spell)
+
+    def _etsy(self, spell: Spell) -> EtsyShop:
+        shop = self.world.shops[spell.channel]
+        assert isinstance(shop, EtsyShop)
+        return shop
 
     async def _spell(self, spell: Spell) -> None:
         """Have one fault of a shop or its line for a while."""
@@ -151,6 +174,9 @@ class Weather:
             faults.server_error = strength
         elif spell.kind is FaultKind.REVOKED:
             faults.unauthorized = strength > 0
+        elif spell.kind is FaultKind.QUOTA_SPENT:
+            allowance = self._etsy(spell).allowance
+            (allowance.use_up if strength > 0 else allowance.renew)()
         else:
             assert spell.kind is FaultKind.UNREACHABLE
             line.down = strength > 0

@@ -13,7 +13,7 @@ from stockpush.sim.auditor.commits import Commits
 from stockpush.sim.auditor.database import Database
 from stockpush.sim.auditor.findings import Findings, Violation
 from stockpush.sim.auditor.known import Known
-from stockpush.sim.auditor.languages.of import languages
+from stockpush.sim.auditor.languages.of import language_of
 from stockpush.sim.auditor.notes import Notes
 from stockpush.sim.auditor.readings import Readings
 from stockpush.sim.auditor.rest import Rest
@@ -33,14 +33,17 @@ class Auditor:
         truth: Truth,
         now: Callable[[], float],
         database: Callable[[], Path] | None = None,
+        *,
         stale_read_s: float = 0.0,
+        is_watched: bool = False,
     ) -> None:
         """`database` tells where the daemon's SQLite file is, each life on a copy of the last;
         None where there is none (then what only it can tell is not checked). `now` tells the
-        virtual seconds, `stale_read_s` how old a reading of a shop may be, at most.
+        virtual seconds, `stale_read_s` how old a reading of a shop may be, at most; `is_watched`:
+        the daemon looks after its webhooks.
         """
         self._now = now
-        self._languages = languages()
+        self._languages = {name: language_of(shop) for name, shop in world.shops.items()}
         self._findings = findings = Findings(now)
         self._database = books = Database(database, findings.seen)
         self._notes = notes = Notes(world)
@@ -52,6 +55,7 @@ class Auditor:
             self._languages, notes, self._commits, findings, stale_read_s, self._blame.sold_at
         )
         self._writes = Writes(
+            world,
             self._languages,
             truth,
             notes,
@@ -62,7 +66,7 @@ class Auditor:
             stale_read_s,
         )
         self._books = Books(books, known, findings)
-        self._rest = Rest(world, truth, books, notes, findings)
+        self._rest = Rest(world, truth, books, notes, findings, is_watched=is_watched)
         self._truth = truth
 
     # -- what was found ------------------------------------------------------------------------
@@ -101,6 +105,10 @@ class Auditor:
     def writes(self) -> int:
         """Return how many requests to write reached a shop."""
         return self._writes.count
+
+    def violate(self, invariant: str, subject: str, text: str) -> None:
+        """Note a violation that somebody else has seen."""
+        self._findings.add(invariant, subject, text)
 
     # -- what the run and its people tell ------------------------------------------------------
 
@@ -157,6 +165,8 @@ class Auditor:
 
     def delivered(self, channel: str, out: WebhookOut, status: int | None) -> None:
         """The daemon has answered a webhook."""
+        signs_instants = "webhook-timestamp" in out.headers
+        self._findings.seen["refused_instant"] += status == 401 and signs_instants
         if status is None or not 200 <= status < 300:
             return
         if not out.headers.get("content-type", "").startswith("application/json"):

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from stockpush.sim.auditor.bound import Bound
 from stockpush.sim.auditor.findings import Findings
-from stockpush.sim.auditor.notes import Notes
+from stockpush.sim.auditor.notes import FieldNote, Notes
+from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.truth import Truth
 from stockpush.sim.world import Listed, World
 
@@ -65,7 +66,9 @@ class Blame:
                 cause = self._cause(before, (listed.channel, order_id))
                 self.oversold[cause] += short
                 self.findings.seen["oversold"] += 1
-        if any(key not in self.bound.known for key in self.truth.lines if key[1] == order_id):
+        channel = lines[0][0].listed.channel
+        own = (key for key in self.truth.lines if key[:2] == (channel, order_id))
+        if any(key not in self.bound.known for key in own):
             self.findings.seen["unseen_sale"] += 1
 
     def _cause(self, before: Before, order: tuple[str, str]) -> str:
@@ -81,6 +84,11 @@ class Blame:
             if shown <= self.bound.most(note.listed, since, without=order, others="channel"):
                 return "cross_channel"
             return "sibling_listing"
+        if shown - self.bound.unpaid(note.listed, since) <= most:
+            return "unpaid_unheard"
+        apart = note.unsent + self._sent_apart(note)
+        if apart and shown - apart <= most:
+            return "sent_unheard"
         if note.edited_at >= since:
             return "merchant_edit"  # the number is theirs
         edited = self.findings.now() - note.edited_at < EDIT_CLOUDS_S
@@ -99,3 +107,12 @@ class Blame:
             f"{before.sellable} on sale, at most {most} explained since {since:.3f} s",
         )
         return "unexplained"
+
+    def _sent_apart(self, note: FieldNote) -> int:
+        """Return units that are for sale again because they were sent, and are written nowhere yet:
+        where open orders are committed apart from the number, which does not fall by sending.
+        """
+        shop, name = self.world.shops[note.listed.channel], (note.listed.channel, note.listed.field)
+        if not isinstance(shop, FaireShop) or shop.shipping_takes_on_hand:
+            return 0
+        return self.bound.sent(name, max(note.written_at, note.reflected_at))

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stockpush.sim.auditor.known import Known
-from stockpush.sim.truth import NEVER, Line, LineKey, Truth
+from stockpush.sim.truth import NEVER, FieldName, Line, LineKey, Truth
 from stockpush.sim.world import Listed
 
 
@@ -59,6 +59,24 @@ class Bound:
         free = self.truth.free(stock=stock, taken=taken)
         ways = {tuple(state.bills.values()): state.bills for state in states}
         return max(self.truth.offer(listed, free, bills) for bills in ways.values())
+
+    def unpaid(self, listed: Listed, since: float) -> int:
+        """Return units of the field that were ordered, are not paid, and need not have been known
+        at `since`, where they are for sale to others meanwhile: no number tells of them.
+        """
+        if self.truth.world.holds_unpaid(listed.channel):
+            return 0
+        name = (listed.channel, listed.field)
+        return sum(
+            line.undeducted
+            for key, line in self.truth.lines.items()
+            if (line.listed.channel, line.listed.field) == name
+            and not self.known.before(key, since)
+        )
+
+    def sent(self, name: FieldName, since: float) -> int:
+        """Return units of a field that were sent since."""
+        return sum(units for at, units in self.truth.sent.get(name, ()) if at >= since)
 
     def ended(self, listed: Listed, since: float) -> int:
         """Return units that stood on the field unpaid and came to nothing since."""

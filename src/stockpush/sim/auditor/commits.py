@@ -15,6 +15,7 @@ from stockpush.sim.auditor.database import Database
 from stockpush.sim.auditor.findings import Findings
 from stockpush.sim.auditor.known import Known
 from stockpush.sim.auditor.notes import Notes
+from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.truth import NEVER, FieldName, Truth
 from stockpush.sim.world import World
 
@@ -60,6 +61,8 @@ class Commits:
     """When each push was committed."""
     unheard: dict[int, int] = field(default_factory=dict)
     """Push -> `_ended_unheard` when it was opened, where there is any."""
+    unsent: dict[int, int] = field(default_factory=dict)
+    """Push -> `_sent_unheard` when it was opened, where there is any."""
     _committed_at: float = -NEVER
     _commits: int = 0
     _line_seen: int = 0
@@ -91,6 +94,8 @@ class Commits:
             self.opened_at[push] = now
             if unheard := self._ended_unheard((channel, key)):
                 self.unheard[push] = unheard
+            if unsent := self._sent_unheard((channel, key)):
+                self.unsent[push] = unsent
             self._check_intent(push, (channel, key), target, before or self._sums)
 
     def pushed(
@@ -157,6 +162,23 @@ class Commits:
         if target > most:
             text = f"push {push} is {target}, the books allow {most}"
             self.findings.of("I9", note.listed, text)
+
+    def _sent_unheard(self, name: FieldName) -> int:
+        """Return units of a field that were sent, and not so in the daemon's books."""
+        if name not in self.truth.sent or not isinstance(self.world.shops[name[0]], FaireShop):
+            return 0
+        known = {
+            (channel, order, line): shipped
+            for channel, order, line, shipped in self.database.rows(
+                "SELECT channel, order_id, line_id, shipped FROM reservation WHERE channel = ?",
+                name[0],
+            )
+        }
+        return sum(
+            max(0, line.shipped - known.get(key, 0))
+            for key, line in self.truth.lines.items()
+            if (line.listed.channel, line.listed.field) == name
+        )
 
     def _ended_unheard(self, name: FieldName) -> int:
         """Return units in the daemon's target for unpaid orders that have come to nothing, where

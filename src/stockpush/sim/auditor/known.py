@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from stockpush.sim.auditor.languages import Told
+from stockpush.sim.auditor.languages import Told, signed_name
 from stockpush.sim.shops.base import WebhookOut
 from stockpush.sim.truth import NEVER, LineKey
 
@@ -37,7 +37,7 @@ class Known:
 
     def acknowledged(self, channel: str, out: WebhookOut, told: Told) -> None:
         """The daemon has answered a delivery with a 2xx."""
-        self.digests.add((channel, hashlib.sha256(out.body).hexdigest()))
+        self.digests.add((channel, hashlib.sha256(signed_name(out) + out.body).hexdigest()))
         for line in told.lines:
             key = (channel, told.order, line)
             self.add(key)

@@ -24,6 +24,10 @@ class FieldNote:
     """Why the number last written may be above its bound."""
     unheard: int = 0
     """Units in the number last written for unpaid orders that had come to nothing unheard."""
+    unsent: int = 0
+    """Units in it for orders that had been sent unheard, where those stand apart (R11)."""
+    written_at: float = -NEVER
+    """When it was written."""
     acknowledged: int = 0
     """The newest push of which the daemon knows that it was applied."""
     flying: dict[int, tuple[float, int]] = field(default_factory=dict)

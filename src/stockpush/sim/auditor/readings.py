@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from stockpush.sim.auditor.commits import Commits
 from stockpush.sim.auditor.findings import Findings
-from stockpush.sim.auditor.languages import Language, decoded
+from stockpush.sim.auditor.languages import Language
 from stockpush.sim.auditor.notes import FieldNote, Notes
 from stockpush.sim.network import Exchange
 from stockpush.sim.truth import NEVER, FieldName
@@ -55,8 +55,8 @@ class Readings:
         seen = language.read(exchange)
         if seen.is_poll:
             self._note_poll(exchange, is_later_page=seen.is_later_page)
-        elif seen.fields and language.compares:
-            self._note_look(exchange, seen.fields)
+        elif seen.looks:
+            self._note_look(exchange, seen.looks)
         elif seen.fields:
             readings = self._read[exchange.channel]
             readings.append((exchange.sent_at, exchange.told_at, seen.fields))
@@ -69,13 +69,14 @@ class Readings:
 
     def _note_look(self, exchange: Exchange, fields: frozenset[str]) -> None:
         """Remember that the daemon was told what fields held, where that counts."""
-        answer, at = exchange.answer, exchange.handled_at
-        if answer is None or at is None or not decoded(answer.body).get("data"):
+        at = exchange.handled_at
+        if at is None:
             return
-        for each in fields:
-            name = (exchange.channel, each)
-            note = self.notes.fields.get(name)
-            if note is not None and self._counts(name, note, sent_at=exchange.sent_at):
+        called = self.languages[exchange.channel].read_name
+        for name, note in self.notes.fields.items():
+            if name[0] != exchange.channel or called(name[1]) not in fields:
+                continue
+            if self._counts(name, note, sent_at=exchange.sent_at):
                 note.looks.append((at - self.stale_read_s, at))
 
     def _counts(self, name: FieldName, note: FieldNote, *, sent_at: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stockpush.sim import accounts
 from stockpush.sim.auditor.database import Database
 from stockpush.sim.auditor.findings import Findings, told
 from stockpush.sim.auditor.notes import Notes
@@ -22,7 +23,9 @@ RECOVERED_S = 420.0
 
 @dataclass(slots=True)
 class Rest:
-    """`troubled_at`: when the daemon was last down, or was told by a shop to wait."""
+    """`troubled_at`: when the daemon was last down, or was told by a shop to wait; `is_watched`:
+    the daemon looks after its webhooks.
+    """
 
     world: World
     truth: Truth
@@ -30,12 +33,19 @@ class Rest:
     notes: Notes
     findings: Findings
     troubled_at: float = -NEVER
+    is_watched: bool = False
 
     def disagreements(self) -> list[str]:
         """Return what does not agree with the truth yet, or is still to be done."""
         self.truth.refresh_unpaid()
         unpaid = [f"{channel}: order {each} is unpaid" for channel, each in self.truth.unpaid()]
-        return [*unpaid, *self._wrong_numbers(), *self._wrong_books(), *self._left_to_do()]
+        return [
+            *unpaid,
+            *self._wrong_numbers(),
+            *self._wrong_books(),
+            *self._left_to_do(),
+            *self._untold(),
+        ]
 
     def check(self) -> None:
         """I14: everything agrees, now that nothing goes wrong any more."""
@@ -79,6 +89,12 @@ class Rest:
             if units.get(key, 0) != true.open:
                 known = units.get(key, 0)
                 yield f"{'/'.join(key)}: {known} open in the books, truly {true.open}"
+
+    def _untold(self) -> Iterator[str]:
+        """F12: yield shops whose webhooks are gone, where somebody looks after them."""
+        for name, shop in self.world.shops.items():
+            if self.is_watched and not accounts.is_subscribed(shop):
+                yield f"{name} sends no webhooks any more"
 
     def _left_to_do(self) -> Iterator[str]:
         gone = {(each.listed.channel, each.listed.field) for each in self.notes.gone()}

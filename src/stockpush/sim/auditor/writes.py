@@ -2,9 +2,8 @@
 
 A number above its bound needs an exemption that the protocol names (docs/conflict-protocol.md): the
 gap between reading and writing where nothing compares, the same as long as a request is under way
-that lands after its deadline there, a merchant's own hand, and where the shop compares, units that
-it put back without telling, behind as many that were sold, and what was sent of an order just
-before it was deleted.
+that lands after its deadline there, a merchant's own hand, units that the shop put back without
+telling, behind as many that were sold, and what was sent of an order just before it was deleted.
 """
 
 from __future__ import annotations
@@ -20,9 +19,13 @@ from stockpush.sim.auditor.languages import Language, Number
 from stockpush.sim.auditor.notes import FieldNote, Notes
 from stockpush.sim.auditor.readings import Readings
 from stockpush.sim.network import Exchange
+from stockpush.sim.shops.etsy import EtsyShop
+from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.truth import NEVER, FieldName, Line, LineKey, Truth
-from stockpush.sim.world import CAP, Listed
+from stockpush.sim.world import Listed, World
 
+UNTOLD_S = 900.0
+"""For how long what was put back may hide sales, where nobody tells of it."""
 SLACK_S = 1.0
 """The shops' instants are whole seconds."""
 
@@ -31,6 +34,7 @@ SLACK_S = 1.0
 class Writes:
     """`count` are requests to write that reached a shop."""
 
+    world: World
     languages: Mapping[str, Language]
     truth: Truth
     notes: Notes
@@ -51,10 +55,17 @@ class Writes:
             if exchange.changes:
                 self.findings.add("I11", channel, f"a reading changed {exchange.changes}")
             return
+        if asked.hook or asked.renews_access:
+            done = exchange.answer is not None and exchange.answer.status in {200, 201}
+            self.findings.seen["hook_mended"] += asked.hook and done
+            self.findings.seen["access_renewed"] += asked.renews_access and done
+            return
         self.count += 1
+        if asked.seen:
+            self.findings.seen[asked.seen] += 1
         for text in asked.odd:
             self.findings.add("I11", channel, text)
-        wanted = {(channel, each.field): each for each in asked.numbers}
+        wanted = {(channel, number.field): number for number in asked.numbers}
         applied = {
             name: change.after
             for change in exchange.changes
@@ -63,12 +74,17 @@ class Writes:
         for change in exchange.changes:
             if (channel, change.listing) not in self.notes.by_listing:
                 self.findings.add("I11", channel, f"{change} is no listing of ours")
-        for name, number in applied.items():
-            if name not in wanted or wanted[name].target != number:
-                text = f"became {number}, was not asked for"
+        for each in asked.by_platform:
+            # Until it is written, a unit is on sale that may be nobody's.
+            if (name := (channel, each)) in applied:
+                self.notes.fields[name].excused = asked.seen
+                del applied[name]
+        for name, became in applied.items():
+            if name not in wanted or wanted[name].target != became:
+                text = f"became {became}, was not asked for"
                 self.findings.of("I11", self.notes.fields[name].listed, text)
-        for name, each in wanted.items():
-            self._check(exchange, name, each, applied=name in applied)
+        for name, number in wanted.items():
+            self._check(exchange, name, number, applied=name in applied, alone=not asked.whole)
 
     def told(self, exchange: Exchange) -> None:
         """The daemon has just got an answer."""
@@ -78,22 +94,25 @@ class Writes:
             note.answered[push] = self.findings.now()
             if exchange.answer is not None and exchange.answer.status == 200:
                 note.acknowledged = max(note.acknowledged, push)
-                if applied and exchange.handled_at is not None:
+                compares = self.languages[exchange.channel].compares
+                if applied and compares and exchange.handled_at is not None:
                     # The compare was passed: the number was the one that was expected.
                     note.looks.append((exchange.handled_at, exchange.handled_at))
 
-    def _check(self, exchange: Exchange, name: FieldName, each: Number, *, applied: bool) -> None:
+    def _check(
+        self, exchange: Exchange, name: FieldName, each: Number, *, applied: bool, alone: bool
+    ) -> None:
         note, now = self.notes.fields.get(name), self.findings.now()
         if note is None:
             self.findings.add("I11", "/".join(name), "was written and is not ours")
             return
         listed = note.listed
-        if not 0 <= each.target <= CAP:
+        if not 0 <= each.target <= self.world.cap(exchange.channel):
             self.findings.of("I9", listed, f"{each.target} was sent")
         pushed = self.commits.pushed(
             exchange.number, exchange.sent_at, name, each.target, each.expected
         )
-        if each.target == (each.expected if pushed is None else pushed.expected):
+        if alone and each.target == (each.expected if pushed is None else pushed.expected):
             self.findings.of("I15", listed, f"{each.target} was written over itself")
         if pushed is None:
             self.findings.of("I13", listed, f"{each.target} was sent without a committed push")
@@ -148,7 +167,15 @@ class Writes:
             for change in exchange.changes
         )
         note.unheard = self.commits.unheard.get(pushed.id, 0) if lowers else 0
-        standing = self.truth.undeducted(listed) + self.bound.ended(listed, since) + note.unheard
+        note.unsent = self._unsent(name, pushed)
+        note.written_at = self.findings.now()
+        standing = (
+            self.truth.undeducted(listed)
+            + self.bound.ended(listed, since)
+            + self.bound.unpaid(listed, since)
+            + note.unheard
+            + note.unsent
+        )
         note.excused = ""
         most = self.bound.most(listed, since) + standing
         if each.target <= most:
@@ -156,8 +183,8 @@ class Writes:
         above = each.target - standing
         note.excused = self._excuse(exchange, note, since, above, zombie=zombie) or (
             "aba"
-            if self.languages[exchange.channel].compares
-            and each.target <= most + self._there_and_back(name)
+            if self.languages[exchange.channel].hides_restocks
+            and each.target <= most + self._there_and_back(name, since)
             else "deleted"
             if each.target <= most + self._deleted(listed)
             else ""
@@ -168,6 +195,14 @@ class Writes:
         text = f"push {pushed.id} of {since:.3f} s wrote {each.target}, at most {most} is true"
         self.findings.of("F30", listed, text)
 
+    def _unsent(self, name: FieldName, pushed: Pushed) -> int:
+        """Return units that stand in a number because the daemon did not know that they were sent,
+        where open orders are committed apart from it (R11).
+        """
+        if not isinstance(self.world.shops[name[0]], FaireShop):
+            return 0
+        return self.commits.unsent.get(pushed.id, 0) + self.bound.sent(name, pushed.opened_at)
+
     def _excuse(
         self, exchange: Exchange, note: FieldNote, since: float, offered: int, *, zombie: bool
     ) -> str:
@@ -175,7 +210,10 @@ class Writes:
         listed, name = note.listed, (note.listed.channel, note.listed.field)
         edited = self.findings.now() - note.edited_at < EDIT_CLOUDS_S
         masks = note.masks if edited else ()
-        if edited and offered <= self.bound.most(listed, since, masks=masks):
+        # What an edit hid is taken off the expectation when it is heard of, though that had met it
+        # already; as many sales may then hide behind the correction.
+        hidden = self._sold_within(name, masks)
+        if edited and offered <= self.bound.most(listed, since, masks=masks) + hidden:
             return "merchant_edit"
         if self.languages[exchange.channel].compares:
             return ""
@@ -211,12 +249,29 @@ class Writes:
         )
         return -(-units // listed.pack)
 
-    def _there_and_back(self, name: FieldName) -> int:
+    def _sold_within(self, name: FieldName, spans: Sequence[tuple[float, float]]) -> int:
+        """Return units that the shop took off a field's number within these spans, and that the
+        daemon has heard of by now.
+        """
+        return sum(
+            moved
+            for key, line in self._sold_from(name)
+            if key in self.bound.known
+            for at, moved in line.moves
+            if moved > 0 and any(begin <= at <= end for begin, end in spans)
+        )
+
+    def _there_and_back(self, name: FieldName, since: float) -> int:
         """Return the units that were sold from a field and the daemon does not know of, behind as
         many that the shop put back, which it does not know of either.
 
         Nothing tells of such a pair: neither a reading nor a compare. But one that lies between the
         two does tell of the first of them, so both must have happened between two such looks.
+
+        Etsy never tells what was put back, even of an order that is known to be cancelled. Sales
+        that are heard of late are then taken off an expectation that had met them already, and the
+        next sale hides behind its correction: what was put back not long ago counts, looked at or
+        not.
         """
         known = {
             (channel, order, line): deducted
@@ -225,12 +280,23 @@ class Writes:
                 name[0],
             )
         }
+        now = self.findings.now()
+        never_told = isinstance(self.world.shops[name[0]], EtsyShop)
         sold: list[tuple[float, int]] = []
         back: list[tuple[float, int]] = []
         for key, line in self._sold_from(name):
+            if never_told:
+                recent = (each for each in line.moves if each[0] >= now - UNTOLD_S)
+                back += [(at, -moved) for at, moved in recent if moved < 0]
             untold = line.deducted - known.get(key, 0)
-            (sold if untold > 0 else back).extend(_newest(line.moves, untold))
-        looks = self.notes.fields[name].looks
+            if never_told and not self.bound.known.before(key, since):
+                # Heard of only after the number had been computed, put back or not.
+                sold += [(at, moved) for at, moved in line.moves if moved > 0]
+            elif untold > 0:
+                sold += _newest(line.moves, untold)
+            elif not never_told:
+                back += _newest(line.moves, untold)
+        looks = () if never_told else self.notes.fields[name].looks
         pairs = 0
         for rise_at, units in sorted(back):
             left = units

@@ -117,6 +117,8 @@ class GenericShop:
         self.dice = dice
         self.faults = Faults()
         self.compares = compares
+        self.page_max = LIMIT_MAX
+        """Most orders of a page, whatever `limit` says."""
         self._authorization = f"Bearer {access_token}".encode()
         self._key = webhook_key
         self._url: str | None = None
@@ -424,7 +426,7 @@ class GenericShop:
 
     def _listed(self, query: dict[str, str]) -> ShopAnswer:
         """Return one page of orders by second of the last change and number; cursors are places."""
-        limit = min(int(query.get("limit", LIMIT_MAX)), LIMIT_MAX)
+        limit = min(int(query.get("limit", LIMIT_MAX)), self.page_max)
         place, only_open = (0, -1), query.get("state") == "open"
         if "changed_since" in query:
             since = datetime.fromisoformat(query["changed_since"])

@@ -26,10 +26,20 @@ class Number(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request to write asks for; `odd` says what else than numbers is in it."""
+    """What a request to write asks for; `odd` says what else than numbers is in it.
+
+    `by_platform` are fields whose numbers the platform sets by its own will, `seen` what is counted
+    of it. `whole`: the numbers go out together, whether each changes or not. `hook`: it is about
+    webhooks, `renews_access` about tokens; neither writes a number.
+    """
 
     numbers: tuple[Number, ...] = ()
     odd: tuple[str, ...] = ()
+    by_platform: tuple[str, ...] = ()
+    seen: str = ""
+    whole: bool = False
+    hook: bool = False
+    renews_access: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +56,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a request reads: numbers of the fields that go by these names, or a page of orders."""
+    """What a request reads: numbers to be written over, by the names that readings have for their
+    fields, numbers to be looked at, or a page of orders.
+    """
 
     fields: frozenset[str] = frozenset()
+    looks: frozenset[str] = frozenset()
     is_poll: bool = False
     is_later_page: bool = False
 
@@ -60,6 +73,8 @@ class Language(Protocol):
     """How long a request of the daemon may take before it gives it up."""
     compares: bool
     """Whether a write is refused where a number is not the one that was expected."""
+    hides_restocks: bool
+    """Whether orders leave untold what was put back: sales may be hidden behind that."""
 
     def written(self, exchange: Exchange) -> Asked | None:
         """Return what a request writes, None if it writes nothing."""
@@ -76,6 +91,12 @@ class Language(Protocol):
     def told(self, out: WebhookOut) -> Told:
         """Return what a delivery says."""
         ...
+
+
+def signed_name(out: WebhookOut) -> bytes:
+    """Return what a delivery is known by, besides its body: the name that its signature covers."""
+    name = out.headers.get("webhook-id")
+    return b"" if name is None else name.encode() + b"\n"
 
 
 def decoded(body: bytes) -> dict[str, Any]:

@@ -16,12 +16,15 @@ class Shopify:
 
     deadline_s = 20.0
     compares = True
+    hides_restocks = True  # of edits
 
     def written(self, exchange: Exchange) -> Asked | None:
         """Return what a mutation sets."""
         body = decoded(exchange.request.body)
         if "mutation" not in str(body.get("query", "")).partition("{")[0]:
             return None
+        if "webhookSubscription" in body["query"]:
+            return Asked(hook=True)
         given = body.get("variables", {}).get("input", {})
         name = given.get("name")
         return Asked(
@@ -44,7 +47,8 @@ class Shopify:
             return Seen(is_poll=True, is_later_page=after is not None)
         if b'"Levels"' in body:
             ids = decoded(body).get("variables", {}).get("ids", ())
-            return Seen(frozenset(map(number_of, ids)))
+            usable = exchange.answer is not None and decoded(exchange.answer.body).get("data")
+            return Seen(looks=frozenset(map(number_of, ids)) if usable else frozenset())
         return Seen()
 
     def read_name(self, field: str) -> str:

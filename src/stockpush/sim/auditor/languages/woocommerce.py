@@ -7,7 +7,7 @@ from typing import Any
 from stockpush.sim.auditor.languages import Asked, Number, Seen, Told, decoded, order_told
 from stockpush.sim.network import Exchange
 from stockpush.sim.shops.base import WebhookOut
-from stockpush.sim.truth import RELEASED
+from stockpush.sim.tills import RELEASED
 
 _STOCK_ONLY = {"id", "manage_stock", "stock_quantity"}
 
@@ -17,12 +17,15 @@ class WooCommerce:
 
     deadline_s = 30.0
     compares = False
+    hides_restocks = False
 
     def written(self, exchange: Exchange) -> Asked | None:
         """Return what a PUT or POST of products sets."""
         if exchange.request.method == "GET":
             return None
         path, body = exchange.request.path, decoded(exchange.request.body)
+        if "/webhooks" in path:
+            return Asked(hook=True)
         parts = path.split("/products/", 1)[-1].split("/")
         if "/products/" not in path:
             return Asked(odd=(f"{path} was written",))

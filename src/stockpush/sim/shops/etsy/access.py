@@ -72,6 +72,16 @@ class Access:
         self._revoked = True
         self._access.clear()
 
+    def expire(self) -> None:
+        """Etsy ends every access token early; refresh tokens stay good."""
+        self._access.clear()
+
+    def grant(self) -> tuple[str, str]:
+        """The owner agrees anew; return an access token and the refresh token beside it."""
+        self._revoked = False
+        granted = self._grant()
+        return granted["access_token"], granted["refresh_token"]
+
     def authorize(self, redirect_uri: str, challenge: str, scopes: str) -> str:
         """The owner agrees in the browser; return the code that the app is sent."""
         code = f"{self.dice.getrandbits(64):016x}"
@@ -148,26 +158,39 @@ class Access:
 
 @dataclass(slots=True)
 class Allowance:
-    """How many calls the app has: by the second, and over a rolling day in hours."""
+    """How many calls the app has: by the second, and over a rolling day in buckets."""
 
     clock: Callable[[], datetime]
     per_second: int
     per_day: int
+    bucket_s: int = 3600
+    """The day rolls on in steps of so long."""
     _second: deque[datetime] = field(default_factory=deque)
-    _hours: dict[int, int] = field(default_factory=dict)
+    _buckets: dict[int, int] = field(default_factory=dict)
+
+    def use_up(self) -> None:
+        """Somebody else with the app's key has made all the calls that were left of the day."""
+        bucket = int(self.clock().timestamp()) // self.bucket_s
+        left = self.per_day - sum(self._buckets.values())
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + max(0, left)
+
+    def renew(self) -> None:
+        """The day begins anew."""
+        self._buckets.clear()
 
     def take(self) -> tuple[dict[str, str], bool]:
         """Return the headers of an answer, and whether the call was still allowed."""
         now = self.clock()
         while self._second and now - self._second[0] >= timedelta(seconds=1):
             self._second.popleft()
-        hour = int(now.timestamp()) // 3600
-        self._hours = {each: told for each, told in self._hours.items() if each > hour - 24}
-        today = sum(self._hours.values())
+        bucket = int(now.timestamp()) // self.bucket_s
+        day = 86_400 // self.bucket_s
+        self._buckets = {each: told for each, told in self._buckets.items() if each > bucket - day}
+        today = sum(self._buckets.values())
         allowed = len(self._second) < self.per_second and today < self.per_day
         if allowed:
             self._second.append(now)
-            self._hours[hour] = self._hours.get(hour, 0) + 1
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
             today += 1
         headers = {
             "x-limit-per-second": str(self.per_second),
@@ -178,7 +201,9 @@ class Allowance:
         if not allowed:
             # The second is judged first.
             over = len(self._second) >= self.per_second
-            headers["retry-after"] = "1" if over else str(3600 - int(now.timestamp()) % 3600)
+            headers["retry-after"] = (
+                "1" if over else str(self.bucket_s - int(now.timestamp()) % self.bucket_s)
+            )
         return headers, allowed
 
 

@@ -33,6 +33,8 @@ _BOUNDS = ("min_created", "max_created", "min_last_modified", "max_last_modified
 _ORDERS = ("asc", "ascending", "up", "desc", "descending", "down")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
+_DOCUMENT = re.compile(re.escape(ROOT) + r"/listings/([0-9]{1,18})/inventory")
+
 Shown = Callable[[Listing, Product], int]
 """What a product's quantity is said to be."""
 
@@ -232,6 +234,12 @@ _sorts: Mapping[str, Callable[[Receipt], tuple[int, int]]] = {
     "updated": lambda row: (render.epoch(row.updated), row.receipt_id),
     "receipt_id": lambda row: (row.receipt_id, 0),
 }
+
+
+def document_asked(path: str) -> int | None:
+    """Return the listing whose document an address is, None if it is another address."""
+    found = _DOCUMENT.fullmatch(path)
+    return None if found is None else int(found[1])
 
 
 def _held(_: Listing, product: Product) -> int:

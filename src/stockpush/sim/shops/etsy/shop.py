@@ -75,6 +75,8 @@ class EtsyShop:
         """What a 429 that is drawn tells the caller to wait."""
         self.access = Access(self._clock_now, dice, keystring, shared_secret, refresh_token)
         self.allowance = Allowance(self._clock_now, per_second, per_day)
+        self.loses_next_grant = False
+        """The answer to the next renewal of access is lost; it is granted all the same."""
         self._outbox = Outbox(self._clock_now, dice, lambda: self.faults)
         self._office = Office(
             self._clock_now,
@@ -220,9 +222,23 @@ class EtsyShop:
     def sets_price(self, listing: str, amount: int) -> None:
         """The merchant changes the price of every product of a listing."""
         row, _ = self._office.product(listing)
+        self.sets_price_of(row.listing_id, amount)
+
+    def sets_price_of(self, listing_id: int, amount: int) -> None:
+        """The same of a listing by its number."""
+        row = self._office.listings[listing_id]
         for each in row.products:
             each.price = amount
         self._office.saved(row)
+
+    def is_off_sale(self, listing: str) -> bool:
+        """Answer whether nobody can buy a product, however many there are."""
+        row, _ = self._office.product(listing)
+        return row.state != "active"
+
+    def has_listing(self, listing_id: int) -> bool:
+        """Answer whether there is such a listing."""
+        return listing_id in self._office.listings
 
     def sets_state(self, listing_id: int, state: str) -> None:
         """The owner (or time) puts a listing on sale, takes it off, or lets it expire."""
@@ -236,6 +252,10 @@ class EtsyShop:
     def removes(self, listing_id: int) -> None:
         """The owner deletes a listing."""
         del self._office.listings[listing_id]
+
+    def grant(self) -> tuple[str, str]:
+        """The owner grants access anew; return an access and a refresh token."""
+        return self.access.grant()
 
     def goes_on_vacation(self, *, away: bool) -> None:
         """The owner switches the shop's vacation mode."""
@@ -293,6 +313,9 @@ class EtsyShop:
                 request.body,
                 is_revoked=self.faults.is_on("unauthorized"),
             )
+            if self.loses_next_grant and status == 200:
+                self.loses_next_grant = False
+                raise ConnectionDropped(applied=True)
             return self._told(status, told)
         if request.path == consent.PATH:
             return consent.answer(request, self.access)

@@ -50,6 +50,7 @@ class Habits:
     cursors: bool = True
     unknown_variant_refused: bool = False
     basic_instants: bool = False
+    page_max: int = LIMIT_MAX
 
 
 class RestError(Exception):
@@ -152,6 +153,7 @@ class Rest:
         limit = _whole(asked.pop("limit", str(LIMIT_MAX)), "limit")
         if not LIMIT_MIN <= limit <= LIMIT_MAX:
             raise RestError(400, f"limit must be between {LIMIT_MIN} and {LIMIT_MAX}")
+        limit = min(limit, self._habits.page_max)
         filters, after = asked, (0, -1)
         if "cursor" in asked:
             filters, after = self._resumed(asked)

@@ -70,6 +70,9 @@ class FaireShop:
         self.habits = Habits()
         self.retry_after_s: int | None = None
         """What a 429 tells the caller to wait; None: nothing, as far as is known."""
+        self.shipping_takes_on_hand = shipping_takes_on_hand
+        self.splits_backorders = True
+        """Whether what comes later is an order of its own."""
         self._access_token = access_token.encode()
         self._application = application
         self._office = Backoffice(

@@ -206,6 +206,10 @@ class WooShop:
             case _:
                 return self._dated(200, _HTML, _PAGE)
 
+    def webhooks(self) -> list[Webhook]:
+        """Return every webhook that there is, disabled ones too."""
+        return list(self._outbox.webhooks.values())
+
     def lose_webhooks(self) -> None:
         """The platform disables every webhook, as after too many failures."""
         self._outbox.lose()
