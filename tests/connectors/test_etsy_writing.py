@@ -759,7 +759,7 @@ async def test_the_allowance_is_heeded(world: World):
     await world.push(line("1001", expected=7, target=4))
     assert world.api.paused == [1.0]
     world = make_world(per_day=40)
-    world.shop.allowance._hours[int(world.hands.now.timestamp()) // 3600] = 37
+    world.shop.allowance._buckets[int(world.hands.now.timestamp()) // 3600] = 37
     await world.push(line("1001", expected=7, target=4))
     # Between the read and its write for a second at most; after the write the day is spread.
     assert world.api.paused == [1.0, 86_400 / 40]

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from stockpush import compose
+from stockpush.compose import running
 from stockpush.messages import Needs
 from stockpush.sim.candle_shop import SHOPIFY, SHOPIFY_SECRET, WOO, WOO_SECRET
 from stockpush.store.schema import metadata
@@ -129,7 +129,7 @@ async def fort(folder: Path, *, database: str | None = None) -> AsyncIterator[Fo
     floor.on_woo("candle", 10)
     connections = Connections()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compose, "public_runner", partial(public_runner, connections=connections))
+        patch.setattr(running, "public_runner", partial(public_runner, connections=connections))
         async with floor.open(), floor.running():
             await floor.quiet()
             public = floor.daemon.public

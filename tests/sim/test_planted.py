@@ -27,7 +27,7 @@ from stockpush.connectors.base import (
     WebhookRequest,
 )
 from stockpush.connectors.etsy.polling import OrderReader as EtsyReader
-from stockpush.connectors.etsy.reading import Memory
+from stockpush.connectors.etsy.reading import Held, Memory
 from stockpush.connectors.etsy.renewing import granted
 from stockpush.connectors.etsy.writing import _judged as judged
 from stockpush.connectors.faire.orders import facts as faire_facts
@@ -621,7 +621,7 @@ def canceled_not_asked() -> int:
 def siblings_uncompared() -> list[str]:
     """Which of two numbers of a document are written, one of which is not what was expected."""
     lines = [PushLine(FieldKey("etsy", key), 5, 4) for key in ("1:a=1", "1:a=2")]
-    _, todo = judged(lines, {"1:a=1": 5, "1:a=2": 3}, START)
+    _, todo = judged(lines, Held({"1:a=1": 5, "1:a=2": 3}, frozenset()), START)
     return [line.field.key for line in todo]
 
 
@@ -636,7 +636,8 @@ def unpaid_for_sale() -> int | None:
 def rotation_ignored() -> str | None:
     """Which refresh token is kept after a renewal."""
     body = b'{"access_token":"a","expires_in":3600,"refresh_token":"new"}'
-    return granted(Answer(200, {}, body, START), now=START, before=Tokens("b", None, "old")).refresh
+    before = Tokens("b", None, "old")
+    return granted(Answer(200, {}, body, START), now=START, channel="etsy", before=before).refresh
 
 
 def open_forgotten() -> int | None:
