@@ -278,7 +278,7 @@ class Field:
     without an answer explains it as well (R6), or a fact that was counted twice (R3). `let_go` are
     units of a hold that was let go and `let_go_date` the channel's clock at its reading: an order
     as old as that eats them, up to 60 days late (R4).
-    `surplus_date` is the channel's clock at the reading that the surplus last grew by.
+    `surplus_date` is the channel's clock at the reading that first showed the present surplus.
     `first_observed_at` is None while the channel is in shadow. `shadowed` is the last target
     recorded there.
     """

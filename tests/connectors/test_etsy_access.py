@@ -111,7 +111,9 @@ def test_the_endpoint_is_that_of_the_document():
     [
         (answer({"error": "invalid_grant"}, 400), AuthFailed),
         (answer({"error": "invalid_client"}, 401), AuthFailed),
-        (answer(b"<html>", 403), AuthFailed),
+        (answer(b"<html>", 400), ChannelUnavailable),
+        (answer(b"<html>", 401), ChannelUnavailable),
+        (answer(b"<html>", 403), ChannelUnavailable),
         (answer({"error": "x"}, 500), ChannelUnavailable),
         (answer(b"", 503), ChannelUnavailable),
         (answer({"error": "x"}, 429), ChannelUnavailable),

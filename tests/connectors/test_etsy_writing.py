@@ -201,6 +201,24 @@ async def test_something_else_that_differs_afterwards_is_told(world: World):
     assert "(products)" in outcome.error.message
 
 
+async def test_a_price_that_cannot_be_read_afterwards_makes_no_write_undone(world: World):
+    """What was taken was taken: the quantities tell, and the rest is said."""
+    handle = world.shop.handle
+
+    def odd(request: Any) -> Any:
+        answer = handle(request)
+        if request.method == "PUT":
+            told = json.loads(answer.body)
+            told["products"][0]["offerings"][0]["price"]["divisor"] = 3
+            return type(answer)(200, answer.headers, json.dumps(told).encode())
+        return answer
+
+    world.api.shop.handle = odd  # type: ignore[method-assign]
+    (outcome,) = await world.push(line("1001", expected=7, target=4))
+    assert (outcome.kind, outcome.actual) == (Kind.APPLIED, 4)
+    assert outcome.error.message
+
+
 async def test_a_listing_that_was_read_too_long_ago_is_not_written(world: World):
     """F50: the machine slept between the read and the write."""
     object.__setattr__(world.connector, "memory", Sleepy(world))

@@ -193,6 +193,49 @@ def test_r3_a_restock_does_not_eat_a_surplus_that_was_there_before_it() -> None:
     assert world.field("shopify", "a").read_due_at <= world.now + timedelta(seconds=2)
 
 
+def test_r3_a_surplus_that_grows_is_as_old_as_its_oldest_unit() -> None:
+    """One was put there by hand. Then two are put back and one is sold, and a rise of one is read:
+    the restock, told first, must not eat the older unit as well, or the sale would be hidden.
+    """
+    world = shop()
+    world.hears(world.order("shopify", "1", line("a", 5)))
+    world.syncs()
+    world.now += timedelta(minutes=1)
+    world.reads("shopify", "a", 6)
+    assert hold_of(world) == (6, 0, 1)
+    world.now += timedelta(minutes=1)
+    refunded = round((world.now - START).total_seconds())
+    world.now += timedelta(seconds=30)
+    world.reads("shopify", "a", 7)
+    back = line("a", 5, open=3, deducted=3)
+    world.hears(world.order("shopify", "1", back, version=refunded))
+    assert hold_of(world) == (9, 0, 2), "two above the shop: its compare fails"
+    world.now += timedelta(seconds=2)
+    world.reads("shopify", "a", 7)
+    assert hold_of(world) == (7, 2, 2)
+    assert world.field("shopify", "a").doubt == 2
+    assert world.atp("candle") <= 10 - 3 - 1, "the sale that nobody has heard of is not for sale"
+
+
+def test_r6_a_write_that_never_arrives_is_made_again_ever_later() -> None:
+    """Something on the way lets reading through and no write: at once first, then after 5, 15,
+    35 seconds and so on, at most five minutes.
+    """
+    world = shop()
+    world.moves("candle", -3, MovementKind.ADJUSTMENT)
+    waits = []
+    for number in range(9):
+        (push,) = world.pushes("woo", call=f"call {number}")
+        world.settles(push, PushOutcomeKind.UNKNOWN)
+        world.settles(push, PushOutcomeKind.CONFLICT, actual=10)
+        due_at = world.rows.dirty[FieldKey("woo", "b")].due_at
+        waits.append(round((due_at - world.now).total_seconds()))
+        world.now = max(world.now, due_at) + timedelta(seconds=1)
+    assert waits[0] == 0
+    assert waits == sorted(waits)
+    assert waits[-1] == 300
+
+
 def test_r3_a_sale_behind_a_unit_that_was_put_back_unheard_leaves_e() -> None:
     """One is sold and one put back, both unheard: the reading is what was expected. When the sale
     is told, the reading must have shown it: E stays and the other one is a surplus.

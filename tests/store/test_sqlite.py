@@ -179,6 +179,7 @@ def test_a_key_with_a_null_character_is_refused() -> None:
     """SQLite would end the text there, and find the row of what stands before it."""
     with pytest.raises(StoreRuleBroken, match="U\\+0000"):
         SqliteDialect().keys([("shop", "a\0b")])
+    SqliteDialect().keys([("shop", r"a\u0000b")])
     assert SqliteDialect().keys([("shop", "a0b")]) == ('[["shop","a0b"]]',)
 
 

@@ -75,7 +75,7 @@ def _take(draft: Draft, field: Field, seen: QuantitySeen, policy: ChannelPolicy 
                 after, polled_begun_at=state.polled_begun_at, orders_lag_s=policy.orders_lag_s
             )
             if sure is not after:
-                draft.let_go(after, sure, DriftClass.LOST_PUSH, "our own write had arrived")
+                draft.let_go(after, sure, DriftClass.LOST_PUSH, "no sale is behind it")
                 return False
         let_go = restored(
             after,

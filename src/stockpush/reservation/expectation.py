@@ -132,7 +132,7 @@ def _taken(
             doubt=max(0, field.doubt - eaten),
             uneaten=field.uneaten + ambiguous,
             surplus=field.surplus + behind,
-            surplus_date=date if behind else field.surplus_date,
+            surplus_date=_first_surplus(field, date) if behind else field.surplus_date,
             # A reading older than its date did not show them: then the next one falls by as many.
             uneaten_surplus=field.uneaten_surplus + behind,
             suspense_since=at if behind else field.suspense_since,
@@ -157,8 +157,9 @@ def _put_back(field: Field, units: int, instant: datetime, slack_s: float, at: d
     """
     date = field.surplus_date
     masked = field.hold > 0
+    last = field.observed_date
     shown = not masked and date is not None and _before(instant, date, slack_s)
-    unshown = masked or (date is not None and _before(date, instant, slack_s))
+    unshown = masked or (last is not None and _before(last, instant, slack_s))
     eaten = min(field.surplus, units) if shown else 0
     ambiguous = 0 if shown or unshown else min(field.surplus, units)
     again = masked or (field.surplus > 0 and not shown)
@@ -353,7 +354,9 @@ def _higher(field: Field, units: int, at: datetime) -> Field:
             hold=field.hold - released,
             uneaten=field.uneaten - released,
             surplus=surplus,
-            surplus_date=field.observed_date if units > released else field.surplus_date,
+            surplus_date=_first_surplus(field, field.observed_date)
+            if units > released
+            else field.surplus_date,
             uneaten_surplus=0,
             revision=field.revision + 1,
             suspense_since=at if units > released else field.suspense_since,
@@ -420,7 +423,7 @@ def outcome_read(
         hold=field.hold + sold,
         doubt=field.doubt + doubt,
         surplus=field.surplus + risen,
-        surplus_date=date if risen else field.surplus_date,
+        surplus_date=_first_surplus(field, date) if risen else field.surplus_date,
         observed=quantity,
         observed_at=at,
         observed_date=date,
@@ -549,6 +552,11 @@ def standing(field: Field) -> int:
     1
     """
     return max(0, field.undeducted - field.hold)
+
+
+def _first_surplus(field: Field, date: datetime | None) -> datetime | None:
+    """Return the date of a surplus that grows at a reading of `date`: that of its oldest unit."""
+    return field.surplus_date if field.surplus else date
 
 
 def wants_reading(field: Field, *, at: datetime) -> Field:

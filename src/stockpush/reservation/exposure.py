@@ -3,7 +3,7 @@
 Theory of operation. With the policy `mirror` every listing shares the whole ATP of its item:
 
     offer  = clamp(floor((ATP - buffer) / pack), 0, cap)        in listing units
-    target = offer + undeducted
+    target = min(cap of the field, offer + undeducted)
 
 `undeducted` are open units that the channel has not taken off its own number: they still stand on
 the field although they are sold, so they are shown on top of the offer.

@@ -53,6 +53,9 @@ from stockpush.values import replace
 
 UNTOLD_WAIT = timedelta(seconds=5)
 """How long a push waits whose compare was lost without being told the number."""
+UNSENT_WAIT_MAX = timedelta(minutes=5)
+UNSENT_DOUBLED_MAX = 10
+"""Longest wait before a write is made again that did not arrive, and how often the wait doubles."""
 LOW_OFFER_MAX = 5
 LOW_READ_EVERY = timedelta(minutes=10)
 """Up to which offer a field is read how often, if not more often anyway (R9)."""
@@ -442,9 +445,7 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
                 _conflict(draft, field, push, settled)
                 poll_now.add(settled.field.channel)
                 if queued is not None:
-                    # Without a number nothing was learnt: let it be read first.
-                    told = settled.actual is not None
-                    dirty.append(replace(queued, due_at=at if told else at + UNTOLD_WAIT))
+                    dirty.append(_again(queued, push, settled, at))
             case PushOutcomeKind.REJECTED | PushOutcomeKind.GONE:
                 away = parked(field, settled.reason)
                 draft.let_go(field, away, DriftClass.MANUAL_EDIT, "parked")
@@ -466,6 +467,22 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
         listings=tuple(listings),
         poll_now=frozenset(poll_now),
     )
+
+
+def _again(queued: Dirty, push: Push, settled: PushSettled, at: datetime) -> Dirty:
+    """Return the outbox row after a lost compare: at once, with the number that was told.
+
+    Without a number nothing was learnt: let it be read first. A write without an answer that turns
+    out not to have arrived is made again at once, and ever later if that goes on: something on the
+    way to the channel lets no write through.
+    """
+    if settled.actual is None:
+        return replace(queued, due_at=at + UNTOLD_WAIT)
+    if push.outcome is not PushOutcomeKind.UNKNOWN or settled.actual != push.expected:
+        return replace(queued, due_at=at)
+    doubled = min(queued.attempts, UNSENT_DOUBLED_MAX)
+    wait = min(UNSENT_WAIT_MAX, UNTOLD_WAIT * (2**doubled - 1))
+    return replace(queued, due_at=at + wait, attempts=queued.attempts + 1)
 
 
 def _applied(view: View, field: Field, push: Push, settled: PushSettled, at: datetime) -> Field:

@@ -84,7 +84,10 @@ def granted(answer: Answer, *, now: datetime, channel: str, before: Tokens | Non
             expires_at=now + timedelta(seconds=told.expires_in),
             refresh=told.refresh_token or (None if before is None else before.refresh),
         )
-    if answer.status == 429 or answer.status >= 500:
+    own = fault(answer)
+    # A refusal without Etsy's own words is a firewall's page: it says nothing of our credentials.
+    paged = answer.status in (400, 401, 403) and own is None
+    if answer.status == 429 or answer.status >= 500 or paged:
         raise ChannelUnavailable(
             f"Etsy's token endpoint answered {answer.status}.",
             found=answer.status,
@@ -92,7 +95,7 @@ def granted(answer: Answer, *, now: datetime, channel: str, before: Tokens | Non
         )
     if answer.status in (400, 401, 403):
         raise AuthFailed(
-            f"Etsy grants no access: {fault(answer) or answer.status}.",
+            f"Etsy grants no access: {own}.",
             field="refresh_token",
             found=answer.status,
             next=f"stockpush connect {channel}",

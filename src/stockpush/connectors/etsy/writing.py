@@ -283,7 +283,7 @@ class Writer:
             unread = end.unknown("Etsy's answer to the write cannot be read.", None, gap)
             return end.of(lines, unread)
         held = numbers(read.listing_id, saved)
-        other = differs(read.document, saved)
+        other = _other(read.document, saved)
         remark = None if other is None else DIFFERS.format(what=other)
         found: Outcomes = {}
         for line in lines:
@@ -472,6 +472,14 @@ def _judged(
         else:
             todo.append(line)
     return done, todo
+
+
+def _other(sent: Document, saved: Document) -> str | None:
+    """Return what is no quantity and differs; it was taken, whether we can read it or not."""
+    try:
+        return differs(sent, saved)
+    except PayloadInvalid as error:
+        return error.message
 
 
 def _saved(answer: Answer) -> Document | None:

@@ -293,11 +293,12 @@ class SqliteDialect:
 
     def keys(self, keys: Iterable[Key]) -> tuple[Any, ...]:
         """Return the keys as one JSON array. Raises `StoreRuleBroken` for what cannot be a key."""
+        found = list(keys)
         try:
-            text = msgspec.json.encode(list(keys)).decode()
+            text = msgspec.json.encode(found).decode()
         except UnicodeError as error:
             raise translate(error) from error
-        if "\\u0000" in text:
+        if "\\u0000" in text and any("\0" in part for key in found for part in _texts_of(key)):
             # json_each ends a text there, and would find the row of what stands before it.
             raise StoreRuleBroken("A key has the character U+0000 in it.")
         return (text,)
@@ -350,6 +351,12 @@ class SqliteDialect:
     def counted(self, statement: Any) -> str:
         """Return the statement as it is."""
         return self.compile(statement)
+
+
+def _texts_of(key: Key) -> Iterable[str]:
+    """Return the texts that a key is made of."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return (part for part in parts if isinstance(part, str))
 
 
 def _element(array: ColumnElement[Any], position: int) -> ColumnElement[Any]:
