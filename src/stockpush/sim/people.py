@@ -329,6 +329,8 @@ class People:
         else:
             listing = dice.choice(sorted(open_units))
             units = dice.randint(1, open_units[listing])
+            # A part of it may have become a line of its own, which waits already.
+            units = min(units, shop.line_quantity(order.order_id, listing))
             if dice.random() < 0.5:
                 shop.accept(order.order_id, expected=shop.clock() + timedelta(days=3))
             self._backorder(shop, order, listing, units)

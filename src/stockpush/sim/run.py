@@ -48,6 +48,8 @@ SILENT_S = ((0.8, 4 * 3600.0), (0.2, 24 * 3600.0))
 """How long nothing may be written after that: (how likely, how long). A day shows more and costs
 as much as the rest of the run.
 """
+LET_GO_S = 2.5 * 3600.0
+"""What is found at the silence's beginning is let go in this time: by two polls, an hour apart."""
 AUDIT_S = 900.0
 """How often the database is audited during act one."""
 HARMLESS = frozenset(
@@ -366,7 +368,8 @@ class _Run:
         if NARROW.issuperset(self.world.shops):
             return drawn
         # Many shops cost as much in less time, and a day of silence is had elsewhere.
-        return min(drawn, SILENT_S[0][1]) * min(1.0, len(NARROW) / len(self.world.shops))
+        shorter = min(drawn, SILENT_S[0][1]) * min(1.0, len(NARROW) / len(self.world.shops))
+        return max(LET_GO_S, shorter)
 
     # -- wiring --------------------------------------------------------------------------------
 

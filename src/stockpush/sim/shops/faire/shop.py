@@ -207,6 +207,10 @@ class FaireShop:
         elif quantity > 0:
             self._office.extend(order, self._office.variants[listing], quantity)
 
+    def line_quantity(self, order_id: str, listing: str) -> int:
+        """Return how many pieces the line has that a backorder would be taken from."""
+        return self._item(self._order(order_id), listing).quantity
+
     def backorder(
         self,
         order_id: str,
