@@ -279,6 +279,8 @@ class Field:
     units of a hold that was let go and `let_go_date` the channel's clock at its reading: an order
     as old as that eats them, up to 60 days late (R4).
     `surplus_date` is the channel's clock at the reading that first showed the present surplus.
+    `overwritten_sold` are units taken off since the last reading of which our last write may have
+    put the number back (R10).
     `first_observed_at` is None while the channel is in shadow. `shadowed` is the last target
     recorded there.
     """
@@ -315,6 +317,7 @@ class Field:
     parked_reason: str | None = None
     uneaten_surplus: int = 0
     surplus_date: datetime | None = None
+    overwritten_sold: int = 0
 
 
 @quick

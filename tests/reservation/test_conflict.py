@@ -435,6 +435,30 @@ def test_r10_a_sale_inside_the_gap_of_an_uncompared_write_has_the_field_read_aga
     assert world.syncs()[("woo", "b")] == 13
 
 
+def test_r10_a_sale_that_our_write_put_back_lets_go_of_no_hold() -> None:
+    """An unknown sale is held. An order that may be it lowers E as well (R3), and so does one
+    inside the gap of a write, which put it back. A rise by one is that one: the hold stays, for
+    there is a sale that nobody has told us of (seed 785).
+    """
+    world = shop()
+    world.moves("candle", 5, MovementKind.RECEIPT)
+    world.now += timedelta(minutes=1)
+    world.reads("woo", "b", 9)
+    assert hold_of(world, "woo", "b") == (9, 1, 0)
+    (push,) = world.pushes("woo")
+    gap_from = world.now
+    world.settles(push, gap_from=gap_from, gap_until=gap_from)
+    shown = world.field("woo", "b").expected
+    assert shown is not None
+    perhaps_held = world.order("woo", "1", line("b", 1), placed=gap_from)
+    world.hears(perhaps_held)
+    world.hears(world.order("woo", "2", line("b", 1), placed=gap_from, deducted_at=gap_from))
+    assert hold_of(world, "woo", "b") == (shown - 2, 1, 0)
+    world.now += timedelta(seconds=2)
+    world.reads("woo", "b", shown - 1)  # order 2 was put back, order 1 was not in the hold
+    assert hold_of(world, "woo", "b") == (shown - 1, 1, 1)
+
+
 def test_r10_a_restock_inside_the_gap_may_have_been_overwritten_and_opens_no_hold() -> None:
     """The next reading's deficit up to that amount lowers E only."""
     world = shop()

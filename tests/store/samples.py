@@ -73,6 +73,7 @@ FIELD_ROW = Field(
     uneaten=3,
     uneaten_surplus=1,
     surplus_date=at(2),
+    overwritten_sold=1,
     undeducted=4,
     revision=5,
     observed=-6,

@@ -197,6 +197,7 @@ def _in_gap(field: Field, delta: int, instant: datetime, slack_s: float, at: dat
     return replace(
         field,
         overwritten=field.overwritten + max(0, -delta),
+        overwritten_sold=field.overwritten_sold + max(0, delta),
         read_due_at=_sooner(field.read_due_at, at + READ_AGAIN),
     )
 
@@ -247,6 +248,7 @@ def observed(
             uneaten=0,
             uneaten_surplus=0,
             overwritten=0,
+            overwritten_sold=0,
             suspense_reads=agreed,
             read_due_at=None,
         ),
@@ -333,6 +335,7 @@ def _lower(field: Field, units: int, at: datetime) -> Field:
             hold=field.hold + sold,
             doubt=field.doubt + twice,
             overwritten=0,
+            overwritten_sold=0,
             uneaten=0,
             uneaten_surplus=0,
             revision=field.revision + 1,
@@ -344,8 +347,13 @@ def _lower(field: Field, units: int, at: datetime) -> Field:
 
 
 def _higher(field: Field, units: int, at: datetime) -> Field:
-    """Take a rise of `units` > 0: it gives back what a fact failed to eat, then is a surplus."""
-    released = min(field.hold, field.uneaten, units)
+    """Take a rise of `units` > 0: it gives back what a fact failed to eat, then is a surplus.
+
+    Sales whose units our last write may have put back (R10) raise the number as well, and give
+    nothing back: what is missing then is another sale, that we have not heard of.
+    """
+    told = max(0, units - field.overwritten_sold)
+    released = min(field.hold, field.uneaten, told)
     surplus = field.surplus + units - released
     return _settled(
         replace(
@@ -358,6 +366,7 @@ def _higher(field: Field, units: int, at: datetime) -> Field:
             if units > released
             else field.surplus_date,
             uneaten_surplus=0,
+            overwritten_sold=0,
             revision=field.revision + 1,
             suspense_since=at if units > released else field.suspense_since,
             suspense_reads=1,
@@ -381,6 +390,7 @@ def reshadowed(field: Field, quantity: int, *, sent_at: datetime, date: datetime
         uneaten=0,
         uneaten_surplus=0,
         overwritten=0,
+        overwritten_sold=0,
         suspense_since=None,
         suspense_reads=0,
         observed=quantity,

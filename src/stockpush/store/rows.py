@@ -300,6 +300,7 @@ def field_row(field: Field) -> Row:
         field.parked_reason,
         field.uneaten_surplus,
         micros_or_none(field.surplus_date),
+        field.overwritten_sold,
     )
 
 
@@ -310,7 +311,7 @@ def read_field(row: Row) -> Field:
     (suspense_since, suspense_reads, overwritten, doubt, let_go, let_go_date, *rest) = rest
     (written_at, pushed_at, *rest) = rest
     (gap_from, gap_until, read_due_at, lost_compares, sold_since_push, *rest) = rest
-    (shadowed, adopted, parked_reason, uneaten_surplus, surplus_date) = rest
+    (shadowed, adopted, parked_reason, uneaten_surplus, surplus_date, overwritten_sold) = rest
     return Field(
         key=FieldKey(channel, key),
         sku=sku,
@@ -344,6 +345,7 @@ def read_field(row: Row) -> Field:
         parked_reason=parked_reason,
         uneaten_surplus=uneaten_surplus,
         surplus_date=instant_or_none(surplus_date),
+        overwritten_sold=overwritten_sold,
     )
 
 
