@@ -355,9 +355,10 @@ class Stocking(Protocol):
         self, api: Api, resolved: Sequence[ListingResolved], *, call_id: str
     ) -> tuple[ListingResolved, ...]:
         """Stock those of which that is the problem, if the owner has agreed to it; return how they
-        all are resolved by now, in the same order. `call_id` is this attempt's own.
+        are resolved by now, in the same order. `call_id` is this attempt's own.
 
-        Raises what `Api.send` raises: then it is asked how they stand, and tried again.
+        Those of which nobody can say whether they were stocked are left out: they are resolved
+        again later, which tells. Raises what else `Api.send` raises.
         """
         ...
 
