@@ -11,8 +11,8 @@ from stockpush.connectors import registry
 from stockpush.connectors.base import Checkup, Hooks
 from stockpush.connectors.shopify.operations import PATH
 from stockpush.engine import checkup
-from stockpush.errors import AuthFailed, PushRejected
-from tests.connectors import faire_world, generic_world, shopify_world, woocommerce_world
+from stockpush.errors import AuthFailed, OutcomeUnknown, PushRejected, RateLimited
+from tests.connectors import canned, faire_world, generic_world, shopify_world, woocommerce_world
 from tests.connectors.shopify_world import LOCATION, needs_schema
 
 URL = "https://stock.example/webhooks/s/TOKEN_OF_22_CHARACTERS"
@@ -208,12 +208,34 @@ async def test_a_key_that_may_only_read_is_told_before_it_is_needed() -> None:
     assert "Read/Write" in found["rights"].mend
 
 
-async def test_a_shop_that_takes_no_empty_batch_is_no_reason_to_mistrust_the_key() -> None:
-    """Only a refusal of the key says something about it."""
-    made = woo()
-    made.shop.faults.only_writes, made.shop.faults.server_error = True, 1.0
-    found = {each.what: each for each in await made.connector.check(made.api)}
-    assert found["rights"].ok
+@pytest.mark.parametrize(
+    ("met", "why"),
+    [
+        (OutcomeUnknown("the channel answered 500"), "the channel answered 500"),
+        (RateLimited("told to wait", retry_after_s=9), "told to wait"),
+        (canned.answer(b"<!doctype html><title>Are you a robot?</title>"), "200 (HTML"),
+        (canned.answer(b"blocked"), "not JSON"),
+        (canned.answer({"code": "rest_no_route"}, 404), "rest_no_route"),
+        (canned.answer({"code": "rest_invalid_param"}, 400), "400 (rest_invalid_param)"),
+    ],
+)
+async def test_rights_that_could_not_be_told_are_no_check_mark(met: Any, why: str) -> None:
+    """A shop in trouble and a page before it say nothing of the key: why, and what to do next."""
+    first = [canned.answer(b"[]"), canned.answer({"value": "yes"}), met]
+    found = await woo().connector.check(canned.CannedApi(first))
+    (rights,) = (each for each in found if each.what == "rights")
+    assert (rights.ok, rights.access) == (False, False)
+    assert "could not be told" in rights.told
+    assert why in rights.told
+    assert rights.mend.endswith("stockpush doctor")
+
+
+@pytest.mark.parametrize("taken", [b"[]", b'{"update":[]}', b"{}"])
+async def test_an_empty_batch_that_was_taken_is_a_key_that_may_write(taken: bytes) -> None:
+    """PHP writes an object without fields as a list."""
+    first = [canned.answer(b"[]"), canned.answer({"value": "yes"}), canned.answer(taken)]
+    found = await woo().connector.check(canned.CannedApi(first))
+    assert all(each.ok for each in found)
 
 
 async def test_a_refused_token_is_told_by_the_door() -> None:

@@ -10,14 +10,15 @@ Source: REST v3, webhooks and settings; the platform's webhook class.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from stockpush.connectors.answers import is_done
 from stockpush.connectors.base import Api, Finding, Hooks, same_hook
+from stockpush.connectors.payload import decode
 from stockpush.connectors.woocommerce.wire import decode_answer, unexpected
-from stockpush.errors import AuthFailed, OutcomeUnknown, PayloadInvalid
+from stockpush.errors import AuthFailed, ChannelError, PayloadInvalid
 
 ROOT = "/wp-json/wc/v3"
 HOOKS_MAX = 1000
@@ -60,13 +61,16 @@ async def check(api: Api) -> tuple[Finding, ...]:
 async def _rights(api: Api) -> Finding:
     """Return whether the key may write, by a batch of nothing, which changes nothing.
 
-    Only a refusal says something: whatever else a shop makes of it, the key was not what it minded.
+    Only the shop's own answer says something: a fault, or a page of what stands before the shop,
+    comes before anybody has looked at the key, or instead.
     """
     body = msgspec.json.encode({"update": []})
     path = f"{ROOT}/products/batch"
     try:
-        with suppress(OutcomeUnknown):
-            await api.send("POST", path, write=True, headers=_JSON, body=body)
+        answer = await api.send("POST", path, write=True, headers=_JSON, body=body)
+        if answer.is_page or not is_done(answer):
+            raise unexpected(answer, "batch of nothing")
+        decode(answer.body, msgspec.Raw, what="batch of nothing")
     except AuthFailed:
         return Finding(
             "rights",
@@ -74,6 +78,16 @@ async def _rights(api: Api) -> Finding:
             told="the key may not write products",
             mend="give it the permission Read/Write, and its user the right to manage the shop",
             access=True,
+        )
+    except ChannelError as error:
+        found = "" if error.found is None else f" ({error.found})"
+        return Finding(
+            "rights",
+            ok=False,
+            told="it could not be told whether the key may write; "
+            f"a batch of nothing met: {error.message.rstrip('.')}{found}",
+            mend="look at the shop's error log, and at the firewall or proxy before it, "
+            "which must let POST pass; then: stockpush doctor",
         )
     return Finding("rights", ok=True, told="the key may write")
 
