@@ -146,12 +146,15 @@ async def counted(
     """
     before = None
     for _ in range(READINGS_MAX):
-        reading = sha256()
+        reading, page_before = sha256(), None
         for number in range(PAGES_MAX):
             orders, date = await page_at(number)
-            for raw in orders:
-                reading.update(sha256(raw).digest())
+            page = sha256(b"".join(sha256(raw).digest() for raw in orders)).digest()
+            reading.update(page)
             more = len(orders) >= full
+            if more and page == page_before:
+                raise circular(field)
+            page_before = page
             alike = not more and reading.digest() == before
             yield Listed(orders, date, last=alike)
             if not more:
@@ -200,6 +203,13 @@ def endless(field: str) -> PayloadInvalid:
     """Return the error of a listing that has more pages than one can have."""
     return PayloadInvalid(
         "The list of orders does not end.", field=field, found=PAGES_MAX, expected="fewer pages"
+    )
+
+
+def circular(field: str) -> PayloadInvalid:
+    """Return the error of a listing whose next page is one that it has shown: there may be more."""
+    return PayloadInvalid(
+        "The list of orders goes in a circle.", field=field, expected="orders that are new"
     )
 
 

@@ -32,6 +32,7 @@ from stockpush.connectors.order_poll import (
     Params,
     Progress,
     Unreadable,
+    circular,
     cursor_of,
     endless,
     instant_of,
@@ -104,7 +105,7 @@ async def _pages(api: Api, filters: Params) -> AsyncIterator[Listed]:
         page = decode_answer(answer, Orders, "list of orders")
         following = page.next or ""
         if following in seen:
-            raise PayloadInvalid("The list of orders goes in a circle.", field="next")
+            raise circular("next")
         seen.add(following or "-")
         yield Listed(page.orders, answer.date, last=not following)
         if not following:
