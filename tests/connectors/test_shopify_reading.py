@@ -426,7 +426,7 @@ async def test_an_unreadable_order_is_set_aside() -> None:
     w.shop.door.handlers = {**w.shop.door.handlers, "Orders": spoil}
     orders, _, pages = await poll(w, None)
     assert set(orders) == {good}
-    ((order_id, reason, body),) = {entry for page in pages for entry in page.unreadable}
+    ((order_id, reason, body, _),) = {entry for page in pages for entry in page.unreadable}
     assert order_id == bad
     assert "lineItems.nodes[0].quantity" in reason
     assert json.loads(body)["id"].endswith(bad)

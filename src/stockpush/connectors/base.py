@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from stockpush.errors import ChannelError, ConfigInvalid
 from stockpush.messages import ListingResolved, OrderSeen, Seen
@@ -216,12 +216,26 @@ class FullReading:
     reason: str = ""
 
 
+class Unreadable(NamedTuple):
+    """An order of a poll that could not be parsed or read whole.
+
+    `order_id` is '' where not even that can be read. `kept` is the part of its body that a mended
+    reader would read, and nothing of who bought; so it tells no order from another: `digest` does,
+    SHA-256 (hex) over all of the body as it came.
+    """
+
+    order_id: str
+    reason: str
+    kept: bytes
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class OrderPage:
     """One page of an order poll, by the channel's clock `date`.
 
-    `unreadable` are (order id or '', reason, raw body) of orders that could not be parsed or read
-    whole: those with an id are fetched by themselves, the others quarantined; the rest goes on.
+    Of the `unreadable` orders those with an id are fetched by themselves, the others quarantined;
+    the rest of the page goes on.
     `last`: this page completes the poll, and `cursor` is where the next one starts.
     """
 
@@ -229,7 +243,7 @@ class OrderPage:
     date: datetime | None
     last: bool
     cursor: str | None = None
-    unreadable: tuple[tuple[str, str, bytes], ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

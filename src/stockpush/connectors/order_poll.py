@@ -22,7 +22,7 @@ from itertools import pairwise
 
 import msgspec
 
-from stockpush.connectors.base import OrderPage
+from stockpush.connectors.base import OrderPage, Unreadable
 from stockpush.connectors.payload import only_read
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
 from stockpush.messages import OrderSeen
@@ -39,8 +39,6 @@ TOLD_MAX = 20_000
 """Most orders that are remembered as told by polls that were broken off."""
 
 Params = tuple[tuple[str, str], ...]
-Unreadable = tuple[str, str, bytes]
-"""See `base.OrderPage`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +194,8 @@ def set_aside(
     """
     if isinstance(error, ChannelUnavailable) and len(unreadable) >= FAULTS_MAX:
         raise error
-    unreadable.append((order, error.message, only_read(raw, kind)))
+    digest = sha256(raw).hexdigest()
+    unreadable.append(Unreadable(order, error.message, only_read(raw, kind), digest))
 
 
 def endless(field: str) -> PayloadInvalid:

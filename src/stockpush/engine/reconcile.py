@@ -7,7 +7,6 @@ decided here; whatever is read becomes a command of the commit lane.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -233,10 +232,10 @@ class Reconciler:
 
         One whose id is known is fetched by itself, and quarantined only if that fails too.
         """
-        for order_id, reason, body in page.unreadable:
+        for order_id, reason, body, digest in page.unreadable:
             kept = Delivery(
                 channel=self._channel.name,
-                digest=hashlib.sha256(body).hexdigest(),
+                digest=digest,
                 topic="poll",
                 received_at=self._clock.now(),
                 state=DeliveryState.APPLIED if order_id else DeliveryState.QUARANTINED,

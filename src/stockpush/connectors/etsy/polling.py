@@ -29,7 +29,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from stockpush.connectors.base import Api, OrderPage
+from stockpush.connectors.base import Api, OrderPage, Unreadable
 from stockpush.connectors.etsy.orders import facts, is_told
 from stockpush.connectors.etsy.reading import Memory, read_listings
 from stockpush.connectors.etsy.wire import (
@@ -47,7 +47,6 @@ from stockpush.connectors.order_poll import (
     Listed,
     Params,
     Progress,
-    Unreadable,
     counted,
     cursor_of,
     endless,

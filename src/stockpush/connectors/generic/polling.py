@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import msgspec
 
-from stockpush.connectors.base import Api, OrderPage
+from stockpush.connectors.base import Api, OrderPage, Unreadable
 from stockpush.connectors.generic.orders import facts
 from stockpush.connectors.generic.wire import (
     Name,
@@ -31,7 +31,6 @@ from stockpush.connectors.order_poll import (
     Listed,
     Params,
     Progress,
-    Unreadable,
     circular,
     cursor_of,
     endless,

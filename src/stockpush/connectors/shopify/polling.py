@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from stockpush.connectors.base import Api, OrderPage
-from stockpush.connectors.order_poll import Unreadable, instant_of, set_aside
+from stockpush.connectors.base import Api, OrderPage, Unreadable
+from stockpush.connectors.order_poll import instant_of, set_aside
 from stockpush.connectors.payload import decode
 from stockpush.connectors.shopify import operations
 from stockpush.connectors.shopify.fetching import (
