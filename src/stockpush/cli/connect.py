@@ -163,6 +163,7 @@ def _print_hooks(hooks: Hooks, *, dry_run: bool) -> None:
         (f"{would}made", hooks.made),
         (f"{would}switched on again", hooks.revived),
         (f"{would}removed (double, or for a former address)", hooks.removed),
+        (f"{would}given the configured secret", hooks.rekeyed),
     ):
         if topics:
             say(f"Webhooks {what}: {', '.join(topics)}")

@@ -307,7 +307,8 @@ class Hooks:
     """How a channel's webhooks stand, and what was done about them, by topic.
 
     `kept` were right; `made` were missing, `revived` switched off by the platform, `removed` double
-    or meant for an address that is ours no more. With a dry run it is what would be done.
+    or meant for an address that is ours no more, `rekeyed` not known to sign with the configured
+    secret. With a dry run it is what would be done.
     `advice` is what a person does where the platform lets no program do it; nothing else is set
     then.
     """
@@ -317,11 +318,14 @@ class Hooks:
     revived: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     advice: str = ""
+    rekeyed: tuple[str, ...] = ()
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """Return the topics of which nothing was told: what they missed must be polled."""
-        return self.made + self.revived
+        """Return the topics of which nothing was told, or nothing that could be believed: what they
+        missed must be polled.
+        """
+        return self.made + self.revived + self.rekeyed
 
 
 @runtime_checkable

@@ -150,5 +150,6 @@ def told_of(hooks: Hooks) -> str:
         ("missing", hooks.made),
         ("switched off by the shop", hooks.revived),
         ("double or for a former address", hooks.removed),
+        ("not known to sign with the configured secret", hooks.rekeyed),
     )
     return "; ".join(f"{what}: {', '.join(topics)}" for what, topics in parts if topics)

@@ -120,6 +120,7 @@ class WooCommerceConnector:
             url,
             topics=self.manifest.webhook_topics,
             secret=self.settings.webhook_secret,
+            digest=self.settings.webhook_digest,
             dry_run=dry_run,
         )
 
