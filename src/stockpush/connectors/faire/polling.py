@@ -1,20 +1,23 @@
 """Orders by REST: one, or every one that changed since the cursor.
 
-Theory of operation. Pages come in ascending order of the last change, 50 at a time. The page's
-cursor is followed by itself, because filters beside it were seen to be refused; another client
-sends both, so where the cursor alone is refused, the filters are sent along. A page without a
-cursor, or an empty one, is the last; but a *full* page without one is followed by another, because
-one client saw no cursors at all, and a poll that ends too early loses sales. Such pages are counted
-from the front, and an order that changes meanwhile moves to the end and everything behind it one
-place up, past the next number. So the next page begins at the newest change of the one before, less
-one second, and numbers are used only where a whole page has one instant, or where a page is not
-ascending (`order_poll`). A cursor, or a number, that leads to nothing but what was shown already is
-no end: there may be more, so the poll is not complete. Orders that a page shows beyond what was
-asked for do no harm: facts are absolute.
+Theory of operation. Orders are asked for by ascending last change, 50 a page. A page's cursor is
+followed by itself, because filters beside it were seen to be refused; another client sends both, so
+where the cursor alone is refused, the filters are sent along. An empty page is the last, and so is
+one without a cursor that is not full or that a cursor led to. But where *no* page had a cursor a
+full one is followed by another, because one client saw none at all, and a poll that ends too early
+loses sales.
 
-The poll's own cursor is the newest change seen, by Faire's clock, never ahead of its Date header
-and never our "now"; the overlap is taken off when it is used. A first poll reads all open orders,
-whatever their age, then what changed recently, so that an order that closed meanwhile is seen too.
+Without cursors a page has only a place, and an order that changes meanwhile moves to the end and
+everything behind it one place up. So the next page begins at the newest change of the one before,
+less one second; it has a number only where a whole page has one instant. Where a page is not
+ascending, the whole listing is counted (`order_poll`). A cursor, or a number, that leads to nothing
+but what was shown already is no end: there may be more, so the poll is not complete. Orders that a
+page shows beyond what was asked for do no harm: facts are absolute.
+
+The poll's own cursor is the newest change seen, by Faire's clock, never ahead of the first answer's
+Date header and never our "now"; the overlap is taken off when it is used. A first poll reads all
+open orders, whatever their age, then what changed recently, so that an order that closed meanwhile
+is seen too.
 
 Backorders. An order with a BACKORDERED line is read together with its children, and a child that a
 poll brings has its parent read anew: the parent's own last change may lie before the child's birth.
