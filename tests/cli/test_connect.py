@@ -126,6 +126,32 @@ async def test_only_credentials_wrong_is_an_exit_code_of_its_own(tmp_path: Path)
         assert json.loads(said.out)["webhooks"] is None
 
 
+async def test_webhooks_that_may_not_be_made_are_a_line_among_the_others(tmp_path: Path) -> None:
+    """How access stands is told all the same, and a daemon is asked to read everything: without
+    webhooks it hears of nothing sooner.
+    """
+    floor = furnished(tmp_path)
+    refused = {"webhookSubscription": None, "userErrors": [{"field": None, "message": "No."}]}
+    floor.shopify.door.handlers = {
+        **floor.shopify.door.handlers,
+        "Subscribe": lambda _: {"webhookSubscriptionCreate": refused},
+    }
+    async with floor.open():
+        configured(floor)
+        said = await typed(floor, "connect", SHOPIFY, "--json")
+        told = json.loads(said.out)
+        lines = {line["what"]: line for line in told["data"]}
+        assert said.code == 1
+        assert lines["scopes"]["ok"]
+        assert "No." in lines["webhooks"]["told"]
+        assert lines["webhooks"]["mend"]
+        assert told["webhooks"] is None
+        assert told["id"].startswith("rq-")
+        planned = await typed(floor, "connect", SHOPIFY)
+        assert "✔ scopes" in planned.out
+        assert "✖ webhooks" in planned.out
+
+
 async def test_refused_credentials_are_found_where_nothing_is_mapped(tmp_path: Path) -> None:
     """Faire and a website of one's own: 3 from both commands, and no check mark for anybody."""
     clock, dice = CLOCK.now, random.Random(1)

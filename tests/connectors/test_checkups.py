@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -11,8 +13,9 @@ from stockpush.connectors import registry
 from stockpush.connectors.base import Checkup, Hooks
 from stockpush.connectors.shopify.operations import PATH
 from stockpush.engine import checkup
-from stockpush.errors import AuthFailed, PushRejected
-from tests.connectors import faire_world, generic_world, shopify_world, woocommerce_world
+from stockpush.errors import AuthFailed, OutcomeUnknown, PushRejected, RateLimited
+from tests.connectors import canned, faire_world, generic_world, shopify_world, woocommerce_world
+from tests.connectors.inprocess import InProcessApi
 from tests.connectors.shopify_world import LOCATION, needs_schema
 
 URL = "https://stock.example/webhooks/s/TOKEN_OF_22_CHARACTERS"
@@ -108,6 +111,72 @@ async def test_woocommerce_switches_on_again_what_was_switched_off() -> None:
     assert subscribed(made) == wanted(made)
     secrets = {each.secret for each in made.shop._outbox.webhooks.values()}
     assert secrets == {woocommerce_world.SECRET}
+
+
+@dataclass(slots=True)
+class Noting(InProcessApi):
+    """A door with a notebook."""
+
+    notes: dict[str, str] = field(default_factory=dict)
+
+    async def noted(self) -> Mapping[str, str]:
+        """Return every note."""
+        return dict(self.notes)
+
+    async def note(self, key: str, text: str | None) -> None:
+        """Keep a note."""
+        assert text is not None
+        self.notes[key] = text
+
+
+async def test_woocommerce_gives_its_webhooks_a_secret_that_has_changed() -> None:
+    """Those that are there sign with the former one, which nobody can read: what was sent last is
+    noted, and no more of it than whether it is the same. What they sent meanwhile is polled.
+    """
+    made = woo()
+    topics = sorted(made.connector.manifest.webhook_topics)
+    api = Noting(made.shop, made.connector)
+    await made.connector.ensure_webhooks(api, URL)
+    for secret in ("the next one", "one more"):
+        changed = woocommerce_world.make_connector(webhook_secret=secret)
+        planned = await changed.ensure_webhooks(api, URL, dry_run=True)
+        assert sorted(planned.rekeyed) == topics
+        assert "configured secret" in checkup.told_of(planned)
+        assert {each.secret for each in made.shop._outbox.webhooks.values()} != {secret}
+        done = await changed.ensure_webhooks(api, URL)
+        assert (sorted(done.rekeyed), sorted(done.lost), done.kept) == (topics, topics, ())
+        assert {each.secret for each in made.shop._outbox.webhooks.values()} == {secret}
+        assert secret not in "".join(api.notes.values())
+        api.sent.clear()
+        again = await changed.ensure_webhooks(api, URL)
+        assert (sorted(again.kept), again.rekeyed) == (topics, ())
+        assert {each.method for each in api.sent} == {"GET"}
+    assert len(made.shop._outbox.webhooks) == len(topics)
+
+
+async def test_a_secret_counts_as_given_once_every_webhook_has_it() -> None:
+    """A shop that failed half-way is told again, from the first one on."""
+    made = woo()
+    api = Noting(made.shop, made.connector)
+    await made.connector.ensure_webhooks(api, URL)
+    changed = woocommerce_world.make_connector(webhook_secret="the next one")
+    made.shop.faults.only_writes, made.shop.faults.server_error_next = True, 1
+    with pytest.raises(OutcomeUnknown):
+        await changed.ensure_webhooks(api, URL)
+    await changed.ensure_webhooks(api, URL)
+    assert {each.secret for each in made.shop._outbox.webhooks.values()} == {"the next one"}
+
+
+async def test_what_is_noted_of_a_secret_takes_the_api_key_to_try_out() -> None:
+    """A short secret could be guessed from a plain digest of it."""
+    digests = {
+        woocommerce_world.make_connector(
+            consumer_secret=key, webhook_secret=secret
+        ).settings.webhook_digest
+        for key in ("cs_one", "cs_two")
+        for secret in ("a", "b")
+    }
+    assert len(digests) == 4
 
 
 async def test_a_refused_webhook_says_why() -> None:
@@ -208,12 +277,34 @@ async def test_a_key_that_may_only_read_is_told_before_it_is_needed() -> None:
     assert "Read/Write" in found["rights"].mend
 
 
-async def test_a_shop_that_takes_no_empty_batch_is_no_reason_to_mistrust_the_key() -> None:
-    """Only a refusal of the key says something about it."""
-    made = woo()
-    made.shop.faults.only_writes, made.shop.faults.server_error = True, 1.0
-    found = {each.what: each for each in await made.connector.check(made.api)}
-    assert found["rights"].ok
+@pytest.mark.parametrize(
+    ("met", "why"),
+    [
+        (OutcomeUnknown("the channel answered 500"), "the channel answered 500"),
+        (RateLimited("told to wait", retry_after_s=9), "told to wait"),
+        (canned.answer(b"<!doctype html><title>Are you a robot?</title>"), "200 (HTML"),
+        (canned.answer(b"blocked"), "not JSON"),
+        (canned.answer({"code": "rest_no_route"}, 404), "rest_no_route"),
+        (canned.answer({"code": "rest_invalid_param"}, 400), "400 (rest_invalid_param)"),
+    ],
+)
+async def test_rights_that_could_not_be_told_are_no_check_mark(met: Any, why: str) -> None:
+    """A shop in trouble and a page before it say nothing of the key: why, and what to do next."""
+    first = [canned.answer(b"[]"), canned.answer({"value": "yes"}), met]
+    found = await woo().connector.check(canned.CannedApi(first))
+    (rights,) = (each for each in found if each.what == "rights")
+    assert (rights.ok, rights.access) == (False, False)
+    assert "could not be told" in rights.told
+    assert why in rights.told
+    assert rights.mend.endswith("stockpush doctor")
+
+
+@pytest.mark.parametrize("taken", [b"[]", b'{"update":[]}', b"{}"])
+async def test_an_empty_batch_that_was_taken_is_a_key_that_may_write(taken: bytes) -> None:
+    """PHP writes an object without fields as a list."""
+    first = [canned.answer(b"[]"), canned.answer({"value": "yes"}), canned.answer(taken)]
+    found = await woo().connector.check(canned.CannedApi(first))
+    assert all(each.ok for each in found)
 
 
 async def test_a_refused_token_is_told_by_the_door() -> None:

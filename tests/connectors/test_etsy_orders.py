@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from stockpush.connectors.etsy import polling
 from stockpush.connectors.etsy.orders import FATES, Fate
 from stockpush.errors import AuthFailed, ChannelUnavailable, PayloadInvalid, RateLimited
 from stockpush.messages import OrderSeen
+from stockpush.sim.shops.base import ShopAnswer, ShopRequest
 from stockpush.sim.shops.etsy import render
 from tests.connectors import etsy_contract
 from tests.connectors.etsy_world import (
@@ -21,6 +23,7 @@ from tests.connectors.etsy_world import (
     ROSE,
     SCENT,
     SHOP_ID,
+    Intercepted,
     World,
     make_world,
     needs_contract,
@@ -394,6 +397,77 @@ async def test_more_than_a_page_in_one_second_is_read_by_offset(world: World):
     assert set(await world.polled("2026-11-22T10:00:00Z")) == orders
     offsets = [each["offset"] for each in queries(world) if "was_canceled" not in each]
     assert offsets == ["0", "0", "100", "200"]
+
+
+def disordered(world: World, happens: Any = lambda number: None) -> None:
+    """Have the lists come newest first whatever is asked for; something happens before each."""
+    asked = iter(range(1, 1000))
+
+    def handled(request: ShopRequest) -> ShopAnswer:
+        if request.path.endswith("/receipts"):
+            happens(next(asked))
+        query = tuple(
+            (name, "desc" if name == "sort_order" else value) for name, value in request.query
+        )
+        return world.shop.handle(replace(request, query=query))
+
+    world.api.shop = Intercepted(world.shop, handled)
+
+
+def bought(world: World, number: int) -> list[str]:
+    """Buy one after the other, a minute apart."""
+    world.shop.listing(1001).products[0].quantity = 900
+    orders = []
+    for _ in range(number):
+        orders.append(world.shop.checkout([("1001", 1)]))
+        world.hands.move(60)
+    return orders
+
+
+@pytest.mark.parametrize("since", [None, "2026-11-22T10:00:00Z"])
+async def test_a_list_that_is_out_of_order_loses_nothing(world: World, since: str | None):
+    """The newest of a page is no place to go on from where older ones come behind it: the list is
+    counted, and read again until it is the same twice. Only the last page has the cursor.
+    """
+    orders = bought(world, 230)
+    disordered(world)
+    pages = await world.poll(since)
+    assert {each.order_id for page in pages for each in page.orders} == set(orders)
+    assert [page.cursor for page in pages[:-1]] == [None] * (len(pages) - 1)
+    assert pages[-1].last
+
+
+async def test_a_list_out_of_order_that_shifts_is_read_again(world: World):
+    """A receipt leaves it while it is counted: the one that takes its place is passed over once,
+    and not twice.
+    """
+    orders = bought(world, 230)
+    world.hands.move(7 * 86_400)
+
+    def ships(number: int) -> None:
+        if number == 3:  # behind the page that shows the disorder, and the first counted
+            world.shop.ship(orders[-1])
+
+    disordered(world, ships)
+    pages = await world.poll()
+    assert {each.order_id for page in pages for each in page.orders} == set(orders)
+    assert pages[-1].last
+
+
+async def test_a_list_out_of_order_that_never_stands_still_is_no_complete_poll(world: World):
+    """It is told, and the next poll begins where this one did."""
+    orders = bought(world, 230)
+
+    def ships(number: int) -> None:
+        world.hands.move(60)
+        world.shop.ship(orders[number])
+
+    disordered(world, ships)
+    pages = world.connector.poll_orders(world.api, since="2026-11-22T10:00:00Z", fetch=1)
+    found = [(await anext(pages)).last for _ in range(1 + 4 * 3)]
+    assert not any(found)
+    with pytest.raises(PayloadInvalid, match="out of order"):
+        await anext(pages)
 
 
 async def test_one_unreadable_receipt_does_not_hide_the_others(world: World):

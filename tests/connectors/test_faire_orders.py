@@ -459,7 +459,7 @@ async def test_a_first_poll_reads_open_orders_of_any_age_and_then_the_recent(wor
         ["bo_1003", recent],
     ]
     assert [page.last for page in pages] == [False, True]
-    assert pages[-1].cursor == "2027-01-01T10:00:00.000Z"
+    assert pages[-1].cursor == "2027-01-01T10:00:00Z"
     assert world.queries() == [
         [
             ("limit", "50"),
@@ -491,7 +491,7 @@ async def test_a_change_ahead_of_the_date_header_does_not_move_the_cursor_past_i
     api = CannedApi([answer({"orders": [ahead]})])
     pages = make_connector().poll_orders(api, since="2026-11-22T09:00:00.000Z", fetch=1)
     (page,) = [each async for each in pages]
-    assert page.cursor == "2026-11-22T10:00:00.000Z"
+    assert page.cursor == "2026-11-22T10:00:00Z"
 
 
 async def test_a_cursor_that_is_not_ours_is_refused() -> None:
@@ -604,12 +604,132 @@ async def test_an_empty_page_ends_the_poll_whatever_its_cursor() -> None:
     assert api.sent[1][2] == [("limit", "50"), ("cursor", "x")]
 
 
-async def test_pages_that_lead_nowhere_end_the_poll() -> None:
-    """The same page once more is the end, and not a circle."""
-    same = answer({"orders": [order(id="bo_1")], "cursor": "x"})
-    api = CannedApi([same, same])
+def page_of(*numbers: int, cursor: str | None = None) -> Any:
+    """Return an answer with orders of these numbers, each a second younger than the one before."""
+    orders = [
+        order(id=f"bo_{number}", updated_at=f"2026-11-22T09:{number // 60:02}:{number % 60:02}Z")
+        for number in numbers
+    ]
+    return answer({"orders": orders} | ({} if cursor is None else {"cursor": cursor}))
+
+
+async def polled(api: CannedApi) -> tuple[list[str], bool]:
+    """Poll until it ends or breaks; return what was told, and whether it is complete."""
     pages = make_connector().poll_orders(api, since="2026-11-22T09:00:00.000Z", fetch=1)
-    assert [(len(page.orders), page.last) async for page in pages] == [(1, False), (0, True)]
+    told, last = [], False
+    with suppress(PayloadInvalid):
+        async for page in pages:
+            told += [each.order_id for each in page.orders]
+            last = page.last
+    return told, last
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [page_of(1, cursor="x"), page_of(1, cursor="x")],
+        [page_of(1, cursor="x"), page_of(2, cursor="y"), page_of(1, cursor="x")],
+        [page_of(1, cursor="x"), page_of(2, cursor="y"), page_of(2, 1, cursor="z")],
+        [page_of(*range(LIMIT))] + [page_of(*range(48, 98))] * 3,
+        [page_of(*[7] * 50), page_of(*[7] * 50), page_of(*[7] * 50)],
+    ],
+)
+async def test_pages_that_lead_back_are_no_end(pages: list[Any]) -> None:
+    """There may be more behind what was shown already: the poll is not complete, and says so."""
+    told, last = await polled(CannedApi(pages))
+    assert (len(told), last) == (len(set(told)), False)
+
+
+async def test_a_last_page_that_repeats_itself_is_the_end() -> None:
+    """It names no further page."""
+    api = CannedApi([page_of(1, cursor="x"), page_of(1)])
+    assert await polled(api) == (["bo_1"], True)
+
+
+FIRST, SECOND = [*range(70, 120)], [*range(20, 70)]
+"""The younger fifty orders, and the older fifty behind them."""
+
+
+@pytest.mark.parametrize("since", ["2026-11-22T09:00:00.000Z", None])
+async def test_a_list_out_of_order_loses_no_order(since: str | None) -> None:
+    """Without cursors the newest change of a page is no place to go on from where older orders come
+    behind it: the pages are counted, until two readings were alike.
+    """
+    down = FIRST[::-1]
+    counted = [page_of(*down), page_of(*SECOND), page_of(1)]
+    api = CannedApi([page_of(), page_of(*down)][since is not None :] + counted * 2)
+    pages = [page async for page in make_connector().poll_orders(api, since=since, fetch=1)]
+    told = [each.order_id for page in pages for each in page.orders]
+    assert sorted(told) == sorted(f"bo_{number}" for number in [*FIRST, *SECOND, 1])
+    assert [page.last for page in pages] == [False] * (len(pages) - 1) + [True]
+    assert api.answers == []
+    assert [dict(query).get("page") for *_, query in api.sent[-3:]] == [None, "2", "3"]
+
+
+async def test_a_list_out_of_order_that_shifts_is_read_until_it_stands_still() -> None:
+    """An order that slips past a page while it is counted is in the next reading; only one that is
+    like the one before it completes the poll.
+    """
+    down = FIRST[::-1]
+    shifted = [page_of(*down), page_of(*SECOND[1:], 2), page_of(1)]
+    still = [page_of(*down), page_of(*SECOND), page_of(2, 1)]
+    told, last = await polled(CannedApi([page_of(*down), *shifted, *still, *still]))
+    assert (len(told), len(set(told)), last) == (102, 102, True)
+    told, last = await polled(CannedApi([page_of(*down), *(shifted + still) * 2]))
+    assert (len(set(told)), last) == (102, False)
+
+
+# -- being told to wait ----------------------------------------------------------------------------
+
+
+def waiting(*numbers: int) -> Any:
+    """Return a page of orders of which each has children to ask for."""
+    orders = [
+        order({"state": "BACKORDERED"}, id=f"bo_{number}", state="BACKORDERED")
+        for number in numbers
+    ]
+    return answer({"orders": orders})
+
+
+async def test_a_poll_that_must_wait_for_children_keeps_what_it_has() -> None:
+    """What was read until then is told, nothing is complete, and the next poll asks only for what
+    is not told yet; once one was complete, everything is read anew.
+    """
+    connector = make_connector()
+    child = answer({"orders": []})
+    asked: list[list[str]] = []
+
+    async def polls(*answers: Any) -> tuple[list[str], bool]:
+        api = CannedApi([*answers])
+        pages = connector.poll_orders(api, since="2026-11-22T09:00:00.000Z", fetch=1)
+        told, last = [], False
+        with suppress(RateLimited):
+            async for page in pages:
+                told += [each.order_id for each in page.orders]
+                last = page.last
+        queries = (dict(query) for *_, query in api.sent)
+        asked.append([each["original_order_id"] for each in queries if "original_order_id" in each])
+        return told, last
+
+    wait = RateLimited(retry_after_s=3)
+    assert await polls(waiting(1, 2, 3), child, child, wait) == (["bo_1", "bo_2"], False)
+    assert await polls(waiting(1, 2, 3), child) == (["bo_3"], True)
+    assert await polls(waiting(1, 2), child, child) == (["bo_1", "bo_2"], True)
+    assert asked == [["bo_1", "bo_2", "bo_3"], ["bo_3"], ["bo_1", "bo_2"]]
+
+
+async def test_a_child_whose_parent_must_wait_is_not_told_yet() -> None:
+    """Both are read again: the parent's units are known only with it."""
+    connector = make_connector()
+    child = answer({"orders": [order(id="bo_2", original_order_id="bo_1")]})
+    told = []
+    for parent in (RateLimited(retry_after_s=3), answer(order(id="bo_1"))):
+        pages = connector.poll_orders(
+            CannedApi([child, parent]), since="2026-11-22T09:00:00.000Z", fetch=1
+        )
+        with suppress(RateLimited):
+            told += [[each.order_id for each in page.orders] async for page in pages]
+    assert told[-1] == ["bo_2", "bo_1"]
 
 
 async def test_an_order_that_changes_between_two_pages_is_seen_again(world: World) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from stockpush.connectors.base import Checkup, Choosing, Stocking
 from stockpush.connectors.shopify import levels, stocking
 from stockpush.connectors.shopify.connector import ShopifyConnector
-from stockpush.errors import ConfigInvalid, OutcomeUnknown
+from stockpush.errors import ConfigInvalid
 from stockpush.messages import ListingResolved
 from stockpush.model import FieldKey, Listing, ListingKey
 from tests.connectors.shopify_world import (
@@ -202,13 +204,42 @@ async def test_an_attempt_without_an_answer_is_asked_after_and_made_anew(fault: 
     a = w.sell("A", 0, stocked=False)
     told = await w.connector.resolve(w.api, [listing(w, a)])
     setattr(w.shop.faults, fault, 1.0)
-    with pytest.raises(OutcomeUnknown):
-        await w.connector.put_on_stock(w.api, told, call_id="first")
+    assert await w.connector.put_on_stock(w.api, told, call_id="first") == ()
     setattr(w.shop.faults, fault, 0.0)
     told = await w.connector.resolve(w.api, [listing(w, a)])
     (told,) = await w.connector.put_on_stock(w.api, told, call_id="second")
     assert told.problem is None
     assert len(set(w.shop.faults.writes_seen)) == (2 if fault == "drop_before" else 1)
+
+
+async def test_an_item_without_an_answer_holds_up_no_other() -> None:
+    """It alone is left out; what stands before it and behind it is told as it is."""
+    w = agreeing()
+    a, b, c, d = (w.sell(sku, 3, stocked=sku == "A") for sku in "ABCD")
+    told = await w.connector.resolve(w.api, [listing(w, each) for each in (a, b, c, d)])
+    w.shop.faults.drop_after_next = 1
+    found = await w.connector.put_on_stock(w.api, told, call_id="c")
+    (missing,) = set(told) - {next(t for t in told if t.listing == f.listing) for f in found}
+    assert missing.field_key in {w.field(each).key for each in (b, c, d)}
+    assert [each.listing for each in found] == [
+        each.listing for each in told if each is not missing
+    ]
+    assert [each.problem for each in found] == [None, None, None]
+
+
+async def test_a_shop_that_answers_none_is_not_asked_for_every_item() -> None:
+    """Each may take a whole deadline; who has not had a turn has one in another attempt."""
+    w = agreeing()
+    rows = [listing(w, w.sell(f"S{each}", 0, stocked=False)) for each in range(12)]
+    told = await w.connector.resolve(w.api, rows)
+    w.shop.faults.drop_before = 1.0
+    asked = set()
+    for attempt in range(9):
+        w.api.sent.clear()
+        assert await w.connector.put_on_stock(w.api, told, call_id=f"c{attempt}") == ()
+        assert len(w.api.sent) == stocking.UNKNOWN_MAX
+        asked |= {json.loads(each.body)["variables"]["item"] for each in w.api.sent}
+    assert len(asked) > stocking.UNKNOWN_MAX * 2
 
 
 async def test_an_answer_that_was_remembered_is_not_believed() -> None:

@@ -401,6 +401,35 @@ async def test_a_channel_without_a_clock_starts_from_the_beginning_again() -> No
     assert [seen.order_id for page in pages for seen in page.orders] == [order_id]
 
 
+async def test_what_changes_behind_a_page_that_was_read_is_left_to_the_next_poll() -> None:
+    """A change on a later page is newer than one on an earlier page that nobody has seen: the
+    cursor stays before both.
+    """
+    w = world()
+    a = w.sell("A", 90)
+    placed = [w.shop.checkout([(a, 1)]) for _ in range(PAGE_ORDERS + 5)]
+    begun = w.hands().replace(microsecond=0)
+    handle = w.shop.door.handlers["Orders"]
+    first: list[str] = []
+
+    def changing(variables):
+        if variables["after"] is not None:
+            w.hands.move(3600)
+            w.shop.cancel(first[0], restock=True)
+            w.hands.move(3600)
+            w.shop.cancel(next(each for each in placed if each not in first), restock=True)
+        data = handle(variables)
+        first.extend(node["id"].rpartition("/")[2] for node in data["orders"]["nodes"])
+        return data
+
+    w.shop.door.handlers = {**w.shop.door.handlers, "Orders": changing}
+    _, cursor, _ = await poll(w, begun.isoformat())
+    assert cursor == begun.isoformat()
+    w.shop.door.handlers = {**w.shop.door.handlers, "Orders": handle}
+    orders, _, _ = await poll(w, cursor)
+    assert [line.open for line in orders[first[0]].lines] == [0]
+
+
 @pytest.mark.parametrize("since", ["", "yesterday", "2026-11-22T10:00:00"])
 async def test_a_cursor_that_is_not_ours_is_refused(since: str) -> None:
     """A damaged cursor is an error, never a poll from somewhere."""
@@ -426,7 +455,7 @@ async def test_an_unreadable_order_is_set_aside() -> None:
     w.shop.door.handlers = {**w.shop.door.handlers, "Orders": spoil}
     orders, _, pages = await poll(w, None)
     assert set(orders) == {good}
-    ((order_id, reason, body),) = {entry for page in pages for entry in page.unreadable}
+    ((order_id, reason, body, _),) = {entry for page in pages for entry in page.unreadable}
     assert order_id == bad
     assert "lineItems.nodes[0].quantity" in reason
     assert json.loads(body)["id"].endswith(bad)

@@ -19,6 +19,7 @@ from stockpush.errors import (
     ChannelError,
     ChannelUnavailable,
     OutcomeUnknown,
+    PayloadInvalid,
     PushRejected,
     RateLimited,
 )
@@ -433,6 +434,7 @@ async def test_throttled_is_waited_for(status: int) -> None:
         (OutcomeUnknown(), Kind.UNKNOWN, Kind.UNAVAILABLE),
         (ChannelUnavailable(), Kind.UNAVAILABLE, Kind.UNAVAILABLE),
         (PushRejected(), Kind.UNAVAILABLE, Kind.UNAVAILABLE),
+        (PayloadInvalid("a redirect"), Kind.UNKNOWN, Kind.UNAVAILABLE),
         (RateLimited(retry_after_s=2.0), Kind.RATE_LIMITED, Kind.RATE_LIMITED),
         (AuthFailed(), Kind.AUTH_FAILED, Kind.AUTH_FAILED),
     ],

@@ -456,7 +456,7 @@ async def test_unreadable_and_unknown_orders_do_not_stop_a_poll():
         ("2", False),
         ("727", True),
     ]
-    (first, _, kept), (second, _, nothing) = page.unreadable
+    (first, _, kept, _), (second, _, nothing, _) = page.unreadable
     assert (first, json.loads(kept)["status"]) == ("1", "processing")
     assert (second, nothing) == ("", b"")
     assert b"Canary" not in kept

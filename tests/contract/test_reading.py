@@ -170,7 +170,7 @@ async def test_what_cannot_be_read_is_kept_without_its_buyer(name: str) -> None:
     stage.api.shop = Between(shop, handle)
     unreadable = [each for page in await poll(stage) for each in page.unreadable]
     assert {each[0] for each in unreadable} == {order}
-    kept = b"".join(body for _, _, body in unreadable)
+    kept = b"".join(each.kept for each in unreadable)
     assert order.encode() in kept
     assert [each for each in BUYER.values() if each.encode() in kept] == []
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from stockpush.connectors.base import OrderPage, Unreadable
+from stockpush.connectors.order_poll import set_aside
 from stockpush.engine import reconcile
 from stockpush.engine.reconcile import TRIES_MAX
 from stockpush.errors import PayloadInvalid
-from stockpush.model import Health
+from stockpush.model import DeliveryState, Health
+from stockpush.store import reads
 from tests.engine.world import SHOP, Floor, NumbersShop, floor, ran
 
 HOUR_S = 3600.0
@@ -116,5 +122,39 @@ def test_hints_that_wait_after_a_failure_do_not_keep_a_newer_one_waiting(
             shop.shop.sell("c", 3)
             await shop.hints("c")
             await shop.until(lambda: "fetch" in shop.shop.log, within_s=1)
+
+    ran(work())
+
+
+class _Order(msgspec.Struct):
+    """What a connector reads of an order."""
+
+    id: int
+
+
+def test_orders_without_an_id_are_told_apart_by_what_is_not_kept(tmp_path: Path) -> None:
+    """Nothing of who bought is kept, and that may be all in which two of them differ: they stay
+    two, and each of them stays one however often it is polled.
+    """
+    unreadable: list[Unreadable] = []
+    for raw in (b'{"id": "?", "name": "Eve"}', b'{"id": "?", "name": "Adam"}'):
+        error = PayloadInvalid("no id")
+        set_aside(unreadable, error, order="", raw=msgspec.Raw(raw), kind=_Order)
+    assert {each.kept for each in unreadable} == {b'{"id":"?"}'}
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            polls = itertools.count()
+
+            async def poll_orders(*_: object, **__: object) -> AsyncIterator[OrderPage]:
+                next(polls)
+                yield OrderPage((), shop.clock.now(), True, "c", tuple(unreadable))
+
+            shop.shop.poll_orders = poll_orders
+            await shop.passes(HOUR_S)
+            assert next(polls) > 2
+            rows = (await reads.deliveries(shop.store, limit=9)).data
+            assert [each.state for each in rows] == [DeliveryState.QUARANTINED] * 2
+            assert {each.digest for each in rows} == {each.digest for each in unreadable}
 
     ran(work())

@@ -142,10 +142,11 @@ def poll(connector: Connector, body: bytes) -> list[OrderPage] | None:
     for page in pages:
         for seen in page.orders:
             check(seen)
-        for order_id, reason, raw in page.unreadable:
+        for order_id, reason, raw, digest in page.unreadable:
             assert order_id == "" or is_id(connector.channel, order_id)
             check_text(reason)
             assert isinstance(raw, bytes)
+            assert len(digest) == 64
     return pages
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stockpush.sim.candle_shop import SHOPIFY
+from stockpush.sim.shops.base import ConnectionDropped
 from tests.whole.harness import Floor
 
 
@@ -71,3 +73,43 @@ async def test_without_agreement_it_is_parked(floor: Floor) -> None:
         assert shown(floor) is None
         (problem,) = await problems(floor)
         assert "activate = true" in problem
+
+
+async def test_an_item_whose_stocking_nobody_answers_holds_up_no_other(floor: Floor) -> None:
+    """The other one is for sale meanwhile; the first one is tried again without anybody's doing."""
+    floor.item("soap", 4)
+    soap = floor.shopify.add_variant("soap", 0, stocked=False)
+    floor._list(SHOPIFY, "soap", f"{{ variant_id = {soap.variant_id} }}", 1)
+    activate = floor.shopify.door.handlers["Activate"]
+    silent = True
+
+    def answered(variables: Any) -> Any:
+        if silent and str(soap.item_id) in variables["item"]:
+            raise ConnectionDropped(applied=False)
+        return activate(variables)
+
+    floor.shopify.door.handlers = {**floor.shopify.door.handlers, "Activate": answered}
+    location = floor.shopify.location
+    async with floor.open():
+        agreed(floor)
+        async with floor.running():
+            await floor.until(
+                lambda: [each.levels[location].available for each in candles(floor)] == [10],
+                "the candle is stocked and pushed",
+            )
+            assert location not in soap.levels
+            silent = False
+            await floor.until(
+                lambda: location in soap.levels and soap.levels[location].available == 4,
+                "the soap as well",
+            )
+            assert await problems(floor) == []
+
+
+def candles(floor: Floor) -> list[Any]:
+    """The variants of the candle that are stocked at our location."""
+    return [
+        each
+        for each in floor.shopify.variants.values()
+        if each.sku == "candle" and floor.shopify.location in each.levels
+    ]

@@ -8,7 +8,8 @@ import pytest
 
 from stockpush.engine import watchdog
 from stockpush.settings import Settings
-from stockpush.sim.candle_shop import SHOPIFY, WOO
+from stockpush.sim.candle_shop import SHOPIFY, WOO, WOO_SECRET
+from stockpush.sim.shops.base import WebhookOut
 from tests.whole.harness import Floor, free_port
 
 
@@ -47,6 +48,39 @@ async def test_webhooks_are_made_lost_and_made_again(tmp_path: Path) -> None:
             await floor.until_shows(13, 13)
             # Nobody asks for it: each channel's watchdog records by itself what it has measured.
             await floor.until_told(lambda: _recorded(floor))
+
+
+async def test_a_secret_that_was_changed_reaches_the_webhooks(tmp_path: Path) -> None:
+    """The owner changes one line and starts the daemon again: sales are told of as before."""
+    floor = Floor(tmp_path, webhooks=False, listen_port=free_port())
+    told: list[int | None] = []
+    answered = floor.woo.webhook_answered
+
+    def noted(out: WebhookOut, status: int | None) -> None:
+        told.append(status)
+        answered(out, status)
+
+    floor.woo.webhook_answered = noted
+    floor.item("candle", 20)
+    floor.on_shopify("candle", 20)
+    product = floor.on_woo("candle", 20)
+    async with floor.open():
+        path = tmp_path / "stockpush.toml"
+        root = f'[daemon]\npublic_url = "http://127.0.0.1:{floor.listen_port}"\n'
+        path.write_text(path.read_text().replace("[daemon]\n", root, 1))
+        for secret, left in ((WOO_SECRET, 19), ("one that is new", 18)):
+            path.write_text(path.read_text().replace(WOO_SECRET, secret))
+            floor.settings = Settings.load(path, {})
+            async with floor.running():
+                await floor.until(lambda secret=secret: _secrets(floor) == {secret}, "the secret")
+                floor.woo.checkout([(product, 1)])
+                await floor.until_shows(left, left)
+    assert told
+    assert 401 not in told
+
+
+def _secrets(floor: Floor) -> set[str]:
+    return {each.secret for each in floor.woo._outbox.webhooks.values()}
 
 
 async def _recorded(floor: Floor) -> bool:

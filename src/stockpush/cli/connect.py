@@ -25,7 +25,7 @@ from stockpush.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
-    from stockpush.connectors.base import Hooks
+    from stockpush.connectors.base import Finding, Hooks
 
 
 def connect(
@@ -53,12 +53,17 @@ def connect(
     del yes  # taken by every writing command; there is nothing to ask here
 
     async def work(parts: Parts) -> tuple[int | None, list[Examined], Hooks | None]:
+        from stockpush.connectors.base import Finding
+
         name = find_channel(parts.settings.channels, channel)
         lines, hooks = await _connected(parts, name, redirect, dry_run=dry_run)
         number = None
         if not dry_run and all(line.ok for line in lines):
-            # A daemon that was refused tries again seldom: this has it read everything now.
+            # A daemon that was refused tries again seldom: this has it read everything now, all the
+            # more where no webhook will tell it.
             number = await parts.store.ask("resync", {"channel": name}, at=parts.clock.now())
+        if isinstance(hooks, Finding):
+            return number, [*lines, examined(name, hooks)], None
         return number, lines, hooks
 
     number, lines, hooks = with_parts(config, work, what=None)
@@ -87,8 +92,11 @@ def connect(
 
 async def _connected(
     parts: Parts, name: str, redirect: str | None, *, dry_run: bool
-) -> tuple[list[Examined], Hooks | None]:
-    """Have access granted where that takes a person, check it, and make the webhooks."""
+) -> tuple[list[Examined], Hooks | Finding | None]:
+    """Have access granted where that takes a person, check it, and make the webhooks.
+
+    Return how the account stands, and the webhooks or why they could not be had.
+    """
     from stockpush import compose
     from stockpush.compose import accounts
 
@@ -155,6 +163,7 @@ def _print_hooks(hooks: Hooks, *, dry_run: bool) -> None:
         (f"{would}made", hooks.made),
         (f"{would}switched on again", hooks.revived),
         (f"{would}removed (double, or for a former address)", hooks.removed),
+        (f"{would}given the configured secret", hooks.rekeyed),
     ):
         if topics:
             say(f"Webhooks {what}: {', '.join(topics)}")

@@ -13,7 +13,7 @@ from stockpush.compose.assembly import Parts, door_of, to_examine, undecided
 from stockpush.connectors.base import Checkup, Connector, Finding, Granting, Hooks
 from stockpush.engine import checkup
 from stockpush.engine.transport import ChannelApi, Network, Reached, reach
-from stockpush.errors import ConfigInvalid, UsageError
+from stockpush.errors import ChannelError, ConfigInvalid, UsageError
 
 
 @asynccontextmanager
@@ -32,15 +32,21 @@ async def examine_access(connector: Connector, api: ChannelApi) -> list[Finding]
 
 async def ensure_webhooks(
     parts: Parts, name: str, connector: Connector, api: ChannelApi, *, dry_run: bool
-) -> Hooks | None:
-    """Have a channel's webhooks come to our address; None where the platform has none."""
+) -> Hooks | Finding | None:
+    """Have a channel's webhooks come to our address; None where the platform has none.
+
+    A finding is why they could not be had; what else the channel does, it does without them.
+    """
     if not isinstance(connector, Checkup) or not connector.manifest.webhook_topics:
         return None
     url = parts.hook_url(name)
     if url is None:
         hooks = Hooks(advice=f"{checkup.NO_ADDRESS}; {checkup.SET_ADDRESS}")
     else:
-        hooks = await connector.ensure_webhooks(api, url, dry_run=dry_run)
+        try:
+            hooks = await connector.ensure_webhooks(api, url, dry_run=dry_run)
+        except ChannelError as error:
+            return checkup.fault_met("webhooks", error)
     if not hooks.advice:
         return hooks
     poll_s = parts.settings.channels[name].poll_s

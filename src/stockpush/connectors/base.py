@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from stockpush.errors import ChannelError, ConfigInvalid
 from stockpush.messages import ListingResolved, OrderSeen, Seen
@@ -216,12 +216,26 @@ class FullReading:
     reason: str = ""
 
 
+class Unreadable(NamedTuple):
+    """An order of a poll that could not be parsed or read whole.
+
+    `order_id` is '' where not even that can be read. `kept` is the part of its body that a mended
+    reader would read, and nothing of who bought; so it tells no order from another: `digest` does,
+    SHA-256 (hex) over all of the body as it came.
+    """
+
+    order_id: str
+    reason: str
+    kept: bytes
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class OrderPage:
     """One page of an order poll, by the channel's clock `date`.
 
-    `unreadable` are (order id or '', reason, raw body) of orders that could not be parsed or read
-    whole: those with an id are fetched by themselves, the others quarantined; the rest goes on.
+    Of the `unreadable` orders those with an id are fetched by themselves, the others quarantined;
+    the rest of the page goes on.
     `last`: this page completes the poll, and `cursor` is where the next one starts.
     """
 
@@ -229,7 +243,7 @@ class OrderPage:
     date: datetime | None
     last: bool
     cursor: str | None = None
-    unreadable: tuple[tuple[str, str, bytes], ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +307,8 @@ class Hooks:
     """How a channel's webhooks stand, and what was done about them, by topic.
 
     `kept` were right; `made` were missing, `revived` switched off by the platform, `removed` double
-    or meant for an address that is ours no more. With a dry run it is what would be done.
+    or meant for an address that is ours no more, `rekeyed` not known to sign with the configured
+    secret. With a dry run it is what would be done.
     `advice` is what a person does where the platform lets no program do it; nothing else is set
     then.
     """
@@ -303,11 +318,14 @@ class Hooks:
     revived: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     advice: str = ""
+    rekeyed: tuple[str, ...] = ()
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """Return the topics of which nothing was told: what they missed must be polled."""
-        return self.made + self.revived
+        """Return the topics of which nothing was told, or nothing that could be believed: what they
+        missed must be polled.
+        """
+        return self.made + self.revived + self.rekeyed
 
 
 @runtime_checkable
@@ -355,9 +373,10 @@ class Stocking(Protocol):
         self, api: Api, resolved: Sequence[ListingResolved], *, call_id: str
     ) -> tuple[ListingResolved, ...]:
         """Stock those of which that is the problem, if the owner has agreed to it; return how they
-        all are resolved by now, in the same order. `call_id` is this attempt's own.
+        are resolved by now, in the same order. `call_id` is this attempt's own.
 
-        Raises what `Api.send` raises: then it is asked how they stand, and tried again.
+        Those of which nobody can say whether they were stocked are left out: they are resolved
+        again later, which tells. Raises what else `Api.send` raises.
         """
         ...
 

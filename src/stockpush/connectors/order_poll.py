@@ -5,17 +5,27 @@ have in common is here: a page as it came, how far a poll has got by the channel
 becomes of an order that cannot be read. The cursor is the newest change seen, never ahead of the
 first answer's Date header and never our "now": a change ahead of it (a clock set back) must not
 skip what comes before it.
+
+A listing that can only be walked by place is walked by instants: each page begins at the newest one
+of the page before. That holds as long as pages are ascending. Behind a page that is not, older
+orders may come; then the listing is counted from its front, and as whatever changes meanwhile moves
+others past a page that was read, it counts as read once two readings in a row were alike.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import pairwise
 
 import msgspec
 
+from stockpush.connectors.base import OrderPage, Unreadable
 from stockpush.connectors.payload import only_read
 from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
+from stockpush.messages import OrderSeen
 
 RECENT = timedelta(days=1)
 """How far a first poll looks back for orders that are no longer open."""
@@ -23,10 +33,12 @@ FAULTS_MAX = 3
 """Orders of one page that may fail by themselves before the channel counts as down."""
 PAGES_MAX = 2000
 """Most requests of one listing."""
+READINGS_MAX = 4
+"""Most readings of a listing that is out of order; more of them that differ are a fault."""
+TOLD_MAX = 20_000
+"""Most orders that are remembered as told by polls that were broken off."""
 
 Params = tuple[tuple[str, str], ...]
-Unreadable = tuple[str, str, bytes]
-"""See `base.OrderPage`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,29 @@ class Listed:
     orders: tuple[msgspec.Raw, ...]
     date: datetime | None
     last: bool
+
+
+@dataclass(slots=True)
+class Told:
+    """Which orders that cost a request of their own polls told before they were broken off, by
+    digests of bodies.
+    """
+
+    bodies: set[bytes] = field(default_factory=set)
+
+    def keep(self, bodies: Iterable[bytes]) -> None:
+        """Remember bodies that somebody has taken; beyond `TOLD_MAX` none, which costs requests."""
+        if len(self.bodies) < TOLD_MAX:
+            self.bodies.update(bodies)
+
+
+@dataclass(slots=True)
+class PageRead:
+    """What was read of one page, in its order. `bodies`: of the orders that cost a request."""
+
+    orders: list[OrderSeen] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,6 +98,86 @@ class Progress:
         return min((at for at in (self.newest, self.date) if at is not None), default=None)
 
 
+async def told(
+    read: Callable[[PageRead], Awaitable[None]],
+    listed: Listed,
+    progress: Progress,
+    known: Told,
+    *,
+    last: bool,
+) -> AsyncIterator[OrderPage]:
+    """Yield one page's facts, also those before an accident, which is raised after them.
+
+    `read` fills in what it can. Whoever asks for more has taken what there was, and only then it
+    counts as told.
+    """
+    progress.answered(listed.date)
+    page, accident = PageRead(), None
+    try:
+        await read(page)
+    except ChannelError as error:
+        accident = error
+    if accident is None or page.orders or page.unreadable:
+        completes = last and accident is None
+        yield OrderPage(
+            tuple(page.orders),
+            listed.date,
+            last=completes,
+            cursor=cursor_of(progress.reached()) if completes else None,
+            unreadable=tuple(page.unreadable),
+        )
+        known.keep(page.bodies)
+    if accident is not None:
+        raise accident
+
+
+async def counted(
+    page_at: Callable[[int], Awaitable[tuple[tuple[msgspec.Raw, ...], datetime | None]]],
+    *,
+    full: int,
+    field: str,
+) -> AsyncIterator[Listed]:
+    """Read a listing that is out of order from its front, until two readings in a row are alike.
+
+    `page_at(n)` reads the n-th page, from 0 on; one with fewer than `full` orders is the last.
+    Raises `PayloadInvalid`, which names `field`, where the readings never agree.
+    """
+    before = None
+    for _ in range(READINGS_MAX):
+        reading, page_before = sha256(), None
+        for number in range(PAGES_MAX):
+            orders, date = await page_at(number)
+            page = sha256(b"".join(sha256(raw).digest() for raw in orders)).digest()
+            reading.update(page)
+            more = len(orders) >= full
+            if more and page == page_before:
+                raise circular(field)
+            page_before = page
+            alike = not more and reading.digest() == before
+            yield Listed(orders, date, last=alike)
+            if not more:
+                break
+        else:
+            raise endless(field)
+        if alike:
+            return
+        before = reading.digest()
+    raise PayloadInvalid(
+        "The list of orders is out of order and never twice the same.",
+        field=field,
+        expected="pages in ascending order",
+    )
+
+
+def is_ascending(instants: Sequence[float]) -> bool:
+    """Answer whether no instant of a page (epoch seconds) lies before the one in front of it.
+
+    >>> is_ascending([1, 1, 2]), is_ascending([2, 1])
+    (True, False)
+    """
+    return all(one <= other for one, other in pairwise(instants))
+
+
 def set_aside(
     unreadable: list[Unreadable],
     error: ChannelError,
@@ -79,13 +194,21 @@ def set_aside(
     """
     if isinstance(error, ChannelUnavailable) and len(unreadable) >= FAULTS_MAX:
         raise error
-    unreadable.append((order, error.message, only_read(raw, kind)))
+    digest = sha256(raw).hexdigest()
+    unreadable.append(Unreadable(order, error.message, only_read(raw, kind), digest))
 
 
 def endless(field: str) -> PayloadInvalid:
     """Return the error of a listing that has more pages than one can have."""
     return PayloadInvalid(
         "The list of orders does not end.", field=field, found=PAGES_MAX, expected="fewer pages"
+    )
+
+
+def circular(field: str) -> PayloadInvalid:
+    """Return the error of a listing whose next page is one that it has shown: there may be more."""
+    return PayloadInvalid(
+        "The list of orders goes in a circle.", field=field, expected="orders that are new"
     )
 
 

@@ -58,12 +58,17 @@ async def _told(what: str, look: Callable[[], Awaitable[list[Finding]]]) -> list
     """Return what was found, or the fault that was met."""
     try:
         return await look()
-    except AuthFailed as error:
-        mend = error.next or "check the credentials in the configuration"
-        return [Finding(what, ok=False, told=error.message, mend=mend, access=True, grant=True)]
     except ChannelError as error:
-        mend = error.next or "try again; the channel may be in trouble"
-        return [Finding(what, ok=False, told=error.message, mend=mend)]
+        return [fault_met(what, error)]
+
+
+def fault_met(what: str, error: ChannelError) -> Finding:
+    """Return the finding that a fault is of what was looked at, or done."""
+    if isinstance(error, AuthFailed):
+        mend = error.next or "check the credentials in the configuration"
+        return Finding(what, ok=False, told=error.message, mend=mend, access=True, grant=True)
+    mend = error.next or "try again; the channel may be in trouble"
+    return Finding(what, ok=False, told=error.message, mend=mend)
 
 
 def _clock(skew: timedelta) -> Finding:
@@ -145,5 +150,6 @@ def told_of(hooks: Hooks) -> str:
         ("missing", hooks.made),
         ("switched off by the shop", hooks.revived),
         ("double or for a former address", hooks.removed),
+        ("not known to sign with the configured secret", hooks.rekeyed),
     )
     return "; ".join(f"{what}: {', '.join(topics)}" for what, topics in parts if topics)

@@ -7,7 +7,6 @@ decided here; whatever is read becomes a command of the commit lane.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -110,6 +109,9 @@ class Reconciler:
         self._rechecked = ""
         self._hints = Retries(channel, clock, ids)
         self._unread = Retries(channel, clock, ids)
+        self._unstocked = Retries(channel, clock, ids)
+        self._untold: set[ListingKey] = set()
+        """Listings of which nobody knows whether they were put on stock."""
         self._hint_wait_s = IDLE_MAX_S
         self._asleep_until: datetime | None = None
 
@@ -159,6 +161,7 @@ class Reconciler:
         waits = [IDLE_MAX_S, self._hint_wait_s, again_at - self._clock.monotonic()]
         if due is not None:
             waits.append(seconds_until(due, now))
+        waits += [self._unstocked.wait_s(key) for key in self._untold]
         wait_s = max(WAIT_MIN_S, min(waits))
         # Set together with the end of the query: what is committed later than it asked is compared
         # with this, what was committed earlier has set the event already.
@@ -229,10 +232,10 @@ class Reconciler:
 
         One whose id is known is fetched by itself, and quarantined only if that fails too.
         """
-        for order_id, reason, body in page.unreadable:
+        for order_id, reason, body, digest in page.unreadable:
             kept = Delivery(
                 channel=self._channel.name,
-                digest=hashlib.sha256(body).hexdigest(),
+                digest=digest,
                 topic="poll",
                 received_at=self._clock.now(),
                 state=DeliveryState.APPLIED if order_id else DeliveryState.QUARANTINED,
@@ -422,6 +425,10 @@ class Reconciler:
         if self._clock.monotonic() >= self._resolve_all_at:
             self._resolve_all_at = self._clock.monotonic() + self._channel.policy.reconcile_s
             self._channel.resolve_wanted = self._all_wanted = True
+        if again := {key for key in self._untold if self._unstocked.is_due(key)}:
+            self._untold -= again
+            self._wanted |= again
+            self._channel.resolve_wanted = True
         if not self._channel.resolve_wanted:
             return 0
         # Cleared before anything is awaited: what is wanted meanwhile is another round.
@@ -465,12 +472,31 @@ class Reconciler:
         """Resolve listings in calls of the size that the channel takes."""
         step = self._channel.connector.manifest.read_max
         for start in range(0, len(listings), step):
-            resolved = await self._stocked(await self._ask(listings[start : start + step]))
+            asked = await self._ask(listings[start : start + step])
+            resolved = await self._stocked(asked)
             self._channel.succeeded()
-            await self._lane.submit(ResolveListings(resolved))
+            if resolved:
+                await self._lane.submit(ResolveListings(resolved))
+            self._note_untold(asked, resolved)
+
+    def _note_untold(
+        self, asked: Iterable[ListingResolved], resolved: Iterable[ListingResolved]
+    ) -> None:
+        """Have those asked about again, longer apart each time, that were left out."""
+        told = {each.listing for each in resolved}
+        for key in (each.listing for each in asked):
+            if key in told:
+                self._untold.discard(key)
+                self._unstocked.forget(key)
+            else:
+                self._untold.add(key)
+                self._unstocked.fail(key)
 
     async def _stocked(self, resolved: tuple[ListingResolved, ...]) -> tuple[ListingResolved, ...]:
-        """Have what is not on stock put there, where platform and owner let us; never in shadow."""
+        """Have what is not on stock put there, where platform and owner let us; never in shadow.
+
+        Without those of which nobody knows whether they are by now.
+        """
         connector = self._channel.connector
         troubled = any(each.problem is not None for each in resolved)
         live = self._channel.policy.mode is Mode.LIVE

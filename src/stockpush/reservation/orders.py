@@ -185,14 +185,16 @@ def _line_effects(
             - _moving(before.shipped, before.baseline_shipped),
             written_off=_moving(after.written_off, after.baseline_written_off)
             - _moving(before.written_off, before.baseline_written_off),
-            deducted_unknown=back > 0 or (line.deducted is None and _has_ended(before, after)),
+            deducted_unknown=back > 0
+            or (line.deducted is None and _may_be_put_back(before, after)),
             perhaps_put_back=back,
         )
     ]
 
 
-def _has_ended(before: Reservation, after: Reservation) -> bool:
-    """Answer whether a line came to nothing just now, of which nobody tells what was put back.
+def _may_be_put_back(before: Reservation, after: Reservation) -> bool:
+    """Answer whether units may be back on the channel's number, where it does not say: fewer are
+    open than before, or the order's state changed.
 
     What was refunded after it had left may be for sale again, though nothing of it was open.
     """

@@ -8,7 +8,8 @@ from time to time (the engine's recheck), which finds it.
 Pages. Lists are counted by offset, and a receipt that changes while they are read moves to the end
 and everything behind it one place up, past the next offset. So a page begins at the newest instant
 of the one before, less one second, and offsets are used only where a whole page has one instant.
-What comes twice is told once.
+What comes twice is told once. A page that is not ascending, as Etsy's lists have been where an
+order was not asked for, leaves no such place to go on from: the rest is counted (`order_poll`).
 
 The cursor is the newest change seen, by Etsy's clock, never ahead of its Date header and never our
 "now"; the overlap is taken off when it is used. A first poll reads all receipts that were not
@@ -22,16 +23,18 @@ Source: getShopReceipts, getShopReceipt; github.com/etsy/open-api issues 604, 51
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
-from stockpush.connectors.base import Answer, Api, OrderPage
+from stockpush.connectors.base import Api, OrderPage, Unreadable
 from stockpush.connectors.etsy.orders import facts, is_told
 from stockpush.connectors.etsy.reading import Memory, read_listings
 from stockpush.connectors.etsy.wire import (
     EPOCH_MIN,
+    Dated,
     Receipt,
     Receipts,
     ask,
@@ -41,12 +44,14 @@ from stockpush.connectors.etsy.wire import (
 )
 from stockpush.connectors.order_poll import (
     PAGES_MAX,
+    Listed,
     Params,
     Progress,
-    Unreadable,
+    counted,
     cursor_of,
     endless,
     instant_of,
+    is_ascending,
     set_aside,
 )
 from stockpush.connectors.payload import Number, decode
@@ -82,6 +87,13 @@ class _List:
             ("limit", str(PER_PAGE)),
             ("offset", str(offset)),
         )
+
+    def instant(self, raw: msgspec.Raw) -> int | None:
+        """Return the instant that a receipt is sorted by, None where that cannot be read."""
+        with suppress(PayloadInvalid):
+            dated = decode(raw, Dated, what="receipt")
+            return dated.created if self.by == "created" else dated.updated
+        return None
 
 
 @dataclass(slots=True)
@@ -161,52 +173,54 @@ class OrderReader:
         is_last: bool = False,
     ) -> AsyncIterator[OrderPage]:
         """Read a list to its end."""
-        since, offset = wanted.since, 0
-        for _ in range(PAGES_MAX):
-            answer = await ask(
-                api,
-                "GET",
-                f"/shops/{self.shop_id}/receipts",
-                params=wanted.params(since, offset),
-            )
-            raws = decode_answer(answer, Receipts, "list of receipts").results
-            more = len(raws) >= PER_PAGE
-            page, newest = await self._page(api, raws, wanted.by, progress, told, answer, fetch)
-            ends = is_last and not more
+        async for listed in self._listed(api, wanted):
+            page = await self._page(api, listed, progress, told, fetch)
+            ends = is_last and listed.last
             yield replace(page, last=ends, cursor=cursor_of(progress.reached()) if ends else None)
+
+    async def _listed(self, api: Api, wanted: _List) -> AsyncIterator[Listed]:
+        """Yield a list's pages as they come; the last one says so."""
+        since, offset, before = wanted.since, 0, 0
+
+        async def page_at(first: int) -> tuple[tuple[msgspec.Raw, ...], datetime | None]:
+            path, params = f"/shops/{self.shop_id}/receipts", wanted.params(since, first)
+            answer = await ask(api, "GET", path, params=params)
+            return decode_answer(answer, Receipts, "list of receipts").results, answer.date
+
+        for _ in range(PAGES_MAX):
+            raws, date = await page_at(offset)
+            instants = [at for at in (wanted.instant(raw) for raw in raws) if at is not None]
+            more = len(raws) >= PER_PAGE
+            ordered = is_ascending([before, *instants]) or not (more or offset)
+            yield Listed(raws, date, last=ordered and not more)
+            if not ordered:
+                break
             if not more:
                 return
-            if newest is not None and newest - 1 > since:
-                since, offset = newest - 1, 0
+            if instants and instants[-1] - 1 > since:
+                since, offset, before = instants[-1] - 1, 0, 0
             else:
-                offset += len(raws)
-        raise endless("offset")
+                offset, before = offset + len(raws), instants[-1] if instants else before
+        else:
+            raise endless("offset")
+        async for listed in counted(
+            lambda number: page_at(number * PER_PAGE), full=PER_PAGE, field="offset"
+        ):
+            yield listed
 
     async def _page(
-        self,
-        api: Api,
-        raws: Sequence[msgspec.Raw],
-        by: str,
-        progress: Progress,
-        told: _Told,
-        answer: Answer,
-        fetch: int,
-    ) -> tuple[OrderPage, int | None]:
-        """Return one page's facts and the newest instant that it is sorted by.
-
-        A receipt that cannot be read does not hide the others.
-        """
-        progress.answered(answer.date)
-        newest: int | None = None
+        self, api: Api, listed: Listed, progress: Progress, told: _Told, fetch: int
+    ) -> OrderPage:
+        """Return one page's facts. A receipt that cannot be read does not hide the others."""
+        progress.answered(listed.date)
         receipts: list[tuple[Receipt, msgspec.Raw]] = []
         unreadable: list[Unreadable] = []
-        for raw in raws:
+        for raw in listed.orders:
             try:
                 receipt = decode(raw, Receipt, what="receipt")
-                at = receipt.created if by == "created" else receipt.updated
-                newest = at if newest is None else max(newest, at)
+                changed = instant(receipt.updated, "updated_timestamp")
                 if told.is_new(receipt):
-                    progress.note(instant(receipt.updated, "updated_timestamp"))
+                    progress.note(changed)
                     receipts.append((receipt, raw))
             except PayloadInvalid as error:
                 set_aside(unreadable, error, order=_id(raw), raw=raw, kind=Receipt)
@@ -217,8 +231,7 @@ class OrderReader:
                 orders.append(facts(self.channel, receipt, self.memory.shapes, fetch=fetch))
             except PayloadInvalid as error:
                 set_aside(unreadable, error, order=_id(raw), raw=raw, kind=Receipt)
-        page = OrderPage(tuple(orders), answer.date, last=False, unreadable=tuple(unreadable))
-        return page, newest
+        return OrderPage(tuple(orders), listed.date, last=False, unreadable=tuple(unreadable))
 
     async def _learn(self, api: Api, receipts: Sequence[Receipt]) -> None:
         """Read the listings whose lines cannot be told apart yet: once, in as few calls as can be.

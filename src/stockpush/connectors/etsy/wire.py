@@ -124,14 +124,9 @@ class Transaction(msgspec.Struct, frozen=True):
     is_digital: bool | None = None
 
 
-class Receipt(msgspec.Struct, frozen=True):
-    """An order. Nothing of who bought is read."""
+class Dated(msgspec.Struct, frozen=True, kw_only=True):
+    """When a receipt was made and last changed, under the newer or the older names."""
 
-    receipt_id: Number
-    status: Word
-    is_paid: bool
-    is_shipped: bool
-    transactions: tuple[Transaction, ...]
     created_timestamp: Epoch | None = None
     updated_timestamp: Epoch | None = None
     create_timestamp: Epoch | None = None
@@ -146,6 +141,16 @@ class Receipt(msgspec.Struct, frozen=True):
     def updated(self) -> int:
         """Return when it last changed, epoch seconds; `PayloadInvalid` where it does not say."""
         return _either(self.updated_timestamp, self.update_timestamp, "updated_timestamp")
+
+
+class Receipt(Dated, frozen=True):
+    """An order. Nothing of who bought is read."""
+
+    receipt_id: Number
+    status: Word
+    is_paid: bool
+    is_shipped: bool
+    transactions: tuple[Transaction, ...]
 
 
 class Receipts(msgspec.Struct, frozen=True):

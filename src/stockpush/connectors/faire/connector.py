@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -23,6 +23,7 @@ from stockpush.connectors.faire import checkup, variants, writing
 from stockpush.connectors.faire.polling import OrderReader
 from stockpush.connectors.faire.settings import Settings
 from stockpush.connectors.faire.wire import is_id
+from stockpush.connectors.order_poll import Told
 from stockpush.errors import PayloadInvalid, SignatureInvalid
 from stockpush.messages import ListingResolved, OrderSeen
 from stockpush.model import FieldKey, Listing
@@ -35,6 +36,7 @@ class FaireConnector:
     channel: str
     manifest: Manifest
     settings: Settings
+    told: Told = field(default_factory=Told, repr=False, compare=False)
 
     def base_url(self) -> str:
         """Return the root of the site, or the one configured instead."""
@@ -106,4 +108,5 @@ class FaireConnector:
         return checkup.webhooks()
 
     def _reader(self) -> OrderReader:
-        return OrderReader(self.channel, timedelta(seconds=self.manifest.poll_overlap_s))
+        overlap = timedelta(seconds=self.manifest.poll_overlap_s)
+        return OrderReader(self.channel, overlap, self.told)

@@ -1,22 +1,29 @@
 """Orders by REST: one, or every one that changed since the cursor.
 
-Theory of operation. Pages come in ascending order of the last change, 50 at a time. The page's
-cursor is followed by itself, because filters beside it were seen to be refused; another client
-sends both, so where the cursor alone is refused, the filters are sent along. A page without a
-cursor, or an empty one, is the last; but a *full* page without one is followed by another, because
-one client saw no cursors at all, and a poll that ends too early loses sales. Such pages are counted
-from the front, and an order that changes meanwhile moves to the end and everything behind it one
-place up, past the next number. So the next page begins at the newest change of the one before, less
-one second, and numbers are used only where a whole page has one instant. Orders that a page shows
-beyond what was asked for do no harm: facts are absolute.
+Theory of operation. Orders are asked for by ascending last change, 50 a page. A page's cursor is
+followed by itself, because filters beside it were seen to be refused; another client sends both, so
+where the cursor alone is refused, the filters are sent along. An empty page is the last, and so is
+one without a cursor that is not full or that a cursor led to. But where *no* page had a cursor a
+full one is followed by another, because one client saw none at all, and a poll that ends too early
+loses sales.
 
-The poll's own cursor is the newest change seen, by Faire's clock, never ahead of its Date header
-and never our "now"; the overlap is taken off when it is used. A first poll reads all open orders,
-whatever their age, then what changed recently, so that an order that closed meanwhile is seen too.
+Without cursors a page has only a place, and an order that changes meanwhile moves to the end and
+everything behind it one place up. So the next page begins at the newest change of the one before,
+less one second; it has a number only where a whole page has one instant. Where a page is not
+ascending, the whole listing is counted (`order_poll`). A cursor, or a number, that leads to nothing
+but what was shown already is no end: there may be more, so the poll is not complete. Orders that a
+page shows beyond what was asked for do no harm: facts are absolute.
+
+The poll's own cursor is the newest change seen, by Faire's clock, never ahead of the first answer's
+Date header and never our "now"; the overlap is taken off when it is used. A first poll reads all
+open orders, whatever their age, then what changed recently, so that an order that closed meanwhile
+is seen too.
 
 Backorders. An order with a BACKORDERED line is read together with its children, and a child that a
 poll brings has its parent read anew: the parent's own last change may lie before the child's birth.
-A backorder of a backorder is taken to name the order that it split from.
+A backorder of a backorder is taken to name the order that it split from. Each of these costs a
+request; where Faire says wait meanwhile, the polls after it go on where it stood, as WooCommerce's
+do: what was told is not read again until its body changes or a poll was complete.
 
 Source: Faire's OpenAPI 3.0.3 (GET /orders); live-call notes of 2026-06 (limit 10 to 50).
 """
@@ -24,8 +31,9 @@ Source: Faire's OpenAPI 3.0.3 (GET /orders); live-call notes of 2026-06 (limit 1
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 import msgspec
 
@@ -45,12 +53,17 @@ from stockpush.connectors.faire.wire import (
 from stockpush.connectors.order_poll import (
     PAGES_MAX,
     Listed,
+    PageRead,
     Params,
     Progress,
-    Unreadable,
+    Told,
+    circular,
+    counted,
     endless,
     instant_of,
+    is_ascending,
     set_aside,
+    told,
 )
 from stockpush.connectors.payload import decode
 from stockpush.errors import ChannelUnavailable, PayloadInvalid
@@ -76,6 +89,7 @@ class OrderReader:
 
     channel: str
     overlap: timedelta
+    told: Told = field(default_factory=Told)
 
     async def fetch(self, api: Api, order_id: str, *, fetch: int) -> OrderSeen | None:
         """Read one order, with its children if it has a backorder; None if Faire has it no more."""
@@ -89,47 +103,68 @@ class OrderReader:
         progress, parents = Progress(), set[str]()
         if since is None:
             async for listed in _pages(api, (("excluded_states", ",".join(CLOSED_STATES)),)):
-                yield await self._page(api, listed, progress, parents, fetch)
+                async for page in self._tell(api, listed, progress, parents, fetch, last=False):
+                    yield page
             start = progress.recent()
         else:
             progress.note(instant_of(since))
             start = instant_of(since) - self.overlap
         async for listed in _pages(api, (), since=start):
-            page = await self._page(api, listed, progress, parents, fetch)
-            reached = progress.reached()
-            cursor = None if reached is None else written(reached)
-            yield replace(page, last=True, cursor=cursor) if listed.last else page
+            async for page in self._tell(api, listed, progress, parents, fetch, last=listed.last):
+                yield page
+        self.told.bodies.clear()
 
-    async def _page(
-        self, api: Api, listed: Listed, progress: Progress, parents: set[str], fetch: int
-    ) -> OrderPage:
-        """Return one page's facts; an order that cannot be read does not hide the others.
+    def _tell(
+        self,
+        api: Api,
+        listed: Listed,
+        progress: Progress,
+        parents: set[str],
+        fetch: int,
+        *,
+        last: bool,
+    ) -> AsyncIterator[OrderPage]:
+        async def read(page: PageRead) -> None:
+            for raw in listed.orders:
+                await self._read(api, raw, progress, parents, fetch, page)
+
+        return told(read, listed, progress, self.told, last=last)
+
+    async def _read(
+        self,
+        api: Api,
+        raw: msgspec.Raw,
+        progress: Progress,
+        parents: set[str],
+        fetch: int,
+        page: PageRead,
+    ) -> None:
+        """Read one order of a page into `page`; one that cannot be read does not hide the others.
 
         `parents` are those that this poll has read already.
         """
-        progress.answered(listed.date)
-        orders: list[OrderSeen] = []
-        unreadable: list[Unreadable] = []
-        for raw in listed.orders:
-            try:
-                order = decode(raw, Order, what="order")
-                progress.note(instant(order.updated_at, "updated_at"))
-                orders.append(await self._complete(api, order, fetch))
-            except (PayloadInvalid, ChannelUnavailable) as error:
-                set_aside(unreadable, error, order=_id(raw), raw=raw, kind=Order)
-                continue
-            parent = order.original_order_id
-            if not parent or parent in parents or not is_id(parent):
-                continue
+        digest = sha256(raw).digest()
+        try:
+            order = decode(raw, Order, what="order")
+            progress.note(instant(order.updated_at, "updated_at"))
+            if digest in self.told.bodies:
+                return
+            page.orders.append(await self._complete(api, order, fetch))
+        except (PayloadInvalid, ChannelUnavailable) as error:
+            set_aside(page.unreadable, error, order=_id(raw), raw=raw, kind=Order)
+            return
+        parent = order.original_order_id
+        if parent and parent not in parents and is_id(parent):
             try:
                 seen = await self.fetch(api, parent, fetch=fetch)
             except (PayloadInvalid, ChannelUnavailable) as error:
                 named = msgspec.Raw(msgspec.json.encode({"id": parent}))
-                set_aside(unreadable, error, order=parent, raw=named, kind=Order)
-                continue
+                set_aside(page.unreadable, error, order=parent, raw=named, kind=Order)
+                return
             parents.add(parent)
-            orders += [] if seen is None else [seen]
-        return OrderPage(tuple(orders), listed.date, last=False, unreadable=tuple(unreadable))
+            page.orders += [] if seen is None else [seen]
+        if parent or has_backorder(order):
+            page.bodies.append(digest)
 
     async def _complete(self, api: Api, order: Order, fetch: int) -> OrderSeen:
         if not has_backorder(order):
@@ -147,46 +182,82 @@ class OrderReader:
 async def _pages(
     api: Api, filters: Params, *, since: datetime | None = None
 ) -> AsyncIterator[Listed]:
-    """Read a listing of orders to its end; `since` bounds their last change from below."""
-    beside: Params = ()
-    cursor, numbered, shown = "", 1, frozenset[bytes]()
-    for _ in range(PAGES_MAX):
-        asked = (*filters, *_from(since), ("sort_by", "UPDATED_AT"))
-        if cursor:
-            answer = await _list(api, (("cursor", cursor), *beside))
-            if answer.status == 400 and not beside:
-                beside = asked
-                continue
-        else:
-            answer = await _list(api, asked + ((("page", str(numbered)),) if numbered > 1 else ()))
-        page = decode_answer(answer, Orders, "list of orders")
-        fresh = tuple(raw for raw in page.orders if bytes(raw) not in shown)
-        # Nothing new: a cursor, or a number, that leads nowhere. Behind the first number of a
-        # place there may be more.
-        dead = not fresh and (bool(cursor) or numbered > 1 or not page.orders)
-        following = "" if dead else page.cursor or ""
-        by_place = not cursor and not dead and len(page.orders) >= LIMIT
-        yield Listed(fresh, answer.date, last=not (following or by_place))
-        if not (following or by_place):
-            return
-        shown = frozenset(bytes(raw) for raw in page.orders)
-        cursor = following
-        if not cursor:
-            since, numbered = _next_place(page.orders, since, numbered)
-    raise endless("cursor")
+    """Read a listing of orders to its end; `since` bounds their last change from below.
 
-
-def _next_place(
-    orders: Sequence[msgspec.Raw], since: datetime | None, numbered: int
-) -> tuple[datetime | None, int]:
-    """Return the lower bound and the number of the page behind this one: a newer bound if the page
-    reaches beyond it, else the next number.
+    An order that is shown twice as it is, is passed on once.
     """
-    changes = [at for at in map(_changed, orders) if at is not None]
-    place = max(changes).replace(microsecond=0) - STEP if changes else None
-    if place is None or (since is not None and place <= since):
-        return since, numbered + 1
-    return place, 1
+    shown: set[bytes] = set()
+
+    def fresh(orders: Sequence[msgspec.Raw]) -> tuple[msgspec.Raw, ...]:
+        new = {digest: raw for raw in orders if (digest := sha256(raw).digest()) not in shown}
+        shown.update(new)
+        return tuple(new.values())
+
+    cursor, place = "", _Place(since)
+    beside: Params = ()
+    for _ in range(PAGES_MAX):
+        by_cursor = (("cursor", cursor), *beside)
+        answer = await _list(api, by_cursor if cursor else place.params(filters))
+        if answer.status == 400 and cursor and not beside:
+            beside = replace(place, number=1).params(filters)
+            continue
+        page = decode_answer(answer, Orders, "list of orders")
+        new, following = fresh(page.orders), page.cursor if page.orders else ""
+        goes_on = bool(following) or (not cursor and len(page.orders) >= LIMIT)
+        if goes_on and not new and (cursor or place.number > 1):
+            raise circular("cursor" if cursor else "page")
+        by_place = not cursor and not following
+        changes = [at for at in map(_changed, page.orders) if at is not None] if by_place else []
+        ordered = place.holds(changes) or not (goes_on or place.number > 1)
+        yield Listed(new, answer.date, last=ordered and not goes_on)
+        if not ordered:
+            break
+        if not goes_on:
+            return
+        cursor = following or ""
+        if by_place:
+            place = place.behind(changes)
+    else:
+        raise endless("cursor")
+
+    async def page_at(number: int) -> tuple[tuple[msgspec.Raw, ...], datetime | None]:
+        answer = await _list(api, replace(place, number=number + 1).params(filters))
+        return decode_answer(answer, Orders, "list of orders").orders, answer.date
+
+    async for listed in counted(page_at, full=LIMIT, field="sort_by"):
+        yield replace(listed, orders=fresh(listed.orders))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page begins that no cursor leads to: a lower bound of the last change, and a number
+    from there on. `before` is the last change of the page in front of it with the same bound.
+    """
+
+    since: datetime | None
+    number: int = 1
+    before: datetime | None = None
+
+    def params(self, filters: Params) -> Params:
+        """Return the query of the page."""
+        bound = () if self.since is None else (("updated_at_min", written(self.since)),)
+        numbered = (("page", str(self.number)),) if self.number > 1 else ()
+        return (*filters, *bound, ("sort_by", "UPDATED_AT"), *numbered)
+
+    def holds(self, changes: Sequence[datetime]) -> bool:
+        """Answer whether the page's changes are ascending: only then they tell where to go on."""
+        before = () if self.before is None else (self.before,)
+        return is_ascending([at.timestamp() for at in (*before, *changes)])
+
+    def behind(self, changes: Sequence[datetime]) -> _Place:
+        """Return the place behind this page, whose changes are ascending: a newer bound if they
+        reach beyond it, else the next number.
+        """
+        last = changes[-1] if changes else self.before
+        bound = last.replace(microsecond=0) - STEP if changes and last else None
+        if bound is None or (self.since is not None and bound <= self.since):
+            return replace(self, number=self.number + 1, before=last)
+        return _Place(bound)
 
 
 def _changed(raw: msgspec.Raw) -> datetime | None:
@@ -195,10 +266,6 @@ def _changed(raw: msgspec.Raw) -> datetime | None:
         return instant(decode(raw, _Dated, what="order").updated_at, "updated_at")
     except PayloadInvalid:
         return None
-
-
-def _from(since: datetime | None) -> Params:
-    return () if since is None else (("updated_at_min", written(since)),)
 
 
 async def _list(api: Api, params: Params) -> Answer:

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import msgspec
 
-from stockpush.connectors.base import Api, OrderPage
+from stockpush.connectors.base import Api, OrderPage, Unreadable
 from stockpush.connectors.generic.orders import facts
 from stockpush.connectors.generic.wire import (
     Name,
@@ -31,7 +31,7 @@ from stockpush.connectors.order_poll import (
     Listed,
     Params,
     Progress,
-    Unreadable,
+    circular,
     cursor_of,
     endless,
     instant_of,
@@ -104,7 +104,7 @@ async def _pages(api: Api, filters: Params) -> AsyncIterator[Listed]:
         page = decode_answer(answer, Orders, "list of orders")
         following = page.next or ""
         if following in seen:
-            raise PayloadInvalid("The list of orders goes in a circle.", field="next")
+            raise circular("next")
         seen.add(following or "-")
         yield Listed(page.orders, answer.date, last=not following)
         if not following:

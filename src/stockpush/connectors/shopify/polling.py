@@ -2,11 +2,12 @@
 
 Theory of operation. A page asks for little: heads, the first lines, and whether there are refunds
 or fulfilments at all; an order that has them, or more lines, is fetched by itself. An order that
-cannot be read is set aside with its body; the rest of the page goes on.
+cannot be read is set aside with what of its body a reader needs; the rest of the page goes on.
 
-The cursor of a poll is the newest updatedAt seen, by the channel's clock; never our "now". A
-first poll reads all open orders, then everything that changed since shortly before it began, so
-that what was closed meanwhile is seen too.
+The cursor of a poll is the newest updatedAt seen, never ahead of the first answer's Date header and
+never our "now": pages do not come in the order of changes, so what changes behind a page that was
+read is left to the next poll. A first poll reads all open orders, then everything that changed
+since shortly before it began, so that what was closed meanwhile is seen too.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from stockpush.connectors.base import Api, OrderPage
-from stockpush.connectors.order_poll import Unreadable, instant_of, set_aside
+from stockpush.connectors.base import Api, OrderPage, Unreadable
+from stockpush.connectors.order_poll import instant_of, set_aside
 from stockpush.connectors.payload import decode
 from stockpush.connectors.shopify import operations
 from stockpush.connectors.shopify.fetching import (
@@ -73,13 +74,14 @@ class OrderReader:
             yield OrderPage((), None, last=True)
             return
         query = f"updated_at:>='{start.strftime('%Y-%m-%dT%H:%M:%SZ')}'"
-        date = None
+        first = date = None
         async for page, seen in self._pages(api, query, fetch):
             newest = max(filter(None, (newest, seen)), default=None)
-            date = page.date
+            first, date = first or page.date, page.date
             yield page
-        # An order dated ahead of the shop's own clock must not hide what comes before it.
-        cursor = min(filter(None, (newest or start, date)))
+        # An order that changed since, or is dated ahead of the shop's own clock, must not hide what
+        # comes before it.
+        cursor = min(filter(None, (newest or start, first)))
         yield OrderPage((), date, last=True, cursor=cursor.isoformat())
 
     async def _pages(

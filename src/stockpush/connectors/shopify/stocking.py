@@ -5,6 +5,11 @@ Stocking changes how the shop ships, so it is done for listings that are not sto
 else, and only with `activate = true`. No quantity goes along: an item that was stocked here before
 keeps its earlier number, another has none, and either is then read and compared like any other. A
 repetition does no harm, and whoever asks next sees whether the first call arrived.
+
+Each item is a call of its own. One that gets no usable answer says nothing of the others: it is
+left out of what is returned, which has it asked about again. A shop that answers none is not waited
+for a hundred times over, and the order is another one each time, so that a few items that are never
+answered do not keep the rest from their turn.
 Source: Admin GraphQL 2026-10, inventoryActivate; shopify.dev changelog, inventoryActivate preserves
 the available quantity.
 """
@@ -23,10 +28,13 @@ from stockpush.connectors.shopify.graphql import call
 from stockpush.connectors.shopify.ids import gid
 from stockpush.connectors.shopify.levels import NOT_STOCKED
 from stockpush.connectors.shopify.operations import ACTIVATE
-from stockpush.errors import PushRejected
+from stockpush.errors import OutcomeUnknown, PushRejected
 from stockpush.messages import ListingResolved
 
 REFUSED = "It is not stocked at the configured location, and Shopify does not let it be: {reason}"
+
+UNKNOWN_MAX = 3
+"""Calls without a usable answer after which no more is tried: each may take a deadline."""
 
 _KEYS = uuid.UUID("1c3b7a90-53a4-5b0e-9d2c-0f3f2f7f8a11")
 """Namespace of the keys that are made from a call id."""
@@ -53,23 +61,41 @@ async def put_on_stock(
     api: Api, resolved: Sequence[ListingResolved], *, call_id: str, location: int
 ) -> tuple[ListingResolved, ...]:
     """Stock each that is only not stocked; see `base.Stocking`."""
-    told = []
-    for each in resolved:
-        if each.problem == NOT_STOCKED and each.field_key is not None:
-            problem = await _activate(api, each.field_key, call_id=call_id, location=location)
-            told.append(replace(each, problem=problem))
-        else:
-            told.append(each)
-    return tuple(told)
+    waiting = {
+        each.field_key: _key(each.field_key, call_id)
+        for each in resolved
+        if each.problem == NOT_STOCKED and each.field_key is not None
+    }
+    problems: dict[str, str | None] = {}
+    unknown = 0
+    for item in sorted(waiting, key=waiting.__getitem__):
+        try:
+            problems[item] = await _activate(api, item, waiting[item], location=location)
+        except OutcomeUnknown:
+            unknown += 1
+            if unknown >= UNKNOWN_MAX:
+                break
+    return tuple(
+        each if each.field_key not in waiting else replace(each, problem=problems[each.field_key])
+        for each in resolved
+        if each.field_key not in waiting or each.field_key in problems
+    )
 
 
-async def _activate(api: Api, item: str, *, call_id: str, location: int) -> str | None:
+def _key(item: str, call_id: str) -> str:
+    """Return the idempotency key of one item's call.
+
+    One for each attempt: an answer that was remembered would say nothing of now.
+    """
+    return str(uuid.uuid5(_KEYS, f"{call_id}/{item}"))
+
+
+async def _activate(api: Api, item: str, key: str, *, location: int) -> str | None:
     """Stock one item; return what a person must mend, None if it is stocked."""
     variables = {
         "item": gid("InventoryItem", item),
         "location": gid("Location", location),
-        # One for each attempt: an answer that was remembered would say nothing of now.
-        "key": str(uuid.uuid5(_KEYS, f"{call_id}/{item}")),
+        "key": key,
     }
     try:
         data, _ = await call(api, ACTIVATE, variables, _Answer)

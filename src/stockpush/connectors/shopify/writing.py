@@ -31,18 +31,16 @@ import msgspec
 
 from stockpush.connectors.answers import printable
 from stockpush.connectors.base import Api, PushLine, PushOutcome
+from stockpush.connectors.outcomes import gone, rejected, unanswered, unsent
 from stockpush.connectors.shopify.graphql import call
 from stockpush.connectors.shopify.ids import gid
 from stockpush.connectors.shopify.levels import observe
 from stockpush.connectors.shopify.operations import SET_QUANTITIES
 from stockpush.errors import (
-    AuthFailed,
     ChannelError,
     ChannelUnavailable,
-    ListingGone,
     OutcomeUnknown,
     PushRejected,
-    RateLimited,
 )
 from stockpush.model import PushOutcomeKind
 
@@ -134,17 +132,14 @@ async def push(
             errors, date = await _send(api, work, group, call_id=call_id, location=location)
         except PushRejected as error:
             # The request was refused as a whole (its cost, its version): no listing is at fault.
-            refused = ChannelUnavailable(error.message)
-            work.settle(group, _failed(refused))
-            _abandon(work, refused)
-            break
+            work.groups.append(group)
+            _abandon(work, ChannelUnavailable(error.message))
         except ChannelError as error:
-            work.settle(group, _failed(error))
+            work.settle(group, unanswered(error))
             _abandon(work, error)
-            break
-        _judge(work, group, errors, date)
-    for group in work.groups:
-        work.settle(group, _failed(ChannelUnavailable("Shopify refused the batch too often.")))
+        else:
+            _judge(work, group, errors, date)
+    _abandon(work, ChannelUnavailable("Shopify refused the batch too often."))
     await _read_stale(api, work, location)
     return tuple(work.outcomes[position] for position in range(len(batch)))
 
@@ -228,36 +223,15 @@ def _condemn(
             work.stale += positions
             work.settle(positions, PushOutcome(PushOutcomeKind.CONFLICT, date=date))
         case _Verdict.GONE:
-            gone = ListingGone(f"Shopify does not know the inventory item ({reason})")
-            work.settle(positions, PushOutcome(PushOutcomeKind.GONE, error=gone, date=date))
+            work.settle(positions, gone(f"Shopify does not know the item ({reason})", date))
         case _:
-            rejected = PushRejected(f"Shopify refused the quantity ({reason})")
-            work.settle(positions, PushOutcome(PushOutcomeKind.REJECTED, error=rejected, date=date))
-
-
-def _failed(error: ChannelError) -> PushOutcome:
-    """Return the outcome of a line whose call ended in `error`."""
-    match error:
-        case OutcomeUnknown():
-            kind = PushOutcomeKind.UNKNOWN
-        case RateLimited():
-            kind = PushOutcomeKind.RATE_LIMITED
-        case AuthFailed():
-            kind = PushOutcomeKind.AUTH_FAILED
-        case PushRejected():
-            kind = PushOutcomeKind.REJECTED
-        case _:
-            kind = PushOutcomeKind.UNAVAILABLE
-    return PushOutcome(kind, error=error)
+            work.settle(positions, rejected(f"Shopify refused the quantity ({reason})", date))
 
 
 def _abandon(work: _Work, error: ChannelError) -> None:
     """Settle the lines that are not sent any more because an earlier call failed."""
-    # They were never part of that call: whatever is unknown or refused there is not so here.
-    waiting = isinstance(error, RateLimited | AuthFailed)
-    outcome = _failed(error if waiting else ChannelUnavailable("An earlier call failed."))
     for group in work.groups:
-        work.settle(group, outcome)
+        work.settle(group, unsent(error))
     work.groups.clear()
 
 

@@ -1,28 +1,35 @@
 """How a WooCommerce site stands, and its webhooks: listed, made, switched on again.
 
 Theory of operation. A webhook that failed seven times in a row is disabled by the shop and stays
-so; nothing that it missed is ever sent. It is switched on again with the configured secret, which
-can be written and not read. A webhook's topic and address are what it is; one that goes to our path
-below another root (a former `public_url`) is replaced.
+so; nothing that it missed is ever sent. It is switched on again with the configured secret. A
+webhook's topic and address are what it is; one that goes to our path below another root (a former
+`public_url`) is replaced.
+
+A secret can be written and not read. So a digest of the one that every webhook was given last is
+noted once they all have it; while it is not that of the configured one, or nothing is noted, they
+are all given it again, and until then whatever they sent may have been refused.
 Source: REST v3, webhooks and settings; the platform's webhook class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from stockpush.connectors.base import Api, Finding, Hooks, same_hook
+from stockpush.connectors.answers import is_done
+from stockpush.connectors.base import Api, Finding, Hooks, Notes, same_hook
+from stockpush.connectors.payload import decode
 from stockpush.connectors.woocommerce.wire import decode_answer, unexpected
-from stockpush.errors import AuthFailed, OutcomeUnknown, PayloadInvalid
+from stockpush.errors import AuthFailed, ChannelError, PayloadInvalid
 
 ROOT = "/wp-json/wc/v3"
 HOOKS_MAX = 1000
 """Most webhooks that are looked at."""
 NAME = "Stock Push"
+NOTED = "webhook_secret"
+"""Under which key it is noted which secret the webhooks have."""
 _PAGE = 100
 _JSON = {"content-type": "application/json"}
 
@@ -60,13 +67,16 @@ async def check(api: Api) -> tuple[Finding, ...]:
 async def _rights(api: Api) -> Finding:
     """Return whether the key may write, by a batch of nothing, which changes nothing.
 
-    Only a refusal says something: whatever else a shop makes of it, the key was not what it minded.
+    Only the shop's own answer says something: a fault, or a page of what stands before the shop,
+    comes before anybody has looked at the key, or instead.
     """
     body = msgspec.json.encode({"update": []})
     path = f"{ROOT}/products/batch"
     try:
-        with suppress(OutcomeUnknown):
-            await api.send("POST", path, write=True, headers=_JSON, body=body)
+        answer = await api.send("POST", path, write=True, headers=_JSON, body=body)
+        if answer.is_page or not is_done(answer):
+            raise unexpected(answer, "batch of nothing")
+        decode(answer.body, msgspec.Raw, what="batch of nothing")
     except AuthFailed:
         return Finding(
             "rights",
@@ -75,23 +85,38 @@ async def _rights(api: Api) -> Finding:
             mend="give it the permission Read/Write, and its user the right to manage the shop",
             access=True,
         )
+    except ChannelError as error:
+        found = "" if error.found is None else f" ({error.found})"
+        return Finding(
+            "rights",
+            ok=False,
+            told="it could not be told whether the key may write; "
+            f"a batch of nothing met: {error.message.rstrip('.')}{found}",
+            mend="look at the shop's error log, and at the firewall or proxy before it, "
+            "which must let POST pass; then: stockpush doctor",
+        )
     return Finding("rights", ok=True, told="the key may write")
 
 
 async def ensure_webhooks(
-    api: Api, url: str, *, topics: Sequence[str], secret: str, dry_run: bool
+    api: Api, url: str, *, topics: Sequence[str], secret: str, digest: str, dry_run: bool
 ) -> Hooks:
-    """Have each topic sent to `url` once and switched on; see `base.Checkup`."""
+    """Have each topic sent to `url` once, switched on and signed with `secret`; see `base.Checkup`.
+
+    `digest` is what is noted of the secret.
+    """
+    has_secret = not isinstance(api, Notes) or (await api.noted()).get(NOTED) == digest
     kept: list[str] = []
     revived: list[str] = []
     removed: list[str] = []
+    rekeyed: list[str] = []
     for hook in sorted(await _hooks(api), key=lambda each: (each.status != "active", each.id)):
-        known = hook.topic in kept or hook.topic in revived
+        known = hook.topic in {*kept, *revived, *rekeyed}
         if hook.delivery_url == url and hook.topic in topics and not known:
-            if hook.status == "active":
+            if hook.status == "active" and has_secret:
                 kept.append(hook.topic)
                 continue
-            revived.append(hook.topic)
+            (rekeyed if hook.status == "active" else revived).append(hook.topic)
             if not dry_run:
                 await _write(
                     api, "PUT", f"/webhooks/{hook.id}", {"status": "active", "secret": secret}
@@ -100,7 +125,7 @@ async def ensure_webhooks(
             removed.append(hook.topic)
             if not dry_run:
                 await _delete(api, hook.id)
-    made = [topic for topic in topics if topic not in kept and topic not in revived]
+    made = [topic for topic in topics if topic not in {*kept, *revived, *rekeyed}]
     for topic in made if not dry_run else ():
         wanted = {
             "name": f"{NAME}: {topic}",
@@ -110,7 +135,9 @@ async def ensure_webhooks(
             "status": "active",
         }
         await _write(api, "POST", "/webhooks", wanted)
-    return Hooks(tuple(kept), tuple(made), tuple(revived), tuple(removed))
+    if isinstance(api, Notes) and not has_secret and not dry_run:
+        await api.note(NOTED, digest)
+    return Hooks(tuple(kept), tuple(made), tuple(revived), tuple(removed), rekeyed=tuple(rekeyed))
 
 
 async def _hooks(api: Api) -> list[_Hook]:

@@ -19,8 +19,9 @@ from stockpush.connectors.base import (
     Tokens,
     WebhookRequest,
 )
+from stockpush.connectors.order_poll import Told
 from stockpush.connectors.woocommerce import checkup, oauth, owners, webhooks, writing
-from stockpush.connectors.woocommerce.polling import OrderReader, Told
+from stockpush.connectors.woocommerce.polling import OrderReader
 from stockpush.connectors.woocommerce.settings import Settings
 from stockpush.messages import ListingResolved, OrderSeen, Seen
 from stockpush.model import FieldKey, Listing
@@ -119,6 +120,7 @@ class WooCommerceConnector:
             url,
             topics=self.manifest.webhook_topics,
             secret=self.settings.webhook_secret,
+            digest=self.settings.webhook_digest,
             dry_run=dry_run,
         )
 

@@ -24,7 +24,7 @@ Source: REST v3 orders and order refunds; `dates_are_gmt` or the site's own zone
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -37,13 +37,14 @@ from stockpush.connectors.base import Api, OrderPage
 from stockpush.connectors.order_poll import (
     PAGES_MAX,
     Listed,
+    PageRead,
     Params,
     Progress,
-    Unreadable,
-    cursor_of,
+    Told,
     endless,
     instant_of,
     set_aside,
+    told,
 )
 from stockpush.connectors.payload import Number, decode
 from stockpush.connectors.woocommerce.orders import DRAFT_STATUSES, OPEN_STATUSES, facts
@@ -55,36 +56,12 @@ from stockpush.connectors.woocommerce.wire import (
     instant,
     is_gone,
 )
-from stockpush.errors import ChannelError, ChannelUnavailable, PayloadInvalid
+from stockpush.errors import ChannelUnavailable, PayloadInvalid
 from stockpush.messages import OrderSeen
-
-TOLD_MAX = 20_000
-"""Most orders that are remembered as told by polls that were broken off."""
 
 
 class _Identified(msgspec.Struct):
     id: Number
-
-
-@dataclass(slots=True)
-class Told:
-    """Which orders polls told with their refunds before they were broken off: digests of bodies."""
-
-    bodies: set[bytes] = field(default_factory=set)
-
-    def keep(self, bodies: Iterable[bytes]) -> None:
-        """Remember bodies that somebody has taken; beyond `TOLD_MAX` none, which costs requests."""
-        if len(self.bodies) < TOLD_MAX:
-            self.bodies.update(bodies)
-
-
-@dataclass(slots=True)
-class _Read:
-    """What was read of one page, in its order. `bodies`: of the orders that cost a request."""
-
-    orders: list[OrderSeen] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,34 +99,18 @@ class OrderReader:
                 yield page
         self.told.bodies.clear()
 
-    async def _tell(
+    def _tell(
         self, api: Api, listed: Listed, progress: Progress, fetch: int, *, last: bool
     ) -> AsyncIterator[OrderPage]:
-        """Yield one page's facts, also those before an accident, which is raised after them."""
-        progress.answered(listed.date)
-        read, accident = _Read(), None
-        try:
-            await self._read(api, listed, progress, fetch, read)
-        except ChannelError as error:
-            accident = error
-        if accident is None or read.orders or read.unreadable:
-            completes = last and accident is None
-            yield OrderPage(
-                tuple(read.orders),
-                listed.date,
-                last=completes,
-                cursor=cursor_of(progress.reached()) if completes else None,
-                unreadable=tuple(read.unreadable),
-            )
-            # Whoever asks for more has taken what there was.
-            self.told.keep(read.bodies)
-        if accident is not None:
-            raise accident
+        async def read(page: PageRead) -> None:
+            await self._read(api, listed, progress, fetch, page)
+
+        return told(read, listed, progress, self.told, last=last)
 
     async def _read(
-        self, api: Api, listed: Listed, progress: Progress, fetch: int, read: _Read
+        self, api: Api, listed: Listed, progress: Progress, fetch: int, page: PageRead
     ) -> None:
-        """Read one page's orders into `read`; one that cannot be read does not hide the others."""
+        """Read one page's orders into `page`; one that cannot be read does not hide the others."""
         for raw in listed.orders:
             digest = sha256(raw).digest()
             try:
@@ -159,11 +120,11 @@ class OrderReader:
                     continue
                 seen = await self._complete(api, order, fetch)
             except (PayloadInvalid, ChannelUnavailable) as error:
-                set_aside(read.unreadable, error, order=_id(raw), raw=raw, kind=Order)
+                set_aside(page.unreadable, error, order=_id(raw), raw=raw, kind=Order)
             else:
-                read.orders.append(seen)
+                page.orders.append(seen)
                 if _has_refunds(order):
-                    read.bodies.append(digest)
+                    page.bodies.append(digest)
 
     async def _complete(self, api: Api, order: Order, fetch: int) -> OrderSeen:
         refunds = await _refunds(api, order.id) if _has_refunds(order) else ()

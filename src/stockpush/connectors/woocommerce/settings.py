@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ class Settings:
     `oauth` is the key and secret that sign every call instead, on a site without TLS.
 
     `webhook_secret` is the first of them as the owner wrote it, for webhooks that we make.
+    `webhook_digest` tells it from another one and nothing else of it: without the API key, which is
+    kept elsewhere, nobody can try out what it may be.
     """
 
     base_url: str
@@ -41,6 +44,7 @@ class Settings:
     oauth: tuple[str, str] | None = field(repr=False)
     webhook_secret: str = field(repr=False)
     webhook_secrets: tuple[bytes, ...] = field(repr=False)
+    webhook_digest: str
 
 
 def read_settings(given: Mapping[str, str]) -> Settings:
@@ -52,13 +56,15 @@ def read_settings(given: Mapping[str, str]) -> Settings:
     key, secret = _credential(given, "consumer_key"), _credential(given, "consumer_secret")
     base_url = _base_url(required(given, "base_url"))
     signs = _signs(given, base_url)
+    hook_secret = given.get("webhook_secret", "").strip()
     basic = "Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode("ascii")
     return Settings(
         base_url=base_url,
         authorization=None if signs else basic,
         oauth=(key, secret) if signs else None,
-        webhook_secret=given.get("webhook_secret", "").strip(),
+        webhook_secret=hook_secret,
         webhook_secrets=_webhook_secrets(given),
+        webhook_digest=hmac.digest(secret.encode(), hook_secret.encode(), "sha256").hex(),
     )
 
 

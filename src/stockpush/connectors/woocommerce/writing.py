@@ -72,7 +72,9 @@ class _Batch(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """Between the answers to the read and to the write, by the shop's clock."""
+    """From sending the read to the answer to the write, by the shop's clock: a sale that falls into
+    it may be overwritten.
+    """
 
     begin: datetime | None
     end: datetime | None
@@ -202,7 +204,7 @@ def _saved(answer: Answer, *, single: bool) -> dict[int, _Item]:
 
 
 def _settled(saved: _Item | None, line: PushLine, gap: _Gap) -> PushOutcome:
-    """Return the outcome of a line whose write was answered with 200."""
+    """Return the outcome of a line whose write was taken (2xx)."""
     if saved is None:
         return _unknown("The shop's answer to the write cannot be read.", None, gap)
     if saved.error is not None:
