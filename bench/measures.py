@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from bench import lane, load, postgres, processes, shops, world
+from bench import lane, load, postgres, processes, shops, workshop, world
 from bench.processes import WrongRun
 from stockpush.model import FieldKey, OrderVersion, Reservation, ReservationKey, ReservationState
 from stockpush.sim.candle_shop import SHOPIFY, WOO
@@ -36,6 +36,7 @@ class Sizes:
     pushed_sales: int = 40
     checked_sales: int = 6
     open_reservations: int = 100_000
+    items: int = 100_000
     warm_up: int = 300
 
 
@@ -47,6 +48,7 @@ QUICK: Final = Sizes(
     pushed_sales=4,
     checked_sales=2,
     open_reservations=2_000,
+    items=2_000,
     warm_up=20,
 )
 """Enough to see that a bench runs and checks itself."""
@@ -248,6 +250,13 @@ def _pushed(ground: Ground, *, selling: str, sales: int, pause_s: float) -> Pair
     return Pair(told.acknowledged_ms, told.pushed_ms)
 
 
+# -- a large workshop ------------------------------------------------------------------------
+
+
+def _all_promised(ground: Ground) -> Pair:
+    return Pair(*workshop.netted(ground.sizes.items))
+
+
 # -- starting --------------------------------------------------------------------------------
 
 
@@ -362,6 +371,15 @@ MEASURES: Final = (
         0.95,
         _hot_item,
         more_is_better=True,
+    ),
+    Measure(
+        "P10",
+        "ATP of 100,000 items that share their materials, three levels",
+        "the same in plain Python, item by item",
+        "ms",
+        100.0,
+        _all_promised,
+        absolute=True,
     ),
     Measure(
         "P12",

@@ -55,6 +55,8 @@ class Netting:
     built: Mapping[str, int]
     blocked: frozenset[str]
     bound: Mapping[str, int]
+    known: Mapping[str, int] | None = None
+    """Every ATP, where all were found at once (`atp_arrays`)."""
 
     @property
     def shortage(self) -> dict[str, int]:
@@ -92,6 +94,8 @@ def net(
 
 def atp(netting: Netting, sku: str) -> int:
     """Return the item's ATP in its smallest units, negative where demand is not covered."""
+    if netting.known is not None:
+        return netting.known[sku]
     if sku in netting.blocked:
         relieved = _with_gross(netting, sku, netting.on_hand[sku])
         return _rise(relieved, sku) - netting.net[sku]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from stockpush.model import (
     BillOfMaterials,
@@ -19,6 +20,12 @@ from stockpush.model import (
     ListingKey,
 )
 from stockpush.reservation.bom import Bills
+
+if TYPE_CHECKING:
+    from stockpush.reservation.atp_arrays import Layout
+
+LAYOUTS_MAX = 4
+"""Most sets of groups that are kept laid out at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,19 @@ class Catalogue:
     by_order_key: Mapping[tuple[str, str], Listing]
     fields_of: Mapping[str, tuple[FieldKey, ...]]
     listings_on: Mapping[FieldKey, tuple[Listing, ...]]
+    _layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
+    """What has been laid out in arrays so far: a memory of what follows from the rest."""
+
+    def layout(self, group: frozenset[str]) -> Layout:
+        """Return whole groups of items laid out in arrays, made when first asked for."""
+        # NumPy takes a while to be read in, and most makers have nothing for it to do.
+        from stockpush.reservation.atp_arrays import Layout  # noqa: PLC0415
+
+        if group not in self._layouts:
+            while len(self._layouts) >= LAYOUTS_MAX:
+                self._layouts.pop(next(iter(self._layouts)))
+            self._layouts[group] = Layout.build(self.bills, group)
+        return self._layouts[group]
 
     def group(self, skus: Iterable[str]) -> frozenset[str]:
         """Return the items that share a material, directly or not, with any of `skus`."""
