@@ -25,6 +25,9 @@ SMALL = Sizes(
     checked_sales=1,
     open_reservations=100,
     items=300,
+    few_listings=20,
+    many_listings=400,
+    workshop_sales=10,
     warm_up=4,
 )
 
@@ -42,7 +45,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     server.close()
 
 
-@pytest.mark.parametrize("key", ["P2", "P5", "P10"])
+@pytest.mark.parametrize("key", ["P2", "P5", "P7", "P10"])
 def test_a_measure_runs_and_its_run_balances(ground: Ground, key: str):
     """A run makes its sales, finds them in the books, and gives two figures: without HTTP, with all
     there is between two shops, and of the core alone. The other measures are made of the same
