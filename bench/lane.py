@@ -10,6 +10,7 @@ their own and start from a copy of the same database.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import pickle
 import sqlite3
 import time
@@ -45,6 +46,8 @@ class Job:
     senders: int
     trace: str | None = None
     """Where to write down what was written, or from where to take it."""
+    warm_up: int = 0
+    """So many sales more, one after the other, before the clock starts: the catalogue is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +72,21 @@ async def sell(job: Job) -> Took:
             lane = CommitLane(store, parts.clock, lane.policies)
         serving = asyncio.create_task(lane.run())
         waiting = iter(commands)
+        for command in itertools.islice(waiting, job.warm_up):
+            await lane.submit(command)
 
         async def send() -> None:
             for command in waiting:
                 await lane.submit(command)
 
+        before = lane.counters.commits
         begun, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(send() for _ in range(job.senders)))
-        took = Took(time.perf_counter() - begun, time.process_time() - cpu, lane.counters.commits)
+        took = Took(
+            time.perf_counter() - begun,
+            time.process_time() - cpu,
+            lane.counters.commits - before,
+        )
         serving.cancel()
         await asyncio.wait([serving])
     if job.trace is not None:
@@ -106,7 +116,7 @@ def replay(job: Job) -> Took:
 def _commands(parts: compose.Parts, job: Job) -> Iterator[ReceiveDelivery]:
     """Yield the sales as the intake hands them to the lane."""
     intake, connector = parts.intake(), parts.connectors[SHOPIFY]
-    for request in orders.webhooks(job.sales, spread=job.spread):
+    for request in orders.webhooks(job.sales + job.warm_up, spread=job.spread):
         yield intake._command(SHOPIFY, connector, request)  # noqa: SLF001  # what `receive` hands on
 
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from bench import lane, load, postgres, processes, shops, world
+from bench import lane, load, postgres, processes, shops, workshop, world
 from bench.processes import WrongRun
 from stockpush.model import FieldKey, OrderVersion, Reservation, ReservationKey, ReservationState
 from stockpush.sim.candle_shop import SHOPIFY, WOO
@@ -36,6 +36,10 @@ class Sizes:
     pushed_sales: int = 40
     checked_sales: int = 6
     open_reservations: int = 100_000
+    items: int = 100_000
+    few_listings: int = 1_000
+    many_listings: int = 100_000
+    workshop_sales: int = 300
     warm_up: int = 300
 
 
@@ -47,6 +51,10 @@ QUICK: Final = Sizes(
     pushed_sales=4,
     checked_sales=2,
     open_reservations=2_000,
+    items=2_000,
+    few_listings=200,
+    many_listings=1_000,
+    workshop_sales=30,
     warm_up=20,
 )
 """Enough to see that a bench runs and checks itself."""
@@ -94,6 +102,26 @@ class Ground:
         try:
             shutil.copytree(self._template, folder, dirs_exist_ok=True)
             address = world.Address(folder, port=processes.free_port())
+            address.configure()
+            yield address
+        finally:
+            shutil.rmtree(folder)
+
+    @contextmanager
+    def workshop(self, listings: int) -> Iterator[world.Address]:
+        """Lend a workshop of one's own on SQLite: so many listings, whose items share materials."""
+        template = self.folder / f"workshop-{listings}"
+        if not template.exists():
+            template.mkdir()
+            items = listings // 2  # each is on two channels
+            furnishing = world.furnish(
+                world.Address(template), items=items, materials=max(20, items // 100)
+            )
+            asyncio.run(furnishing)
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        try:
+            shutil.copytree(template, folder, dirs_exist_ok=True)
+            address = world.Address(folder)
             address.configure()
             yield address
         finally:
@@ -248,6 +276,32 @@ def _pushed(ground: Ground, *, selling: str, sales: int, pause_s: float) -> Pair
     return Pair(told.acknowledged_ms, told.pushed_ms)
 
 
+# -- a large workshop ------------------------------------------------------------------------
+
+
+def _size_of_workshop(ground: Ground) -> Pair:
+    sizes = ground.sizes
+    return Pair(_sold_in(ground, sizes.few_listings), _sold_in(ground, sizes.many_listings))
+
+
+def _sold_in(ground: Ground, listings: int) -> float:
+    """Return the processor's milliseconds for one sale by itself, from the shelf."""
+    with ground.workshop(listings) as address:
+        sales = ground.sizes.workshop_sales
+        job = lane.Job(str(address.folder), sales, listings // 2, 1, warm_up=_FIRST_SALES)
+        took = processes.carry_out("lane", job, lane.Took)
+        _balanced(address, sales + _FIRST_SALES)
+    return took.cpu_s / sales * 1000
+
+
+_FIRST_SALES: Final = 5
+"""Sales in which the catalogue is read and statements are compiled."""
+
+
+def _all_promised(ground: Ground) -> Pair:
+    return Pair(*workshop.netted(ground.sizes.items))
+
+
 # -- starting --------------------------------------------------------------------------------
 
 
@@ -362,6 +416,23 @@ MEASURES: Final = (
         0.95,
         _hot_item,
         more_is_better=True,
+    ),
+    Measure(
+        "P7",
+        "a sale among 100,000 listings whose items share their materials, processor time",
+        "the same among 1,000",
+        "ms",
+        12.0,
+        _size_of_workshop,
+    ),
+    Measure(
+        "P10",
+        "ATP of 100,000 items that share their materials, three levels",
+        "the same in plain Python, item by item",
+        "ms",
+        100.0,
+        _all_promised,
+        absolute=True,
     ),
     Measure(
         "P12",

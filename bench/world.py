@@ -35,7 +35,16 @@ from stockpush.messages import (
     ResolveListings,
     StockMove,
 )
-from stockpush.model import FieldKey, Item, Kind, Listing, ListingKey, MovementKind
+from stockpush.model import (
+    BillLine,
+    BillOfMaterials,
+    FieldKey,
+    Item,
+    Kind,
+    Listing,
+    ListingKey,
+    MovementKind,
+)
 from stockpush.settings import Settings
 from stockpush.sim.candle_shop import (
     ACCESS_TOKEN,
@@ -126,19 +135,27 @@ def sku(number: int) -> str:
     return f"item-{number:04}"
 
 
-async def furnish(address: Address) -> None:
-    """Make the world's database: both channels read, every number agreed on, nothing sold."""
+def material(number: int) -> str:
+    """Return the SKU of a material of a workshop."""
+    return f"material-{number:04}"
+
+
+async def furnish(address: Address, *, items: int | None = None, materials: int = 0) -> None:
+    """Make the world's database: both channels read, every number agreed on, nothing sold.
+
+    With `materials` every item can be made as well, from six of so many that all of them share.
+    """
     async with compose.parts(address.configure()) as parts:
-        for command in _opening(parts):
+        for command in _opening(parts, ITEMS if items is None else items, materials):
             await parts.lane.commit([command])
 
 
-def _opening(parts: compose.Parts) -> list[Command]:
+def _opening(parts: compose.Parts, count: int, materials: int) -> list[Command]:
     """Return the commands after which a sale has its whole effect."""
     now = CLOCK.now()
     listed = [
         each
-        for number in range(ITEMS)
+        for number in range(count)
         for each in (
             _listing(parts, SHOPIFY, number, {"variant_id": variant(number)}),
             _listing(parts, WOO, number, {"product_id": product(number)}),
@@ -163,10 +180,14 @@ def _opening(parts: compose.Parts) -> list[Command]:
         )
         for each in resolved
     ]
-    items = tuple(Item(sku(n), sku(n), Kind.PRODUCT, "piece", 0) for n in range(ITEMS))
-    stock = tuple(StockMove(sku(n), ON_HAND, MovementKind.OPENING) for n in range(ITEMS))
+    skus = [sku(n) for n in range(count)]
+    used = [material(n) for n in range(materials)]
+    items = [Item(each, each, Kind.PRODUCT, "piece", 0) for each in skus]
+    items += [Item(each, each, Kind.MATERIAL, "g", 0) for each in used]
+    stock = tuple(StockMove(each, ON_HAND, MovementKind.OPENING) for each in (*skus, *used))
+    bills = tuple(_bill(each, n, used) for n, each in enumerate(skus)) if used else ()
     return [
-        ImportCatalogue(items, (), tuple(listed), stock, "opening", "bench"),
+        ImportCatalogue(tuple(items), bills, tuple(listed), stock, "opening", "bench"),
         AdoptListings(tuple(listing.key for listing in listed)),
         ResolveListings(tuple(resolved)),
         Observe(tuple(seen)),
@@ -183,6 +204,12 @@ def _opening(parts: compose.Parts) -> list[Command]:
             for channel in (SHOPIFY, WOO)
         ),
     ]
+
+
+def _bill(made: str, number: int, materials: Sequence[str]) -> BillOfMaterials:
+    """Return what an item is made from: six materials, others than its neighbour's."""
+    used = {materials[(number * 7 + at * at) % len(materials)] for at in range(6)}
+    return BillOfMaterials(made, 1, tuple(BillLine(each, 100) for each in sorted(used)))
 
 
 def _listing(parts: compose.Parts, channel: str, number: int, ref: dict[str, Any]) -> Listing:

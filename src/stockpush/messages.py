@@ -428,6 +428,12 @@ class Needs:
     """SKUs of which it matters whether they have any movement."""
     unread: frozenset[str] = frozenset()
     """Channels of which it matters whether a delivery is still to be read."""
+    leaders: frozenset[str] = frozenset()
+    """An item of each large group of which only a part is read. Its shelf is locked, so that no
+    other transaction nets the group meanwhile; with any of them come every shelf with more reserved
+    than is there and every field with a hold."""
+    whole: frozenset[str] = frozenset()
+    """SKUs whose groups are read whole; with any of them no group is read in part."""
 
     @classmethod
     def union(cls, several: Sequence[Needs]) -> Needs:
@@ -483,6 +489,9 @@ class Rows:
     """Channels among `Needs.unread` that have a delivery in quarantine or to be fetched."""
     channels: Mapping[str, ChannelState] = field(default_factory=dict)
     """Every channel's durable state (there are few; always gathered)."""
+    partial: frozenset[str] | None = None
+    """None: of each group all shelves and fields have been read. Else the SKUs whose shelves have;
+    of large groups that is a part (docs/architecture.md, "Large groups")."""
 
 
 # -- decided: what the transaction writes ----------------------------------------------------

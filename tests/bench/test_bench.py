@@ -24,6 +24,10 @@ SMALL = Sizes(
     pushed_sales=2,
     checked_sales=1,
     open_reservations=100,
+    items=300,
+    few_listings=20,
+    many_listings=400,
+    workshop_sales=10,
     warm_up=4,
 )
 
@@ -41,10 +45,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     server.close()
 
 
-@pytest.mark.parametrize("key", ["P2", "P5"])
+@pytest.mark.parametrize("key", ["P2", "P5", "P7", "P10"])
 def test_a_measure_runs_and_its_run_balances(ground: Ground, key: str):
-    """A run makes its sales, finds them in the books, and gives two figures: without HTTP, and with
-    all there is between two shops. The other measures are made of the same parts, and take longer.
+    """A run makes its sales, finds them in the books, and gives two figures: without HTTP, with all
+    there is between two shops, and of the core alone. The other measures are made of the same
+    parts, and take longer.
     """
     (measure,) = (each for each in MEASURES if each.key == key)
     pair = measure.run(ground)

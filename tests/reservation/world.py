@@ -49,6 +49,7 @@ from stockpush.model import (
     Push,
     PushOutcomeKind,
 )
+from stockpush.reservation import reach
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.decide import decide, mark, needs, widen
 from stockpush.reservation.view import View
@@ -75,33 +76,59 @@ class World:
 
     def do(self, command: Command) -> Decision:
         """Carry out one command as the commit lane does; return its decision."""
-        asked = needs(command, self.catalogue)
-        named = self._gather(asked)
-        found = self._gather(widen(asked, named, self.catalogue))
-        view = View(
-            self.catalogue,
-            replace(
-                named,
-                shelves=found.shelves,
-                fields=found.fields,
-                dirty=found.dirty,
-                in_flight=found.in_flight,
-            ),
-        )
+        view = View(self.catalogue, self._gathered(command))
         decision = decide(view, command, self.now)
-        after = view.after(decision)
-        marking = mark(after, [decision], self.now)
+        after, reached = self._reached(view, view.after(decision), decision)
+        marking = mark(after, [decision], self.now, reached)
         for each in (decision, marking):
             self._apply(each)
             self.log.append(each)
         self.now += timedelta(milliseconds=1)
         return decision
 
+    def _gathered(self, command: Command) -> Rows:
+        """Return what a command asks for, as the commit lane gathers it."""
+        asked = needs(command, self.catalogue)
+        had = widen(asked, self._gather(asked), self.catalogue)
+        rows = self._gather(Needs.union([asked, had]))
+        while True:
+            followed = widen(asked, rows, self.catalogue)
+            followed = replace(followed, fields=followed.fields.union(rows.fields))
+            if followed.skus <= had.skus and followed.fields <= had.fields:
+                break
+            had = Needs.union([had, followed])
+            rows = self._gather(Needs.union([asked, had]))
+        return replace(rows, partial=had.skus.union(rows.shelves)) if had.leaders else rows
+
+    def _reached(
+        self, before: View, after: View, decision: Decision
+    ) -> tuple[View, frozenset[FieldKey] | None]:
+        """Gather what has changed besides, as the commit lane does."""
+        if after.rows.partial is None:
+            return after, None
+        before, after = self._with_shelves(before, after, decision.touched_skus)
+        items = reach.items(before, after, decision.touched_skus)
+        before, after = self._with_shelves(before, after, items)
+        fields = reach.fields(before, after, items)
+        unread = fields | after.catalogue.fields_showing(decision.touched_skus)
+        return after.joined(self._gather(Needs(fields=unread - after.rows.fields.keys()))), fields
+
+    def _with_shelves(self, before: View, after: View, skus: frozenset[str]) -> tuple[View, View]:
+        unread = reach.shelves(before, after, skus)
+        rows = replace(self._gather(Needs(skus=unread)), partial=unread)
+        return before.joined(rows), after.joined(rows)
+
     def _gather(self, asked: Needs) -> Rows:
         rows = self.rows
+        shelves, fields = asked.skus, asked.fields
+        if asked.leaders:
+            shelves = shelves | {
+                sku for sku, row in rows.shelves.items() if row.reserved > row.on_hand
+            }
+            fields = fields | {key for key, row in rows.fields.items() if row.hold}
         return Rows(
-            shelves={sku: row for sku, row in rows.shelves.items() if sku in asked.skus},
-            fields={key: row for key, row in rows.fields.items() if key in asked.fields},
+            shelves={sku: row for sku, row in rows.shelves.items() if sku in shelves},
+            fields={key: row for key, row in rows.fields.items() if key in fields},
             dirty={key: row for key, row in rows.dirty.items() if key in asked.fields},
             in_flight={key: row for key, row in rows.in_flight.items() if key in asked.fields},
             reservations={

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from stockpush.messages import ApplyOrders, OrderSeen
 from stockpush.model import ReservationKey
-from stockpush.reservation import sales
+from stockpush.reservation import catalogue, sales
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.orders import Verdict
 from stockpush.sim import run
@@ -39,6 +39,18 @@ def test_every_invariant_holds(seed: int) -> None:
     assert report.converged_s is not None
     assert report.writes > 0
     assert report.exchanges > 50
+
+
+@pytest.mark.parametrize("seed", [1, 6])
+def test_every_invariant_holds_where_groups_are_read_in_part(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a workshop of thousands has done for every sale, here for every shop."""
+    monkeypatch.setattr(catalogue, "LARGE_MIN", 1)
+    report = simulate(seed, SHORT)
+    assert report.violations == []
+    assert report.converged_s is not None
+    assert report.writes > 0
 
 
 def test_a_seed_is_the_same_world_in_another_process() -> None:

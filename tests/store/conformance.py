@@ -540,6 +540,32 @@ class StoreConformance:
         async with second.only_daemon():
             pass
 
+    async def test_what_is_short_and_what_holds_comes_with_a_large_group(
+        self, store: SqlStore
+    ) -> None:
+        """Of a group that is read in part: its leader, and whatever may take of its materials."""
+        holding = replace(FIELD_ROW, hold=2)
+        other = replace(FIELD_ROW, key=FieldKey("my-woo", "9"), hold=0)
+        await write(store, Decision(items=(ITEM, WAX, WICK), listings=(LISTING,)))
+        async with store.transaction() as transaction:
+            await transaction.apply(
+                [
+                    Decision(
+                        shelves=(
+                            Shelf(ITEM.sku, on_hand=1, reserved=2),
+                            Shelf(WAX.sku, on_hand=5, reserved=5),
+                            Shelf(WICK.sku),
+                        ),
+                        fields=(holding, other),
+                    )
+                ]
+            )
+        found = await gathered(store, Needs(leaders=frozenset({WICK.sku})))
+        assert found.shelves.keys() == {WICK.sku, ITEM.sku}
+        assert found.fields == {holding.key: holding}
+        alone = await gathered(store, Needs(skus=frozenset({WAX.sku})))
+        assert (alone.shelves.keys(), alone.fields) == ({WAX.sku}, {})
+
     async def test_a_channel_is_unread_while_a_delivery_waits(self, store: SqlStore) -> None:
         """In quarantine or to be fetched; of no other channel, and not once it was applied."""
         needs = Needs(unread=frozenset({"my-shopify", "my-woo"}))

@@ -20,8 +20,9 @@ from typing import TypeAlias, TypeVar
 from stockpush import logs
 from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Command, Decision, Needs, Outcome, Rows
-from stockpush.model import ChannelPolicy
+from stockpush.model import ChannelPolicy, FieldKey
 from stockpush.ports import Clock, Store, Transaction
+from stockpush.reservation import reach
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.decide import decide, mark, needs, widen
 from stockpush.reservation.view import Unfolding, View
@@ -86,6 +87,8 @@ class CommitLane:
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _listeners: list[Callable[[Decision], None]] = field(default_factory=list)
     _catalogue: Catalogue | None = None
+    _former: Catalogue | None = None
+    """The catalogue before the last change of ours: its bills are mostly still the same."""
     _ended: bool = False
     _served: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -222,18 +225,20 @@ class CommitLane:
             catalogue, rows = await self._gathered(transaction, commands)
             # Only now: waiting for another writer takes time, and instants must not go back.
             at = self.clock.now()
-            unfolding = Unfolding(View(catalogue, rows))
+            first = View(catalogue, rows)
+            unfolding = Unfolding(first)
             decisions: list[Decision] = []
             for command in commands:
                 decision = decide(unfolding.view, command, at)
                 decisions.append(decision)
                 unfolding.take(decision)
-            marking = mark(unfolding.view, decisions, at)
+            view, reached = await _reached(transaction, first, unfolding.view, decisions)
+            marking = mark(view, decisions, at, reached)
             ids = await transaction.apply([*decisions, marking])
         self.counters.commits += 1
         self.counters.commands += len(commands)
         if any(each.items or each.bills or each.listings for each in decisions):
-            self._catalogue = None
+            self._former, self._catalogue = self._catalogue or self._former, None
         done = [
             Done(each.outcome, movement_ids)
             for each, movement_ids in zip(decisions, ids, strict=False)
@@ -261,7 +266,12 @@ class CommitLane:
         if self._catalogue is None or self._catalogue.revision != revision:
             rows = await transaction.catalogue()
             self._catalogue = build(
-                rows.revision, rows.items, rows.bills, rows.listings, self.policies
+                rows.revision,
+                rows.items,
+                rows.bills,
+                rows.listings,
+                self.policies,
+                known=self._catalogue or self._former,
             )
         return self._catalogue
 
@@ -282,22 +292,61 @@ async def _gather(
     which are asked for then.
     """
     asked = Needs.union([needs(command, catalogue) for command in commands])
-    expected = widen(asked, Rows(), catalogue)
-    rows = await transaction.gather(replace(asked, skus=expected.skus, fields=expected.fields))
-    if not (rows.reservations or rows.movements):
-        return rows
-    followed = widen(asked, rows, catalogue)
-    more = Needs(skus=followed.skus - expected.skus, fields=followed.fields - expected.fields)
-    if not (more.skus or more.fields):
-        return rows
-    others = await transaction.gather(more)
-    return replace(
-        rows,
-        shelves={**rows.shelves, **others.shelves},
-        fields={**rows.fields, **others.fields},
-        dirty={**rows.dirty, **others.dirty},
-        in_flight={**rows.in_flight, **others.in_flight},
+    had = widen(asked, Rows(), catalogue)
+    rows = await transaction.gather(
+        replace(asked, skus=had.skus, fields=had.fields, leaders=had.leaders)
     )
+    while rows.reservations or rows.movements or had.leaders:
+        followed = widen(asked, rows, catalogue)
+        more = Needs(
+            skus=followed.skus - had.skus,
+            # What holds came without its outbox rows.
+            fields=followed.fields.union(rows.fields) - had.fields,
+            leaders=followed.leaders - had.leaders,
+        )
+        if not (more.skus or more.fields or more.leaders):
+            break
+        others = await transaction.gather(more)
+        rows = replace(
+            rows,
+            shelves={**rows.shelves, **others.shelves},
+            fields={**rows.fields, **others.fields},
+            dirty={**rows.dirty, **others.dirty},
+            in_flight={**rows.in_flight, **others.in_flight},
+        )
+        had = Needs.union([had, more])
+    return replace(rows, partial=had.skus.union(rows.shelves)) if had.leaders else rows
+
+
+async def _reached(
+    transaction: Transaction, before: View, after: View, decisions: Sequence[Decision]
+) -> tuple[View, frozenset[FieldKey] | None]:
+    """Where groups were read in part, gather what else has changed with the group's decisions.
+
+    Return the view with that, and the fields reached; None where all was read before.
+    """
+    if after.rows.partial is None:
+        return after, None
+    touched = frozenset[str]().union(*(each.touched_skus for each in decisions))
+    before, after = await _with_shelves(transaction, before, after, touched)
+    items = reach.items(before, after, touched)
+    before, after = await _with_shelves(transaction, before, after, items)
+    fields = reach.fields(before, after, items)
+    unread = (fields | after.catalogue.fields_showing(touched)) - after.rows.fields.keys()
+    if unread:
+        after = after.joined(await transaction.gather(Needs(fields=unread)))
+    return after, fields
+
+
+async def _with_shelves(
+    transaction: Transaction, before: View, after: View, skus: frozenset[str]
+) -> tuple[View, View]:
+    """Return both views with the shelves that netting `skus` looks at."""
+    unread = reach.shelves(before, after, skus)
+    if not unread:
+        return before, after
+    rows = replace(await transaction.gather(Needs(skus=unread)), partial=unread)
+    return before.joined(rows), after.joined(rows)
 
 
 def in_parts(values: Sequence[V]) -> Iterator[tuple[V, ...]]:

@@ -55,6 +55,8 @@ class Netting:
     built: Mapping[str, int]
     blocked: frozenset[str]
     bound: Mapping[str, int]
+    known: Mapping[str, int] | None = None
+    """Every ATP, where all were found at once (`atp_arrays`)."""
 
     @property
     def shortage(self) -> dict[str, int]:
@@ -90,8 +92,21 @@ def net(
     return _netted(bills, tuple(order), on_hand, demand, {sku: demand[sku] for sku in order})
 
 
+def net_part(
+    bills: Bills, on_hand: Mapping[str, int], demand: Mapping[str, int], order: tuple[str, ...]
+) -> Netting:
+    """Net some items of a group alone, smallest units; the same numbers as `net` has for them.
+
+    `order` is in low-level order, has every component of its items, and every item of the group of
+    which more is demanded than is there: the others have nothing built, and draw on nothing.
+    """
+    return _netted(bills, order, on_hand, demand, {sku: demand[sku] for sku in order})
+
+
 def atp(netting: Netting, sku: str) -> int:
     """Return the item's ATP in its smallest units, negative where demand is not covered."""
+    if netting.known is not None:
+        return netting.known[sku]
     if sku in netting.blocked:
         relieved = _with_gross(netting, sku, netting.on_hand[sku])
         return _rise(relieved, sku) - netting.net[sku]

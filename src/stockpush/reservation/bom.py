@@ -39,6 +39,7 @@ class Bills:
     _descendants: Mapping[str, tuple[str, ...]]
     _groups: Mapping[str, tuple[str, ...]]
     _reachable_twice: frozenset[str]
+    _position: Mapping[str, int]
 
     @classmethod
     def build(cls, bills: Iterable[BillOfMaterials], skus: Collection[str]) -> Bills:
@@ -76,6 +77,7 @@ class Bills:
             _reachable_twice=frozenset(
                 sku for sku in by_item if _paths_meet(by_item, (sku, *descendants[sku]))
             ),
+            _position={sku: at for at, sku in enumerate(order)},
         )
 
     def components(self, sku: str) -> tuple[BillLine, ...]:
@@ -93,6 +95,12 @@ class Bills:
         Within one low-level code, and so altogether, the order is stable: by SKU.
         """
         return self._descendants.get(sku, ())
+
+    def cones(self, skus: Iterable[str]) -> tuple[str, ...]:
+        """Return `skus` and every item that one of them is made from, in low-level order."""
+        found = set(skus)
+        found.update(*(self.descendants(sku) for sku in tuple(found)))
+        return tuple(sorted(found, key=lambda sku: (self._position.get(sku, -1), sku)))
 
     def group(self, sku: str) -> frozenset[str]:
         """Return the items connected with `sku` through bills, in any direction, and itself."""

@@ -7,8 +7,9 @@ another revision in the database builds it anew. Balances are never part of it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from stockpush.model import (
     BillOfMaterials,
@@ -19,6 +20,15 @@ from stockpush.model import (
     ListingKey,
 )
 from stockpush.reservation.bom import Bills
+
+if TYPE_CHECKING:
+    from stockpush.reservation.atp_arrays import Layout
+
+LARGE_MIN = 100
+"""From so many items on, a group that shares materials is read in part (docs/architecture.md): that
+asks the database twice, which reading a smaller group whole does not cost."""
+LAYOUTS_MAX = 4
+"""Most sets of groups that are kept laid out at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,27 @@ class Catalogue:
     by_order_key: Mapping[tuple[str, str], Listing]
     fields_of: Mapping[str, tuple[FieldKey, ...]]
     listings_on: Mapping[FieldKey, tuple[Listing, ...]]
+    layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
+    """What has been laid out in arrays so far: a memory of what follows from the rest."""
+
+    def layout(self, group: frozenset[str]) -> Layout:
+        """Return whole groups of items laid out in arrays, made when first asked for."""
+        # NumPy takes a while to be read in, and most makers have nothing for it to do.
+        from stockpush.reservation.atp_arrays import Layout  # noqa: PLC0415
+
+        if group not in self.layouts:
+            while len(self.layouts) >= LAYOUTS_MAX:
+                self.layouts.pop(next(iter(self.layouts)))
+            self.layouts[group] = Layout.build(self.bills, group)
+        return self.layouts[group]
+
+    def is_large(self, sku: str) -> bool:
+        """Answer whether so many items share materials with this one that only a part is read."""
+        return len(self.bills.group_order(sku)) >= LARGE_MIN
+
+    def leader(self, sku: str) -> str:
+        """Return the item whose shelf stands for the item's whole group."""
+        return self.bills.group_order(sku)[0]
 
     def group(self, skus: Iterable[str]) -> frozenset[str]:
         """Return the items that share a material, directly or not, with any of `skus`."""
@@ -62,9 +93,15 @@ def build(
     bills: Iterable[BillOfMaterials],
     listings: Iterable[Listing],
     policies: Mapping[str, ChannelPolicy],
+    *,
+    known: Catalogue | None = None,
 ) -> Catalogue:
-    """Index the stored rows. Raises `CatalogueInvalid` (and `BillCycle`) for impossible bills."""
+    """Index the stored rows. Raises `CatalogueInvalid` (and `BillCycle`) for impossible bills.
+
+    `known` is an earlier one: where the bills are still the same they are not compiled again.
+    """
     by_sku = {item.sku: item for item in items}
+    compiled, layouts = _compiled(bills, by_sku.keys(), known)
     by_key = {listing.key: listing for listing in listings}
     by_order_key: dict[tuple[str, str], Listing] = {}
     fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
@@ -80,10 +117,26 @@ def build(
     return Catalogue(
         revision=revision,
         items=by_sku,
-        bills=Bills.build(bills, by_sku.keys()),
+        bills=compiled,
         listings=by_key,
         policies=dict(policies),
         by_order_key=by_order_key,
         fields_of={sku: tuple(sorted(fields)) for sku, fields in fields_of.items()},
         listings_on={field: tuple(found) for field, found in listings_on.items()},
+        layouts=layouts,
     )
+
+
+def _compiled(
+    bills: Iterable[BillOfMaterials], skus: Collection[str], known: Catalogue | None
+) -> tuple[Bills, dict[frozenset[str], Layout]]:
+    """Return the compiled bills and what has been laid out of them, the known ones if they fit."""
+    given = tuple(bills)
+    if (
+        known is not None
+        and len(given) == len(known.bills.by_item)
+        and all(known.bills.by_item.get(bill.item) == bill for bill in given)
+        and all(sku in skus for sku in known.items)
+    ):
+        return known.bills, known.layouts
+    return Bills.build(given, skus), {}

@@ -121,9 +121,10 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
         case FieldsUnreadable():
             return _of_fields((field for field, _ in command.problems), catalogue)
         case StartChannel():
-            return _of_fields(
+            started = _of_fields(
                 (key for key in catalogue.listings_on if key.channel == command.channel), catalogue
             )
+            return replace(started, whole=started.skus)
         case RequestReads():
             return Needs(fields=frozenset(command.fields))
         case OpenPushes():
@@ -173,6 +174,7 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
             )
             return Needs(
                 skus=frozenset(named),
+                whole=frozenset(named),
                 moved=frozenset(move.sku for move in command.opening),
                 keys=frozenset({command.key}),
             )
@@ -184,7 +186,8 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
     """Return the shelves and fields that follow from what was asked and found.
 
     Items come with all that share a material with them, and with every field that shows one of
-    those: their targets may change.
+    those: their targets may change. Of a large group only what bears on the items is read, and
+    marking asks for the rest (`reach`).
     """
     skus = (
         set(asked.skus)
@@ -196,12 +199,17 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
             if row.field is not None and (sku := catalogue.sku_of(row.field)) is not None
         }
     )
-    group = catalogue.group(skus) | frozenset(skus)
+    large = set() if asked.whole else {sku for sku in skus if catalogue.is_large(sku)}
+    group = catalogue.group(skus - large) | frozenset(skus)
+    below: tuple[str, ...] = ()
+    if large:
+        below = catalogue.bills.cones({*large, *View(catalogue, rows).short()})
     return Needs(
-        skus=group,
+        skus=group.union(below),
         fields=catalogue.fields_showing(group)
         | asked.fields
         | frozenset(row.field for row in rows.reservations.values() if row.field is not None),
+        leaders=frozenset(catalogue.leader(sku) for sku in large),
     )
 
 

@@ -94,17 +94,28 @@ def _smallest_units(quantity: Decimal, scale: int) -> int:
     return int(quantity.scaleb(scale).to_integral_value(ROUND_CEILING))
 
 
-def mark(view: View, decisions: Sequence[Decision], at: datetime) -> Decision:
+def mark(
+    view: View,
+    decisions: Sequence[Decision],
+    at: datetime,
+    reached: frozenset[FieldKey] | None = None,
+) -> Decision:
     """Make the outbox right for every field whose target may have changed, and for no other.
 
-    Run once per transaction, over the view after its last decision.
+    Run once per transaction, over the view after its last decision. Where groups were read in part,
+    `reached` are the fields of other items whose offer differs (`reach.fields`).
     """
     skus = frozenset[str]().union(*(each.touched_skus for each in decisions))
     fields = frozenset[FieldKey]().union(*(each.touched_fields for each in decisions))
     if not (skus or fields):
         return Decision()
-    affected = view.catalogue.group(skus)
-    keys = set(fields) | view.catalogue.fields_showing(affected)
+    if view.rows.partial is None:
+        affected = view.catalogue.group(skus)
+        keys = set(fields) | view.catalogue.fields_showing(affected)
+    else:
+        assert reached is not None, "how far the change reaches was not looked for"
+        affected = frozenset(sku for sku in skus if sku in view.catalogue.items)
+        keys = set(fields) | view.catalogue.fields_showing(affected) | reached
     rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
     showing = sorted({row.sku for row in rows} | (set(skus) & affected))
     atps = netting.atp_all(view.net(showing), showing)

@@ -21,6 +21,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 _Order: TypeAlias = tuple[str, str]
 """Channel and order id."""
+ARRAYS_MIN = 1_000
+"""From so many items on they are netted in arrays: below that it is not quicker."""
 _UNREAD = frozenset({DeliveryState.PENDING, DeliveryState.QUARANTINED})
 """States of a delivery whose order is not known yet."""
 
@@ -77,14 +79,55 @@ class View:
         """Return D of the item, smallest units: open reservations and suspense holds."""
         return self.shelf(sku).reserved + self.suspense(sku)
 
+    def short(self) -> tuple[str, ...]:
+        """Return the items, by SKU, of which more is demanded than is there, of those read."""
+        held = {self.catalogue.sku_of(key) for key, row in self.rows.fields.items() if row.hold}
+        read = {*self.rows.shelves, *(sku for sku in held if sku is not None)}
+        return tuple(sku for sku in sorted(read) if self.demand(sku) > self.shelf(sku).on_hand)
+
     def net(self, skus: Iterable[str]) -> netting.Netting:
-        """Net the whole groups of `skus` at their present stock and demand."""
+        """Net `skus` at their present stock and demand, with all that bears on them.
+
+        That is their whole groups, or, where only a part of those was read, what they are made from
+        and whatever else takes of it.
+        """
+        if self.rows.partial is not None:
+            return self._net_part([sku for sku in skus if sku in self.catalogue.items])
         group = self.catalogue.group(skus)
-        return netting.net(
-            self.catalogue.bills,
-            {sku: self.shelf(sku).on_hand for sku in group},
-            {sku: self.demand(sku) for sku in group},
-            group,
+        on_hand = {sku: self.shelf(sku).on_hand for sku in group}
+        demand = {sku: self.demand(sku) for sku in group}
+        if len(group) >= ARRAYS_MIN:
+            at_once = self.catalogue.layout(group).net(on_hand, demand)
+            if at_once is not None:
+                return at_once
+        return netting.net(self.catalogue.bills, on_hand, demand, group)
+
+    def _net_part(self, skus: Iterable[str]) -> netting.Netting:
+        """Net what `skus`, and the items that are short, are made from."""
+        part = self.catalogue.bills.cones({*skus, *self.short()})
+        assert self.rows.partial is not None
+        unread = [sku for sku in part if sku not in self.rows.partial]
+        assert not unread, f"shelves were not gathered for {unread[:5]}"
+        on_hand = {sku: self.shelf(sku).on_hand for sku in part}
+        demand = {sku: self.demand(sku) for sku in part}
+        return netting.net_part(self.catalogue.bills, on_hand, demand, part)
+
+    def joined(self, more: Rows) -> View:
+        """Return the view with rows that were read later; those that it has stay as they are."""
+        rows = self.rows
+        return View(
+            self.catalogue,
+            replace(
+                rows,
+                shelves={**more.shelves, **rows.shelves},
+                fields={**more.fields, **rows.fields},
+                dirty={**more.dirty, **rows.dirty},
+                in_flight={**more.in_flight, **rows.in_flight},
+                partial=None
+                if rows.partial is None
+                else rows.partial | (more.partial or frozenset()),
+            ),
+            self._lines,
         )
 
     def after(self, decision: Decision) -> View:
@@ -209,4 +252,5 @@ def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
         _put(catalogue.bills.by_item, decision.bills, lambda row: row.item),
         _put(catalogue.listings, decision.listings, lambda row: row.key),
         catalogue.policies,
+        known=catalogue,
     )

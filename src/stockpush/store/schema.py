@@ -173,6 +173,11 @@ listing: Final = Table(
 
 # -- stock -----------------------------------------------------------------------------------
 
+SHORT: Final = text("reserved > on_hand")
+"""What makes a shelf short: more is reserved than is there."""
+HOLDING: Final = text("hold > 0")
+"""What makes a field hold back units that its channel seems to have sold untold."""
+
 shelf: Final = Table(
     "shelf",
     metadata,
@@ -181,6 +186,7 @@ shelf: Final = Table(
     _whole("reserved"),
     *_signed("on_hand"),
     *_unsigned("reserved"),
+    Index("ix_shelf_short", "sku", sqlite_where=SHORT, postgresql_where=SHORT),
 )
 
 movement: Final = Table(
@@ -291,6 +297,7 @@ field: Final = Table(
     *_flag("adopted"),
     Index(None, "sku"),
     Index(None, "channel", "read_due_at"),
+    Index("ix_field_holding", "channel", "key", sqlite_where=HOLDING, postgresql_where=HOLDING),
 )
 
 dirty: Final = Table(

@@ -140,6 +140,22 @@ class Statements:
         return self._compile(select(line).order_by(line.c.item, line.c.position))
 
     @cached_property
+    def shelves_short(self) -> str:
+        """Lock the shelves with more reserved than is there."""
+        shelf = schema.shelf
+        return self.dialect.together(
+            select(shelf).where(schema.SHORT).order_by(shelf.c.sku).with_for_update()
+        )
+
+    @cached_property
+    def fields_holding(self) -> str:
+        """Lock the fields with a hold."""
+        field = schema.field
+        return self.dialect.together(
+            select(field).where(schema.HOLDING).order_by(*field.primary_key).with_for_update()
+        )
+
+    @cached_property
     def reservations_of_orders(self) -> str:
         """Lock the reservations of some (channel, order id)."""
         table = schema.reservation

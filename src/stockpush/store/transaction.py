@@ -133,8 +133,11 @@ class SqlTransaction:
     async def gather(self, needs: Needs) -> Rows:
         """Return the rows asked for, locked until the end; absent keys are left out."""
         s, asked = self._statements, _Asked(self._statements.dialect)
-        shelves = asked.of(s.shelf.lock, needs.skus, rows.read_shelf)
+        skus = needs.skus | needs.leaders
+        shelves = asked.of(s.shelf.lock, skus, rows.read_shelf)
         fields = asked.of(s.field.lock, needs.fields, self._seen.field)
+        short = asked.all(s.shelves_short) if needs.leaders else tuple
+        holding = asked.all(s.fields_holding) if needs.leaders else tuple
         of_orders = asked.of(s.reservations_of_orders, needs.orders, rows.read_reservation)
         of_keys = asked.of(s.reservations_of_order_keys, needs.order_keys, rows.read_reservation)
         dirty = asked.of(s.dirty.lock, needs.fields, rows.read_dirty)
@@ -151,8 +154,14 @@ class SqlTransaction:
             self._keep_channels(channels())
         by_id = {each.id: each for each in movements() if each.id is not None}
         return Rows(
-            shelves=self._found(s.shelf, {row.sku: row for row in shelves()}),
-            fields=self._found(s.field, {row.key: row for row in fields()}),
+            shelves=self._found(
+                s.shelf,
+                {row.sku: row for row in (*shelves(), *rows.each(rows.read_shelf, short()))},
+            ),
+            fields=self._found(
+                s.field,
+                {row.key: row for row in (*fields(), *rows.each(self._seen.field, holding()))},
+            ),
             reservations=self._found(
                 s.reservation, {row.key: row for row in (*of_orders(), *of_keys())}
             ),

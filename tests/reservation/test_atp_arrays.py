@@ -1,0 +1,167 @@
+"""Netting in arrays gives what plain netting gives, and stands back where it might not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+
+from stockpush.messages import Rows
+from stockpush.model import (
+    QUANTITY_MAX,
+    BillLine,
+    BillOfMaterials,
+    Item,
+    Kind,
+    Shelf,
+)
+from stockpush.reservation import atp as plain
+from stockpush.reservation import catalogue, view
+from stockpush.reservation.atp_arrays import Layout
+from stockpush.reservation.bom import Bills
+from stockpush.reservation.view import View
+from tests.reservation.oracle import World, random_world, worlds
+
+SEEDS = 3_000
+"""Small random worlds compared; about two seconds."""
+
+
+def in_both_ways(world: World) -> tuple[plain.Netting, plain.Netting | None]:
+    """Net a world plainly and in arrays."""
+    bills = Bills.build(world.bills, set(world.skus))
+    return (
+        plain.net(bills, world.on_hand, world.demand, world.skus),
+        Layout.build(bills, world.skus).net(world.on_hand, world.demand),
+    )
+
+
+def assert_equal(world: World) -> None:
+    """Compare every number of every item, and the questions that are asked of a netting."""
+    expected, found = in_both_ways(world)
+    assert found is not None
+    for name in ("gross", "net", "built", "bound"):
+        assert dict(getattr(found, name)) == dict(getattr(expected, name)), name
+    assert found.blocked == expected.blocked
+    assert found.shortage == expected.shortage
+    assert plain.atp_all(found, world.skus) == plain.atp_all(expected, world.skus)
+    for sku in world.skus:
+        assert plain.buildable(found, sku) == plain.buildable(expected, sku)
+        assert plain.limited_by(found, sku) == plain.limited_by(expected, sku)
+
+
+def workshop(random: Random, size: int) -> World:
+    """Return a world of three levels: a tenth materials, three tenths parts, the rest products.
+
+    A third of the products use a material directly that their part is made from as well, some are
+    made in batches, and a twentieth of the materials has run out.
+    """
+    materials = [f"m{at}" for at in range(size // 10)]
+    parts = [f"s{at}" for at in range(size * 3 // 10)]
+    products = [f"p{at}" for at in range(size - len(materials) - len(parts))]
+    bills = {}
+    for sku in parts:
+        bills[sku] = _bill(random, sku, random.sample(materials, 6))
+    for sku in products:
+        part = random.choice(parts)
+        used = {line.component for line in bills[part].lines}
+        others = [other for other in random.sample(materials, 12) if other not in used][:5]
+        if random.random() < 1 / 3:
+            others[0] = random.choice(sorted(used))
+        bills[sku] = _bill(random, sku, [part, *others])
+    scarce = set(materials[: len(materials) // 20])
+    return World(
+        tuple(bills.values()),
+        {sku: _on_hand(random, sku, scarce) for sku in (*materials, *parts, *products)},
+        dict.fromkeys((*materials, *parts), 0)
+        | {sku: random.choice((0, 0, 0, 1, 9)) for sku in products},
+    )
+
+
+def _on_hand(random: Random, sku: str, scarce: Collection[str]) -> int:
+    if sku.startswith("m"):
+        return 0 if sku in scarce else random.randint(0, 10**6)
+    return random.randint(-1, 5)
+
+
+def _bill(random: Random, sku: str, components: Sequence[str]) -> BillOfMaterials:
+    lines = tuple(
+        BillLine(each, random.randint(1, 300) if each.startswith("m") else 1) for each in components
+    )
+    return BillOfMaterials(sku, random.choice((1, 10, 12)), lines, batch_only=random.random() < 0.2)
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds())
+def test_small_worlds_are_netted_alike(world: World) -> None:
+    """Diamonds, batches, rounding, shortages and negative stock: the same numbers."""
+    assert_equal(world)
+
+
+def test_seeded_worlds_are_netted_alike() -> None:
+    """The same on many worlds more."""
+    for seed in range(SEEDS):
+        assert_equal(random_world(Random(seed)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_workshop_is_netted_alike(seed: int) -> None:
+    """Two thousand items that share their materials, bisected ones and blocked ones among them."""
+    world = workshop(Random(seed), 2_000)
+    expected, found = in_both_ways(world)
+    assert found is not None
+    promised = plain.atp_all(expected, world.skus)
+    assert plain.atp_all(found, world.skus) == promised
+    assert any(units < 0 for units in promised.values())
+    free = [sku for sku in world.skus if sku not in expected.blocked]
+    assert any(promised[sku] != expected.bound[sku] for sku in free)
+
+
+def chain(yields: int, quantity: int, on_hand: int, demand: int) -> World:
+    """Return one item that is made from another."""
+    return World(
+        (BillOfMaterials("soap", yields, (BillLine("oil", quantity),)),),
+        {"soap": 0, "oil": on_hand},
+        {"soap": demand, "oil": 0},
+    )
+
+
+@pytest.mark.parametrize(
+    ("world", "stands_back"),
+    [
+        pytest.param(chain(1, 1, QUANTITY_MAX, QUANTITY_MAX), False, id="largest, one for one"),
+        pytest.param(chain(1, QUANTITY_MAX, 1, 2), False, id="a large quantity, few units"),
+        pytest.param(chain(1, QUANTITY_MAX, 1, 10_000), True, id="what is used does not fit"),
+        pytest.param(
+            chain(QUANTITY_MAX, 1, QUANTITY_MAX, 0), True, id="what could be made neither"
+        ),
+    ],
+)
+def test_numbers_that_may_not_fit_are_left_to_plain_netting(
+    world: World, *, stands_back: bool
+) -> None:
+    """Sixty-four bits are never overrun: the answer is exact, or there is none."""
+    expected, found = in_both_ways(world)
+    assert (found is None) is stands_back
+    if found is not None:
+        assert plain.atp_all(found, world.skus) == plain.atp_all(expected, world.skus)
+
+
+@pytest.mark.parametrize("largest", [1, QUANTITY_MAX])
+def test_a_large_group_is_netted_in_arrays_where_it_can(
+    largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view takes the quick way for many items, the exact one where that stands back, and both
+    promise the same.
+    """
+    monkeypatch.setattr(view, "ARRAYS_MIN", 10)
+    items = [Item(f"i{at:02}", "", Kind.PRODUCT, "piece") for at in range(20)]
+    bills = [
+        BillOfMaterials(item.sku, largest, (BillLine(items[-1].sku, 1),)) for item in items[:-1]
+    ]
+    built = catalogue.build(1, items, bills, [], {})
+    shelves = {item.sku: Shelf(item.sku, on_hand=QUANTITY_MAX) for item in items}
+    net = View(built, Rows(shelves=shelves)).net([items[0].sku])
+    assert (net.known is None) is (largest > 1)
+    assert plain.atp(net, items[0].sku) == QUANTITY_MAX * (largest + 1)

@@ -1,0 +1,215 @@
+"""A large group is read in part: the same numbers come of it as if it had been read whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from stockpush.messages import BuildStock, Needs, Rows
+from stockpush.model import ChannelPolicy, MovementKind
+from stockpush.reservation import catalogue
+from stockpush.reservation.decide import widen
+from stockpush.reservation.pushes import mark
+from stockpush.reservation.view import View
+from tests.reservation.world import World, line
+
+SEEDS = 20
+"""Random shops, each with some forty deeds; about five seconds."""
+DEEDS = 40
+MATERIALS = ("oil", "wax", "wick")
+PRODUCTS = ("balm", "candle", "salve", "soap")
+
+
+@contextmanager
+def large_from(items: int) -> Iterator[None]:
+    """Have groups of so many items and more read in part."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "LARGE_MIN", items)
+        yield
+
+
+def workshop(dice: Random) -> World:
+    """Return a shop whose products share materials, one of them through a part of its own.
+
+    `oil` is scarce, `wax` is more than any cap shows, and every product is on two channels.
+    """
+    world = World().stock(
+        oil=dice.randint(0, 12), wax=900, wick=dice.randint(0, 40), base=dice.randint(0, 2)
+    )
+    world.stock(**{sku: dice.randint(0, 3) for sku in PRODUCTS})
+    world.bill("base", wax=2, oil=1)
+    world.bill("candle", wax=3, wick=1)
+    world.bill("balm", 10, batch=True, wax=12, oil=2)
+    world.bill("salve", base=1, wax=1)
+    world.bill("soap", 4, oil=3)
+    for at, sku in enumerate((*PRODUCTS, "wick")):
+        world.list("shopify", f"s{at}", sku, shows=1, pack=dice.choice((1, 1, 3)))
+        world.list("woo", f"w{at}", sku, shows=1)
+    world.syncs()
+    return world
+
+
+def deed(dice: Random, world: World, number: int) -> None:
+    """Do one thing that happens in a shop."""
+    at = dice.randrange(len(PRODUCTS) + 1)
+    match dice.randrange(8):
+        case 0 | 1 | 2:
+            channel = dice.choice(("shopify", "woo"))
+            units = line(f"{channel[0]}{at}", dice.randint(1, 4))
+            world.hears(world.order(channel, str(number), units))
+        case 3:
+            known = sorted({key[:2] for key in world.rows.reservations})
+            if known:
+                channel, order_id = dice.choice(known)
+                gone = world.order(channel, order_id, version=100 + number)
+                world.hears(gone)
+        case 4:
+            sku = dice.choice((*MATERIALS, *PRODUCTS))
+            world.moves(sku, dice.randint(-3, 9), MovementKind.ADJUSTMENT, f"move {number}")
+        case 5:
+            sku = dice.choice((*PRODUCTS, "base"))
+            world.do(BuildStock(sku, dice.choice((1, 4, 10)), f"build {number}", "test"))
+        case 6:
+            field = world.field("shopify", f"s{at}")
+            if field.expected is not None:
+                world.reads("shopify", f"s{at}", max(0, field.expected - dice.choice((0, 0, 1, 2))))
+        case 7:
+            world.syncs()
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, 10))
+def test_what_is_decided_does_not_depend_on_how_much_was_read(first: int) -> None:
+    """Sales, cancels, builds, corrections, readings and pushes: after each, every shelf, field and
+    outbox row is the same, whether groups are read whole or in part.
+    """
+    for seed in range(first, first + 10):
+        worlds = []
+        for items in (1, 10**9):
+            with large_from(items):
+                dice = Random(seed)
+                world = workshop(dice)
+                story = []
+                for number in range(DEEDS):
+                    deed(dice, world, number)
+                    rows = world.rows
+                    story.append((rows.shelves, rows.fields, rows.dirty, rows.in_flight))
+                worlds.append(story)
+        for number, (part, whole) in enumerate(zip(*worlds, strict=True)):
+            assert part == whole, f"seed {seed}, deed {number}"
+
+
+def reading(world: World, deeds: Callable[[], object]) -> tuple[set[str], set[str]]:
+    """Return the SKUs whose shelves, and the fields, that were read for what `deeds` does."""
+    skus: set[str] = set()
+    fields: set[str] = set()
+    gather = world._gather
+
+    def noting(asked: Needs) -> Rows:
+        found = gather(asked)
+        skus.update(found.shelves)
+        fields.update("/".join(key) for key in found.fields)
+        return found
+
+    world._gather = noting  # type: ignore[method-assign]
+    try:
+        deeds()
+    finally:
+        world._gather = gather  # type: ignore[method-assign]
+    return skus, fields
+
+
+def candles(*, finished: int, wax: int) -> World:
+    """Return fifty kinds of candle of one wax, a hundred grams each, on one channel."""
+    world = World().stock(wax=wax, **{f"candle-{at}": finished for at in range(50)})
+    for at in range(50):
+        world.bill(f"candle-{at}", wax=100)
+        world.list("shopify", f"c{at}", f"candle-{at}", shows=1)
+    world.syncs()
+    return world
+
+
+def test_a_candle_from_the_shelf_is_sold_without_a_look_at_the_others() -> None:
+    """It changes no other candle, so theirs are not read: neither stock nor listings."""
+    with large_from(10):
+        world = candles(finished=5, wax=2_000)
+        sale = world.order("shopify", "1", line("c7", 2))
+        skus, fields = reading(world, lambda: world.hears(sale))
+        assert skus == {"candle-7", "wax"}
+        assert fields == {"shopify/c7"}
+        assert world.dirty == set()  # the shop has taken it off itself
+
+
+def test_a_candle_that_has_to_be_made_lowers_those_that_share_its_wax() -> None:
+    """With nothing on the shelf a sale takes wax, and each listing shows one less."""
+    with large_from(10):
+        world = candles(finished=0, wax=2_000)
+        world.hears(world.order("shopify", "1", line("c7", 1)))
+        assert world.dirty == {f"shopify/c{at}" for at in range(50) if at != 7}
+
+
+def test_what_stays_above_the_cap_is_not_looked_at() -> None:
+    """The wax is less, but no listing shows less for it: no other field is read or marked."""
+    with large_from(10):
+        world = candles(finished=0, wax=10**9)
+        policies = world.catalogue.policies
+        capped = {name: _capped(policy) for name, policy in policies.items()}
+        world.catalogue = catalogue.build(
+            world.catalogue.revision,
+            world.catalogue.items.values(),
+            world.catalogue.bills.by_item.values(),
+            world.catalogue.listings.values(),
+            capped,
+        )
+        world.moves("wax", -1, MovementKind.ADJUSTMENT)
+        world.syncs()
+        sale = world.order("shopify", "1", line("c7", 1))
+        _, fields = reading(world, lambda: world.hears(sale))
+        assert fields == {"shopify/c7"}
+        assert world.dirty == {"shopify/c7"}  # 999 again, of which the shop has taken one
+
+
+def _capped(policy: ChannelPolicy) -> ChannelPolicy:
+    return replace(policy, cap=999)
+
+
+def test_an_open_order_for_what_is_short_is_seen_by_those_who_share_its_material() -> None:
+    """What somebody else's order still takes is netted, although nobody asked for that item."""
+    with large_from(10):
+        world = candles(finished=0, wax=2_000)
+        world.hears(world.order("shopify", "1", line("c7", 4)))
+        world.syncs()
+        skus, _ = reading(world, lambda: world.hears(world.order("shopify", "2", line("c9", 1))))
+        assert "candle-7" in skus
+        assert world.atp("candle-20") == 15
+
+
+def test_an_import_reads_groups_whole() -> None:
+    """Bills may tie items together that had nothing to do with each other before."""
+    with large_from(1):
+        asked = Needs(skus=frozenset({"candle"}), whole=frozenset({"candle"}))
+        world = World().stock(candle=1, balm=1, wax=5).bill("candle", wax=1).bill("balm", wax=1)
+        wanted = widen(asked, Rows(), world.catalogue)
+        assert (wanted.skus, wanted.leaders) == ({"candle", "balm", "wax"}, frozenset())
+
+
+def test_marking_in_part_needs_to_know_how_far_a_change_reaches() -> None:
+    """To leave that out would leave listings unmarked, so it is a broken invariant."""
+    with large_from(1):
+        world = candles(finished=0, wax=100)
+        view = View(world.catalogue, Rows(partial=frozenset({"wax"})))
+        decision = world.moves("wax", 1, MovementKind.RECEIPT)
+        with pytest.raises(AssertionError, match="how far"):
+            mark(view, [decision], world.now)
+
+
+def test_a_shelf_that_was_not_read_is_not_taken_for_an_empty_one() -> None:
+    """Netting stops if something that bears on the answer is not there."""
+    with large_from(1):
+        world = candles(finished=0, wax=100)
+        view = View(world.catalogue, Rows(partial=frozenset({"candle-1"})))
+        with pytest.raises(AssertionError, match="not gathered"):
+            view.net(["candle-1"])
