@@ -375,7 +375,7 @@ _SIGNED_COUNTER = Planted(
     (
         Edit(
             "reservation.expectation:_higher",
-            "released = min(field.hold, field.uneaten, units)",
+            "released = min(field.hold, field.uneaten, told)",
             "released = min(field.hold, units)",
         ),
         Edit(
