@@ -56,7 +56,7 @@ class Watchdog:
     def __init__(
         self, channel: Channel, lane: CommitLane, clock: Clock, *, hook_url: str | None
     ) -> None:
-        """`hook_url` is where the channel's webhooks go; None: nobody can be told where."""
+        """`hook_url` is where the channel's webhooks go; None: none are to be expected."""
         self._channel = channel
         self._lane = lane
         self._clock = clock
