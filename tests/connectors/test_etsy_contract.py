@@ -8,6 +8,7 @@ for each row of the channel's page of traps.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from stockpush.sim.shops.base import ShopRequest
 from tests.connectors import etsy_contract
 from tests.connectors.etsy_world import (
     needs_contract,
+    sample,
 )
 from tests.connectors.trap_table import Traps, missing
 from tests.contract.kit import kit
@@ -42,6 +44,20 @@ async def test_every_scope_that_is_needed_is_asked_for():
     }
     assert scopes
     assert scopes <= set(SCOPES)
+
+
+@needs_contract
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("receipt_paid", "ShopReceipt"),
+        ("receipt_canceled", "ShopReceipt"),
+        ("receipts_page", "ShopReceipts"),
+    ],
+)
+def test_samples_of_orders_are_of_etsys_schema(name: str, schema: str):
+    """Written from the document, and held against it."""
+    etsy_contract.validate(json.loads(sample(name)), schema)
 
 
 @needs_contract

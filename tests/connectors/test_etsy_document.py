@@ -39,9 +39,9 @@ def read(body: bytes) -> Document:
 def test_a_document_goes_back_as_the_golden_file_says(name: str):
     """Byte for byte what was agreed upon: stripped, converted, and with its new quantities."""
     document = read(sample(name))
-    targets = json.loads(sample(f"{name}.targets"))
+    targets = json.loads(sample(f"sent/{name}.targets"))
     sent = body_of(with_numbers(1001, document, targets))
-    assert sent == sample(f"{name}.put")
+    assert sent == sample(f"sent/{name}.put")
 
 
 @needs_contract
@@ -51,7 +51,7 @@ def test_golden_files_are_of_etsys_schema(name: str):
     etsy_contract.validate(json.loads(sample(name)), "ListingInventory")
     _, operation = etsy_contract.operation("PUT", "/v3/application/listings/1/inventory")
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    etsy_contract._validate(json.loads(sample(f"{name}.put")), schema)
+    etsy_contract._validate(json.loads(sample(f"sent/{name}.put")), schema)
 
 
 def test_numbers_are_those_that_buyers_see():
