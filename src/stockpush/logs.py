@@ -68,6 +68,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "shortage.found": "more was sold than can be supplied: a person must act",
         "store.unavailable": "the database cannot be used; senders are told to come back",
         "webhooks.mended": "webhooks were missing or off and are back; what they missed is polled",
+        "webhooks.missing": "webhooks are not as they should be and, in shadow mode, stay so",
         "webhooks.unchecked": "a channel does not let us see whether it still sends webhooks",
         "webhooks.unheard": "webhooks are subscribed, but none come: is your address reachable?",
         "worker.failed": "a worker broke and is started again",
@@ -145,6 +146,7 @@ _LEVELS: Mapping[str, int] = MappingProxyType(
         "push.unknown": logging.WARNING,
         "request.refused": logging.WARNING,
         "webhooks.mended": logging.WARNING,
+        "webhooks.missing": logging.WARNING,
         "webhooks.unchecked": logging.WARNING,
         "webhooks.unheard": logging.WARNING,
     }

@@ -6,10 +6,19 @@ import json
 import sqlite3
 
 from stockpush import compose, keys
-from stockpush.model import LOOK_AT
+from stockpush.messages import NoteHeard
+from stockpush.model import LOOK_AT, HeardBy
 from stockpush.store.lock import DaemonLock
-from tests.cli.daemon_rows import SAMPLES, asked, with_parts
+from tests.cli.daemon_rows import SAMPLES, asked, commit, with_parts
 from tests.cli.terminal import Terminal
+
+ETSY = """
+[channels.my-etsy]
+connector = "etsy"
+shop_id = 77
+keystring = "env:NOT_SET_HERE"
+shared_secret = "env:NOT_SET_HERE"
+"""
 
 # -- channels --------------------------------------------------------------------------------
 
@@ -52,7 +61,43 @@ def test_a_platform_without_webhooks_has_no_address(sellers: Terminal):
         "my-woo": False,
         "my-faire": True,
     }
-    assert "  my-faire\n    " not in sellers.done("channels").out
+    shown = sellers.done("channels").out
+    assert "  my-faire\n    " not in shown
+    assert "my-faire: orders come by polling (the platform has no webhooks)" in shown
+
+
+def test_a_channel_without_the_secret_of_its_webhooks_is_polled(sellers: Terminal):
+    """An Etsy app with personal access: nothing to subscribe, and it is said what would be."""
+    config = sellers.folder / "stockpush.toml"
+    config.write_text(f"{config.read_text()}\n{ETSY}")
+    rows = sellers.done("channels", "--json").json["data"]
+    assert {row["name"]: row["webhook_path"] is None for row in rows}["my-etsy"]
+    shown = sellers.done("channels").out
+    assert "  my-etsy\n    " not in shown
+    assert "order.paid" not in shown
+    assert "my-etsy: orders come by polling (no webhook_secret is configured; " in shown
+    config.write_text(f'{config.read_text()}webhook_secret = "env:NOT_SET_HERE"\n')
+    shown = sellers.done("channels").out
+    assert "  my-etsy\n    /webhooks/my-etsy/" in shown
+    assert "polling" not in shown
+
+
+def test_how_soon_orders_are_known_is_shown_by_the_faster_way(sellers: Terminal):
+    """What the daemon measured: the median, and whether webhooks or polls told of the orders."""
+
+    def shown_after(channel: str, *heard: HeardBy) -> str:
+        commit(sellers, NoteHeard(channel, heard))
+        (line,) = [row for row in sellers.done("channels").out.splitlines() if channel in row][:1]
+        return line
+
+    by_poll = HeardBy("poll", 31.25, 58.5, 7)
+    assert "(" not in shown_after("my-woo")
+    assert "31.2 s (poll)" in shown_after("my-woo", by_poll)
+    assert "0.5 s (webhook)" in shown_after("my-shopify", HeardBy("webhook", 0.5, 2.0, 9), by_poll)
+    shopify, woo = (row["heard_s"] for row in sellers.done("channels", "--json").json["data"])
+    polled = {"p50": 31.25, "p95": 58.5}
+    assert shopify == {"webhook": {"p50": 0.5, "p95": 2.0}, "poll": polled}
+    assert woo == {"webhook": None, "poll": polled}
 
 
 def test_without_a_public_address_the_paths_are_shown(sellers: Terminal):

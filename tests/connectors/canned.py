@@ -46,6 +46,20 @@ class CannedApi:
         """Take no notice."""
 
 
+@dataclass
+class PathedApi(CannedApi):
+    """The same with the prepared answers by the end of a path; the last of each comes again."""
+
+    answers: list[Answer | Exception] = field(default_factory=list)
+    paths: Mapping[str, list[bytes]] = field(default_factory=dict)
+
+    async def send(self, method: str, path: str, **more: Any) -> Answer:
+        """Hand out the next prepared answer of the path."""
+        (those,) = (each for end, each in self.paths.items() if path.endswith(end))
+        self.answers = [answer(those.pop(0) if len(those) > 1 else those[0])]
+        return await CannedApi.send(self, method, path, **more)
+
+
 def answer(body: bytes | Mapping[str, Any], status: int = 200, **headers: str) -> Answer:
     """Return a prepared answer at BEGUN by the channel's clock; `x_name` is the header x-name."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()

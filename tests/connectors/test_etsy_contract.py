@@ -8,10 +8,8 @@ for each row of the channel's page of traps.
 
 from __future__ import annotations
 
-import ast
+import json
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -23,13 +21,14 @@ from stockpush.sim.shops.base import ShopRequest
 from tests.connectors import etsy_contract
 from tests.connectors.etsy_world import (
     needs_contract,
+    sample,
 )
+from tests.connectors.trap_table import Traps, missing
 from tests.contract.kit import kit
 from tests.contract.stage import life
 
 ROOT = "/v3/application"
 HEADERS = {"x-api-key": "k:s"}
-TESTS = Path(__file__).parents[1]
 
 
 @needs_contract
@@ -45,6 +44,20 @@ async def test_every_scope_that_is_needed_is_asked_for():
     }
     assert scopes
     assert scopes <= set(SCOPES)
+
+
+@needs_contract
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("receipt_paid", "ShopReceipt"),
+        ("receipt_canceled", "ShopReceipt"),
+        ("receipts_page", "ShopReceipts"),
+    ],
+)
+def test_samples_of_orders_are_of_etsys_schema(name: str, schema: str):
+    """Written from the document, and held against it."""
+    etsy_contract.validate(json.loads(sample(name)), schema)
 
 
 @needs_contract
@@ -131,9 +144,10 @@ def test_the_allowance_is_read_from_the_headers(headers: Mapping[str, str], wait
 WRITING, READING = "test_etsy_writing.py", "test_etsy.py"
 ORDERS, DOCUMENT = "test_etsy_orders.py", "test_etsy_document.py"
 WEBHOOKS, ACCESS, HERE = "test_etsy_webhooks.py", "test_etsy_access.py", "test_etsy_contract.py"
+CREDENTIALS = "../engine/test_credentials.py"
 SHOP, FAULTS = "../shops/test_etsy_shop.py", "../contract/test_faults.py"
 
-TRAPS: Mapping[str, tuple[str, ...] | str] = {
+TRAPS: Traps = {
     # 1.1 changes of 2025-2026
     "readiness_state_id is required and nullable; readiness_state_on_property is echoed": (
         f"{DOCUMENT}::test_nothing_but_quantities_changes_on_the_way",
@@ -170,7 +184,10 @@ TRAPS: Mapping[str, tuple[str, ...] | str] = {
         f"{SHOP}::test_a_refresh_token_ends_after_ninety_days",
     ),
     "the new pair is durable before it is used; one refresher": (
-        "The engine's: base.Renewal is pure, and its keeper of tokens is tested with it."
+        f"{CREDENTIALS}::test_access_that_cannot_be_saved_is_not_used",
+        f"{CREDENTIALS}::test_two_processes_renew_once",
+        f"{CREDENTIALS}::test_many_tasks_renew_once",
+        f"{ACCESS}::test_a_pair_is_renewed_by_the_one_before_it",
     ),
     "the token's prefix is the user": (
         f"{ACCESS}::test_a_grant_from_the_browser_to_the_first_call",
@@ -191,7 +208,8 @@ TRAPS: Mapping[str, tuple[str, ...] | str] = {
     "at most 100 ids": (f"{READING}::test_more_than_a_hundred_listings_are_read_by_hundreds",),
     "SKU is empty for listings of other sellers": (f"{READING}::test_what_leads_nowhere_is_told",),
     "no operation finds a SKU": (
-        "Matching walks the shop's listings (`stockpush match`); a reference names its listing."
+        f"{READING}::test_a_wrong_reference_is_named",
+        f"{READING}::test_values_or_a_sku_lead_to_a_field",
     ),
     "getListingsByShop?includes=Inventory": "Not used: batch/inventory is.",
     "listing quantity is the sum; a SKU may be empty or repeat": (
@@ -322,6 +340,12 @@ TRAPS: Mapping[str, tuple[str, ...] | str] = {
         f"{WEBHOOKS}::test_every_attempt_is_signed_for_its_own_instant",
         f"{SHOP}::test_an_attempt_is_made_eight_times_over_a_day",
     ),
+    "told twice: one webhook-id, one receipt, one transaction": (
+        f"{WEBHOOKS}::test_attempts_of_one_event_have_one_name",
+        "../engine/test_intake.py::test_deliveries_with_a_signed_name_are_told_apart_by_it",
+        f"{ORDERS}::test_a_receipt_in_both_lists_is_told_once",
+        f"{ORDERS}::test_two_lines_of_one_id_are_unreadable",
+    ),
     # 1.7 limits and errors
     "limits are read from the headers": (
         f"{HERE}::test_the_allowance_is_read_from_the_headers",
@@ -343,21 +367,4 @@ TRAPS: Mapping[str, tuple[str, ...] | str] = {
 
 def test_every_trap_has_a_test_that_exists_or_a_reason():
     """A name that no test has would be a trap that nobody watches."""
-    missing = []
-    for trap, shown in TRAPS.items():
-        if isinstance(shown, str):
-            assert len(shown) > 20, trap
-            continue
-        for each in shown:
-            file, _, name = each.partition("::")
-            if name not in names_in(TESTS / "connectors" / file):
-                missing.append(each)
-    assert missing == []
-
-
-@cache
-def names_in(path: Path) -> frozenset[str]:
-    """Return the names of a module's functions."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, kinds))
+    assert missing(TRAPS) == []

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockpush.connectors.etsy.document import (
+    OTHER_NUMBERS,
     body_of,
     differs,
     numbers,
@@ -38,9 +39,9 @@ def read(body: bytes) -> Document:
 def test_a_document_goes_back_as_the_golden_file_says(name: str):
     """Byte for byte what was agreed upon: stripped, converted, and with its new quantities."""
     document = read(sample(name))
-    targets = json.loads(sample(f"{name}.targets"))
+    targets = json.loads(sample(f"sent/{name}.targets"))
     sent = body_of(with_numbers(1001, document, targets))
-    assert sent == sample(f"{name}.put")
+    assert sent == sample(f"sent/{name}.put")
 
 
 @needs_contract
@@ -50,7 +51,7 @@ def test_golden_files_are_of_etsys_schema(name: str):
     etsy_contract.validate(json.loads(sample(name)), "ListingInventory")
     _, operation = etsy_contract.operation("PUT", "/v3/application/listings/1/inventory")
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    etsy_contract._validate(json.loads(sample(f"{name}.put")), schema)
+    etsy_contract._validate(json.loads(sample(f"sent/{name}.put")), schema)
 
 
 def test_numbers_are_those_that_buyers_see():
@@ -233,10 +234,16 @@ def test_what_differs_is_found_and_order_is_no_difference(told: dict[str, Any]):
     for product in changed["products"]:
         product["product_id"] += 1
         product["offerings"][0]["quantity"] = 3
-    assert differs(before, read(json.dumps(changed).encode())) is None
+    assert compared(before, changed) is None
     shown = next(each for each in changed["products"] if not each["is_deleted"])
     shown["offerings"][0]["price"]["amount"] += 1
-    assert differs(before, read(json.dumps(changed).encode())) == "products"
+    assert compared(before, changed) == "products"
+
+
+def compared(sent: Document, saved: dict[str, Any]) -> str | None:
+    """Return what differs where every number of the listing is ours."""
+    after = read(json.dumps(saved).encode())
+    return differs(1001, sent, after, ours=numbers(1001, sent).keys() | numbers(1001, after).keys())
 
 
 @pytest.mark.parametrize(
@@ -250,6 +257,9 @@ def test_what_differs_is_found_and_order_is_no_difference(told: dict[str, Any]):
             lambda told: told["products"][0]["offerings"][0].update(readiness_state_id=8),
             "products",
         ),
+        (lambda told: value(told).update(value_ids=[4711]), "products"),
+        (lambda told: value(told).update(property_name="Smell"), "products"),
+        (lambda told: value(told).update(scale_id=5), "products"),
         (lambda told: told.update(price_on_property=[]), "price_on_property"),
         (lambda told: told.update(quantity_on_property=[]), "quantity_on_property"),
     ],
@@ -259,7 +269,33 @@ def test_each_part_of_a_document_is_compared(change: Any, what: str):
     told = json.loads(sample("inventory_scents"))
     before = read(json.dumps(told).encode())
     change(told)
-    assert differs(before, read(json.dumps(told).encode())) == what
+    assert compared(before, told) == what
+
+
+def value(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the first value of the first product."""
+    return told["products"][0]["property_values"][0]
+
+
+def test_a_name_that_was_not_sent_is_no_difference():
+    """Etsy takes no name that is null, so none goes out, and one may come back."""
+    told = json.loads(sample("inventory_scents"))
+    for product in told["products"]:
+        product["property_values"][0]["property_name"] = None
+    before = read(json.dumps(told).encode())
+    value(told)["property_name"] = "Scent"
+    assert compared(before, told) is None
+
+
+def test_numbers_that_are_not_ours_are_compared_with_what_was_sent():
+    """Only what the write was for may differ: whether that arrived, each line tells."""
+    told = json.loads(sample("inventory_scents"))
+    sent = read(json.dumps(told).encode())
+    ours = "1001:200=lavender"
+    told["products"][0]["offerings"][0]["quantity"] = 77
+    changed = read(json.dumps(told).encode())
+    assert differs(1001, sent, changed, ours={ours}) is None
+    assert differs(1001, sent, changed, ours={"1001:200=mint"}) == OTHER_NUMBERS
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,18 @@ def test_every_attempt_is_signed_for_its_own_instant(world: World):
         world.connector.verify(replace(first, received_at=third.received_at))
 
 
+def test_attempts_of_one_event_have_one_name(world: World):
+    """What is sent again is known by its signed name; another event has another one."""
+    world.shop.checkout([("1001", 1)])
+    (first,) = world.deliveries(status=500)
+    world.hands.move(5)
+    (second,) = world.deliveries()
+    assert world.connector.delivery_name(first) == world.connector.delivery_name(second)
+    world.shop.checkout([("1001", 1)])
+    (other,) = world.deliveries()
+    assert world.connector.delivery_name(other) != world.connector.delivery_name(first)
+
+
 @pytest.mark.parametrize(("late_s", "good"), [(300, True), (301, False), (-301, False)])
 def test_a_delivery_is_believed_for_five_minutes(world: World, late_s: int, good: bool):
     """F6: replayed later, or from a clock ahead, it is refused."""

@@ -11,6 +11,7 @@ import pytest
 
 from stockpush.connectors.base import Notes, Tokens
 from stockpush.connectors.etsy import outcomes, reading, writing
+from stockpush.connectors.etsy.document import OTHER_NUMBERS
 from stockpush.connectors.etsy.reading import GONE, INACTIVE, NO_SUCH_FIELD, STATES
 from stockpush.errors import (
     AuthFailed,
@@ -199,6 +200,26 @@ async def test_something_else_that_differs_afterwards_is_told(world: World):
     (outcome,) = await world.push(line("1001", expected=7, target=4))
     assert (outcome.kind, outcome.actual) == (Kind.APPLIED, 4)
     assert "(products)" in outcome.error.message
+
+
+async def test_a_number_of_an_unmapped_variation_that_differs_afterwards_is_told(world: World):
+    """It was sent as it was read: another one in the answer is for a person to look at."""
+    handle = world.shop.handle
+
+    def edited(request: Any) -> Any:
+        answer = handle(request)
+        if request.method == "PUT":
+            told = json.loads(answer.body)
+            told["products"][2]["offerings"][0]["quantity"] += 5  # the third one is not mapped
+            return type(answer)(200, answer.headers, json.dumps(told).encode())
+        return answer
+
+    world.api.shop.handle = edited  # type: ignore[method-assign]
+    outcomes_ = await world.push(
+        line(MINT, expected=3, target=9), line(LAVENDER, expected=5, target=4)
+    )
+    assert [each.kind for each in outcomes_] == [Kind.APPLIED, Kind.APPLIED]
+    assert all(OTHER_NUMBERS in each.error.message for each in outcomes_)
 
 
 async def test_a_price_that_cannot_be_read_afterwards_makes_no_write_undone(world: World):

@@ -44,6 +44,7 @@ from tests.connectors.faire_world import (
 )
 from tests.connectors.hands import BEGUN
 from tests.connectors.test_faire_push import Intercepted
+from tests.contract.kit import SAMPLES
 
 PAGE = b"<!DOCTYPE html><title>Just a moment...</title>"
 
@@ -397,3 +398,13 @@ def test_the_contract_bites(request_: ShopRequest) -> None:
     """What the checks of every other test would find: wrong names, types, routes, old ones."""
     with pytest.raises(ContractBroken):
         load(CONTRACTS).check_request(request_)
+
+
+@needs_contract
+@pytest.mark.parametrize(
+    ("name", "path"), [("orders_page", f"{ROOT}/orders"), ("inventories", INVENTORY)]
+)
+def test_samples_of_answers_are_of_faires_schema(name: str, path: str) -> None:
+    """Written from the document, and held against it."""
+    body = (SAMPLES / "faire" / f"{name}.json").read_bytes()
+    load(CONTRACTS).check_answer(ShopRequest("GET", path), ShopAnswer(200, {}, body))

@@ -58,6 +58,7 @@ def test_an_unknown_connector_names_the_nearest_one() -> None:
         (("deadline_s = 20", "deadline_s = = 20"), "shopify.toml"),
         (("secret = true", "hidden = true"), "settings.access_token.hidden"),
         (('["variant_id", "inventory_item_id"]', "[]"), "ref_fields"),
+        (("burst = ", 'webhooks_need = "signing_key"\nburst = '), "webhooks_need"),
     ],
 )
 def test_a_wrong_manifest_names_the_key(

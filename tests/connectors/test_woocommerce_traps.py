@@ -215,6 +215,11 @@ TRAPS: Traps = {
         f"{WATCHDOG}::test_webhooks_are_made_lost_and_made_again",
         "../engine/test_watchdog.py::test_what_was_lost_is_mended_said_once_and_polled",
     ),
+    "any code from 200 to 302 counts as delivered, a redirect too": (
+        f"{SHOP}::test_a_redirect_counts_as_delivered",
+        "../web/test_webhooks.py::test_no_variant_of_a_path_is_answered_with_a_redirect",
+        "../web/test_webhooks.py::test_no_200_without_a_receipt",
+    ),
     "private hosts and odd ports are not delivered to": (
         "The owner's address: the channel's page says which ports WordPress sends to, and what is "
         "never delivered is found by polls, which the watchdog tells of."

@@ -97,7 +97,8 @@ class Kit:
     to ../shared; None: there is none.
     `samples`: pattern of a file's name -> what reads it. Every sample has one.
     `signed` are the headers by which a delivery is verified; `vectors` is a file of tests/vectors
-    and `vector(case)` (settings to change, delivery) of one of its cases, None for none of ours.
+    and `vector(case)` (settings to change, delivery) of one of its cases, None for none of ours;
+    `vectors_exempt`: another list of cases in that file -> why no connector is held against it.
     """
 
     settings: Mapping[str, str]
@@ -113,6 +114,7 @@ class Kit:
     vector: (
         Callable[[Mapping[str, Any]], tuple[Mapping[str, str], WebhookRequest] | None] | None
     ) = None
+    vectors_exempt: Mapping[str, str] = field(default_factory=dict)
     kind_of: Callable[[ShopRequest], str] = kind_of
     is_write: Callable[[ShopRequest], bool] = is_write
     versioned: bool = field(default=True)

@@ -23,7 +23,7 @@ from stockpush.engine.watchdog import (
 )
 from stockpush.errors import AuthFailed
 from stockpush.messages import OrderLineSeen, OrderSeen, ReceiveDelivery
-from stockpush.model import Delivery, DeliveryState, HeardBy, OrderVersion
+from stockpush.model import Delivery, DeliveryState, HeardBy, Mode, OrderVersion
 from stockpush.sim.loop import Owner, spawn
 from tests.engine.world import POLL_S, SHOP, Floor, floor, ran
 
@@ -37,6 +37,8 @@ class Platform:
     hooks: Hooks = field(default_factory=lambda: Hooks(kept=("orders",)))
     error: AuthFailed | None = None
     asked: list[float] = field(default_factory=list)
+    only_looks: bool = False
+    """Whether every question must be one that changes nothing: then nothing is mended by it."""
 
 
 @dataclass
@@ -69,26 +71,31 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(folder: Path, *, hook_url: str | None = URL) -> AsyncIterator[Watched]:
+async def watched(
+    folder: Path, *, hook_url: str | None = URL, mode: Mode = Mode.LIVE
+) -> AsyncIterator[Watched]:
     """A floor whose channel is watched."""
     async with floor(folder) as made:
-        platform = Platform()
+        platform = Platform(only_looks=mode is Mode.SHADOW)
 
         async def check(_api: Any) -> tuple[Finding, ...]:
             return ()
 
         async def ensure_webhooks(_api: Any, url: str, *, dry_run: bool = False) -> Hooks:
-            assert (url, dry_run) == (URL, False)
+            assert (url, dry_run) == (URL, platform.only_looks)
             platform.asked.append(made.clock.monotonic())
             if platform.error is not None:
                 raise platform.error
-            told, platform.hooks = platform.hooks, Hooks(kept=("orders",))
+            told = platform.hooks
+            if not dry_run:
+                platform.hooks = Hooks(kept=("orders",))
             return told
 
         made.shop.check = check  # type: ignore[attr-defined]
         made.shop.ensure_webhooks = ensure_webhooks  # type: ignore[attr-defined]
         made.shop.manifest = replace(made.shop.manifest, webhook_topics=("orders",))
         channel = made.workers.channel
+        channel.policy = replace(channel.policy, mode=mode)
         watchdog = Watchdog(channel, made.lane, made.lane.clock, hook_url=hook_url)
         made.lane.listen(watchdog.note)
         lines: list[logs.Line] = []
@@ -101,12 +108,16 @@ async def watched(folder: Path, *, hook_url: str | None = URL) -> AsyncIterator[
 
 
 def watching(
-    work: Callable[[Watched], Awaitable[None]], folder: Path, *, hook_url: str | None = URL
+    work: Callable[[Watched], Awaitable[None]],
+    folder: Path,
+    *,
+    hook_url: str | None = URL,
+    mode: Mode = Mode.LIVE,
 ) -> None:
     """Run one test of a watched floor on virtual time."""
 
     async def run() -> None:
-        async with watched(folder, hook_url=hook_url) as made:
+        async with watched(folder, hook_url=hook_url, mode=mode) as made:
             await work(made)
 
     ran(run())
@@ -144,6 +155,26 @@ def test_what_was_lost_is_mended_said_once_and_polled(tmp_path: Path, hooks: Hoo
         assert len(made.events("webhooks.mended")) == 1
 
     watching(work, tmp_path)
+
+
+@pytest.mark.parametrize("hooks", [Hooks(made=("orders",)), Hooks(revived=("orders",))])
+def test_in_shadow_it_is_said_once_what_would_be_mended(tmp_path: Path, hooks: Hooks) -> None:
+    """Nothing is made or switched on: what is missing is told once, and again after it was well."""
+
+    async def work(made: Watched) -> None:
+        await made.floor.passes(POLL_S + 5)
+        made.platform.hooks = hooks
+        await made.floor.passes(3 * 3600)
+        (line,) = made.events("webhooks.missing")
+        assert "orders" in str(line["reason"])
+        assert made.events("webhooks.mended") == []
+        made.platform.hooks = Hooks(kept=("orders",))
+        await made.floor.passes(3600)
+        made.platform.hooks = hooks
+        await made.floor.passes(3600)
+        assert len(made.events("webhooks.missing")) == 2
+
+    watching(work, tmp_path, mode=Mode.SHADOW)
 
 
 def test_orders_that_only_polls_find_have_the_subscriptions_looked_at(tmp_path: Path) -> None:

@@ -407,6 +407,23 @@ def test_failed_delivery_is_never_repeated_and_the_seventh_disables(world: World
     assert sell(200) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "sent"), [(200, 8), (204, 8), (301, 8), (302, 8), (303, 7), (404, 7), (None, 7)]
+)
+def test_a_redirect_counts_as_delivered(world: World, status: int | None, sent: int):
+    """A 302 is no failure to WordPress, which does not follow it: what it told is lost."""
+
+    def sell() -> int:
+        world.shop.merchant_sets("30", 7)
+        world.shop.checkout([("30", 1)])
+        outs = [o for o in due(world) if o.headers["x-wc-webhook-topic"] == "order.created"]
+        for out in outs:
+            world.shop.webhook_answered(out, status)
+        return len(outs)
+
+    assert sum(sell() for _ in range(8)) == sent
+
+
 def test_trash_and_deletion_send_the_bare_id(world: World):
     """order.deleted has nothing but the id."""
     order = world.shop.checkout([("30", 1)])

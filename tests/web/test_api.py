@@ -18,8 +18,16 @@ import structlog
 
 from stockpush.engine import channel_report, report
 from stockpush.errors import AuthFailed, StoreUnavailable
-from stockpush.messages import ImportCatalogue
-from stockpush.model import ChannelState, DeliveryState, Health, Item, Kind, PushOutcomeKind
+from stockpush.messages import ImportCatalogue, NoteHeard
+from stockpush.model import (
+    ChannelState,
+    DeliveryState,
+    Health,
+    HeardBy,
+    Item,
+    Kind,
+    PushOutcomeKind,
+)
 from stockpush.sim.candle_shop import SHOPIFY, WOO
 from stockpush.web.api import CURSOR_LENGTH_MAX, LIMIT_MAX, private_app
 from tests.web.private import CANDLE, SOAP, TOKEN, Listener, Office, listener, office
@@ -386,6 +394,18 @@ async def test_channels_tell_what_the_database_and_the_daemon_know(private: List
     }
     assert (woo["state"], woo["state_reason"]) == ("needs_login", "the key was revoked")
     assert (woo["backlog"], woo["latency_s"]) == (1, None)
+
+
+async def test_channels_tell_how_soon_orders_were_known(private: Listener) -> None:
+    """By webhook and by poll, each as the watchdog measured it; null where none came that way."""
+    office = private.office
+    told, polled = HeardBy("webhook", 0.5, 2.25, 9), HeardBy("poll", 31.0, 58.5, 7)
+    await office.do(NoteHeard(SHOPIFY, (told, polled)))
+    await office.do(NoteHeard(WOO, (polled,)))
+    shopify, woo = (await data(private, "/api/v1/channels"))["data"]
+    by_poll = {"p50": 31.0, "p95": 58.5}
+    assert shopify["heard_s"] == {"webhook": {"p50": 0.5, "p95": 2.25}, "poll": by_poll}
+    assert woo["heard_s"] == {"webhook": None, "poll": by_poll}
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,13 @@ class Floor:
         path.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{self.listen_port}", 1))
         self.settings = Settings.load(path, {})
 
+    def has_public_url(self) -> None:
+        """Configure that shops reach this machine where it listens."""
+        path = self.folder / "stockpush.toml"
+        root = f'[daemon]\npublic_url = "http://127.0.0.1:{self.listen_port}"\n'
+        path.write_text(path.read_text().replace("[daemon]\n", root, 1))
+        self.settings = Settings.load(path, {})
+
     @asynccontextmanager
     async def unstarted(self) -> AsyncIterator[compose.Parts]:
         """The parts alone, as the command line has them."""

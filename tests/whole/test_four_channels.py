@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from stockpush import compose, keys
+from stockpush import compose, keys, logs
+from stockpush.engine import watchdog
+from stockpush.engine.channel_report import ChannelRow
 from stockpush.importer import Known, read_catalogue
 from stockpush.messages import AdoptListings
 from stockpush.model import FieldKey
@@ -37,6 +39,7 @@ from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.shops.server import serve
 from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
+from tests.cli.terminal import Terminal
 from tests.whole.harness import CLOCK, shopify_shop, woo_shop
 
 WAIT_S = 20.0
@@ -98,6 +101,16 @@ class Floor:
         except TimeoutError:
             raise AssertionError(f"{what}; the shops show {self.shows()}") from None
 
+    async def until_timed(self, channel: str) -> ChannelRow:
+        """Return a channel's row once the daemon has recorded how soon its orders are known."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                rows = map(self.parts.channel_report, await self.parts.channel_rows())
+                (row,) = (each for each in rows if each.name == channel)
+                if row.heard_s.poll or row.heard_s.webhook:
+                    return row
+                await CLOCK.sleep(0.01)
+
     async def until_suspended(self, key: FieldKey, units: int) -> None:
         """Return once a field has so many units in suspense."""
         async with asyncio.timeout(WAIT_S):
@@ -111,6 +124,13 @@ class Floor:
 @pytest.fixture
 async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
     """Run a daemon on forty candles, adopted, every listing with its number."""
+    async with opened(tmp_path) as floor:
+        yield floor
+
+
+@asynccontextmanager
+async def opened(folder: Path, *, etsy_tells: bool = True) -> AsyncIterator[Floor]:
+    """Run that daemon; an Etsy that does not tell has an app without webhooks."""
     dice = random.Random(3)
     etsy, faire = etsy_shop(CLOCK.now, dice), faire_account(CLOCK.now, dice)
     shopify, woo = shopify_shop(), woo_shop()
@@ -126,23 +146,26 @@ async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
             name: (await stack.enter_async_context(serve(shop, sleep=CLOCK.sleep))).base_url
             for name, shop in (("etsy", etsy), ("shopify", shopify), ("woo", woo), ("faire", faire))
         }
-        settings = written(tmp_path, urls)
+        settings = written(folder, urls, etsy_tells=etsy_tells)
         await adopt(settings, pack)
-        async with running(floor, settings):
+        async with running(floor, settings, etsy_tells=etsy_tells):
             await floor.until_shows(40, 6, 40, 3)
             yield floor
 
 
-def written(folder: Path, urls: dict[str, str]) -> Settings:
-    """Write a configuration and load it."""
+def written(folder: Path, urls: dict[str, str], *, etsy_tells: bool) -> Settings:
+    """Write a configuration and load it; the daemon has an address that shops could reach."""
     (folder / "secret.key").write_text(keys.new_secret_key())
     (folder / "admin.token").write_text("t" * 43)
     for name in ("secret.key", "admin.token"):
         (folder / name).chmod(0o600)
     path = folder / "stockpush.toml"
-    path.write_text(
-        configuration(str(folder), **{f"{name}_url": url for name, url in urls.items()})  # type: ignore[arg-type]
-    )
+    text = configuration(str(folder), **{f"{name}_url": url for name, url in urls.items()})  # type: ignore[arg-type]
+    if not etsy_tells:
+        root = 'public_url = "https://stock.example"'
+        text = text.replace("[daemon]", f"[daemon]\n{root}", 1)
+        text = text.replace(f'webhook_secret = "{ETSY_SECRET}"\n', "", 1)
+    path.write_text(text)
     return Settings.load(path, {})
 
 
@@ -161,7 +184,7 @@ async def adopt(settings: Settings, variant: str) -> None:
 
 
 @asynccontextmanager
-async def running(floor: Floor, settings: Settings) -> AsyncIterator[None]:
+async def running(floor: Floor, settings: Settings, *, etsy_tells: bool) -> AsyncIterator[None]:
     """Run the daemon, at a pace that no platform would allow and without waiting for company."""
     connectors = {}
     for name, channel in settings.channels.items():
@@ -177,7 +200,8 @@ async def running(floor: Floor, settings: Settings) -> AsyncIterator[None]:
         floor.shopify.subscribe(root + parts.webhook_path(SHOPIFY))
         for topic in WOO_TOPICS:
             floor.woo.subscribe(topic, root + parts.webhook_path(WOO), WOO_SECRET)
-        floor.etsy.subscribe(root + parts.webhook_path(ETSY), ETSY_SECRET)
+        if etsy_tells:
+            floor.etsy.subscribe(root + parts.webhook_path(ETSY), ETSY_SECRET)
         yield
 
 
@@ -207,6 +231,30 @@ async def test_lost_webhooks_are_found_by_polling(floor: Floor) -> None:
     await floor.until_shows(32, 5, 32, 2)
     floor.woo.checkout([(ON_WOO, 1)])
     await floor.until_shows(31, 5, 31, 2)
+
+
+async def test_an_etsy_app_without_webhooks_is_polled_and_its_latency_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Polling alone finds each sale; `channels` says so, and nobody asks why no webhook comes."""
+    for name in ("LOOK_S", "HOOKS_EVERY_S", "HOOKS_SOONEST_S"):
+        monkeypatch.setattr(watchdog, name, 0.05)
+    lines: list[logs.Line] = []
+    logs.configure(json=True, lines=lines.append)
+    async with opened(tmp_path, etsy_tells=False) as floor:
+        for number in range(1, watchdog.UNTOLD_MAX + 2):
+            floor.etsy.checkout([(SINGLE, 1)])
+            left = 40 - number
+            await floor.until_shows(left, left // 6, left, left // 12)
+        etsy = await floor.until_timed(ETSY)
+        assert (etsy.webhook_path, etsy.heard_s.webhook) == (None, None)
+        told = [line for line in lines if line["event"].startswith("webhooks.")]
+        assert [line for line in told if line["channel"] == ETSY] == []
+    config = str(tmp_path / "stockpush.toml")
+    result = await asyncio.to_thread(Terminal(tmp_path).done, "channels", "--config", config)
+    (row,) = [line for line in result.out.splitlines() if line.split()[:2] == [ETSY, "etsy"]]
+    assert f"{etsy.heard_s.poll.p50:.1f} s (poll)" in row
+    assert f"{ETSY}: orders come by polling" in result.out
 
 
 async def test_the_last_case_is_sold_and_singles_are_left(floor: Floor) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from stockpush import logs
 from stockpush.connectors.base import Api, PushLine
 from stockpush.connectors.shopify.connector import ShopifyConnector
 from stockpush.model import MovementKind, ReservationState
 from stockpush.sim.candle_shop import SHOPIFY, WOO
-from tests.whole.harness import CLOCK, Floor, OnTheWay
+from tests.whole.harness import CLOCK, Floor, OnTheWay, free_port
 
 
 @pytest.fixture
@@ -377,18 +378,34 @@ async def test_a_channel_that_is_down_does_not_hold_up_the_other(floor: Floor) -
         await floor.until_shows(7, 7, 7)
 
 
-async def test_shadow_is_silent(floor: Floor) -> None:
-    """A channel in shadow mode is read and computed, and never written to."""
+async def test_shadow_is_silent(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A channel in shadow mode is read and computed, and never written to: no number, and no
+    webhook either, though shops could be told where.
+    """
+    monkeypatch.setattr("stockpush.engine.watchdog.LOOK_S", 0.05)
+    monkeypatch.setattr("stockpush.engine.watchdog.HOOKS_EVERY_S", 0.05)
+    lines: list[logs.Line] = []
+    logs.configure(json=True, lines=lines.append)
+    floor.webhooks, floor.listen_port = False, free_port()
     floor.item("candle", 10)
     lavender = floor.on_shopify("candle", 3)
     floor.on_woo("candle", 4)
-    async with floor.open(mode="shadow"), floor.running():
-        await floor.quiet()
-        floor.shopify.checkout([(lavender, 1)])
-        await floor.quiet()
-        assert floor.writes() == 0
-        assert tuple(floor.shows().values()) == (2, 4)
-        assert await floor.atp("candle") == 9
+    async with floor.open(mode="shadow", poll_s=2):
+        floor.has_public_url()
+        async with floor.running():
+            await floor.quiet()
+            floor.shopify.checkout([(lavender, 1)])
+            await floor.until_told(lambda: _atp_is(floor, 9))
+            missing = [line["channel"] for line in lines if line["event"] == "webhooks.missing"]
+            assert sorted(missing) == [SHOPIFY, WOO]
+            assert floor.writes() == 0
+            assert tuple(floor.shows().values()) == (2, 4)
+            assert floor.shopify.outbox.subscriptions == []
+            assert floor.woo._outbox.webhooks == {}
+
+
+async def _atp_is(floor: Floor, units: int) -> bool:
+    return await floor.atp("candle") == units
 
 
 async def a_poll_passes(seconds: float) -> None:

@@ -27,10 +27,7 @@ async def test_webhooks_are_made_lost_and_made_again(tmp_path: Path) -> None:
     variant = floor.on_shopify("candle", 20)
     product = floor.on_woo("candle", 20)
     async with floor.open():
-        path = tmp_path / "stockpush.toml"
-        root = f'[daemon]\npublic_url = "http://127.0.0.1:{floor.listen_port}"\n'
-        path.write_text(path.read_text().replace("[daemon]\n", root, 1))
-        floor.settings = Settings.load(path, {})
+        floor.has_public_url()
         async with floor.running():
             await floor.until(lambda: len(floor.shopify.outbox.subscriptions) == 7, "hooks")
             await floor.until(lambda: len(_active(floor)) == 5, "hooks")
@@ -65,9 +62,8 @@ async def test_a_secret_that_was_changed_reaches_the_webhooks(tmp_path: Path) ->
     floor.on_shopify("candle", 20)
     product = floor.on_woo("candle", 20)
     async with floor.open():
+        floor.has_public_url()
         path = tmp_path / "stockpush.toml"
-        root = f'[daemon]\npublic_url = "http://127.0.0.1:{floor.listen_port}"\n'
-        path.write_text(path.read_text().replace("[daemon]\n", root, 1))
         for secret, left in ((WOO_SECRET, 19), ("one that is new", 18)):
             path.write_text(path.read_text().replace(WOO_SECRET, secret))
             floor.settings = Settings.load(path, {})

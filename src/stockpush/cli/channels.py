@@ -71,7 +71,8 @@ async def _rows(parts: Parts) -> tuple[list[ChannelRow], str | None]:
     trouble = None
     paths: dict[str, str | None] = dict.fromkeys(parts.settings.channels)
     try:
-        paths = {name: parts.webhook_path(name) for name in parts.settings.channels}
+        for name in paths:
+            paths[name] = None if parts.polled_only(name) else parts.webhook_path(name)
     except ConfigInvalid as error:  # the key may be for the daemon's eyes alone
         trouble = error.message
     runs = database.daemon_runs(parts.settings)
@@ -145,14 +146,15 @@ def _print_webhooks(rows: Sequence[ChannelRow], settings: Settings) -> None:
     """Print what to tell each shop: the address, and the topics to subscribe it to."""
     from stockpush import compose
 
-    if not any(row.webhook_path for row in rows):
+    polled = [(row.name, compose.polled_only(settings.channels[row.name])) for row in rows]
+    say_reasons((name, f"orders come by polling ({why})") for name, why in polled if why)
+    subscribed = [row for row in rows if row.webhook_path is not None]
+    if not subscribed:
         return
     root = settings.daemon.public_url
     say()
     say("Subscribe these webhooks (keep the addresses to yourself):", "dim")
-    for row in rows:
-        if row.webhook_path is None:
-            continue  # a platform without webhooks
+    for row in subscribed:
         say(f"  {row.name}", "bold")
         say(f"    {root or ''}{row.webhook_path}")
         say(f"    {', '.join(compose.webhook_topics(settings.channels[row.name]))}", "dim")

@@ -69,7 +69,7 @@ class Parts:
         return channel_report.channel(
             self.lane.policies[name],
             stored,
-            webhook_path=self.webhook_path(name),
+            webhook_path=None if self.polled_only(name) else self.webhook_path(name),
             health=Health.OK if channel is None else channel.health,
             reason="" if channel is None else channel.reason,
         )
@@ -88,6 +88,10 @@ class Parts:
         if not webhook_topics(self.settings.channels[channel]):
             return None
         return f"/webhooks/{channel}/{keys.webhook_token(self.secret_key(), channel)}"
+
+    def polled_only(self, channel: str) -> str:
+        """Return why no webhooks are to be expected of a channel, '' where they are."""
+        return polled_only(self.settings.channels[channel])
 
     def hook_url(self, channel: str) -> str | None:
         """Return the whole address of the channel's webhooks; None without a `public_url` too."""
@@ -152,6 +156,17 @@ def to_examine(settings: ChannelSettings) -> Connector:
 def webhook_topics(settings: ChannelSettings) -> tuple[str, ...]:
     """Return the topics that the channel's webhooks are to be subscribed to, by its own names."""
     return tuple(registry.manifest(settings.connector).webhook_topics)
+
+
+def polled_only(settings: ChannelSettings) -> str:
+    """Return why a channel's orders come by polling alone, '' where webhooks are to be expected."""
+    manifest = registry.manifest(settings.connector)
+    if not manifest.webhook_topics:
+        return "the platform has no webhooks"
+    if manifest.webhooks_need and manifest.webhooks_need not in settings.extra:
+        where = f"stockpush connect {settings.name} says how to have webhooks"
+        return f"no {manifest.webhooks_need} is configured; {where}"
+    return ""
 
 
 def ref_key(settings: ChannelSettings, given: Mapping[str, Any]) -> str:

@@ -191,7 +191,8 @@ def _workers(
         seal=lambda body, where: keys.encrypt(key, body, f"delivery:{where}"),
     )
     pusher = Pusher(channel, parts.lane, parts.store, parts.clock, parts.ids, reconciler.poll)
-    watchdog = Watchdog(channel, parts.lane, parts.clock, hook_url=parts.hook_url(name))
+    hook_url = None if parts.polled_only(name) else parts.hook_url(name)
+    watchdog = Watchdog(channel, parts.lane, parts.clock, hook_url=hook_url)
     full = FullReader(channel, parts.lane, parts.store, parts.clock, reconciler, download=api.lines)
     return Workers(
         channel,

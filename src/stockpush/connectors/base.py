@@ -253,6 +253,8 @@ class Manifest:
     `write`: "compare_and_set" or "check_then_set". `batch_max` is the most fields in a push call,
     `read_max` in an observe call.
     `requests_per_s` is the platform's allowance. `webhook_topics` are what to subscribe to.
+    `webhooks_need` is the setting without which a channel has no webhooks and is polled alone (""
+    where every account has them).
     `committed_apart`: a reading has a pair, the number and the units committed to open orders, and
     the platform never takes an order off the number (R11). `holds_unpaid`: what an order has not
     taken off the number yet, the platform's checkout keeps for it.
@@ -281,6 +283,7 @@ class Manifest:
     ref_fields: tuple[str, ...]
     committed_apart: bool = False
     holds_unpaid: bool = True
+    webhooks_need: str = ""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
     quality: Mapping[str, Any] = field(default_factory=dict)

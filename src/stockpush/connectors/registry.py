@@ -134,6 +134,13 @@ def _check_values(path: Path, read: Manifest) -> None:
         raise ConfigInvalid(f"{path.name}: ref_fields must not be empty.", field="ref_fields")
     for name, row in read.settings.items():
         _check_setting(path.name, name, row)
+    if read.webhooks_need and read.webhooks_need not in read.settings:
+        raise ConfigInvalid(
+            f"{path.name}: webhooks_need is not one of its settings.",
+            field="webhooks_need",
+            found=read.webhooks_need,
+            expected=" or ".join(read.settings),
+        )
     quality.standings(read.quality, file=path.name)
 
 

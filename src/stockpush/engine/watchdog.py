@@ -6,8 +6,9 @@ found by polling. So the subscriptions are looked at every `HOOKS_EVERY_S`, and 
 something is odd: the newest orders were all found by a poll that no delivery had told of, or none
 came at all for so long that the channel's own rate of orders makes it improbable. What is missing
 is made anew, the gap is polled (the cursor is where it was, so that nothing is left out), and it is
-said once. Where every subscription is right and still nothing comes (a tunnel that is down is the
-commonest reason, and nothing that we could mend), that is said once as well.
+said once. In shadow nothing is made: it is said once what would be. Where every subscription is
+right and still nothing comes (a tunnel that is down is the commonest reason, and nothing that we
+could mend), that is said once as well.
 
 Every order that becomes known is timed, from when the channel says it was placed. The clocks are
 two, so a few seconds are within what they differ by; an order that was placed before this process
@@ -29,7 +30,7 @@ from stockpush.engine.checkup import told_of
 from stockpush.engine.commit import CommitLane
 from stockpush.errors import ChannelError
 from stockpush.messages import Decision, Event, Heard, NoteHeard
-from stockpush.model import Health, HeardBy
+from stockpush.model import Health, HeardBy, Mode
 from stockpush.ports import Clock
 
 LOOK_S: Final = 60.0
@@ -56,7 +57,7 @@ class Watchdog:
     def __init__(
         self, channel: Channel, lane: CommitLane, clock: Clock, *, hook_url: str | None
     ) -> None:
-        """`hook_url` is where the channel's webhooks go; None: nobody can be told where."""
+        """`hook_url` is where the channel's webhooks go; None: none are to be expected."""
         self._channel = channel
         self._lane = lane
         self._clock = clock
@@ -76,6 +77,8 @@ class Watchdog:
         self._unheard = False
         """Whether it has been said that nothing comes although every subscription is right."""
         self._unchecked = False
+        self._missing = ""
+        """What was last said to be missing, in shadow; '' while nothing is."""
         self._recorded: tuple[HeardBy, ...] = ()
 
     def note(self, decision: Decision) -> None:
@@ -148,15 +151,19 @@ class Watchdog:
         return len(self._orders) * (silence / sold) > SILENCE
 
     async def _mend_hooks(self) -> None:
-        """Have the subscriptions be what they should; poll what was missed, and say so."""
+        """Have the subscriptions be what they should; poll what was missed, and say so.
+
+        In shadow they are only looked at: whoever wants them made types `stockpush connect`.
+        """
         connector, url = self._channel.connector, self._hook_url
         if not self._can_ask() or self._channel.health is Health.NEEDS_LOGIN:
             return
         assert url is not None
         assert isinstance(connector, Checkup)
         name = self._channel.name
+        shadow = self._channel.policy.mode is Mode.SHADOW
         try:
-            hooks = await connector.ensure_webhooks(self._channel.api, url)
+            hooks = await connector.ensure_webhooks(self._channel.api, url, dry_run=shadow)
         except ChannelError as error:
             # Rights may be lacking for webhooks alone; how the channel is doing, polls tell.
             if not self._unchecked:
@@ -164,11 +171,15 @@ class Watchdog:
             self._unchecked = True
             return
         self._unchecked = False
-        if told := told_of(hooks):
-            logs.emit(Event("webhooks.mended", {"channel": name, "reason": told}))
+        told = told_of(hooks)
+        known, self._missing = self._missing, told if shadow else ""
+        if told and told != known:
+            what = "webhooks.missing" if shadow else "webhooks.mended"
+            logs.emit(Event(what, {"channel": name, "reason": told}))
         if hooks.lost:
             self._untold = 0
-            self._channel.poll_wake.set()
+            if told != known:
+                self._channel.poll_wake.set()
         elif self._is_doubted():
             self._unheard = True
             logs.emit(Event("webhooks.unheard", {"channel": name, "orders": self._untold}))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from stockpush.connectors.base import PushLine
+from stockpush.connectors.base import Connector, PushLine
+from stockpush.connectors.etsy import document
+from stockpush.connectors.etsy.wire import Document
+from stockpush.connectors.payload import decode
 from stockpush.errors import AuthFailed
 from stockpush.model import FieldKey
 from tests.connectors import etsy_world
+from tests.connectors.canned import PathedApi
 from tests.contract import standard_webhooks
 from tests.contract.kit import Kit
-from tests.contract.readers import delivery, nothing_to_read
+from tests.contract.readers import delivery, numbers, order, poll
 from tests.contract.stage import answered_body
 
 API = "/v3/application"
@@ -39,6 +44,48 @@ async def more(stage: Any) -> None:
         await stage.connector.push(stage.api, [wanted], call_id="c")
 
 
+def inventory(connector: Connector, body: bytes) -> object:
+    """Read a listing's document as a batch read answers with it: every field of it."""
+    keys = document.numbers(1001, decode(body, Document, what="inventory"))
+    return numbers(connector, PathedApi(paths={"/batch/inventory": [batch(body)]}), list(keys))
+
+
+def receipt(connector: Connector, body: bytes) -> object:
+    """Read a receipt by itself, with the shapes of its listings."""
+    number = str(json.loads(body)["receipt_id"])
+    return order(connector, PathedApi(paths={f"/receipts/{number}": [body], **SHAPES}), number)
+
+
+def receipts(connector: Connector, body: bytes) -> object:
+    """Read a page of receipts in both lists of a poll: each is told once."""
+    seen = poll(connector, PathedApi(paths={"/receipts": [body], **SHAPES}))
+    told = [str(each["receipt_id"]) for each in json.loads(body)["results"]]
+    assert sorted(each.order_id for each in seen) == sorted(told)
+    return seen
+
+
+def batch(plain: bytes, scents: bytes | None = None) -> bytes:
+    """Return what a batch read answers of listing 1001, and of 1002 with scents."""
+    listings = {1001: plain} | ({} if scents is None else {1002: scents})
+    rows = [
+        {
+            "listing_id": number,
+            "state": "active",
+            "shop_id": etsy_world.SHOP_ID,
+            "inventory": json.loads(told),
+        }
+        for number, told in listings.items()
+    ]
+    return json.dumps({"count": len(rows), "results": rows}).encode()
+
+
+SHAPES = {
+    "/batch/inventory": [
+        batch(etsy_world.sample("inventory_plain"), etsy_world.sample("inventory_scents"))
+    ]
+}
+"""The listings that receipts of the samples are of."""
+
 KIT = Kit(
     settings=etsy_world.SETTINGS,
     slip=({"shop_id": "mine"}, "shop_id"),
@@ -60,7 +107,12 @@ KIT = Kit(
         }
     ),
     contract="contracts/etsy/openapi.json",
-    samples={"webhook_*": delivery, "inventory_*": nothing_to_read},
+    samples={
+        "webhook_*": delivery,
+        "inventory_*": inventory,
+        "receipt_*": receipt,
+        "receipts_page": receipts,
+    },
     more=more,
     signed=standard_webhooks.SIGNED,
     vectors=standard_webhooks.VECTORS,

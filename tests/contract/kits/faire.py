@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ from stockpush.connectors.faire.orders import facts
 from stockpush.connectors.faire.wire import Order
 from stockpush.connectors.payload import decode
 from tests.connectors import faire_world
+from tests.connectors.canned import PathedApi
 from tests.contract.kit import Kit
+from tests.contract.readers import numbers, poll
 from tests.hostile import judging
 
 API = "/external-api/v2"
@@ -31,6 +34,20 @@ def order(connector: Connector, body: bytes) -> object:
     return seen
 
 
+def orders(connector: Connector, body: bytes) -> object:
+    """Read a page of orders, after which there is none."""
+    seen = poll(connector, PathedApi(paths={"/orders": [body, b'{"orders": []}']}))
+    told = [each["id"] for each in json.loads(body)["orders"]]
+    assert [each.order_id for each in seen] == told
+    return seen
+
+
+def inventories(connector: Connector, body: bytes) -> object:
+    """Read what the account holds of each variant."""
+    keys = list(json.loads(body)["inventories"])
+    return numbers(connector, PathedApi(paths={"/by-product-variant-ids": [body]}), keys)
+
+
 KIT = Kit(
     settings=faire_world.SETTINGS,
     slip=({"base_url": "http://www.faire.com"}, "base_url"),
@@ -45,5 +62,5 @@ KIT = Kit(
         }
     ),
     contract="contracts/faire/openapi.excerpt.json",
-    samples={"order_*": order},
+    samples={"order_*": order, "orders_page": orders, "inventories": inventories},
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stockpush.connectors.base import Checkup, PushLine, WebhookRequest
+from stockpush.connectors.base import Checkup, Connector, PushLine, WebhookRequest
 from stockpush.model import FieldKey
 from tests.connectors import woocommerce_world
-from tests.contract.kit import Kit
-from tests.contract.readers import delivery, nothing_to_read, refused
+from tests.connectors.canned import PathedApi
+from tests.contract.kit import SAMPLES, Kit
+from tests.contract.readers import delivery, order, refused
 from tests.contract.stage import HOOK
 
 SIGNATURE = "x-wc-webhook-signature"
@@ -49,6 +50,15 @@ def vector(case: Mapping[str, Any]) -> tuple[Mapping[str, str], WebhookRequest] 
     return {"webhook_secret": case["secret_as_shown"]}, delivered
 
 
+def refunds(connector: Connector, body: bytes) -> object:
+    """Read an order's refunds with it: what they took back is ordered no more."""
+    told = (SAMPLES / "woocommerce/order_with_refund.json").read_bytes()
+    paths = {"/orders/728": [told], "/orders/728/refunds": [body]}
+    seen = order(connector, PathedApi(paths=paths), "728")
+    assert any(each.open < each.ordered for each in seen.lines)
+    return seen
+
+
 ROUTES = "/wp-json/wc/v3"
 
 KIT = Kit(
@@ -80,7 +90,7 @@ KIT = Kit(
         "product_*": delivery,
         "custom_action": delivery,
         "error_object": refused,
-        "refunds_of_728": nothing_to_read,
+        "refunds_of_728": refunds,
     },
     more=more,
     signed=(SIGNATURE,),

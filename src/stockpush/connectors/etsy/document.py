@@ -11,13 +11,14 @@ Source: updateListingInventory in the OpenAPI document; docs/channels/etsy.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from decimal import Decimal, localcontext
 from typing import Any
 
 import msgspec
 
 from stockpush.connectors.etsy.keys import field_key, plain, value_of
-from stockpush.connectors.etsy.wire import Document, Money, Offering, Product
+from stockpush.connectors.etsy.wire import Document, Money, Offering, Product, PropertyValue
 from stockpush.errors import PayloadInvalid
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -27,6 +28,9 @@ _ECHOED = (
     "sku_on_property",
     "readiness_state_on_property",
 )
+
+OTHER_NUMBERS = "quantities of other variations"
+"""What `differs` names where a number is another one that was sent back as it was read."""
 
 
 def products_of(document: Document) -> tuple[Product, ...]:
@@ -128,16 +132,28 @@ def write_params(document: Document) -> tuple[tuple[str, str], ...]:
     return (("max_variations_supported", "3"),) if three else ()
 
 
-def differs(before: Document, after: Document) -> str | None:
-    """Return in what two documents differ, other than quantities, ids and order; None: in nothing.
+def differs(
+    listing_id: int, sent: Document, saved: Document, *, ours: AbstractSet[str]
+) -> str | None:
+    """Return in what a saved document differs from the one that was sent; None: in nothing.
 
-    Named are lists of the document, or "products" where one came, went, or has another price, SKU,
-    value, profile or switch.
+    New ids of products and another order are no difference, nor are the numbers of the fields in
+    `ours`, of which each line tells by itself, nor what Etsy fills in where nothing was sent.
+    Named are lists of the document, "products" where one came, went, or has another price, SKU,
+    value, profile or switch, or `OTHER_NUMBERS`.
     """
     for name in _ECHOED:
-        if sorted(getattr(before, name) or ()) != sorted(getattr(after, name) or ()):
+        if sorted(getattr(sent, name) or ()) != sorted(getattr(saved, name) or ()):
             return name
-    return None if _products(before) == _products(after) else "products"
+    before, after = _by_values(sent), _by_values(saved)
+    if len(products_of(sent)) != len(products_of(saved)) or before.keys() != after.keys():
+        return "products"
+    if not all(_is_as_sent(each, after[name]) for name, each in before.items()):
+        return "products"
+    others = [name for name, each in before.items() if field_of(listing_id, sent, each) not in ours]
+    if all(_quantities(before[name]) == _quantities(after[name]) for name in others):
+        return None
+    return OTHER_NUMBERS
 
 
 def price(money: Money) -> Decimal:
@@ -184,20 +200,36 @@ def _offering(offering: Offering) -> dict[str, Any]:
     }
 
 
-def _products(document: Document) -> list[object]:
-    """Return what the products of two documents must have in common, in a fixed order."""
-    products = [
-        (
-            product.sku or "",
-            sorted(
-                (each.property_id, each.scale_id or 0, each.values)
-                for each in product.property_values
-            ),
-            [
-                (price(each.price), each.is_enabled, each.readiness_state_id or 0)
-                for each in product.offerings
-            ],
-        )
+def _by_values(document: Document) -> dict[object, Product]:
+    """Return the products by what tells them apart: their ids change with every write."""
+    return {
+        tuple(sorted((each.property_id, each.values) for each in product.property_values)): product
         for product in products_of(document)
-    ]
-    return sorted(products, key=repr)
+    }
+
+
+def _is_as_sent(sent: Product, saved: Product) -> bool:
+    """Answer whether a product of the same values is the same but for quantities."""
+    values = {each.property_id: each for each in saved.property_values}
+    return (
+        (sent.sku or "") == (saved.sku or "")
+        and all(_is_value_as_sent(each, values[each.property_id]) for each in sent.property_values)
+        and [_terms(each) for each in sent.offerings] == [_terms(each) for each in saved.offerings]
+    )
+
+
+def _is_value_as_sent(sent: PropertyValue, saved: PropertyValue) -> bool:
+    return (
+        sent.scale_id == saved.scale_id
+        and (not sent.value_ids or sorted(sent.value_ids) == sorted(saved.value_ids))
+        and (sent.property_name is None or sent.property_name == saved.property_name)
+    )
+
+
+def _terms(offering: Offering) -> tuple[Decimal, bool, int | None]:
+    """Return everything of an offering but its quantity."""
+    return price(offering.price), offering.is_enabled, offering.readiness_state_id
+
+
+def _quantities(product: Product) -> list[int]:
+    return [each.quantity for each in product.offerings]

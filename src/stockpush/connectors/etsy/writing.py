@@ -10,9 +10,9 @@ The gap. A sale between the read and the write is overwritten and found afterwar
 (R10), so the gap is kept short: the read takes the write's share of the rate limit with it, and
 what was read `GAP_MAX_S` ago, because the machine slept or the network was slow, is not written.
 
-Afterwards the answer to the write, the document as saved, is held against what was read: quantities
-must be the targets, and everything else what it was. A difference there is told to a person; the
-numbers stand all the same.
+Afterwards the answer to the write, the document as saved, is held against what was sent: our
+quantities must be the targets, and everything else what it was, other quantities too. A difference
+there is told to a person; the numbers stand all the same.
 
 Where nothing would be left on sale, which Etsy refuses, the listing is taken off sale (F32), and
 put back when there is something to sell. A 409 means that the listing has changed its kind: it is
@@ -87,8 +87,8 @@ NEEDS_RENEWAL = (
     "Etsy, or set renew = true."
 )
 DIFFERS = (
-    "The quantities are written, but something else of the listing ({what}) is not as it was read "
-    "just before: look at it on Etsy."
+    "The quantities are written, but something else of the listing ({what}) is not as it was sent: "
+    "look at it on Etsy."
 )
 STILL_SHOWN = "Etsy answered that the listing is {state} after it was to be {wanted}."
 
@@ -273,27 +273,7 @@ class Writer:
         if not is_done(answer):
             hint = end.PARENTHESES if _has_parentheses(changed) else ""
             return end.of(lines, end.refused(answer, what="the quantities", hint=hint))
-        return self._settled(read, _saved(answer), lines, gap)
-
-    def _settled(
-        self, read: Read, saved: Document | None, lines: Sequence[PushLine], gap: Gap
-    ) -> Outcomes:
-        """Return the outcomes of lines whose document was taken (2xx)."""
-        if saved is None:
-            unread = end.unknown("Etsy's answer to the write cannot be read.", None, gap)
-            return end.of(lines, unread)
-        held = numbers(read.listing_id, saved)
-        other = _other(read.document, saved)
-        remark = None if other is None else DIFFERS.format(what=other)
-        found: Outcomes = {}
-        for line in lines:
-            number = held.get(line.field.key)
-            if number == line.target:
-                found[line.field.key] = end.applied(line, gap, remark=remark)
-            else:
-                message = "Etsy answered with another quantity than it was sent."
-                found[line.field.key] = end.unknown(message, number, gap)
-        return found
+        return _settled(read.listing_id, changed, _saved(answer), lines, gap)
 
     # -- off sale and on sale again --------------------------------------------------------------
 
@@ -474,10 +454,37 @@ def _judged(
     return done, todo
 
 
-def _other(sent: Document, saved: Document) -> str | None:
-    """Return what is no quantity and differs; it was taken, whether we can read it or not."""
+def _settled(
+    listing_id: int,
+    sent: Document,
+    saved: Document | None,
+    lines: Sequence[PushLine],
+    gap: Gap,
+) -> Outcomes:
+    """Return the outcomes of lines whose document was taken (2xx)."""
+    if saved is None:
+        unread = end.unknown("Etsy's answer to the write cannot be read.", None, gap)
+        return end.of(lines, unread)
+    held = numbers(listing_id, saved)
+    other = _other(listing_id, sent, saved, lines)
+    remark = None if other is None else DIFFERS.format(what=other)
+    found: Outcomes = {}
+    for line in lines:
+        number = held.get(line.field.key)
+        if number == line.target:
+            found[line.field.key] = end.applied(line, gap, remark=remark)
+        else:
+            message = "Etsy answered with another quantity than it was sent."
+            found[line.field.key] = end.unknown(message, number, gap)
+    return found
+
+
+def _other(
+    listing_id: int, sent: Document, saved: Document, lines: Sequence[PushLine]
+) -> str | None:
+    """Return what else differs; the write was taken, whether we can read that or not."""
     try:
-        return differs(sent, saved)
+        return differs(listing_id, sent, saved, ours={line.field.key for line in lines})
     except PayloadInvalid as error:
         return error.message
 
