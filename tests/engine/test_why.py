@@ -158,6 +158,18 @@ def test_many_orders_are_counted_not_listed() -> None:
     assert reserved.source.count("order ") == 5
 
 
+def test_whoever_takes_the_most_is_named_first() -> None:
+    """Three of many, by how much they take, and how many more there are."""
+    world = World().stock(wax=100, a=0, b=0, c=0, d=0, e=0)
+    for sku, units in (("a", 1), ("b", 3), ("c", 2), ("d", 5), ("e", 4)):
+        world.bill(sku, wax=1).list("shopify", sku, sku, shows=100)
+        world.hears(world.order("shopify", sku, line(sku, units)))
+    (used,) = [term for term in why(world, "wax").terms if term.name == "used_in_builds"]
+    assert used.quantity == "-15"
+    assert used.note == "to make what is ordered: 5 for 5 d, 4 for 4 e, 3 for 3 b and 2 more items"
+    assert used.source == "bill d, bill e, bill b"
+
+
 def test_a_listing_s_terms_say_which_setting_and_which_order() -> None:
     """The buffer's setting, the cap, the orders that the channel has not taken off yet."""
     world = World(

@@ -230,10 +230,11 @@ def _suspense(now: Now, _quantity: int) -> Note:
 
 def _used_in_builds(now: Now, _quantity: int) -> Note:
     takers = _takers(now, now.item.sku)
-    used = _listed([text for text, _ in takers[:NAMES_MAX]])
-    more = "" if len(takers) <= NAMES_MAX else f" and for {len(takers) - NAMES_MAX} more items"
+    used = [text for text, _ in takers[:NAMES_MAX]]
+    if len(takers) > NAMES_MAX:
+        used.append(f"{len(takers) - NAMES_MAX} more items")
     return Note(
-        f"to make what is ordered: {used}{more}",
+        f"to make what is ordered: {_listed(used)}",
         ", ".join(f"bill {parent}" for _, parent in takers[:NAMES_MAX]),
     )
 
