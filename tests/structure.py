@@ -51,6 +51,8 @@ ROOMS: Mapping[str, tuple[str, ...] | None] = {
         "engine.intake",
         "engine.report",
         "engine.rest",
+        "engine.why",
+        "engine.wording",
         "importer",
         "keys",
         "messages",

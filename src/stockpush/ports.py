@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from stockpush.messages import Decision, Needs, Rows
@@ -21,6 +21,11 @@ from stockpush.model import (
     Listing,
     Push,
 )
+
+KEPT = timedelta(days=90)
+"""How long applied deliveries, settled pushes and closed drifts are kept: longer than any channel
+sends a delivery again, and than a hold that was let go is remembered (60 days, R4).
+"""
 
 
 class Clock(Protocol):

@@ -95,7 +95,7 @@ def test_every_command_takes_what_the_page_says_of_all(name: str):
     options = {each for param in commands()[name].params for each in param.opts}
     assert ("--config" in options) == (name not in {"demo", "channel new"})
     assert ("--json" in options) == (name != "run")
-    reading = {"stock", "plan", "check", "channels", "deliveries", "deliveries show"}
+    reading = {"stock", "why", "plan", "check", "channels", "deliveries", "deliveries show"}
     reading |= {"run", "demo", "prove", "doctor"}
     assert (options >= WRITING) == (name not in reading)
     assert ("--key" in options) == (name in VERBS | {"import"})
@@ -215,6 +215,7 @@ CASES = {
     "channels": ("channels",),
     "channels --quality": ("channels", "--quality"),
     "stock": ("stock",),
+    "why": ("why", "soap-lav"),
     "plan": ("plan",),
     "deliveries": ("deliveries",),
     "deliveries show": ("deliveries", "show", "2", "--body"),

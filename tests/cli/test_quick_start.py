@@ -180,7 +180,7 @@ def test_the_commands_of_the_readme_work_as_written(terminal: Terminal):
     stock, channels = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     terminal.write("catalog.toml", catalogue)
     typed = commands_of(stock)
-    assert [words[0] for words in typed] == ["init", "import", "stock", "receive", "build"]
+    assert [words[0] for words in typed] == ["init", "import", "stock", "why", "receive", "build"]
     for words in typed:
         terminal.done(*words, *(["--yes"] if words[0] == "import" else []))
     assert terminal.on_hand("candle-lav") == "15"

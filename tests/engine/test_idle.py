@@ -16,10 +16,11 @@ from stockpush.connectors.base import PushOutcome, Reading, Readings
 from stockpush.engine import supervisor
 from stockpush.engine.channel import IDLE_MAX_S
 from stockpush.engine.reconcile import READ_TRIES_MAX, RECHECK_POLLS
-from stockpush.engine.supervisor import KEPT, PROBE_S, SWEEP_S
+from stockpush.engine.supervisor import PROBE_S, SWEEP_S
 from stockpush.errors import ChannelUnavailable, OutcomeUnknown, StoreUnavailable
 from stockpush.messages import Decision, RequestReads
 from stockpush.model import Delivery, DeliveryState, FieldKey, PushOutcomeKind
+from stockpush.ports import KEPT
 from stockpush.store import reads
 from tests.engine.world import DEADLINE_S, FIELD, POLL_S, SHOP, Floor, floor, ran
 

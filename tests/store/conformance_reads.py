@@ -13,13 +13,14 @@ from stockpush.model import (
     DeliveryState,
     FieldKey,
     ListingKey,
+    OrderVersion,
     PushOutcomeKind,
     ReservationKey,
     Shelf,
 )
 from stockpush.reservation.orders import undeducted
 from stockpush.store import SqlStore, reads
-from stockpush.store.reads import ChannelRow, Latency
+from stockpush.store.reads import ChannelRow, Latency, OpenUnits, PastField
 from tests.store.conformance import field_of, gathered, moved, on_hand, write
 from tests.store.samples import (
     BILL,
@@ -160,6 +161,135 @@ class ReadsConformance:
         rows = (await reads.drifts(store, limit=10)).data
         assert [row.refs for row in rows] == [(), (twin.ref, LISTING.ref)]
         assert (await reads.drifts(store, limit=10, channel="my-woo")).data == ()
+
+    async def test_evidence_has_an_item_s_open_orders_and_newest_movement(
+        self, store: SqlStore
+    ) -> None:
+        """By channel in smallest units and of how many orders; lines newest first and bounded."""
+        woo = FieldKey("my-woo", "30")
+        lines = [
+            replace(
+                RESERVATION,
+                key=ReservationKey(field.channel, order, part),
+                open=units,
+                pack=pack,
+                sku=sku,
+                field=field,
+                placed_at=at(placed),
+            )
+            for field, order, part, units, pack, sku, placed in (
+                (FIELD, "5001", "1", 5, 6, "candle-lav", 1),
+                (FIELD, "5001", "2", 1, 1, "candle-lav", 1),
+                (FIELD, "5002", "1", 2, 6, "candle-lav", 3),
+                (FIELD, "5003", "1", 0, 6, "candle-lav", 4),
+                (FIELD, "5004", "1", 9, 1, "beeswax", 5),
+                (woo, "77", "1", 4, 1, "candle-lav", 2),
+            )
+        ]
+        await write(
+            store,
+            Decision(
+                items=(ITEM, WAX),
+                fields=(FIELD_ROW, replace(FIELD_ROW, key=woo)),
+                reservations=tuple(lines),
+                movements=(moved("candle-lav", 3), moved("candle-lav", -1), moved("beeswax", 9)),
+            ),
+        )
+        found = await reads.evidence(store, "candle-lav", lines_max=3)
+        assert found.open == (OpenUnits("my-shopify", 2, 43), OpenUnits("my-woo", 1, 4))
+        assert [line.key[1:] for line in found.lines] == [
+            ("5002", "1"),
+            ("77", "1"),
+            ("5001", "1"),
+        ]
+        assert found.last is not None
+        assert (found.last.id, found.last.quantity) == (2, -1)
+        assert {item.sku for item in found.catalogue.items} == {"candle-lav", "beeswax"}
+        assert found.kept.fields.keys() == {FIELD, woo}
+        nothing = await reads.evidence(store, "wick", lines_max=3)
+        assert (nothing.last, nothing.open, nothing.lines) == (None, (), ())
+
+    async def test_the_past_has_the_last_push_by_then_and_what_came_after(
+        self, store: SqlStore
+    ) -> None:
+        """To the microsecond; changes oldest first, of the items asked for, the rest counted."""
+        await self._history(store)
+
+        async def asked(seconds: float, most: int = 9) -> reads.Past:
+            return await reads.past(
+                store,
+                "candle-lav",
+                at=at(seconds),
+                moved={"candle-lav", "beeswax"},
+                ordered={"candle-lav"},
+                changes_max=most,
+            )
+
+        early = await asked(9.999999)
+        assert early.fields == {FIELD: PastField(None, at(10), None)}
+        assert (early.on_hand, early.last and early.last.id) == (5, 1)
+        nothing = await asked(-1)
+        assert (nothing.on_hand, nothing.last) == (0, None)
+        then = await asked(10)
+        known = then.fields[FIELD]
+        assert known.push is not None
+        assert (known.push.call_id, known.push.terms) == ("call-10", (("on_hand", 10),))
+        assert (then.on_hand, then.last and then.last.id) == (5, 1)
+        since = known.since
+        assert since is not None
+        assert [row.id for row in since.movements] == [2, 3, 5]
+        assert [row.key.order_id for row in since.orders] == ["2", "1"]
+        assert (since.more_movements, since.more_orders) == (0, 0)
+        cut = (await asked(25, 1)).fields[FIELD]
+        assert cut.push is not None
+        assert cut.push.call_id == "call-20"
+        assert cut.since is not None
+        assert [row.id for row in cut.since.movements] == [3]
+        assert (cut.since.more_movements, cut.since.more_orders) == (1, 1)
+        assert (await asked(30)).on_hand == 3
+
+    @staticmethod
+    async def _history(store: SqlStore) -> None:
+        """Two pushes, at 10 and 20, and something every few seconds around them."""
+        moves = (
+            ("candle-lav", 5, 1),
+            ("beeswax", 9, 15),
+            ("candle-lav", -2, 25),
+            ("wick", 1, 26),
+            ("candle-lav", -1, 40),
+        )
+        orders = (("1", 30, "candle-lav"), ("2", 21, "candle-lav"), ("3", 22, "beeswax"))
+        await write(
+            store,
+            replace(
+                EVERYTHING,
+                listings=(LISTING,),
+                pushes=(),
+                movements=tuple(
+                    replace(moved(sku, quantity), at=at(seconds))
+                    for sku, quantity, seconds in moves
+                ),
+                reservations=tuple(
+                    replace(
+                        RESERVATION,
+                        key=ReservationKey("my-shopify", order, "1"),
+                        version=OrderVersion(at(seconds), 0),
+                        sku=sku,
+                    )
+                    for order, seconds, sku in orders
+                ),
+            ),
+        )
+        for seconds in (10, 20):
+            sent = replace(
+                PUSH,
+                call_id=f"call-{seconds}",
+                sent_at=at(seconds),
+                terms=(("on_hand", seconds),),
+                settled_at=at(seconds + 1),
+                outcome=PushOutcomeKind.APPLIED,
+            )
+            await write(store, Decision(pushes=(sent,)))
 
     async def test_an_audit_recomputes_what_is_kept(self, store: SqlStore) -> None:
         """Sums by the database, exact beyond what a float holds, next to the rows as kept."""

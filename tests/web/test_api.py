@@ -36,6 +36,7 @@ ROUTES = (
     "/metrics",
     "/api/v1/items",
     "/api/v1/items/candle",
+    "/api/v1/items/candle/why",
     "/api/v1/channels",
     "/api/v1/deliveries",
     "/api/v1/openapi.json",
@@ -266,6 +267,17 @@ async def test_only_reading_is_possible(private: Listener, method: str) -> None:
         ("/api/v1/items?limt=5", "limt", "5"),
         ("/api/v1/items/candle?limit=5", "limit", "5"),
         ("/api/v1/channels?cursor=x", "cursor", "x"),
+        ("/api/v1/items/candle/why?at=soon", "at", "soon"),
+        ("/api/v1/items/candle/why?at=", "at", ""),
+        ("/api/v1/items/candle/why?at=%ff", "at", "\ufffd"),
+        ("/api/v1/items/candle/why?at=2026-11-23", "at", "2026-11-23"),
+        (
+            "/api/v1/items/candle/why?at=2026-11-22T10:00:00+00:00",
+            "at",
+            "2026-11-22T10:00:00 00:00",
+        ),
+        ("/api/v1/items/candle/why?at=-1h&at=-2h", "at", None),
+        ("/api/v1/items/candle/why?limit=5", "limit", "5"),
         ("/metrics?name%5B%5D=up", "name[]", "up"),
     ],
 )
@@ -322,6 +334,37 @@ async def test_quantities_are_texts_and_instants_have_a_zone(private: Listener) 
     assert (listing["offer"], listing["expected"]) == (50, 50)
     wax = await data(private, "/api/v1/items/wax")
     assert wax["on_hand"] == "1.25"
+
+
+async def test_why_is_the_derivation_of_the_item(private: Listener) -> None:
+    """Now: terms that sum to the ATP and to each listing's number. Then: those that were stored."""
+    office = private.office
+    await office.sell("candle", 1)
+    office.clock.pass_s(1)
+    sent_at = office.clock.at
+    await office.open_push(CANDLE, "call")
+    office.clock.pass_s(60)
+    now = await data(private, "/api/v1/items/candle/why")
+    assert (now["atp"], now["past"], now["at"]) == ("20", False, "2026-11-22T12:01:02Z")
+    assert {term["name"]: term["quantity"] for term in now["terms"] if term["quantity"] != "0"} == {
+        "on_hand": "4",
+        "buildable": "16",
+    }
+    assert now["terms"][0]["note"].endswith("last sale -1, 2026-11-22 12:00:01 UTC (mv-3)")
+    (listing,) = now["listings"]
+    assert (listing["shown"], listing["expected"], listing["state"]) == (20, 5, "pushing")
+    assert listing["push"]["told"] == "under way"
+    await office.settle(CANDLE, "call", PushOutcomeKind.APPLIED)
+    await office.sell("candle", 3)
+    then = await data(private, f"/api/v1/items/candle/why?at={quote(sent_at.isoformat())}")
+    (listing,) = then["listings"]
+    assert (then["past"], listing["shown"]) == (True, 20)
+    assert listing["push"]["outcome"] == "applied"
+    assert sum(term["quantity"] for term in listing["terms"]) == 20
+    assert [move["quantity"] for move in listing["since"]["movements"]] == ["-3"]
+    answer = await private.get("/api/v1/items/candel/why")
+    assert answer.status == 404
+    assert error(await answer.text())["next"] == "stockpush stock"
 
 
 async def test_pages_of_items_follow_each_other(private: Listener) -> None:
@@ -518,6 +561,10 @@ async def test_answers_are_as_described(private: Listener) -> None:
             check(good, answers["200"]["content"]["application/json"]["schema"])
             with pytest.raises(jsonschema.ValidationError):
                 check([], answers["200"]["content"]["application/json"]["schema"])
+        if path.endswith("/why"):
+            past = await data(private, path.replace("{sku}", "candle") + "?at=-0s")
+            assert past["listings"][0]["since"] is not None
+            check(past, answers["200"]["content"]["application/json"]["schema"])
         bad = await private.get(path.replace("{sku}", "candle") + "?surprise=1")
         check(await bad.json(), answers["default"]["content"]["application/json"]["schema"])
         tried += 1
@@ -534,6 +581,10 @@ class Broken:
         self.fault = fault
 
     async def view(self) -> object:
+        """Fail."""
+        raise self.fault
+
+    async def why(self, _sku: str, **_asked: object) -> object:
         """Fail."""
         raise self.fault
 

@@ -30,6 +30,7 @@ from stockpush.cli import (
     setup,
     stock,
     verbs,
+    why,
 )
 from stockpush.cli import run as daemon
 from stockpush.cli.options import Json
@@ -79,6 +80,7 @@ app.command()(doctor.doctor)
 app.command()(setup.migrate)
 app.command("import")(catalogue.import_files)
 app.command()(stock.stock)
+app.command()(why.why)
 app.command(context_settings=_QUANTITIES)(verbs.receive)
 app.command(context_settings=_QUANTITIES)(verbs.build)
 app.command(context_settings=_QUANTITIES)(verbs.count)

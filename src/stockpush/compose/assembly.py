@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -16,13 +17,16 @@ from stockpush.engine import channel_report
 from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
 from stockpush.engine.credentials import Seal, Vault
+from stockpush.engine.instants import parse_instant
 from stockpush.engine.intake import Intake
 from stockpush.engine.limiter import Limiter
 from stockpush.engine.steady import SteadyClock
 from stockpush.engine.transport import ChannelApi, Network
+from stockpush.engine.why import CHANGES_MAX, LINES_MAX, Why, why_now, why_then
 from stockpush.errors import CatalogueInvalid, ConfigInvalid
+from stockpush.messages import Rows
 from stockpush.model import ChannelPolicy, Delivery, Health
-from stockpush.ports import Clock, Ids
+from stockpush.ports import CatalogueRows, Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.view import View
 from stockpush.settings import ChannelSettings, Settings, check_channel
@@ -48,9 +52,48 @@ class Parts:
 
     async def view(self) -> View:
         """Return everything that reports are computed from, at one instant."""
-        rows, gathered = await reads.snapshot(self.store)
+        return self._view(*await reads.snapshot(self.store))
+
+    def _view(self, rows: CatalogueRows, gathered: Rows) -> View:
         catalogue = build(rows.revision, rows.items, rows.bills, rows.listings, self.lane.policies)
         return View(catalogue, gathered)
+
+    async def why(
+        self, sku: str, *, at: str | None, zone: tzinfo | None, field: str = "--at"
+    ) -> Why | None:
+        """Return why an item's numbers are what they are, or were at `at`; None without that item.
+
+        `zone` is that of instants in words and of an `at` without one, None for this machine's.
+        Raises `UsageError` for an `at` that cannot be read or is to come, named as `field`.
+        """
+        asked_at = self.clock.now()
+        then = None
+        if at is not None:
+            typed = f"stockpush why {sku} --at -2h"
+            then = parse_instant(at, now=asked_at, zone=zone, field=field, next=typed)
+        catalogue = await self.catalogue()
+        if sku not in catalogue.items:
+            return None
+        if then is None:
+            evidence = await reads.evidence(self.store, sku, lines_max=LINES_MAX)
+            view = self._view(evidence.catalogue, evidence.kept)
+            settings = {
+                name: "stock.buffer" if channel.buffer is None else f"channels.{name}.buffer"
+                for name, channel in self.settings.channels.items()
+            }
+            return why_now(view, evidence, sku, at=asked_at, settings=settings, zone=zone)
+        bills = catalogue.bills
+        made_of = {sku, *bills.descendants(sku)}
+        past = await reads.past(
+            self.store,
+            sku,
+            at=then,
+            moved=made_of,
+            ordered=bills.where_used(made_of),
+            changes_max=CHANGES_MAX,
+        )
+        view = self._view(past.catalogue, past.kept)
+        return why_then(view, past, sku, at=then, asked_at=asked_at, zone=zone)
 
     async def channel_rows(self) -> Sequence[reads.ChannelRow]:
         """Return what the database knows of each configured channel, by name."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Protocol
 
+from stockpush.engine.why import Why
 from stockpush.model import ChannelPolicy, ChannelState, Delivery, Health
 from stockpush.reservation.view import View
 
@@ -149,6 +150,13 @@ class Reads(Protocol):
 
     async def view(self) -> View:
         """Return every shelf, field, outbox row, open push and channel state."""
+        ...
+
+    async def why(self, sku: str, *, at: str | None, zone: tzinfo | None, field: str) -> Why | None:
+        """Return why an item's numbers are what they are, or were at `at`; None without that item.
+
+        Raises `UsageError` for an `at`, named as `field`, that cannot be read or is to come.
+        """
         ...
 
     async def channel_rows(self) -> Sequence[StoredChannel]:

@@ -149,11 +149,11 @@ def _item(view: View, net: Netting, sku: str, listings: Iterable[Listing]) -> St
         atp=format_quantity(atp, scale),
         exposure=format_quantity(max(0, shown - max(0, atp)), scale),
         limited_by=netting.limited_by(net, sku) if sku in view.catalogue.bills.by_item else (),
-        listings=tuple(_listing(view, listing, atp) for listing in listings),
+        listings=tuple(listing_row(view, listing, atp) for listing in listings),
     )
 
 
-def _listing(view: View, listing: Listing, atp: int) -> ListingRow:
+def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
     """Return one listing's row."""
     policy = view.catalogue.policies.get(listing.key.channel)
     row = _field(view, listing)

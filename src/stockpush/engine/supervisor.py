@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from stockpush import logs
@@ -28,7 +28,7 @@ from stockpush.engine.watchdog import Watchdog
 from stockpush.errors import LockLost, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Decision, Event, NoteHealth, RequestReads
 from stockpush.model import LOOK_AT, DeliveryState, FieldKey
-from stockpush.ports import Clock, Request, Store
+from stockpush.ports import KEPT, Clock, Request, Store
 
 DRAIN_S = 8.0
 """How long pushes under way may take to finish on stop (the whole stop is bounded by 10 s)."""
@@ -36,10 +36,6 @@ LOOK_S = 0.5
 """How often commits of other processes are looked for, unless told otherwise."""
 WORKER_WAIT_S = 5.0
 """How long a worker that broke waits before it is started again."""
-KEPT = timedelta(days=90)
-"""How long applied deliveries, settled pushes and closed drifts are kept: longer than any channel
-sends a delivery again, and than a hold that was let go is remembered (60 days, R4).
-"""
 SWEEP_S = 3600.0
 """How often older ones are looked for, first so long after the start."""
 SWEEP_ROWS = 500

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
+from enum import StrEnum
 from functools import lru_cache
 
 from stockpush.messages import (
@@ -61,6 +62,15 @@ LOW_READ_EVERY = timedelta(minutes=10)
 """Up to which offer a field is read how often, if not more often anyway (R9)."""
 POST_CHECK = timedelta(seconds=2)
 """How long after a write without compare-and-set the field is read again (R10)."""
+
+
+class Wait(StrEnum):
+    """What a dirty field waits for before its number is written, besides its turn."""
+
+    ORDERS = "orders"
+    """The channel's open orders, read once after the field's first reading."""
+    READING = "reading"
+    """A reading, before its number is raised (R7)."""
 
 
 def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
@@ -384,17 +394,38 @@ def is_doubted(field: Field, at: datetime) -> bool:
     return due or field.uneaten > 0 or field.uneaten_surplus > 0
 
 
-def _terms(
-    view: View, net: netting.Netting, field: Field, policy: ChannelPolicy, caution: int
-) -> Terms:
-    """Return the derivation that sums to what is sent; `caution` (<= 0) is what R7 holds back."""
-    derived = terms(
-        item_terms(net, field.sku, suspense=view.suspense(field.sku)),
+def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPolicy) -> Terms:
+    """Return the terms that sum to the field's target (`target_of`), in the channel's units."""
+    return terms(
+        item_derivation(view, net, field.sku),
         buffer=buffer_of(view, field.sku, policy),
         pack=field.pack,
         cap=policy.cap,
         undeducted=_standing(field, policy),
     )
+
+
+def item_derivation(view: View, net: netting.Netting, sku: str) -> Terms:
+    """Return the terms that sum to the item's ATP, in its smallest units."""
+    return item_terms(net, sku, suspense=view.suspense(sku))
+
+
+def waits_for(
+    view: View, field: Field, *, wanted: int, policy: ChannelPolicy, at: datetime
+) -> Wait | None:
+    """Return why `open_pushes` would leave out a live field of ours that is to show `wanted`."""
+    polled = view.channel(field.key.channel).polled_begun_at
+    if not _orders_read_since(field, polled, policy):
+        return Wait.ORDERS
+    is_raise = field.expected is not None and wanted > field.expected
+    return Wait.READING if is_raise and is_doubted(field, at) else None
+
+
+def _terms(
+    view: View, net: netting.Netting, field: Field, policy: ChannelPolicy, caution: int
+) -> Terms:
+    """Return the derivation that sums to what is sent; `caution` (<= 0) is what R7 holds back."""
+    derived = derivation(view, net, field, policy)
     return (*derived, ("caution", caution)) if caution else derived
 
 

@@ -5,7 +5,7 @@ The statements are compiled when they are run: they serve people, and their cond
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -42,11 +42,19 @@ class Reader:
         query: Select[Any],
         equal: Mapping[Column[Any], Any],
         *,
+        among: tuple[Column[Any], Collection[str]] | None = None,
         below: tuple[Column[int], int] | None = None,
+        above: tuple[Column[int], int] | None = None,
         limit: int | None = None,
     ) -> Sequence[Row]:
-        """Return the rows where columns equal values; a value of None puts no condition."""
+        """Return the rows where columns equal values; a value of None puts no condition.
+
+        `among` are a column and the values, at least one, that it may have.
+        """
         arguments: list[Any] = []
+        if among is not None:
+            query = query.where(self._dialect.member([among[0]], "among"))
+            arguments += self._dialect.keys(sorted(among[1]))
         for position, (column, value) in enumerate(equal.items()):
             if value is not None:
                 query = query.where(column == bindparam(f"equal_{position}"))
@@ -54,6 +62,9 @@ class Reader:
         if below is not None:
             query = query.where(below[0] < bindparam("below"))
             arguments.append(below[1])
+        if above is not None:
+            query = query.where(above[0] > bindparam("above"))
+            arguments.append(above[1])
         if limit is not None:
             query = query.limit(bindparam("limit")).offset(literal_column("0"))
             arguments.append(limit)

@@ -9,8 +9,9 @@ without bound come in pages, newest first.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Column, Select, Table, case, func, literal_column, null, select
@@ -289,6 +290,199 @@ async def moved(store: SqlStore) -> frozenset[str]:
         return frozenset(
             sku for (sku,) in await reader.filtered(select(schema.movement.c.sku).distinct(), {})
         )
+
+
+# -- what `why` needs ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUnits:
+    """An item's open units on one channel, in its smallest units, and of how many orders."""
+
+    channel: str
+    orders: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the numbers of one item are made of, of one instant.
+
+    `kept` are the rows of `snapshot`. `last` is the item's newest movement, `open` has every
+    channel with open units of it, and `lines` its newest open order lines, newest first.
+    """
+
+    catalogue: StoredCatalogue
+    kept: Rows
+    last: StockMovement | None
+    open: tuple[OpenUnits, ...]
+    lines: tuple[Reservation, ...]
+
+
+async def evidence(store: SqlStore, sku: str, *, lines_max: int) -> Evidence:
+    """Return what explains the present numbers of an item, with at most `lines_max` lines."""
+    movement, reservation = schema.movement, schema.reservation
+    is_open: ColumnElement[bool] = reservation.c.open > literal_column("0")
+    of_orders = func.count(reservation.c.order_id.distinct())
+    opened = (
+        select(reservation.c.channel, of_orders, func.sum(reservation.c.open * reservation.c.pack))
+        .where(is_open)
+        .group_by(reservation.c.channel)
+        .order_by(reservation.c.channel)
+    )
+    newest = (
+        select(reservation)
+        .where(is_open)
+        .order_by(reservation.c.placed_at.desc(), *reservation.primary_key)
+    )
+    last = select(movement).order_by(movement.c.id.desc())
+    async with reading(store) as reader:
+        catalogue, kept = await _snapshot(reader)
+        moved = await reader.filtered(last, {movement.c.sku: sku}, limit=1)
+        by_channel = await reader.filtered(opened, {reservation.c.sku: sku})
+        lines = await reader.filtered(newest, {reservation.c.sku: sku}, limit=lines_max)
+    return Evidence(
+        catalogue,
+        kept,
+        last=rows.read_movement(moved[0]) if moved else None,
+        open=tuple(OpenUnits(name, int(orders), int(units)) for name, orders, units in by_channel),
+        lines=rows.each(rows.read_reservation, lines),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has changed since an instant, oldest first; `more_...` count what is left out.
+
+    Of an order line only its newest version is kept: `orders` are those whose newest version is
+    of a later instant, by the channel's clock.
+    """
+
+    movements: tuple[StockMovement, ...]
+    more_movements: int
+    orders: tuple[Reservation, ...]
+    more_orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastField:
+    """A field's newest push at or before an instant, and what has changed since that push.
+
+    `oldest_at` is when the oldest push that is kept was sent. Without a push `since` is None.
+    """
+
+    push: Push | None
+    oldest_at: datetime | None
+    since: Changes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of an item's numbers at an earlier instant, read at one instant.
+
+    `on_hand` is the sum of its movements up to then, `last` the newest of them; `fields` has
+    every field that now shows the item.
+    """
+
+    catalogue: StoredCatalogue
+    kept: Rows
+    on_hand: int
+    last: StockMovement | None
+    fields: Mapping[FieldKey, PastField]
+
+
+async def past(
+    store: SqlStore,
+    sku: str,
+    *,
+    at: datetime,
+    moved: Collection[str],
+    ordered: Collection[str],
+    changes_max: int,
+) -> Past:
+    """Return what is known of an item's numbers at `at`.
+
+    The changes since are movements of the items `moved` and orders of the items `ordered`, at
+    most `changes_max` of each, neither of which may be empty.
+    """
+    movement, until = schema.movement, rows.micros(at) + 1
+    total = select(func.sum(movement.c.quantity))
+    newest = select(movement).order_by(movement.c.id.desc())
+    of_item, by_then = {movement.c.sku: sku}, (movement.c.at, until)
+    since: dict[datetime, Changes] = {}
+    fields: dict[FieldKey, PastField] = {}
+    async with reading(store) as reader:
+        catalogue, kept = await _snapshot(reader)
+        summed = await reader.filtered(total, of_item, below=by_then)
+        last = await reader.filtered(newest, of_item, below=by_then, limit=1)
+        for key in sorted(
+            {
+                FieldKey(each.key.channel, each.field_key)
+                for each in catalogue.listings
+                if each.sku == sku and each.field_key is not None
+            }
+        ):
+            push, oldest_at = await _push_by(reader, key, until)
+            if push is not None and push.sent_at not in since:
+                since[push.sent_at] = Changes(
+                    *await _changes(
+                        reader, movement, rows.read_movement, "at", push.sent_at, moved, changes_max
+                    ),
+                    *await _changes(
+                        reader,
+                        schema.reservation,
+                        rows.read_reservation,
+                        "updated_at",
+                        push.sent_at,
+                        ordered,
+                        changes_max,
+                    ),
+                )
+            changes = None if push is None else since[push.sent_at]
+            fields[key] = PastField(push, oldest_at, changes)
+    return Past(
+        catalogue,
+        kept,
+        on_hand=int(summed[0][0] or 0),
+        last=rows.read_movement(last[0]) if last else None,
+        fields=fields,
+    )
+
+
+async def _push_by(
+    reader: Reader, key: FieldKey, until: int
+) -> tuple[Push | None, datetime | None]:
+    """Return a field's newest push sent before `until`, and when its oldest kept one was sent."""
+    push = schema.push
+    of_field = {push.c.channel: key.channel, push.c.field_key: key.key}
+    newest, oldest = select(push).order_by(push.c.id.desc()), select(push.c.sent_at)
+    found = await reader.filtered(newest, of_field, below=(push.c.sent_at, until), limit=1)
+    first = await reader.filtered(oldest.order_by(push.c.id), of_field, limit=1)
+    return (
+        rows.read_push(found[0]) if found else None,
+        rows.instant(first[0][0]) if first else None,
+    )
+
+
+async def _changes(
+    reader: Reader,
+    table: Table,
+    read: Callable[[Row], V],
+    instant: str,
+    since: datetime,
+    skus: Collection[str],
+    limit: int,
+) -> tuple[tuple[V, ...], int]:
+    """Return the oldest rows of some items after an instant, and how many more there are."""
+    column = table.c[instant]
+    after = (column, rows.micros(since))
+    oldest = select(table).order_by(column, *table.primary_key)
+    found = await reader.filtered(oldest, {}, among=(table.c.sku, skus), above=after, limit=limit)
+    if len(found) < limit:
+        return rows.each(read, found), 0
+    count = select(func.count()).select_from(table)
+    counted = await reader.filtered(count, {}, among=(table.c.sku, skus), above=after)
+    return rows.each(read, found), int(counted[0][0]) - len(found)
 
 
 # -- what `check` needs ----------------------------------------------------------------------

@@ -1,15 +1,16 @@
 """The private listener: what there is to read, as JSON, and the metrics.
 
 Theory of operation. Everything here reads; what writes is the command line. The rows are those of
-`stock --json`, `channels --json` and `deliveries --json`, made by the same functions, so that the
-two cannot disagree. Lists that grow come in pages: `limit` says how many rows, `cursor` where to
-go on, taken from `next` of the page before. Who may ask is decided in door.py alone.
+`stock --json`, `why --json`, `channels --json` and `deliveries --json`, made by the same functions,
+so that the two cannot disagree. Lists that grow come in pages: `limit` says how many rows, `cursor`
+where to go on, taken from `next` of the page before. Who may ask is decided in door.py alone.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from aiohttp import web
@@ -58,6 +59,7 @@ def private_app(
     app.router.add_get("/metrics", api.metrics)
     app.router.add_get("/api/v1/items", api.items)
     app.router.add_get("/api/v1/items/{sku}", api.item)
+    app.router.add_get("/api/v1/items/{sku}/why", api.why)
     app.router.add_get("/api/v1/channels", api.channels)
     app.router.add_get("/api/v1/deliveries", api.deliveries)
     app.router.add_get("/api/v1/openapi.json", api.openapi)
@@ -105,14 +107,17 @@ class _Api:
         sku = request.match_info["sku"]
         view = await self._reads.view()
         if sku not in view.catalogue.items:
-            raise NotFound(
-                "There is no item with that SKU.",
-                field="sku",
-                found=shown(sku),
-                expected="a SKU of /api/v1/items",
-                next="stockpush stock",
-            )
+            raise _no_item(sku)
         return answer(report.stock(view, [sku])[0])
+
+    async def why(self, request: web.Request) -> web.Response:
+        at = _parameters(request, "at").get("at")
+        sku = request.match_info["sku"]
+        asked = None if at is None else shown(at)
+        found = await self._reads.why(sku, at=asked, zone=UTC, field="at")
+        if found is None:
+            raise _no_item(sku)
+        return answer(found)
 
     async def channels(self, request: web.Request) -> web.Response:
         _parameters(request)
@@ -131,6 +136,16 @@ class _Api:
     async def openapi(self, request: web.Request) -> web.Response:
         _parameters(request)
         return answer(openapi.document(limit_default=LIMIT_DEFAULT, limit_max=LIMIT_MAX))
+
+
+def _no_item(sku: str) -> NotFound:
+    return NotFound(
+        "There is no item with that SKU.",
+        field="sku",
+        found=shown(sku),
+        expected="a SKU of /api/v1/items",
+        next="stockpush stock",
+    )
 
 
 def _page(rows: Sequence[Any], following: str | None) -> web.Response:

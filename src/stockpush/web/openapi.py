@@ -17,22 +17,31 @@ import msgspec
 from stockpush import __version__
 from stockpush.engine.channel_report import ChannelRow, DeliveryRow
 from stockpush.engine.report import StockRow
+from stockpush.engine.why import Why
 
 ERROR = "Error"
 """The shape of every refusal."""
-ROWS: Sequence[type] = (StockRow, ChannelRow, DeliveryRow)
+ROWS: Sequence[type] = (StockRow, Why, ChannelRow, DeliveryRow)
 """What answers are made of."""
+
+_AT = (
+    "Why they were what they were then: an instant (in UTC without a zone; write %2B for +), "
+    "a date (its end), or how long ago."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """One path. `page` answers many rows, in pages that can be asked for if `paged`."""
+    """One path. `page` answers many rows, in pages that can be asked for if `paged`; an item can
+    be asked for as it was if it `takes_at`.
+    """
 
     path: str
     summary: str
     row: type | None = None
     page: bool = False
     paged: bool = False
+    takes_at: bool = False
     content_type: str = "application/json"
 
 
@@ -45,6 +54,9 @@ PATHS: Sequence[_Read] = (
         paged=True,
     ),
     _Read("/api/v1/items/{sku}", "One item.", StockRow),
+    _Read(
+        "/api/v1/items/{sku}/why", "Why an item's numbers are what they are.", Why, takes_at=True
+    ),
     _Read("/api/v1/channels", "Channels and how they are doing.", ChannelRow, page=True),
     _Read("/api/v1/deliveries", "The inbox, newest first.", DeliveryRow, page=True, paged=True),
     _Read("/api/v1/openapi.json", "This description."),
@@ -75,6 +87,10 @@ def _operation(read: _Read, limit_default: int, limit_max: int) -> dict[str, Any
     parameters = []
     if "{sku}" in read.path:
         parameters.append(_parameter("sku", "path", {"type": "string"}))
+    if read.takes_at:
+        parameters.append(
+            _parameter("at", "query", {"type": "string", "description": _AT, "example": "-2h"})
+        )
     if read.paged:
         bounds = {"type": "integer", "minimum": 1, "maximum": limit_max, "default": limit_default}
         parameters.append(_parameter("limit", "query", bounds))

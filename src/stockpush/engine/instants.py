@@ -1,0 +1,88 @@
+"""Instants of the past as people write them: `2026-11-22 10:00`, a date, `-2h`.
+
+A date is its end, so that the whole day is looked at; today's is now. Without a zone an instant is
+in the asker's. Nothing in the future can be asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Final, NoReturn
+
+from stockpush.errors import UsageError
+
+TEXT_LENGTH_MAX: Final = 64
+"""Longest text that is read as an instant."""
+EXPECTED: Final = (
+    "an instant such as 2026-11-22T10:00 or 2026-11-22T10:00:00+01:00, "
+    "a date such as 2026-11-22 (its end), or how long ago, such as -2h, -90m or -3d"
+)
+YEAR_MIN: Final = 1970
+"""Earliest year of an instant: nothing was sold with this program before it."""
+_AGO = re.compile(r"-?\s*(?P<count>[0-9]{1,9})\s*(?P<unit>s|min|m|h|d|w)(\s+ago)?", re.IGNORECASE)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].+")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def parse_instant(
+    text: str, *, now: datetime, zone: tzinfo | None, field: str, next: str
+) -> datetime:
+    """Return the instant that `text` names, at most `now`.
+
+    `zone` is that of instants without one, None for this machine's. Raises `UsageError`, naming
+    `field` and the command to type `next`, for anything else and for what has not been yet.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    >>> parse_instant("-2h", now=noon, zone=UTC, field="--at", next="").hour
+    10
+    """
+    given = text.strip()
+    try:
+        at = _read(given, now, zone) if len(given) <= TEXT_LENGTH_MAX else None
+        at = None if at is None else at.astimezone(now.tzinfo)
+    except (ValueError, OverflowError):
+        at = None
+    if at is None or at.year < YEAR_MIN:
+        _refuse(f"{field} is no instant that can be read.", text, EXPECTED, field, next)
+    if at > now:
+        until = now.astimezone(zone).isoformat(timespec="seconds")
+        _refuse(
+            f"{field} is in the future, and nothing is known of it.",
+            text,
+            f"an instant up to now, {until}",
+            field,
+            next,
+        )
+    return at
+
+
+def _read(given: str, now: datetime, zone: tzinfo | None) -> datetime | None:
+    if ago := _AGO.fullmatch(given):
+        return now - timedelta(seconds=int(ago["count"]) * _SECONDS[ago["unit"].lower()])
+    if _DATE.fullmatch(given):
+        return _end_of(date.fromisoformat(given), now, zone)
+    if _DAY_AND_TIME.fullmatch(given):
+        return _placed(datetime.fromisoformat(given), zone)
+    return None
+
+
+def _end_of(day: date, now: datetime, zone: tzinfo | None) -> datetime:
+    """Return the last instant of a day; of today, now."""
+    if day == now.astimezone(zone).date():
+        return now
+    return _placed(datetime.combine(day, time.max), zone)
+
+
+def _placed(at: datetime, zone: tzinfo | None) -> datetime:
+    """Return the instant in its own zone, or else in `zone`."""
+    if at.tzinfo is not None:
+        return at
+    return at.astimezone() if zone is None else at.replace(tzinfo=zone)
+
+
+def _refuse(message: str, text: str, expected: str, field: str, next: str) -> NoReturn:
+    shown = text if len(text) <= TEXT_LENGTH_MAX else text[:TEXT_LENGTH_MAX] + "…"
+    raise UsageError(message, field=field, found=shown, expected=expected, next=next)

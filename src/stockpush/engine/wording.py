@@ -1,0 +1,384 @@
+"""What the terms of a number are called, and what each is made of now, in words.
+
+Theory of operation. `WORDINGS` has a row for every term that reservation/exposure.py and
+reservation/pushes.py can produce, and that is all that a term needs: its line then says what it
+means. Where more can be said of the present (which orders, which material) a function of
+`_OF_ITEM` or `_OF_LISTING` says it, from the view that the number itself was derived from. Words
+are those of docs/glossary.md. Lists are bounded and say how much they leave out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Final, NamedTuple, Protocol
+
+from stockpush.model import ChannelPolicy, Field, Item, PushOutcomeKind, Reservation, StockMovement
+from stockpush.reservation import atp as netting
+from stockpush.reservation.atp import Netting
+from stockpush.reservation.orders import undeducted
+from stockpush.reservation.view import View
+from stockpush.units import format_quantity
+
+ORDERS_MAX: Final = 5
+"""Most orders that a line names of one channel."""
+NAMES_MAX: Final = 3
+"""Most items that a line names beside one another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a term is called, what it means, and what is said where there is none of it."""
+
+    label: str
+    means: str
+    none: str = "none"
+
+
+WORDINGS: Mapping[str, Wording] = {
+    "on_hand": Wording("on hand", "what is there, ordered units included"),
+    "reserved": Wording("reserved", "ordered, and not sent yet", "no open orders"),
+    "suspense": Wording(
+        "in suspense",
+        "seemingly sold by a channel that has not told of the order yet",
+        "no channel shows less than it should",
+    ),
+    "used_in_builds": Wording(
+        "used in builds",
+        "to make other items that are ordered",
+        "nothing that is ordered is still to be made of it",
+    ),
+    "to_build": Wording(
+        "to build",
+        "can be built, to make up for what is ordered and used above",
+        "nothing has to be made up for",
+    ),
+    "buildable": Wording("buildable", "what the materials can still make"),
+    "buffer": Wording("buffer", "kept back on this channel", "nothing is kept back here"),
+    "part_of_a_pack": Wording(
+        "parts of packs", "what the lines above leave out of whole packs, put together"
+    ),
+    "oversold": Wording("oversold", "below none is shown as none", "not below none"),
+    "cap": Wording("cap", "more than the channel can hold", "less than the channel can hold"),
+    "undeducted": Wording(
+        "undeducted",
+        "sold, but the channel has not taken it off its number yet",
+        "the channel has taken off what is ordered",
+    ),
+    "caution": Wording("caution", "held back: it sold faster than its number could be written"),
+}
+"""By the name of the term."""
+
+OUTCOMES: Mapping[PushOutcomeKind, str] = {
+    PushOutcomeKind.APPLIED: "the channel took it",
+    PushOutcomeKind.UNCHANGED: "the channel showed it already",
+    PushOutcomeKind.CONFLICT: "not written: the channel held another number than expected",
+    PushOutcomeKind.UNKNOWN: "no answer came: it may have been written",
+    PushOutcomeKind.UNAVAILABLE: "not written: the channel could not be reached",
+    PushOutcomeKind.RATE_LIMITED: "not written: the channel told us to wait",
+    PushOutcomeKind.AUTH_FAILED: "not written: the channel refused our credentials",
+    PushOutcomeKind.REJECTED: "not written: the channel refused the number",
+    PushOutcomeKind.GONE: "not written: the channel has no such listing any more",
+    PushOutcomeKind.SHADOW: "only recorded, not written: the channel was in shadow mode",
+}
+"""How a push ended."""
+
+
+def wording(name: str) -> Wording:
+    """Return how a term is put; one that an older or newer version stored, by its own name."""
+    return WORDINGS.get(name) or Wording(name.replace("_", " "), "")
+
+
+class Note(NamedTuple):
+    """What is said of a term, and what it comes from: references separated by commas."""
+
+    text: str
+    source: str = ""
+
+
+class OpenUnits(Protocol):
+    """An item's open units on one channel, in its smallest units, and of how many orders."""
+
+    @property
+    def channel(self) -> str:
+        """Return the channel's name."""
+        ...
+
+    @property
+    def orders(self) -> int:
+        """Return how many orders there are."""
+        ...
+
+    @property
+    def units(self) -> int:
+        """Return how many units they come to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What the notes of one item are made of, all of one instant.
+
+    `lines` are its newest open order lines, newest first; `settings` names the setting that each
+    channel's buffer comes from. `zone` None: instants are told in this machine's time.
+    """
+
+    view: View
+    net: Netting
+    item: Item
+    last: StockMovement | None
+    open: Sequence[OpenUnits]
+    lines: Sequence[Reservation]
+    settings: Mapping[str, str]
+    zone: tzinfo | None
+
+    def units(self, quantity: int) -> str:
+        """Return a quantity of the item, without its sign."""
+        return format_quantity(abs(quantity), self.item.scale)
+
+    def amount(self, quantity: int, sku: str) -> str:
+        """Return a quantity of any item with its unit."""
+        return amount(quantity, self.view.catalogue.items[sku])
+
+
+def amount(quantity: int, item: Item) -> str:
+    """Return a quantity of an item with its unit, but for pieces: "600 g", "4"."""
+    text = format_quantity(quantity, item.scale)
+    return text if item.unit == "piece" else f"{text} {item.unit}"
+
+
+def when(at: datetime, zone: tzinfo | None) -> str:
+    """Return an instant in words, in this machine's time, or with the name of the zone.
+
+    >>> from datetime import UTC
+    >>> when(datetime.fromisoformat("2026-11-22T10:00:00+00:00"), UTC)
+    '2026-11-22 10:00:00 UTC'
+    """
+    text = at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    return text if zone is None else f"{text} {at.astimezone(zone).tzname()}"
+
+
+def of_item(now: Now, name: str, quantity: int) -> Note:
+    """Return what is said of one of the item's terms, in its smallest units."""
+    said, words = _OF_ITEM.get(name), wording(name)
+    if said is not None and (quantity or name in _ALWAYS):
+        return said(now, quantity)
+    return Note(words.means, f"item {now.item.sku}") if quantity else Note(words.none)
+
+
+def of_listing(now: Now, name: str, quantity: int, field: Field, policy: ChannelPolicy) -> Note:
+    """Return what is said of a term that only listings have, in the channel's units."""
+    said, words = _OF_LISTING.get(name), wording(name)
+    if said is not None:
+        return said(now, quantity, field, policy)
+    return Note(words.means, f"field {'/'.join(field.key)}") if quantity else Note(words.none)
+
+
+# -- terms of the item -----------------------------------------------------------------------
+
+
+def _on_hand(now: Now, _quantity: int) -> Note:
+    if now.last is None:
+        return Note("it has never moved")
+    return moved(now.last, now.item, now.zone)
+
+
+def moved(last: StockMovement, item: Item, zone: tzinfo | None) -> Note:
+    """Return what is said of an item's stock, whose newest movement is `last`."""
+    sign = "+" if last.quantity >= 0 else ""
+    change = f"{last.kind.value} {sign}{amount(last.quantity, item)}"
+    means = WORDINGS["on_hand"].means
+    return Note(f"{means}; last {change}, {when(last.at, zone)} (mv-{last.id})", f"mv-{last.id}")
+
+
+def _reserved(now: Now, _quantity: int) -> Note:
+    texts, sources = [], []
+    for each in now.open:
+        orders: dict[str, int] = {}
+        for line in now.lines:
+            if line.key.channel != each.channel:
+                continue
+            if line.key.order_id not in orders and len(orders) == ORDERS_MAX:
+                break
+            orders[line.key.order_id] = orders.get(line.key.order_id, 0) + line.open * line.pack
+            sources.append(f"order {'/'.join(line.key)}")
+        named = [f"{order} ({now.units(units)})" for order, units in orders.items()]
+        left, units_left = each.orders - len(orders), each.units - sum(orders.values())
+        if left > 0:
+            named.append(f"{left} more ({now.units(units_left)})")
+        texts.append(f"{each.channel}: order {_listed(named)}")
+    return Note("; ".join(texts) or WORDINGS["reserved"].means, ", ".join(sources))
+
+
+def _suspense(now: Now, _quantity: int) -> Note:
+    held = [
+        field
+        for key in now.view.catalogue.fields_of.get(now.item.sku, ())
+        if (field := now.view.field(key)) is not None and field.hold
+    ]
+    texts = [
+        f"{field.key.channel} shows {now.units(field.hold * field.pack)} fewer than it should"
+        + ("" if field.suspense_since is None else f" since {when(field.suspense_since, now.zone)}")
+        for field in held
+    ]
+    said = "seemingly sold there: the order is looked for"
+    return Note(
+        f"{'; '.join(texts)}; {said}", ", ".join(f"field {'/'.join(field.key)}" for field in held)
+    )
+
+
+def _used_in_builds(now: Now, _quantity: int) -> Note:
+    takers = _takers(now, now.item.sku)
+    used = [text for text, _ in takers[:NAMES_MAX]]
+    if len(takers) > NAMES_MAX:
+        used.append(f"{len(takers) - NAMES_MAX} more items")
+    return Note(
+        f"to make what is ordered: {_listed(used)}",
+        ", ".join(f"bill {parent}" for _, parent in takers[:NAMES_MAX]),
+    )
+
+
+def _to_build(now: Now, _quantity: int) -> Note:
+    return Note(WORDINGS["to_build"].means, f"bill {now.item.sku}")
+
+
+def _buildable(now: Now, quantity: int) -> Note:
+    sku = now.item.sku
+    bill = now.view.catalogue.bills.by_item.get(sku)
+    if bill is None:
+        return Note("it has no bill of materials: it is not made here")
+    limits = netting.limited_by(now.net, sku)
+    few = limits[:NAMES_MAX]
+    texts = [(f"{each} " if len(few) > 1 else "") + _claimed(now, each) for each in few]
+    if len(limits) > NAMES_MAX:
+        texts.append(f"{len(limits) - NAMES_MAX} more materials end with it")
+    if bill.batch_only:
+        size = format_quantity(bill.yield_quantity, now.item.scale)
+        texts.append(f"made in whole batches of {size}")
+    one = len(few) == 1
+    first = (
+        ("ends" if one else "end") + " first" if quantity else ("has" if one else "have") + " ended"
+    )
+    return Note(
+        f"{_listed(few)} {first}: {'; '.join(texts)}",
+        ", ".join([f"bill {sku}", *(f"item {material}" for material in few)]),
+    )
+
+
+def _claimed(now: Now, material: str) -> str:
+    """Return how much of a material there is, who has claimed some of it, and what is left."""
+    net = now.net
+    on_hand, gross = net.on_hand[material], net.gross[material]
+    takers = [text for text, _ in _takers(now, material)]
+    if net.demand[material]:
+        takers.insert(0, f"{now.amount(net.demand[material], material)} ordered as it is")
+    text = f"{now.amount(on_hand, material)} on hand"
+    if not takers:
+        return f"{text}, none of it claimed"
+    if len(takers) > NAMES_MAX:
+        takers[NAMES_MAX:] = [f"{len(takers) - NAMES_MAX} more"]
+    left = on_hand - gross
+    ends = (
+        f"{now.amount(left, material)} left"
+        if left >= 0
+        else f"{now.amount(-left, material)} short"
+    )
+    return f"{text}, {_listed(takers)}, {ends}"
+
+
+def _takers(now: Now, component: str) -> list[tuple[str, str]]:
+    """Return whose builds, for what is ordered, take how much of a component; the most first."""
+    bills, found = now.view.catalogue.bills, []
+    for parent in bills.parents(component):
+        built = now.net.built.get(parent, 0)
+        if not built:
+            continue
+        bill = bills.by_item[parent]
+        used = sum(
+            netting.use(bill, line, built) for line in bill.lines if line.component == component
+        )
+        ordered = _ordered_as(now, parent)
+        others = "" if ordered == [parent] else f" (ordered as {_listed(ordered[:NAMES_MAX])})"
+        text = f"{now.amount(used, component)} for {now.amount(built, parent)} {parent}{others}"
+        found.append((-used, text, parent))
+    return [(text, parent) for _, text, parent in sorted(found)]
+
+
+def _ordered_as(now: Now, sku: str) -> list[str]:
+    """Return the items whose orders have `sku` made, itself among them, by name."""
+    bills, found, waiting = now.view.catalogue.bills, {sku}, [sku]
+    while waiting:
+        above = [
+            each
+            for each in bills.parents(waiting.pop())
+            if each not in found and now.net.built.get(each, 0)
+        ]
+        found.update(above)
+        waiting += above
+    return sorted(each for each in found if now.net.demand[each]) or [sku]
+
+
+_OF_ITEM: Mapping[str, Callable[[Now, int], Note]] = {
+    "on_hand": _on_hand,
+    "reserved": _reserved,
+    "suspense": _suspense,
+    "used_in_builds": _used_in_builds,
+    "to_build": _to_build,
+    "buildable": _buildable,
+}
+_ALWAYS = frozenset({"on_hand", "buildable"})
+"""Terms of which something is said even where they are 0."""
+
+# -- terms of a listing ----------------------------------------------------------------------
+
+
+def _buffer(now: Now, _quantity: int, _field: Field, policy: ChannelPolicy) -> Note:
+    if not policy.buffer:
+        return Note(WORDINGS["buffer"].none)
+    kept = f"{policy.buffer} {now.item.unit}"
+    setting = now.settings.get(policy.name, "stock.buffer")
+    return Note(f"{kept} kept back: setting {setting}", f"setting {setting}")
+
+
+def _cap(_now: Now, quantity: int, _field: Field, policy: ChannelPolicy) -> Note:
+    if not quantity:
+        return Note(WORDINGS["cap"].none)
+    return Note(
+        f"the channel can hold {policy.cap} at the most", f"connector {policy.connector} cap"
+    )
+
+
+def _undeducted(now: Now, quantity: int, field: Field, _policy: ChannelPolicy) -> Note:
+    words = WORDINGS["undeducted"]
+    if not quantity:
+        return Note(words.none)
+    found = [(line, undeducted(line)) for line in now.lines if line.field == field.key]
+    lines = [(line, units) for line, units in found if units][:ORDERS_MAX]
+    if not lines:
+        return Note(words.means)
+    named = [f"{line.key.order_id} ({units})" for line, units in lines]
+    left = field.undeducted - sum(units for _, units in lines)
+    if left > 0:
+        named.append(f"others ({left})")
+    return Note(
+        f"{words.means}: order {_listed(named)}",
+        ", ".join(f"order {'/'.join(line.key)}" for line, _ in lines),
+    )
+
+
+_OF_LISTING: Mapping[str, Callable[[Now, int, Field, ChannelPolicy], Note]] = {
+    "buffer": _buffer,
+    "cap": _cap,
+    "undeducted": _undeducted,
+}
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """Return texts one after the other as a sentence has them.
+
+    >>> _listed(["1003 (2)", "1002 (1)", "3 more (7)"])
+    '1003 (2), 1002 (1) and 3 more (7)'
+    """
+    *first, last = texts
+    return f"{', '.join(first)} and {last}" if first else last

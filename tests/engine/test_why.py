@@ -1,0 +1,502 @@
+"""Why a number is what it is: what is derived now, and what was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stockpush.engine import report
+from stockpush.engine.why import ListingWhy, Why, why_now, why_then
+from stockpush.engine.wording import OUTCOMES, WORDINGS
+from stockpush.model import (
+    ChannelPolicy,
+    ChannelState,
+    FieldKey,
+    Health,
+    MovementKind,
+    Push,
+    PushOutcomeKind,
+    Reservation,
+    StockMovement,
+)
+from stockpush.ports import KEPT
+from stockpush.reservation import pushes
+from stockpush.reservation.view import View
+from tests.reservation.world import POLICIES, START, World, line
+
+
+@dataclass(frozen=True)
+class Open:
+    """Open units of one channel."""
+
+    channel: str
+    orders: int
+    units: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the store would find about one item in a world's rows."""
+
+    last: StockMovement | None
+    open: Sequence[Open]
+    lines: Sequence[Reservation]
+
+    @classmethod
+    def of(cls, world: World, sku: str) -> Found:
+        """Look it up."""
+        moved = [row for row in world.rows.movements.values() if row.sku == sku]
+        lines = [row for row in world.rows.reservations.values() if row.sku == sku and row.open]
+        lines.sort(key=lambda row: (row.placed_at, row.key), reverse=True)
+        return cls(
+            moved[-1] if moved else None,
+            [
+                Open(
+                    name,
+                    len({row.key.order_id for row in lines if row.key.channel == name}),
+                    sum(row.open * row.pack for row in lines if row.key.channel == name),
+                )
+                for name in sorted({row.key.channel for row in lines})
+            ],
+            lines,
+        )
+
+
+def why(world: World, sku: str, **settings: str) -> Why:
+    """Ask a world why."""
+    view = View(world.catalogue, world.rows)
+    return why_now(view, Found.of(world, sku), sku, at=world.now, settings=settings, zone=UTC)
+
+
+def notes(terms: Sequence[object]) -> dict[str, tuple[object, str]]:
+    """Each term that is not nothing, with its note."""
+    return {
+        each.name: (each.quantity, each.note)  # type: ignore[attr-defined]
+        for each in terms
+        if each.quantity not in (0, "0")  # type: ignore[attr-defined]
+    }
+
+
+def shop() -> World:
+    """Candles and a gift box of them, listed on four channels."""
+    world = World().stock(candle=24, gift=1, wax=9000, box=4)
+    world.bill("candle", 10, wax=1500).bill("gift", candle=2, box=1)
+    world.list("shopify", "a", "candle", shows=84)
+    world.list("woo", "b", "candle", shows=84)
+    world.list("etsy", "e", "candle", pack=6, shows=14)
+    world.list("shopify", "g", "gift", shows=5)
+    return world
+
+
+# -- now -------------------------------------------------------------------------------------
+
+
+def test_an_item_s_terms_say_who_and_what() -> None:
+    """Which orders reserve, which field is in suspense, whose builds take, what ends first."""
+    world = shop()
+    world.syncs()
+    world.hears(world.order("shopify", "1001", line("a", 2)))
+    world.hears(world.order("woo", "501", line("b", 3)))
+    world.hears(world.order("shopify", "1002", line("a", 1)))
+    world.hears(world.order("shopify", "1003", line("g", 3)))
+    world.reads("woo", "b", world.field("woo", "b").expected - 1)
+    found = why(world, "candle")
+    assert notes(found.terms) == {
+        "on_hand": ("24", ("what is there, ordered units included; last opening +24, "
+                          "2026-11-22 10:00:00 UTC (mv-1)")),
+        "reserved": ("-6", "shopify: order 1002 (1) and 1001 (2); woo: order 501 (3)"),
+        "suspense": ("-1", ("woo shows 1 fewer than it should since 2026-11-22 10:00:00 UTC; "
+                           "seemingly sold there: the order is looked for")),
+        "used_in_builds": ("-4", "to make what is ordered: 4 for 2 gift"),
+        "to_build": ("4", WORDINGS["to_build"].means),
+        "buildable": ("56", "wax ends first: 9000 on hand, none of it claimed"),
+    }  # fmt: skip
+    assert found.atp == "73"
+    sources = {term.name: term.source for term in found.terms}
+    assert sources["reserved"] == "order shopify/1002/1, order shopify/1001/1, order woo/501/1"
+    assert sources["suspense"] == "field woo/b"
+    assert sources["used_in_builds"] == "bill gift"
+    assert sources["on_hand"] == "mv-1"
+    assert sources["buildable"] == "bill candle, item wax"
+
+
+def test_what_ends_first_says_who_has_the_rest() -> None:
+    """How much of it there is, which orders have some of it made up, and what is left."""
+    world = shop()
+    world.hears(world.order("shopify", "1", line("g", 14)))
+    found = why(world, "gift")
+    assert found.note == "9 short: more is ordered than can be made"
+    box = {term.name: term.note for term in found.terms}
+    assert box["buildable"] == "box has ended: 4 on hand, 13 for 13 gift, 9 short"
+    wax = {term.name: term.note for term in why(world, "candle").terms}
+    assert wax["buildable"].startswith("wax ends first: 9000 on hand, ")
+    assert "(ordered as gift)" in wax["buildable"]
+
+
+def test_an_item_that_is_bought_says_so() -> None:
+    """Without a bill of materials nothing is buildable, and nothing else is made up."""
+    found = why(World().stock(box=4), "box")
+    assert {term.name: term.note for term in found.terms}["buildable"] == (
+        "it has no bill of materials: it is not made here"
+    )
+    assert (found.atp, found.listings) == ("4", ())
+
+
+def test_many_orders_are_counted_not_listed() -> None:
+    """Of a channel the newest five orders are named, and the rest with its units."""
+    world = World().stock(soap=100).list("shopify", "a", "soap", shows=100)
+    for number in range(8):
+        world.hears(world.order("shopify", str(number), line("a", number + 1)))
+    (reserved,) = [term for term in why(world, "soap").terms if term.name == "reserved"]
+    assert reserved.note == ("shopify: order 7 (8), 6 (7), 5 (6), 4 (5), 3 (4) and 3 more (6)")
+    assert reserved.source.count("order ") == 5
+
+
+def test_whoever_takes_the_most_is_named_first() -> None:
+    """Three of many, by how much they take, and how many more there are."""
+    world = World().stock(wax=100, a=0, b=0, c=0, d=0, e=0)
+    for sku, units in (("a", 1), ("b", 3), ("c", 2), ("d", 5), ("e", 4)):
+        world.bill(sku, wax=1).list("shopify", sku, sku, shows=100)
+        world.hears(world.order("shopify", sku, line(sku, units)))
+    (used,) = [term for term in why(world, "wax").terms if term.name == "used_in_builds"]
+    assert used.quantity == "-15"
+    assert used.note == "to make what is ordered: 5 for 5 d, 4 for 4 e, 3 for 3 b and 2 more items"
+    assert used.source == "bill d, bill e, bill b"
+
+
+def test_a_listing_s_terms_say_which_setting_and_which_order() -> None:
+    """The buffer's setting, the cap, the orders that the channel has not taken off yet."""
+    world = World(
+        catalogue=replace(
+            World().catalogue,
+            policies={
+                **POLICIES,
+                "woo": replace(POLICIES["woo"], buffer=Decimal(2), cap=20),
+            },
+        )
+    )
+    world.stock(soap=30).list("woo", "b", "soap", shows=20)
+    world.hears(world.order("woo", "501", line("b", 3, deducted=1)))
+    found = why(world, "soap", woo="channels.woo.buffer")
+    (listing,) = found.listings
+    said = {term.name: (term.quantity, term.note, term.source) for term in listing.terms}
+    kept = "setting channels.woo.buffer"
+    assert said["buffer"] == (-2, f"2 piece kept back: {kept}", kept)
+    assert said["cap"] == (-7, "the channel can hold 20 at the most", "connector woocommerce cap")
+    assert said["undeducted"] == (
+        2, f"{WORDINGS['undeducted'].means}: order 501 (2)", "order woo/501/1",
+    )  # fmt: skip
+    assert listing.shown == 20
+
+
+def test_packs_say_what_they_are_made_of() -> None:
+    """An item's line is a count of packs, and its note says of what quantity."""
+    (listing,) = [each for each in why(shop(), "candle").listings if each.channel == "etsy"]
+    said = {term.name: term for term in listing.terms}
+    assert said["on_hand"].quantity == 4
+    assert said["on_hand"].note.startswith("24 in packs of 6: what is there")
+    assert sum(term.quantity for term in listing.terms) == listing.shown == 14
+
+
+def one(found: Why, channel: str) -> ListingWhy:
+    """The listing on a channel."""
+    (listing,) = [each for each in found.listings if each.channel == channel]
+    return listing
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "reason"),
+    [
+        ("synced", "in_sync", None),
+        ("sold", "dirty", "next in line (fewer to promise): stockpush run"),
+        ("flying", "pushing", "it is being written"),
+        ("unknown", "unknown", "a write got no answer"),
+        ("parked", "parked", "gone"),
+        ("retried", "dirty", "tried 2 times in vain, again at 2026-11-22 10:00:20 UTC"),
+        ("unreachable", "dirty", "the channel is unreachable: no route"),
+        ("unqueued", "dirty", "the daemon looks at it when it starts: stockpush run"),
+        ("unpolled", "dirty", "the channel's open orders have to be read first: stockpush run"),
+        ("doubted", "dirty", "it is raised once its number has been read again: stockpush run"),
+        ("quiet", "dirty", "it waits until 2026-11-22 10:01:00 UTC"),
+    ],
+)
+def test_why_a_listing_does_not_show_what_it_should(
+    case: str, state: str, reason: str | None
+) -> None:
+    """One table of everything that can stand between a number and its channel."""
+    world = World().stock(soap=10).list("shopify", "a", "soap", shows=10)
+    key = FieldKey("shopify", "a")
+    world.now = START + timedelta(seconds=20)
+    if case != "synced":
+        world.moves("soap", -2, MovementKind.SCRAP)
+    if case in {"flying", "unknown"}:
+        (push,) = world.pushes("shopify")
+        if case == "unknown":
+            world.settles(push, PushOutcomeKind.UNKNOWN)
+    rows = world.rows
+    fields, dirty, channels = dict(rows.fields), dict(rows.dirty), dict(rows.channels)
+    if case == "parked":
+        listings = {
+            each: replace(listing, parked_reason="gone")
+            for each, listing in world.catalogue.listings.items()
+        }
+        world.catalogue = replace(world.catalogue, listings=listings)
+    if case == "retried":
+        dirty[key] = replace(dirty[key], attempts=2)
+    if case == "unreachable":
+        channels["shopify"] = replace(
+            channels["shopify"], health=Health.UNREACHABLE, health_reason="no route"
+        )
+    if case == "unqueued":
+        del dirty[key]
+    if case == "unpolled":
+        channels["shopify"] = ChannelState("shopify")
+    if case == "doubted":
+        fields[key] = replace(fields[key], expected=3, uneaten=1)
+    if case == "quiet":
+        dirty[key] = replace(dirty[key], due_at=START + timedelta(seconds=60))
+    world.rows = replace(rows, fields=fields, dirty=dirty, channels=channels)
+    listing = one(why(world, "soap"), "shopify")
+    assert listing.state == state
+    assert listing.reason == reason
+    assert (listing.push is not None) == (case in {"flying", "unknown"})
+
+
+@pytest.mark.parametrize(
+    ("channel", "reason"),
+    [
+        ("shadow", "shadow mode: nothing is written"),
+        ("shopify", "not adopted yet: stockpush adopt"),
+    ],
+)
+def test_a_number_that_is_not_ours_says_so(channel: str, reason: str) -> None:
+    """In shadow mode, and until it is adopted, a listing is derived and not written."""
+    world = World().stock(soap=10).list(channel, "a", "soap", shows=3, adopt=False)
+    listing = one(why(world, "soap"), channel)
+    assert (listing.shown, listing.expected, listing.reason) == (10, 3, reason)
+
+
+def test_what_was_recorded_in_shadow_is_told() -> None:
+    """The last target that would have been written."""
+    world = World().stock(soap=10).list("shadow", "a", "soap", shows=3)
+    world.pushes("shadow")
+    assert one(why(world, "soap"), "shadow").reason == (
+        "shadow mode: nothing is written; 10 was recorded last"
+    )
+
+
+def test_a_channel_that_is_not_configured_has_no_number() -> None:
+    """Nothing to sum up, and the reason why."""
+    world = World().stock(soap=10).list("shopify", "a", "soap", shows=10)
+    world.catalogue = replace(world.catalogue, policies={})
+    listing = one(why(world, "soap"), "shopify")
+    assert (listing.terms, listing.shown) == ((), None)
+    assert listing.reason == "channel shopify is not in the configuration"
+
+
+# -- every world -----------------------------------------------------------------------------
+
+CHANNELS = ("shopify", "woo", "faire", "etsy")
+SKUS = ("candle", "gift", "wax", "box")
+moves = st.tuples(
+    st.sampled_from(("order", "read", "move", "sync", "ship")),
+    st.sampled_from(CHANNELS),
+    st.sampled_from(SKUS),
+    st.integers(0, 9),
+)
+
+
+@dataclass
+class Random:
+    """A world in which anything happens."""
+
+    packs: Sequence[int]
+    buffers: Sequence[int]
+    cap: int
+    batch: bool
+    world: World = field(init=False)
+    orders: int = 0
+
+    def __post_init__(self) -> None:
+        policies: dict[str, ChannelPolicy] = {
+            name: replace(POLICIES[name], buffer=Decimal(buffer), cap=self.cap)
+            for name, buffer in zip(CHANNELS, self.buffers, strict=True)
+        }
+        world = World()
+        world.catalogue = replace(world.catalogue, policies=policies)
+        world.stock(candle=3, gift=0, wax=40, box=3)
+        world.bill("candle", 4, batch=self.batch, wax=10).bill("gift", candle=1, box=1)
+        for name, pack in zip(CHANNELS, self.packs, strict=True):
+            for sku in SKUS:
+                world.list(name, sku, sku, pack=pack, shows=2)
+        self.world = world
+
+    def does(self, what: str, channel: str, sku: str, units: int) -> None:
+        """One thing happens."""
+        world = self.world
+        match what:
+            case "order":
+                self.orders += 1
+                world.hears(
+                    world.order(
+                        channel,
+                        str(self.orders),
+                        line(sku, units, deducted=units // 2),
+                        version=self.orders,
+                    )
+                )
+            case "ship":
+                world.hears(
+                    world.order(
+                        channel,
+                        str(self.orders),
+                        line(sku, units + 1, shipped=1),
+                        version=self.orders + 100,
+                    )
+                )
+            case "read":
+                world.now += timedelta(seconds=3)
+                world.reads(channel, sku, units)
+            case "move":
+                self.orders += 1
+                world.moves(sku, units - 5, MovementKind.ADJUSTMENT, key=f"m{self.orders}")
+            case _:
+                for push in world.pushes(channel, call=f"call {self.orders} {world.now}"):
+                    world.settles(push)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(moves, max_size=12),
+    st.lists(st.integers(1, 4), min_size=4, max_size=4),
+    st.lists(st.integers(0, 3), min_size=4, max_size=4),
+    st.integers(0, 12),
+    st.booleans(),
+)
+def test_in_any_world_the_terms_sum_to_what_is_promised_and_shown(
+    happens: list[tuple[str, str, str, int]],
+    packs: list[int],
+    buffers: list[int],
+    cap: int,
+    batch: bool,
+) -> None:
+    """Orders, readings, movements, shipments: `why`, `stock`, `plan` and the pushes agree."""
+    made = Random(packs, buffers, cap, batch)
+    for each in happens:
+        made.does(*each)
+    world = made.world
+    view = View(world.catalogue, world.rows)
+    planned = {(row.channel, row.sku): row.to for row in report.plan(view)}
+    net = view.net(SKUS)
+    for row in report.stock(view):
+        found = why(world, row.sku)
+        assert sum(Decimal(term.quantity) for term in found.terms) == Decimal(row.atp)
+        assert (found.atp, found.on_hand) == (row.atp, row.on_hand)
+        said = {term.name: -int(term.quantity) for term in found.terms}
+        assert (str(said["reserved"]), str(said["suspense"])) == (row.reserved, row.suspense)
+        for listing, listed in zip(found.listings, row.listings, strict=True):
+            key = FieldKey(listed.channel, row.sku)
+            policy, kept = world.catalogue.policies[key.channel], world.rows.fields[key]
+            wanted = pushes.target_of(view, kept, atp=int(row.atp), policy=policy)
+            assert sum(term.quantity for term in listing.terms) == wanted
+            assert listing.shown == listed.offer == wanted
+            assert planned.get((key.channel, row.sku), listed.expected) == wanted
+            sent = pushes.derivation(view, net, kept, policy)
+            assert tuple((term.name, term.quantity) for term in listing.terms) == sent
+            assert all(term.note for term in (*listing.terms, *found.terms))
+            assert {term.name for term in listing.terms} <= WORDINGS.keys()
+
+
+def test_every_term_that_a_push_can_have_has_a_wording() -> None:
+    """A new term needs a row in the table, and no row is left over."""
+    world = shop()
+    view = View(world.catalogue, world.rows)
+    net = view.net(["candle"])
+    kept = world.field("shopify", "a")
+    terms = pushes._terms(view, net, kept, POLICIES["shopify"], -1)
+    assert {name for name, _ in terms} == WORDINGS.keys()
+    assert set(OUTCOMES) == set(PushOutcomeKind)
+
+
+# -- then ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Then:
+    """What the store would find about a past instant."""
+
+    push: Push | None = None
+    oldest_at: object = None
+    since: None = None
+    on_hand: int = 7
+    last: None = None
+
+    @property
+    def fields(self) -> dict[FieldKey, Then]:
+        """One field."""
+        return {FieldKey("shopify", "a"): self}
+
+
+def then(world: World, kept: Then, **ago: float) -> Why:
+    """Ask a world why it was."""
+    view = View(world.catalogue, world.rows)
+    return why_then(
+        view,
+        kept,  # type: ignore[arg-type]  # what is asked of it
+        "soap",
+        at=world.now - timedelta(**ago),
+        asked_at=world.now,
+        zone=UTC,
+    )
+
+
+def test_the_past_is_read_not_derived() -> None:
+    """The stored terms, whatever they are called and whatever is so now; of the item the ledger."""
+    world = World().stock(soap=10).list("shopify", "a", "soap", shows=10)
+    sent = Push(
+        "c", 0, FieldKey("shopify", "a"), 9, 3, 1, START, (("on_hand", 5), ("moonlight", -2)),
+        settled_at=START, outcome=PushOutcomeKind.APPLIED, id=41,
+    )  # fmt: skip
+    found = then(world, Then(sent), hours=1)
+    assert (found.past, found.terms, found.atp, found.on_hand) == (True, (), None, "7")
+    listing = one(found, "shopify")
+    assert listing.shown == 3
+    assert [(term.name, term.quantity, term.source) for term in listing.terms] == [
+        ("on_hand", 5, "push 41"),
+        ("moonlight", -2, "push 41"),
+    ]
+    assert listing.reason is None
+    assert listing.push is not None
+    assert (listing.push.was, listing.push.told) == (9, "the channel took it")
+    lost = replace(sent, outcome=PushOutcomeKind.CONFLICT)
+    assert one(then(world, Then(lost), hours=1), "shopify").reason == (
+        "not written: the channel held another number than expected"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "days", "reason"),
+    [
+        (Then(), 1, ("nothing was sent from 2026-08-24 10:00:00 UTC until then; older pushes are "
+                    "not kept; nothing has been written since it was mapped")),
+        (Then(oldest_at=START), 1, ("nothing was sent from 2026-08-24 10:00:00 UTC until then; "
+                                   "older pushes are not kept; the oldest one is of 2026-11-22 "
+                                   "10:00:00 UTC")),
+        (Then(oldest_at=START), 91, ("not known any more: pushes are kept for 90 days; the oldest "
+                                    "one is of 2026-11-22 10:00:00 UTC")),
+    ],
+)  # fmt: skip
+def test_what_is_not_kept_is_not_made_up(kept: Then, days: int, reason: str) -> None:
+    """Pushes are kept for 90 days: before, nothing is known, and within them nothing was sent."""
+    assert timedelta(days=90) == KEPT
+    world = World().stock(soap=10).list("shopify", "a", "soap", shows=10)
+    world.now = START
+    listing = one(then(world, kept, days=days), "shopify")
+    assert (listing.terms, listing.shown, listing.push) == ((), None, None)
+    assert listing.reason == reason
