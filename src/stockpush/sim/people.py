@@ -423,6 +423,8 @@ class People:
         """Take units out of a line that waits to be sent, or have a whole line come back."""
         shop = self.world.shops[order.channel]
         if deed == "refunded_unshipped":
+            if isinstance(shop, FaireShop) and shop.state(order.order_id) == "BACKORDERED":
+                return  # it can be cancelled, and nothing else: its parent states the units too
             units_of = self._open_units(order)
         else:
             units_of = {listing: units for listing, units in order.left.items() if units}
