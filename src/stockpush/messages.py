@@ -301,11 +301,15 @@ class NoteHeard:
 @quick
 @dataclass(frozen=True, slots=True)
 class StockMove:
-    """One line of a stock command: `quantity` signed, smallest units."""
+    """One line of a stock command: `quantity` signed, smallest units.
+
+    `reason` is what is to be kept of this line alone, besides the command's own.
+    """
 
     sku: str
     quantity: int
     kind: MovementKind
+    reason: str = ""
 
 
 @quick
@@ -322,13 +326,19 @@ class MoveStock:
 @quick
 @dataclass(frozen=True, slots=True)
 class BuildStock:
-    """Build `quantity` smallest units of `sku`, consuming its bill of materials."""
+    """Build `quantity` smallest units of `sku`, consuming its bill of materials.
+
+    `used` are (component, smallest units) of which another quantity was consumed than the bill
+    says; `scrapped` of the units built were lost.
+    """
 
     sku: str
     quantity: int
     key: str
     actor: str
     reason: str = ""
+    used: tuple[tuple[str, int], ...] = ()
+    scrapped: int = 0
 
 
 @quick

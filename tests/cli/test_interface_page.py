@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "interface.md").read_text(encoding="utf-8")
 EVERYWHERE = {"--config", "--json", "--help", "-h"}
 WRITING = {"--dry-run", "--yes"}
-VERBS = {"receive", "build", "count", "adjust", "sell", "undo"}
+VERBS = {"receive", "build", "count", "adjust", "scrap", "return", "sell", "undo"}
 NO_COMMANDS = {"encryption", "daemon"}
 """What follows the program's name where a key is derived and a lock is named."""
 Shape = dict[str, Any]
@@ -222,6 +222,7 @@ CASES = {
     "deliveries replay": ("deliveries", "replay", "2"),
     "check": ("check",),
     "a stock verb": ("receive", "beeswax", "1kg"),
+    "build": ("build", "candle-lav", "1", "--used", "beeswax=160g"),
     "import": ("import", "new.toml", "--yes"),
     "adopt": ("adopt", "--yes"),
     "resync": ("resync", "--all", "--yes"),

@@ -1,4 +1,4 @@
-"""The stock verbs: receive, build, count, adjust, sell, undo.
+"""The stock verbs: receive, build, count, adjust, scrap, return, sell, undo.
 
 Each acts at once, prints what it changed (its own item, and every other whose ATP moved because
 they share a material) and how to undo it. Nothing is deleted: undo writes what compensates.
@@ -36,6 +36,7 @@ from stockpush.messages import (
 from stockpush.model import Item, MovementKind
 from stockpush.reservation.atp import atp
 from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.production import Used
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity, parse_quantity
 
@@ -50,7 +51,10 @@ Quantity: TypeAlias = Annotated[
         help="How much: in the item's own unit, or with another (5kg, '2.5 l').",
     ),
 ]
-_OPTIONS: Final = ("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at")
+_OPTIONS: Final = (
+    *("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at"),
+    *("--used", "--scrapped"),
+)
 _MOVEMENT: Final = re.compile(r"(?:mv-)?([0-9]{1,18})", re.IGNORECASE)
 CHANGES_MAX: Final = 20
 """Most items shown whose ATP moved along; the rest are counted."""
@@ -142,6 +146,20 @@ def receive(
 def build(
     sku: Sku,
     quantity: Quantity,
+    used: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--used",
+            metavar="SKU=QUANTITY",
+            help="What was really consumed of a component, instead of what its bill says.",
+        ),
+    ] = None,
+    scrapped: Annotated[
+        str | None,
+        typer.Option(
+            "--scrapped", metavar="QUANTITY", help="How many of those built were lost in it."
+        ),
+    ] = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -152,16 +170,28 @@ def build(
     """Record what was made.
 
     Its materials go out, it comes in. For example: stockpush build candle-lav 40
+
+    As it really went: stockpush build candle-lav 40 --used beeswax=6200g --scrapped 2
     """
     del yes  # taken by every writing command; a verb acts at once
     write = Write(config, as_json, dry_run, _reason(reason), key)
 
-    def asked(item: Item, key: str) -> Asked:
+    def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
         units = _units(quantity, item)
-        command = BuildStock(item.sku, units, key, actor(), write.reason)
-        return Asked(command, f"Built {_amount(units, item)}")
+        lost = _lost(scrapped, item)
+        command = BuildStock(
+            item.sku,
+            units,
+            key,
+            actor(),
+            write.reason,
+            used=_really_used(used or [], catalogue),
+            scrapped=lost,
+        )
+        less = f", of which {_bare(lost, item)} were lost" if lost else ""
+        return Asked(command, f"Built {_amount(units, item)}{less}")
 
-    _act("build", write, sku, asked)
+    _act_in("build", write, sku, asked, facts=("used",))
 
 
 def count(
@@ -213,6 +243,56 @@ def adjust(
         return Asked(_move(move, key, write), f"Adjusted {item.sku} by {sign}{_bare(units, item)}")
 
     _act("adjust", write, sku, asked)
+
+
+def scrap(
+    sku: Sku,
+    quantity: Quantity,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Take off what is spoilt, broken or lost.
+
+    For example: stockpush scrap soap-lav 3 --reason cracked
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item)
+        move = StockMove(item.sku, -units, MovementKind.SCRAP)
+        return Asked(_move(move, key, write), f"Scrapped {_amount(units, item)}")
+
+    _act("scrap", write, sku, asked)
+
+
+def take_back(
+    sku: Sku,
+    quantity: Quantity,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Put back what a buyer sent back.
+
+    A refund alone puts nothing back on the shelf. For example: stockpush return soap-lav 1
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item)
+        move = StockMove(item.sku, units, MovementKind.RETURN)
+        return Asked(_move(move, key, write), f"Took back {_amount(units, item)}")
+
+    _act("return", write, sku, asked)
 
 
 def sell(
@@ -285,16 +365,28 @@ def undo(
 
 def _act(verb: str, write: Write, sku: str, asked: Callable[[Item, str], Asked]) -> None:
     """Carry out a verb on the item that was named; a quantity that is none gets an example."""
+    _act_in(verb, write, sku, lambda _, item, key: asked(item, key))
+
+
+def _act_in(
+    verb: str,
+    write: Write,
+    sku: str,
+    asked: Callable[[Catalogue, Item, str], Asked],
+    *,
+    facts: Sequence[str] = (),
+) -> None:
+    """Do as `_act` for a verb that names other items too; `facts` of the outcome are told."""
 
     def on_item(catalogue: Catalogue, key: str) -> Asked:
         item = find_item(catalogue, sku)
         try:
-            return asked(item, key)
+            return asked(catalogue, item, key)
         except UsageError as error:
             error.next = error.next or _example(verb, item)
             raise
 
-    _carry_out(write, on_item)
+    _carry_out(write, on_item, facts=facts)
 
 
 def _example(verb: str, item: Item) -> str:
@@ -310,7 +402,11 @@ def _example(verb: str, item: Item) -> str:
 
 
 def _carry_out(
-    write: Write, asked: Callable[[Catalogue, str], Asked], *, undoes: bool = False
+    write: Write,
+    asked: Callable[[Catalogue, str], Asked],
+    *,
+    undoes: bool = False,
+    facts: Sequence[str] = (),
 ) -> None:
     """Carry a verb out, or with --dry-run only decide it, and tell what came of it."""
 
@@ -339,12 +435,14 @@ def _carry_out(
         case Refused() as refused:
             refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
         case Accepted() | Replayed():
-            _tell(told, write, undoes=undoes)
+            _tell(told, write, undoes=undoes, facts=facts)
 
 
 _NEXT: Final[Mapping[str, str]] = {
     "no_bill": "stockpush import catalog.toml  (with a bill of materials for it)",
     "key_reused": "the same command with another --key, or without",
+    "not_on_bill": "the same command with --used for a component of the bill",
+    "more_lost_than_built": "the same command with a smaller --scrapped",
 }
 """What to type after a refusal, where there is something."""
 
@@ -370,10 +468,11 @@ def _changes(before: View, after: View) -> tuple[Change, ...]:
 # -- telling ---------------------------------------------------------------------------------
 
 
-def _tell(told: Told, write: Write, *, undoes: bool) -> None:
+def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> None:
     first = f"mv-{told.movement_ids[0]}" if told.movement_ids else None
     undo = None if undoes or first is None else f"stockpush undo {first}"
     replayed = isinstance(told.outcome, Replayed)
+    known = told.outcome.facts if isinstance(told.outcome, Accepted) else {}
     if write.as_json:
         print_json(
             {
@@ -383,6 +482,7 @@ def _tell(told: Told, write: Write, *, undoes: bool) -> None:
                 "replayed": replayed,
                 "movements": [f"mv-{number}" for number in told.movement_ids],
                 "changed": [change.as_json() for change in told.changes],
+                **{name: known.get(name) for name in facts},
             }
         )
         return
@@ -397,10 +497,22 @@ def _tell(told: Told, write: Write, *, undoes: bool) -> None:
         _print_changes(told.changes)
     elif not replayed:
         say("The ledger said so already.")
+    _print_used(known.get("used", ()))
     if undo:
         say()
         say(f"Undo: {undo}")
     _warn(told.changes)
+
+
+def _print_used(used: Sequence[Used]) -> None:
+    """Print what a build consumed against its plan, where that was stated."""
+    if not used:
+        return
+    say()
+    shown = table("used", ">planned", ">really", "")
+    for row in used:
+        shown.add_row(cell(row.sku), cell(row.planned), cell(row.used), cell(row.unit, "dim"))
+    show(shown)
 
 
 def _print_changes(changes: Sequence[Change]) -> None:
@@ -442,6 +554,39 @@ def _warn(changes: Sequence[Change]) -> None:
 
 def _move(move: StockMove, key: str, write: Write) -> MoveStock:
     return MoveStock((move,), key, actor(), write.reason)
+
+
+def _lost(text: str | None, item: Item) -> int:
+    """Return how many of a build were lost, smallest units."""
+    if text is None:
+        return 0
+    return parse_quantity(text, unit=item.unit, scale=item.scale, field="--scrapped")
+
+
+def _really_used(given: Sequence[str], catalogue: Catalogue) -> tuple[tuple[str, int], ...]:
+    """Return what `--used` says of each component, in smallest units."""
+    used: dict[str, int] = {}
+    for text in given:
+        sku, equals, quantity = text.rpartition("=")
+        if not equals or not sku.strip():
+            raise UsageError(
+                f"--used {text!r} does not say how much of what.",
+                field="--used",
+                found=text,
+                expected="SKU=QUANTITY, such as beeswax=6200g",
+            )
+        item = find_item(catalogue, sku)
+        if item.sku in used:
+            raise UsageError(
+                f"--used names {item.sku} twice.",
+                field="--used",
+                found=text,
+                expected="each component once",
+            )
+        used[item.sku] = parse_quantity(
+            quantity, unit=item.unit, scale=item.scale, field=f"--used {item.sku}"
+        )
+    return tuple(sorted(used.items()))
 
 
 def _reason(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The stock verbs: receive, build, count, adjust, sell elsewhere, and undo.
+"""The stock verbs: receive, build, count, adjust, scrap, take back, sell elsewhere, and undo.
 
 Every one takes an idempotency key: the same key with the same content is `Replayed`, with other
 content `Refused`. Nothing is ever changed or deleted; undo writes what compensates.
@@ -25,6 +25,7 @@ from stockpush.messages import (
 from stockpush.model import QUANTITY_MAX, MovementKind, StockMovement
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, undo_moves
+from stockpush.reservation.production import as_it_went
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -36,7 +37,7 @@ def move(view: View, command: MoveStock, at: datetime) -> Decision:
 
 
 def build(view: View, command: BuildStock, at: datetime) -> Decision:
-    """Build from the item's bill: finished in, components out."""
+    """Build from the item's bill: finished in, components out, as it really went."""
     bill = view.catalogue.bills.by_item.get(command.sku)
     if bill is None:
         return Decision(
@@ -44,11 +45,24 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
                 "no_bill", f"{command.sku} has no bill of materials, so it cannot be built"
             )
         )
-    content = _digest("build", (command.sku, command.quantity))
-    moves = build_moves(bill, command.quantity)
-    if isinstance(moves, Refused):
-        return Decision(outcome=moves)
-    return _carry_out(view, command, moves, content, at)
+    content = _digest("build", (command.sku, command.quantity), *_told_of(command))
+    planned = build_moves(bill, command.quantity)
+    if isinstance(planned, Refused):
+        return Decision(outcome=planned)
+    went = as_it_went(
+        planned, used=command.used, scrapped=command.scrapped, items=view.catalogue.items
+    )
+    if isinstance(went, Refused):
+        return Decision(outcome=went)
+    decision = _carry_out(view, command, went.moves, content, at)
+    if isinstance(decision.outcome, Accepted):
+        return replace(decision, outcome=Accepted(facts={"used": went.used}))
+    return decision
+
+
+def _told_of(command: BuildStock) -> tuple[object, ...]:
+    """Return what identifies how a build went, nothing for one that went as planned."""
+    return (command.used, command.scrapped) if command.used or command.scrapped else ()
 
 
 def count(view: View, command: CountStock, at: datetime) -> Decision:
@@ -117,7 +131,7 @@ def _carry_out(
                 kind=line.kind,
                 cause=f"cmd {command.key}",
                 actor=command.actor,
-                reason=command.reason,
+                reason="; ".join(filter(None, (command.reason, line.reason))),
                 undoes=undone_id,
             )
         )
