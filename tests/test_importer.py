@@ -22,6 +22,7 @@ from stockpush.model import (
     Kind,
     Listing,
     ListingKey,
+    Location,
     MovementKind,
 )
 
@@ -225,6 +226,7 @@ class Rows:
     bills: list[BillOfMaterials]
     listings: list[Listing]
     revision: int = 1
+    locations: tuple[Location, ...] = ()
 
 
 KNOWN = Known.of(

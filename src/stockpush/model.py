@@ -23,7 +23,10 @@ WIRE_QUANTITY_MAX = 10**9
 BILL_DEPTH_MAX = 16
 """Deepest chain of bills of materials."""
 MAIN = "main"
-"""The one location that every item has until locations are introduced."""
+"""The location of whatever is said to lie nowhere else. It needs no entry and is always sellable.
+"""
+UNLOTTED = ""
+"""The name under which what belongs to no lot stands in the key of a `Lot`."""
 
 
 class Kind(StrEnum):
@@ -36,6 +39,17 @@ class Kind(StrEnum):
     MRO = "mro"
 
 
+class LotRule(StrEnum):
+    """Which stock of an item is kept by lot or place: none, what somebody says, or all that comes.
+
+    Only of an item that has any are there rows of `Lot`: a sale of any other asks for none.
+    """
+
+    NEVER = "never"
+    SOME = "some"
+    ALWAYS = "always"
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -46,6 +60,49 @@ class Item:
     kind: Kind
     unit: str
     scale: int = 0
+    lots: LotRule = LotRule.NEVER
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place where stock lies, besides MAIN; unless it is `sellable` nothing is sold from it."""
+
+    name: str
+    sellable: bool = True
+
+
+class LotKey(NamedTuple):
+    """What lies at one location of one lot of an item; `lot` is UNLOTTED for what has none."""
+
+    sku: str
+    location: str
+    lot: str
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """The balance of one lot at one location, or of what has no lot at a location besides MAIN.
+
+    `on_hand` is signed, smallest units. `since` is when it was received or made: the oldest goes
+    first. From `expires_at` on it is not sold any more, before `available_from` not yet (work in
+    progress, curing). `quarantined`: not before a person releases it. `counts`: it is part of the
+    shelf's on hand; `turns_at` is the next instant at which the clock alone changes that. `cost`
+    (decimal text), `supplier` and `note` are for people.
+    """
+
+    key: LotKey
+    since: datetime
+    on_hand: int = 0
+    expires_at: datetime | None = None
+    available_from: datetime | None = None
+    quarantined: bool = False
+    counts: bool = True
+    turns_at: datetime | None = None
+    cost: str = ""
+    supplier: str = ""
+    note: str = ""
 
 
 @quick
@@ -163,9 +220,10 @@ class ChannelPolicy:
 @quick
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """An item's stock at the one location: `on_hand` signed, reserved units included.
+    """An item's stock that can be sold: `on_hand` signed, reserved units included.
 
-    `reserved` is the sum of open reservation units (>= 0), holds not included.
+    Of an item with lots or locations it is what lies in those that count (`Lot.counts`) and in
+    none. `reserved` is the sum of open reservation units (>= 0), holds not included.
     """
 
     sku: str
@@ -185,6 +243,7 @@ class MovementKind(StrEnum):
     ADJUSTMENT = "adjustment"
     COUNT = "count"
     SCRAP = "scrap"
+    TRANSFER = "transfer"
 
 
 @quick
@@ -194,7 +253,7 @@ class StockMovement:
 
     `cause` names what brought it about (`order my-shopify/1001/1`, `cmd KEY`, `undo mv-7`);
     movements of one command share it. `id` is None until the store has written it. `undoes` is
-    the id that it compensates.
+    the id that it compensates. `lot` is None for what belongs to no lot.
     """
 
     at: datetime
@@ -207,6 +266,7 @@ class StockMovement:
     reason: str = ""
     undoes: int | None = None
     id: int | None = None
+    lot: str | None = None
 
 
 class OrderVersion(NamedTuple):

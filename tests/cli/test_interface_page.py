@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from stockpush.cli import channels, deliveries, stock
+from stockpush.cli import channels, deliveries, lots, stock
 from stockpush.cli.main import app
 from tests.cli.terminal import Terminal
 
@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "interface.md").read_text(encoding="utf-8")
 EVERYWHERE = {"--config", "--json", "--help", "-h"}
 WRITING = {"--dry-run", "--yes"}
-VERBS = {"receive", "build", "count", "adjust", "scrap", "return", "sell", "undo"}
+VERBS = {"receive", "build", "count", "adjust", "scrap", "return", "sell", "transfer", "undo"}
 NO_COMMANDS = {"encryption", "daemon"}
 """What follows the program's name where a key is derived and a lock is named."""
 Shape = dict[str, Any]
@@ -95,11 +95,13 @@ def test_every_command_takes_what_the_page_says_of_all(name: str):
     options = {each for param in commands()[name].params for each in param.opts}
     assert ("--config" in options) == (name not in {"demo", "channel new"})
     assert ("--json" in options) == (name != "run")
-    reading = {"stock", "why", "plan", "check", "channels", "deliveries", "deliveries show"}
+    reading = {"stock", "lots", "why", "plan", "check", "channels", "deliveries"}
+    reading |= {"deliveries show"}
     reading |= {"run", "demo", "prove", "doctor"}
     assert (options >= WRITING) == (name not in reading)
     assert ("--key" in options) == (name in VERBS | {"import"})
-    assert ("--reason" in options) == (name in VERBS | {"import", "resync", "adopt"})
+    told_why = VERBS | {"import", "resync", "adopt", "quarantine"}
+    assert ("--reason" in options) == (name in told_why)
 
 
 def named_in(text: str) -> Iterator[tuple[str, str, list[str]]]:
@@ -223,6 +225,8 @@ CASES = {
     "check": ("check",),
     "a stock verb": ("receive", "beeswax", "1kg"),
     "build": ("build", "candle-lav", "1", "--used", "beeswax=160g"),
+    "lots": ("lots",),
+    "quarantine": ("quarantine", "beeswax", "A12"),
     "import": ("import", "new.toml", "--yes"),
     "adopt": ("adopt", "--yes"),
     "resync": ("resync", "--all", "--yes"),
@@ -245,6 +249,7 @@ def test_a_document_has_the_keys_of_the_page(inbox: Terminal, name: str):
         '[[items]]\nsku = "box"\non_hand = 3\n',
     )
     inbox.done("receive", "beeswax", "1kg")
+    inbox.done("receive", "beeswax", "1kg", "--lot", "A12", "--expires", "2099-03-01")
     if name == "channels":
         settled(inbox)
     if name == "plan":
@@ -260,7 +265,8 @@ def test_a_document_has_the_keys_of_the_page(inbox: Terminal, name: str):
     if name == "resync":
         shape = {**shape, "data": shapes()["plan"]["data"]}
     assert fits(document, shape, name) == []
-    empty = [key for key, value in document.items() if value == []]
+    nothing_moves = {"movements"} if name == "quarantine" else set()
+    empty = [k for k, value in document.items() if value == [] and k not in nothing_moves]
     assert empty == [], "an empty list shows no keys"
 
 
@@ -309,4 +315,5 @@ def test_the_words_of_states_are_those_of_the_program():
     }
     assert said["channels"] == set(channels._STATES)
     assert said["stock"] == set(stock._STATES)
+    assert said["lots"] == set(lots._STATES)
     assert said["deliveries"] == set(deliveries._STATES)

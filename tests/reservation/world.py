@@ -94,7 +94,8 @@ class World:
         while True:
             followed = widen(asked, rows, self.catalogue)
             followed = replace(followed, fields=followed.fields.union(rows.fields))
-            if followed.skus <= had.skus and followed.fields <= had.fields:
+            known = followed.skus <= had.skus and followed.fields <= had.fields
+            if known and followed.lots <= had.lots:
                 break
             had = Needs.union([had, followed])
             rows = self._gather(Needs.union([asked, had]))
@@ -152,6 +153,11 @@ class World:
             moved=rows.moved & asked.moved,
             unread=rows.unread & asked.unread,
             channels=rows.channels,
+            lots={
+                key: row
+                for key, row in rows.lots.items()
+                if key.sku in asked.lots or key.location in asked.lots_at
+            },
         )
 
     def _apply(self, decision: Decision) -> None:

@@ -24,6 +24,7 @@ from stockpush.cli import (
     connect,
     deliveries,
     doctor,
+    lots,
     output,
     prove,
     resync,
@@ -88,7 +89,10 @@ app.command(context_settings=_QUANTITIES)(verbs.adjust)
 app.command(context_settings=_QUANTITIES)(verbs.scrap)
 app.command("return", context_settings=_QUANTITIES)(verbs.take_back)
 app.command(context_settings=_QUANTITIES)(verbs.sell)
+app.command(context_settings=_QUANTITIES)(verbs.transfer)
 app.command()(verbs.undo)
+app.command()(lots.lots)
+app.command()(verbs.quarantine)
 app.command()(check.check)
 app.command()(catalogue.adopt)
 app.command()(channels.channels)

@@ -1,4 +1,4 @@
-"""The stock verbs: receive, build, count, adjust, scrap, return, sell, undo.
+"""The stock verbs: receive, build, count, adjust, scrap, return, sell, transfer, undo.
 
 Each acts at once, prints what it changed (its own item, and every other whose ATP moved because
 they share a material) and how to undo it. Nothing is deleted: undo writes what compensates.
@@ -19,6 +19,17 @@ from rich.text import Text
 
 from stockpush.cli.options import Config, DryRun, Json, Key, Reason, Yes
 from stockpush.cli.output import balance, cell, note, print_json, refuse, say, show, table
+from stockpush.cli.places import (
+    AvailableFrom,
+    Cost,
+    Expires,
+    LocationName,
+    LotName,
+    Supplier,
+    name_of,
+    paid,
+    terms_of,
+)
 from stockpush.cli.session import actor, find_item, one_line, with_parts
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import (
@@ -28,12 +39,14 @@ from stockpush.messages import (
     CountStock,
     MoveStock,
     Outcome,
+    QuarantineLot,
     Refused,
     Replayed,
     StockMove,
+    TransferStock,
     UndoMovement,
 )
-from stockpush.model import Item, MovementKind
+from stockpush.model import MAIN, Item, MovementKind
 from stockpush.reservation.atp import atp
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.production import Used
@@ -53,7 +66,8 @@ Quantity: TypeAlias = Annotated[
 ]
 _OPTIONS: Final = (
     *("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at"),
-    *("--used", "--scrapped"),
+    *("--used", "--scrapped", "--lot", "--location", "--expires", "--available-from"),
+    *("--cost", "--supplier", "--from", "--to"),
 )
 _MOVEMENT: Final = re.compile(r"(?:mv-)?([0-9]{1,18})", re.IGNORECASE)
 CHANGES_MAX: Final = 20
@@ -105,6 +119,8 @@ class Told:
     outcome: Outcome
     movement_ids: tuple[int, ...] = ()
     changes: tuple[Change, ...] = ()
+    undo: str | None = None
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +129,8 @@ class Asked:
 
     command: Command
     what: str
+    undo: str | None = None
+    """What takes it back, where that is not an undo of its movements."""
 
 
 # -- the verbs -------------------------------------------------------------------------------
@@ -121,6 +139,12 @@ class Asked:
 def receive(
     sku: Sku,
     quantity: Quantity,
+    lot: LotName = None,
+    location: LocationName = None,
+    expires: Expires = None,
+    available_from: AvailableFrom = None,
+    cost: Cost = None,
+    supplier: Supplier = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -131,14 +155,33 @@ def receive(
     """Take in what has arrived.
 
     For example: stockpush receive beeswax 5kg
+
+    As a lot: stockpush receive beeswax 5kg --lot A12 --expires 2027-03-01 --cost 62.50
     """
     del yes  # taken by every writing command; a verb acts at once
     write = Write(config, as_json, dry_run, _reason(reason), key)
 
     def asked(item: Item, key: str) -> Asked:
         units = _units(quantity, item)
-        move = StockMove(item.sku, units, MovementKind.RECEIPT)
-        return Asked(_move(move, key, write), f"Received {_amount(units, item)}")
+        named = name_of(lot, field="--lot")
+        terms = terms_of(
+            item,
+            named,
+            expires=expires,
+            available_from=available_from,
+            cost=cost,
+            supplier=supplier,
+        )
+        move = StockMove(
+            item.sku,
+            units,
+            MovementKind.RECEIPT,
+            reason=paid(terms),
+            location=name_of(location, field="--location"),
+            lot=named,
+            terms=terms,
+        )
+        return Asked(_move(move, key, write), f"Received {_amount(units, item)}{_of(named)}")
 
     _act("receive", write, sku, asked)
 
@@ -160,6 +203,10 @@ def build(
             "--scrapped", metavar="QUANTITY", help="How many of those built were lost in it."
         ),
     ] = None,
+    lot: LotName = None,
+    location: LocationName = None,
+    expires: Expires = None,
+    available_from: AvailableFrom = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -179,6 +226,7 @@ def build(
     def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
         units = _units(quantity, item)
         lost = _lost(scrapped, item)
+        named = name_of(lot, field="--lot")
         command = BuildStock(
             item.sku,
             units,
@@ -187,9 +235,12 @@ def build(
             write.reason,
             used=_really_used(used or [], catalogue),
             scrapped=lost,
+            location=name_of(location, field="--location"),
+            lot=named,
+            terms=terms_of(item, named, expires=expires, available_from=available_from),
         )
         less = f", of which {_bare(lost, item)} were lost" if lost else ""
-        return Asked(command, f"Built {_amount(units, item)}{less}")
+        return Asked(command, f"Built {_amount(units, item)}{_of(named)}{less}")
 
     _act_in("build", write, sku, asked, facts=("used",))
 
@@ -197,6 +248,8 @@ def build(
 def count(
     sku: Sku,
     quantity: Quantity,
+    lot: LotName = None,
+    location: LocationName = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -207,14 +260,25 @@ def count(
     """State what somebody counted.
 
     All that lies there, what is reserved included; one movement makes the ledger agree.
+
+    Of an item with lots: all that can be sold, or with --lot or --location what lies there.
     """
     del yes  # taken by every writing command; a verb acts at once
     write = Write(config, as_json, dry_run, _reason(reason), key)
 
     def asked(item: Item, key: str) -> Asked:
         units = _units(quantity, item, zero=True)
-        command = CountStock(item.sku, units, key, actor(), write.reason)
-        return Asked(command, f"Counted {_amount(units, item)}")
+        named = name_of(lot, field="--lot")
+        command = CountStock(
+            item.sku,
+            units,
+            key,
+            actor(),
+            write.reason,
+            location=name_of(location, field="--location"),
+            lot=named,
+        )
+        return Asked(command, f"Counted {_amount(units, item)}{_of(named)}")
 
     _act("count", write, sku, asked)
 
@@ -248,6 +312,8 @@ def adjust(
 def scrap(
     sku: Sku,
     quantity: Quantity,
+    lot: LotName = None,
+    location: LocationName = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -264,8 +330,15 @@ def scrap(
 
     def asked(item: Item, key: str) -> Asked:
         units = _units(quantity, item)
-        move = StockMove(item.sku, -units, MovementKind.SCRAP)
-        return Asked(_move(move, key, write), f"Scrapped {_amount(units, item)}")
+        named = name_of(lot, field="--lot")
+        move = StockMove(
+            item.sku,
+            -units,
+            MovementKind.SCRAP,
+            location=name_of(location, field="--location"),
+            lot=named,
+        )
+        return Asked(_move(move, key, write), f"Scrapped {_amount(units, item)}{_of(named)}")
 
     _act("scrap", write, sku, asked)
 
@@ -273,6 +346,8 @@ def scrap(
 def take_back(
     sku: Sku,
     quantity: Quantity,
+    lot: LotName = None,
+    location: LocationName = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -289,8 +364,15 @@ def take_back(
 
     def asked(item: Item, key: str) -> Asked:
         units = _units(quantity, item)
-        move = StockMove(item.sku, units, MovementKind.RETURN)
-        return Asked(_move(move, key, write), f"Took back {_amount(units, item)}")
+        named = name_of(lot, field="--lot")
+        move = StockMove(
+            item.sku,
+            units,
+            MovementKind.RETURN,
+            location=name_of(location, field="--location"),
+            lot=named,
+        )
+        return Asked(_move(move, key, write), f"Took back {_amount(units, item)}{_of(named)}")
 
     _act("return", write, sku, asked)
 
@@ -323,6 +405,76 @@ def sell(
         return Asked(_move(move, key, write), f"Sold {_amount(units, item)} at {place}")
 
     _act("sell", write, sku, asked)
+
+
+def transfer(
+    sku: Sku,
+    quantity: Quantity,
+    origin: Annotated[str, typer.Option("--from", metavar="NAME", help="Where it lay.")],
+    destination: Annotated[str, typer.Option("--to", metavar="NAME", help="Where it lies now.")],
+    lot: LotName = None,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Record that stock lies somewhere else now.
+
+    For example: stockpush transfer soap-lav 20 --from main --to market
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item)
+        named = name_of(lot, field="--lot")
+        command = TransferStock(
+            item.sku,
+            units,
+            name_of(origin, field="--from") or MAIN,
+            name_of(destination, field="--to") or MAIN,
+            key,
+            actor(),
+            write.reason,
+            lot=named,
+        )
+        where = f"from {command.origin} to {command.destination}"
+        return Asked(command, f"Moved {_amount(units, item)}{_of(named)} {where}")
+
+    _act("transfer", write, sku, asked)
+
+
+def quarantine(
+    sku: Sku,
+    lot: Annotated[str, typer.Argument(metavar="LOT", help="Which lot.")],
+    release: Annotated[bool, typer.Option("--release", help="It can be sold again.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+) -> None:
+    """Withhold a lot from sale until it is released.
+
+    Wherever it lies. For example: stockpush quarantine soap-lav A12 --reason "soft bars"
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), None)
+
+    def asked(catalogue: Catalogue, _key: str) -> Asked:
+        item = find_item(catalogue, sku)
+        named = name_of(lot, field="LOT") or ""
+        command = QuarantineLot(
+            item.sku, named, quarantined=not release, actor=actor(), reason=write.reason
+        )
+        back = "" if release else " --release"
+        undo = f"stockpush quarantine {shlex.quote(item.sku)} {shlex.quote(named)}{back}"
+        what = "Released" if release else "In quarantine:"
+        return Asked(command, f"{what} lot {named} of {item.sku}", undo)
+
+    _carry_out(write, asked)
 
 
 def undo(
@@ -397,7 +549,7 @@ def _example(verb: str, item: Item) -> str:
     'stockpush sell beeswax 5kg --at market'
     """
     quantity = "5" if item.unit == "piece" else shlex.quote(f"5{item.unit}")
-    place = " --at market" if verb == "sell" else ""
+    place = {"sell": " --at market", "transfer": " --from main --to market"}.get(verb, "")
     return f"stockpush {verb} {shlex.quote(item.sku)} {quantity}{place}"
 
 
@@ -424,18 +576,36 @@ def _carry_out(
         if isinstance(done.outcome, Replayed):
             return Told(wanted.what, done.outcome, done.outcome.movement_ids)
         changes = _changes(before, await parts.view())
-        return Told(wanted.what, done.outcome, done.movement_ids, changes)
+        counted = isinstance(wanted.command, CountStock)
+        return Told(wanted.what, done.outcome, done.movement_ids, changes, wanted.undo, counted)
 
     told = with_parts(write.config, job)
     match told.outcome:
-        case Refused("not_found", message):
-            raise NotFound(
-                f"{message[0].upper()}{message[1:]}.", field="ID", next="stockpush stock"
-            )
+        case Refused("not_found", message, named):
+            raise _not_found(message, named)
         case Refused() as refused:
             refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
         case Accepted() | Replayed():
             _tell(told, write, undoes=undoes, facts=facts)
+
+
+def _not_found(message: str, facts: Mapping[str, Any]) -> NotFound:
+    """Return the error for a movement, lot or location that is not there."""
+    field, found, next_command = "ID", None, "stockpush stock"
+    if "lot" in facts:
+        field, found = "--lot", facts["lot"]
+        next_command = f"stockpush lots {shlex.quote(facts['sku'])}"
+    elif "location" in facts:
+        field, found = "--location", facts["location"]
+        next_command = "stockpush import catalog.toml  (with [[locations]] for it)"
+    expected = " or ".join(facts.get("expected", ())) or None
+    return NotFound(
+        f"{message[0].upper()}{message[1:]}.",
+        field=field,
+        found=found,
+        expected=expected,
+        next=next_command,
+    )
 
 
 _NEXT: Final[Mapping[str, str]] = {
@@ -443,6 +613,12 @@ _NEXT: Final[Mapping[str, str]] = {
     "key_reused": "the same command with another --key, or without",
     "not_on_bill": "the same command with --used for a component of the bill",
     "more_lost_than_built": "the same command with a smaller --scrapped",
+    "lot_differs": "stockpush lots  (then the same command with another --lot, or without the day)",
+    "lots_there": "stockpush lots  (then the same command with --lot for each)",
+    "never_sellable": "the same command with a later --expires",
+    "not_there": "stockpush lots  (what lies where; count what you see there)",
+    "same_place": "the same command with another --to",
+    "several_places": "the same command with --location for one of them",
 }
 """What to type after a refusal, where there is something."""
 
@@ -470,7 +646,9 @@ def _changes(before: View, after: View) -> tuple[Change, ...]:
 
 def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> None:
     first = f"mv-{told.movement_ids[0]}" if told.movement_ids else None
-    undo = None if undoes or first is None else f"stockpush undo {first}"
+    undo = told.undo
+    if first is not None and not undoes:
+        undo = f"stockpush undo {first}"
     replayed = isinstance(told.outcome, Replayed)
     known = told.outcome.facts if isinstance(told.outcome, Accepted) else {}
     if write.as_json:
@@ -496,7 +674,7 @@ def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> No
         say()
         _print_changes(told.changes)
     elif not replayed:
-        say("The ledger said so already.")
+        say("The ledger said so already." if told.counted else "What can be sold is as before.")
     _print_used(known.get("used", ()))
     if undo:
         say()
@@ -625,6 +803,11 @@ def _amount(units: int, item: Item) -> str:
     """
     amount = _bare(units, item)
     return f"{amount} {item.sku}" if item.unit == "piece" else f"{amount} of {item.sku}"
+
+
+def _of(lot: str | None) -> str:
+    """Return which lot it is of, as people say it."""
+    return "" if lot is None else f" (lot {lot})"
 
 
 def _bare(units: int, item: Item) -> str:

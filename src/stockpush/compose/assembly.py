@@ -48,14 +48,18 @@ class Parts:
     async def catalogue(self) -> Catalogue:
         """Return the catalogue as it is now."""
         rows = await self.store.catalogue()
-        return build(rows.revision, rows.items, rows.bills, rows.listings, self.lane.policies)
+        policies = self.lane.policies
+        return build(rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations)
 
     async def view(self) -> View:
         """Return everything that reports are computed from, at one instant."""
         return self._view(*await reads.snapshot(self.store))
 
     def _view(self, rows: CatalogueRows, gathered: Rows) -> View:
-        catalogue = build(rows.revision, rows.items, rows.bills, rows.listings, self.lane.policies)
+        policies = self.lane.policies
+        catalogue = build(
+            rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations
+        )
         return View(catalogue, gathered)
 
     async def why(

@@ -16,6 +16,7 @@ from stockpush.model import ChannelPolicy, FieldKey, Listing, Mode, PushOutcomeK
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
+from stockpush.reservation.ledger import withheld
 from stockpush.reservation.pushes import target_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
@@ -41,7 +42,8 @@ class StockRow:
     """One item of `stock --json`: quantities are decimal strings in the item's unit.
 
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
-    materials that stop one more from being built.
+    materials that stop one more from being built. `on_hand` can be sold; `withheld` lies in
+    lots that cannot, or where nothing is sold.
     """
 
     sku: str
@@ -56,6 +58,7 @@ class StockRow:
     exposure: str
     limited_by: tuple[str, ...] = ()
     listings: tuple[ListingRow, ...] = field(default_factory=tuple)
+    withheld: str = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,10 @@ def stock(view: View, skus: Iterable[str] | None = None) -> tuple[StockRow, ...]
     for key in sorted(catalogue.listings):
         listing = catalogue.listings[key]
         listed.setdefault(listing.sku, []).append(listing)
-    return tuple(_item(view, net, sku, listed.get(sku, [])) for sku in wanted)
+    apart = withheld(view.rows.lots.values())
+    return tuple(
+        _item(view, net, sku, listed.get(sku, []), withheld=apart.get(sku, 0)) for sku in wanted
+    )
 
 
 def stock_page(
@@ -127,7 +133,9 @@ def shortages(view: View) -> tuple[str, ...]:
     return tuple(sorted(view.net(view.catalogue.items).blocked))
 
 
-def _item(view: View, net: Netting, sku: str, listings: Iterable[Listing]) -> StockRow:
+def _item(
+    view: View, net: Netting, sku: str, listings: Iterable[Listing], *, withheld: int
+) -> StockRow:
     """Return one item's row."""
     item, shelf = view.catalogue.items[sku], view.shelf(sku)
     atp = netting.atp(net, sku)
@@ -150,6 +158,7 @@ def _item(view: View, net: Netting, sku: str, listings: Iterable[Listing]) -> St
         exposure=format_quantity(max(0, shown - max(0, atp)), scale),
         limited_by=netting.limited_by(net, sku) if sku in view.catalogue.bills.by_item else (),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
+        withheld=format_quantity(withheld, scale),
     )
 
 

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stockpush.model import (
+    MAIN,
     BillOfMaterials,
     ChannelPolicy,
     FieldKey,
     Item,
     Listing,
     ListingKey,
+    Location,
+    LotRule,
 )
 from stockpush.reservation.bom import Bills
 
@@ -36,7 +39,8 @@ class Catalogue:
     """Everything that changes only when a person changes it, indexed for the core.
 
     `by_order_key` finds the listing that an order line names; `fields_of` the fields that show
-    an item (each once, in key order); `listings_on` the listings that share a field.
+    an item (each once, in key order); `listings_on` the listings that share a field. `lotted` are
+    the items of which any stock is kept by lot or place, `locations` the places besides MAIN.
     """
 
     revision: int
@@ -47,8 +51,17 @@ class Catalogue:
     by_order_key: Mapping[tuple[str, str], Listing]
     fields_of: Mapping[str, tuple[FieldKey, ...]]
     listings_on: Mapping[FieldKey, tuple[Listing, ...]]
+    locations: Mapping[str, Location]
+    lotted: frozenset[str]
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
+
+    def sells_from(self, location: str) -> bool:
+        """Answer whether what lies at the location can be sold."""
+        if location == MAIN:
+            return True
+        place = self.locations.get(location)
+        return place is not None and place.sellable
 
     def layout(self, group: frozenset[str]) -> Layout:
         """Return whole groups of items laid out in arrays, made when first asked for."""
@@ -93,6 +106,7 @@ def build(
     bills: Iterable[BillOfMaterials],
     listings: Iterable[Listing],
     policies: Mapping[str, ChannelPolicy],
+    locations: Iterable[Location] = (),
     *,
     known: Catalogue | None = None,
 ) -> Catalogue:
@@ -124,6 +138,8 @@ def build(
         fields_of={sku: tuple(sorted(fields)) for sku, fields in fields_of.items()},
         listings_on={field: tuple(found) for field, found in listings_on.items()},
         layouts=layouts,
+        locations={place.name: place for place in locations},
+        lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from stockpush.messages import (
     AdoptListings,
@@ -30,16 +30,19 @@ from stockpush.messages import (
     OpenPushes,
     OrderSeen,
     QuantityHint,
+    QuarantineLot,
     ReceiveDelivery,
     RequestReads,
     ResolveListings,
     Rows,
     SettlePushes,
     StartChannel,
+    TransferStock,
+    TurnLots,
     UndoMovement,
 )
 from stockpush.model import FieldKey
-from stockpush.reservation import drift, mapping, pushes, sales, stock_verbs
+from stockpush.reservation import drift, lot_verbs, mapping, pushes, sales, stock_verbs
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.pushes import mark
 from stockpush.reservation.view import View
@@ -80,6 +83,12 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             return stock_verbs.build(view, command, at)
         case CountStock():
             return stock_verbs.count(view, command, at)
+        case TransferStock():
+            return stock_verbs.transfer(view, command, at)
+        case QuarantineLot():
+            return lot_verbs.quarantine(view, command, at)
+        case TurnLots():
+            return lot_verbs.turn(view, command, at)
         case UndoMovement():
             return stock_verbs.undo(view, command, at)
         case ResolveListings():
@@ -92,11 +101,27 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             assert_never(command)
 
 
+_MOVING: Final = (
+    *(ReceiveDelivery, ApplyOrders, MoveStock, BuildStock, CountStock, TransferStock),
+    *(QuarantineLot, TurnLots),
+)
+"""What moves stock, or turns lots, of the items that it names."""
+
+
 def needs(command: Command, catalogue: Catalogue) -> Needs:
     """Return the rows by which the command is found: orders, deliveries, commands, movements.
 
-    Shelves and fields follow from them and from the catalogue: `widen`.
+    Shelves and fields follow from them and from the catalogue: `widen`. Lots are asked for of items
+    that have any, and that move.
     """
+    asked = _named(command, catalogue)
+    if catalogue.lotted and isinstance(command, _MOVING):
+        return replace(asked, lots=asked.skus & catalogue.lotted)
+    return asked
+
+
+def _named(command: Command, catalogue: Catalogue) -> Needs:
+    """Return the rows that the command names."""
     match command:
         case ReceiveDelivery():
             orders = [seen for seen in command.seen if isinstance(seen, OrderSeen)]
@@ -139,8 +164,15 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
                 keys=frozenset({command.key}), skus=frozenset(move.sku for move in command.moves)
             )
         case BuildStock():
-            return Needs(keys=frozenset({command.key}), skus=frozenset({command.sku}))
-        case CountStock():
+            bill = catalogue.bills.by_item.get(command.sku)
+            lines = () if bill is None else bill.lines
+            moved = frozenset({command.sku, *(line.component for line in lines)})
+            return Needs(keys=frozenset({command.key}), skus=moved)
+        case QuarantineLot():
+            return Needs(skus=frozenset({command.sku}))
+        case TurnLots():
+            return Needs(skus=frozenset(command.skus))
+        case CountStock() | TransferStock():
             return Needs(keys=frozenset({command.key}), skus=frozenset({command.sku}))
         case UndoMovement():
             return Needs(keys=frozenset({command.key}), movements=frozenset({command.movement_id}))
@@ -176,6 +208,12 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
                 skus=frozenset(named),
                 whole=frozenset(named),
                 moved=frozenset(move.sku for move in command.opening),
+                lots_at=frozenset(
+                    place.name
+                    for place in command.locations
+                    if place.name in catalogue.locations
+                    and place != catalogue.locations[place.name]
+                ),
                 keys=frozenset({command.key}),
             )
         case _:
@@ -189,10 +227,14 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
     those: their targets may change. Of a large group only what bears on the items is read, and
     marking asks for the rest (`reach`).
     """
+    moving = (
+        {row.sku for row in rows.reservations.values() if row.sku is not None}
+        | {row.sku for row in rows.movements.values()}
+        | {key.sku for key in rows.lots}
+    )
     skus = (
         set(asked.skus)
-        | {row.sku for row in rows.reservations.values() if row.sku is not None}
-        | {row.sku for row in rows.movements.values()}
+        | moving
         | {
             sku
             for row in rows.reservations.values()
@@ -206,6 +248,8 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
         below = catalogue.bills.cones({*large, *View(catalogue, rows).short()})
     return Needs(
         skus=group.union(below),
+        # Of the others stock counts, and not where it lies: they do not move.
+        lots=asked.lots | (catalogue.lotted & moving),
         fields=catalogue.fields_showing(group)
         | asked.fields
         | frozenset(row.field for row in rows.reservations.values() if row.field is not None),

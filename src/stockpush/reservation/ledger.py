@@ -18,8 +18,12 @@ from typing import Final
 
 from stockpush.messages import CommandDone, Refused, StockMove
 from stockpush.model import (
+    MAIN,
     QUANTITY_MAX,
+    UNLOTTED,
     BillOfMaterials,
+    Lot,
+    LotKey,
     MovementKind,
     Reservation,
     Shelf,
@@ -37,6 +41,34 @@ def balances(movements: Iterable[StockMovement]) -> dict[str, int]:
     for movement in movements:
         on_hand[movement.sku] += movement.quantity
     return dict(on_hand)
+
+
+def lot_balances(movements: Iterable[StockMovement]) -> dict[LotKey, int]:
+    """Return on hand of each lot and location, signed; what lies at MAIN in no lot is in none."""
+    on_hand: Counter[LotKey] = Counter()
+    for movement in movements:
+        if movement.lot is not None or movement.location != MAIN:
+            key = LotKey(movement.sku, movement.location, movement.lot or UNLOTTED)
+            on_hand[key] += movement.quantity
+    return dict(on_hand)
+
+
+def withheld(lots: Iterable[Lot]) -> dict[str, int]:
+    """Return per SKU what lies in lots that do not count in the shelf's on hand."""
+    apart: Counter[str] = Counter()
+    for lot in lots:
+        if not lot.counts:
+            apart[lot.key.sku] += lot.on_hand
+    return dict(apart)
+
+
+def lot_name(key: LotKey) -> str:
+    """Return a lot's key as people read it.
+
+    >>> lot_name(LotKey("soap", "main", "A12")), lot_name(LotKey("soap", "fair", ""))
+    ('soap A12 at main', 'soap at fair')
+    """
+    return " ".join(filter(None, (key.sku, key.lot, "at", key.location)))
 
 
 # -- planning --------------------------------------------------------------------------------
@@ -83,7 +115,10 @@ def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:
 
     A compensation has the kind of what it undoes, so that sums per kind come out right too.
     """
-    return tuple(StockMove(moved.sku, -moved.quantity, moved.kind) for moved in movements)
+    return tuple(
+        StockMove(moved.sku, -moved.quantity, moved.kind, location=moved.location, lot=moved.lot)
+        for moved in movements
+    )
 
 
 # -- what must hold --------------------------------------------------------------------------
@@ -93,13 +128,15 @@ def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:
 class Books:
     """One consistent reading of everything that the invariants speak about.
 
-    `movements` have their ids. `reservations` are all of them, whatever their state.
+    `movements` have their ids. `reservations` are all of them, whatever their state, and so are
+    `lots`.
     """
 
     movements: Sequence[StockMovement]
     shelves: Sequence[Shelf]
     reservations: Sequence[Reservation]
     commands: Sequence[CommandDone]
+    lots: Sequence[Lot] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +150,34 @@ class Violation:
 
 
 def balance_is_fold(books: Books) -> list[Violation]:
-    """On hand of every shelf is the sum of its item's movements."""
+    """On hand of every shelf, and of the lots that do not count in it, sums up the movements."""
     folded = balances(books.movements)
-    kept = {shelf.sku: shelf.on_hand for shelf in books.shelves}
+    kept = Counter({shelf.sku: shelf.on_hand for shelf in books.shelves})
+    kept.update(withheld(books.lots))
     return [
         Violation("balance_is_fold", sku, str(folded.get(sku, 0)), str(kept.get(sku, 0)))
         for sku in sorted(folded.keys() | kept.keys())
         if folded.get(sku, 0) != kept.get(sku, 0)
+    ]
+
+
+def lot_is_fold(books: Books) -> list[Violation]:
+    """On hand of every lot at every location is the sum of the movements that name both."""
+    folded = lot_balances(books.movements)
+    kept = {lot.key: lot.on_hand for lot in books.lots}
+    return [
+        Violation("lot_is_fold", lot_name(key), str(folded.get(key, 0)), str(kept.get(key, 0)))
+        for key in sorted(folded.keys() | kept.keys())
+        if folded.get(key, 0) != kept.get(key, 0)
+    ]
+
+
+def quarantined_is_withheld(books: Books) -> list[Violation]:
+    """No quarantined lot counts in what can be sold."""
+    return [
+        Violation("quarantined_is_withheld", lot_name(lot.key), "withheld", "counts")
+        for lot in sorted(books.lots, key=lambda lot: lot.key)
+        if lot.quarantined and lot.counts
     ]
 
 
@@ -190,15 +248,21 @@ def undo_compensates_exactly(books: Books) -> list[Violation]:
 
 
 def _stated(movement: StockMovement) -> str:
-    return f"{movement.quantity} {movement.sku} at {movement.location}"
+    return f"{movement.quantity} {movement.sku} at {_place(movement)}"
 
 
 def _compensation(original: StockMovement) -> str:
-    return f"{-original.quantity} {original.sku} at {original.location}"
+    return f"{-original.quantity} {original.sku} at {_place(original)}"
+
+
+def _place(movement: StockMovement) -> str:
+    return " ".join(filter(None, (movement.location, movement.lot)))
 
 
 INVARIANTS: Final[tuple[Callable[[Books], list[Violation]], ...]] = (
     balance_is_fold,
+    lot_is_fold,
+    quarantined_is_withheld,
     reserved_is_open_demand,
     reserved_is_never_negative,
     commands_have_their_movements,

@@ -27,8 +27,10 @@ from stockpush.model import (
     DriftClass,
     Field,
     FieldKey,
+    Item,
     Listing,
     ListingKey,
+    LotRule,
     Reservation,
     StockMovement,
 )
@@ -50,7 +52,10 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     impossible together.
     """
     # The opening stock depends on what has moved since, so a repeated file may state less of it.
-    content = ("import", command.items, command.bills, command.listings)
+    items = tuple(map(_as_stated, command.items))
+    content: tuple[object, ...] = ("import", items, command.bills, command.listings)
+    if command.locations:
+        content += (command.locations,)
     digest = hashlib.sha256(repr(content).encode()).hexdigest()
     done = view.rows.commands.get(command.key)
     if done is not None and done.digest == digest:
@@ -59,7 +64,11 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         return Decision(
             outcome=Refused("key_reused", f"the key {command.key!r} was used for another command")
         )
+    if command.locations:
+        view = view.after(Decision(locations=command.locations))
     draft = Draft(view, at)
+    for lot in view.rows.lots.values():
+        draft.put_lot(lot)  # its location may be sold from now, or no more
     listings = {}
     for given in command.listings:
         known = view.catalogue.listings.get(given.key, given)
@@ -90,12 +99,25 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     return replace(
         draft.decision(),
         outcome=Accepted(facts={"opened": opened}),
-        items=command.items,
+        items=tuple(_with_lots(item, view) for item in command.items),
         bills=command.bills,
+        locations=command.locations,
         listings=tuple(listings.values()),
         commands=(CommandDone(command.key, digest, at),),
         touched_skus=frozenset(touched),
     )
+
+
+def _as_stated(item: Item) -> Item:
+    """Return what a file says of an item: that it has some lots is told by none."""
+    return replace(item, lots=LotRule.NEVER) if item.lots is LotRule.SOME else item
+
+
+def _with_lots(item: Item, view: View) -> Item:
+    """Return the item as imported; one that has lots cannot be without them any more."""
+    if item.lots is LotRule.NEVER and item.sku in view.catalogue.lotted:
+        return replace(item, lots=LotRule.SOME)
+    return item
 
 
 def resolve(view: View, command: ResolveListings, at: datetime) -> Decision:

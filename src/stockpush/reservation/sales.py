@@ -284,16 +284,18 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
         (MovementKind.SCRAP, effect.written_off),
     ):
         if units:
-            draft.move(
-                StockMovement(
-                    at=draft.at,
-                    sku=line.sku,
-                    quantity=-units * line.pack,
-                    kind=kind if units > 0 else MovementKind.RETURN,
-                    cause="order " + "/".join(line.key),
-                    actor=line.key.channel,
-                )
+            movement = StockMovement(
+                at=draft.at,
+                sku=line.sku,
+                quantity=-units * line.pack,
+                kind=kind if units > 0 else MovementKind.RETURN,
+                cause="order " + "/".join(line.key),
+                actor=line.key.channel,
             )
+            if units > 0:
+                draft.take(movement)
+            else:
+                draft.move(movement)  # nobody says of which lot it was
     if line.field is not None:
         _write_field(draft, line.field, effect, order)
     if effect.open:

@@ -1,4 +1,4 @@
-"""The stock verbs: receive, build, count, adjust, scrap, take back, sell elsewhere, and undo.
+"""The stock verbs: receive, build, count, adjust, scrap, take back, sell, transfer, and undo.
 
 Every one takes an idempotency key: the same key with the same content is `Replayed`, with other
 content `Refused`. Nothing is ever changed or deleted; undo writes what compensates.
@@ -16,15 +16,18 @@ from stockpush.messages import (
     CommandDone,
     CountStock,
     Decision,
+    LotTerms,
     MoveStock,
     Refused,
     Replayed,
     StockMove,
+    TransferStock,
     UndoMovement,
 )
-from stockpush.model import QUANTITY_MAX, MovementKind, StockMovement
+from stockpush.model import MAIN, QUANTITY_MAX, MovementKind, StockMovement
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, undo_moves
+from stockpush.reservation.lot_verbs import lot_to_be, place_of, put, transfer_moves
 from stockpush.reservation.production import as_it_went
 from stockpush.reservation.view import View
 from stockpush.values import replace
@@ -32,7 +35,7 @@ from stockpush.values import replace
 
 def move(view: View, command: MoveStock, at: datetime) -> Decision:
     """Move stock by hand: all of it or none."""
-    content = _digest("move", *((m.sku, m.quantity, m.kind) for m in command.moves))
+    content = _digest("move", *map(_stated, command.moves))
     return _carry_out(view, command, command.moves, content, at)
 
 
@@ -45,7 +48,8 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
                 "no_bill", f"{command.sku} has no bill of materials, so it cannot be built"
             )
         )
-    content = _digest("build", (command.sku, command.quantity), *_told_of(command))
+    at_place = _place(command.location, command.lot, command.terms)
+    content = _digest("build", (command.sku, command.quantity), *_told_of(command), *at_place)
     planned = build_moves(bill, command.quantity)
     if isinstance(planned, Refused):
         return Decision(outcome=planned)
@@ -54,7 +58,14 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
     )
     if isinstance(went, Refused):
         return Decision(outcome=went)
-    decision = _carry_out(view, command, went.moves, content, at)
+    lot = command.lot or lot_to_be(Draft(view, at), command.sku)
+    placed = (
+        replace(move, location=command.location, lot=lot, terms=command.terms)
+        if move.sku == command.sku
+        else move
+        for move in went.moves
+    )
+    decision = _carry_out(view, command, placed, content, at)
     if isinstance(decision.outcome, Accepted):
         return replace(decision, outcome=Accepted(facts={"used": went.used}))
     return decision
@@ -66,11 +77,61 @@ def _told_of(command: BuildStock) -> tuple[object, ...]:
 
 
 def count(view: View, command: CountStock, at: datetime) -> Decision:
-    """Make the shelf's balance what was counted, by one movement (of 0 where they agree)."""
-    content = _digest("count", (command.sku, command.counted))
-    difference = command.counted - view.shelf(command.sku).on_hand
-    moves = (StockMove(command.sku, difference, MovementKind.COUNT),)
-    return _carry_out(view, command, moves, content, at)
+    """Make a balance what was counted, by one movement (of 0 where they agree).
+
+    Where units are missing of an item with lots, they are missing in those that go out first.
+    """
+    place = _place(command.location, command.lot, None)
+    content = _digest("count", (command.sku, command.counted), *place)
+    found = _known_balance(Draft(view, at), command)
+    if isinstance(found, Refused):
+        return Decision(outcome=found)
+    move = StockMove(
+        command.sku,
+        command.counted - found,
+        MovementKind.COUNT,
+        location=command.location,
+        lot=command.lot,
+    )
+    return _carry_out(view, command, (move,), content, at)
+
+
+def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
+    """Return what the ledger says of what was counted, the clock taken account of."""
+    sku = command.sku
+    if sku not in draft.view.catalogue.items:
+        return Refused("not_found", f"there is no item {sku!r}")
+    draft.turn_lots(sku)
+    if command.lot is not None:
+        row = place_of(draft, sku, command.lot, command.location)
+        return row if isinstance(row, Refused) else row.on_hand
+    if command.location is None:
+        return draft.shelf(sku).on_hand
+    there = [lot for lot in draft.lots_of(sku) if lot.key.location == command.location]
+    named = [lot.key.lot for lot in there if lot.on_hand and lot.key.lot]
+    if named:
+        return Refused(
+            "lots_there",
+            f"at {command.location} lie the lots {', '.join(named)} of {sku}: each is counted",
+            {"sku": sku, "expected": named},
+        )
+    if command.location == MAIN:
+        return draft.unlotted(sku)
+    return sum(lot.on_hand for lot in there)
+
+
+def transfer(view: View, command: TransferStock, at: datetime) -> Decision:
+    """Move stock between two locations; each lot stays what it is."""
+    content = _digest(
+        "transfer",
+        *(command.sku, command.quantity, command.origin, command.destination, command.lot),
+    )
+    if command.key in view.rows.commands:
+        return _carry_out(view, command, (), content, at)
+    moves = transfer_moves(Draft(view, at), command)
+    if isinstance(moves, Refused):
+        return Decision(outcome=moves)
+    return _carry_out(view, command, moves, content, at, exactly=True)
 
 
 def undo(view: View, command: UndoMovement, at: datetime) -> Decision:
@@ -97,19 +158,24 @@ def undo(view: View, command: UndoMovement, at: datetime) -> Decision:
                 "can be undone. Use `stockpush adjust` to correct the balance",
             )
         )
-    return _carry_out(view, command, undo_moves(written), content, at, undoes=written)
+    moves = undo_moves(written)
+    return _carry_out(view, command, moves, content, at, undoes=written, exactly=True)
 
 
 def _carry_out(
     view: View,
-    command: MoveStock | BuildStock | CountStock | UndoMovement,
+    command: MoveStock | BuildStock | CountStock | TransferStock | UndoMovement,
     moves: Iterable[StockMove],
     digest: str,
     at: datetime,
     *,
     undoes: tuple[StockMovement, ...] = (),
+    exactly: bool = False,
 ) -> Decision:
-    """Write the moves of one command under its idempotency key."""
+    """Write the moves of one command under its idempotency key.
+
+    `exactly`: each goes to the very place that it names, and none is picked or refused.
+    """
     done = view.rows.commands.get(command.key)
     if done is not None:
         if done.digest == digest:
@@ -123,19 +189,22 @@ def _carry_out(
     for line, undone_id in zip(lines, undone, strict=True):
         if line.sku not in view.catalogue.items:
             return Decision(outcome=Refused("not_found", f"there is no item {line.sku!r}"))
-        draft.move(
-            StockMovement(
-                at=at,
-                sku=line.sku,
-                quantity=line.quantity,
-                kind=line.kind,
-                cause=f"cmd {command.key}",
-                actor=command.actor,
-                reason="; ".join(filter(None, (command.reason, line.reason))),
-                undoes=undone_id,
-            )
+        movement = StockMovement(
+            at=at,
+            sku=line.sku,
+            quantity=line.quantity,
+            kind=line.kind,
+            cause=f"cmd {command.key}",
+            actor=command.actor,
+            reason="; ".join(filter(None, (command.reason, line.reason))),
+            undoes=undone_id,
         )
-        if abs(draft.shelf(line.sku).on_hand) > QUANTITY_MAX:
+        if exactly:
+            draft.move(replace(movement, location=line.location or MAIN, lot=line.lot))
+        elif (refused := put(draft, line, movement)) is not None:
+            return Decision(outcome=refused)
+        balances = [draft.shelf(line.sku).on_hand, *(lot.on_hand for lot in draft.lots.values())]
+        if max(map(abs, balances)) > QUANTITY_MAX:
             return Decision(
                 outcome=Refused("out_of_bounds", f"{line.sku} would pass the largest quantity")
             )
@@ -144,6 +213,16 @@ def _carry_out(
         outcome=Accepted(),
         commands=(CommandDone(key=command.key, digest=digest, at=at),),
     )
+
+
+def _stated(move: StockMove) -> tuple[object, ...]:
+    """Return what identifies one line of a command."""
+    return (move.sku, move.quantity, move.kind, *_place(move.location, move.lot, move.terms))
+
+
+def _place(location: str | None, lot: str | None, terms: LotTerms | None) -> tuple[object, ...]:
+    """Return what identifies a place that was named, nothing where none was."""
+    return () if (location, lot, terms) == (None, None, None) else (location, lot, terms)
 
 
 def _digest(*content: object) -> str:

@@ -20,12 +20,16 @@ from sqlalchemy.sql import ColumnElement
 from stockpush.messages import CommandDone, Rows
 from stockpush.model import (
     LOOK_AT,
+    MAIN,
+    UNLOTTED,
     ChannelState,
     Delivery,
     DeliveryState,
     Drift,
     Field,
     FieldKey,
+    Lot,
+    LotKey,
     Push,
     PushOutcomeKind,
     Reservation,
@@ -271,6 +275,7 @@ async def snapshot(store: SqlStore) -> tuple[StoredCatalogue, Rows]:
 async def _snapshot(reader: Reader) -> tuple[StoredCatalogue, Rows]:
     catalogue = await reader.catalogue()
     shelves = await reader.all(schema.shelf, rows.read_shelf)
+    lots = await reader.all(schema.lot, rows.read_lot)
     fields = await reader.all(schema.field, rows.read_field)
     dirty = await reader.all(schema.dirty, rows.read_dirty)
     channels = await reader.all(schema.channel, rows.read_channel)
@@ -281,6 +286,7 @@ async def _snapshot(reader: Reader) -> tuple[StoredCatalogue, Rows]:
         dirty={row.key: row for row in dirty},
         in_flight={row.field: row for row in pushes},
         channels={row.name: row for row in channels},
+        lots={row.key: row for row in lots},
     )
 
 
@@ -493,7 +499,8 @@ class Audit:
     """Balances as kept and as recomputed, of one instant; `check` compares them.
 
     By SKU, in smallest units: `shelves` as kept, `moved` the sum of all movements, `open` the sum
-    of open x pack. By field, in the channel's units: `fields` as kept, `undeducted` the sum over
+    of open x pack. By lot: `lots` as kept, `lots_moved` the sum of the movements that name it and
+    its location. By field, in the channel's units: `fields` as kept, `undeducted` the sum over
     the field's reservations of what `reservation.orders.undeducted` says of each. A key without
     rows is absent.
     """
@@ -503,16 +510,19 @@ class Audit:
     open: Mapping[str, int]
     fields: Mapping[FieldKey, Field]
     undeducted: Mapping[FieldKey, int]
+    lots: Mapping[LotKey, Lot] = field(default_factory=dict)
+    lots_moved: Mapping[LotKey, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class BookRows:
-    """Every movement, shelf, reservation and command, of one instant (`check --deep`)."""
+    """Every movement, shelf, lot, reservation and command, of one instant (`check --deep`)."""
 
     movements: tuple[StockMovement, ...]
     shelves: tuple[Shelf, ...]
     reservations: tuple[Reservation, ...]
     commands: tuple[CommandDone, ...]
+    lots: tuple[Lot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -574,7 +584,11 @@ async def _audit(reader: Reader) -> Audit:
         .where(missing > nothing)
         .group_by(reservation.c.channel, reservation.c.field_key)
     )
+    named = movement.c.lot.is_not(None) | (movement.c.location != literal_column(f"'{MAIN}'"))
+    place = (movement.c.sku, movement.c.location, movement.c.lot)
+    by_lot = select(*place, func.sum(movement.c.quantity)).where(named).group_by(*place)
     shelves = await reader.all(schema.shelf, rows.read_shelf)
+    lots = await reader.all(schema.lot, rows.read_lot)
     fields = await reader.all(schema.field, rows.read_field)
     return Audit(
         shelves={shelf.sku: shelf for shelf in shelves},
@@ -584,6 +598,11 @@ async def _audit(reader: Reader) -> Audit:
         undeducted={
             FieldKey(channel, key): int(total)
             for channel, key, total in await reader.filtered(undeducted, {})
+        },
+        lots={lot.key: lot for lot in lots},
+        lots_moved={
+            LotKey(sku, location, lot or UNLOTTED): int(total)
+            for sku, location, lot, total in await reader.filtered(by_lot, {})
         },
     )
 
@@ -598,4 +617,5 @@ async def _books(reader: Reader) -> BookRows:
         shelves=await reader.all(schema.shelf, rows.read_shelf),
         reservations=await reader.all(schema.reservation, rows.read_reservation),
         commands=await reader.all(schema.command, rows.read_command),
+        lots=await reader.all(schema.lot, rows.read_lot),
     )

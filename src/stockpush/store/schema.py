@@ -41,6 +41,7 @@ from stockpush.model import (
     DriftClass,
     Health,
     Kind,
+    LotRule,
     MovementKind,
     PushOutcomeKind,
     ReservationState,
@@ -124,9 +125,20 @@ item: Final = Table(
     _text("kind"),
     _text("unit"),
     _whole("scale"),
+    _text("lots"),
     *_filled("sku"),
     _one_of("kind", Kind),
+    _one_of("lots", LotRule),
     _between("scale", 0, SCALE_MAX),
+)
+
+location: Final = Table(
+    "location",
+    metadata,
+    _key("name"),
+    _whole("sellable"),
+    *_filled("name"),
+    *_flag("sellable"),
 )
 
 bill: Final = Table(
@@ -189,6 +201,29 @@ shelf: Final = Table(
     Index("ix_shelf_short", "sku", sqlite_where=SHORT, postgresql_where=SHORT),
 )
 
+lot: Final = Table(
+    "lot",
+    metadata,
+    _key("sku", ForeignKey("item.sku")),
+    _key("location"),
+    _key("lot"),
+    _whole("since"),
+    _whole("on_hand"),
+    _whole("expires_at", absent=True),
+    _whole("available_from", absent=True),
+    _whole("quarantined"),
+    _whole("counts"),
+    _whole("turns_at", absent=True),
+    _text("cost"),
+    _text("supplier"),
+    _text("note"),
+    *_filled("location"),
+    *_signed("on_hand"),
+    *_flag("quarantined", "counts"),
+    Index(None, "turns_at"),
+    Index(None, "location"),
+)
+
 movement: Final = Table(
     "movement",
     metadata,
@@ -202,6 +237,7 @@ movement: Final = Table(
     _text("location"),
     _text("reason"),
     Column("undoes", BigInteger, ForeignKey("movement.id"), nullable=True, unique=True),
+    _text("lot", absent=True),
     *_signed("quantity"),
     _one_of("kind", MovementKind),
     Index(None, "sku", "id"),
