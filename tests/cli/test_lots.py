@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -182,6 +183,37 @@ def test_what_cannot_be_is_refused(kept: Terminal, typed: tuple[str, ...], refus
     assert (result.code, result.json["refused"]) == (5, refused)
     assert result.json["next"]
     assert kept.on_hand("beeswax") == "5500"
+
+
+def test_what_expired_while_nothing_ran_is_shown_as_expired(kept: Terminal):
+    """No daemon has counted it out yet; what is shown is as of now, and the books are sound."""
+    passed = "expires_at = 1600000000000000, turns_at = 1600000000000000"
+    with sqlite3.connect(kept.folder / "stockpush.db") as database:
+        database.execute(f"UPDATE lot SET {passed} WHERE lot = 'B07'")
+    database.close()
+    row = kept.done("stock", "beeswax", "--json").json["data"][0]
+    assert (row["on_hand"], row["withheld"]) == ("3500", "2000")
+    assert "Besides, and not sold now: 2000 g of beeswax" in kept.done("stock").out
+    states = {row["lot"]: row["state"] for row in kept.done("lots", "--json").json["data"]}
+    assert states == {"B07": "expired", "A12": "sellable", None: "sellable"}
+    assert kept.done("check", "--deep", "--json").json["data"] == []
+    kept.done("scrap", "beeswax", "2000", "--lot", "B07")
+    assert rows(kept, "beeswax") == {"A12": "1000", "none": "2500"}
+    assert kept.on_hand("beeswax") == "3500"
+    assert kept.done("check", "--deep", "--json").json["data"] == []
+
+
+def test_what_expires_within_thirty_days_is_said(kept: Terminal):
+    """On the 30th day; not on the 31st."""
+    today = datetime.now().astimezone().date()
+    for lot, days in (("soon", 29), ("later", 31)):
+        day = (today + timedelta(days=days)).isoformat()
+        kept.done("receive", "wick", "1", "--lot", lot, "--expires", day)
+    data = kept.done("lots", "wick", "--json").json["data"]
+    assert {row["lot"]: row["soon"] for row in data} == {"soon": True, "later": False, None: False}
+    lines = [line.split() for line in kept.done("lots", "wick").out.splitlines()]
+    until = (today + timedelta(days=29)).isoformat()
+    assert ["wick", "soon", "main", "1", "piece", "sellable", until, "soon"] in lines
 
 
 def test_every_receipt_is_a_lot_where_the_catalogue_says_so(shop: Terminal):

@@ -12,22 +12,26 @@ from hypothesis import strategies as st
 
 from stockpush.messages import (
     Accepted,
+    ApplyOrders,
     BuildStock,
     CountStock,
     Decision,
     ImportCatalogue,
     LotTerms,
     MoveStock,
+    OpenPushes,
     QuarantineLot,
     Refused,
     Replayed,
+    Rows,
     StockMove,
     TransferStock,
     TurnLots,
     UndoMovement,
 )
-from stockpush.model import MAIN, Location, Lot, LotKey, LotRule, MovementKind
+from stockpush.model import MAIN, FieldKey, Location, Lot, LotKey, LotRule, MovementKind
 from stockpush.reservation import ledger, lots
+from stockpush.reservation.decide import needs, widen
 from stockpush.reservation.ledger import Books
 from stockpush.reservation.lots import LotState, pick, state, turned
 from tests.reservation.world import START, World, line
@@ -252,6 +256,20 @@ def test_an_item_has_lots_from_the_first_one_on() -> None:
     assert world.catalogue.items["soap"].lots is LotRule.SOME
     assert balances(world) == {"sold": 9, "A": 5}
     sound(world)
+
+
+def test_only_what_moves_an_item_with_lots_asks_for_them() -> None:
+    """A sale of any other item, and a push of this one, have no further question."""
+    world = workshop().list("shopify", "a", "soap", shows=4).list("woo", "b", "oil", shows=1000)
+    receive(world, "soap", 5, "A")
+    sale_of_oil = ApplyOrders("woo", (world.order("woo", "1", line("b", 1)),))
+    sale_of_soap = ApplyOrders("shopify", (world.order("shopify", "1", line("a", 1)),))
+    push = OpenPushes("shopify", (FieldKey("shopify", "a"),), "call")
+    asked = {
+        name: widen(needs(command, world.catalogue), Rows(), world.catalogue).lots
+        for name, command in (("oil", sale_of_oil), ("soap", sale_of_soap), ("push", push))
+    }
+    assert asked == {"oil": frozenset(), "soap": frozenset({"soap"}), "push": frozenset()}
 
 
 def test_sales_builds_and_scrap_go_out_where_lots_say() -> None:

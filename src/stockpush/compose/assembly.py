@@ -28,6 +28,7 @@ from stockpush.messages import Rows
 from stockpush.model import ChannelPolicy, Delivery, Health
 from stockpush.ports import CatalogueRows, Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
+from stockpush.reservation.lot_verbs import as_of
 from stockpush.reservation.view import View
 from stockpush.settings import ChannelSettings, Settings, check_channel
 from stockpush.store import reads
@@ -60,7 +61,7 @@ class Parts:
         catalogue = build(
             rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations
         )
-        return View(catalogue, gathered)
+        return as_of(View(catalogue, gathered), self.clock.now())
 
     async def why(
         self, sku: str, *, at: str | None, zone: tzinfo | None, field: str = "--at"

@@ -19,6 +19,8 @@ from stockpush.ports import Clock, Store
 
 WAIT_MIN_S: Final = 0.001
 """Shortest wait: an instant that is due now must not be asked for again in the same one."""
+WAIT_MAX_S: Final = 86_400.0
+"""Longest wait, where no lot ever changes by the clock: whoever writes one that does wakes us."""
 
 
 @dataclass(slots=True)
@@ -41,8 +43,7 @@ class LotClock:
         while True:
             due = await self.store.next_lot_turn()
             if due is None:
-                # Nobody keeps lots, as far as anybody said: whoever does wakes us.
-                return IDLE_MAX_S
+                return WAIT_MAX_S
             wait_s = seconds_until(due, self.clock.now())
             if wait_s > 0:
                 return max(WAIT_MIN_S, min(IDLE_MAX_S, wait_s))

@@ -48,6 +48,13 @@ def turn(view: View, command: TurnLots, at: datetime) -> Decision:
     return draft.decision()
 
 
+def as_of(view: View, at: datetime) -> View:
+    """Return the view with the clock taken account of, as the daemon is about to write it down."""
+    rows = view.rows.lots.values()
+    due = {lot.key.sku for lot in rows if lot.turns_at is not None and lot.turns_at <= at}
+    return view.after(turn(view, TurnLots(tuple(sorted(due))), at)) if due else view
+
+
 def quarantine(view: View, command: QuarantineLot, at: datetime) -> Decision:
     """Withhold a lot from sale wherever it lies, or release it."""
     draft = Draft(view, at)
