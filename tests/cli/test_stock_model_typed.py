@@ -16,10 +16,14 @@ _BLOCK = re.compile(r"```(toml|console)\n(.*?)```", re.DOTALL)
 
 
 def examples() -> dict[str, list[tuple[str, str]]]:
-    """Each section of the page that has something to type, with its blocks in order."""
+    """Each section of the page that shows what is printed, with its blocks in order."""
     sections = (part.partition("\n") for part in PAGE.split("\n## ")[1:])
     found = {title: _BLOCK.findall(body) for title, _, body in sections}
-    return {title: blocks for title, blocks in found.items() if blocks}
+    return {
+        title: blocks
+        for title, blocks in found.items()
+        if any(lines for kind, text in blocks if kind == "console" for _, lines in typed(text))
+    }
 
 
 def typed(block: str) -> Iterator[tuple[list[str], list[list[str]]]]:
@@ -43,3 +47,8 @@ def test_the_examples_come_out_as_they_stand(terminal: Terminal, section: str) -
             for line in expected:
                 assert line in printed, (command, line, result)
                 del printed[: printed.index(line) + 1]
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    """The examples are found at all."""
+    assert {"What happens in the workshop", "Lots", "Locations"} <= examples().keys()
