@@ -23,6 +23,7 @@ from stockpush.model import (
     Listing,
     ListingKey,
     MovementKind,
+    PurchaseUnit,
 )
 
 CANDLES = """
@@ -306,6 +307,61 @@ def test_a_unit_in_use_does_not_change(change: str) -> None:
     assert read(("c.toml", f'[[items]]\nsku = "beeswax"\n{change}'), known=unused).items
 
 
+BOXED = (
+    '[[items]]\nsku = "wick"\npurchase_units = { box = 144, case = "10 box" }\non_hand = "2 cases"'
+)
+
+
+def test_what_an_item_is_bought_in() -> None:
+    """Told once, they may be typed wherever the files have a quantity of the item."""
+    toml = read(
+        (
+            "c.toml",
+            BOXED
+            + """
+            [[items]]
+            sku = "cord"
+            unit = "m"
+            purchase_units = { spool = "25 m" }
+            [[boms]]
+            item = "wick"
+            lines = [{ item = "cord", quantity = "0.01 spool" }]
+            """,
+        )
+    )
+    assert toml.items[0].purchase_units == (PurchaseUnit("box", 144), PurchaseUnit("case", 1440))
+    assert toml.opening == (StockMove("wick", 2880, MovementKind.OPENING),)
+    assert toml.bills[0].lines == (BillLine("cord", 250),)
+    csv = read(
+        ("items.csv", "sku,unit,purchase_units\nwick,,Box=144; case=10 boxes\ncord,m,spool=25 m\n")
+    )
+    assert [item.purchase_units for item in csv.items] == [
+        item.purchase_units for item in toml.items
+    ]
+
+
+def test_purchase_units_stay_until_they_are_told_anew() -> None:
+    """A row that leaves them out keeps them; `{}`, or `none` in CSV, takes them away."""
+    wick = replace(WICK, purchase_units=(PurchaseUnit("box", 144),))
+    known = Known(items={"wick": wick})
+    assert read(("items.csv", "sku,name\nwick,wick\n"), known=known).items == (wick,)
+    for name, text in (
+        ("c.toml", '[[items]]\nsku = "wick"\npurchase_units = {}'),
+        ("items.csv", "sku,purchase_units\nwick,none\n"),
+    ):
+        (change,) = read((name, text), known=known).changes
+        assert change.differences == (Difference("purchase_units", "box of 144 piece", ""),)
+
+
+def test_purchase_units_are_told_again_with_another_unit() -> None:
+    """They were so many smallest units of the unit before: with another they would be wrong."""
+    known = Known(items={"wax": replace(WAX, sku="wax", purchase_units=(PurchaseUnit("sack", 5),))})
+    (mistake,) = mistakes_in('[[items]]\nsku = "wax"\nunit = "g"', known)
+    assert "found nothing, expected the purchase units again, since they were told in kg" in mistake
+    toml = '[[items]]\nsku = "wax"\nunit = "g"\npurchase_units = { sack = "25 kg" }'
+    assert read(("c.toml", toml), known=known).items[0].purchase_units == (("sack", 25_000),)
+
+
 # -- mistakes -----------------------------------------------------------------------------------
 
 ITEM = '[[items]]\nsku = "a"\n'
@@ -344,6 +400,33 @@ LISTED = ITEM + '[[listings]]\nchannel = "my-woo"\nitem = "a"\n'
         (ITEM + 'on_hand = "5 kg"', "c.toml items[1] (a): on_hand", "kg measures mass"),
         (ITEM + "on_hand = 1e3", "c.toml", "the number 1e3 has an exponent"),
         (ITEM + "onhand = 1", "c.toml items[1] (a)", "did you mean 'on_hand'?"),
+        (ITEM + "purchase_units = 144", "c.toml items[1] (a): purchase_units", "{ box = 144 }"),
+        (ITEM + 'purchase_units = "box"', "c.toml items[1] (a): purchase_units", "box=144"),
+        (
+            ITEM + "purchase_units = { kg = 1 }",
+            "c.toml items[1] (a): purchase_units",
+            "kg is a unit already",
+        ),
+        (
+            ITEM + 'purchase_units = { box = "2 kg" }',
+            "c.toml items[1] (a): purchase_units.box",
+            "kg measures mass, but this item is counted in piece",
+        ),
+        (
+            ITEM + "purchase_units = { box = 0 }",
+            "c.toml items[1] (a): purchase_units.box",
+            "more than 0 piece",
+        ),
+        (
+            ITEM + "purchase_units = { box = 2, boxes = 3 }",
+            "c.toml items[1] (a): purchase_units",
+            "could not tell it from 'box'",
+        ),
+        (
+            ITEM + 'purchase_units = { box = 2 }\non_hand = "1 bok"',
+            "c.toml items[1] (a): on_hand",
+            "did you mean 'box'?",
+        ),
         ("[[item]]\nsku = 'a'", "c.toml", "did you mean 'items'?"),
         ("[items]\nsku = 'a'", "c.toml items", "[[items]] in double brackets"),
         ("items = [1]", "c.toml items[1]", "expected a table"),

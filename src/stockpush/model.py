@@ -36,16 +36,27 @@ class Kind(StrEnum):
     MRO = "mro"
 
 
+class PurchaseUnit(NamedTuple):
+    """What an item is bought in: one `name` ("box") is `size` (>= 1) of its smallest units."""
+
+    name: str
+    size: int
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Anything stocked. `sku` is its identity; quantities count 10**-`scale` of `unit`."""
+    """Anything stocked. `sku` is its identity; quantities count 10**-`scale` of `unit`.
+
+    `purchase_units` are units of this item alone, in which its quantities may be typed as well.
+    """
 
     sku: str
     name: str
     kind: Kind
     unit: str
     scale: int = 0
+    purchase_units: tuple[PurchaseUnit, ...] = ()
 
 
 @quick

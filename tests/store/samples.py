@@ -28,6 +28,7 @@ from stockpush.model import (
     ListingKey,
     MovementKind,
     OrderVersion,
+    PurchaseUnit,
     Push,
     PushOutcomeKind,
     Reservation,
@@ -46,7 +47,14 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-ITEM = Item("candle-lav", "Lavender candle · größe", Kind.PRODUCT, "piece", scale=2)
+ITEM = Item(
+    "candle-lav",
+    "Lavender candle · größe",
+    Kind.PRODUCT,
+    "piece",
+    scale=2,
+    purchase_units=(PurchaseUnit("box", 14400), PurchaseUnit("kiste größe", QUANTITY_MAX)),
+)
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
 BILL = BillOfMaterials(

@@ -32,10 +32,11 @@ from stockpush.model import (
     Listing,
     ListingKey,
     MovementKind,
+    PurchaseUnit,
 )
 from stockpush.ports import CatalogueRows
 from stockpush.reservation.bom import Bills, merge_lines
-from stockpush.units import SCALE_MAX, find_unit, parse_quantity
+from stockpush.units import SCALE_MAX, find_unit, parse_quantity, purchase_unit_name, spellings
 
 TEXT_LENGTH_MAX = 255
 """Longest SKU or name."""
@@ -229,7 +230,50 @@ class _Reader:
                 "recorded in it (a new SKU can have another unit)",
             )
             return None
-        return Item(sku, name, kind, unit, scale)
+        bought = self._purchase_units(row, old, unit, scale)
+        return None if bought is None else Item(sku, name, kind, unit, scale, bought)
+
+    def _purchase_units(
+        self, row: Row, old: Item | None, unit: str, scale: int
+    ) -> tuple[PurchaseUnit, ...] | None:
+        """Return the item's purchase units; each may be told in those that stand before it."""
+        where = row.where("purchase_units")
+        if "purchase_units" not in row.cells:
+            known = old.purchase_units if old else ()
+            if known and old is not None and (unit, scale) != (old.unit, old.scale):
+                expected = f"the purchase units again, since they were told in {old.unit}"
+                self._mistakes.add(where, found=None, expected=expected)
+                return None
+            return known
+        given = _named_sizes(row.cells["purchase_units"])
+        if given is None:
+            expected = "names with their sizes, such as { box = 144 } (in CSV: box=144;case=10 box)"
+            self._mistakes.add(where, found=row.cells["purchase_units"], expected=expected)
+            return None
+        read: list[PurchaseUnit] = []
+        taken: dict[str, str] = {}
+        sound = True
+        for name, size in given:
+            try:
+                plain = purchase_unit_name(name, field=where)
+                units = parse_quantity(
+                    size, unit=unit, scale=scale, field=f"{where}.{plain}", purchase_units=read
+                )
+            except QuantityInvalid as error:
+                self._mistakes.take(error)
+                sound = False
+                continue
+            if units == 0:
+                self._mistakes.add(f"{where}.{plain}", found=size, expected=f"more than 0 {unit}")
+                sound = False
+            alike = next((taken[word] for word in spellings(plain) if word in taken), None)
+            if alike is not None:
+                expected = f"another name: one could not tell it from {alike!r}"
+                self._mistakes.add(where, found=name, expected=expected)
+                sound = False
+            taken |= dict.fromkeys(spellings(plain), plain)
+            read.append(PurchaseUnit(plain, units))
+        return tuple(read) if sound else None
 
     def _kind(self, row: Row) -> Kind | None:
         given = row.cells["kind"]
@@ -421,7 +465,11 @@ class _Reader:
             return None
         try:
             return parse_quantity(
-                row.cells[name], unit=item.unit, scale=item.scale, field=row.where(name)
+                row.cells[name],
+                unit=item.unit,
+                scale=item.scale,
+                field=row.where(name),
+                purchase_units=item.purchase_units,
             )
         except QuantityInvalid as error:
             self._mistakes.take(error)
@@ -438,6 +486,26 @@ class _Reader:
             self._mistakes.add(row.where(name), found=row.cells[name], expected=expected)
             return None
         return quantity
+
+
+def _named_sizes(given: object) -> list[tuple[str, object]] | None:
+    """Return the names and sizes that a cell tells, of TOML or of CSV; None for anything else.
+
+    >>> _named_sizes("box=144; spool=25 m"), _named_sizes({"box": 144}), _named_sizes("none")
+    ([('box', '144'), ('spool', '25 m')], [('box', 144)], [])
+    """
+    match given:
+        case dict():
+            return list(given.items())
+        case str() if given.strip().lower() == "none":
+            return []
+        case str():
+            parts = [part.partition("=") for part in given.split(";") if part.strip()]
+            if parts and all(equals for _, equals, _ in parts):
+                return [(name.strip(), size.strip()) for name, _, size in parts]
+            return None
+        case _:
+            return None
 
 
 def _folded(sku: str) -> str:

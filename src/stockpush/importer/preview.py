@@ -99,6 +99,9 @@ def _item(item: Item) -> dict[str, str]:
         "kind": item.kind,
         "unit": item.unit,
         "scale": str(item.scale),
+        "purchase_units": ", ".join(
+            f"{each.name} of {_quantity(each.size, item)}" for each in item.purchase_units
+        ),
     }
 
 

@@ -36,6 +36,7 @@ from stockpush.model import (
     ListingKey,
     MovementKind,
     OrderVersion,
+    PurchaseUnit,
     Push,
     PushOutcomeKind,
     Reservation,
@@ -53,6 +54,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 SEEN_MAX: Final = 10_000
 """How many fields are kept with their rows, a kilobyte and a half each."""
+_PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
 _NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
 
@@ -100,13 +102,14 @@ def json_text(value: Any) -> str:
 
 def item_row(item: Item) -> Row:
     """Return the row of `item`."""
-    return (item.sku, item.name, item.kind.value, item.unit, item.scale)
+    bought = json_text(item.purchase_units)
+    return (item.sku, item.name, item.kind.value, item.unit, item.scale, bought)
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
-    sku, name, kind, unit, scale = row
-    return Item(sku, name, Kind(kind), unit, scale)
+    sku, name, kind, unit, scale, bought = row
+    return Item(sku, name, Kind(kind), unit, scale, _PURCHASE_UNITS.decode(bought))
 
 
 def bill_row(bill: BillOfMaterials) -> Row:

@@ -124,6 +124,7 @@ item: Final = Table(
     _text("kind"),
     _text("unit"),
     _whole("scale"),
+    _text("purchase_units"),
     *_filled("sku"),
     _one_of("kind", Kind),
     _between("scale", 0, SCALE_MAX),
