@@ -24,6 +24,7 @@ from stockpush.model import (
     ListingKey,
     MovementKind,
     PurchaseUnit,
+    Scrap,
 )
 
 CANDLES = """
@@ -360,6 +361,154 @@ def test_purchase_units_are_told_again_with_another_unit() -> None:
     assert "found nothing, expected the purchase units again, since they were told in kg" in mistake
     toml = '[[items]]\nsku = "wax"\nunit = "g"\npurchase_units = { sack = "25 kg" }'
     assert read(("c.toml", toml), known=known).items[0].purchase_units == (("sack", 25_000),)
+
+
+VARIANTS = """
+items = [
+    { sku = "base" }, { sku = "rose" }, { sku = "gift" },
+    { sku = "wax", unit = "g" }, { sku = "wick" }, { sku = "label" }, { sku = "rose-oil" },
+    { sku = "set" },
+]
+[[boms]]
+item = "rose"
+base = "base"
+lines = [{ item = "label", quantity = 0 }, { item = "rose-oil", quantity = 3, scrap = "1/30" }]
+[[boms]]
+item = "base"
+yield = 10
+lines = [{ item = "wax", quantity = 1500, scrap = "5%" }, { item = "wick", quantity = 10 },
+         { item = "label", quantity = 10 }]
+[[boms]]
+item = "gift"
+base = "rose"
+"""
+OIL = BillLine("rose-oil", 3, Scrap(1, 30))
+
+
+def test_variants_share_a_bill() -> None:
+    """A variant is its base with its own lines put in; the order of the bills does not matter."""
+    bills = {bill.item: bill for bill in read(("c.toml", VARIANTS)).bills}
+    assert bills["rose"] == BillOfMaterials(
+        "rose",
+        10,
+        (BillLine("wax", 1500, Scrap(1, 20)), BillLine("wick", 10), OIL),
+        base="base",
+        overrides=(BillLine("label", 0), OIL),
+    )
+    assert bills["gift"].lines == bills["rose"].lines
+
+
+def test_variants_in_csv() -> None:
+    """A row that names only the base of a bill is no line of it; scrap has a column."""
+    csv = (
+        "item,base,yield,component,quantity,scrap\nbase,,10,wax,1500,5%\nbase,,,wick,10,\n"
+        "base,,,label,10,\nrose,base,,label,0,\nrose,,,rose-oil,3,1/30\ngift,rose,,,,\n"
+    )
+    items = ("c.toml", VARIANTS[: VARIANTS.index("[[boms]]")])
+    toml = read(("c.toml", VARIANTS)).bills
+    assert {b.item: b for b in read(items, ("boms.csv", csv)).bills} == {b.item: b for b in toml}
+
+
+def test_variants_follow_a_base_that_is_imported_again() -> None:
+    """Known variants that a new base changes are among what is written, and are shown."""
+    before = read(("c.toml", VARIANTS))
+    known = Known(
+        items={item.sku: item for item in before.items},
+        bills={bill.item: bill for bill in before.bills},
+    )
+    toml = '[[boms]]\nitem = "base"\nyield = 8\nlines = [{ item = "wax", quantity = 1200 }]'
+    after = read(("c.toml", toml), known=known)
+    assert {bill.item: bill.lines for bill in after.bills} == {
+        "base": (BillLine("wax", 1200),),
+        "rose": (BillLine("wax", 1200), OIL),
+        "gift": (BillLine("wax", 1200), OIL),
+    }
+    assert {change.name: change.state for change in after.changes} == dict.fromkeys(
+        ("base", "rose", "gift"), ChangeState.CHANGED
+    )
+    assert Difference("wax", "1500 g and 5% lost", "1200 g") in after.changes[0].differences
+    own = '[[boms]]\nitem = "rose"\nlines = [{ item = "wax", quantity = 9 }]'
+    rose, gift = read(("c.toml", own), known=known).bills
+    assert (rose.base, rose.overrides, gift.lines) == (None, (), (BillLine("wax", 9),))
+
+
+BASED = (
+    VARIANTS
+    + """
+[[boms]]
+item = "set"
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "expected"),
+    [
+        ('base = "bass"', "boms[4] (set): base", "did you mean 'base'?"),
+        ('base = "wax"', "boms[4] (set): base", "an item with a bill of materials"),
+        ("base = 1", "boms[4] (set): base", "in quotes"),
+        (
+            'base = "base"\nyield = 10',
+            "boms[4] (set): yield",
+            "found 10, expected nothing: a variant has it of its base (base)",
+        ),
+        ('base = "base"\nbatch_only = true', "boms[4] (set): batch_only", "expected nothing"),
+        (
+            'base = "gift"\nlines = [{ item = "lable", quantity = 0 }]',
+            "boms[4] (set) lines[1] (lable): item",
+            "did you mean 'label'?",
+        ),
+        (
+            'base = "gift"\nlines = [{ item = "label", quantity = 0 }]',
+            "boms[4] (set): lines",
+            "found 'label', expected a component of the bill of gift, to take it away",
+        ),
+        (
+            'base = "gift"\nlines = [{ item = "wax", quantity = 1, scrap = 5 }]',
+            "boms[4] (set) lines[1] (wax): scrap",
+            "found '5', expected a share from 0 to 1",
+        ),
+        (
+            'lines = [{ item = "wax", quantity = 1, scrap = "5%" }, { item = "wax", quantity = 1}]',
+            "boms[4] (set) lines[2] (wax): scrap",
+            "found nothing, expected 5%, as on its line before",
+        ),
+        (
+            'lines = [{ item = "wax", quantity = 0 }]',
+            "boms[4] (set) lines[1] (wax): quantity",
+            "more than 0 g",
+        ),
+    ],
+)
+def test_a_mistake_in_a_variant(more: str, where: str, expected: str) -> None:
+    """It is named with its place, what is there and what should be."""
+    (mistake,) = mistakes_in(BASED + more)
+    assert mistake.startswith(f"c.toml {where}: found ")
+    assert expected in mistake
+
+
+def test_a_base_is_counted_as_its_variants_are() -> None:
+    """A yield in grams says nothing of an item counted in pieces."""
+    toml = VARIANTS.replace('{ sku = "gift" }', '{ sku = "gift", unit = "g" }')
+    (mistake,) = mistakes_in(toml)
+    assert "found 'rose, counted in piece with scale 0', expected a base counted in g" in mistake
+
+
+def test_bills_based_on_one_another_are_refused() -> None:
+    """The circle is printed, from variant to base."""
+    toml = (
+        VARIANTS
+        + '[[boms]]\nitem = "wick"\nbase = "label"\n[[boms]]\nitem = "label"\nbase = "wick"'
+    )
+    with pytest.raises(BillCycle, match="label -> wick -> label"):
+        read(("c.toml", toml))
+
+
+def test_a_variant_may_take_everything_away_but_one() -> None:
+    """A bill without any component makes nothing."""
+    lines = ", ".join(f'{{ item = "{sku}", quantity = 0 }}' for sku in ("wax", "wick", "rose-oil"))
+    (mistake,) = mistakes_in(BASED + f'base = "rose"\nlines = [{lines}]')
+    assert "expected at least one component that is left" in mistake
 
 
 # -- mistakes -----------------------------------------------------------------------------------

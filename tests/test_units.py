@@ -17,7 +17,9 @@ from stockpush.units import (
     Dimension,
     find_unit,
     format_quantity,
+    format_scrap,
     parse_quantity,
+    parse_scrap,
     purchase_unit_name,
     spellings,
 )
@@ -236,6 +238,58 @@ def test_a_quantity_is_never_a_float(number: Decimal, unit: str, scale: int) -> 
         return
     assert type(read) is int
     assert Decimal(read).scaleb(-scale) == number
+
+
+# -- scrap ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_", "scrap", "shown"),
+    [
+        ("5%", (1, 20), "5%"),
+        (" 2.5 % ", (1, 40), "2.5%"),
+        ("0.05", (1, 20), "5%"),
+        (Decimal("0.05"), (1, 20), "5%"),
+        ("1/20", (1, 20), "5%"),
+        ("1 / 30", (1, 30), "1/30"),
+        ("0%", (0, 1), "0%"),
+        (0, (0, 1), "0%"),
+        ("100%", (1, 1), "100%"),
+        (1, (1, 1), "100%"),
+        ("0.0001%", (1, 10**6), "0.0001%"),
+        ("1/1000000", (1, 10**6), "0.0001%"),
+    ],
+)
+def test_reads_how_much_is_lost(given_: object, scrap: tuple[int, int], shown: str) -> None:
+    """A percentage, a ratio or a decimal is the same share exactly, in lowest terms."""
+    assert parse_scrap(given_, field="scrap") == scrap
+    assert format_scrap(parse_scrap(given_, field="scrap")) == shown
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ("5", "from 0 to 1"),
+        (5, "from 0 to 1"),
+        ("-5%", "from 0 to 1"),
+        ("101%", "from 0 to 1"),
+        ("1/0", "such as"),
+        ("2/1", "from 0 to 1"),
+        ("5 g", "such as '5%'"),
+        ("5 g%", "such as '5%'"),
+        ("%", "a number"),
+        ("", "a number"),
+        (0.05, "a decimal in quotes"),
+        (True, "a whole number"),
+        ("0.00001%", "at most 1000000"),
+        ("1/1000001", "at most 1000000"),
+    ],
+)
+def test_refuses_what_is_no_share(given_: object, expected: str) -> None:
+    """A bare 5 is not taken for 5 %: nobody knows what was meant."""
+    with pytest.raises(QuantityInvalid) as caught:
+        parse_scrap(given_, field="scrap")
+    assert expected in str(caught.value.expected)
 
 
 def test_says_the_smallest_step() -> None:

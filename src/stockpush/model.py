@@ -21,7 +21,9 @@ QUANTITY_MAX = 10**15
 WIRE_QUANTITY_MAX = 10**9
 """Largest quantity a channel may send or be sent (both signs)."""
 BILL_DEPTH_MAX = 16
-"""Deepest chain of bills of materials."""
+"""Deepest chain of bills of materials, and of variants of one another."""
+SCRAP_OF_MAX = 10**6
+"""Finest scrap of a bill's line: so many parts make the whole."""
 MAIN = "main"
 """The one location that every item has until locations are introduced."""
 
@@ -59,13 +61,30 @@ class Item:
     purchase_units: tuple[PurchaseUnit, ...] = ()
 
 
+class Scrap(NamedTuple):
+    """What is lost on top of a quantity used, in lowest terms: `lost` for every `of`.
+
+    5 % is 1 for every 20: 1500 g with that scrap take 1575 g. 0 <= lost <= of <= SCRAP_OF_MAX.
+    """
+
+    lost: int
+    of: int
+
+
+NO_SCRAP = Scrap(0, 1)
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class BillLine:
-    """One component of a bill: `quantity` smallest units of `component` for the whole yield."""
+    """One component of a bill: `quantity` smallest units of `component` for the whole yield.
+
+    `scrap` of it are lost on top.
+    """
 
     component: str
     quantity: int
+    scrap: Scrap = NO_SCRAP
 
 
 @quick
@@ -75,12 +94,17 @@ class BillOfMaterials:
 
     `batch_only`: production happens in whole multiples of the yield.
     Two lines of one component have already been added up; no line names `item` itself.
+    A *variant* shares the bill of the item `base`: its `overrides` replace that bill's lines of the
+    same component, or add to them, and a quantity of 0 takes one away. Everything else here is what
+    comes of it (`reservation.bom.resolve`).
     """
 
     item: str
     yield_quantity: int
     lines: tuple[BillLine, ...]
     batch_only: bool = False
+    base: str | None = None
+    overrides: tuple[BillLine, ...] = ()
 
 
 class FieldKey(NamedTuple):

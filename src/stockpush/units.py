@@ -27,7 +27,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from stockpush.errors import QuantityInvalid, UnitMismatch
-from stockpush.model import QUANTITY_MAX, PurchaseUnit
+from stockpush.model import QUANTITY_MAX, SCRAP_OF_MAX, PurchaseUnit, Scrap
 
 SCALE_MAX = 6
 """Most decimal places that an item's quantities can have."""
@@ -117,6 +117,7 @@ _QUANTITY = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+))\s*(?P<unit>(?:[^\W\d_](?:[^\W\d_]|[ -])*)?)"
 )
 _PURCHASE_UNIT = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+)*")
+_RATIO = re.compile(r"([0-9]+)\s*/\s*([0-9]+)")
 _EXPONENT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+.*")
 
 
@@ -216,6 +217,45 @@ def parse_quantity(
         step = format_quantity(1, scale)
         raise _invalid(given, field, f"a multiple of the smallest step, {step} {own.name}")
     return smallest.numerator
+
+
+def parse_scrap(given: object, *, field: str) -> Scrap:
+    """Return the share that is lost on top of a quantity: "5%", "1/20", "0.05" or a number.
+
+    Raises `QuantityInvalid` for what is no share from 0 to 1, or finer than SCRAP_OF_MAX parts.
+
+    >>> parse_scrap("5%", field="scrap"), parse_scrap("1/30", field="scrap")
+    (Scrap(lost=1, of=20), Scrap(lost=1, of=30))
+    """
+    expected = "a share from 0 to 1 that is lost, such as '5%' or '1/20'"
+    text = given.strip() if isinstance(given, str) else ""
+    ratio = _RATIO.fullmatch(text) if len(text) <= TEXT_LENGTH_MAX else None
+    if ratio is not None and int(ratio[2]):
+        share = Fraction(int(ratio[1]), int(ratio[2]))
+    else:
+        percent = text.endswith("%")
+        number, unit = _read(text[:-1] if percent else given, field=field)
+        if unit is not None:
+            raise _invalid(given, field, expected)
+        share = number / 100 if percent else number
+    if not 0 <= share <= 1:
+        raise _invalid(given, field, expected)
+    if share.denominator > SCRAP_OF_MAX:
+        raise _invalid(given, field, f"a share in parts of at most {SCRAP_OF_MAX}")
+    return Scrap(share.numerator, share.denominator)
+
+
+def format_scrap(scrap: Scrap) -> str:
+    """Return a scrap as people write it: in percent where that comes out even.
+
+    >>> format_scrap(Scrap(1, 20)), format_scrap(Scrap(1, 30))
+    ('5%', '1/30')
+    """
+    percent = Fraction(100 * scrap.lost, scrap.of)
+    steps: int = 10**SCALE_MAX
+    if (percent * steps).denominator != 1:
+        return f"{scrap.lost}/{scrap.of}"
+    return f"{format_quantity(int(percent * steps), SCALE_MAX)}%"
 
 
 def format_quantity(value: int, scale: int) -> str:

@@ -15,7 +15,10 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from stockpush.model import BillLine, BillOfMaterials
+from stockpush.model import NO_SCRAP, BillLine, BillOfMaterials, Scrap
+
+SCRAPS = (NO_SCRAP, NO_SCRAP, NO_SCRAP, Scrap(1, 20), Scrap(1, 3), Scrap(1, 1))
+"""What bills of random worlds lose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,10 @@ class Netted:
 
         def uses(sku: str) -> list[int]:
             return [
-                ceil(Fraction(built(parent) * line.quantity, bill.yield_quantity))
+                ceil(
+                    Fraction(built(parent) * line.quantity, bill.yield_quantity)
+                    * (1 + Fraction(*line.scrap))
+                )
                 for parent, bill in bills.items()
                 for line in bill.lines
                 if line.component == sku
@@ -116,7 +122,10 @@ def random_world(random: Random) -> World:
                 BillOfMaterials(
                     sku,
                     random.choice((1, 1, 1, 2, 3, 4)),
-                    tuple(BillLine(c, random.choice((1, 1, 2, 3, 5))) for c in components),
+                    tuple(
+                        BillLine(c, random.choice((1, 1, 2, 3, 5)), random.choice(SCRAPS))
+                        for c in components
+                    ),
                     batch_only=random.random() < 0.35,
                 )
             )
@@ -135,7 +144,10 @@ def worlds(draw: st.DrawFn) -> World:
     for at, sku in enumerate(skus[:-1]):
         components = draw(st.lists(st.sampled_from(skus[at + 1 :]), max_size=3, unique=True))
         if components:
-            lines = tuple(BillLine(component, draw(st.integers(1, 4))) for component in components)
+            lines = tuple(
+                BillLine(component, draw(st.integers(1, 4)), draw(st.sampled_from(SCRAPS)))
+                for component in components
+            )
             bills.append(
                 BillOfMaterials(sku, draw(st.integers(1, 4)), lines, batch_only=draw(st.booleans()))
             )

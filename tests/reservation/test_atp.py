@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stockpush.messages import StockMove
-from stockpush.model import QUANTITY_MAX, BillLine, BillOfMaterials
+from stockpush.model import NO_SCRAP, QUANTITY_MAX, BillLine, BillOfMaterials, Scrap
 from stockpush.reservation import atp as module
 from stockpush.reservation.atp import Netting, atp, atp_all, buildable, limited_by, net
 from stockpush.reservation.bom import Bills
@@ -183,6 +183,31 @@ def test_use_is_rounded_once_for_the_whole_quantity_built() -> None:
     assert atp(netting, "soap") == 0
 
 
+@pytest.mark.parametrize(
+    ("yields", "quantity", "scrap", "built", "taken"),
+    [
+        (10, 1500, NO_SCRAP, 10, 1500),
+        (10, 1500, Scrap(1, 20), 10, 1575),  # 1500 g and 75 g of them lost
+        (10, 1500, Scrap(1, 20), 3, 473),  # 472.5 g
+        (1, 1, Scrap(1, 30), 30, 31),  # every thirtieth wick breaks
+        (1, 1, Scrap(1, 30), 29, 30),  # 29.97 wicks
+        (1, 1, Scrap(1, 30), 31, 33),  # 32.03 wicks
+        (1, 1, Scrap(1, 1), 7, 14),  # as much again is lost
+    ],
+)
+def test_scrap_is_taken_on_top_and_rounded_once(
+    yields: int, quantity: int, scrap: Scrap, built: int, taken: int
+) -> None:
+    """What is lost is reckoned for the whole quantity built, exactly; with one less it is short."""
+    made = BillOfMaterials("candle", yields, (BillLine("wax", quantity, scrap),))
+    moves = build_moves(made, built)
+    assert isinstance(moves, tuple)
+    assert moves[1].quantity == -taken
+    for wax, promised in ((taken, built), (taken - 1, built - 1)):
+        netting = netted(world(made, on_hand={"candle": 0, "wax": wax}))
+        assert atp(netting, "candle") == promised
+
+
 def test_finished_stock_is_promised_while_its_material_is_short() -> None:
     """A blocked component does not take back what stands on the shelf, but nothing is built."""
     netting = netted(
@@ -336,7 +361,7 @@ def test_order_and_split_lines_do_not_matter(case: World, data: st.DataObject) -
                 part
                 for line in data.draw(st.permutations(each.lines))
                 for part in (
-                    (BillLine(line.component, 1), BillLine(line.component, line.quantity - 1))
+                    (replace(line, quantity=1), replace(line, quantity=line.quantity - 1))
                     if line.quantity > 1
                     else (line,)
                 )
@@ -371,7 +396,14 @@ def test_building_what_was_reserved_changes_no_atp(case: World, data: st.DataObj
 
     Only for whole yields: a build rounds its use up by itself, and that rest is really gone.
     """
-    whole = tuple(replace(each, batch_only=True) for each in case.bills)
+    whole = tuple(
+        replace(
+            each,
+            batch_only=True,
+            lines=tuple(replace(line, scrap=NO_SCRAP) for line in each.lines),
+        )
+        for each in case.bills
+    )
     assume(whole)
     chosen = data.draw(st.sampled_from(whole))
     case = replace(case, bills=whole).demanded(chosen.item, max(1, case.on_hand[chosen.item]))

@@ -10,11 +10,14 @@ from hypothesis import given, settings
 
 from stockpush.messages import Rows
 from stockpush.model import (
+    NO_SCRAP,
     QUANTITY_MAX,
+    SCRAP_OF_MAX,
     BillLine,
     BillOfMaterials,
     Item,
     Kind,
+    Scrap,
     Shelf,
 )
 from stockpush.reservation import atp as plain
@@ -118,10 +121,10 @@ def test_a_workshop_is_netted_alike(seed: int) -> None:
     assert any(promised[sku] != expected.bound[sku] for sku in free)
 
 
-def chain(yields: int, quantity: int, on_hand: int, demand: int) -> World:
+def chain(yields: int, quantity: int, on_hand: int, demand: int, scrap: Scrap = NO_SCRAP) -> World:
     """Return one item that is made from another."""
     return World(
-        (BillOfMaterials("soap", yields, (BillLine("oil", quantity),)),),
+        (BillOfMaterials("soap", yields, (BillLine("oil", quantity, scrap),)),),
         {"soap": 0, "oil": on_hand},
         {"soap": demand, "oil": 0},
     )
@@ -135,6 +138,9 @@ def chain(yields: int, quantity: int, on_hand: int, demand: int) -> World:
         pytest.param(chain(1, QUANTITY_MAX, 1, 10_000), True, id="what is used does not fit"),
         pytest.param(
             chain(QUANTITY_MAX, 1, QUANTITY_MAX, 0), True, id="what could be made neither"
+        ),
+        pytest.param(
+            chain(QUANTITY_MAX, 1, 1, 0, Scrap(1, SCRAP_OF_MAX)), True, id="a large and fine bill"
         ),
     ],
 )

@@ -699,9 +699,9 @@ _ROUNDED_UP = Planted(
     ("F57", "I2"),
     (
         Edit(
-            "reservation.atp:_built_at_most",
-            "* bill.yield_quantity // line.quantity\n",
-            "* -bill.yield_quantity // line.quantity * -1\n",
+            "reservation.atp:_made_from",
+            "return units * bill.yield_quantity * of // (line.quantity * (of + lost))",
+            "return -(-units * bill.yield_quantity * of // (line.quantity * (of + lost)))",
         ),
     ),
 )

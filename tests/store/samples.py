@@ -34,6 +34,7 @@ from stockpush.model import (
     Reservation,
     ReservationKey,
     ReservationState,
+    Scrap,
     Shelf,
     StockMovement,
 )
@@ -58,7 +59,12 @@ ITEM = Item(
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
 BILL = BillOfMaterials(
-    "candle-lav", 10, (BillLine("wick", 10), BillLine("beeswax", 15000)), batch_only=True
+    "candle-lav",
+    10,
+    (BillLine("wick", 10, Scrap(1, 30)), BillLine("beeswax", 15000)),
+    batch_only=True,
+    base="beeswax",
+    overrides=(BillLine("wick", 10, Scrap(1, 30)), BillLine("tin größe", 0)),
 )
 LISTING = Listing(
     key=ListingKey("my-shopify", "variant/808950810"),

@@ -25,6 +25,7 @@ from stockpush.importer.preview import (
 from stockpush.importer.tables import Row, read_tables
 from stockpush.messages import ImportCatalogue, StockMove
 from stockpush.model import (
+    NO_SCRAP,
     BillLine,
     BillOfMaterials,
     Item,
@@ -33,13 +34,25 @@ from stockpush.model import (
     ListingKey,
     MovementKind,
     PurchaseUnit,
+    Scrap,
 )
 from stockpush.ports import CatalogueRows
-from stockpush.reservation.bom import Bills, merge_lines
-from stockpush.units import SCALE_MAX, find_unit, parse_quantity, purchase_unit_name, spellings
+from stockpush.reservation.bom import Bills, merge_lines, resolve
+from stockpush.units import (
+    SCALE_MAX,
+    find_unit,
+    format_scrap,
+    parse_quantity,
+    parse_scrap,
+    purchase_unit_name,
+    spellings,
+)
 
 TEXT_LENGTH_MAX = 255
 """Longest SKU or name."""
+
+_OF_THE_BASE = ("yield", "batch_only")
+"""What a variant has of its base."""
 
 Refs = Callable[[str, Mapping[str, Any]], str]
 """(channel, reference as given) -> its canonical key; raises `CatalogueInvalid`."""
@@ -116,7 +129,9 @@ def read_catalogue(
     reader.read_bills(tables.boms)
     reader.read_listings(tables.listings)
     mistakes.raise_any()
-    Bills.build({**known.bills, **reader.bills}.values(), reader.all_items.keys())
+    bills = reader.resolve_bills()
+    mistakes.raise_any()
+    Bills.build(bills.values(), reader.all_items.keys())
     return reader.catalogue()
 
 
@@ -142,6 +157,7 @@ class _Reader:
         self._listing_places: dict[ListingKey, str] = {}
         self._on_hand: dict[str, int] = {}
         self.bills: dict[str, BillOfMaterials] = {}
+        self._bill_rows: dict[str, Row] = {}
 
     def catalogue(self) -> CatalogueFile:
         """Return what was read, with its preview."""
@@ -317,9 +333,13 @@ class _Reader:
                 self._mistakes.add(row.where("item"), found=sku, expected=expected)
                 continue
             places[sku] = row.place
-            bill = self._bill(row, sku)
+            self._bill_rows[sku] = row
+            bill = self._variant(row, sku) if "base" in row.cells else self._bill(row, sku)
             if bill is not None:
                 self.bills[sku] = bill
+        for bill in self.bills.values():
+            if bill.base is not None:
+                self._check_base(self._bill_rows[bill.item], bill.item, bill.base)
         for sku, item in self._items.items():
             if item.kind is Kind.MRO and self._in_kept_bill(sku):
                 where = f"{self._places[sku]}: kind"
@@ -343,13 +363,87 @@ class _Reader:
         if not row.lines and not row.cells.get("lines"):
             expected = "at least one component"
             self._mistakes.add(row.where("lines"), found=None, expected=expected)
-        lines = [self._bill_line(line, sku) for line in row.lines]
-        sound = [line for line in lines if line is not None]
-        if yield_quantity is None or batch_only is None or len(sound) < max(1, len(lines)):
+        lines = self._bill_lines(row, sku)
+        if yield_quantity is None or batch_only is None or not lines:
             return None
-        return BillOfMaterials(sku, yield_quantity, merge_lines(sound), batch_only)
+        return BillOfMaterials(sku, yield_quantity, lines, batch_only)
 
-    def _bill_line(self, row: Row, made: str) -> BillLine | None:
+    def _bill_lines(
+        self, row: Row, sku: str, *, none_too: bool = False
+    ) -> tuple[BillLine, ...] | None:
+        """Return the lines, those of one component added up; `none_too`: 0 takes one away."""
+        lines = [self._bill_line(line, sku, none_too=none_too) for line in row.lines]
+        sound = [line for line in lines if line is not None]
+        scraps: dict[str, Scrap] = {}
+        for line, its_row in zip(lines, row.lines, strict=True):
+            if line is None:
+                continue
+            if scraps.setdefault(line.component, line.scrap) != line.scrap:
+                expected = f"{format_scrap(scraps[line.component])}, as on its line before"
+                found = its_row.cells.get("scrap")
+                self._mistakes.add(its_row.where("scrap"), found=found, expected=expected)
+                return None
+        return merge_lines(sound) if len(sound) == len(lines) else None
+
+    def _variant(self, row: Row, sku: str) -> BillOfMaterials | None:
+        """Return a bill that shares another one, without what follows from that one yet."""
+        base = self._text(row, "base")
+        item = self._item_in_bill(row, sku)
+        for name in _OF_THE_BASE:
+            if name in row.cells:
+                expected = f"nothing: a variant has it of its base ({base})"
+                self._mistakes.add(row.where(name), found=row.cells[name], expected=expected)
+        overrides = self._bill_lines(row, sku, none_too=True)
+        if base is None or item is None or overrides is None:
+            return None
+        return BillOfMaterials(sku, 1, (), base=base, overrides=overrides)
+
+    def _check_base(self, row: Row, sku: str, base: str) -> None:
+        """Note a base that has no bill, or is not counted as its variant is."""
+        if base not in self._known.bills and base not in self._bill_rows:
+            bills = {*self._known.bills, *self._bill_rows} - {sku}
+            expected = "an item with a bill of materials, here or already imported"
+            self._mistakes.add(
+                row.where("base"), found=base, expected=expected, hint=nearest(base, bills)
+            )
+            return
+        item, other = self.all_items[sku], self.all_items.get(base)
+        if other is not None and (item.unit, item.scale) != (other.unit, other.scale):
+            expected = f"a base counted in {item.unit} with scale {item.scale}, as {sku} is"
+            found = f"{base}, counted in {other.unit} with scale {other.scale}"
+            self._mistakes.add(row.where("base"), found=found, expected=expected)
+
+    def resolve_bills(self) -> Mapping[str, BillOfMaterials]:
+        """Work out variants, known ones whose base changes too; return every bill there will be.
+
+        Raises `BillCycle` for bills that are based on one another.
+        """
+        bills = resolve({**self._known.bills, **self.bills})
+        for sku, bill in bills.items():
+            row = self._bill_rows.get(sku)
+            if row is None:
+                if bill != self._known.bills[sku]:
+                    self.bills[sku] = bill
+                continue
+            self.bills[sku] = bill
+            if bill.base is None:
+                continue
+            there = {line.component for line in bills[bill.base].lines}
+            for line in bill.overrides:
+                if not line.quantity and line.component not in there:
+                    expected = f"a component of the bill of {bill.base}, to take it away"
+                    self._mistakes.add(
+                        row.where("lines"),
+                        found=line.component,
+                        expected=expected,
+                        hint=nearest(line.component, there),
+                    )
+            if not bill.lines:
+                expected = "at least one component that is left"
+                self._mistakes.add(row.where("lines"), found=None, expected=expected)
+        return bills
+
+    def _bill_line(self, row: Row, made: str, *, none_too: bool) -> BillLine | None:
         component = self._text(row, "item")
         if component is None:
             return None
@@ -360,8 +454,20 @@ class _Reader:
         item = self._item_in_bill(row, component)
         if item is None:
             return None
-        quantity = self._positive(row, "quantity", item)
-        return None if quantity is None else BillLine(component, quantity)
+        quantity = (self._quantity if none_too else self._positive)(row, "quantity", item)
+        scrap = self._scrap(row)
+        if quantity is None or scrap is None:
+            return None
+        return BillLine(component, quantity, scrap if quantity else NO_SCRAP)
+
+    def _scrap(self, row: Row) -> Scrap | None:
+        if "scrap" not in row.cells:
+            return NO_SCRAP
+        try:
+            return parse_scrap(row.cells["scrap"], field=row.where("scrap"))
+        except QuantityInvalid as error:
+            self._mistakes.take(error)
+            return None
 
     def _item_in_bill(self, row: Row, sku: str) -> Item | None:
         item = self._find_item(row, sku)

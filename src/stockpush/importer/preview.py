@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from stockpush.importer.tables import Table
 from stockpush.model import BillOfMaterials, Item, Listing
-from stockpush.units import format_quantity
+from stockpush.units import format_quantity, format_scrap
 
 
 class ChangeState(StrEnum):
@@ -106,8 +106,13 @@ def _item(item: Item) -> dict[str, str]:
 
 
 def _bill(bill: BillOfMaterials, items: Mapping[str, Item]) -> dict[str, str]:
-    lines = {line.component: _quantity(line.quantity, items[line.component]) for line in bill.lines}
+    lines = {
+        line.component: _quantity(line.quantity, items[line.component])
+        + (f" and {format_scrap(line.scrap)} lost" if line.scrap.lost else "")
+        for line in bill.lines
+    }
     return {
+        "base": bill.base or "",
         "yield": _quantity(bill.yield_quantity, items[bill.item]),
         "batch_only": "true" if bill.batch_only else "false",
         **lines,

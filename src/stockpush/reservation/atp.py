@@ -7,7 +7,7 @@ reserved units included), D the open demand, both in the item's smallest units. 
     gross(i)   = D(i) + sum over parents p of use(p, i)
     net(i)     = max(0, gross(i) - S(i))
     built(i)   = net(i), rounded up to whole batches where the bill says so; 0 without a bill
-    use(p, i)  = ceil(built(p) * quantity / yield), rounded once for the whole quantity built
+    use(p, i)  = ceil(built(p) * quantity * (1 + scrap) / yield), rounded once for all that is built
     covered(i) = net(i) = 0, or i has a bill and every component on it is covered
 
 An item that is not covered is *blocked*. ATP(i) is the largest n >= 0 for which i is covered with
@@ -145,10 +145,19 @@ def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
 def use(bill: BillOfMaterials, line: BillLine, built: int) -> int:
     """Return what building `built` >= 0 units takes of the line's component, rounded up once.
 
+    What is lost as scrap is part of it.
+
     >>> use(BillOfMaterials("soap", 12, ()), BillLine("oil", 1000), 5)
     417
     """
-    return -(-built * line.quantity // bill.yield_quantity)
+    lost, of = line.scrap
+    return -(-built * line.quantity * (of + lost) // (bill.yield_quantity * of))
+
+
+def _made_from(bill: BillOfMaterials, line: BillLine, units: int) -> int:
+    """Return the most that can be built with a `use` of no more than `units` >= 0."""
+    lost, of = line.scrap
+    return units * bill.yield_quantity * of // (line.quantity * (of + lost))
 
 
 def _netted(
@@ -196,7 +205,7 @@ def _built(bill: BillOfMaterials, net: int) -> int:
 def _built_at_most(bill: BillOfMaterials, built: int, bound: Mapping[str, int]) -> int:
     """Return the most that could be built in all, were no component shared with anything else."""
     most = min(
-        (bound[line.component] + use(bill, line, built)) * bill.yield_quantity // line.quantity
+        _made_from(bill, line, bound[line.component] + use(bill, line, built))
         for line in bill.lines
     )
     return most - most % bill.yield_quantity if bill.batch_only else most

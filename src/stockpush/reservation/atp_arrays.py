@@ -64,7 +64,8 @@ class Layout:
 
     One entry per item: `yields` (1 without a bill), `in_batches`, `level`, `shares` (whether
     anything is reached from it by two paths), `line_from`, `line_to`. One per line: `parent`,
-    `component` (places), `quantity`, `per` (the parent's yield).
+    `component` (places), `quantity` for `per` of the parent (its yield, in parts of its scrap).
+    `fits` is false where those are numbers for which 64 bits will not do.
     """
 
     bills: Bills
@@ -82,6 +83,7 @@ class Layout:
     component: Integers
     quantity: Integers
     per: Integers
+    fits: bool
 
     @classmethod
     def build(cls, bills: Bills, skus: Collection[str]) -> Layout:
@@ -92,6 +94,9 @@ class Layout:
         made = [bills.by_item.get(sku) for sku in order]
         lines = [(at, bill, line) for at, bill in enumerate(made) if bill for line in bill.lines]
         parent = _integers([at for at, _, _ in lines])
+        quantity = [line.quantity * sum(line.scrap) for _, _, line in lines]
+        per = [bill.yield_quantity * line.scrap.of for _, bill, line in lines]
+        fits = max((*quantity, *per), default=0) < FITS
         code = _integers([codes[sku] for sku in order])
         has_bill = np.array([bill is not None for bill in made], dtype=np.bool_)
         line_from = np.searchsorted(parent, np.arange(len(order)))
@@ -109,8 +114,9 @@ class Layout:
             line_to=np.searchsorted(parent, np.arange(len(order)), side="right"),
             parent=parent,
             component=_integers([place[line.component] for _, _, line in lines]),
-            quantity=_integers([line.quantity for _, _, line in lines]),
-            per=_integers([bill.yield_quantity for _, bill, _ in lines]),
+            quantity=_integers(quantity if fits else [1] * len(lines)),
+            per=_integers(per if fits else [1] * len(lines)),
+            fits=fits,
         )
 
     def net(self, on_hand: Mapping[str, int], demand: Mapping[str, int]) -> plain.Netting | None:
@@ -119,6 +125,8 @@ class Layout:
         Both mappings must have every item, as for `atp.net`, whose answer this equals; besides, it
         knows every ATP already.
         """
+        if not self.fits:
+            return None
         try:
             stock, wanted = self._column(on_hand), self._column(demand)
             netted = _Netted(self, stock, wanted)

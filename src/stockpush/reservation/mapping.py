@@ -32,6 +32,7 @@ from stockpush.model import (
     Reservation,
     StockMovement,
 )
+from stockpush.reservation import bom
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
 from stockpush.reservation.orders import undeducted
@@ -58,6 +59,15 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     if done is not None:
         return Decision(
             outcome=Refused("key_reused", f"the key {command.key!r} was used for another command")
+        )
+    moved_on = _moved_on(view, command)
+    if moved_on:
+        return Decision(
+            outcome=Refused(
+                "bills_changed",
+                f"the bill of materials of {moved_on[0]} shares one that was changed meanwhile",
+                {"bills": moved_on},
+            )
         )
     draft = Draft(view, at)
     listings = {}
@@ -96,6 +106,15 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         commands=(CommandDone(command.key, digest, at),),
         touched_skus=frozenset(touched),
     )
+
+
+def _moved_on(view: View, command: ImportCatalogue) -> list[str]:
+    """Return the variants that would no longer be what their base makes them.
+
+    Whoever reads the files works them out from the bills of that moment.
+    """
+    bills = {**view.catalogue.bills.by_item, **{bill.item: bill for bill in command.bills}}
+    return sorted(sku for sku, bill in bom.resolve(bills).items() if bill != bills[sku])
 
 
 def resolve(view: View, command: ResolveListings, at: datetime) -> Decision:

@@ -42,6 +42,7 @@ from stockpush.model import (
     Reservation,
     ReservationKey,
     ReservationState,
+    Scrap,
     Shelf,
     StockMovement,
 )
@@ -54,6 +55,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 SEEN_MAX: Final = 10_000
 """How many fields are kept with their rows, a kilobyte and a half each."""
+_OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
 _PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
 _NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
@@ -114,13 +116,14 @@ def read_item(row: Row) -> Item:
 
 def bill_row(bill: BillOfMaterials) -> Row:
     """Return the row of `bill`, its lines not included."""
-    return (bill.item, bill.yield_quantity, int(bill.batch_only))
+    overrides = json_text(bill.overrides)
+    return (bill.item, bill.yield_quantity, int(bill.batch_only), bill.base, overrides)
 
 
 def bill_line_rows(bill: BillOfMaterials) -> list[Row]:
     """Return the rows of `bill_line`; `position` keeps the order of the lines."""
     return [
-        (bill.item, position, line.component, line.quantity)
+        (bill.item, position, line.component, line.quantity, *line.scrap)
         for position, line in enumerate(bill.lines)
     ]
 
@@ -128,11 +131,18 @@ def bill_line_rows(bill: BillOfMaterials) -> list[Row]:
 def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMaterials, ...]:
     """Return the bills of rows of `bill` and of `bill_line` ordered by item and position."""
     lines_of: dict[str, list[BillLine]] = {}
-    for item, _position, component, quantity in lines:
-        lines_of.setdefault(item, []).append(BillLine(component, quantity))
+    for item, _position, component, quantity, *scrap in lines:
+        lines_of.setdefault(item, []).append(BillLine(component, quantity, Scrap(*scrap)))
     return tuple(
-        BillOfMaterials(item, yield_quantity, tuple(lines_of.get(item, ())), bool(batch_only))
-        for item, yield_quantity, batch_only in bills
+        BillOfMaterials(
+            item,
+            yield_quantity,
+            tuple(lines_of.get(item, ())),
+            bool(batch_only),
+            base,
+            _OVERRIDES.decode(overrides),
+        )
+        for item, yield_quantity, batch_only, base, overrides in bills
     )
 
 

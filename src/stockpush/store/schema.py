@@ -36,6 +36,7 @@ from sqlalchemy.dialects import postgresql
 
 from stockpush.model import (
     QUANTITY_MAX,
+    SCRAP_OF_MAX,
     WIRE_QUANTITY_MAX,
     DeliveryState,
     DriftClass,
@@ -136,6 +137,8 @@ bill: Final = Table(
     _key("item", ForeignKey("item.sku")),
     _whole("yield_quantity"),
     _whole("batch_only"),
+    _text("base", absent=True),
+    _text("overrides"),
     _between("yield_quantity", 1, QUANTITY_MAX),
     *_flag("batch_only"),
 )
@@ -147,9 +150,13 @@ bill_line: Final = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("component", TEXT, ForeignKey("item.sku"), nullable=False),
     _whole("quantity"),
+    _whole("scrap_lost"),
+    _whole("scrap_of"),
     UniqueConstraint("item", "component"),
     CheckConstraint("component <> item", name="component_other"),
     _between("quantity", 1, QUANTITY_MAX),
+    _between("scrap_lost", 0, SCRAP_OF_MAX),
+    _between("scrap_of", 1, SCRAP_OF_MAX),
     *_counter("position"),
 )
 
