@@ -23,6 +23,7 @@ from stockpush.model import (
     Listing,
     ListingKey,
     MovementKind,
+    Promise,
     PurchaseUnit,
     Scrap,
 )
@@ -363,6 +364,37 @@ def test_purchase_units_are_told_again_with_another_unit() -> None:
     assert read(("c.toml", toml), known=known).items[0].purchase_units == (("sack", 25_000),)
 
 
+def test_what_may_be_promised() -> None:
+    """A rule has a word, and a limit in the item's units; left out it stays, `none` ends it."""
+    candle = replace(CANDLE, promise=Promise.FINISHED)
+    wax = replace(WAX, buildable_max=2500)
+    toml = """
+        items = [
+            { sku = "candle-lav", name = "Lavender candle", promise = "Finished" },
+            { sku = "beeswax", kind = "material", unit = "kg", buildable_max = "2500 g" },
+        ]
+    """
+    assert read(("c.toml", toml)).items == (candle, wax)
+    csv = "sku,promise,buildable_max\ncandle-lav,buildable,12\nbeeswax,,none\n"
+    known = Known(items={"candle-lav": candle, "beeswax": wax})
+    items = read(("items.csv", csv), known=known)
+    assert items.items == (replace(CANDLE, buildable_max=12), WAX)
+    assert items.changes[0].differences == (
+        Difference("promise", "finished", "buildable"),
+        Difference("buildable_max", "", "12 piece"),
+    )
+    assert read(("items.csv", "sku\ncandle-lav\nbeeswax\n"), known=known).items == (candle, wax)
+    only = read(("items.csv", "sku,promise\nbeeswax,finished\n"), known=known).items
+    assert only == (replace(WAX, promise=Promise.FINISHED),)
+
+
+def test_a_limit_is_told_again_with_another_unit() -> None:
+    """It was so many smallest units of the unit before: with another it would be wrong."""
+    known = Known(items={"wax": replace(WAX, sku="wax", buildable_max=5)})
+    (mistake,) = mistakes_in('[[items]]\nsku = "wax"\nunit = "g"', known)
+    assert "expected buildable_max again, since it was told in kg (or none)" in mistake
+
+
 VARIANTS = """
 items = [
     { sku = "base" }, { sku = "rose" }, { sku = "gift" },
@@ -575,6 +607,15 @@ LISTED = ITEM + '[[listings]]\nchannel = "my-woo"\nitem = "a"\n'
             ITEM + 'purchase_units = { box = 2 }\non_hand = "1 bok"',
             "c.toml items[1] (a): on_hand",
             "did you mean 'box'?",
+        ),
+        (ITEM + 'promise = "finish"', "c.toml items[1] (a): promise", "did you mean 'finished'?"),
+        (ITEM + "promise = true", "c.toml items[1] (a): promise", "one of finished, buildable"),
+        (ITEM + "buildable_max = -1", "c.toml items[1] (a): buildable_max", "0 or more"),
+        (ITEM + 'buildable_max = "2 kg"', "c.toml items[1] (a): buildable_max", "kg measures mass"),
+        (
+            ITEM + 'promise = "finished"\nbuildable_max = 3',
+            "c.toml items[1] (a): buildable_max",
+            "found 3, expected nothing: with promise = finished",
         ),
         ("[[item]]\nsku = 'a'", "c.toml", "did you mean 'items'?"),
         ("[items]\nsku = 'a'", "c.toml items", "[[items]] in double brackets"),

@@ -38,6 +38,13 @@ class Kind(StrEnum):
     MRO = "mro"
 
 
+class Promise(StrEnum):
+    """What of an item may be promised that nobody has ordered yet (its *promise rule*)."""
+
+    FINISHED = "finished"
+    BUILDABLE = "buildable"
+
+
 class PurchaseUnit(NamedTuple):
     """What an item is bought in: one `name` ("box") is `size` (>= 1) of its smallest units."""
 
@@ -51,6 +58,8 @@ class Item:
     """Anything stocked. `sku` is its identity; quantities count 10**-`scale` of `unit`.
 
     `purchase_units` are units of this item alone, in which its quantities may be typed as well.
+    `promise` is its promise rule, of which `buildable_max` (>= 0, None: no limit) is the most that
+    may wait to be built, where it is `buildable`.
     """
 
     sku: str
@@ -59,6 +68,8 @@ class Item:
     unit: str
     scale: int = 0
     purchase_units: tuple[PurchaseUnit, ...] = ()
+    promise: Promise = Promise.BUILDABLE
+    buildable_max: int | None = None
 
 
 class Scrap(NamedTuple):

@@ -35,8 +35,8 @@ def in_both_ways(world: World) -> tuple[plain.Netting, plain.Netting | None]:
     """Net a world plainly and in arrays."""
     bills = Bills.build(world.bills, set(world.skus))
     return (
-        plain.net(bills, world.on_hand, world.demand, world.skus),
-        Layout.build(bills, world.skus).net(world.on_hand, world.demand),
+        plain.net(bills, world.on_hand, world.demand, world.skus, ceilings=world.ceilings),
+        Layout.build(bills, world.skus).net(world.on_hand, world.demand, ceilings=world.ceilings),
     )
 
 
@@ -52,6 +52,7 @@ def assert_equal(world: World) -> None:
     for sku in world.skus:
         assert plain.buildable(found, sku) == plain.buildable(expected, sku)
         assert plain.limited_by(found, sku) == plain.limited_by(expected, sku)
+        assert plain.ruled_by(found, sku) == plain.ruled_by(expected, sku)
 
 
 def workshop(random: Random, size: int) -> World:

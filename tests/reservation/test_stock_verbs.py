@@ -18,7 +18,7 @@ from stockpush.messages import (
     StockMove,
     UndoMovement,
 )
-from stockpush.model import BillLine, BillOfMaterials, MovementKind
+from stockpush.model import BillLine, BillOfMaterials, MovementKind, Promise
 from tests.reservation.world import World
 
 
@@ -164,6 +164,19 @@ def test_bills_that_are_based_on_one_another_are_refused_in_the_transaction() ->
     )
     with pytest.raises(BillCycle, match="candle -> wax -> candle"):
         world.do(ImportCatalogue((), circle, (), (), "k", "test"))
+
+
+def test_a_new_promise_rule_changes_what_is_shown() -> None:
+    """An import that changes nothing else marks the listings whose number it changes."""
+    world = kitchen().list("shopify", "a", "candle", shows=10)
+    assert (world.atp("candle"), world.dirty) == (10, set())
+    candle = replace(world.catalogue.items["candle"], buildable_max=4)
+    world.do(ImportCatalogue((candle,), (), (), (), "k", "test"))
+    assert (world.atp("candle"), world.dirty) == (4, {"shopify/a"})
+    candle = replace(candle, promise=Promise.FINISHED)
+    world.do(ImportCatalogue((candle,), (), (), (), "k2", "test"))
+    world.syncs()
+    assert (world.atp("candle"), world.expected()) == (0, {"shopify/a": 0})
 
 
 def test_a_second_import_opens_no_stock_that_has_moved() -> None:

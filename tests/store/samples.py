@@ -28,6 +28,7 @@ from stockpush.model import (
     ListingKey,
     MovementKind,
     OrderVersion,
+    Promise,
     PurchaseUnit,
     Push,
     PushOutcomeKind,
@@ -55,6 +56,8 @@ ITEM = Item(
     "piece",
     scale=2,
     purchase_units=(PurchaseUnit("box", 14400), PurchaseUnit("kiste größe", QUANTITY_MAX)),
+    promise=Promise.FINISHED,
+    buildable_max=QUANTITY_MAX,
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stockpush.errors import CatalogueInvalid, QuantityInvalid
@@ -33,6 +33,7 @@ from stockpush.model import (
     Listing,
     ListingKey,
     MovementKind,
+    Promise,
     PurchaseUnit,
     Scrap,
 )
@@ -51,6 +52,8 @@ from stockpush.units import (
 TEXT_LENGTH_MAX = 255
 """Longest SKU or name."""
 
+_NONE = "none"
+"""What takes a column's value away; an empty cell leaves it as it is."""
 _OF_THE_BASE = ("yield", "batch_only")
 """What a variant has of its base."""
 
@@ -247,7 +250,38 @@ class _Reader:
             )
             return None
         bought = self._purchase_units(row, old, unit, scale)
-        return None if bought is None else Item(sku, name, kind, unit, scale, bought)
+        if bought is None:
+            return None
+        return self._with_rule(row, old, Item(sku, name, kind, unit, scale, bought))
+
+    def _with_rule(self, row: Row, old: Item | None, item: Item) -> Item | None:
+        """Return the item with its promise rule."""
+        given = row.cells.get("promise", old.promise if old else Promise.BUILDABLE)
+        word = given.strip().lower() if isinstance(given, str) else given
+        if word not in set(Promise):
+            expected = "one of " + ", ".join(Promise)
+            hint = nearest(given, Promise)
+            self._mistakes.add(row.where("promise"), found=given, expected=expected, hint=hint)
+            return None
+        promise, most = Promise(word), old.buildable_max if old else None
+        where = row.where("buildable_max")
+        told = row.cells.get("buildable_max")
+        if told is not None:
+            none = isinstance(told, str) and told.strip().lower() == _NONE
+            most = None if none else self._quantity(row, "buildable_max", item)
+            if most is None and not none:
+                return None
+        elif most is not None and old is not None and (item.unit, item.scale) != _counted_in(old):
+            expected = f"buildable_max again, since it was told in {old.unit} (or none)"
+            self._mistakes.add(where, found=None, expected=expected)
+            return None
+        if promise is Promise.FINISHED:
+            if told is not None and most is not None:
+                expected = "nothing: with promise = finished nothing is promised that is not there"
+                self._mistakes.add(where, found=told, expected=expected)
+                return None
+            most = None
+        return replace(item, promise=promise, buildable_max=most)
 
     def _purchase_units(
         self, row: Row, old: Item | None, unit: str, scale: int
@@ -256,7 +290,7 @@ class _Reader:
         where = row.where("purchase_units")
         if "purchase_units" not in row.cells:
             known = old.purchase_units if old else ()
-            if known and old is not None and (unit, scale) != (old.unit, old.scale):
+            if known and old is not None and (unit, scale) != _counted_in(old):
                 expected = f"the purchase units again, since they were told in {old.unit}"
                 self._mistakes.add(where, found=None, expected=expected)
                 return None
@@ -594,6 +628,11 @@ class _Reader:
         return quantity
 
 
+def _counted_in(item: Item) -> tuple[str, int]:
+    """Return in what an item's quantities are kept."""
+    return item.unit, item.scale
+
+
 def _named_sizes(given: object) -> list[tuple[str, object]] | None:
     """Return the names and sizes that a cell tells, of TOML or of CSV; None for anything else.
 
@@ -603,7 +642,7 @@ def _named_sizes(given: object) -> list[tuple[str, object]] | None:
     match given:
         case dict():
             return list(given.items())
-        case str() if given.strip().lower() == "none":
+        case str() if given.strip().lower() == _NONE:
             return []
         case str():
             parts = [part.partition("=") for part in given.split(";") if part.strip()]

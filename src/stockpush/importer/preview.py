@@ -102,6 +102,8 @@ def _item(item: Item) -> dict[str, str]:
         "purchase_units": ", ".join(
             f"{each.name} of {_quantity(each.size, item)}" for each in item.purchase_units
         ),
+        "promise": item.promise,
+        "buildable_max": "" if item.buildable_max is None else _quantity(item.buildable_max, item),
     }
 
 

@@ -38,7 +38,17 @@ class Table(StrEnum):
 
 
 COLUMNS: Mapping[Table, tuple[str, ...]] = {
-    Table.ITEMS: ("sku", "name", "kind", "unit", "scale", "purchase_units", "on_hand"),
+    Table.ITEMS: (
+        "sku",
+        "name",
+        "kind",
+        "unit",
+        "scale",
+        "purchase_units",
+        "promise",
+        "buildable_max",
+        "on_hand",
+    ),
     Table.BOMS: ("item", "base", "yield", "batch_only", "lines"),
     Table.LISTINGS: ("channel", "item", "pack", "ref"),
 }

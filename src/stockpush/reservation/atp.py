@@ -25,6 +25,13 @@ way down and the bound is exact. Elsewhere it is tried first, then bisected: bei
 antitone in n. A blocked item is first relieved of its whole net, which takes its draw off
 everything below, and its ATP is how far it can rise from there, less what it was relieved of.
 
+A *promise rule* may say that an item is promised from finished stock alone, or that no more than so
+many may wait to be built: its *ceiling*, 0 or more. Demand there is already is netted in full all
+the same. A ceiling bounds only by how much nets rise under n units more, for every item that they
+draw on: each net stays at or below its ceiling, or where it is beyond it already. It says nothing
+of what is blocked. Where a batch must be made for demand there is, its slack may be promised
+whatever the rule says: the units will exist.
+
 Everything is exact in Python's unbounded integers. Formulas: docs/architecture.md, "ATP".
 """
 
@@ -32,6 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from stockpush.model import BillLine, BillOfMaterials
 from stockpush.reservation.bom import Bills
@@ -44,6 +52,7 @@ class Netting:
     All quantities are in each item's smallest units and every mapping has every netted item, in
     low-level order within a group. `on_hand` is signed; `gross` >= 0 unless the item was relieved
     below its own stock; `net`, `built` >= 0. `blocked` are the items that are not covered.
+    `ceilings` has those with a promise rule: the most that may wait to be built.
     `bound` >= 0 is how much further demand of each item could at most be covered; 0 if blocked.
     """
 
@@ -55,6 +64,7 @@ class Netting:
     built: Mapping[str, int]
     blocked: frozenset[str]
     bound: Mapping[str, int]
+    ceilings: Mapping[str, int]
     known: Mapping[str, int] | None = None
     """Every ATP, where all were found at once (`atp_arrays`)."""
 
@@ -68,13 +78,21 @@ class Netting:
         }
 
 
+NO_RULES: Mapping[str, int] = MappingProxyType({})
+
+
 def net(
-    bills: Bills, on_hand: Mapping[str, int], demand: Mapping[str, int], skus: Iterable[str]
+    bills: Bills,
+    on_hand: Mapping[str, int],
+    demand: Mapping[str, int],
+    skus: Iterable[str],
+    *,
+    ceilings: Mapping[str, int] = NO_RULES,
 ) -> Netting:
     """Net the whole groups of `skus`, smallest units.
 
-    Both mappings must have every item of those groups: a missing one would quietly count as
-    nothing, so it is an assertion error.
+    Stock and demand must have every item of those groups: a missing one would quietly count as
+    nothing, so it is an assertion error. `ceilings` has items with a promise rule.
 
     >>> from stockpush.model import BillLine, BillOfMaterials
     >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500),))
@@ -89,18 +107,25 @@ def net(
             order |= dict.fromkeys(bills.group_order(sku))
     missing = [sku for sku in order if sku not in on_hand or sku not in demand]
     assert not missing, f"stock or demand was not gathered for {missing}"
-    return _netted(bills, tuple(order), on_hand, demand, {sku: demand[sku] for sku in order})
+    outside = {sku: demand[sku] for sku in order}
+    return _netted(bills, tuple(order), on_hand, demand, outside, ceilings)
 
 
 def net_part(
-    bills: Bills, on_hand: Mapping[str, int], demand: Mapping[str, int], order: tuple[str, ...]
+    bills: Bills,
+    on_hand: Mapping[str, int],
+    demand: Mapping[str, int],
+    order: tuple[str, ...],
+    *,
+    ceilings: Mapping[str, int] = NO_RULES,
 ) -> Netting:
     """Net some items of a group alone, smallest units; the same numbers as `net` has for them.
 
     `order` is in low-level order, has every component of its items, and every item of the group of
     which more is demanded than is there: the others have nothing built, and draw on nothing.
     """
-    return _netted(bills, order, on_hand, demand, {sku: demand[sku] for sku in order})
+    outside = {sku: demand[sku] for sku in order}
+    return _netted(bills, order, on_hand, demand, outside, ceilings)
 
 
 def atp(netting: Netting, sku: str) -> int:
@@ -127,7 +152,7 @@ def buildable(netting: Netting, sku: str) -> int:
 def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
     """Return the items without a bill that stop the next unit of `sku`, in low-level order.
 
-    There is always one; for an item without a bill it is the item itself.
+    For an item without a bill it is the item itself. Where there is none, `ruled_by` has one.
     """
     short = _with_gross(netting, sku, netting.gross[sku] + atp(netting, sku) + 1)
     needed = {sku}
@@ -140,6 +165,18 @@ def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
         else:
             limits.append(item)
     return tuple(limits)
+
+
+def ruled_by(netting: Netting, sku: str) -> tuple[str, ...]:
+    """Return the items whose promise rules stop the next unit of `sku`, in low-level order."""
+    if not netting.ceilings or sku in netting.blocked:
+        return ()
+    more = _with_gross(netting, sku, netting.gross[sku] + atp(netting, sku) + 1)
+    return tuple(
+        item
+        for item, net in more.net.items()
+        if net > max(netting.net[item], netting.ceilings.get(item, net))
+    )
 
 
 def use(bill: BillOfMaterials, line: BillLine, built: int) -> int:
@@ -166,6 +203,7 @@ def _netted(
     on_hand: Mapping[str, int],
     demand: Mapping[str, int],
     outside: Mapping[str, int],
+    ceilings: Mapping[str, int],
 ) -> Netting:
     """Net the items of `order`, which is in low-level order and has every component of its items.
 
@@ -191,8 +229,9 @@ def _netted(
             continue
         bound[sku] = max(0, on_hand[sku] - gross[sku])
         if bill:
-            bound[sku] += max(0, _built_at_most(bill, built[sku], bound) - net[sku])
-    return Netting(bills, on_hand, demand, gross, net, built, frozenset(blocked), bound)
+            most = _built_at_most(bill, built[sku], bound)
+            bound[sku] += max(0, min(most, ceilings.get(sku, most)) - net[sku])
+    return Netting(bills, on_hand, demand, gross, net, built, frozenset(blocked), bound, ceilings)
 
 
 def _built(bill: BillOfMaterials, net: int) -> int:
@@ -214,7 +253,8 @@ def _built_at_most(bill: BillOfMaterials, built: int, bound: Mapping[str, int]) 
 def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
     """Net `sku` and all below it again, with another gross requirement (any sign) of `sku`.
 
-    What items outside draw on those below stays as it was.
+    What items outside draw on those below stays as it was. No promise rule holds there: whether
+    something is covered does not depend on any.
     """
     bills = netting.bills
     cone = (sku, *bills.descendants(sku))
@@ -225,7 +265,7 @@ def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
             for line in bill.lines:
                 outside[line.component] -= use(bill, line, netting.built[item])
     outside[sku] = gross
-    return _netted(bills, cone, netting.on_hand, netting.demand, outside)
+    return _netted(bills, cone, netting.on_hand, netting.demand, outside, NO_RULES)
 
 
 def _rise(netting: Netting, sku: str) -> int:
@@ -257,7 +297,7 @@ def _covers(netting: Netting, sku: str, units: int) -> bool:
         if net <= 0:
             continue
         bill = bills.by_item.get(item)
-        if bill is None:
+        if bill is None or net > netting.ceilings.get(item, net):
             return False
         before = netting.built[item]
         after = _built(bill, net)

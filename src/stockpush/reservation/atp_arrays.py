@@ -119,23 +119,37 @@ class Layout:
             fits=fits,
         )
 
-    def net(self, on_hand: Mapping[str, int], demand: Mapping[str, int]) -> plain.Netting | None:
+    def net(
+        self,
+        on_hand: Mapping[str, int],
+        demand: Mapping[str, int],
+        *,
+        ceilings: Mapping[str, int] = plain.NO_RULES,
+    ) -> plain.Netting | None:
         """Net every item, smallest units, and find its ATP; None where 64 bits might not do.
 
-        Both mappings must have every item, as for `atp.net`, whose answer this equals; besides, it
-        knows every ATP already.
+        Stock and demand must have every item, as for `atp.net`, whose answer this equals; besides,
+        it knows every ATP already.
         """
         if not self.fits:
             return None
         try:
             stock, wanted = self._column(on_hand), self._column(demand)
-            netted = _Netted(self, stock, wanted)
+            netted = _Netted(self, stock, wanted, self._ceilings(ceilings))
             netted.go_down()
             netted.go_up()
             promised = netted.rise()
         except (_TooLargeError, OverflowError):
             return None
-        return netted.as_netting(on_hand, demand, promised)
+        return netted.as_netting(on_hand, demand, ceilings, promised)
+
+    def _ceilings(self, ceilings: Mapping[str, int]) -> Integers:
+        """Return the most of each item that may wait to be built; of most that is any number."""
+        column = np.full(len(self.skus), FITS, dtype=np.int64)
+        for sku, most in ceilings.items():
+            if sku in self.place:
+                column[self.place[sku]] = most
+        return column
 
     def _column(self, values: Mapping[str, int]) -> Integers:
         return np.fromiter((values[sku] for sku in self.skus), np.int64, len(self.skus))
@@ -144,8 +158,11 @@ class Layout:
 class _Netted:
     """One netting under way."""
 
-    def __init__(self, layout: Layout, on_hand: Integers, demand: Integers) -> None:
+    def __init__(
+        self, layout: Layout, on_hand: Integers, demand: Integers, ceilings: Integers
+    ) -> None:
         self.layout = layout
+        self.ceilings = ceilings
         self.on_hand = on_hand
         self.gross = demand.copy()
         self.net = np.zeros_like(demand)
@@ -194,6 +211,7 @@ class _Netted:
                 )
                 batches, yields = layout.in_batches[made], layout.yields[made]
                 most -= np.where(batches, most % yields, 0)
+                most = np.minimum(most, self.ceilings[made])
                 self.bound[made] += np.maximum(0, most - self.net[made])
             self.bound[here][self.blocked[here]] = 0
 
@@ -245,6 +263,7 @@ class _Netted:
             net = self.gross[places] + amounts - self.on_hand[places]
             beyond = (net > 0) & ~self.blocked[places]
             failed[whose[beyond & ~layout.has_bill[places]]] = True
+            failed[whose[beyond & (net > self.ceilings[places])]] = True
             beyond &= layout.has_bill[places] & ~failed[whose]
             whose, places, net = whose[beyond], places[beyond], net[beyond]
             if not len(places):
@@ -263,7 +282,11 @@ class _Netted:
         return np.where(self.layout.in_batches[places], whole, net)
 
     def as_netting(
-        self, on_hand: Mapping[str, int], demand: Mapping[str, int], promised: Integers
+        self,
+        on_hand: Mapping[str, int],
+        demand: Mapping[str, int],
+        ceilings: Mapping[str, int],
+        promised: Integers,
     ) -> plain.Netting:
         """Return the netting as `atp` has it, with every ATP known."""
         layout = self.layout
@@ -277,6 +300,7 @@ class _Netted:
             built=_Column(layout, self.built),
             blocked=frozenset(blocked),
             bound=_Column(layout, self.bound),
+            ceilings=ceilings,
         )
         for sku in blocked:
             promised[layout.place[sku]] = plain.atp(netting, sku)

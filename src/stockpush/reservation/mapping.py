@@ -33,6 +33,7 @@ from stockpush.model import (
     StockMovement,
 )
 from stockpush.reservation import bom
+from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
 from stockpush.reservation.orders import undeducted
@@ -97,6 +98,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
         for sku in (bill.item, *(line.component for line in old.lines))
     }
+    touched |= differently_promised(command, view.catalogue)
     return replace(
         draft.decision(),
         outcome=Accepted(facts={"opened": opened}),
@@ -106,6 +108,16 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         commands=(CommandDone(command.key, digest, at),),
         touched_skus=frozenset(touched),
     )
+
+
+def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
+    """Return the known items whose promise rule the import changes: their targets may change."""
+    return {
+        item.sku
+        for item in command.items
+        if (old := catalogue.items.get(item.sku)) is not None
+        and (old.promise, old.buildable_max) != (item.promise, item.buildable_max)
+    }
 
 
 def _moved_on(view: View, command: ImportCatalogue) -> list[str]:

@@ -96,11 +96,12 @@ class View:
         group = self.catalogue.group(skus)
         on_hand = {sku: self.shelf(sku).on_hand for sku in group}
         demand = {sku: self.demand(sku) for sku in group}
+        ceilings = self.catalogue.ceilings
         if len(group) >= ARRAYS_MIN:
-            at_once = self.catalogue.layout(group).net(on_hand, demand)
+            at_once = self.catalogue.layout(group).net(on_hand, demand, ceilings=ceilings)
             if at_once is not None:
                 return at_once
-        return netting.net(self.catalogue.bills, on_hand, demand, group)
+        return netting.net(self.catalogue.bills, on_hand, demand, group, ceilings=ceilings)
 
     def _net_part(self, skus: Iterable[str]) -> netting.Netting:
         """Net what `skus`, and the items that are short, are made from."""
@@ -110,7 +111,8 @@ class View:
         assert not unread, f"shelves were not gathered for {unread[:5]}"
         on_hand = {sku: self.shelf(sku).on_hand for sku in part}
         demand = {sku: self.demand(sku) for sku in part}
-        return netting.net_part(self.catalogue.bills, on_hand, demand, part)
+        ceilings = self.catalogue.ceilings
+        return netting.net_part(self.catalogue.bills, on_hand, demand, part, ceilings=ceilings)
 
     def joined(self, more: Rows) -> View:
         """Return the view with rows that were read later; those that it has stay as they are."""

@@ -36,6 +36,7 @@ from stockpush.model import (
     ListingKey,
     MovementKind,
     OrderVersion,
+    Promise,
     PurchaseUnit,
     Push,
     PushOutcomeKind,
@@ -104,14 +105,31 @@ def json_text(value: Any) -> str:
 
 def item_row(item: Item) -> Row:
     """Return the row of `item`."""
-    bought = json_text(item.purchase_units)
-    return (item.sku, item.name, item.kind.value, item.unit, item.scale, bought)
+    return (
+        item.sku,
+        item.name,
+        item.kind.value,
+        item.unit,
+        item.scale,
+        json_text(item.purchase_units),
+        item.promise.value,
+        item.buildable_max,
+    )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
-    sku, name, kind, unit, scale, bought = row
-    return Item(sku, name, Kind(kind), unit, scale, _PURCHASE_UNITS.decode(bought))
+    sku, name, kind, unit, scale, bought, promise, buildable_max = row
+    return Item(
+        sku,
+        name,
+        Kind(kind),
+        unit,
+        scale,
+        _PURCHASE_UNITS.decode(bought),
+        Promise(promise),
+        buildable_max,
+    )
 
 
 def bill_row(bill: BillOfMaterials) -> Row:

@@ -43,6 +43,7 @@ from stockpush.model import (
     Health,
     Kind,
     MovementKind,
+    Promise,
     PushOutcomeKind,
     ReservationState,
 )
@@ -126,9 +127,13 @@ item: Final = Table(
     _text("unit"),
     _whole("scale"),
     _text("purchase_units"),
+    _text("promise"),
+    _whole("buildable_max", absent=True),
     *_filled("sku"),
     _one_of("kind", Kind),
     _between("scale", 0, SCALE_MAX),
+    _one_of("promise", Promise),
+    *_unsigned("buildable_max"),
 )
 
 bill: Final = Table(

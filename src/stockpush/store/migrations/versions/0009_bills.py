@@ -1,4 +1,4 @@
-"""Units that items are bought in; what is lost when they are made; bills that share a base.
+"""Units that items are bought in, and their promise rules; scrap, and bills that share a base.
 
 Frozen: a migration is history and does not follow `schema.py`; a later change is a later file.
 
@@ -8,6 +8,8 @@ Revises: 0008
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from alembic import op
 
 revision = "0009"
@@ -15,30 +17,35 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Add the columns: no item has units of its own yet, no bill any scrap or base."""
+    """Add the columns: no item has units or a rule of its own yet, no bill any scrap or base."""
     _add_text("item", "purchase_units", "[]")
+    _add_text("item", "promise", "buildable", among=("finished", "buildable"))
+    _add_whole("item", "buildable_max", low=0, high=1_000_000_000_000_000)
     _add_text("bill", "base")
     _add_text("bill", "overrides", "[]")
     _add_whole("bill_line", "scrap_lost", now=0, low=0, high=1_000_000)
     _add_whole("bill_line", "scrap_of", now=1, low=1, high=1_000_000)
 
 
-def _add_text(table: str, column: str, now: str | None = None) -> None:
+def _add_text(
+    table: str, column: str, now: str | None = None, *, among: Sequence[str] = ()
+) -> None:
     """Add a text column without a default, `now` in every row; one that may be NULL without."""
-    on_postgresql = op.get_bind().dialect.name == "postgresql"
-    kind = 'TEXT COLLATE "C"' if on_postgresql else "TEXT"
-    known = "" if now is None else f" DEFAULT '{now}' NOT NULL"
-    op.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}{known}")
-    if on_postgresql and now is not None:
-        op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT")
+    kind = 'TEXT COLLATE "C"' if op.get_bind().dialect.name == "postgresql" else "TEXT"
+    words = ", ".join(f"'{word}'" for word in among)
+    rule = f" CONSTRAINT ck_{table}_{column}_word CHECK ({column} IN ({words}))" if among else ""
+    _add(table, column, kind, None if now is None else f"'{now}'", rule)
 
 
-def _add_whole(table: str, column: str, *, now: int, low: int, high: int) -> None:
-    """Add a column of whole numbers from `low` to `high` without a default, `now` in every row."""
-    # In SQL, for SQLite takes a CHECK only together with its column.
-    op.execute(
-        f"ALTER TABLE {table} ADD COLUMN {column} BIGINT DEFAULT {now} NOT NULL"
-        f" CONSTRAINT ck_{table}_{column}_range CHECK ({column} BETWEEN {low} AND {high})"
-    )
-    if op.get_bind().dialect.name == "postgresql":
+def _add_whole(table: str, column: str, *, now: int | None = None, low: int, high: int) -> None:
+    """Add a column of whole numbers from `low` to `high`, otherwise as `_add_text`."""
+    rule = f" CONSTRAINT ck_{table}_{column}_range CHECK ({column} BETWEEN {low} AND {high})"
+    _add(table, column, "BIGINT", now, rule)
+
+
+def _add(table: str, column: str, kind: str, now: object, rule: str) -> None:
+    """Add a column; in SQL, for SQLite takes a CHECK only together with its column."""
+    known = "" if now is None else f" DEFAULT {now} NOT NULL"
+    op.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}{known}{rule}")
+    if now is not None and op.get_bind().dialect.name == "postgresql":
         op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT")
