@@ -388,6 +388,44 @@ def test_what_may_be_promised() -> None:
     assert only == (replace(WAX, promise=Promise.FINISHED),)
 
 
+def test_kits_and_what_is_built_as_it_leaves() -> None:
+    """A kit is always built as it leaves; another bill only if it says so, and its variants."""
+    items = "".join(f'[[items]]\nsku = "{sku}"\n' for sku in ("box", "set", "pack", "rose", "wax"))
+    toml = (
+        items
+        + """
+        [[boms]]
+        item = "set"
+        kit = true
+        lines = [{ item = "box", quantity = 1 }]
+        [[boms]]
+        item = "pack"
+        backflush = true
+        batch_only = true
+        lines = [{ item = "box", quantity = 3 }]
+        [[boms]]
+        item = "box"
+        lines = [{ item = "wax", quantity = 3 }]
+        [[boms]]
+        item = "rose"
+        base = "set"
+        """
+    )
+    bills = {bill.item: (bill.kit, bill.backflush) for bill in read(("c.toml", toml)).bills}
+    assert bills == {
+        "set": (True, True),
+        "pack": (False, True),
+        "box": (False, False),
+        "rose": (True, True),
+    }
+    csv = (
+        "item,base,kit,backflush,batch_only,component,quantity\nset,,yes,,,box,1\n"
+        "pack,,,true,1,box,3\nbox,,,,,wax,3\nrose,set,,,,,\n"
+    )
+    tables = read(("items.csv", "sku\nbox\nset\npack\nrose\nwax\n"), ("boms.csv", csv))
+    assert {bill.item: (bill.kit, bill.backflush) for bill in tables.bills} == bills
+
+
 def test_a_limit_is_told_again_with_another_unit() -> None:
     """It was so many smallest units of the unit before: with another it would be wrong."""
     known = Known(items={"wax": replace(WAX, sku="wax", buildable_max=5)})
@@ -485,6 +523,22 @@ item = "set"
             "found 10, expected nothing: a variant has it of its base (base)",
         ),
         ('base = "base"\nbatch_only = true', "boms[4] (set): batch_only", "expected nothing"),
+        ('base = "base"\nkit = true', "boms[4] (set): kit", "expected nothing"),
+        (
+            'kit = true\nbatch_only = true\nlines = [{ item = "wax", quantity = 1 }]',
+            "boms[4] (set): batch_only",
+            "nothing: a kit is put together when it is sent",
+        ),
+        (
+            'kit = true\nbackflush = false\nlines = [{ item = "wax", quantity = 1 }]',
+            "boms[4] (set): backflush",
+            "found false, expected nothing, or true",
+        ),
+        (
+            'kit = "maybe"\nlines = [{ item = "wax", quantity = 1 }]',
+            "boms[4] (set): kit",
+            "true or false",
+        ),
         (
             'base = "gift"\nlines = [{ item = "lable", quantity = 0 }]',
             "boms[4] (set) lines[1] (lable): item",

@@ -103,7 +103,9 @@ class BillLine:
 class BillOfMaterials:
     """What `yield_quantity` (smallest units of `item`, > 0) is made from.
 
-    `batch_only`: production happens in whole multiples of the yield.
+    `batch_only`: production happens in whole multiples of the yield. `kit`: it takes no time to
+    make, a bundle or a pack of several. `backflush` (always of a kit): what leaves before it was
+    finished is built in the same transaction.
     Two lines of one component have already been added up; no line names `item` itself.
     A *variant* shares the bill of the item `base`: its `overrides` replace that bill's lines of the
     same component, or add to them, and a quantity of 0 takes one away. Everything else here is what
@@ -114,6 +116,8 @@ class BillOfMaterials:
     yield_quantity: int
     lines: tuple[BillLine, ...]
     batch_only: bool = False
+    kit: bool = False
+    backflush: bool = False
     base: str | None = None
     overrides: tuple[BillLine, ...] = ()
 
@@ -206,17 +210,31 @@ class ChannelPolicy:
     holds_unpaid: bool = True
 
 
+class Rest(NamedTuple):
+    """What builds have taken of a component beyond what they used, since each take is rounded up.
+
+    `ahead` counts parts of its smallest unit, as many to the unit as the line's yield times its
+    scrap's `of` (`reservation.atp.use`). It is below one unit; negative only after an undo.
+    """
+
+    component: str
+    ahead: int
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """An item's stock at the one location: `on_hand` signed, reserved units included.
 
-    `reserved` is the sum of open reservation units (>= 0), holds not included.
+    `reserved` is the sum of open reservation units (>= 0), holds not included. `rests` are what
+    the item's builds by its present bill have left of roundings, those of 0 left out, in the order
+    of the bill's lines.
     """
 
     sku: str
     on_hand: int = 0
     reserved: int = 0
+    rests: tuple[Rest, ...] = ()
 
 
 class MovementKind(StrEnum):

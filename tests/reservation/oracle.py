@@ -24,12 +24,15 @@ class World:
     """A few items: their bills, stock S (signed) and demand D, one entry per item.
 
     `ceilings` has those with a promise rule: the most that may wait to be built (0: finished only).
+    `rests` has what builds of an item have taken of a component beyond what they used, in parts of
+    a smallest unit (`model.Rest`).
     """
 
     bills: tuple[BillOfMaterials, ...]
     on_hand: Mapping[str, int]
     demand: Mapping[str, int]
     ceilings: Mapping[str, int] = field(default_factory=dict)
+    rests: Mapping[tuple[str, str], int] = field(default_factory=dict)
     skus: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -58,13 +61,17 @@ class Netted:
 
         def uses(sku: str) -> list[int]:
             return [
-                rounded_up(
-                    built(parent) * line.quantity * sum(line.scrap),
-                    bill.yield_quantity * line.scrap.of,
+                max(
+                    0,
+                    rounded_up(
+                        built(parent) * line.quantity * sum(line.scrap)
+                        - world.rests.get((parent, sku), 0),
+                        bill.yield_quantity * line.scrap.of,
+                    ),
                 )
                 for parent, bill in bills.items()
                 for line in bill.lines
-                if line.component == sku
+                if line.component == sku and built(parent)
             ]
 
         @cache
@@ -164,6 +171,12 @@ def random_world(random: Random) -> World:
         {sku: random.choice((-2, 0, 0, 1, 2, 3, 5, 8, 13)) for sku in skus},
         {sku: random.choice((0, 0, 0, 0, 1, 2, 4)) for sku in skus},
         {bill.item: random.choice((0, 0, 1, 2, 3, 5)) for bill in bills if random.random() < 0.25},
+        {
+            (bill.item, line.component): random.randrange(-1, bill.yield_quantity * line.scrap.of)
+            for bill in bills
+            for line in bill.lines
+            if random.random() < 0.2
+        },
     )
 
 
@@ -193,5 +206,13 @@ def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
             bill.item: ceiling
             for bill in (bills if ruled else ())
             if (ceiling := draw(st.sampled_from((None, None, 0, 1, 3)))) is not None
+        },
+        {
+            (bill.item, line.component): draw(
+                st.integers(-1, bill.yield_quantity * line.scrap.of - 1)
+            )
+            for bill in bills
+            for line in bill.lines
+            if draw(st.booleans())
         },
     )

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from stockpush.messages import StockMove
-from stockpush.model import NO_SCRAP, QUANTITY_MAX, BillLine, BillOfMaterials, Scrap
+from stockpush.model import NO_SCRAP, QUANTITY_MAX, BillLine, BillOfMaterials, Rest, Scrap
 from stockpush.reservation import atp as module
 from stockpush.reservation.atp import (
     Netting,
@@ -23,7 +22,7 @@ from stockpush.reservation.atp import (
     ruled_by,
 )
 from stockpush.reservation.bom import Bills
-from stockpush.reservation.ledger import build_moves
+from stockpush.reservation.ledger import build_moves, rests_after
 from tests.reservation import oracle
 from tests.reservation.oracle import World, random_world, worlds
 
@@ -36,7 +35,10 @@ invariant = settings(max_examples=150, deadline=None)
 def netted(world: World) -> Netting:
     """Net all of a world."""
     bills = Bills.build(world.bills, set(world.skus))
-    return net(bills, world.on_hand, world.demand, world.skus, ceilings=world.ceilings)
+    rests: dict[str, dict[str, int]] = {}
+    for (sku, component), ahead in world.rests.items():
+        rests.setdefault(sku, {})[component] = ahead
+    return net(bills, world.on_hand, world.demand, world.skus, ceilings=world.ceilings, rests=rests)
 
 
 def atps(world: World) -> dict[str, int]:
@@ -303,6 +305,19 @@ def test_a_promise_rule_bounds_what_more_may_be_built(
     assert ruled_by(netting, "candle") == limits
 
 
+def test_a_promise_rule_of_what_is_taken_by_two_paths() -> None:
+    """A gift takes a box, and another in its basket: of three boxes to be made, one gift."""
+    shop = world(
+        bill("gift", box=1, basket=1),
+        bill("basket", box=1),
+        bill("box", card=1),
+        on_hand={"gift": 0, "basket": 0, "box": 0, "card": 90},
+    )
+    netting = netted(replace(shop, ceilings={"box": 3}))
+    assert atp_all(netting, shop.skus) == {"gift": 1, "basket": 3, "box": 3, "card": 90}
+    assert (limited_by(netting, "gift"), ruled_by(netting, "gift")) == ((), ("box",))
+
+
 def test_the_rest_of_a_batch_that_must_be_made_may_be_promised() -> None:
     """Nothing is promised of soap that is not finished; one sold too many takes a batch."""
     soap = bill("soap", 10, batch_only=True, oil=1000)
@@ -505,6 +520,7 @@ def test_order_and_split_lines_do_not_matter(case: World, data: st.DataObject) -
         {sku: case.on_hand[sku] for sku in skus},
         {sku: case.demand[sku] for sku in skus[::-1]},
         case.ceilings,
+        case.rests,
     )
     assert atps(other) == atps(case)
     for sku in skus:
@@ -525,29 +541,45 @@ def test_shipping_what_was_reserved_changes_no_atp(case: World, data: st.DataObj
 def test_building_what_was_reserved_changes_no_atp(case: World, data: st.DataObject) -> None:
     """The build that netting already counts on moves stock from components to the item, no more.
 
-    Only for whole yields: a build rounds its use up by itself, and that rest is really gone.
+    Also a part of it: what its roundings leave is kept for the next. Only what is covered: of what
+    is not, the lack is with the item before the build and with its material after it.
     """
-    whole = tuple(
-        replace(
-            each,
-            batch_only=True,
-            lines=tuple(replace(line, scrap=NO_SCRAP) for line in each.lines),
-        )
-        for each in case.bills
-    )
-    assume(whole)
-    chosen = data.draw(st.sampled_from(whole))
-    case = replace(case, bills=whole).demanded(chosen.item, max(1, case.on_hand[chosen.item]))
-    for leaf in set(case.skus) - {each.item for each in whole}:
-        case = case.stocked(leaf, 40)
+    assume(case.bills)
+    chosen = data.draw(st.sampled_from(case.bills))
+    case = case.demanded(chosen.item, max(1, case.on_hand[chosen.item]))
+    for leaf in set(case.skus) - {each.item for each in case.bills}:
+        case = case.stocked(leaf, 60)
     netting = netted(case)
     assume(netting.built[chosen.item] and chosen.item not in netting.blocked)
-    batches = data.draw(st.integers(1, netting.built[chosen.item] // chosen.yield_quantity))
-    moves = build_moves(chosen, batches * chosen.yield_quantity)
+    step = chosen.yield_quantity if chosen.batch_only else 1
+    quantity = step * data.draw(st.integers(1, netting.built[chosen.item] // step))
+    rests = [
+        Rest(line.component, case.rests.get((chosen.item, line.component), 0))
+        for line in chosen.lines
+    ]
+    moves = build_moves(chosen, quantity, rests)
     assert isinstance(moves, tuple)
-    assert len(moves) == 1 + len(chosen.lines)
     after = case
     for move in moves:
-        assert isinstance(move, StockMove)
         after = after.stocked(move.sku, move.quantity)
-    assert atps(after) == atps(case)
+    taken = {move.sku: -move.quantity for move in moves[1:]}
+    left = dict.fromkeys(((chosen.item, line.component) for line in chosen.lines), 0)
+    left |= {
+        (chosen.item, rest.component): rest.ahead
+        for rest in rests_after(chosen, rests, quantity, taken)
+    }
+    assert atps(replace(after, rests={**case.rests, **left})) == atps(case)
+
+
+def test_a_hundred_builds_of_one_take_what_one_build_of_a_hundred_takes() -> None:
+    """Roundings do not add up: what has been taken is never a unit beyond what was used."""
+    soap = BillOfMaterials("soap", 12, (BillLine("oil", 1000, Scrap(1, 30)), BillLine("box", 12)))
+    rests: tuple[Rest, ...] = ()
+    taken = {"oil": 0, "box": 0}
+    for built in range(1, 101):
+        moves = build_moves(soap, 1, rests)
+        assert isinstance(moves, tuple)
+        uses = {move.sku: -move.quantity for move in moves[1:]}
+        rests = rests_after(soap, rests, 1, uses)
+        taken = {sku: units + uses.get(sku, 0) for sku, units in taken.items()}
+        assert taken == {"oil": -(-built * 31000 // 360), "box": built}

@@ -34,9 +34,13 @@ SEEDS = 3_000
 def in_both_ways(world: World) -> tuple[plain.Netting, plain.Netting | None]:
     """Net a world plainly and in arrays."""
     bills = Bills.build(world.bills, set(world.skus))
+    rests: dict[str, dict[str, int]] = {}
+    for (sku, component), ahead in world.rests.items():
+        rests.setdefault(sku, {})[component] = ahead
+    more = {"ceilings": world.ceilings, "rests": rests}
     return (
-        plain.net(bills, world.on_hand, world.demand, world.skus, ceilings=world.ceilings),
-        Layout.build(bills, world.skus).net(world.on_hand, world.demand, ceilings=world.ceilings),
+        plain.net(bills, world.on_hand, world.demand, world.skus, **more),
+        Layout.build(bills, world.skus).net(world.on_hand, world.demand, **more),
     )
 
 

@@ -698,11 +698,8 @@ _ROUNDED_UP = Planted(
     "what the materials make is rounded up: the last unit cannot be built",
     ("F57", "I2"),
     (
-        Edit(
-            "reservation.atp:_made_from",
-            "return units * bill.yield_quantity * of // (line.quantity * (of + lost))",
-            "return -(-units * bill.yield_quantity * of // (line.quantity * (of + lost)))",
-        ),
+        Edit("reservation.atp:_made_from", "return (units", "return -(-(units"),
+        Edit("reservation.atp:_made_from", "* (of + lost))", "* (of + lost)))"),
     ),
 )
 

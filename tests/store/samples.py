@@ -9,6 +9,7 @@ from typing import Any
 from stockpush.messages import CommandDone, Decision
 from stockpush.model import (
     QUANTITY_MAX,
+    SCRAP_OF_MAX,
     BillLine,
     BillOfMaterials,
     ChannelState,
@@ -35,6 +36,7 @@ from stockpush.model import (
     Reservation,
     ReservationKey,
     ReservationState,
+    Rest,
     Scrap,
     Shelf,
     StockMovement,
@@ -66,6 +68,8 @@ BILL = BillOfMaterials(
     10,
     (BillLine("wick", 10, Scrap(1, 30)), BillLine("beeswax", 15000)),
     batch_only=True,
+    kit=True,
+    backflush=True,
     base="beeswax",
     overrides=(BillLine("wick", 10, Scrap(1, 30)), BillLine("tin größe", 0)),
 )
@@ -79,7 +83,12 @@ LISTING = Listing(
     adopted=True,
     parked_reason="not tracked",
 )
-SHELF = Shelf("candle-lav", on_hand=-QUANTITY_MAX, reserved=QUANTITY_MAX)
+SHELF = Shelf(
+    "candle-lav",
+    on_hand=-QUANTITY_MAX,
+    reserved=QUANTITY_MAX,
+    rests=(Rest("wick größe", -3), Rest("beeswax", QUANTITY_MAX * SCRAP_OF_MAX)),
+)
 FIELD_ROW = Field(
     key=FIELD,
     sku="candle-lav",

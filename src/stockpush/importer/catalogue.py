@@ -54,7 +54,7 @@ TEXT_LENGTH_MAX = 255
 
 _NONE = "none"
 """What takes a column's value away; an empty cell leaves it as it is."""
-_OF_THE_BASE = ("yield", "batch_only")
+_OF_THE_BASE = ("yield", "batch_only", "kit", "backflush")
 """What a variant has of its base."""
 
 Refs = Callable[[str, Mapping[str, Any]], str]
@@ -398,9 +398,26 @@ class _Reader:
             expected = "at least one component"
             self._mistakes.add(row.where("lines"), found=None, expected=expected)
         lines = self._bill_lines(row, sku)
-        if yield_quantity is None or batch_only is None or not lines:
+        kit = self._boolean(row, "kit")
+        backflush = self._boolean(row, "backflush") if "backflush" in row.cells else kit
+        if kit and batch_only:
+            expected = "nothing: a kit is put together when it is sent, one at a time"
+            self._mistakes.add(row.where("batch_only"), found=True, expected=expected)
             return None
-        return BillOfMaterials(sku, yield_quantity, lines, batch_only)
+        if kit and backflush is False:
+            expected = "nothing, or true: a kit is put together when it is sent"
+            self._mistakes.add(row.where("backflush"), found=False, expected=expected)
+            return None
+        if yield_quantity is None or not lines or None in (batch_only, kit, backflush):
+            return None
+        return BillOfMaterials(
+            sku,
+            yield_quantity,
+            lines,
+            batch_only=bool(batch_only),
+            kit=bool(kit),
+            backflush=bool(backflush),
+        )
 
     def _bill_lines(
         self, row: Row, sku: str, *, none_too: bool = False

@@ -116,7 +116,9 @@ def _bill(bill: BillOfMaterials, items: Mapping[str, Item]) -> dict[str, str]:
     return {
         "base": bill.base or "",
         "yield": _quantity(bill.yield_quantity, items[bill.item]),
-        "batch_only": "true" if bill.batch_only else "false",
+        "batch_only": _flag(told=bill.batch_only),
+        "kit": _flag(told=bill.kit),
+        "backflush": _flag(told=bill.backflush),
         **lines,
     }
 
@@ -129,6 +131,10 @@ def _listing(listing: Listing, items: Mapping[str, Item]) -> dict[str, str]:
         "pack": _quantity(listing.pack, items[listing.sku]),
         "ref": ref,
     }
+
+
+def _flag(*, told: bool) -> str:
+    return "true" if told else "false"
 
 
 def _quantity(value: int, item: Item) -> str:

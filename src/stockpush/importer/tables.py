@@ -49,7 +49,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "buildable_max",
         "on_hand",
     ),
-    Table.BOMS: ("item", "base", "yield", "batch_only", "lines"),
+    Table.BOMS: ("item", "base", "yield", "batch_only", "kit", "backflush", "lines"),
     Table.LISTINGS: ("channel", "item", "pack", "ref"),
 }
 """The keys of each TOML table."""
@@ -57,12 +57,22 @@ LINE_COLUMNS = ("item", "quantity", "scrap")
 """The keys of one line of a bill in TOML."""
 _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
     Table.ITEMS: COLUMNS[Table.ITEMS],
-    Table.BOMS: ("item", "base", "yield", "batch_only", "component", "quantity", "scrap"),
+    Table.BOMS: (
+        "item",
+        "base",
+        "yield",
+        "batch_only",
+        "kit",
+        "backflush",
+        "component",
+        "quantity",
+        "scrap",
+    ),
     Table.LISTINGS: ("channel", "item", "pack"),
 }
 _LINE_CELLS = (("item", "component"), ("quantity", "quantity"), ("scrap", "scrap"))
 """What a line of a bill is called in its columns."""
-_BILL_CELLS = ("base", "yield", "batch_only")
+_BILL_CELLS = ("base", "yield", "batch_only", "kit", "backflush")
 """What the rows of one bill tell of the bill itself."""
 _CSV_REQUIRED: Mapping[Table, tuple[str, ...]] = {
     Table.LISTINGS: ("channel", "item"),

@@ -7,7 +7,8 @@ reserved units included), D the open demand, both in the item's smallest units. 
     gross(i)   = D(i) + sum over parents p of use(p, i)
     net(i)     = max(0, gross(i) - S(i))
     built(i)   = net(i), rounded up to whole batches where the bill says so; 0 without a bill
-    use(p, i)  = ceil(built(p) * quantity * (1 + scrap) / yield), rounded once for all that is built
+    use(p, i)  = ceil(built(p) * quantity * (1 + scrap) / yield - rest), rounded once for all that
+                 is built; the rest is what roundings of builds before have left
     covered(i) = net(i) = 0, or i has a bill and every component on it is covered
 
 An item that is not covered is *blocked*. ATP(i) is the largest n >= 0 for which i is covered with
@@ -52,7 +53,8 @@ class Netting:
     All quantities are in each item's smallest units and every mapping has every netted item, in
     low-level order within a group. `on_hand` is signed; `gross` >= 0 unless the item was relieved
     below its own stock; `net`, `built` >= 0. `blocked` are the items that are not covered.
-    `ceilings` has those with a promise rule: the most that may wait to be built.
+    `ceilings` has those with a promise rule: the most that may wait to be built; `rests` those
+    whose builds have left something of roundings, by component (`model.Rest`).
     `bound` >= 0 is how much further demand of each item could at most be covered; 0 if blocked.
     """
 
@@ -65,6 +67,7 @@ class Netting:
     blocked: frozenset[str]
     bound: Mapping[str, int]
     ceilings: Mapping[str, int]
+    rests: Mapping[str, Mapping[str, int]]
     known: Mapping[str, int] | None = None
     """Every ATP, where all were found at once (`atp_arrays`)."""
 
@@ -79,6 +82,8 @@ class Netting:
 
 
 NO_RULES: Mapping[str, int] = MappingProxyType({})
+_NO_REST: Mapping[str, int] = MappingProxyType({})
+NO_RESTS: Mapping[str, Mapping[str, int]] = MappingProxyType({})
 
 
 def net(
@@ -88,11 +93,13 @@ def net(
     skus: Iterable[str],
     *,
     ceilings: Mapping[str, int] = NO_RULES,
+    rests: Mapping[str, Mapping[str, int]] = NO_RESTS,
 ) -> Netting:
     """Net the whole groups of `skus`, smallest units.
 
     Stock and demand must have every item of those groups: a missing one would quietly count as
-    nothing, so it is an assertion error. `ceilings` has items with a promise rule.
+    nothing, so it is an assertion error. `ceilings` has items with a promise rule, `rests` items
+    with roundings of builds before.
 
     >>> from stockpush.model import BillLine, BillOfMaterials
     >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500),))
@@ -108,7 +115,7 @@ def net(
     missing = [sku for sku in order if sku not in on_hand or sku not in demand]
     assert not missing, f"stock or demand was not gathered for {missing}"
     outside = {sku: demand[sku] for sku in order}
-    return _netted(bills, tuple(order), on_hand, demand, outside, ceilings)
+    return _netted(bills, tuple(order), on_hand, demand, outside, ceilings, rests)
 
 
 def net_part(
@@ -118,6 +125,7 @@ def net_part(
     order: tuple[str, ...],
     *,
     ceilings: Mapping[str, int] = NO_RULES,
+    rests: Mapping[str, Mapping[str, int]] = NO_RESTS,
 ) -> Netting:
     """Net some items of a group alone, smallest units; the same numbers as `net` has for them.
 
@@ -125,7 +133,7 @@ def net_part(
     which more is demanded than is there: the others have nothing built, and draw on nothing.
     """
     outside = {sku: demand[sku] for sku in order}
-    return _netted(bills, order, on_hand, demand, outside, ceilings)
+    return _netted(bills, order, on_hand, demand, outside, ceilings, rests)
 
 
 def atp(netting: Netting, sku: str) -> int:
@@ -179,22 +187,29 @@ def ruled_by(netting: Netting, sku: str) -> tuple[str, ...]:
     )
 
 
-def use(bill: BillOfMaterials, line: BillLine, built: int) -> int:
+def use(bill: BillOfMaterials, line: BillLine, built: int, ahead: int = 0) -> int:
     """Return what building `built` >= 0 units takes of the line's component, rounded up once.
 
-    What is lost as scrap is part of it.
+    What is lost as scrap is part of it. `ahead` is what builds before have taken too much by
+    rounding up (`model.Rest`): twelve soaps take 1000 g also if they are built in two goes.
 
-    >>> use(BillOfMaterials("soap", 12, ()), BillLine("oil", 1000), 5)
-    417
+    >>> soap, oil = BillOfMaterials("soap", 12, ()), BillLine("oil", 1000)
+    >>> use(soap, oil, 12), use(soap, oil, 5), use(soap, oil, 7)
+    (1000, 417, 584)
+    >>> use(soap, oil, 7, 417 * 12 - 5 * 1000)
+    583
     """
+    if not built:
+        return 0
     lost, of = line.scrap
-    return -(-built * line.quantity * (of + lost) // (bill.yield_quantity * of))
+    wanted = built * line.quantity * (of + lost) - ahead
+    return max(0, -(-wanted // (bill.yield_quantity * of)))
 
 
-def _made_from(bill: BillOfMaterials, line: BillLine, units: int) -> int:
+def _made_from(bill: BillOfMaterials, line: BillLine, units: int, ahead: int) -> int:
     """Return the most that can be built with a `use` of no more than `units` >= 0."""
     lost, of = line.scrap
-    return units * bill.yield_quantity * of // (line.quantity * (of + lost))
+    return (units * bill.yield_quantity * of + ahead) // (line.quantity * (of + lost))
 
 
 def _netted(
@@ -204,6 +219,7 @@ def _netted(
     demand: Mapping[str, int],
     outside: Mapping[str, int],
     ceilings: Mapping[str, int],
+    rests: Mapping[str, Mapping[str, int]],
 ) -> Netting:
     """Net the items of `order`, which is in low-level order and has every component of its items.
 
@@ -217,8 +233,9 @@ def _netted(
         bill = bills.by_item.get(sku)
         built[sku] = _built(bill, net[sku]) if bill else 0
         if bill and net[sku]:
+            rest = rests.get(sku, _NO_REST)
             for line in bill.lines:
-                gross[line.component] += use(bill, line, built[sku])
+                gross[line.component] += use(bill, line, built[sku], rest.get(line.component, 0))
     blocked: set[str] = set()
     bound: dict[str, int] = {}
     for sku in reversed(order):
@@ -229,9 +246,11 @@ def _netted(
             continue
         bound[sku] = max(0, on_hand[sku] - gross[sku])
         if bill:
-            most = _built_at_most(bill, built[sku], bound)
+            most = _built_at_most(bill, built[sku], bound, rests.get(sku, _NO_REST))
             bound[sku] += max(0, min(most, ceilings.get(sku, most)) - net[sku])
-    return Netting(bills, on_hand, demand, gross, net, built, frozenset(blocked), bound, ceilings)
+    return Netting(
+        bills, on_hand, demand, gross, net, built, frozenset(blocked), bound, ceilings, rests
+    )
 
 
 def _built(bill: BillOfMaterials, net: int) -> int:
@@ -241,11 +260,14 @@ def _built(bill: BillOfMaterials, net: int) -> int:
     return -(-net // bill.yield_quantity) * bill.yield_quantity
 
 
-def _built_at_most(bill: BillOfMaterials, built: int, bound: Mapping[str, int]) -> int:
+def _built_at_most(
+    bill: BillOfMaterials, built: int, bound: Mapping[str, int], rest: Mapping[str, int]
+) -> int:
     """Return the most that could be built in all, were no component shared with anything else."""
     most = min(
-        _made_from(bill, line, bound[line.component] + use(bill, line, built))
+        _made_from(bill, line, bound[line.component] + use(bill, line, built, ahead), ahead)
         for line in bill.lines
+        for ahead in (rest.get(line.component, 0),)
     )
     return most - most % bill.yield_quantity if bill.batch_only else most
 
@@ -261,11 +283,12 @@ def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
     outside = {item: netting.gross[item] for item in cone}
     for item in cone:
         if netting.built[item]:
-            bill = bills.by_item[item]
+            bill, rest = bills.by_item[item], netting.rests.get(item, _NO_REST)
             for line in bill.lines:
-                outside[line.component] -= use(bill, line, netting.built[item])
+                ahead = rest.get(line.component, 0)
+                outside[line.component] -= use(bill, line, netting.built[item], ahead)
     outside[sku] = gross
-    return _netted(bills, cone, netting.on_hand, netting.demand, outside, NO_RULES)
+    return _netted(bills, cone, netting.on_hand, netting.demand, outside, NO_RULES, netting.rests)
 
 
 def _rise(netting: Netting, sku: str) -> int:
@@ -301,7 +324,9 @@ def _covers(netting: Netting, sku: str, units: int) -> bool:
             return False
         before = netting.built[item]
         after = _built(bill, net)
+        rest = netting.rests.get(item, _NO_REST)
         for line in bill.lines:
-            more = use(bill, line, after) - use(bill, line, before)
+            ahead = rest.get(line.component, 0)
+            more = use(bill, line, after, ahead) - use(bill, line, before, ahead)
             drawn[line.component] = drawn.get(line.component, 0) + more
     return True

@@ -125,6 +125,7 @@ class Layout:
         demand: Mapping[str, int],
         *,
         ceilings: Mapping[str, int] = plain.NO_RULES,
+        rests: Mapping[str, Mapping[str, int]] = plain.NO_RESTS,
     ) -> plain.Netting | None:
         """Net every item, smallest units, and find its ATP; None where 64 bits might not do.
 
@@ -135,13 +136,25 @@ class Layout:
             return None
         try:
             stock, wanted = self._column(on_hand), self._column(demand)
-            netted = _Netted(self, stock, wanted, self._ceilings(ceilings))
+            netted = _Netted(self, stock, wanted, self._ceilings(ceilings), self._ahead(rests))
             netted.go_down()
             netted.go_up()
             promised = netted.rise()
         except (_TooLargeError, OverflowError):
             return None
-        return netted.as_netting(on_hand, demand, ceilings, promised)
+        return netted.as_netting(on_hand, demand, ceilings, rests, promised)
+
+    def _ahead(self, rests: Mapping[str, Mapping[str, int]]) -> Integers:
+        """Return what builds have left of roundings on each line."""
+        column = np.zeros_like(self.quantity)
+        for sku, of_item in rests.items():
+            at = self.place.get(sku)
+            for line in () if at is None else range(self.line_from[at], self.line_to[at]):
+                ahead = of_item.get(self.skus[self.component[line]], 0)
+                if abs(ahead) >= FITS:
+                    raise _TooLargeError
+                column[line] = ahead
+        return column
 
     def _ceilings(self, ceilings: Mapping[str, int]) -> Integers:
         """Return the most of each item that may wait to be built; of most that is any number."""
@@ -159,10 +172,16 @@ class _Netted:
     """One netting under way."""
 
     def __init__(
-        self, layout: Layout, on_hand: Integers, demand: Integers, ceilings: Integers
+        self,
+        layout: Layout,
+        on_hand: Integers,
+        demand: Integers,
+        ceilings: Integers,
+        ahead: Integers,
     ) -> None:
         self.layout = layout
         self.ceilings = ceilings
+        self.ahead = ahead
         self.on_hand = on_hand
         self.gross = demand.copy()
         self.net = np.zeros_like(demand)
@@ -184,9 +203,7 @@ class _Netted:
                 continue
             self.built[made] = self._in_batches(self.net[made], made)
             lines = slice(level.first_line, level.last_line)
-            self.drawn[lines] = _used(
-                self.built[layout.parent[lines]], layout.quantity[lines], layout.per[lines]
-            )
+            self.drawn[lines] = self._used(self.built[layout.parent[lines]], lines)
             if float(self.drawn[lines].astype(np.float64).sum()) + int(self.gross.max()) >= FITS:
                 raise _TooLargeError
             np.add.at(self.gross, layout.component[lines], self.drawn[lines])
@@ -207,7 +224,8 @@ class _Netted:
                 room = self.bound[below] + self.drawn[lines]
                 _check_product(room, layout.per[lines])
                 most = np.minimum.reduceat(
-                    room * layout.per[lines] // layout.quantity[lines], level.line_of_item
+                    (room * layout.per[lines] + self.ahead[lines]) // layout.quantity[lines],
+                    level.line_of_item,
                 )
                 batches, yields = layout.in_batches[made], layout.yields[made]
                 most -= np.where(batches, most % yields, 0)
@@ -270,7 +288,7 @@ class _Netted:
                 continue
             after = self._in_batches(net, places)
             lines, of = _lines_of(layout, places)
-            more = _used(after[of], layout.quantity[lines], layout.per[lines]) - self.drawn[lines]
+            more = self._used(after[of], lines) - self.drawn[lines]
             draw(whose[of], layout.component[lines], more)
         return ~failed
 
@@ -281,11 +299,19 @@ class _Netted:
         whole = -(-net // yields) * yields
         return np.where(self.layout.in_batches[places], whole, net)
 
+    def _used(self, built: Integers, lines: slice | Integers) -> Integers:
+        """Return what each line takes for what is built, rounded up: `atp.use`."""
+        quantity, per = self.layout.quantity[lines], self.layout.per[lines]
+        _check_product(built, quantity)
+        wanted = built * quantity - self.ahead[lines]
+        return np.where(built > 0, np.maximum(0, -(-wanted // per)), 0)
+
     def as_netting(
         self,
         on_hand: Mapping[str, int],
         demand: Mapping[str, int],
         ceilings: Mapping[str, int],
+        rests: Mapping[str, Mapping[str, int]],
         promised: Integers,
     ) -> plain.Netting:
         """Return the netting as `atp` has it, with every ATP known."""
@@ -301,6 +327,7 @@ class _Netted:
             blocked=frozenset(blocked),
             bound=_Column(layout, self.bound),
             ceilings=ceilings,
+            rests=rests,
         )
         for sku in blocked:
             promised[layout.place[sku]] = plain.atp(netting, sku)
@@ -351,12 +378,6 @@ def _levels(
 
 def _integers(values: Sequence[int]) -> Integers:
     return np.array(values, dtype=np.int64)
-
-
-def _used(built: Integers, quantity: Integers, per: Integers) -> Integers:
-    """Return what each line takes for what is built, rounded up: `atp.use`."""
-    _check_product(built, quantity)
-    return -(-built * quantity // per)
 
 
 def _added_up(

@@ -196,6 +196,8 @@ def _varied(variant: BillOfMaterials, base: BillOfMaterials) -> BillOfMaterials:
         variant,
         yield_quantity=base.yield_quantity,
         batch_only=base.batch_only,
+        kit=base.kit,
+        backflush=base.backflush,
         lines=tuple(line for line in (*lines, *own.values()) if line.quantity),
     )
 

@@ -24,6 +24,7 @@ from stockpush.messages import (
     ResolveListings,
 )
 from stockpush.model import (
+    BillOfMaterials,
     DriftClass,
     Field,
     FieldKey,
@@ -92,6 +93,8 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
                 reason=command.reason or "opening stock",
             )
         )
+    for bill in command.bills:
+        _forget_rests(draft, bill)
     touched = draft.touched | {
         sku
         for bill in command.bills
@@ -108,6 +111,14 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         commands=(CommandDone(command.key, digest, at),),
         touched_skus=frozenset(touched),
     )
+
+
+def _forget_rests(draft: Draft, bill: BillOfMaterials) -> None:
+    """What roundings have left by the bill before says nothing of another one."""
+    old, shelf = draft.view.catalogue.bills.by_item.get(bill.item), draft.shelf(bill.item)
+    same = old is not None and (old.yield_quantity, old.lines) == (bill.yield_quantity, bill.lines)
+    if shelf.rests and not same:
+        draft.shelves[bill.item] = replace(shelf, rests=())
 
 
 def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:

@@ -43,6 +43,7 @@ from stockpush.model import (
     Reservation,
     ReservationKey,
     ReservationState,
+    Rest,
     Scrap,
     Shelf,
     StockMovement,
@@ -56,6 +57,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 SEEN_MAX: Final = 10_000
 """How many fields are kept with their rows, a kilobyte and a half each."""
+_NOTHING: Final = "[]"
+_RESTS: Final = msgspec.json.Decoder(tuple[Rest, ...])
 _OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
 _PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
 _NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
@@ -134,8 +137,15 @@ def read_item(row: Row) -> Item:
 
 def bill_row(bill: BillOfMaterials) -> Row:
     """Return the row of `bill`, its lines not included."""
-    overrides = json_text(bill.overrides)
-    return (bill.item, bill.yield_quantity, int(bill.batch_only), bill.base, overrides)
+    return (
+        bill.item,
+        bill.yield_quantity,
+        int(bill.batch_only),
+        int(bill.kit),
+        int(bill.backflush),
+        bill.base,
+        json_text(bill.overrides),
+    )
 
 
 def bill_line_rows(bill: BillOfMaterials) -> list[Row]:
@@ -157,10 +167,12 @@ def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMateri
             yield_quantity,
             tuple(lines_of.get(item, ())),
             bool(batch_only),
+            bool(kit),
+            bool(backflush),
             base,
             _OVERRIDES.decode(overrides),
         )
-        for item, yield_quantity, batch_only, base, overrides in bills
+        for item, yield_quantity, batch_only, kit, backflush, base, overrides in bills
     )
 
 
@@ -199,12 +211,16 @@ def read_listing(row: Row) -> Listing:
 
 def shelf_row(shelf: Shelf) -> Row:
     """Return the row of `shelf`."""
-    return (shelf.sku, shelf.on_hand, shelf.reserved)
+    rests = json_text(shelf.rests) if shelf.rests else _NOTHING
+    return (shelf.sku, shelf.on_hand, shelf.reserved, rests)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    return Shelf(*row)
+    sku, on_hand, reserved, rests = row
+    if rests == _NOTHING:
+        return Shelf(sku, on_hand, reserved)
+    return Shelf(sku, on_hand, reserved, _RESTS.decode(rests))
 
 
 def movement_row(movement: StockMovement, movement_id: int) -> Row:

@@ -142,10 +142,12 @@ bill: Final = Table(
     _key("item", ForeignKey("item.sku")),
     _whole("yield_quantity"),
     _whole("batch_only"),
+    _whole("kit"),
+    _whole("backflush"),
     _text("base", absent=True),
     _text("overrides"),
     _between("yield_quantity", 1, QUANTITY_MAX),
-    *_flag("batch_only"),
+    *_flag("batch_only", "kit", "backflush"),
 )
 
 bill_line: Final = Table(
@@ -197,6 +199,7 @@ shelf: Final = Table(
     _key("sku", ForeignKey("item.sku")),
     _whole("on_hand"),
     _whole("reserved"),
+    _text("rests"),
     *_signed("on_hand"),
     *_unsigned("reserved"),
     Index("ix_shelf_short", "sku", sqlite_where=SHORT, postgresql_where=SHORT),

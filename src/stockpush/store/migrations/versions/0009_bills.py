@@ -1,4 +1,4 @@
-"""Units that items are bought in, and their promise rules; scrap, and bills that share a base.
+"""Units that items are bought in, their promise rules; scrap, kits, bills that share a base.
 
 Frozen: a migration is history and does not follow `schema.py`; a later change is a later file.
 
@@ -21,10 +21,13 @@ def upgrade() -> None:
     _add_text("item", "purchase_units", "[]")
     _add_text("item", "promise", "buildable", among=("finished", "buildable"))
     _add_whole("item", "buildable_max", low=0, high=1_000_000_000_000_000)
+    _add_flag("bill", "kit")
+    _add_flag("bill", "backflush")
     _add_text("bill", "base")
     _add_text("bill", "overrides", "[]")
     _add_whole("bill_line", "scrap_lost", now=0, low=0, high=1_000_000)
     _add_whole("bill_line", "scrap_of", now=1, low=1, high=1_000_000)
+    _add_text("shelf", "rests", "[]")
 
 
 def _add_text(
@@ -41,6 +44,12 @@ def _add_whole(table: str, column: str, *, now: int | None = None, low: int, hig
     """Add a column of whole numbers from `low` to `high`, otherwise as `_add_text`."""
     rule = f" CONSTRAINT ck_{table}_{column}_range CHECK ({column} BETWEEN {low} AND {high})"
     _add(table, column, "BIGINT", now, rule)
+
+
+def _add_flag(table: str, column: str) -> None:
+    """Add a column of 0 or 1, 0 in every row."""
+    rule = f" CONSTRAINT ck_{table}_{column}_flag CHECK ({column} IN (0, 1))"
+    _add(table, column, "BIGINT", 0, rule)
 
 
 def _add(table: str, column: str, kind: str, now: object, rule: str) -> None:
