@@ -698,11 +698,8 @@ _ROUNDED_UP = Planted(
     "what the materials make is rounded up: the last unit cannot be built",
     ("F57", "I2"),
     (
-        Edit(
-            "reservation.atp:_built_at_most",
-            "* bill.yield_quantity // line.quantity\n",
-            "* -bill.yield_quantity // line.quantity * -1\n",
-        ),
+        Edit("reservation.atp:_made_from", "return (units", "return -(-(units"),
+        Edit("reservation.atp:_made_from", "* (of + lost))", "* (of + lost)))"),
     ),
 )
 

@@ -9,6 +9,7 @@ from typing import Any
 from stockpush.messages import CommandDone, Decision
 from stockpush.model import (
     QUANTITY_MAX,
+    SCRAP_OF_MAX,
     BillLine,
     BillOfMaterials,
     ChannelState,
@@ -28,11 +29,15 @@ from stockpush.model import (
     ListingKey,
     MovementKind,
     OrderVersion,
+    Promise,
+    PurchaseUnit,
     Push,
     PushOutcomeKind,
     Reservation,
     ReservationKey,
     ReservationState,
+    Rest,
+    Scrap,
     Shelf,
     StockMovement,
 )
@@ -46,11 +51,27 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-ITEM = Item("candle-lav", "Lavender candle · größe", Kind.PRODUCT, "piece", scale=2)
+ITEM = Item(
+    "candle-lav",
+    "Lavender candle · größe",
+    Kind.PRODUCT,
+    "piece",
+    scale=2,
+    purchase_units=(PurchaseUnit("box", 14400), PurchaseUnit("kiste größe", QUANTITY_MAX)),
+    promise=Promise.FINISHED,
+    buildable_max=QUANTITY_MAX,
+)
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
 BILL = BillOfMaterials(
-    "candle-lav", 10, (BillLine("wick", 10), BillLine("beeswax", 15000)), batch_only=True
+    "candle-lav",
+    10,
+    (BillLine("wick", 10, Scrap(1, 30)), BillLine("beeswax", 15000)),
+    batch_only=True,
+    kit=True,
+    backflush=True,
+    base="beeswax",
+    overrides=(BillLine("wick", 10, Scrap(1, 30)), BillLine("tin größe", 0)),
 )
 LISTING = Listing(
     key=ListingKey("my-shopify", "variant/808950810"),
@@ -62,7 +83,12 @@ LISTING = Listing(
     adopted=True,
     parked_reason="not tracked",
 )
-SHELF = Shelf("candle-lav", on_hand=-QUANTITY_MAX, reserved=QUANTITY_MAX)
+SHELF = Shelf(
+    "candle-lav",
+    on_hand=-QUANTITY_MAX,
+    reserved=QUANTITY_MAX,
+    rests=(Rest("wick größe", -3), Rest("beeswax", QUANTITY_MAX * SCRAP_OF_MAX)),
+)
 FIELD_ROW = Field(
     key=FIELD,
     sku="candle-lav",

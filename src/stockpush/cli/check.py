@@ -124,7 +124,13 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
     stored, audit = rows.catalogue, rows.audit
     catalogue = build(stored.revision, stored.items, stored.bills, stored.listings, policies)
     recomputed = {
-        sku: Shelf(sku, audit.moved.get(sku, 0), audit.open.get(sku, 0)) for sku in catalogue.items
+        sku: Shelf(
+            sku,
+            audit.moved.get(sku, 0),
+            audit.open.get(sku, 0),
+            audit.shelves.get(sku, Shelf(sku)).rests,
+        )
+        for sku in catalogue.items
     }
 
     def promised(view: View) -> dict[str, int]:

@@ -47,7 +47,7 @@ Quantity: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="QUANTITY",
-        help="How much: in the item's own unit, or with another (5kg, '2.5 l').",
+        help="How much: in the item's own unit, or with another (5kg, '2.5 l', 2 boxes).",
     ),
 ]
 _OPTIONS: Final = ("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at")
@@ -458,7 +458,14 @@ def _units(words: Sequence[str], item: Item, *, signed: bool = False, zero: bool
             hint = f" Did you mean {near[0]}?" if near else ""
             raise UsageError(f"There is no option {word}.{hint}", field=word, found=word)
     text = " ".join(words)
-    units = parse_quantity(text, unit=item.unit, scale=item.scale, field="quantity", signed=signed)
+    units = parse_quantity(
+        text,
+        unit=item.unit,
+        scale=item.scale,
+        field="quantity",
+        signed=signed,
+        purchase_units=item.purchase_units,
+    )
     if units == 0 and not zero:
         raise UsageError(
             "quantity: found 0, which would change nothing.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from stockpush.model import ChannelPolicy, FieldKey, Listing, Mode, PushOutcomeKind
+from stockpush.model import ChannelPolicy, FieldKey, Listing, Mode, Promise, PushOutcomeKind
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
@@ -41,7 +41,8 @@ class StockRow:
     """One item of `stock --json`: quantities are decimal strings in the item's unit.
 
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
-    materials that stop one more from being built.
+    materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
+    a component's, where that does.
     """
 
     sku: str
@@ -56,6 +57,8 @@ class StockRow:
     exposure: str
     limited_by: tuple[str, ...] = ()
     listings: tuple[ListingRow, ...] = field(default_factory=tuple)
+    promise: str = Promise.BUILDABLE.value
+    buildable_max: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +151,22 @@ def _item(view: View, net: Netting, sku: str, listings: Iterable[Listing]) -> St
         buildable=format_quantity(netting.buildable(net, sku), scale),
         atp=format_quantity(atp, scale),
         exposure=format_quantity(max(0, shown - max(0, atp)), scale),
-        limited_by=netting.limited_by(net, sku) if sku in view.catalogue.bills.by_item else (),
+        limited_by=_limits(net, sku) if sku in view.catalogue.bills.by_item else (),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
+        promise=item.promise.value,
+        buildable_max=(
+            None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
+        ),
     )
+
+
+def _limits(net: Netting, sku: str) -> tuple[str, ...]:
+    """Return what stops the next unit of an item that is made."""
+    rules = (
+        "promise rule" if ruled == sku else f"promise rule of {ruled}"
+        for ruled in netting.ruled_by(net, sku)
+    )
+    return (*netting.limited_by(net, sku), *rules)
 
 
 def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:

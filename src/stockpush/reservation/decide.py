@@ -171,6 +171,7 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
                     for listing in command.listings
                     if listing.key in catalogue.listings
                 }
+                | mapping.differently_promised(command, catalogue)
             )
             return Needs(
                 skus=frozenset(named),

@@ -12,7 +12,7 @@ Planning functions turn a command into the moves that it makes; they write nothi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from stockpush.model import (
     BillOfMaterials,
     MovementKind,
     Reservation,
+    Rest,
     Shelf,
     StockMovement,
 )
@@ -42,23 +43,29 @@ def balances(movements: Iterable[StockMovement]) -> dict[str, int]:
 # -- planning --------------------------------------------------------------------------------
 
 
-def build_moves(bill: BillOfMaterials, quantity: int) -> tuple[StockMove, ...] | Refused:
+def build_moves(
+    bill: BillOfMaterials, quantity: int, rests: Iterable[Rest] = ()
+) -> tuple[StockMove, ...] | Refused:
     """Return the moves of building `quantity` smallest units of the bill's item.
 
     First the build-in of the item, then one build-out per bill line, each component's use rounded
-    up once. Refused as `out_of_bounds` unless `quantity` and every use are in 1..QUANTITY_MAX, and
-    as `whole_batches_only` where the bill is batch_only and `quantity` no multiple of its yield.
+    up once, less what builds before have left of roundings (`rests`): a line that has left enough
+    has no move. Refused as `out_of_bounds` unless `quantity` and every use are in 1..QUANTITY_MAX,
+    and as `whole_batches_only` where the bill is batch_only and `quantity` no multiple of its
+    yield.
 
     >>> from stockpush.model import BillLine
     >>> bill = BillOfMaterials("soap", 12, (BillLine("oil", 1000),))
     >>> [(move.sku, move.quantity) for move in build_moves(bill, 5)]
     [('soap', 5), ('oil', -417)]
     """
+    ahead = dict(rests)
     moves = (
         StockMove(bill.item, quantity, MovementKind.BUILD_IN),
         *(
-            StockMove(line.component, -use(bill, line, quantity), MovementKind.BUILD_OUT)
+            StockMove(line.component, -used, MovementKind.BUILD_OUT)
             for line in bill.lines
+            if (used := use(bill, line, quantity, ahead.get(line.component, 0)))
         ),
     )
     for move in moves:
@@ -76,6 +83,48 @@ def build_moves(bill: BillOfMaterials, quantity: int) -> tuple[StockMove, ...] |
             {"sku": bill.item, "quantity": quantity, "batch": bill.yield_quantity},
         )
     return moves
+
+
+def rests_after(
+    bill: BillOfMaterials, rests: Iterable[Rest], quantity: int, taken: Mapping[str, int]
+) -> tuple[Rest, ...]:
+    """Return what is left of roundings once a build of `quantity` has taken so much of each part.
+
+    Both are negative where a build is undone. One that was made by another bill changes nothing:
+    what it took is further from what this bill says than two roundings can bring it.
+
+    >>> from stockpush.model import BillLine
+    >>> bill = BillOfMaterials("soap", 12, (BillLine("oil", 1000),))
+    >>> rests_after(bill, (), 5, {"oil": 417})
+    (Rest(component='oil', ahead=4),)
+    """
+    ahead = dict(rests)
+    for line in bill.lines:
+        lost, of = line.scrap
+        unit = bill.yield_quantity * of
+        more = taken.get(line.component, 0) * unit - quantity * line.quantity * (of + lost)
+        if abs(more) <= 2 * unit:
+            ahead[line.component] = ahead.get(line.component, 0) + more
+    kept = ((line.component, ahead.get(line.component, 0)) for line in bill.lines)
+    return tuple(Rest(component, left) for component, left in kept if left)
+
+
+def builds_of(movements: Iterable[StockMovement]) -> Iterator[tuple[str, int, dict[str, int]]]:
+    """Yield each build among a command's movements: its item, how many, and what it took of what.
+
+    The movements are in the order of writing: a build-in stands before its build-outs.
+    """
+    built: tuple[str, int, dict[str, int]] | None = None
+    for movement in movements:
+        if movement.kind is MovementKind.BUILD_IN:
+            if built is not None:
+                yield built
+            built = (movement.sku, movement.quantity, {})
+        elif movement.kind is MovementKind.BUILD_OUT and built is not None:
+            taken = built[2]
+            taken[movement.sku] = taken.get(movement.sku, 0) - movement.quantity
+    if built is not None:
+        yield built
 
 
 def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:

@@ -24,6 +24,7 @@ from stockpush.messages import (
     ResolveListings,
 )
 from stockpush.model import (
+    BillOfMaterials,
     DriftClass,
     Field,
     FieldKey,
@@ -32,6 +33,8 @@ from stockpush.model import (
     Reservation,
     StockMovement,
 )
+from stockpush.reservation import bom
+from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
 from stockpush.reservation.orders import undeducted
@@ -59,6 +62,15 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         return Decision(
             outcome=Refused("key_reused", f"the key {command.key!r} was used for another command")
         )
+    moved_on = _moved_on(view, command)
+    if moved_on:
+        return Decision(
+            outcome=Refused(
+                "bills_changed",
+                f"the bill of materials of {moved_on[0]} shares one that was changed meanwhile",
+                {"bills": moved_on},
+            )
+        )
     draft = Draft(view, at)
     listings = {}
     for given in command.listings:
@@ -81,12 +93,15 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
                 reason=command.reason or "opening stock",
             )
         )
+    for bill in command.bills:
+        _forget_rests(draft, bill)
     touched = draft.touched | {
         sku
         for bill in command.bills
         for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
         for sku in (bill.item, *(line.component for line in old.lines))
     }
+    touched |= differently_promised(command, view.catalogue)
     return replace(
         draft.decision(),
         outcome=Accepted(facts={"opened": opened}),
@@ -96,6 +111,33 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         commands=(CommandDone(command.key, digest, at),),
         touched_skus=frozenset(touched),
     )
+
+
+def _forget_rests(draft: Draft, bill: BillOfMaterials) -> None:
+    """What roundings have left by the bill before says nothing of another one."""
+    old, shelf = draft.view.catalogue.bills.by_item.get(bill.item), draft.shelf(bill.item)
+    same = old is not None and (old.yield_quantity, old.lines) == (bill.yield_quantity, bill.lines)
+    if shelf.rests and not same:
+        draft.shelves[bill.item] = replace(shelf, rests=())
+
+
+def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
+    """Return the known items whose promise rule the import changes: their targets may change."""
+    return {
+        item.sku
+        for item in command.items
+        if (old := catalogue.items.get(item.sku)) is not None
+        and (old.promise, old.buildable_max) != (item.promise, item.buildable_max)
+    }
+
+
+def _moved_on(view: View, command: ImportCatalogue) -> list[str]:
+    """Return the variants that would no longer be what their base makes them.
+
+    Whoever reads the files works them out from the bills of that moment.
+    """
+    bills = {**view.catalogue.bills.by_item, **{bill.item: bill for bill in command.bills}}
+    return sorted(sku for sku, bill in bom.resolve(bills).items() if bill != bills[sku])
 
 
 def resolve(view: View, command: ResolveListings, at: datetime) -> Decision:

@@ -34,6 +34,7 @@ from stockpush.model import (
     Reservation,
     StockMovement,
 )
+from stockpush.reservation import backflush
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import (
     deducted,
@@ -284,7 +285,8 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
         (MovementKind.SCRAP, effect.written_off),
     ):
         if units:
-            draft.move(
+            backflush.write(
+                draft,
                 StockMovement(
                     at=draft.at,
                     sku=line.sku,
@@ -292,7 +294,7 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
                     kind=kind if units > 0 else MovementKind.RETURN,
                     cause="order " + "/".join(line.key),
                     actor=line.key.channel,
-                )
+                ),
             )
     if line.field is not None:
         _write_field(draft, line.field, effect, order)

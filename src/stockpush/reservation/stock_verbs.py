@@ -22,9 +22,10 @@ from stockpush.messages import (
     StockMove,
     UndoMovement,
 )
-from stockpush.model import QUANTITY_MAX, MovementKind, StockMovement
+from stockpush.model import QUANTITY_MAX, BillOfMaterials, MovementKind, StockMovement
+from stockpush.reservation import backflush
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.ledger import build_moves, undo_moves
+from stockpush.reservation.ledger import undo_moves
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -45,10 +46,8 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
             )
         )
     content = _digest("build", (command.sku, command.quantity))
-    moves = build_moves(bill, command.quantity)
-    if isinstance(moves, Refused):
-        return Decision(outcome=moves)
-    return _carry_out(view, command, moves, content, at)
+    moves = (StockMove(command.sku, command.quantity, MovementKind.BUILD_IN),)
+    return _carry_out(view, command, moves, content, at, builds=bill)
 
 
 def count(view: View, command: CountStock, at: datetime) -> Decision:
@@ -94,8 +93,12 @@ def _carry_out(
     at: datetime,
     *,
     undoes: tuple[StockMovement, ...] = (),
+    builds: BillOfMaterials | None = None,
 ) -> Decision:
-    """Write the moves of one command under its idempotency key."""
+    """Write the moves of one command under its idempotency key.
+
+    `builds`: its move is the build-in of a build by that bill.
+    """
     done = view.rows.commands.get(command.key)
     if done is not None:
         if done.digest == digest:
@@ -109,21 +112,27 @@ def _carry_out(
     for line, undone_id in zip(lines, undone, strict=True):
         if line.sku not in view.catalogue.items:
             return Decision(outcome=Refused("not_found", f"there is no item {line.sku!r}"))
-        draft.move(
-            StockMovement(
-                at=at,
-                sku=line.sku,
-                quantity=line.quantity,
-                kind=line.kind,
-                cause=f"cmd {command.key}",
-                actor=command.actor,
-                reason=command.reason,
-                undoes=undone_id,
-            )
+        movement = StockMovement(
+            at=at,
+            sku=line.sku,
+            quantity=line.quantity,
+            kind=line.kind,
+            cause=f"cmd {command.key}",
+            actor=command.actor,
+            reason=command.reason,
+            undoes=undone_id,
         )
-        if abs(draft.shelf(line.sku).on_hand) > QUANTITY_MAX:
+        if undone_id is not None:
+            draft.move(movement)
+        elif builds is None:
+            backflush.write(draft, movement)
+        elif (refused := backflush.build(draft, builds, line.quantity, movement)) is not None:
+            return Decision(outcome=refused)
+    backflush.take_back_rests(draft, undoes)
+    for shelf in draft.shelves.values():
+        if abs(shelf.on_hand) > QUANTITY_MAX:
             return Decision(
-                outcome=Refused("out_of_bounds", f"{line.sku} would pass the largest quantity")
+                outcome=Refused("out_of_bounds", f"{shelf.sku} would pass the largest quantity")
             )
     return replace(
         draft.decision(),

@@ -96,11 +96,15 @@ class View:
         group = self.catalogue.group(skus)
         on_hand = {sku: self.shelf(sku).on_hand for sku in group}
         demand = {sku: self.demand(sku) for sku in group}
+        ceilings, rests = self.catalogue.ceilings, self._rests(group)
         if len(group) >= ARRAYS_MIN:
-            at_once = self.catalogue.layout(group).net(on_hand, demand)
+            layout = self.catalogue.layout(group)
+            at_once = layout.net(on_hand, demand, ceilings=ceilings, rests=rests)
             if at_once is not None:
                 return at_once
-        return netting.net(self.catalogue.bills, on_hand, demand, group)
+        return netting.net(
+            self.catalogue.bills, on_hand, demand, group, ceilings=ceilings, rests=rests
+        )
 
     def _net_part(self, skus: Iterable[str]) -> netting.Netting:
         """Net what `skus`, and the items that are short, are made from."""
@@ -110,7 +114,22 @@ class View:
         assert not unread, f"shelves were not gathered for {unread[:5]}"
         on_hand = {sku: self.shelf(sku).on_hand for sku in part}
         demand = {sku: self.demand(sku) for sku in part}
-        return netting.net_part(self.catalogue.bills, on_hand, demand, part)
+        return netting.net_part(
+            self.catalogue.bills,
+            on_hand,
+            demand,
+            part,
+            ceilings=self.catalogue.ceilings,
+            rests=self._rests(part),
+        )
+
+    def _rests(self, skus: Iterable[str]) -> dict[str, dict[str, int]]:
+        """Return what builds have left of roundings, by item and component, where they have."""
+        return {
+            sku: dict(shelf.rests)
+            for sku in skus
+            if (shelf := self.rows.shelves.get(sku)) is not None and shelf.rests
+        }
 
     def joined(self, more: Rows) -> View:
         """Return the view with rows that were read later; those that it has stay as they are."""

@@ -588,7 +588,10 @@ class People:
             return
         bill = self.truth.bills[dice.choice(sorted(self.truth.bills))]
         units = bill.makes if bill.batch_only else dice.randint(1, max(1, min(6, bill.makes)))
-        uses = {part: -(-units * each // bill.makes) for part, each in bill.lines}
+        if any(units * each % bill.makes for _, each in bill.lines):
+            # Roundings are kept for the next build, and the truth does not know of them.
+            units = bill.makes
+        uses = {part: units * each // bill.makes for part, each in bill.lines}
         on_hand = self.truth.on_hand()
         if any(on_hand[part] < use for part, use in uses.items()):
             return

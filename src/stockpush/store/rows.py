@@ -36,11 +36,15 @@ from stockpush.model import (
     ListingKey,
     MovementKind,
     OrderVersion,
+    Promise,
+    PurchaseUnit,
     Push,
     PushOutcomeKind,
     Reservation,
     ReservationKey,
     ReservationState,
+    Rest,
+    Scrap,
     Shelf,
     StockMovement,
 )
@@ -53,6 +57,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 SEEN_MAX: Final = 10_000
 """How many fields are kept with their rows, a kilobyte and a half each."""
+_NOTHING: Final = "[]"
+_RESTS: Final = msgspec.json.Decoder(tuple[Rest, ...])
+_OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
+_PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
 _NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
 
@@ -100,24 +108,50 @@ def json_text(value: Any) -> str:
 
 def item_row(item: Item) -> Row:
     """Return the row of `item`."""
-    return (item.sku, item.name, item.kind.value, item.unit, item.scale)
+    return (
+        item.sku,
+        item.name,
+        item.kind.value,
+        item.unit,
+        item.scale,
+        json_text(item.purchase_units),
+        item.promise.value,
+        item.buildable_max,
+    )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
-    sku, name, kind, unit, scale = row
-    return Item(sku, name, Kind(kind), unit, scale)
+    sku, name, kind, unit, scale, bought, promise, buildable_max = row
+    return Item(
+        sku,
+        name,
+        Kind(kind),
+        unit,
+        scale,
+        _PURCHASE_UNITS.decode(bought),
+        Promise(promise),
+        buildable_max,
+    )
 
 
 def bill_row(bill: BillOfMaterials) -> Row:
     """Return the row of `bill`, its lines not included."""
-    return (bill.item, bill.yield_quantity, int(bill.batch_only))
+    return (
+        bill.item,
+        bill.yield_quantity,
+        int(bill.batch_only),
+        int(bill.kit),
+        int(bill.backflush),
+        bill.base,
+        json_text(bill.overrides),
+    )
 
 
 def bill_line_rows(bill: BillOfMaterials) -> list[Row]:
     """Return the rows of `bill_line`; `position` keeps the order of the lines."""
     return [
-        (bill.item, position, line.component, line.quantity)
+        (bill.item, position, line.component, line.quantity, *line.scrap)
         for position, line in enumerate(bill.lines)
     ]
 
@@ -125,11 +159,20 @@ def bill_line_rows(bill: BillOfMaterials) -> list[Row]:
 def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMaterials, ...]:
     """Return the bills of rows of `bill` and of `bill_line` ordered by item and position."""
     lines_of: dict[str, list[BillLine]] = {}
-    for item, _position, component, quantity in lines:
-        lines_of.setdefault(item, []).append(BillLine(component, quantity))
+    for item, _position, component, quantity, *scrap in lines:
+        lines_of.setdefault(item, []).append(BillLine(component, quantity, Scrap(*scrap)))
     return tuple(
-        BillOfMaterials(item, yield_quantity, tuple(lines_of.get(item, ())), bool(batch_only))
-        for item, yield_quantity, batch_only in bills
+        BillOfMaterials(
+            item,
+            yield_quantity,
+            tuple(lines_of.get(item, ())),
+            bool(batch_only),
+            bool(kit),
+            bool(backflush),
+            base,
+            _OVERRIDES.decode(overrides),
+        )
+        for item, yield_quantity, batch_only, kit, backflush, base, overrides in bills
     )
 
 
@@ -168,12 +211,16 @@ def read_listing(row: Row) -> Listing:
 
 def shelf_row(shelf: Shelf) -> Row:
     """Return the row of `shelf`."""
-    return (shelf.sku, shelf.on_hand, shelf.reserved)
+    rests = json_text(shelf.rests) if shelf.rests else _NOTHING
+    return (shelf.sku, shelf.on_hand, shelf.reserved, rests)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    return Shelf(*row)
+    sku, on_hand, reserved, rests = row
+    if rests == _NOTHING:
+        return Shelf(sku, on_hand, reserved)
+    return Shelf(sku, on_hand, reserved, _RESTS.decode(rests))
 
 
 def movement_row(movement: StockMovement, movement_id: int) -> Row:

@@ -36,12 +36,14 @@ from sqlalchemy.dialects import postgresql
 
 from stockpush.model import (
     QUANTITY_MAX,
+    SCRAP_OF_MAX,
     WIRE_QUANTITY_MAX,
     DeliveryState,
     DriftClass,
     Health,
     Kind,
     MovementKind,
+    Promise,
     PushOutcomeKind,
     ReservationState,
 )
@@ -124,9 +126,14 @@ item: Final = Table(
     _text("kind"),
     _text("unit"),
     _whole("scale"),
+    _text("purchase_units"),
+    _text("promise"),
+    _whole("buildable_max", absent=True),
     *_filled("sku"),
     _one_of("kind", Kind),
     _between("scale", 0, SCALE_MAX),
+    _one_of("promise", Promise),
+    *_unsigned("buildable_max"),
 )
 
 bill: Final = Table(
@@ -135,8 +142,12 @@ bill: Final = Table(
     _key("item", ForeignKey("item.sku")),
     _whole("yield_quantity"),
     _whole("batch_only"),
+    _whole("kit"),
+    _whole("backflush"),
+    _text("base", absent=True),
+    _text("overrides"),
     _between("yield_quantity", 1, QUANTITY_MAX),
-    *_flag("batch_only"),
+    *_flag("batch_only", "kit", "backflush"),
 )
 
 bill_line: Final = Table(
@@ -146,9 +157,13 @@ bill_line: Final = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("component", TEXT, ForeignKey("item.sku"), nullable=False),
     _whole("quantity"),
+    _whole("scrap_lost"),
+    _whole("scrap_of"),
     UniqueConstraint("item", "component"),
     CheckConstraint("component <> item", name="component_other"),
     _between("quantity", 1, QUANTITY_MAX),
+    _between("scrap_lost", 0, SCRAP_OF_MAX),
+    _between("scrap_of", 1, SCRAP_OF_MAX),
     *_counter("position"),
 )
 
@@ -184,6 +199,7 @@ shelf: Final = Table(
     _key("sku", ForeignKey("item.sku")),
     _whole("on_hand"),
     _whole("reserved"),
+    _text("rests"),
     *_signed("on_hand"),
     *_unsigned("reserved"),
     Index("ix_shelf_short", "sku", sqlite_where=SHORT, postgresql_where=SHORT),
