@@ -165,12 +165,14 @@ class ChannelPolicy:
 class Shelf:
     """An item's stock at the one location: `on_hand` signed, reserved units included.
 
-    `reserved` is the sum of open reservation units (>= 0), holds not included.
+    `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds' lines
+    (>= 0); what is in suspense is in neither.
     """
 
     sku: str
     on_hand: int = 0
     reserved: int = 0
+    held: int = 0
 
 
 class MovementKind(StrEnum):
@@ -207,6 +209,46 @@ class StockMovement:
     reason: str = ""
     undoes: int | None = None
     id: int | None = None
+
+
+class HoldState(StrEnum):
+    """Where a hold stands; the table of transitions is in reservation/holds.py."""
+
+    HELD = "held"
+    SOLD = "sold"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class HoldLine:
+    """Units of one item that a hold claims: `quantity` (>= 1) in its smallest unit."""
+
+    sku: str
+    quantity: int
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Units that a person set aside: all of its lines or none, until somebody ends it.
+
+    `id` is typeable (`hold-12`), `key` the idempotency key that it was placed with. No two lines
+    name one item. It expires at `until` if nobody has ended it before; `ended_at` is None while it
+    is held. `note` says what it is for, `reason` why it was last changed.
+    """
+
+    id: int
+    key: str
+    lines: tuple[HoldLine, ...]
+    placed_at: datetime
+    until: datetime
+    state: HoldState
+    actor: str
+    note: str = ""
+    reason: str = ""
+    ended_at: datetime | None = None
 
 
 class OrderVersion(NamedTuple):

@@ -296,7 +296,7 @@ async def _gather(
     rows = await transaction.gather(
         replace(asked, skus=had.skus, fields=had.fields, leaders=had.leaders)
     )
-    while rows.reservations or rows.movements or had.leaders:
+    while rows.reservations or rows.movements or rows.holds or had.leaders:
         followed = widen(asked, rows, catalogue)
         more = Needs(
             skus=followed.skus - had.skus,
