@@ -497,7 +497,7 @@ class Needs:
     leaders: frozenset[str] = frozenset()
     """An item of each large group of which only a part is read. Its shelf is locked, so that no
     other transaction nets the group meanwhile; with any of them come every shelf with more reserved
-    than is there and every field with a hold."""
+    and held than is there and every field with a suspense hold."""
     whole: frozenset[str] = frozenset()
     """SKUs whose groups are read whole; with any of them no group is read in part."""
     holds: frozenset[int] = frozenset()

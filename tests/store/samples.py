@@ -22,6 +22,9 @@ from stockpush.model import (
     FieldKey,
     Health,
     HeardBy,
+    Hold,
+    HoldLine,
+    HoldState,
     Item,
     Kind,
     Listing,
@@ -62,7 +65,7 @@ LISTING = Listing(
     adopted=True,
     parked_reason="not tracked",
 )
-SHELF = Shelf("candle-lav", on_hand=-QUANTITY_MAX, reserved=QUANTITY_MAX)
+SHELF = Shelf("candle-lav", on_hand=-QUANTITY_MAX, reserved=QUANTITY_MAX, held=QUANTITY_MAX)
 FIELD_ROW = Field(
     key=FIELD,
     sku="candle-lav",
@@ -115,6 +118,17 @@ RESERVATION = Reservation(
     sku="candle-lav",
     pack=6,
     field=FIELD,
+)
+HOLD = Hold(
+    id=7,
+    key="hold key",
+    lines=(HoldLine("wick", 3), HoldLine("candle-lav", QUANTITY_MAX)),
+    placed_at=at(21),
+    until=at(9000),
+    state=HoldState.HELD,
+    actor="anna",
+    note="for the market · größe",
+    reason="they asked",
 )
 MOVEMENT = StockMovement(
     at=at(30),
@@ -177,6 +191,7 @@ EVERYTHING = Decision(
     shelves=(SHELF,),
     fields=(FIELD_ROW,),
     reservations=(RESERVATION,),
+    holds=(HOLD,),
     movements=(MOVEMENT,),
     dirty=(DIRTY,),
     pushes=(PUSH,),
