@@ -22,6 +22,8 @@ WIRE_QUANTITY_MAX = 10**9
 """Largest quantity a channel may send or be sent (both signs)."""
 BILL_DEPTH_MAX = 16
 """Deepest chain of bills of materials."""
+HOLD_LINES_MAX = 100
+"""Most lines that one hold is asked for with; those of one item are added up afterwards."""
 MAIN = "main"
 """The one location that every item has until locations are introduced."""
 

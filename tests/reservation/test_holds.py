@@ -24,6 +24,7 @@ from stockpush.messages import (
     SellHold,
 )
 from stockpush.model import (
+    HOLD_LINES_MAX,
     QUANTITY_MAX,
     Hold,
     HoldLine,
@@ -36,7 +37,7 @@ from stockpush.model import (
 from stockpush.reservation import holds
 from stockpush.reservation.atp import atp
 from stockpush.reservation.catalogue import build
-from stockpush.reservation.holds import HOLD_MAX, LINES_MAX, TRANSITIONS, shortfall, taken
+from stockpush.reservation.holds import HOLD_MAX, TRANSITIONS, shortfall, taken
 from stockpush.reservation.view import View
 from tests.reservation import oracle
 from tests.reservation.world import START, World
@@ -163,7 +164,7 @@ def test_a_quantity_is_told_in_the_unit_of_its_item() -> None:
     ("lines", "refusal"),
     [
         ([], "out_of_bounds"),
-        ([("wax", 1)] * (LINES_MAX + 1), "out_of_bounds"),
+        ([("wax", 1)] * (HOLD_LINES_MAX + 1), "out_of_bounds"),
         ([("wax", 0)], "out_of_bounds"),
         ([("wax", 5), ("candle", -1)], "out_of_bounds"),
         ([("wax", QUANTITY_MAX), ("wax", QUANTITY_MAX)], "out_of_bounds"),
@@ -178,7 +179,7 @@ def test_what_no_stock_could_satisfy_is_refused(lines: list[tuple[str, int]], re
 
 def test_the_most_lines_are_taken() -> None:
     """The bound itself is within."""
-    assert isinstance(workshop().holds(*[("wax", 1)] * LINES_MAX).outcome, Accepted)
+    assert isinstance(workshop().holds(*[("wax", 1)] * HOLD_LINES_MAX).outcome, Accepted)
 
 
 def test_a_repeated_key_is_replayed_and_a_reused_one_refused() -> None:

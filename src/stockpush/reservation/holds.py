@@ -36,6 +36,7 @@ from stockpush.messages import (
     SellHold,
 )
 from stockpush.model import (
+    HOLD_LINES_MAX,
     QUANTITY_MAX,
     Hold,
     HoldLine,
@@ -69,8 +70,6 @@ _TOLD: Final = {
 """The event that tells of each change."""
 HOLD_MAX: Final = timedelta(days=366)
 """Longest time from now that a hold may last."""
-LINES_MAX: Final = 100
-"""Most lines of one hold, before those of one item are added up."""
 
 
 def place(view: View, command: PlaceHold, at: datetime) -> Decision:
@@ -179,6 +178,13 @@ def is_due(hold: Hold, at: datetime) -> bool:
     return hold.state is HoldState.HELD and hold.until <= at
 
 
+def as_of(hold: Hold, at: datetime) -> Hold:
+    """Return the hold as it is at `at`: one that is due has expired, noted or not."""
+    if not is_due(hold, at):
+        return hold
+    return replace(hold, state=HoldState.EXPIRED, ended_at=hold.until)
+
+
 def name_of(hold: int) -> str:
     """Return a hold's id as people type it.
 
@@ -245,12 +251,11 @@ def _insufficient(
     """Return the refusal of a line of which `available` units fit beside the lines before it."""
     item = view.catalogue.items[line.sku]
     limits = netting.limited_by(beside, line.sku)
-    short = _amount(line.quantity - available, item)
     return Refused(
         "insufficient_atp",
-        f"{_amount(line.quantity, item)} of {item.sku} were asked for and "
-        f"{_amount(available, item)} can be promised, {short} fewer; "
-        f"{' and '.join(limits)} {'limits' if len(limits) == 1 else 'limit'} it",
+        f"{_of(line.quantity, item)} were asked for and {_amount(available, item)} can be "
+        f"promised, {_amount(line.quantity - available, item)} fewer; {' and '.join(limits)} "
+        f"{'limits' if len(limits) == 1 else 'limit'} it",
         {
             "sku": item.sku,
             "unit": item.unit,
@@ -275,10 +280,17 @@ def _amount(units: int, item: Item) -> str:
     return number if item.unit == "piece" else f"{number} {item.unit}"
 
 
+def _of(units: int, item: Item) -> str:
+    amount = _amount(units, item)
+    return f"{amount} {item.sku}" if item.unit == "piece" else f"{amount} of {item.sku}"
+
+
 def _impossible(view: View, given: Sequence[HoldLine], lines: Sequence[HoldLine]) -> Refused | None:
     """Return why no stock could be enough for these lines, None where some could."""
-    if not 1 <= len(given) <= LINES_MAX:
-        return Refused("out_of_bounds", f"a hold has 1 to {LINES_MAX} lines, and not {len(given)}")
+    if not 1 <= len(given) <= HOLD_LINES_MAX:
+        return Refused(
+            "out_of_bounds", f"a hold has 1 to {HOLD_LINES_MAX} lines, and not {len(given)}"
+        )
     for line in given:
         if line.sku not in view.catalogue.items:
             return Refused("not_found", f"there is no item {line.sku!r}", {"sku": line.sku})
