@@ -24,6 +24,8 @@ BILL_DEPTH_MAX = 16
 """Deepest chain of bills of materials, and of variants of one another."""
 SCRAP_OF_MAX = 10**6
 """Finest scrap of a bill's line: so many parts make the whole."""
+HOLD_LINES_MAX = 100
+"""Most lines that one hold is asked for with; those of one item are added up afterwards."""
 MAIN = "main"
 """The one location that every item has until locations are introduced."""
 
@@ -226,14 +228,15 @@ class Rest(NamedTuple):
 class Shelf:
     """An item's stock at the one location: `on_hand` signed, reserved units included.
 
-    `reserved` is the sum of open reservation units (>= 0), holds not included. `rests` are what
-    the item's builds by its present bill have left of roundings, those of 0 left out, in the order
-    of the bill's lines.
+    `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds' lines
+    (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its present bill
+    have left of roundings, those of 0 left out, in the order of the bill's lines.
     """
 
     sku: str
     on_hand: int = 0
     reserved: int = 0
+    held: int = 0
     rests: tuple[Rest, ...] = ()
 
 
@@ -271,6 +274,46 @@ class StockMovement:
     reason: str = ""
     undoes: int | None = None
     id: int | None = None
+
+
+class HoldState(StrEnum):
+    """Where a hold stands; the table of transitions is in reservation/holds.py."""
+
+    HELD = "held"
+    SOLD = "sold"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class HoldLine:
+    """Units of one item that a hold claims: `quantity` (>= 1) in its smallest unit."""
+
+    sku: str
+    quantity: int
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Units that a person set aside: all of its lines or none, until somebody ends it.
+
+    `id` is typeable (`hold-12`), `key` the idempotency key that it was placed with. No two lines
+    name one item. It expires at `until` if nobody has ended it before; `ended_at` is None while it
+    is held. `note` says what it is for, `reason` why it was last changed.
+    """
+
+    id: int
+    key: str
+    lines: tuple[HoldLine, ...]
+    placed_at: datetime
+    until: datetime
+    state: HoldState
+    actor: str
+    note: str = ""
+    reason: str = ""
+    ended_at: datetime | None = None
 
 
 class OrderVersion(NamedTuple):

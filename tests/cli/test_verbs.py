@@ -88,8 +88,8 @@ def test_what_a_build_changes(shop: Terminal):
     answer = shop.done("build", "candle-lav", "10", "--json").json
     changed = {row["sku"]: (row["before"], row["after"]) for row in answer["changed"]}
     assert changed["candle-lav"] == (
-        {"on_hand": "5", "atp": "21"},
-        {"on_hand": "15", "atp": "21"},
+        {"on_hand": "5", "held": "0", "atp": "21"},
+        {"on_hand": "15", "held": "0", "atp": "21"},
     )
     assert changed["beeswax"][1]["on_hand"] == "1000"
     assert len(answer["movements"]) == 3

@@ -23,6 +23,9 @@ from stockpush.model import (
     FieldKey,
     Health,
     HeardBy,
+    Hold,
+    HoldLine,
+    HoldState,
     Item,
     Kind,
     Listing,
@@ -87,6 +90,7 @@ SHELF = Shelf(
     "candle-lav",
     on_hand=-QUANTITY_MAX,
     reserved=QUANTITY_MAX,
+    held=QUANTITY_MAX,
     rests=(Rest("wick größe", -3), Rest("beeswax", QUANTITY_MAX * SCRAP_OF_MAX)),
 )
 FIELD_ROW = Field(
@@ -141,6 +145,17 @@ RESERVATION = Reservation(
     sku="candle-lav",
     pack=6,
     field=FIELD,
+)
+HOLD = Hold(
+    id=7,
+    key="hold key",
+    lines=(HoldLine("wick", 3), HoldLine("candle-lav", QUANTITY_MAX)),
+    placed_at=at(21),
+    until=at(9000),
+    state=HoldState.HELD,
+    actor="anna",
+    note="for the market · größe",
+    reason="they asked",
 )
 MOVEMENT = StockMovement(
     at=at(30),
@@ -203,6 +218,7 @@ EVERYTHING = Decision(
     shelves=(SHELF,),
     fields=(FIELD_ROW,),
     reservations=(RESERVATION,),
+    holds=(HOLD,),
     movements=(MOVEMENT,),
     dirty=(DIRTY,),
     pushes=(PUSH,),

@@ -135,7 +135,9 @@ class Demo:
     async def check_books(self) -> None:
         """Check what must hold at every instant."""
         rows = await reads.books(self.parts.store)
-        broken = check(Books(rows.movements, rows.shelves, rows.reservations, rows.commands))
+        broken = check(
+            Books(rows.movements, rows.shelves, rows.reservations, rows.commands, rows.holds)
+        )
         self._note("books balance", [f"{each.invariant}: {each.subject}" for each in broken])
         pushes = (await reads.pushes(self.parts.store, limit=reads.PAGE_MAX)).data
         self._note(

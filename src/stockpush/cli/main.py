@@ -24,6 +24,7 @@ from stockpush.cli import (
     connect,
     deliveries,
     doctor,
+    holds,
     output,
     prove,
     resync,
@@ -87,6 +88,10 @@ app.command(context_settings=_QUANTITIES)(verbs.count)
 app.command(context_settings=_QUANTITIES)(verbs.adjust)
 app.command(context_settings=_QUANTITIES)(verbs.sell)
 app.command()(verbs.undo)
+app.command()(holds.hold)
+app.command()(holds.holds)
+app.command()(holds.release)
+app.command()(holds.renew)
 app.command()(check.check)
 app.command()(catalogue.adopt)
 app.command()(channels.channels)

@@ -20,6 +20,7 @@ from rich.text import Text
 from stockpush.cli.options import Config, DryRun, Json, Key, Reason, Yes
 from stockpush.cli.output import balance, cell, note, print_json, refuse, say, show, table
 from stockpush.cli.session import actor, find_item, one_line, with_parts
+from stockpush.engine.holding import read_id
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import (
     Accepted,
@@ -30,12 +31,14 @@ from stockpush.messages import (
     Outcome,
     Refused,
     Replayed,
+    SellHold,
     StockMove,
     UndoMovement,
 )
 from stockpush.model import Item, MovementKind
 from stockpush.reservation.atp import atp
 from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.holds import name_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity, parse_quantity
 
@@ -73,12 +76,18 @@ class Change:
 
     item: Item
     on_hand: tuple[int, int]
+    held: tuple[int, int]
     atp: tuple[int, int]
 
     @property
     def stock_moved(self) -> bool:
-        """Answer whether its stock changed, and not its ATP alone."""
+        """Answer whether its stock changed, and not what is held or promised of it alone."""
         return self.on_hand[0] != self.on_hand[1]
+
+    @property
+    def is_named(self) -> bool:
+        """Answer whether something was done to itself, and not to what shares its materials."""
+        return self.stock_moved or self.held[0] != self.held[1]
 
     def as_json(self) -> dict[str, Any]:
         """Return decimal strings in the item's unit."""
@@ -86,6 +95,7 @@ class Change:
         before, after = (
             {
                 "on_hand": format_quantity(self.on_hand[at], scale),
+                "held": format_quantity(self.held[at], scale),
                 "atp": format_quantity(self.atp[at], scale),
             }
             for at in (0, 1)
@@ -216,9 +226,16 @@ def adjust(
 
 
 def sell(
-    sku: Sku,
-    quantity: Quantity,
     at: Annotated[str, typer.Option("--at", metavar="PLACE", help="Where: market, shop, ...")],
+    sku: Annotated[str | None, typer.Argument(metavar="SKU", help="Which item.")] = None,
+    quantity: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="QUANTITY", help="How much: in the item's own unit, or another."),
+    ] = None,
+    hold: Annotated[
+        str | None,
+        typer.Option("--hold", metavar="ID", help="All of a hold, instead of SKU and QUANTITY."),
+    ] = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -229,20 +246,51 @@ def sell(
     """Record a sale made elsewhere.
 
     For example: stockpush sell soap-lav 3 --at market
+
+    What was held is sold whole: stockpush sell --hold hold-12 --at market
     """
     del yes  # taken by every writing command; a verb acts at once
     place = one_line(at, field="--at")
     if not place:
         raise UsageError("--at names no place.", field="--at", expected="where it was sold")
+    if hold is not None:
+        if sku is not None:
+            raise UsageError(
+                "--hold sells all that the hold has, so no item is named beside it.",
+                field="SKU",
+                found=sku,
+                expected="--hold alone, or an item and a quantity",
+            )
+        _sell_hold(hold, place, Write(config, as_json, dry_run, _reason(reason), key))
+        return
+    if sku is None or not quantity:
+        raise UsageError(
+            "What was sold is missing.",
+            field="SKU" if sku is None else "QUANTITY",
+            expected="an item and a quantity, or --hold",
+            next="stockpush sell --help",
+        )
+    typed = quantity
     why = ": ".join(each for each in (f"sold at {place}", _reason(reason)) if each)
     write = Write(config, as_json, dry_run, why, key)
 
     def asked(item: Item, key: str) -> Asked:
-        units = _units(quantity, item)
+        units = _units(typed, item)
         move = StockMove(item.sku, -units, MovementKind.SALE)
         return Asked(_move(move, key, write), f"Sold {_amount(units, item)} at {place}")
 
     _act("sell", write, sku, asked)
+
+
+def _sell_hold(hold: str, place: str, write: Write) -> None:
+    """Turn a hold into a sale made at `place`."""
+    number = read_id(hold, field="--hold")
+
+    def asked(_: Catalogue, key: str) -> Asked:
+        command = SellHold(number, place, key, actor(), write.reason)
+        return Asked(command, f"Sold {name_of(number)} at {place}")
+
+    _carry_out(write, asked, where="stockpush holds --all")
 
 
 def undo(
@@ -269,6 +317,7 @@ def undo(
             field="ID",
             found=movement,
             expected="an id that a command has printed, such as mv-1042",
+            next="stockpush release ID" if "hold" in movement.lower() else None,
         )
     number = int(match[1])
     write = Write(config, as_json, dry_run, _reason(reason), key)
@@ -310,9 +359,16 @@ def _example(verb: str, item: Item) -> str:
 
 
 def _carry_out(
-    write: Write, asked: Callable[[Catalogue, str], Asked], *, undoes: bool = False
+    write: Write,
+    asked: Callable[[Catalogue, str], Asked],
+    *,
+    undoes: bool = False,
+    where: str = "stockpush stock",
 ) -> None:
-    """Carry a verb out, or with --dry-run only decide it, and tell what came of it."""
+    """Carry a verb out, or with --dry-run only decide it, and tell what came of it.
+
+    `where` is the command that shows what there is, for what was not found.
+    """
 
     async def job(parts: Parts) -> Told:
         before = await parts.view()
@@ -322,20 +378,18 @@ def _carry_out(
         wanted = asked(before.catalogue, key)
         if write.dry_run:
             decision = await parts.lane.rehearse(wanted.command)
-            changes = _changes(before, before.after(decision))
+            changes = changes_between(before, before.after(decision))
             return Told(wanted.what, decision.outcome, changes=changes)
         (done,) = await parts.lane.commit([wanted.command])
         if isinstance(done.outcome, Replayed):
             return Told(wanted.what, done.outcome, done.outcome.movement_ids)
-        changes = _changes(before, await parts.view())
+        changes = changes_between(before, await parts.view())
         return Told(wanted.what, done.outcome, done.movement_ids, changes)
 
     told = with_parts(write.config, job)
     match told.outcome:
         case Refused("not_found", message):
-            raise NotFound(
-                f"{message[0].upper()}{message[1:]}.", field="ID", next="stockpush stock"
-            )
+            raise NotFound(f"{message[0].upper()}{message[1:]}.", field="ID", next=where)
         case Refused() as refused:
             refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
         case Accepted() | Replayed():
@@ -345,26 +399,33 @@ def _carry_out(
 _NEXT: Final[Mapping[str, str]] = {
     "no_bill": "stockpush import catalog.toml  (with a bill of materials for it)",
     "key_reused": "the same command with another --key, or without",
+    "not_held": "stockpush holds --all",
 }
 """What to type after a refusal, where there is something."""
 
 
-def _changes(before: View, after: View) -> tuple[Change, ...]:
-    """Return the items whose stock or ATP differs: those that moved first, then by SKU."""
+def changes_between(before: View, after: View) -> tuple[Change, ...]:
+    """Return the items whose stock, held units or ATP differ: what was named first, then by SKU."""
     skus = sorted(after.catalogue.items.keys() & before.catalogue.items.keys())
-    moved = [sku for sku in skus if before.shelf(sku).on_hand != after.shelf(sku).on_hand]
+    moved = [
+        sku
+        for sku in skus
+        if before.shelf(sku).on_hand != after.shelf(sku).on_hand
+        or before.shelf(sku).held != after.shelf(sku).held
+    ]
     concerned = sorted(after.catalogue.group(moved))
     nets = before.net(concerned), after.net(concerned)
     changes = (
         Change(
             after.catalogue.items[sku],
             (before.shelf(sku).on_hand, after.shelf(sku).on_hand),
+            (before.shelf(sku).held, after.shelf(sku).held),
             (atp(nets[0], sku), atp(nets[1], sku)),
         )
         for sku in concerned
     )
-    changed = [each for each in changes if each.stock_moved or each.atp[0] != each.atp[1]]
-    return tuple(sorted(changed, key=lambda each: (not each.stock_moved, each.item.sku)))
+    changed = [each for each in changes if each.is_named or each.atp[0] != each.atp[1]]
+    return tuple(sorted(changed, key=lambda each: (not each.is_named, each.item.sku)))
 
 
 # -- telling ---------------------------------------------------------------------------------
@@ -394,22 +455,26 @@ def _tell(told: Told, write: Write, *, undoes: bool) -> None:
         say(told.what, "bold")
     if told.changes:
         say()
-        _print_changes(told.changes)
+        print_changes(told.changes)
     elif not replayed:
         say("The ledger said so already.")
     if undo:
         say()
         say(f"Undo: {undo}")
-    _warn(told.changes)
+    warn_of(told.changes)
 
 
-def _print_changes(changes: Sequence[Change]) -> None:
-    shown = table("SKU", ">on hand", ">ATP", "")
+def print_changes(changes: Sequence[Change]) -> None:
+    """Print what changed, before and after; what is held only where that changed."""
+    with_held = any(change.held[0] != change.held[1] for change in changes)
+    shown = table("SKU", ">on hand", *([">held"] if with_held else []), ">ATP", "")
     for change in changes[:CHANGES_MAX]:
         scale = change.item.scale
+        held = _turn(change.held, scale) if change.held[0] != change.held[1] else cell(None)
         shown.add_row(
             cell(change.item.sku),
             _turn(change.on_hand, scale) if change.stock_moved else cell(None),
+            *([held] if with_held else []),
             _turn(change.atp, scale),
             cell(change.item.unit, "dim"),
         )
@@ -426,7 +491,7 @@ def _turn(values: tuple[int, int], scale: int) -> Text:
     return Text.assemble((f"{before} → ", "dim"), balance(after))
 
 
-def _warn(changes: Sequence[Change]) -> None:
+def warn_of(changes: Sequence[Change]) -> None:
     """Say where the numbers ask for somebody's attention."""
     for change in changes:
         sku, scale = shlex.quote(change.item.sku), change.item.scale

@@ -51,6 +51,7 @@ class StockRow:
     unit: str
     on_hand: str
     reserved: str
+    held: str
     suspense: str
     buildable: str
     atp: str
@@ -147,6 +148,7 @@ def _item(view: View, net: Netting, sku: str, listings: Iterable[Listing]) -> St
         unit=item.unit,
         on_hand=format_quantity(shelf.on_hand, scale),
         reserved=format_quantity(shelf.reserved, scale),
+        held=format_quantity(shelf.held, scale),
         suspense=format_quantity(view.suspense(sku), scale),
         buildable=format_quantity(netting.buildable(net, sku), scale),
         atp=format_quantity(atp, scale),

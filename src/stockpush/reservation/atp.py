@@ -163,16 +163,23 @@ def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
     For an item without a bill it is the item itself. Where there is none, `ruled_by` has one.
     """
     short = _with_gross(netting, sku, netting.gross[sku] + atp(netting, sku) + 1)
-    needed = {sku}
-    limits = []
-    for item in short.gross:
-        if item not in needed or item not in short.blocked:
+    return tuple(missing(short, [sku]))
+
+
+def missing(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
+    """Return what must be bought for each of `skus` to be covered: items without a bill and how
+    much of each, in low-level order within a group; empty where all are covered.
+    """
+    needed = set(skus)
+    short = {}
+    for item in netting.gross:
+        if item not in needed or item not in netting.blocked:
             continue
-        if item in short.bills.by_item:
-            needed.update(line.component for line in short.bills.components(item))
+        if item in netting.bills.by_item:
+            needed.update(line.component for line in netting.bills.components(item))
         else:
-            limits.append(item)
-    return tuple(limits)
+            short[item] = netting.net[item]
+    return short
 
 
 def ruled_by(netting: Netting, sku: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from stockpush.messages import (
     Command,
     CountStock,
     Decision,
+    ExpireHolds,
     FieldsUnreadable,
     ImportCatalogue,
     MoveStock,
@@ -29,17 +30,21 @@ from stockpush.messages import (
     Observe,
     OpenPushes,
     OrderSeen,
+    PlaceHold,
     QuantityHint,
     ReceiveDelivery,
+    ReleaseHold,
+    RenewHold,
     RequestReads,
     ResolveListings,
     Rows,
+    SellHold,
     SettlePushes,
     StartChannel,
     UndoMovement,
 )
 from stockpush.model import FieldKey
-from stockpush.reservation import drift, mapping, pushes, sales, stock_verbs
+from stockpush.reservation import drift, holds, mapping, pushes, sales, stock_verbs
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.pushes import mark
 from stockpush.reservation.view import View
@@ -82,6 +87,16 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             return stock_verbs.count(view, command, at)
         case UndoMovement():
             return stock_verbs.undo(view, command, at)
+        case PlaceHold():
+            return holds.place(view, command, at)
+        case RenewHold():
+            return holds.renew(view, command, at)
+        case ReleaseHold():
+            return holds.release(view, command, at)
+        case SellHold():
+            return holds.sell(view, command, at)
+        case ExpireHolds():
+            return holds.expire(view, command, at)
         case ResolveListings():
             return mapping.resolve(view, command, at)
         case AdoptListings():
@@ -144,6 +159,16 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
             return Needs(keys=frozenset({command.key}), skus=frozenset({command.sku}))
         case UndoMovement():
             return Needs(keys=frozenset({command.key}), movements=frozenset({command.movement_id}))
+        case PlaceHold():
+            return Needs(
+                keys=frozenset({command.key}),
+                hold_keys=frozenset({command.key}),
+                skus=frozenset(line.sku for line in command.lines),
+            )
+        case RenewHold() | ReleaseHold() | SellHold():
+            return Needs(keys=frozenset({command.key}), holds=frozenset({command.hold}))
+        case ExpireHolds():
+            return Needs(holds=frozenset(command.holds))
         case ResolveListings():
             return _of_resolved(command, catalogue)
         case AdoptListings():
@@ -194,6 +219,7 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
         set(asked.skus)
         | {row.sku for row in rows.reservations.values() if row.sku is not None}
         | {row.sku for row in rows.movements.values()}
+        | {line.sku for row in rows.holds.values() for line in row.lines}
         | {
             sku
             for row in rows.reservations.values()

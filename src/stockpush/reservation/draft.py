@@ -12,6 +12,7 @@ from stockpush.model import (
     DriftClass,
     Field,
     FieldKey,
+    Hold,
     ListingKey,
     Reservation,
     ReservationKey,
@@ -35,6 +36,7 @@ class Draft:
         self.shelves: dict[str, Shelf] = {}
         self.fields: dict[FieldKey, Field] = {}
         self.reservations: dict[ReservationKey, Reservation] = {}
+        self.holds: dict[int, Hold] = {}
         self.movements: list[StockMovement] = []
         self.events: list[Event] = []
         self.drifts: list[Drift] = []
@@ -62,6 +64,12 @@ class Draft:
             shelf = self.shelf(sku)
             self.shelves[sku] = replace(shelf, reserved=shelf.reserved + units)
             self.touched.add(sku)
+
+    def hold(self, sku: str, units: int) -> None:
+        """Change the item's units in open holds by `units` (signed, smallest units)."""
+        shelf = self.shelf(sku)
+        self.shelves[sku] = replace(shelf, held=shelf.held + units)
+        self.touched.add(sku)
 
     def change(self, field: Field) -> None:
         """Record a field's new value; its drift is closed with its last suspended unit."""
@@ -143,6 +151,7 @@ class Draft:
             shelves=tuple(self.shelves.values()),
             fields=tuple(self.fields.values()),
             reservations=tuple(self.reservations.values()),
+            holds=tuple(self.holds.values()),
             events=tuple(self.events),
             drifts=tuple(self.drifts),
             touched_skus=frozenset(self.touched),

@@ -3,8 +3,8 @@
 Theory of operation. A stock movement is written once and never changed; on hand is the sum of an
 item's movements, and the shelf row is only that sum kept at hand. A mistake is undone by movements
 that compensate it one by one and name what they undo. What must hold between ledger, shelves,
-reservations and commands is written down as `INVARIANTS`: functions of one consistent reading of
-the books, each answering with what it found wrong. `stockpush check` runs them all.
+reservations, holds and commands is written down as `INVARIANTS`: functions of one consistent
+reading of the books, each answering with what it found wrong. `stockpush check` runs them all.
 
 Planning functions turn a command into the moves that it makes; they write nothing.
 """
@@ -20,6 +20,8 @@ from stockpush.messages import CommandDone, Refused, StockMove
 from stockpush.model import (
     QUANTITY_MAX,
     BillOfMaterials,
+    Hold,
+    HoldState,
     MovementKind,
     Reservation,
     Rest,
@@ -142,13 +144,14 @@ def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:
 class Books:
     """One consistent reading of everything that the invariants speak about.
 
-    `movements` have their ids. `reservations` are all of them, whatever their state.
+    `movements` have their ids. `reservations` and `holds` are all of them, whatever their state.
     """
 
     movements: Sequence[StockMovement]
     shelves: Sequence[Shelf]
     reservations: Sequence[Reservation]
     commands: Sequence[CommandDone]
+    holds: Sequence[Hold] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,21 @@ def reserved_is_open_demand(books: Books) -> list[Violation]:
         Violation("reserved_is_open_demand", sku, str(open_units[sku]), str(kept.get(sku, 0)))
         for sku in sorted(open_units.keys() | kept.keys())
         if open_units[sku] != kept.get(sku, 0)
+    ]
+
+
+def held_is_open_holds(books: Books) -> list[Violation]:
+    """Held of every shelf is the sum of its item's lines in holds that have not ended."""
+    units: Counter[str] = Counter()
+    for hold in books.holds:
+        if hold.state is HoldState.HELD:
+            for line in hold.lines:
+                units[line.sku] += line.quantity
+    kept = {shelf.sku: shelf.held for shelf in books.shelves}
+    return [
+        Violation("held_is_open_holds", sku, str(units[sku]), str(kept.get(sku, 0)))
+        for sku in sorted(units.keys() | kept.keys())
+        if units[sku] != kept.get(sku, 0)
     ]
 
 
@@ -249,6 +267,7 @@ def _compensation(original: StockMovement) -> str:
 INVARIANTS: Final[tuple[Callable[[Books], list[Violation]], ...]] = (
     balance_is_fold,
     reserved_is_open_demand,
+    held_is_open_holds,
     reserved_is_never_negative,
     commands_have_their_movements,
     undo_compensates_exactly,

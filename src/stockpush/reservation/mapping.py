@@ -6,7 +6,6 @@ its number is ours, and its channel's *mode* says whether it is written to at al
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -19,8 +18,6 @@ from stockpush.messages import (
     Event,
     FieldsUnreadable,
     ImportCatalogue,
-    Refused,
-    Replayed,
     ResolveListings,
 )
 from stockpush.model import (
@@ -33,7 +30,7 @@ from stockpush.model import (
     Reservation,
     StockMovement,
 )
-from stockpush.reservation import bom
+from stockpush.reservation import bom, keyed
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
@@ -53,15 +50,9 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     impossible together.
     """
     # The opening stock depends on what has moved since, so a repeated file may state less of it.
-    content = ("import", command.items, command.bills, command.listings)
-    digest = hashlib.sha256(repr(content).encode()).hexdigest()
-    done = view.rows.commands.get(command.key)
-    if done is not None and done.digest == digest:
-        return Decision(outcome=Replayed(done.movement_ids))
-    if done is not None:
-        return Decision(
-            outcome=Refused("key_reused", f"the key {command.key!r} was used for another command")
-        )
+    digest = keyed.digest("import", command.items, command.bills, command.listings)
+    if (before := keyed.answered(view, command.key, digest)) is not None:
+        return Decision(outcome=before)
     moved_on = _moved_on(view, command)
     if moved_on:
         return Decision(

@@ -407,7 +407,8 @@ def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPo
 
 def item_derivation(view: View, net: netting.Netting, sku: str) -> Terms:
     """Return the terms that sum to the item's ATP, in its smallest units."""
-    return item_terms(net, sku, suspense=view.suspense(sku))
+    held, suspense = view.shelf(sku).held, view.suspense(sku)
+    return item_terms(net, sku, held=held, suspense=suspense)
 
 
 def waits_for(

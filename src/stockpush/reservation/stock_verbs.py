@@ -6,7 +6,6 @@ content `Refused`. Nothing is ever changed or deleted; undo writes what compensa
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -18,12 +17,11 @@ from stockpush.messages import (
     Decision,
     MoveStock,
     Refused,
-    Replayed,
     StockMove,
     UndoMovement,
 )
 from stockpush.model import QUANTITY_MAX, BillOfMaterials, MovementKind, StockMovement
-from stockpush.reservation import backflush
+from stockpush.reservation import backflush, keyed
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import undo_moves
 from stockpush.reservation.view import View
@@ -32,7 +30,7 @@ from stockpush.values import replace
 
 def move(view: View, command: MoveStock, at: datetime) -> Decision:
     """Move stock by hand: all of it or none."""
-    content = _digest("move", *((m.sku, m.quantity, m.kind) for m in command.moves))
+    content = keyed.digest("move", *((m.sku, m.quantity, m.kind) for m in command.moves))
     return _carry_out(view, command, command.moves, content, at)
 
 
@@ -45,14 +43,14 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
                 "no_bill", f"{command.sku} has no bill of materials, so it cannot be built"
             )
         )
-    content = _digest("build", (command.sku, command.quantity))
+    content = keyed.digest("build", (command.sku, command.quantity))
     moves = (StockMove(command.sku, command.quantity, MovementKind.BUILD_IN),)
     return _carry_out(view, command, moves, content, at, builds=bill)
 
 
 def count(view: View, command: CountStock, at: datetime) -> Decision:
     """Make the shelf's balance what was counted, by one movement (of 0 where they agree)."""
-    content = _digest("count", (command.sku, command.counted))
+    content = keyed.digest("count", (command.sku, command.counted))
     difference = command.counted - view.shelf(command.sku).on_hand
     moves = (StockMove(command.sku, difference, MovementKind.COUNT),)
     return _carry_out(view, command, moves, content, at)
@@ -60,7 +58,7 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
 
 def undo(view: View, command: UndoMovement, at: datetime) -> Decision:
     """Compensate the whole command that wrote a movement."""
-    content = _digest("undo", (command.movement_id,))
+    content = keyed.digest("undo", (command.movement_id,))
     if command.key in view.rows.commands:
         return _carry_out(view, command, (), content, at)
     named = view.rows.movements.get(command.movement_id)
@@ -99,13 +97,8 @@ def _carry_out(
 
     `builds`: its move is the build-in of a build by that bill.
     """
-    done = view.rows.commands.get(command.key)
-    if done is not None:
-        if done.digest == digest:
-            return Decision(outcome=Replayed(done.movement_ids))
-        return Decision(
-            outcome=Refused("key_reused", f"the key {command.key!r} was used for another command")
-        )
+    if (before := keyed.answered(view, command.key, digest)) is not None:
+        return Decision(outcome=before)
     draft = Draft(view, at)
     lines = tuple(moves)
     undone = [row.id for row in undoes] if undoes else [None] * len(lines)
@@ -139,8 +132,3 @@ def _carry_out(
         outcome=Accepted(),
         commands=(CommandDone(key=command.key, digest=digest, at=at),),
     )
-
-
-def _digest(*content: object) -> str:
-    """Return what identifies a command's content, for the check of reused keys."""
-    return hashlib.sha256(repr(content).encode()).hexdigest()

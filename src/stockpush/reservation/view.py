@@ -76,8 +76,9 @@ class View:
         )
 
     def demand(self, sku: str) -> int:
-        """Return D of the item, smallest units: open reservations and suspense holds."""
-        return self.shelf(sku).reserved + self.suspense(sku)
+        """Return D of the item, smallest units: open reservations, holds and suspense holds."""
+        shelf = self.shelf(sku)
+        return shelf.reserved + shelf.held + self.suspense(sku)
 
     def short(self) -> tuple[str, ...]:
         """Return the items, by SKU, of which more is demanded than is there, of those read."""
@@ -175,6 +176,7 @@ class Unfolding:
         self._deliveries = dict(rows.deliveries)
         self._commands = dict(rows.commands)
         self._channels = dict(rows.channels)
+        self._holds = dict(rows.holds)
         self._lines = dict(view.orders)
         self.view = View(
             view.catalogue,
@@ -188,6 +190,7 @@ class Unfolding:
                 deliveries=self._deliveries,
                 commands=self._commands,
                 channels=self._channels,
+                holds=self._holds,
             ),
             self._lines,
         )
@@ -221,6 +224,11 @@ class Unfolding:
                 undone=view.rows.undone
                 | {row.undoes for row in decision.movements if row.undoes is not None},
             )
+            view = View(view.catalogue, rows, self._lines)
+        if decision.holds:
+            self._holds.update((row.id, row) for row in decision.holds)
+            following = max(view.rows.next_hold, *(row.id + 1 for row in decision.holds))
+            rows = replace(view.rows, next_hold=following)
             view = View(view.catalogue, rows, self._lines)
         if decision.items or decision.bills or decision.listings:
             view = View(_catalogue(view.catalogue, decision), view.rows, self._lines)

@@ -30,6 +30,9 @@ from stockpush.model import (
     FieldKey,
     Health,
     HeardBy,
+    Hold,
+    HoldLine,
+    HoldState,
     Item,
     Kind,
     Listing,
@@ -69,13 +72,22 @@ def each(read: Callable[[Row], V], found: Iterable[Row]) -> tuple[V, ...]:
 
     For the read side: in the commit lane such a row is the misfortune of the command that needs it.
     """
+    return all_of(lambda: tuple(read(row) for row in found))
+
+
+def all_of(read: Callable[[], tuple[V, ...]]) -> tuple[V, ...]:
+    """Return what rows say that are read together; `StoreDamaged` as `each`."""
     try:
-        return tuple(read(row) for row in found)
+        return read()
     except _NOT_OURS as error:
-        raise StoreDamaged(
-            f"The database is damaged: a row cannot be understood ({type(error).__name__}).",
-            next="stockpush check --deep",
-        ) from error
+        raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> StoreDamaged:
+    return StoreDamaged(
+        f"The database is damaged: a row cannot be understood ({type(error).__name__}).",
+        next="stockpush check --deep",
+    )
 
 
 def micros(instant: datetime) -> int:
@@ -212,15 +224,15 @@ def read_listing(row: Row) -> Listing:
 def shelf_row(shelf: Shelf) -> Row:
     """Return the row of `shelf`."""
     rests = json_text(shelf.rests) if shelf.rests else _NOTHING
-    return (shelf.sku, shelf.on_hand, shelf.reserved, rests)
+    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    sku, on_hand, reserved, rests = row
+    sku, on_hand, reserved, rests, held = row
     if rests == _NOTHING:
-        return Shelf(sku, on_hand, reserved)
-    return Shelf(sku, on_hand, reserved, _RESTS.decode(rests))
+        return Shelf(sku, on_hand, reserved, held)
+    return Shelf(sku, on_hand, reserved, held, _RESTS.decode(rests))
 
 
 def movement_row(movement: StockMovement, movement_id: int) -> Row:
@@ -305,6 +317,50 @@ def read_reservation(row: Row) -> Reservation:
         sku=sku,
         pack=pack,
         field=None if field_key is None else FieldKey(channel, field_key),
+    )
+
+
+def hold_row(hold: Hold) -> Row:
+    """Return the row of `hold`, its lines not included."""
+    return (
+        hold.id,
+        hold.key,
+        micros(hold.placed_at),
+        micros(hold.until),
+        hold.state.value,
+        hold.actor,
+        hold.note,
+        hold.reason,
+        micros_or_none(hold.ended_at),
+    )
+
+
+def hold_line_rows(hold: Hold) -> list[Row]:
+    """Return the rows of `hold_line`; `position` keeps the order of the lines."""
+    return [
+        (hold.id, position, line.sku, line.quantity) for position, line in enumerate(hold.lines)
+    ]
+
+
+def read_holds(holds: Iterable[Row], lines: Iterable[Row]) -> tuple[Hold, ...]:
+    """Return the holds of rows of `hold` and of `hold_line`, the lines in any order."""
+    lines_of: dict[int, list[HoldLine]] = {}
+    for number, _position, sku, quantity in sorted(lines, key=tuple):
+        lines_of.setdefault(number, []).append(HoldLine(sku, quantity))
+    return tuple(
+        Hold(
+            id=number,
+            key=key,
+            lines=tuple(lines_of.get(number, ())),
+            placed_at=instant(placed_at),
+            until=instant(until),
+            state=HoldState(state),
+            actor=actor,
+            note=note,
+            reason=reason,
+            ended_at=instant_or_none(ended_at),
+        )
+        for number, key, placed_at, until, state, actor, note, reason, ended_at in holds
     )
 
 

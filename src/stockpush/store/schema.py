@@ -41,6 +41,7 @@ from stockpush.model import (
     DeliveryState,
     DriftClass,
     Health,
+    HoldState,
     Kind,
     MovementKind,
     Promise,
@@ -188,8 +189,8 @@ listing: Final = Table(
 
 # -- stock -----------------------------------------------------------------------------------
 
-SHORT: Final = text("reserved > on_hand")
-"""What makes a shelf short: more is reserved than is there."""
+SHORT: Final = text("reserved + held > on_hand")
+"""What makes a shelf short: more is reserved and held than is there."""
 HOLDING: Final = text("hold > 0")
 """What makes a field hold back units that its channel seems to have sold untold."""
 
@@ -200,8 +201,9 @@ shelf: Final = Table(
     _whole("on_hand"),
     _whole("reserved"),
     _text("rests"),
+    _whole("held"),
     *_signed("on_hand"),
-    *_unsigned("reserved"),
+    *_unsigned("reserved", "held"),
     Index("ix_shelf_short", "sku", sqlite_where=SHORT, postgresql_where=SHORT),
 )
 
@@ -262,6 +264,37 @@ reservation: Final = Table(
     _one_of("state", ReservationState),
     _between("pack", 1, QUANTITY_MAX),
     Index(None, "channel", "order_key"),
+)
+
+hold: Final = Table(
+    "hold",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("key", TEXT, nullable=False, unique=True),
+    _whole("placed_at"),
+    _whole("until"),
+    _text("state"),
+    _text("actor"),
+    _text("note"),
+    _text("reason"),
+    _whole("ended_at", absent=True),
+    *_filled("key"),
+    _one_of("state", HoldState),
+    CheckConstraint("id >= 1", name="id_range"),
+    CheckConstraint("(state = 'held') = (ended_at IS NULL)", name="ended"),
+    Index(None, "state", "until"),
+)
+
+hold_line: Final = Table(
+    "hold_line",
+    metadata,
+    Column("hold_id", BigInteger, ForeignKey("hold.id"), primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("sku", TEXT, ForeignKey("item.sku"), nullable=False),
+    _whole("quantity"),
+    UniqueConstraint("hold_id", "sku"),
+    _between("quantity", 1, QUANTITY_MAX),
+    *_counter("position"),
 )
 
 # -- fields and what is sent to them -----------------------------------------------------------
