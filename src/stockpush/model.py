@@ -229,8 +229,8 @@ class Shelf:
     """An item's stock at the one location: `on_hand` signed, reserved units included.
 
     `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds' lines
-    (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its present bill
-    have left of roundings, those of 0 left out, in the order of the bill's lines.
+    (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its present
+    bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     """
 
     sku: str

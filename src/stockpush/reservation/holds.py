@@ -46,7 +46,7 @@ from stockpush.model import (
     StockMovement,
 )
 from stockpush.reservation import atp as netting
-from stockpush.reservation import keyed
+from stockpush.reservation import backflush, keyed
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
@@ -146,7 +146,8 @@ def sell(view: View, command: SellHold, at: datetime) -> Decision:
         each for each in (f"sold at {command.place} ({name_of(hold.id)})", command.reason) if each
     )
     for line in hold.lines:
-        draft.move(
+        backflush.write(
+            draft,
             StockMovement(
                 at=at,
                 sku=line.sku,
@@ -155,10 +156,11 @@ def sell(view: View, command: SellHold, at: datetime) -> Decision:
                 cause=f"cmd {command.key}",
                 actor=command.actor,
                 reason=why,
-            )
+            ),
         )
-        if abs(draft.shelf(line.sku).on_hand) > QUANTITY_MAX:
-            return Decision(outcome=_out_of_bounds(line.sku))
+    for shelf in draft.shelves.values():
+        if abs(shelf.on_hand) > QUANTITY_MAX:
+            return Decision(outcome=_out_of_bounds(shelf.sku))
     ended = _end(draft, hold, HoldState.SOLD, command.reason)
     return _accepted(draft, ended, CommandDone(command.key, content, at))
 

@@ -18,6 +18,7 @@ from stockpush.messages import (
     Event,
     FieldsUnreadable,
     ImportCatalogue,
+    Refused,
     ResolveListings,
 )
 from stockpush.model import (
