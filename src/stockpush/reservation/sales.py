@@ -314,9 +314,15 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     if heard:
         field = replace(field, undeducted=waiting)
     policy = draft.view.catalogue.policies.get(key.channel)
-    if policy is not None and policy.committed_apart:
+    was_open = effect.before is not None and effect.before.open > 0
+    if policy is not None and policy.committed_apart and (was_open or effect.after.open > 0):
         field = heard_apart(
-            field, heard, placed_at=order.placed_at, slack_s=policy.slack_s, at=draft.at
+            field,
+            heard,
+            placed_at=order.placed_at,
+            updated_at=order.version.updated_at,
+            slack_s=policy.slack_s,
+            at=draft.at,
         )
     field = deducted(
         field,

@@ -9,7 +9,7 @@ from stockpush.sim import accounts
 from stockpush.sim.auditor.database import Database
 from stockpush.sim.auditor.findings import Findings, told
 from stockpush.sim.auditor.notes import Notes
-from stockpush.sim.truth import NEVER, Truth
+from stockpush.sim.truth import NEVER, FieldName, Truth
 from stockpush.sim.world import World
 
 CALM_S = 120.0
@@ -96,12 +96,17 @@ class Rest:
             if self.is_watched and not accounts.is_subscribed(shop):
                 yield f"{name} sends no webhooks any more"
 
+    def _unkept(self, name: FieldName) -> int:
+        noted = self.truth.unkept.get(name)
+        return noted[-1][1] if noted else 0
+
     def _left_to_do(self) -> Iterator[str]:
         gone = {(each.listed.channel, each.listed.field) for each in self.notes.gone()}
         for channel, key, hold, surplus in self.database.rows(
             "SELECT channel, key, hold, surplus FROM field WHERE hold > 0 OR surplus > 0"
         ):
-            if (channel, key) not in gone:
+            # What the shop does not keep of what is open is known as long as that is so (R11).
+            if (channel, key) not in gone and (hold or surplus != self._unkept((channel, key))):
                 yield f"{channel}/{key} holds {hold}, surplus {surplus}"
         for channel, state, count in self.database.rows(
             "SELECT channel, state, count(*) FROM delivery WHERE state <> 'applied'"
