@@ -96,6 +96,8 @@ class Truth:
         default_factory=lambda: defaultdict(list)
     )
     """Open units that a shop does not keep apart for their buyers (a backorder), from when on."""
+    kept_again_at: float = -NEVER
+    """When there were last fewer of them: that looks like a sale, until a poll knows of none."""
     changed_at: float = -NEVER
     """When anything of this changed last."""
     _by_name: dict[tuple[str, str], Listed] = field(default_factory=dict)
@@ -151,7 +153,10 @@ class Truth:
         name = (listed.channel, listed.field)
         units = self.open(name) - shop.committed(listed.listing)
         noted = self.unkept[name]
-        if units != (noted[-1][1] if noted else 0):
+        before = noted[-1][1] if noted else 0
+        if units < before:
+            self.kept_again_at = self.now()
+        if units != before:
             noted.append((self.now(), units))
             self.changed_at = self.now()
 

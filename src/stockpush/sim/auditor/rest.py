@@ -18,7 +18,9 @@ SUNNY_S = 45.0
 where nothing does.
 """
 RECOVERED_S = 420.0
-"""The same after the daemon was down, or told to wait: a poll, and a lost answer asked for."""
+"""The same after the daemon was down, or told to wait: a poll, and a lost answer asked for. Or
+after a shop keeps apart again what it did not: a poll begun as long after as orders may be late.
+"""
 
 
 @dataclass(slots=True)
@@ -58,7 +60,8 @@ class Rest:
         """
         self.truth.refresh_unpaid()
         now = self.findings.now()
-        if now - self.truth.changed_at >= calm_s and now - self.troubled_at >= RECOVERED_S:
+        troubled_at = max(self.troubled_at, self.truth.kept_again_at)
+        if now - self.truth.changed_at >= calm_s and now - troubled_at >= RECOVERED_S:
             for text in self._wrong_numbers():
                 self.findings.add("I14", "calm", text)
 
