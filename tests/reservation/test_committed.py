@@ -9,7 +9,7 @@ import pytest
 
 from stockpush.messages import Event
 from stockpush.model import MovementKind, PushOutcomeKind
-from tests.reservation.world import World, line
+from tests.reservation.world import START, World, line
 
 KEY = "po_1"
 
@@ -373,17 +373,41 @@ def test_a_sale_behind_a_backorder_is_never_put_back_on_sale() -> None:
     assert (made.atp("candle"), on_sale(made, 2)) == (5, 5)
 
 
-def test_another_sale_found_committed_begins_the_time_anew() -> None:
-    """A poll that was begun before the order was heard explains nothing of what is held after."""
+@pytest.mark.parametrize(("later_s", "hold"), [(0, 1), (30, 0)])
+def test_an_order_that_the_reading_may_have_had_begins_the_time_anew(
+    later_s: int, hold: int
+) -> None:
+    """A poll that was begun before it was heard explains nothing of what is held after: that may
+    be another one. An order that was placed after the reading is not in the hold, and a busy shop
+    is not held for ever.
+    """
     made = world()
     backordered(made)
     made.reads("faire", KEY, 10, committed=2)
+    made.now += timedelta(seconds=later_s)
+    order = made.order("faire", "bo_2", line(KEY, 1, deducted=0), fetch=9)
     made.now += timedelta(seconds=5)
-    made.polls("faire")
-    ordered(made, 1, order="bo_2", version=70)
+    made.polls("faire", order)
     made.reads("faire", KEY, 10, committed=3)
     row = made.field("faire", KEY)
-    assert (row.hold, row.surplus) == (1, 3), "one of two is known, the other may be a sale"
+    assert (row.hold, row.surplus) == (hold, 2 + hold)
+
+
+@pytest.mark.parametrize("committed", [2, 3])
+def test_what_may_have_ended_before_the_reading_is_let_go_by_the_next(committed: int) -> None:
+    """Cancelled in the second of the reading: was it missing there? What is found now tells."""
+    made = world()
+    ordered(made, 3, order="bo_2")
+    ordered(made, 1, version=2)
+    made.reads("faire", KEY, 10, committed=4)
+    made.now += timedelta(seconds=30)
+    second = int((made.now - START).total_seconds())
+    made.reads("faire", KEY, 10, committed=3)
+    assert made.field("faire", KEY).surplus == 1
+    ordered(made, 1, version=second, open=0)
+    made.reads("faire", KEY, 10, committed=committed)
+    row = made.field("faire", KEY)
+    assert (row.hold, row.surplus) == (0, 3 - committed)
 
 
 def test_what_was_sent_unheard_is_missing_and_heard_of_is_missing_no_more() -> None:

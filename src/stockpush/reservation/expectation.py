@@ -290,6 +290,7 @@ def observed_apart(
         expected=quantity,
         hold=hold,
         surplus=surplus,
+        uneaten_surplus=field.uneaten_surplus if committed is None else 0,
         observed=quantity,
         observed_at=sent_at,
         observed_date=date,
@@ -323,6 +324,9 @@ def _apart(
     fewest, most = sorted((open_sent, field.undeducted))
     missing = min(field.surplus, fewest)
     more = committed - (most - missing)
+    if more > 0:
+        ended = min(more, missing, field.uneaten_surplus)
+        more, missing = more - ended, missing - ended
     if more <= 0:
         return 0, max(missing, fewest - committed)
     since = field.suspense_since
@@ -345,9 +349,9 @@ def heard_apart(
     `units` more are open (signed).
 
     An order that surely lies before the last reading was in its hold, and is no unknown one any
-    more; one that surely had changed before it was missing there, and is open no more. Whether the
-    channel keeps what is open no order tells, though it may have ceased to (a backorder), so the
-    field is read at once, and not raised before.
+    more; one that surely had changed before it was missing there, and is open no more. Where that
+    is not sure the next reading tells. Whether the channel keeps what is open no order tells,
+    though it may have ceased to (a backorder), so the field is read at once, and not raised before.
     """
     if field.expected is None:
         return field
@@ -355,16 +359,20 @@ def heard_apart(
     date = field.observed_date
     if date is None or not units or not (field.hold or field.surplus):
         return field
-    eaten = min(field.hold, max(0, units)) if _before(placed_at, date, slack_s) else 0
-    ended = min(field.surplus, max(0, -units)) if _before(updated_at, date, slack_s) else 0
+    happened_at = placed_at if units > 0 else updated_at
+    shown = _before(happened_at, date, slack_s)
+    doubtful = not shown and not _before(date, happened_at, slack_s)
+    eaten = min(field.hold, units) if shown and units > 0 else 0
+    ended = min(field.surplus, -units) if units < 0 else 0
     return _settled(
         replace(
             field,
             hold=field.hold - eaten,
-            surplus=field.surplus - ended,
+            surplus=field.surplus - (ended if shown else 0),
+            uneaten_surplus=field.uneaten_surplus + (ended if doubtful else 0),
             revision=field.revision + bool(eaten or ended),
             # What is held still may be another one: its time begins anew.
-            suspense_since=at if field.hold else field.suspense_since,
+            suspense_since=at if field.hold and doubtful else field.suspense_since,
         )
     )
 
