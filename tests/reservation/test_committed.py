@@ -458,3 +458,25 @@ def test_the_first_reading_takes_off_what_is_open_and_not_committed() -> None:
     made.polls("faire")
     assert made.field("faire", KEY).surplus == 3
     assert on_sale(made, 1) == 6
+
+
+def test_a_backorder_that_becomes_an_order_of_its_own_stays_missing() -> None:
+    """Parent and child are told after the reading that missed them: nothing is on sale between."""
+    made = world()
+    ordered(made, 2)
+    made.reads("faire", KEY, 10, committed=2)
+    made.now += timedelta(seconds=30)
+    second = int((made.now - START).total_seconds())
+    child = made.order("faire", "bo_2", line(KEY, 2, deducted=0), fetch=3)
+    made.now += timedelta(seconds=30)
+    made.reads("faire", KEY, 10, committed=0)
+    assert on_sale(made, 0) == 8
+    parent = made.order("faire", "bo_1", line(KEY, 2, deducted=0, open=0), version=second, fetch=3)
+    made.polls("faire", parent, child)
+    row = made.field("faire", KEY)
+    assert (row.undeducted, row.surplus) == (2, 2)
+    assert made.dirty == set()
+    drifts = [drift.closed_at is None for each in made.log for drift in each.drifts]
+    assert drifts[-1], "one is open"
+    made.reads("faire", KEY, 8, committed=0)
+    assert (made.field("faire", KEY).surplus, on_sale(made, 0)) == (2, 8)

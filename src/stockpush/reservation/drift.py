@@ -128,25 +128,26 @@ def take_apart(draft: Draft, field: Field, seen: QuantitySeen) -> bool:
     draft.let_go(field, after, drift_class, "what is committed is ours again")
     if result.reading is not Reading.FIRST and after.expected != field.expected:
         draft.events.append(_noted(field, after))
-    if (after.hold or after.surplus) and not (field.hold or field.surplus):
-        for_sale = seen.quantity - after.undeducted
-        draft.drifts.append(
-            Drift(
-                field=after.key,
-                expected=for_sale,
-                observed=for_sale - after.hold + after.surplus,
-                drift_class=drift_class,
-                opened_at=draft.at,
-            )
-        )
-        draft.events.append(
-            _opened(
-                after,
-                expected=for_sale,
-                observed=for_sale - after.hold + after.surplus,
-            )
-        )
+    open_apart(draft, field, after)
     return result.reading is not Reading.EXPECTED
+
+
+def open_apart(draft: Draft, before: Field, after: Field) -> None:
+    """R11: open a drift where something else is committed than our own open units."""
+    if before.hold or before.surplus or not (after.hold or after.surplus):
+        return
+    for_sale = (after.expected or 0) - after.undeducted
+    observed = for_sale - after.hold + after.surplus
+    draft.drifts.append(
+        Drift(
+            field=after.key,
+            expected=for_sale,
+            observed=observed,
+            drift_class=DriftClass.UNSEEN_SALE if after.hold else DriftClass.UNSEEN_RISE,
+            opened_at=draft.at,
+        )
+    )
+    draft.events.append(_opened(after, expected=for_sale, observed=observed))
 
 
 def _polled_from(draft: Draft, field: Field) -> datetime | None:

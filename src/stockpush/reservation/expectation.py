@@ -357,22 +357,24 @@ def heard_apart(
         return field
     field = wants_reading(field, at=at)
     date = field.observed_date
-    if date is None or not units or not (field.hold or field.surplus):
+    if date is None or not units:
         return field
     happened_at = placed_at if units > 0 else updated_at
     shown = _before(happened_at, date, slack_s)
     doubtful = not shown and not _before(date, happened_at, slack_s)
     eaten = min(field.hold, units) if shown and units > 0 else 0
     ended = min(field.surplus, -units) if units < 0 else 0
+    # What the reading must have shown and did not was not committed: a backorder's own order.
+    missed = units - eaten if shown and units > 0 else 0
     return _settled(
         replace(
             field,
             hold=field.hold - eaten,
-            surplus=field.surplus - (ended if shown else 0),
-            uneaten_surplus=field.uneaten_surplus + (ended if doubtful else 0),
-            revision=field.revision + bool(eaten or ended),
+            surplus=field.surplus - (ended if shown else 0) + missed,
+            uneaten_surplus=field.uneaten_surplus + (ended if doubtful else missed),
+            revision=field.revision + bool(eaten or ended or missed),
             # What is held still may be another one: its time begins anew.
-            suspense_since=at if field.hold and doubtful else field.suspense_since,
+            suspense_since=at if missed or (field.hold and doubtful) else field.suspense_since,
         )
     )
 

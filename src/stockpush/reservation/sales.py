@@ -35,6 +35,7 @@ from stockpush.model import (
     StockMovement,
 )
 from stockpush.reservation.draft import Draft
+from stockpush.reservation.drift import open_apart
 from stockpush.reservation.expectation import (
     deducted,
     heard_apart,
@@ -316,6 +317,7 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     policy = draft.view.catalogue.policies.get(key.channel)
     was_open = effect.before is not None and effect.before.open > 0
     if policy is not None and policy.committed_apart and (was_open or effect.after.open > 0):
+        known = field
         field = heard_apart(
             field,
             heard,
@@ -324,6 +326,7 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
             slack_s=policy.slack_s,
             at=draft.at,
         )
+        open_apart(draft, known, field)
     field = deducted(
         field,
         effect.deducted,
