@@ -385,6 +385,8 @@ class Field:
     without an answer explains it as well (R6), or a fact that was counted twice (R3). `let_go` are
     units of a hold that was let go and `let_go_date` the channel's clock at its reading: an order
     as old as that eats them, up to 60 days late (R4).
+    Where open orders are kept apart from the number (R11), `surplus` are our own open units that
+    the channel does not keep.
     `surplus_date` is the channel's clock at the reading that first showed the present surplus.
     `overwritten_sold` are units taken off since the last reading of which our last write may have
     put the number back (R10).
