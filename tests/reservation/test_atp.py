@@ -571,6 +571,28 @@ def test_building_what_was_reserved_changes_no_atp(case: World, data: st.DataObj
     assert atps(replace(after, rests={**case.rests, **left})) == atps(case)
 
 
+BOX_OF_A_REST = replace(
+    world(
+        bill("gift", box=1, basket=1),
+        bill("basket", box=1),
+        bill("box", 12, card=6),
+        on_hand={"gift": 0, "basket": 0, "box": 1, "card": 0},
+        card=1,
+    ),
+    rests={("box", "card"): 6},
+)
+"""A gift takes two boxes, by two paths; for the one that is missing the card is there, but owed."""
+
+
+def test_a_rest_of_what_is_short_is_nothing_to_build_from() -> None:
+    """The oil for another soap was taken already by a rounding; but oil is owed to somebody."""
+    shop = world(bill("soap", 12, oil=6), on_hand={"soap": 2, "oil": 0})
+    assert atps(replace(shop, rests={("soap", "oil"): 6})) == {"soap": 3, "oil": 0}
+    short = replace(shop.demanded("oil", 1), rests={("soap", "oil"): 6})
+    assert atps(short) == {"soap": 2, "oil": -1}
+    assert atps(BOX_OF_A_REST)["gift"] == 0
+
+
 def test_a_hundred_builds_of_one_take_what_one_build_of_a_hundred_takes() -> None:
     """Roundings do not add up: what has been taken is never a unit beyond what was used."""
     soap = BillOfMaterials("soap", 12, (BillLine("oil", 1000, Scrap(1, 30)), BillLine("box", 12)))

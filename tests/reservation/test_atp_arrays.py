@@ -26,6 +26,7 @@ from stockpush.reservation.atp_arrays import Layout
 from stockpush.reservation.bom import Bills
 from stockpush.reservation.view import View
 from tests.reservation.oracle import World, random_world, worlds
+from tests.reservation.test_atp import BOX_OF_A_REST
 
 SEEDS = 3_000
 """Small random worlds compared; about two seconds."""
@@ -111,6 +112,11 @@ def test_seeded_worlds_are_netted_alike() -> None:
     """The same on many worlds more."""
     for seed in range(SEEDS):
         assert_equal(random_world(Random(seed)))
+
+
+def test_a_rest_of_what_is_short_is_nothing_to_build_from() -> None:
+    """Where it is reached by two paths too, which no bound tells."""
+    assert_equal(BOX_OF_A_REST)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -247,12 +247,14 @@ def _netted(
     bound: dict[str, int] = {}
     for sku in reversed(order):
         bill = bills.by_item.get(sku)
-        if net[sku] and (not bill or any(line.component in blocked for line in bill.lines)):
+        # Also where a rest is enough: nothing is built of what is short.
+        stopped = not bill or any(line.component in blocked for line in bill.lines)
+        if net[sku] and stopped:
             blocked.add(sku)
             bound[sku] = 0
             continue
         bound[sku] = max(0, on_hand[sku] - gross[sku])
-        if bill:
+        if bill and not stopped:
             most = _built_at_most(bill, built[sku], bound, rests.get(sku, _NO_REST))
             bound[sku] += max(0, min(most, ceilings.get(sku, most)) - net[sku])
     return Netting(
@@ -333,6 +335,8 @@ def _covers(netting: Netting, sku: str, units: int) -> bool:
         after = _built(bill, net)
         rest = netting.rests.get(item, _NO_REST)
         for line in bill.lines:
+            if line.component in netting.blocked:
+                return False
             ahead = rest.get(line.component, 0)
             more = use(bill, line, after, ahead) - use(bill, line, before, ahead)
             drawn[line.component] = drawn.get(line.component, 0) + more

@@ -218,9 +218,8 @@ class _Netted:
             if level.bills > level.begin:
                 lines = slice(level.first_line, level.last_line)
                 below = layout.component[lines]
-                self.blocked[made] &= np.logical_or.reduceat(
-                    self.blocked[below], level.line_of_item
-                )
+                stopped = np.logical_or.reduceat(self.blocked[below], level.line_of_item)
+                self.blocked[made] &= stopped
                 room = self.bound[below] + self.drawn[lines]
                 _check_product(room, layout.per[lines])
                 most = np.minimum.reduceat(
@@ -229,7 +228,7 @@ class _Netted:
                 )
                 batches, yields = layout.in_batches[made], layout.yields[made]
                 most -= np.where(batches, most % yields, 0)
-                most = np.minimum(most, self.ceilings[made])
+                most = np.where(stopped, 0, np.minimum(most, self.ceilings[made]))
                 self.bound[made] += np.maximum(0, most - self.net[made])
             self.bound[here][self.blocked[here]] = 0
 
@@ -288,6 +287,7 @@ class _Netted:
                 continue
             after = self._in_batches(net, places)
             lines, of = _lines_of(layout, places)
+            failed[whose[of[self.blocked[layout.component[lines]]]]] = True
             more = self._used(after[of], lines) - self.drawn[lines]
             draw(whose[of], layout.component[lines], more)
         return ~failed
