@@ -32,6 +32,7 @@ from stockpush.model import (
     Item,
     Kind,
     MovementKind,
+    Promise,
     Shelf,
 )
 from stockpush.reservation import holds
@@ -347,6 +348,19 @@ def test_listings_fall_and_rise_with_a_hold() -> None:
     assert world.dirty == {"shopify/a", "shopify/t", "woo/b"}
     world.syncs()
     assert world.expected() == {"shopify/a": 2, "shopify/t": 10, "woo/b": 8}
+
+
+def test_what_may_not_be_promised_may_not_be_held() -> None:
+    """A promise rule binds our own holds as it binds the channels: nothing more is to buy."""
+    world = World().stock(candle=2, wax=50).bill("candle", wax=10)
+    (item,) = (each for each in world.catalogue.items.values() if each.sku == "candle")
+    ruled = replace(item, promise=Promise.FINISHED)
+    world.do(ImportCatalogue((ruled,), (), (), (), "rule", "test"))
+    assert isinstance(world.holds(("candle", 2)).outcome, Accepted)
+    refused = world.holds(("candle", 1)).outcome
+    assert isinstance(refused, Refused)
+    assert (refused.refusal, refused.facts["limited_by"]) == ("insufficient_atp", "promise rule")
+    assert refused.facts["to_buy"] == []
 
 
 # -- for all worlds --------------------------------------------------------------------------

@@ -153,22 +153,13 @@ def _item(view: View, net: Netting, sku: str, listings: Iterable[Listing]) -> St
         buildable=format_quantity(netting.buildable(net, sku), scale),
         atp=format_quantity(atp, scale),
         exposure=format_quantity(max(0, shown - max(0, atp)), scale),
-        limited_by=_limits(net, sku) if sku in view.catalogue.bills.by_item else (),
+        limited_by=netting.stopped_by(net, sku) if sku in view.catalogue.bills.by_item else (),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
         promise=item.promise.value,
         buildable_max=(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
         ),
     )
-
-
-def _limits(net: Netting, sku: str) -> tuple[str, ...]:
-    """Return what stops the next unit of an item that is made."""
-    rules = (
-        "promise rule" if ruled == sku else f"promise rule of {ruled}"
-        for ruled in netting.ruled_by(net, sku)
-    )
-    return (*netting.limited_by(net, sku), *rules)
 
 
 def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:

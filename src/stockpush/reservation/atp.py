@@ -194,6 +194,17 @@ def ruled_by(netting: Netting, sku: str) -> tuple[str, ...]:
     )
 
 
+def stopped_by(netting: Netting, sku: str) -> tuple[str, ...]:
+    """Return what stops the next unit of `sku`, there is always something: items without a bill,
+    "promise rule" for its own and "promise rule of SKU" for a component's.
+    """
+    rules = (
+        "promise rule" if ruled == sku else f"promise rule of {ruled}"
+        for ruled in ruled_by(netting, sku)
+    )
+    return (*limited_by(netting, sku), *rules)
+
+
 def use(bill: BillOfMaterials, line: BillLine, built: int, ahead: int = 0) -> int:
     """Return what building `built` >= 0 units takes of the line's component, rounded up once.
 

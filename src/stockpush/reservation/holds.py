@@ -232,14 +232,14 @@ def shortfall(view: View, lines: Sequence[HoldLine]) -> Refused | None:
     """
     skus = [line.sku for line in lines]
     net = taken(view, lines).net(skus)
-    if not any(sku in net.blocked for sku in skus):
-        return None
     for position, line in enumerate(lines):
         beside = taken(view, lines[:position]).net([line.sku])
         available = max(0, netting.atp(beside, line.sku))
         if available < line.quantity:
             return _insufficient(view, line, available, beside, net, skus)
-    raise AssertionError(f"{skus} are not covered together and each beside the others")
+    blocked = [sku for sku in skus if sku in net.blocked]
+    assert not blocked, f"{blocked} are not covered together and each beside the others"
+    return None
 
 
 def _insufficient(
@@ -252,7 +252,7 @@ def _insufficient(
 ) -> Refused:
     """Return the refusal of a line of which `available` units fit beside the lines before it."""
     item = view.catalogue.items[line.sku]
-    limits = netting.limited_by(beside, line.sku)
+    limits = netting.stopped_by(beside, line.sku)
     return Refused(
         "insufficient_atp",
         f"{_of(line.quantity, item)} were asked for and {_amount(available, item)} can be "
