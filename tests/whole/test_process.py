@@ -119,13 +119,16 @@ async def test_sighup_reads_the_configuration_again(floor: Floor) -> None:
 # -- one daemon, and the schema that it knows ------------------------------------------------------
 
 OLDER = """
-import sys
+import asyncio, sys
+from stockpush.engine import sweeper
 from stockpush.store import migrations
 migrations.HEAD = "0001"
+async def nothing(self): await asyncio.Event().wait()
+sweeper.Sweeper.run = nothing
 from stockpush.cli.main import run
 sys.exit(run(sys.argv[1:]))
 """
-"""The program as it was when the first schema was the newest."""
+"""The program as it was when the first schema was the newest: it had no holds to expire."""
 
 
 @dataclass
