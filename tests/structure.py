@@ -48,6 +48,7 @@ ROOMS: Mapping[str, tuple[str, ...] | None] = {
         "connectors.registry",
         "engine.channel_report",
         "engine.commit",
+        "engine.holding",
         "engine.intake",
         "engine.report",
         "engine.rest",

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from stockpush.errors import ExitCode
-from stockpush.reservation.lifecycle import TRANSITIONS
+from stockpush.reservation import holds, lifecycle
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
 
 
-def diagram() -> str:
-    """Draw the table of transitions as a Mermaid state diagram."""
+def diagram(transitions: Mapping[tuple[str | None, str], str]) -> str:
+    """Draw a table of transitions as a Mermaid state diagram."""
     lines = [
-        f"    {start or '[*]'} --> {end}: {what}" for (start, end), what in TRANSITIONS.items()
+        f"    {start or '[*]'} --> {end}: {what}" for (start, end), what in transitions.items()
     ]
     return "\n".join(["stateDiagram-v2", *lines])
 
 
-def test_the_diagram_of_a_reservation_is_that_of_the_table():
-    """docs/architecture.md shows exactly the transitions of reservation/lifecycle.py."""
-    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
-    (drawn,) = re.findall(r"```mermaid\n(.*?)\n```", page, re.DOTALL)
-    assert drawn == diagram()
+@pytest.mark.parametrize(
+    ("page", "transitions"),
+    [("architecture.md", lifecycle.TRANSITIONS), ("stock-model.md", holds.TRANSITIONS)],
+    ids=["reservation", "hold"],
+)
+def test_a_diagram_is_that_of_its_table(
+    page: str, transitions: Mapping[tuple[str | None, str], str]
+):
+    """The pages show exactly the transitions of reservation/lifecycle.py and holds.py."""
+    text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
+    (drawn,) = re.findall(r"```mermaid\n(.*?)\n```", text, re.DOTALL)
+    assert drawn == diagram(transitions)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -24,6 +24,9 @@ from stockpush.model import (
     ListingKey,
     Location,
     MovementKind,
+    Promise,
+    PurchaseUnit,
+    Scrap,
 )
 
 CANDLES = """
@@ -308,6 +311,294 @@ def test_a_unit_in_use_does_not_change(change: str) -> None:
     assert read(("c.toml", f'[[items]]\nsku = "beeswax"\n{change}'), known=unused).items
 
 
+BOXED = (
+    '[[items]]\nsku = "wick"\npurchase_units = { box = 144, case = "10 box" }\non_hand = "2 cases"'
+)
+
+
+def test_what_an_item_is_bought_in() -> None:
+    """Told once, they may be typed wherever the files have a quantity of the item."""
+    toml = read(
+        (
+            "c.toml",
+            BOXED
+            + """
+            [[items]]
+            sku = "cord"
+            unit = "m"
+            purchase_units = { spool = "25 m" }
+            [[boms]]
+            item = "wick"
+            lines = [{ item = "cord", quantity = "0.01 spool" }]
+            """,
+        )
+    )
+    assert toml.items[0].purchase_units == (PurchaseUnit("box", 144), PurchaseUnit("case", 1440))
+    assert toml.opening == (StockMove("wick", 2880, MovementKind.OPENING),)
+    assert toml.bills[0].lines == (BillLine("cord", 250),)
+    csv = read(
+        ("items.csv", "sku,unit,purchase_units\nwick,,Box=144; case=10 boxes\ncord,m,spool=25 m\n")
+    )
+    assert [item.purchase_units for item in csv.items] == [
+        item.purchase_units for item in toml.items
+    ]
+
+
+def test_purchase_units_stay_until_they_are_told_anew() -> None:
+    """A row that leaves them out keeps them; `{}`, or `none` in CSV, takes them away."""
+    wick = replace(WICK, purchase_units=(PurchaseUnit("box", 144),))
+    known = Known(items={"wick": wick})
+    assert read(("items.csv", "sku,name\nwick,wick\n"), known=known).items == (wick,)
+    for name, text in (
+        ("c.toml", '[[items]]\nsku = "wick"\npurchase_units = {}'),
+        ("items.csv", "sku,purchase_units\nwick,none\n"),
+    ):
+        (change,) = read((name, text), known=known).changes
+        assert change.differences == (Difference("purchase_units", "box of 144 piece", ""),)
+
+
+def test_purchase_units_are_told_again_with_another_unit() -> None:
+    """They were so many smallest units of the unit before: with another they would be wrong."""
+    known = Known(items={"wax": replace(WAX, sku="wax", purchase_units=(PurchaseUnit("sack", 5),))})
+    (mistake,) = mistakes_in('[[items]]\nsku = "wax"\nunit = "g"', known)
+    assert "found nothing, expected the purchase units again, since they were told in kg" in mistake
+    toml = '[[items]]\nsku = "wax"\nunit = "g"\npurchase_units = { sack = "25 kg" }'
+    assert read(("c.toml", toml), known=known).items[0].purchase_units == (("sack", 25_000),)
+
+
+def test_what_may_be_promised() -> None:
+    """A rule has a word, and a limit in the item's units; left out it stays, `none` ends it."""
+    candle = replace(CANDLE, promise=Promise.FINISHED)
+    wax = replace(WAX, buildable_max=2500)
+    toml = """
+        items = [
+            { sku = "candle-lav", name = "Lavender candle", promise = "Finished" },
+            { sku = "beeswax", kind = "material", unit = "kg", buildable_max = "2500 g" },
+        ]
+    """
+    assert read(("c.toml", toml)).items == (candle, wax)
+    csv = "sku,promise,buildable_max\ncandle-lav,buildable,12\nbeeswax,,none\n"
+    known = Known(items={"candle-lav": candle, "beeswax": wax})
+    items = read(("items.csv", csv), known=known)
+    assert items.items == (replace(CANDLE, buildable_max=12), WAX)
+    assert items.changes[0].differences == (
+        Difference("promise", "finished", "buildable"),
+        Difference("buildable_max", "", "12 piece"),
+    )
+    assert read(("items.csv", "sku\ncandle-lav\nbeeswax\n"), known=known).items == (candle, wax)
+    only = read(("items.csv", "sku,promise\nbeeswax,finished\n"), known=known).items
+    assert only == (replace(WAX, promise=Promise.FINISHED),)
+
+
+def test_kits_and_what_is_built_as_it_leaves() -> None:
+    """A kit is always built as it leaves; another bill only if it says so, and its variants."""
+    items = "".join(f'[[items]]\nsku = "{sku}"\n' for sku in ("box", "set", "pack", "rose", "wax"))
+    toml = (
+        items
+        + """
+        [[boms]]
+        item = "set"
+        kit = true
+        lines = [{ item = "box", quantity = 1 }]
+        [[boms]]
+        item = "pack"
+        backflush = true
+        batch_only = true
+        lines = [{ item = "box", quantity = 3 }]
+        [[boms]]
+        item = "box"
+        lines = [{ item = "wax", quantity = 3 }]
+        [[boms]]
+        item = "rose"
+        base = "set"
+        """
+    )
+    bills = {bill.item: (bill.kit, bill.backflush) for bill in read(("c.toml", toml)).bills}
+    assert bills == {
+        "set": (True, True),
+        "pack": (False, True),
+        "box": (False, False),
+        "rose": (True, True),
+    }
+    csv = (
+        "item,base,kit,backflush,batch_only,component,quantity\nset,,yes,,,box,1\n"
+        "pack,,,true,1,box,3\nbox,,,,,wax,3\nrose,set,,,,,\n"
+    )
+    tables = read(("items.csv", "sku\nbox\nset\npack\nrose\nwax\n"), ("boms.csv", csv))
+    assert {bill.item: (bill.kit, bill.backflush) for bill in tables.bills} == bills
+
+
+def test_a_limit_is_told_again_with_another_unit() -> None:
+    """It was so many smallest units of the unit before: with another it would be wrong."""
+    known = Known(items={"wax": replace(WAX, sku="wax", buildable_max=5)})
+    (mistake,) = mistakes_in('[[items]]\nsku = "wax"\nunit = "g"', known)
+    assert "expected buildable_max again, since it was told in kg (or none)" in mistake
+
+
+VARIANTS = """
+items = [
+    { sku = "base" }, { sku = "rose" }, { sku = "gift" },
+    { sku = "wax", unit = "g" }, { sku = "wick" }, { sku = "label" }, { sku = "rose-oil" },
+    { sku = "set" },
+]
+[[boms]]
+item = "rose"
+base = "base"
+lines = [{ item = "label", quantity = 0 }, { item = "rose-oil", quantity = 3, scrap = "1/30" }]
+[[boms]]
+item = "base"
+yield = 10
+lines = [{ item = "wax", quantity = 1500, scrap = "5%" }, { item = "wick", quantity = 10 },
+         { item = "label", quantity = 10 }]
+[[boms]]
+item = "gift"
+base = "rose"
+"""
+OIL = BillLine("rose-oil", 3, Scrap(1, 30))
+
+
+def test_variants_share_a_bill() -> None:
+    """A variant is its base with its own lines put in; the order of the bills does not matter."""
+    bills = {bill.item: bill for bill in read(("c.toml", VARIANTS)).bills}
+    assert bills["rose"] == BillOfMaterials(
+        "rose",
+        10,
+        (BillLine("wax", 1500, Scrap(1, 20)), BillLine("wick", 10), OIL),
+        base="base",
+        overrides=(BillLine("label", 0), OIL),
+    )
+    assert bills["gift"].lines == bills["rose"].lines
+
+
+def test_variants_in_csv() -> None:
+    """A row that names only the base of a bill is no line of it; scrap has a column."""
+    csv = (
+        "item,base,yield,component,quantity,scrap\nbase,,10,wax,1500,5%\nbase,,,wick,10,\n"
+        "base,,,label,10,\nrose,base,,label,0,\nrose,,,rose-oil,3,1/30\ngift,rose,,,,\n"
+    )
+    items = ("c.toml", VARIANTS[: VARIANTS.index("[[boms]]")])
+    toml = read(("c.toml", VARIANTS)).bills
+    assert {b.item: b for b in read(items, ("boms.csv", csv)).bills} == {b.item: b for b in toml}
+
+
+def test_variants_follow_a_base_that_is_imported_again() -> None:
+    """Known variants that a new base changes are among what is written, and are shown."""
+    before = read(("c.toml", VARIANTS))
+    known = Known(
+        items={item.sku: item for item in before.items},
+        bills={bill.item: bill for bill in before.bills},
+    )
+    toml = '[[boms]]\nitem = "base"\nyield = 8\nlines = [{ item = "wax", quantity = 1200 }]'
+    after = read(("c.toml", toml), known=known)
+    assert {bill.item: bill.lines for bill in after.bills} == {
+        "base": (BillLine("wax", 1200),),
+        "rose": (BillLine("wax", 1200), OIL),
+        "gift": (BillLine("wax", 1200), OIL),
+    }
+    assert {change.name: change.state for change in after.changes} == dict.fromkeys(
+        ("base", "rose", "gift"), ChangeState.CHANGED
+    )
+    assert Difference("wax", "1500 g and 5% lost", "1200 g") in after.changes[0].differences
+    own = '[[boms]]\nitem = "rose"\nlines = [{ item = "wax", quantity = 9 }]'
+    rose, gift = read(("c.toml", own), known=known).bills
+    assert (rose.base, rose.overrides, gift.lines) == (None, (), (BillLine("wax", 9),))
+
+
+BASED = (
+    VARIANTS
+    + """
+[[boms]]
+item = "set"
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "expected"),
+    [
+        ('base = "bass"', "boms[4] (set): base", "did you mean 'base'?"),
+        ('base = "wax"', "boms[4] (set): base", "an item with a bill of materials"),
+        ("base = 1", "boms[4] (set): base", "in quotes"),
+        (
+            'base = "base"\nyield = 10',
+            "boms[4] (set): yield",
+            "found 10, expected nothing: a variant has it of its base (base)",
+        ),
+        ('base = "base"\nbatch_only = true', "boms[4] (set): batch_only", "expected nothing"),
+        ('base = "base"\nkit = true', "boms[4] (set): kit", "expected nothing"),
+        (
+            'kit = true\nbatch_only = true\nlines = [{ item = "wax", quantity = 1 }]',
+            "boms[4] (set): batch_only",
+            "nothing: a kit is put together when it is sent",
+        ),
+        (
+            'kit = true\nbackflush = false\nlines = [{ item = "wax", quantity = 1 }]',
+            "boms[4] (set): backflush",
+            "found false, expected nothing, or true",
+        ),
+        (
+            'kit = "maybe"\nlines = [{ item = "wax", quantity = 1 }]',
+            "boms[4] (set): kit",
+            "true or false",
+        ),
+        (
+            'base = "gift"\nlines = [{ item = "lable", quantity = 0 }]',
+            "boms[4] (set) lines[1] (lable): item",
+            "did you mean 'label'?",
+        ),
+        (
+            'base = "gift"\nlines = [{ item = "label", quantity = 0 }]',
+            "boms[4] (set): lines",
+            "found 'label', expected a component of the bill of gift, to take it away",
+        ),
+        (
+            'base = "gift"\nlines = [{ item = "wax", quantity = 1, scrap = 5 }]',
+            "boms[4] (set) lines[1] (wax): scrap",
+            "found '5', expected a share from 0 to 1",
+        ),
+        (
+            'lines = [{ item = "wax", quantity = 1, scrap = "5%" }, { item = "wax", quantity = 1}]',
+            "boms[4] (set) lines[2] (wax): scrap",
+            "found nothing, expected 5%, as on its line before",
+        ),
+        (
+            'lines = [{ item = "wax", quantity = 0 }]',
+            "boms[4] (set) lines[1] (wax): quantity",
+            "more than 0 g",
+        ),
+    ],
+)
+def test_a_mistake_in_a_variant(more: str, where: str, expected: str) -> None:
+    """It is named with its place, what is there and what should be."""
+    (mistake,) = mistakes_in(BASED + more)
+    assert mistake.startswith(f"c.toml {where}: found ")
+    assert expected in mistake
+
+
+def test_a_base_is_counted_as_its_variants_are() -> None:
+    """A yield in grams says nothing of an item counted in pieces."""
+    toml = VARIANTS.replace('{ sku = "gift" }', '{ sku = "gift", unit = "g" }')
+    (mistake,) = mistakes_in(toml)
+    assert "found 'rose, counted in piece with scale 0', expected a base counted in g" in mistake
+
+
+def test_bills_based_on_one_another_are_refused() -> None:
+    """The circle is printed, from variant to base."""
+    toml = (
+        VARIANTS
+        + '[[boms]]\nitem = "wick"\nbase = "label"\n[[boms]]\nitem = "label"\nbase = "wick"'
+    )
+    with pytest.raises(BillCycle, match="label -> wick -> label"):
+        read(("c.toml", toml))
+
+
+def test_a_variant_may_take_everything_away_but_one() -> None:
+    """A bill without any component makes nothing."""
+    lines = ", ".join(f'{{ item = "{sku}", quantity = 0 }}' for sku in ("wax", "wick", "rose-oil"))
+    (mistake,) = mistakes_in(BASED + f'base = "rose"\nlines = [{lines}]')
+    assert "expected at least one component that is left" in mistake
+
+
 # -- mistakes -----------------------------------------------------------------------------------
 
 ITEM = '[[items]]\nsku = "a"\n'
@@ -346,6 +637,42 @@ LISTED = ITEM + '[[listings]]\nchannel = "my-woo"\nitem = "a"\n'
         (ITEM + 'on_hand = "5 kg"', "c.toml items[1] (a): on_hand", "kg measures mass"),
         (ITEM + "on_hand = 1e3", "c.toml", "the number 1e3 has an exponent"),
         (ITEM + "onhand = 1", "c.toml items[1] (a)", "did you mean 'on_hand'?"),
+        (ITEM + "purchase_units = 144", "c.toml items[1] (a): purchase_units", "{ box = 144 }"),
+        (ITEM + 'purchase_units = "box"', "c.toml items[1] (a): purchase_units", "box=144"),
+        (
+            ITEM + "purchase_units = { kg = 1 }",
+            "c.toml items[1] (a): purchase_units",
+            "kg is a unit already",
+        ),
+        (
+            ITEM + 'purchase_units = { box = "2 kg" }',
+            "c.toml items[1] (a): purchase_units.box",
+            "kg measures mass, but this item is counted in piece",
+        ),
+        (
+            ITEM + "purchase_units = { box = 0 }",
+            "c.toml items[1] (a): purchase_units.box",
+            "more than 0 piece",
+        ),
+        (
+            ITEM + "purchase_units = { box = 2, boxes = 3 }",
+            "c.toml items[1] (a): purchase_units",
+            "could not tell it from 'box'",
+        ),
+        (
+            ITEM + 'purchase_units = { box = 2 }\non_hand = "1 bok"',
+            "c.toml items[1] (a): on_hand",
+            "did you mean 'box'?",
+        ),
+        (ITEM + 'promise = "finish"', "c.toml items[1] (a): promise", "did you mean 'finished'?"),
+        (ITEM + "promise = true", "c.toml items[1] (a): promise", "one of finished, buildable"),
+        (ITEM + "buildable_max = -1", "c.toml items[1] (a): buildable_max", "0 or more"),
+        (ITEM + 'buildable_max = "2 kg"', "c.toml items[1] (a): buildable_max", "kg measures mass"),
+        (
+            ITEM + 'promise = "finished"\nbuildable_max = 3',
+            "c.toml items[1] (a): buildable_max",
+            "found 3, expected nothing: with promise = finished",
+        ),
         ("[[item]]\nsku = 'a'", "c.toml", "did you mean 'items'?"),
         ("[items]\nsku = 'a'", "c.toml items", "[[items]] in double brackets"),
         ("items = [1]", "c.toml items[1]", "expected a table"),

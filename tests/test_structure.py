@@ -17,7 +17,7 @@ TERMS = (
     "Item", "Listing", "Channel", "Connector", "Shelf", "Stock movement", "Reservation", "ATP",
     "Buildable", "Exposure", "Offer", "Expected", "Suspense hold", "Push", "Dirty", "Delivery",
     "Inbox", "Observation", "Drift", "Shortage", "Field", "Target", "Buffer", "Pack", "Mapped",
-    "Adopted", "Mode", "Bill of materials",
+    "Adopted", "Mode", "Bill of materials", "Hold",
 )  # fmt: skip
 
 

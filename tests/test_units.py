@@ -9,8 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpush.errors import QuantityInvalid, UnitMismatch
-from stockpush.model import QUANTITY_MAX
-from stockpush.units import SCALE_MAX, UNITS, Dimension, find_unit, format_quantity, parse_quantity
+from stockpush.model import QUANTITY_MAX, PurchaseUnit
+from stockpush.units import (
+    PURCHASE_UNIT_LENGTH_MAX,
+    SCALE_MAX,
+    UNITS,
+    Dimension,
+    find_unit,
+    format_quantity,
+    format_scrap,
+    parse_quantity,
+    parse_scrap,
+    purchase_unit_name,
+    spellings,
+)
 
 SCALES = st.integers(min_value=0, max_value=SCALE_MAX)
 QUANTITIES = st.integers(min_value=-QUANTITY_MAX, max_value=QUANTITY_MAX)
@@ -37,6 +49,13 @@ QUANTITIES = st.integers(min_value=-QUANTITY_MAX, max_value=QUANTITY_MAX)
         ("75 cl", "l", 3, 750),
         ("1 ft", "in", 2, 1200),
         ("1 in", "mm", 1, 254),
+        ("2 inches", "cm", 2, 508),
+        ("3 feet", "in", 0, 36),
+        ("2 pounds", "oz", 0, 32),
+        ("0.5 litres", "ml", 0, 500),
+        ("1.5 metres", "cm", 0, 150),
+        ("16 fl oz", "ml", 7, 4731764730),
+        ("3 dozens", "piece", 0, 36),
         ("+3", "piece", 0, 3),
         ("0", "piece", 0, 0),
         ("-0", "piece", 0, 0),
@@ -106,6 +125,171 @@ def test_refuses_an_unknown_unit_with_the_nearest() -> None:
     """A mistyped unit is answered with the one that was probably meant."""
     with pytest.raises(QuantityInvalid, match="did you mean 'dozen'"):
         parse_quantity("2 dozn", unit="piece", scale=0, field="quantity")
+
+
+# -- purchase units -----------------------------------------------------------------------------
+
+BOX = PurchaseUnit("box", 144)
+SPOOL = PurchaseUnit("spool", 25_000)
+TRAY = PurchaseUnit("half tray", 6)
+
+
+@pytest.mark.parametrize(
+    ("given_", "unit", "scale", "bought", "smallest"),
+    [
+        ("2 box", "piece", 0, [BOX], 288),
+        ("2 boxes", "piece", 0, [BOX], 288),
+        ("2Boxes", "piece", 0, [BOX], 288),
+        ("0.5 box", "piece", 0, [BOX], 72),
+        ("0.125 box", "piece", 0, [BOX], 18),
+        ("-1 box", "piece", 0, [BOX], -144),
+        ("1 dozen", "piece", 0, [BOX], 12),
+        ("3", "piece", 0, [BOX], 3),
+        ("2 spools", "m", 3, [SPOOL], 50_000),
+        ("0.001 spool", "m", 3, [SPOOL], 25),
+        ("3  half  trays", "piece", 0, [BOX, TRAY], 18),
+        ("2 K\u00e4sten", "piece", 0, [PurchaseUnit("k\u00e4sten", 20)], 40),
+        ("2 Ka\u0308sten", "piece", 0, [PurchaseUnit("k\u00e4sten", 20)], 40),
+    ],
+)
+def test_reads_the_units_that_an_item_is_bought_in(
+    given_: str, unit: str, scale: int, bought: list[PurchaseUnit], smallest: int
+) -> None:
+    """A box is so many of this item, in the singular or plural, also parts of one, exactly."""
+    read = parse_quantity(
+        given_, unit=unit, scale=scale, field="quantity", signed=True, purchase_units=bought
+    )
+    assert read == smallest
+
+
+@pytest.mark.parametrize(
+    ("given_", "bought", "message"),
+    [
+        ("2 boxs", [], "there is no unit 'boxs' of this item, which is counted in piece"),
+        ("2 box", [], "expected one of piece, dozen"),
+        ("2 bx", [BOX], "expected one of box, piece, dozen; did you mean 'box'?"),
+        ("2 spool", [BOX], "there is no unit 'spool' of this item, which is counted in piece"),
+        ("2 kilos", [BOX], "counted in piece"),
+        ("2 box", [SPOOL, TRAY], "expected one of spool, half tray, piece, dozen"),
+        ("0.1 box", [BOX], "multiple of the smallest step, 1 piece"),
+        ("10000000000000 boxes", [BOX], "at most 1000000000000000 piece"),
+        ("2 kg", [BOX], "kg measures mass, but this item is counted in piece (count)"),
+        ("2 box box", [BOX], "there is no unit 'box box'"),
+        ("2 " + "a" * 60 + "-", [BOX], "no unit"),
+    ],
+)
+def test_refuses_a_unit_that_is_not_the_items(
+    given_: str, bought: list[PurchaseUnit], message: str
+) -> None:
+    """Another item's box is none of this one: both units are named, and the nearest it has."""
+    with pytest.raises(QuantityInvalid) as caught:
+        parse_quantity(given_, unit="piece", scale=0, field="quantity", purchase_units=bought)
+    assert message in caught.value.message
+    assert caught.value.found == given_
+    assert caught.value.expected
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "letters"),
+        ("box2", "letters"),
+        ("box of 144", "letters"),
+        ("-box", "letters"),
+        ("b" * (PURCHASE_UNIT_LENGTH_MAX + 1), "letters"),
+        ("kg", "kg is a unit already"),
+        ("Dozens", "dozens is a unit already"),
+        (" fl  oz", "fl oz is a unit already"),
+    ],
+)
+def test_a_name_that_cannot_be_a_purchase_unit(name: str, message: str) -> None:
+    """A name is words of letters, and none that means something else everywhere."""
+    with pytest.raises(QuantityInvalid, match=message):
+        purchase_unit_name(name, field="purchase_units")
+
+
+@given(
+    value=st.integers(min_value=-(10**6), max_value=10**6),
+    size=st.integers(min_value=1, max_value=10**6),
+    word=st.sampled_from(spellings("box")),
+)
+@settings(max_examples=200)
+def test_so_many_boxes_are_so_many_times_one(value: int, size: int, word: str) -> None:
+    """N boxes are N times the size of one, as a whole number, whatever the spelling."""
+    box = [PurchaseUnit("box", size)]
+    typed = {"unit": "piece", "scale": 0, "field": "q", "signed": True, "purchase_units": box}
+    read = parse_quantity(f"{value} {word}", **typed)
+    assert type(read) is int
+    assert read == value * parse_quantity("1 box", **typed)
+
+
+@given(
+    number=st.decimals(min_value=0, max_value=10**6, places=6, allow_nan=False),
+    unit=st.sampled_from(sorted(UNITS)),
+    scale=SCALES,
+)
+@settings(max_examples=200)
+def test_a_quantity_is_never_a_float(number: Decimal, unit: str, scale: int) -> None:
+    """What is read is a whole number of smallest units that is exactly what was written."""
+    try:
+        read = parse_quantity(f"{number:f}", unit=unit, scale=scale, field="q")
+    except QuantityInvalid:
+        assert number.scaleb(scale) % 1 != 0
+        return
+    assert type(read) is int
+    assert Decimal(read).scaleb(-scale) == number
+
+
+# -- scrap ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_", "scrap", "shown"),
+    [
+        ("5%", (1, 20), "5%"),
+        (" 2.5 % ", (1, 40), "2.5%"),
+        ("0.05", (1, 20), "5%"),
+        (Decimal("0.05"), (1, 20), "5%"),
+        ("1/20", (1, 20), "5%"),
+        ("1 / 30", (1, 30), "1/30"),
+        ("0%", (0, 1), "0%"),
+        (0, (0, 1), "0%"),
+        ("100%", (1, 1), "100%"),
+        (1, (1, 1), "100%"),
+        ("0.0001%", (1, 10**6), "0.0001%"),
+        ("1/1000000", (1, 10**6), "0.0001%"),
+    ],
+)
+def test_reads_how_much_is_lost(given_: object, scrap: tuple[int, int], shown: str) -> None:
+    """A percentage, a ratio or a decimal is the same share exactly, in lowest terms."""
+    assert parse_scrap(given_, field="scrap") == scrap
+    assert format_scrap(parse_scrap(given_, field="scrap")) == shown
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ("5", "from 0 to 1"),
+        (5, "from 0 to 1"),
+        ("-5%", "from 0 to 1"),
+        ("101%", "from 0 to 1"),
+        ("1/0", "such as"),
+        ("2/1", "from 0 to 1"),
+        ("5 g", "such as '5%'"),
+        ("5 g%", "such as '5%'"),
+        ("%", "a number"),
+        ("", "a number"),
+        (0.05, "a decimal in quotes"),
+        (True, "a whole number"),
+        ("0.00001%", "at most 1000000"),
+        ("1/1000001", "at most 1000000"),
+    ],
+)
+def test_refuses_what_is_no_share(given_: object, expected: str) -> None:
+    """A bare 5 is not taken for 5 %: nobody knows what was meant."""
+    with pytest.raises(QuantityInvalid) as caught:
+        parse_scrap(given_, field="scrap")
+    assert expected in str(caught.value.expected)
 
 
 def test_says_the_smallest_step() -> None:

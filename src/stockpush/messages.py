@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from stockpush.model import (
@@ -21,6 +21,8 @@ from stockpush.model import (
     FieldKey,
     Health,
     HeardBy,
+    Hold,
+    HoldLine,
     Item,
     Listing,
     ListingKey,
@@ -430,6 +432,65 @@ class UndoMovement:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class PlaceHold:
+    """Set units aside: every line or none. `until` is an instant, or how long from now.
+
+    Lines of one item add up. `key` is the idempotency key.
+    """
+
+    lines: tuple[HoldLine, ...]
+    until: datetime | timedelta
+    note: str
+    key: str
+    actor: str
+    reason: str = ""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class RenewHold:
+    """Have an open hold end at another instant, or so long from now."""
+
+    hold: int
+    until: datetime | timedelta
+    key: str
+    actor: str
+    reason: str = ""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class ReleaseHold:
+    """Give back what an open hold set aside."""
+
+    hold: int
+    key: str
+    actor: str
+    reason: str = ""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class SellHold:
+    """Turn an open hold into a sale made at `place`: all of it leaves, and the hold ends."""
+
+    hold: int
+    place: str
+    key: str
+    actor: str
+    reason: str = ""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class ExpireHolds:
+    """End those of these holds that are due; one that is not, or has ended, is left alone."""
+
+    holds: tuple[int, ...]
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class ResolveListings:
     """Record what the channel told about mapped listings; creates their fields."""
 
@@ -477,6 +538,11 @@ Command: TypeAlias = (
     | QuarantineLot
     | TurnLots
     | UndoMovement
+    | PlaceHold
+    | RenewHold
+    | ReleaseHold
+    | SellHold
+    | ExpireHolds
     | ResolveListings
     | AdoptListings
     | ImportCatalogue
@@ -509,13 +575,17 @@ class Needs:
     leaders: frozenset[str] = frozenset()
     """An item of each large group of which only a part is read. Its shelf is locked, so that no
     other transaction nets the group meanwhile; with any of them come every shelf with more reserved
-    than is there and every field with a hold."""
+    and held than is there and every field with a suspense hold."""
     whole: frozenset[str] = frozenset()
     """SKUs whose groups are read whole; with any of them no group is read in part."""
     lots: frozenset[str] = frozenset()
     """SKUs of which every lot is read."""
     lots_at: frozenset[str] = frozenset()
     """Locations of which every lot is read."""
+    holds: frozenset[int] = frozenset()
+    """Ids of holds."""
+    hold_keys: frozenset[str] = frozenset()
+    """Idempotency keys to place a hold with: the hold that was, and the id that the next gets."""
 
     @classmethod
     def union(cls, several: Sequence[Needs]) -> Needs:
@@ -569,6 +639,9 @@ class Rows:
     """SKUs among `Needs.moved` that have a movement."""
     unread: frozenset[str] = frozenset()
     """Channels among `Needs.unread` that have a delivery in quarantine or to be fetched."""
+    holds: Mapping[int, Hold] = field(default_factory=dict)
+    next_hold: int = 1
+    """The id of the hold that is placed next, if any is to be."""
     channels: Mapping[str, ChannelState] = field(default_factory=dict)
     """Every channel's durable state (there are few; always gathered)."""
     partial: frozenset[str] | None = None
@@ -595,6 +668,7 @@ class Replayed:
     """The command (or delivery) had been carried out before; nothing changed."""
 
     movement_ids: tuple[int, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @quick
@@ -660,6 +734,8 @@ class Decision:
     its field, with its class and resolution."""
     channels: tuple[ChannelState, ...] = ()
     commands: tuple[CommandDone, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    """New holds, with their lines, or known ones with another state or end."""
     listings: tuple[Listing, ...] = ()
     items: tuple[Item, ...] = ()
     bills: tuple[BillOfMaterials, ...] = ()

@@ -21,7 +21,11 @@ QUANTITY_MAX = 10**15
 WIRE_QUANTITY_MAX = 10**9
 """Largest quantity a channel may send or be sent (both signs)."""
 BILL_DEPTH_MAX = 16
-"""Deepest chain of bills of materials."""
+"""Deepest chain of bills of materials, and of variants of one another."""
+SCRAP_OF_MAX = 10**6
+"""Finest scrap of a bill's line: so many parts make the whole."""
+HOLD_LINES_MAX = 100
+"""Most lines that one hold is asked for with; those of one item are added up afterwards."""
 MAIN = "main"
 """The location of whatever is said to lie nowhere else. It needs no entry and is always sellable.
 """
@@ -50,16 +54,38 @@ class LotRule(StrEnum):
     ALWAYS = "always"
 
 
+class Promise(StrEnum):
+    """What of an item may be promised that nobody has ordered yet (its *promise rule*)."""
+
+    FINISHED = "finished"
+    BUILDABLE = "buildable"
+
+
+class PurchaseUnit(NamedTuple):
+    """What an item is bought in: one `name` ("box") is `size` (>= 1) of its smallest units."""
+
+    name: str
+    size: int
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Anything stocked. `sku` is its identity; quantities count 10**-`scale` of `unit`."""
+    """Anything stocked. `sku` is its identity; quantities count 10**-`scale` of `unit`.
+
+    `purchase_units` are units of this item alone, in which its quantities may be typed as well.
+    `promise` is its promise rule, of which `buildable_max` (>= 0, None: no limit) is the most that
+    may wait to be built, where it is `buildable`.
+    """
 
     sku: str
     name: str
     kind: Kind
     unit: str
     scale: int = 0
+    purchase_units: tuple[PurchaseUnit, ...] = ()
+    promise: Promise = Promise.BUILDABLE
+    buildable_max: int | None = None
     lots: LotRule = LotRule.NEVER
 
 
@@ -105,13 +131,30 @@ class Lot:
     note: str = ""
 
 
+class Scrap(NamedTuple):
+    """What is lost on top of a quantity used, in lowest terms: `lost` for every `of`.
+
+    5 % is 1 for every 20: 1500 g with that scrap take 1575 g. 0 <= lost <= of <= SCRAP_OF_MAX.
+    """
+
+    lost: int
+    of: int
+
+
+NO_SCRAP = Scrap(0, 1)
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class BillLine:
-    """One component of a bill: `quantity` smallest units of `component` for the whole yield."""
+    """One component of a bill: `quantity` smallest units of `component` for the whole yield.
+
+    `scrap` of it are lost on top.
+    """
 
     component: str
     quantity: int
+    scrap: Scrap = NO_SCRAP
 
 
 @quick
@@ -119,14 +162,23 @@ class BillLine:
 class BillOfMaterials:
     """What `yield_quantity` (smallest units of `item`, > 0) is made from.
 
-    `batch_only`: production happens in whole multiples of the yield.
+    `batch_only`: production happens in whole multiples of the yield. `kit`: it takes no time to
+    make, a bundle or a pack of several. `backflush` (always of a kit): what leaves before it was
+    finished is built in the same transaction.
     Two lines of one component have already been added up; no line names `item` itself.
+    A *variant* shares the bill of the item `base`: its `overrides` replace that bill's lines of the
+    same component, or add to them, and a quantity of 0 takes one away. Everything else here is what
+    comes of it (`reservation.bom.resolve`).
     """
 
     item: str
     yield_quantity: int
     lines: tuple[BillLine, ...]
     batch_only: bool = False
+    kit: bool = False
+    backflush: bool = False
+    base: str | None = None
+    overrides: tuple[BillLine, ...] = ()
 
 
 class FieldKey(NamedTuple):
@@ -217,18 +269,33 @@ class ChannelPolicy:
     holds_unpaid: bool = True
 
 
+class Rest(NamedTuple):
+    """What builds have taken of a component beyond what they used, since each take is rounded up.
+
+    `ahead` counts parts of its smallest unit, as many to the unit as the line's yield times its
+    scrap's `of` (`reservation.atp.use`). It is below one unit; negative only after an undo.
+    """
+
+    component: str
+    ahead: int
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """An item's stock that can be sold: `on_hand` signed, reserved units included.
 
     Of an item with lots or locations it is what lies in those that count (`Lot.counts`) and in
-    none. `reserved` is the sum of open reservation units (>= 0), holds not included.
+    none. `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds'
+    lines (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
+    present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     """
 
     sku: str
     on_hand: int = 0
     reserved: int = 0
+    held: int = 0
+    rests: tuple[Rest, ...] = ()
 
 
 class MovementKind(StrEnum):
@@ -267,6 +334,46 @@ class StockMovement:
     undoes: int | None = None
     id: int | None = None
     lot: str | None = None
+
+
+class HoldState(StrEnum):
+    """Where a hold stands; the table of transitions is in reservation/holds.py."""
+
+    HELD = "held"
+    SOLD = "sold"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class HoldLine:
+    """Units of one item that a hold claims: `quantity` (>= 1) in its smallest unit."""
+
+    sku: str
+    quantity: int
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Units that a person set aside: all of its lines or none, until somebody ends it.
+
+    `id` is typeable (`hold-12`), `key` the idempotency key that it was placed with. No two lines
+    name one item. It expires at `until` if nobody has ended it before; `ended_at` is None while it
+    is held. `note` says what it is for, `reason` why it was last changed.
+    """
+
+    id: int
+    key: str
+    lines: tuple[HoldLine, ...]
+    placed_at: datetime
+    until: datetime
+    state: HoldState
+    actor: str
+    note: str = ""
+    reason: str = ""
+    ended_at: datetime | None = None
 
 
 class OrderVersion(NamedTuple):
@@ -338,6 +445,8 @@ class Field:
     without an answer explains it as well (R6), or a fact that was counted twice (R3). `let_go` are
     units of a hold that was let go and `let_go_date` the channel's clock at its reading: an order
     as old as that eats them, up to 60 days late (R4).
+    Where open orders are kept apart from the number (R11), `surplus` are our own open units that
+    the channel does not keep.
     `surplus_date` is the channel's clock at the reading that first showed the present surplus.
     `overwritten_sold` are units taken off since the last reading of which our last write may have
     put the number back (R10).

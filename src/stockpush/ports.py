@@ -162,6 +162,14 @@ class Store(Protocol):
         """Return when the earliest reading of the channel is due, None if none ever is."""
         ...
 
+    async def holds_due(self, *, at: datetime, limit: int) -> Sequence[int]:
+        """Return ids of holds that are held and due at `at`, longest due first."""
+        ...
+
+    async def next_hold_due(self) -> datetime | None:
+        """Return when the earliest hold that is held is due, None if there is none."""
+        ...
+
     async def fields(self, keys: Sequence[FieldKey]) -> Sequence[Field]:
         """Return the present rows of the fields, in key order, without locking them."""
         ...

@@ -173,6 +173,7 @@ class StockSettings(_Section):
     )
     buffer: _Buffer = Field(default=Decimal(0), description=_BUFFER)
     on_manual_edit: _OnManualEdit = Field(default="restore", description=_ON_MANUAL_EDIT)
+    hold_days: _Number = Field(default=7, ge=1, le=366, description="days, 1 to 366")
 
 
 class ChannelSettings(_Section):

@@ -6,6 +6,10 @@ base unit of its dimension, so "1500 g" of an item counted in kg is 3/2 kg and n
 What cannot be represented at the item's scale is refused, not rounded: a silent rounding is a
 wrong stock count. Floats are refused altogether; decimals in TOML are read as `Decimal`.
 
+Besides the units that everybody knows, an item may have purchase units of its own ("box" for 144
+pieces). They are looked up among the item's own only, in the singular or an English plural, so
+that a box of wicks can never be typed for a box of tins.
+
 Fluid ounces are those of the United States; ounces and pounds are avoirdupois.
 Source: NIST Handbook 44, appendix C (exact definitions of the inch, pound and gallon).
 """
@@ -13,7 +17,8 @@ Source: NIST Handbook 44, appendix C (exact definitions of the inch, pound and g
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
@@ -22,12 +27,14 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from stockpush.errors import QuantityInvalid, UnitMismatch
-from stockpush.model import QUANTITY_MAX
+from stockpush.model import QUANTITY_MAX, SCRAP_OF_MAX, PurchaseUnit, Scrap
 
 SCALE_MAX = 6
 """Most decimal places that an item's quantities can have."""
 TEXT_LENGTH_MAX = 64
 """Longest text that is read as a quantity."""
+PURCHASE_UNIT_LENGTH_MAX = 32
+"""Longest name of a purchase unit."""
 
 
 class Dimension(StrEnum):
@@ -79,9 +86,38 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
 """Every unit, by the one name under which items store it."""
 
 _ALIASES: Mapping[str, str] = MappingProxyType(
-    {"pc": "piece", "pcs": "piece", "pieces": "piece", "floz": "fl oz"}
+    {
+        "pc": "piece",
+        "pcs": "piece",
+        "pieces": "piece",
+        "dozens": "dozen",
+        "gram": "g",
+        "grams": "g",
+        "ounce": "oz",
+        "ounces": "oz",
+        "lbs": "lb",
+        "pound": "lb",
+        "pounds": "lb",
+        "litre": "l",
+        "litres": "l",
+        "liter": "l",
+        "liters": "l",
+        "floz": "fl oz",
+        "metre": "m",
+        "metres": "m",
+        "meter": "m",
+        "meters": "m",
+        "inch": "in",
+        "inches": "in",
+        "foot": "ft",
+        "feet": "ft",
+    }
 )
-_QUANTITY = re.compile(r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+))\s*(?P<unit>[A-Za-z ]*)")
+_QUANTITY = re.compile(
+    r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+))\s*(?P<unit>(?:[^\W\d_](?:[^\W\d_]|[ -])*)?)"
+)
+_PURCHASE_UNIT = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+)*")
+_RATIO = re.compile(r"([0-9]+)\s*/\s*([0-9]+)")
 _EXPONENT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+.*")
 
 
@@ -93,8 +129,8 @@ def find_unit(name: str, *, field: str) -> Unit:
     >>> find_unit("KG", field="unit").name
     'kg'
     """
-    plain = " ".join(name.split()).casefold()
-    unit = UNITS.get(_ALIASES.get(plain, plain))
+    plain = _plain(name)
+    unit = _known(plain)
     if unit is None:
         near = get_close_matches(plain, [*UNITS, *_ALIASES], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -108,33 +144,70 @@ def find_unit(name: str, *, field: str) -> Unit:
     return unit
 
 
+def purchase_unit_name(name: str, *, field: str) -> str:
+    """Return the name of a purchase unit as it is kept: in lower case, single spaces.
+
+    Raises `QuantityInvalid` for what is not words of letters, is too long, or means a unit that
+    everybody knows already.
+
+    >>> purchase_unit_name(" Half  Box ", field="purchase_units")
+    'half box'
+    """
+    plain = _plain(name)
+    if not _PURCHASE_UNIT.fullmatch(plain) or len(plain) > PURCHASE_UNIT_LENGTH_MAX:
+        raise _invalid(name, field, f"a name of 1 to {PURCHASE_UNIT_LENGTH_MAX} letters, as 'box'")
+    if _known(plain) is not None:
+        raise _invalid(name, field, f"a name of your own: {plain} is a unit already")
+    return plain
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Return how a purchase unit may be typed, besides in other case and spacing.
+
+    >>> spellings("box"), spellings("tray")
+    (('box', 'boxs', 'boxes'), ('tray', 'trays', 'trayes', 'traies'))
+    """
+    plurals = (f"{name}s", f"{name}es")
+    return (name, *plurals, f"{name[:-1]}ies") if name.endswith("y") else (name, *plurals)
+
+
 def parse_quantity(
-    given: object, *, unit: str, scale: int, field: str, signed: bool = False
+    given: object,
+    *,
+    unit: str,
+    scale: int,
+    field: str,
+    signed: bool = False,
+    purchase_units: Iterable[PurchaseUnit] = (),
 ) -> int:
     """Return `given` in smallest units (10**-`scale` of `unit`), within ±QUANTITY_MAX.
 
-    `given` is text with or without a unit ("5", "2.5 kg", "1500 g"), an `int` or a `Decimal`; a
-    bare number is in `unit`. A negative quantity needs `signed`. Raises `QuantityInvalid` for
-    what is not a plain decimal number (floats, booleans, NaN, exponents), is out of bounds or is
-    finer than the scale; `UnitMismatch` for a unit of another dimension. `field` names the place.
+    `given` is text with or without a unit ("5", "2.5 kg", "1500 g", "2 boxes" where the item has
+    that among its `purchase_units`), an `int` or a `Decimal`; a bare number is in `unit`. A
+    negative quantity needs `signed`. Raises `QuantityInvalid` for what is not a plain decimal
+    number (floats, booleans, NaN, exponents), is out of bounds or is finer than the scale, and for
+    a unit that the item does not have; `UnitMismatch` for a unit of another dimension. `field`
+    names the place.
 
     >>> parse_quantity("1500 g", unit="kg", scale=3, field="quantity")
     1500
     >>> parse_quantity("-2", unit="piece", scale=0, field="quantity", signed=True)
     -2
+    >>> box = PurchaseUnit("box", 144)
+    >>> parse_quantity("2 boxes", unit="piece", scale=0, field="quantity", purchase_units=[box])
+    288
     """
     own = find_unit(unit, field=field)
-    number, written = _read(given, own=own, field=field)
-    if written.dimension is not own.dimension:
-        raise UnitMismatch(
-            f"{field}: {written.name} measures {written.dimension}, but this item is counted in "
-            f"{own.name} ({own.dimension})",
-            field=field,
-            found=_shown(given),
-            expected=f"a quantity in {own.name} or another unit of {own.dimension}",
-        )
-    steps: int = 10**scale
-    smallest = number * written.size / own.size * steps
+    number, written = _read(given, field=field)
+    if written is None:
+        size = Fraction(10**scale)
+    else:
+        try:
+            size = _smallest_units(written, own, scale, purchase_units, field)
+        except QuantityInvalid as error:
+            error.found = _shown(given)
+            raise
+    smallest = number * size
     if smallest < 0 and not signed:
         raise _invalid(given, field, "a quantity of 0 or more")
     if abs(smallest) > QUANTITY_MAX:
@@ -144,6 +217,45 @@ def parse_quantity(
         step = format_quantity(1, scale)
         raise _invalid(given, field, f"a multiple of the smallest step, {step} {own.name}")
     return smallest.numerator
+
+
+def parse_scrap(given: object, *, field: str) -> Scrap:
+    """Return the share that is lost on top of a quantity: "5%", "1/20", "0.05" or a number.
+
+    Raises `QuantityInvalid` for what is no share from 0 to 1, or finer than SCRAP_OF_MAX parts.
+
+    >>> parse_scrap("5%", field="scrap"), parse_scrap("1/30", field="scrap")
+    (Scrap(lost=1, of=20), Scrap(lost=1, of=30))
+    """
+    expected = "a share from 0 to 1 that is lost, such as '5%' or '1/20'"
+    text = given.strip() if isinstance(given, str) else ""
+    ratio = _RATIO.fullmatch(text) if len(text) <= TEXT_LENGTH_MAX else None
+    if ratio is not None and int(ratio[2]):
+        share = Fraction(int(ratio[1]), int(ratio[2]))
+    else:
+        percent = text.endswith("%")
+        number, unit = _read(text[:-1] if percent else given, field=field)
+        if unit is not None:
+            raise _invalid(given, field, expected)
+        share = number / 100 if percent else number
+    if not 0 <= share <= 1:
+        raise _invalid(given, field, expected)
+    if share.denominator > SCRAP_OF_MAX:
+        raise _invalid(given, field, f"a share in parts of at most {SCRAP_OF_MAX}")
+    return Scrap(share.numerator, share.denominator)
+
+
+def format_scrap(scrap: Scrap) -> str:
+    """Return a scrap as people write it: in percent where that comes out even.
+
+    >>> format_scrap(Scrap(1, 20)), format_scrap(Scrap(1, 30))
+    ('5%', '1/30')
+    """
+    percent = Fraction(100 * scrap.lost, scrap.of)
+    steps: int = 10**SCALE_MAX
+    if (percent * steps).denominator != 1:
+        return f"{scrap.lost}/{scrap.of}"
+    return f"{format_quantity(int(percent * steps), SCALE_MAX)}%"
 
 
 def format_quantity(value: int, scale: int) -> str:
@@ -160,16 +272,70 @@ def format_quantity(value: int, scale: int) -> str:
     return f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
 
 
-def _read(given: object, *, own: Unit, field: str) -> tuple[Fraction, Unit]:
+def _plain(name: str) -> str:
+    """Return the name of a unit in the form in which it is looked up."""
+    return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
+
+
+def _known(plain: str) -> Unit | None:
+    """Return the unit that everybody knows by this name."""
+    return UNITS.get(_ALIASES.get(plain, plain))
+
+
+def _smallest_units(
+    name: str, own: Unit, scale: int, purchase_units: Iterable[PurchaseUnit], field: str
+) -> Fraction:
+    """Return how many smallest units of an item one of the unit called `name` is."""
+    plain = _plain(name)
+    written = _known(plain)
+    if written is None:
+        offered = {word: each for each in purchase_units for word in spellings(each.name)}
+        if plain in offered:
+            return Fraction(offered[plain].size)
+        raise _no_such_unit(name, own, dict.fromkeys(each.name for each in offered.values()), field)
+    if written.dimension is not own.dimension:
+        raise UnitMismatch(
+            f"{field}: {written.name} measures {written.dimension}, but this item is counted in "
+            f"{own.name} ({own.dimension})",
+            field=field,
+            expected=f"a quantity in {own.name} or another unit of {own.dimension}",
+        )
+    steps: int = 10**scale
+    return written.size / own.size * steps
+
+
+def _no_such_unit(name: str, own: Unit, purchased: Iterable[str], field: str) -> QuantityInvalid:
+    """Return the refusal of a unit that the item does not have, with what it has and the nearest.
+
+    One that is nobody's unit is most likely mistyped; or it is another item's.
+    """
+    usable = [
+        *purchased,
+        *(each.name for each in UNITS.values() if each.dimension is own.dimension),
+    ]
+    near = get_close_matches(_plain(name), [*usable, *UNITS, *_ALIASES], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    expected = "one of " + ", ".join(usable)
+    shown = _shown(" ".join(name.split()))
+    return QuantityInvalid(
+        f"{field}: there is no unit {shown!r} of this item, which is counted in {own.name}; "
+        f"expected {expected}{hint}",
+        field=field,
+        expected=expected,
+    )
+
+
+def _read(given: object, *, field: str) -> tuple[Fraction, str | None]:
+    """Return the number, and the unit as it was written, if one was."""
     match given:
         case bool() | float():
             raise _invalid(given, field, "a whole number, or a decimal in quotes")
         case int():
-            return Fraction(given), own
+            return Fraction(given), None
         case Decimal():
-            return _read_decimal(given, field=field), own
+            return _read_decimal(given, field=field), None
         case str():
-            return _read_text(given, own=own, field=field)
+            return _read_text(given, field=field)
         case _:
             raise _invalid(given, field, "a number, or text such as '2.5 kg'")
 
@@ -183,8 +349,8 @@ def _read_decimal(given: Decimal, *, field: str) -> Fraction:
     return Fraction(given)
 
 
-def _read_text(given: str, *, own: Unit, field: str) -> tuple[Fraction, Unit]:
-    text = given.strip()
+def _read_text(given: str, *, field: str) -> tuple[Fraction, str | None]:
+    text = unicodedata.normalize("NFC", given.strip())
     if len(text) > TEXT_LENGTH_MAX:
         raise _invalid(given, field, f"at most {TEXT_LENGTH_MAX} characters")
     if _EXPONENT.fullmatch(text):
@@ -192,9 +358,7 @@ def _read_text(given: str, *, own: Unit, field: str) -> tuple[Fraction, Unit]:
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise _invalid(given, field, "a number with a decimal point, such as '2.5' or '2.5 kg'")
-    name = match["unit"]
-    written = find_unit(name, field=field) if name.strip() else own
-    return Fraction(match["number"]), written
+    return Fraction(match["number"]), match["unit"].strip() or None
 
 
 def _invalid(given: object, field: str, expected: str) -> QuantityInvalid:

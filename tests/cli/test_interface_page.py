@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from stockpush.cli import channels, deliveries, lots, stock
 from stockpush.cli.main import app
+from stockpush.model import HoldState
 from tests.cli.terminal import Terminal
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ PAGE = (REPOSITORY / "docs" / "interface.md").read_text(encoding="utf-8")
 EVERYWHERE = {"--config", "--json", "--help", "-h"}
 WRITING = {"--dry-run", "--yes"}
 VERBS = {"receive", "build", "count", "adjust", "scrap", "return", "sell", "transfer", "undo"}
+VERBS |= {"hold", "release", "renew"}
 NO_COMMANDS = {"encryption", "daemon"}
 """What follows the program's name where a key is derived and a lock is named."""
 Shape = dict[str, Any]
@@ -95,8 +97,17 @@ def test_every_command_takes_what_the_page_says_of_all(name: str):
     options = {each for param in commands()[name].params for each in param.opts}
     assert ("--config" in options) == (name not in {"demo", "channel new"})
     assert ("--json" in options) == (name != "run")
-    reading = {"stock", "lots", "why", "plan", "check", "channels", "deliveries"}
-    reading |= {"deliveries show"}
+    reading = {
+        "stock",
+        "lots",
+        "why",
+        "holds",
+        "plan",
+        "check",
+        "channels",
+        "deliveries",
+        "deliveries show",
+    }
     reading |= {"run", "demo", "prove", "doctor"}
     assert (options >= WRITING) == (name not in reading)
     assert ("--key" in options) == (name in VERBS | {"import"})
@@ -224,6 +235,8 @@ CASES = {
     "deliveries replay": ("deliveries", "replay", "2"),
     "check": ("check",),
     "a stock verb": ("receive", "beeswax", "1kg"),
+    "hold": ("hold", "candle-lav", "2"),
+    "holds": ("holds",),
     "build": ("build", "candle-lav", "1", "--used", "beeswax=160g"),
     "lots": ("lots",),
     "quarantine": ("quarantine", "beeswax", "A12"),
@@ -256,6 +269,8 @@ def test_a_document_has_the_keys_of_the_page(inbox: Terminal, name: str):
         execute(inbox, "UPDATE listing SET parked_reason = 'gone' WHERE channel = 'my-shopify'")
     if name == "check":
         broken(inbox)
+    if name == "holds":
+        inbox.done("hold", "candle-lav", "2")
     (inbox.folder / "sources/src/stockpush/connectors").mkdir(parents=True)
     if name == "init":
         for each in ("stockpush.key", "stockpush.token"):
@@ -315,5 +330,6 @@ def test_the_words_of_states_are_those_of_the_program():
     }
     assert said["channels"] == set(channels._STATES)
     assert said["stock"] == set(stock._STATES)
+    assert said["holds"] == set(HoldState)
     assert said["lots"] == set(lots._STATES)
     assert said["deliveries"] == set(deliveries._STATES)

@@ -185,12 +185,35 @@ def test_what_cannot_be_is_refused(kept: Terminal, typed: tuple[str, ...], refus
     assert kept.on_hand("beeswax") == "5500"
 
 
+def let_expire(shop: Terminal, lot: str) -> None:
+    """Have a lot be past its last day, as if time had passed while nothing ran."""
+    passed = "expires_at = 1600000000000000, turns_at = 1600000000000000"
+    with sqlite3.connect(shop.folder / "stockpush.db") as database:
+        database.execute(f"UPDATE lot SET {passed} WHERE lot = ?", (lot,))
+    database.close()
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_what_expired_while_nothing_ran_cannot_be_held(kept: Terminal, more: tuple[str, ...]):
+    """Whether a daemon has counted it out makes no difference to what can be promised."""
+    let_expire(kept, "B07")
+    refused = kept("hold", "beeswax", "4kg", "--json", *more)
+    assert (refused.code, refused.json["available"]) == (5, "3500")
+    kept.done("hold", "beeswax", "3kg", *more)
+    assert kept.done("check", "--deep").code == 0
+
+
+def test_a_hold_that_is_sold_goes_out_of_the_lots(kept: Terminal):
+    """What expires first, as by any sale."""
+    kept.done("hold", "beeswax", "2500")
+    assert rows(kept, "beeswax") == {"B07": "2000", "A12": "1000", "none": "2500"}
+    kept.done("sell", "--hold", "1", "--at", "market")
+    assert rows(kept, "beeswax") == {"A12": "500", "none": "2500"}
+
+
 def test_what_expired_while_nothing_ran_is_shown_as_expired(kept: Terminal):
     """No daemon has counted it out yet; what is shown is as of now, and the books are sound."""
-    passed = "expires_at = 1600000000000000, turns_at = 1600000000000000"
-    with sqlite3.connect(kept.folder / "stockpush.db") as database:
-        database.execute(f"UPDATE lot SET {passed} WHERE lot = 'B07'")
-    database.close()
+    let_expire(kept, "B07")
     row = kept.done("stock", "beeswax", "--json").json["data"][0]
     assert (row["on_hand"], row["withheld"]) == ("3500", "2000")
     assert "Besides, and not sold now: 2000 g of beeswax" in kept.done("stock").out

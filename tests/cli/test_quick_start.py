@@ -53,13 +53,13 @@ def test_the_stock_table_is_for_people(shop: Terminal):
     shown = shop.done("stock").out.splitlines()
     heading, _, *lines = [line.rstrip() for line in shown]
     assert heading.split() == [
-        "SKU", "on", "hand", "reserved", "suspense", "buildable", "ATP", "limited", "by",
+        "SKU", "on", "hand", "reserved", "held", "suspense", "buildable", "ATP", "limited", "by",
     ]  # fmt: skip
     assert [line.split() for line in lines] == [
-        ["beeswax", "2500", "0", "0", "0", "2500", "g"],
-        ["candle-lav", "5", "0", "0", "16", "21", "piece", "beeswax"],
-        ["soap-lav", "2", "0", "0", "100", "102", "piece", "beeswax"],
-        ["wick", "30", "0", "0", "0", "30", "piece"],
+        ["beeswax", "2500", "0", "0", "0", "0", "2500", "g"],
+        ["candle-lav", "5", "0", "0", "0", "16", "21", "piece", "beeswax"],
+        ["soap-lav", "2", "0", "0", "0", "100", "102", "piece", "beeswax"],
+        ["wick", "30", "0", "0", "0", "0", "30", "piece"],
     ]
 
 

@@ -105,8 +105,8 @@ def test_what_a_build_changes(shop: Terminal):
     answer = shop.done("build", "candle-lav", "10", "--json").json
     changed = {row["sku"]: (row["before"], row["after"]) for row in answer["changed"]}
     assert changed["candle-lav"] == (
-        {"on_hand": "5", "atp": "21"},
-        {"on_hand": "15", "atp": "21"},
+        {"on_hand": "5", "held": "0", "atp": "21"},
+        {"on_hand": "15", "held": "0", "atp": "21"},
     )
     assert changed["beeswax"][1]["on_hand"] == "1000"
     assert len(answer["movements"]) == 3
@@ -242,3 +242,23 @@ def test_the_record_says_who_and_why(shop: Terminal):
     database.close()
     assert actor.startswith("cli:")
     assert reason == "sold at market: gift"
+
+
+def test_a_quantity_may_be_typed_in_what_the_item_is_bought_in(shop: Terminal):
+    """Boxes of wicks are so many wicks, in one word or two; nothing else comes in those boxes."""
+    shop.write("units.toml", '[[items]]\nsku = "wick"\npurchase_units = { box = 144 }\n')
+    shop.done("import", "units.toml", "--yes")
+    assert shop.done("receive", "wick", "2", "box").out.startswith("Received 288 wick")
+    shop.done("receive", "wick", "1 boxes")
+    shop.done("adjust", "wick", "-0.5", "box")
+    shop.done("sell", "wick", "1 box", "--at", "fair")
+    assert shop.on_hand("wick") == str(30 + 288 + 144 - 72 - 144)
+    assert shop.done("count", "wick", "2 boxes").out.startswith("Counted 288 wick")
+    refused = shop("receive", "wick", "2", "bx", "--json")
+    assert (refused.code, refused.json["error"]["found"]) == (2, "2 bx")
+    assert "counted in piece; expected one of box, piece" in refused.json["error"]["message"]
+    assert "did you mean 'box'?" in refused.json["error"]["message"]
+    refused = shop("receive", "beeswax", "1 box")
+    assert refused.code == 2
+    assert "no unit 'box' of this item, which is counted in g" in refused.err
+    assert shop.on_hand("wick") == "288"

@@ -318,21 +318,35 @@ async def test_a_refused_token_is_told_by_the_door() -> None:
 
 @pytest.mark.parametrize("settings", [faire_world.SETTINGS, faire_world.OAUTH])
 async def test_faire_tries_either_kind_of_credentials(settings: dict[str, str]) -> None:
-    """The smallest page of orders; a token that Faire refuses is told."""
+    """The smallest page of orders, and a quantity of nobody's; a token that is refused is told."""
     made = faire_world.make_world()
     connect = registry.load("faire")
     made.api.connector = connector = connect("f", registry.manifest("faire"), settings)
     assert isinstance(connector, Checkup)
-    (access,) = await connector.check(made.api)
+    access, quantities = await connector.check(made.api)
     assert (access.ok, access.told) == (True, "the token reads orders")
-    (sent,) = made.api.sent
-    assert (sent.method, sent.path, sent.query) == (
-        "GET", f"{faire_world.ROOT}/orders", (("limit", "10"),)
-    )  # fmt: skip
+    assert (quantities.ok, quantities.told) == (True, "the token reads quantities")
+    assert [(sent.method, sent.path, sent.query) for sent in made.api.sent] == [
+        ("GET", f"{faire_world.ROOT}/orders", (("limit", "10"),)),
+        (
+            "GET",
+            f"{faire_world.ROOT}/product-inventory/by-product-variant-ids",
+            (("ids", "po_0000000000"),),
+        ),
+    ]
     made.shop.faults.unauthorized = True
     with pytest.raises(AuthFailed):
         await connector.check(made.api)
     assert "polling" in (await connector.ensure_webhooks(made.api, URL)).advice
+
+
+async def test_a_faire_token_without_the_right_to_quantities_is_told() -> None:
+    """It reads orders, so only a reading of quantities tells what is missing, before any push."""
+    made = faire_world.make_world()
+    made.shop.gives_quantities = False
+    access, quantities = await made.connector.check(made.api)
+    assert (access.ok, quantities.ok, quantities.access) == (True, False, True)
+    assert "READ_INVENTORIES" in quantities.mend
 
 
 async def test_a_shop_of_one_s_own_is_asked_for_nothing_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -100,6 +101,19 @@ async def test_unexpected_number_is_not_written(world: World) -> None:
         (outcome,) = await world.push(line(A, expected=7, target=target))
         assert (outcome.kind, outcome.actual, outcome.date) == (Kind.CONFLICT, 5, READ_AT)
     assert world.writes() == []
+
+
+async def test_nothing_is_written_but_what_is_asked_for_and_there(world: World) -> None:
+    """A variant that is none of ours keeps its number, and one that Faire does not show is asked
+    for nothing: neither is ever set to 0.
+    """
+    before = world.shop.numbers()
+    await world.push(line(A, expected=before[A], target=4), line("po_gone", expected=1, target=0))
+    (sent,) = [each for each in world.api.sent if each.method == "PATCH"]
+    assert json.loads(sent.body) == {
+        "inventories": [{"product_variant_id": A, "on_hand_quantity": 4}]
+    }
+    assert world.shop.numbers() == before | {A: 4}
 
 
 async def test_equal_number_is_not_written(world: World) -> None:

@@ -16,7 +16,7 @@ from stockpush.connectors.base import PushOutcome, Reading, Readings
 from stockpush.engine import supervisor
 from stockpush.engine.channel import IDLE_MAX_S
 from stockpush.engine.reconcile import READ_TRIES_MAX, RECHECK_POLLS
-from stockpush.engine.supervisor import PROBE_S, SWEEP_S
+from stockpush.engine.supervisor import PROBE_S, PRUNE_S
 from stockpush.errors import ChannelUnavailable, OutcomeUnknown, StoreUnavailable
 from stockpush.messages import Decision, RequestReads
 from stockpush.model import Delivery, DeliveryState, FieldKey, PushOutcomeKind
@@ -157,7 +157,7 @@ def test_what_is_old_and_done_with_is_deleted_little_by_little(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within the hour, some at each look; what is younger or still waits stays."""
-    monkeypatch.setattr(supervisor, "SWEEP_ROWS", 2)
+    monkeypatch.setattr(supervisor, "PRUNE_ROWS", 2)
 
     async def work() -> None:
         async with floor(tmp_path, look_s=0.5) as shop:
@@ -169,13 +169,13 @@ def test_what_is_old_and_done_with_is_deleted_little_by_little(
             rows.append(replace(applied, digest="waits", state=DeliveryState.QUARANTINED))
             async with shop.store.transaction() as transaction:
                 await transaction.apply([Decision(deliveries=tuple(rows))])
-            await shop.passes(SWEEP_S - 500)
+            await shop.passes(PRUNE_S - 500)
             assert len((await reads.deliveries(shop.store, limit=9)).data) == 7
             await shop.passes(600)
             left = (await reads.deliveries(shop.store, limit=9)).data
             assert {each.digest for each in left} == {"young", "waits"}
             shop.statements.clear()
-            await shop.passes(SWEEP_S)
+            await shop.passes(PRUNE_S)
             assert shop.statements["DELETE"] == 4, "one look that found nothing"
 
     ran(work())

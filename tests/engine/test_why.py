@@ -126,6 +126,21 @@ def test_an_item_s_terms_say_who_and_what() -> None:
     assert sources["buildable"] == "bill candle, item wax"
 
 
+def test_what_is_held_says_by_which_holds_and_until_when() -> None:
+    """The newest first, no more than a handful of them by name."""
+    world = shop()
+    for units in range(1, 8):
+        world.holds(("candle", units), ("wax", 1))
+    found = why(world, "candle")
+    (held,) = [term for term in found.terms if term.name == "held"]
+    assert held.quantity == "-28"
+    assert held.note.startswith("hold-7 (7) until 2026-11-29 10:00:00 UTC, hold-6 (6) until ")
+    assert held.note.endswith(" and 2 more (3)")
+    assert held.source == "hold-7, hold-6, hold-5, hold-4, hold-3"
+    (held,) = [term for term in why(world, "gift").terms if term.name == "held"]
+    assert (held.quantity, held.note) == ("0", "nothing is set aside")
+
+
 def test_what_ends_first_says_who_has_the_rest() -> None:
     """How much of it there is, which orders have some of it made up, and what is left."""
     world = shop()

@@ -30,6 +30,7 @@ from stockpush.engine.steady import SteadyClock
 from stockpush.engine.supervisor import Supervisor, Workers
 from stockpush.messages import (
     AdoptListings,
+    Command,
     ImportCatalogue,
     ListingResolved,
     MoveStock,
@@ -196,12 +197,16 @@ class Floor:
         await self.lane.submit(MoveStock((move,), f"key {self.keys}", "test"))
 
     async def moves_elsewhere(self, quantity: int) -> None:
-        """Another process moves stock, on a connection of its own."""
+        """Another process moves stock."""
+        move = StockMove("candle", quantity, MovementKind.ADJUSTMENT)
+        await self.elsewhere(MoveStock((move,), "elsewhere", "test"))
+
+    async def elsewhere(self, command: Command) -> None:
+        """Another process carries out a command, on a connection of its own."""
         url = f"sqlite:///{self.files.path}"
         store = await SqlStore.open(url, async_creator=self.files.connect, migrate=False)
-        move = StockMove("candle", quantity, MovementKind.ADJUSTMENT)
         lane = CommitLane(store, self.lane.clock, self.lane.policies)
-        await lane.commit([MoveStock((move,), "elsewhere", "test")])
+        await lane.commit([command])
         await store.close()
 
     async def hints(self, order_id: str) -> None:
@@ -234,8 +239,13 @@ async def floor(
     write: str = "compare_and_set",
     look_s: float = 5.0,
     mode: Mode = Mode.LIVE,
+    first: Command | None = None,
+    away_s: float = 0,
 ) -> AsyncIterator[Floor]:
-    """A floor with ten candles, adopted, read and at rest on its one channel."""
+    """A floor with ten candles, adopted, read and at rest on its one channel.
+
+    `first` is carried out before the daemon begins, which is `away_s` later.
+    """
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     wall = SimClock(loop)
@@ -270,6 +280,9 @@ async def floor(
     opening = StockMove("candle", 10, MovementKind.OPENING)
     await lane.commit([ImportCatalogue((candle,), (), (listing,), (opening,), "i", "test")])
     await lane.commit([AdoptListings((listing.key,))])
+    if first is not None:
+        await lane.commit([first])
+    await wall.sleep(away_s)
     stop, owner = asyncio.Event(), Owner("daemon")
     running = spawn(loop, supervisor.run(stop), owner)
     made = Floor(loop, wall, shop, store, lane, workers, supervisor, owner, statements, files)

@@ -8,23 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import cache
-from math import ceil
 from random import Random
 
 from hypothesis import strategies as st
 
-from stockpush.model import BillLine, BillOfMaterials
+from stockpush.model import NO_SCRAP, BillLine, BillOfMaterials, Scrap
+
+SCRAPS = (NO_SCRAP, NO_SCRAP, NO_SCRAP, Scrap(1, 20), Scrap(1, 3), Scrap(1, 1))
+"""What bills of random worlds lose."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A few items: their bills, stock S (signed) and demand D, one entry per item."""
+    """A few items: their bills, stock S (signed) and demand D, one entry per item.
+
+    `ceilings` has those with a promise rule: the most that may wait to be built (0: finished only).
+    `rests` has what builds of an item have taken of a component beyond what they used, in parts of
+    a smallest unit (`model.Rest`).
+    """
 
     bills: tuple[BillOfMaterials, ...]
     on_hand: Mapping[str, int]
     demand: Mapping[str, int]
+    ceilings: Mapping[str, int] = field(default_factory=dict)
+    rests: Mapping[tuple[str, str], int] = field(default_factory=dict)
     skus: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -39,6 +47,12 @@ class World:
         return replace(self, demand={**self.demand, sku: self.demand[sku] + units})
 
 
+def rounded_up(units: int, by: int) -> int:
+    """Return the smallest whole number that is no less than units / by."""
+    whole, rest = divmod(units, by)
+    return whole + (rest > 0)
+
+
 class Netted:
     """The definitions at one demand; `lowered` lowers the gross requirement of one item."""
 
@@ -47,10 +61,17 @@ class Netted:
 
         def uses(sku: str) -> list[int]:
             return [
-                ceil(Fraction(built(parent) * line.quantity, bill.yield_quantity))
+                max(
+                    0,
+                    rounded_up(
+                        built(parent) * line.quantity * sum(line.scrap)
+                        - world.rests.get((parent, sku), 0),
+                        bill.yield_quantity * line.scrap.of,
+                    ),
+                )
                 for parent, bill in bills.items()
                 for line in bill.lines
-                if line.component == sku
+                if line.component == sku and built(parent)
             ]
 
         @cache
@@ -63,7 +84,7 @@ class Netted:
             bill = bills[sku]
             if not bill.batch_only:
                 return net(sku)
-            return ceil(Fraction(net(sku), bill.yield_quantity)) * bill.yield_quantity
+            return rounded_up(net(sku), bill.yield_quantity) * bill.yield_quantity
 
         @cache
         def covered(sku: str) -> bool:
@@ -76,22 +97,34 @@ class Netted:
         self.covered = covered
 
 
+def raised(world: World, before: Netted, after: Netted) -> set[str]:
+    """Return the items whose net rises, to more than their promise rule lets wait to be built."""
+    return {
+        sku
+        for sku, most in world.ceilings.items()
+        if before.net(sku) < after.net(sku) and after.net(sku) > most
+    }
+
+
 def atp(world: World, sku: str) -> int:
     """Return the ATP by counting up, or down, one unit at a time."""
-    if Netted(world).covered(sku):
+    now = Netted(world)
+    if now.covered(sku):
         n = 0
-        while Netted(world.demanded(sku, n + 1)).covered(sku):
+        while True:
+            more = Netted(world.demanded(sku, n + 1))
+            if not more.covered(sku) or raised(world, now, more):
+                return n
             n += 1
-        return n
     m = 1
     while not Netted(world, {sku: m}).covered(sku):
         m += 1
     return -m
 
 
-def limits(world: World, sku: str) -> set[str]:
+def limits(world: World, sku: str, promised: int) -> set[str]:
     """Return the leaves that are short under one unit more than the ATP, on the way from `sku`."""
-    netted = Netted(world, {sku: -(atp(world, sku) + 1)})
+    netted = Netted(world, {sku: -(promised + 1)})
     lines = {bill.item: bill.lines for bill in world.bills}
 
     def short(item: str) -> set[str]:
@@ -104,8 +137,18 @@ def limits(world: World, sku: str) -> set[str]:
     return short(sku)
 
 
+def rules(world: World, sku: str, promised: int) -> set[str]:
+    """Return the items whose promise rule forbids one unit more than the ATP."""
+    now = Netted(world)
+    if not now.covered(sku):
+        return set()
+    return raised(world, now, Netted(world.demanded(sku, promised + 1)))
+
+
 def random_world(random: Random) -> World:
-    """Return a world of 2..7 items; diamonds, batches, rounding, shortages, negative stock."""
+    """Return a world of 2..7 items; diamonds, batches, rounding, scrap, shortages, negative stock,
+    promise rules.
+    """
     skus = [f"i{at}" for at in range(random.randint(2, 7))]
     bills = []
     for at, sku in enumerate(skus[:-1]):
@@ -116,7 +159,10 @@ def random_world(random: Random) -> World:
                 BillOfMaterials(
                     sku,
                     random.choice((1, 1, 1, 2, 3, 4)),
-                    tuple(BillLine(c, random.choice((1, 1, 2, 3, 5))) for c in components),
+                    tuple(
+                        BillLine(c, random.choice((1, 1, 2, 3, 5)), random.choice(SCRAPS))
+                        for c in components
+                    ),
                     batch_only=random.random() < 0.35,
                 )
             )
@@ -124,18 +170,31 @@ def random_world(random: Random) -> World:
         tuple(bills),
         {sku: random.choice((-2, 0, 0, 1, 2, 3, 5, 8, 13)) for sku in skus},
         {sku: random.choice((0, 0, 0, 0, 1, 2, 4)) for sku in skus},
+        {bill.item: random.choice((0, 0, 1, 2, 3, 5)) for bill in bills if random.random() < 0.25},
+        {
+            (bill.item, line.component): random.randrange(-1, bill.yield_quantity * line.scrap.of)
+            for bill in bills
+            for line in bill.lines
+            if random.random() < 0.2
+        },
     )
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
-    """Draw a world of 2..6 items that shrinks towards few bills, no stock and no demand."""
+def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
+    """Draw a world of 2..6 items that shrinks towards few bills, no stock, demand and rules.
+
+    `ruled`: some have a promise rule.
+    """
     skus = [f"i{at}" for at in range(draw(st.integers(2, 6)))]
     bills = []
     for at, sku in enumerate(skus[:-1]):
         components = draw(st.lists(st.sampled_from(skus[at + 1 :]), max_size=3, unique=True))
         if components:
-            lines = tuple(BillLine(component, draw(st.integers(1, 4))) for component in components)
+            lines = tuple(
+                BillLine(component, draw(st.integers(1, 4)), draw(st.sampled_from(SCRAPS)))
+                for component in components
+            )
             bills.append(
                 BillOfMaterials(sku, draw(st.integers(1, 4)), lines, batch_only=draw(st.booleans()))
             )
@@ -143,4 +202,17 @@ def worlds(draw: st.DrawFn) -> World:
         tuple(bills),
         {sku: draw(st.integers(-3, 12)) for sku in skus},
         {sku: draw(st.integers(0, 5)) for sku in skus},
+        {
+            bill.item: ceiling
+            for bill in (bills if ruled else ())
+            if (ceiling := draw(st.sampled_from((None, None, 0, 1, 3)))) is not None
+        },
+        {
+            (bill.item, line.component): draw(
+                st.integers(-1, bill.yield_quantity * line.scrap.of - 1)
+            )
+            for bill in bills
+            for line in bill.lines
+            if draw(st.booleans())
+        },
     )

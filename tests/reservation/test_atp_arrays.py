@@ -10,11 +10,14 @@ from hypothesis import given, settings
 
 from stockpush.messages import Rows
 from stockpush.model import (
+    NO_SCRAP,
     QUANTITY_MAX,
+    SCRAP_OF_MAX,
     BillLine,
     BillOfMaterials,
     Item,
     Kind,
+    Scrap,
     Shelf,
 )
 from stockpush.reservation import atp as plain
@@ -23,6 +26,7 @@ from stockpush.reservation.atp_arrays import Layout
 from stockpush.reservation.bom import Bills
 from stockpush.reservation.view import View
 from tests.reservation.oracle import World, random_world, worlds
+from tests.reservation.test_atp import BOX_OF_A_REST
 
 SEEDS = 3_000
 """Small random worlds compared; about two seconds."""
@@ -31,9 +35,13 @@ SEEDS = 3_000
 def in_both_ways(world: World) -> tuple[plain.Netting, plain.Netting | None]:
     """Net a world plainly and in arrays."""
     bills = Bills.build(world.bills, set(world.skus))
+    rests: dict[str, dict[str, int]] = {}
+    for (sku, component), ahead in world.rests.items():
+        rests.setdefault(sku, {})[component] = ahead
+    more = {"ceilings": world.ceilings, "rests": rests}
     return (
-        plain.net(bills, world.on_hand, world.demand, world.skus),
-        Layout.build(bills, world.skus).net(world.on_hand, world.demand),
+        plain.net(bills, world.on_hand, world.demand, world.skus, **more),
+        Layout.build(bills, world.skus).net(world.on_hand, world.demand, **more),
     )
 
 
@@ -49,6 +57,7 @@ def assert_equal(world: World) -> None:
     for sku in world.skus:
         assert plain.buildable(found, sku) == plain.buildable(expected, sku)
         assert plain.limited_by(found, sku) == plain.limited_by(expected, sku)
+        assert plain.ruled_by(found, sku) == plain.ruled_by(expected, sku)
 
 
 def workshop(random: Random, size: int) -> World:
@@ -105,6 +114,11 @@ def test_seeded_worlds_are_netted_alike() -> None:
         assert_equal(random_world(Random(seed)))
 
 
+def test_a_rest_of_what_is_short_is_nothing_to_build_from() -> None:
+    """Where it is reached by two paths too, which no bound tells."""
+    assert_equal(BOX_OF_A_REST)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_workshop_is_netted_alike(seed: int) -> None:
     """Two thousand items that share their materials, bisected ones and blocked ones among them."""
@@ -118,10 +132,10 @@ def test_a_workshop_is_netted_alike(seed: int) -> None:
     assert any(promised[sku] != expected.bound[sku] for sku in free)
 
 
-def chain(yields: int, quantity: int, on_hand: int, demand: int) -> World:
+def chain(yields: int, quantity: int, on_hand: int, demand: int, scrap: Scrap = NO_SCRAP) -> World:
     """Return one item that is made from another."""
     return World(
-        (BillOfMaterials("soap", yields, (BillLine("oil", quantity),)),),
+        (BillOfMaterials("soap", yields, (BillLine("oil", quantity, scrap),)),),
         {"soap": 0, "oil": on_hand},
         {"soap": demand, "oil": 0},
     )
@@ -135,6 +149,9 @@ def chain(yields: int, quantity: int, on_hand: int, demand: int) -> World:
         pytest.param(chain(1, QUANTITY_MAX, 1, 10_000), True, id="what is used does not fit"),
         pytest.param(
             chain(QUANTITY_MAX, 1, QUANTITY_MAX, 0), True, id="what could be made neither"
+        ),
+        pytest.param(
+            chain(QUANTITY_MAX, 1, 1, 0, Scrap(1, SCRAP_OF_MAX)), True, id="a large and fine bill"
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -10,9 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpush.errors import BillCycle, CatalogueInvalid
-from stockpush.model import BILL_DEPTH_MAX, QUANTITY_MAX, BillLine, BillOfMaterials
+from stockpush.model import (
+    BILL_DEPTH_MAX,
+    QUANTITY_MAX,
+    SCRAP_OF_MAX,
+    BillLine,
+    BillOfMaterials,
+    Scrap,
+)
 from stockpush.reservation import bom
-from stockpush.reservation.bom import Bills, merge_lines
+from stockpush.reservation.bom import Bills, merge_lines, resolve
 from tests.reservation.oracle import World, worlds
 
 
@@ -126,6 +134,80 @@ def test_two_lines_of_one_component_add_up() -> None:
     assert merge_lines(lines) == merged
     assert merge_lines(()) == ()
     assert compiled(BillOfMaterials("candle", 1, lines)).components("candle") == merged
+
+
+# -- variants ----------------------------------------------------------------------------------
+
+
+def variant(item: str, base: str, **changes: int) -> BillOfMaterials:
+    """Return a variant of a base's bill; a quantity of 0 takes a component away."""
+    lines = tuple(BillLine(component, quantity) for component, quantity in changes.items())
+    return BillOfMaterials(item, 1, (), base=base, overrides=lines)
+
+
+def resolved(*bills: BillOfMaterials) -> dict[str, dict[str, int]]:
+    """Return the components of every bill as its base makes it."""
+    return {
+        sku: {line.component: line.quantity for line in each.lines}
+        for sku, each in resolve({each.item: each for each in bills}).items()
+    }
+
+
+def test_a_variant_is_its_base_with_its_own_lines() -> None:
+    """Overrides replace, add and take away; a variant of a variant has what both say."""
+    base = bill("candle", ("wax", 1500), ("wick", 10), ("label", 10), yields=10)
+    found = resolved(
+        variant("gift", "rose", box=10),
+        variant("rose", "candle", label=0, rose_oil=30, wick=20),
+        base,
+    )
+    assert found["rose"] == {"wax": 1500, "wick": 20, "rose_oil": 30}
+    assert found["gift"] == found["rose"] | {"box": 10}
+    assert list(found["gift"]) == ["wax", "wick", "rose_oil", "box"]
+    batch = replace(base, batch_only=True)
+    rose = resolve({"candle": batch, "rose": variant("rose", "candle", label=0)})["rose"]
+    assert (rose.yield_quantity, rose.batch_only, rose.base) == (10, True, "candle")
+
+
+def test_variants_follow_when_their_base_changes() -> None:
+    """What was worked out before plays no part: a variant is worked out anew from its overrides."""
+    before = resolve({"candle": bill("candle", "wax", "wick"), "rose": variant("rose", "candle")})
+    after = resolve(before | {"candle": bill("candle", "soy")})
+    assert [line.component for line in before["rose"].lines] == ["wax", "wick"]
+    assert [line.component for line in after["rose"].lines] == ["soy"]
+
+
+def test_bases_that_cannot_be() -> None:
+    """A circle is printed from the variant to its base; a base must have a bill."""
+    with pytest.raises(BillCycle) as caught:
+        resolved(variant("a", "b"), variant("b", "c"), variant("c", "a"))
+    assert caught.value.message.endswith("based on one another: a -> b -> c -> a")
+    with pytest.raises(BillCycle, match="a -> a"):
+        resolved(variant("a", "a"))
+    with pytest.raises(CatalogueInvalid, match="based on that of candle, which has none"):
+        resolved(variant("rose", "candle"))
+    longest = [bill("v0", "wax"), *(variant(f"v{n + 1}", f"v{n}") for n in range(BILL_DEPTH_MAX))]
+    assert len(resolved(*longest)) == BILL_DEPTH_MAX + 1
+    with pytest.raises(CatalogueInvalid) as depth:
+        resolved(*longest, variant("last", f"v{BILL_DEPTH_MAX}"))
+    assert depth.value.found == BILL_DEPTH_MAX + 1
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (BillLine("wax", 1, Scrap(-1, 20)),),
+        (BillLine("wax", 1, Scrap(21, 20)),),
+        (BillLine("wax", 1, Scrap(0, 0)),),
+        (BillLine("wax", 1, Scrap(1, SCRAP_OF_MAX + 1)),),
+        (BillLine("wax", 1, Scrap(1, 20)), BillLine("wax", 1)),
+    ],
+)
+def test_a_scrap_that_cannot_be_is_refused(lines: tuple[BillLine, ...]) -> None:
+    """A share from nothing to all, of limited fineness, and one for each component."""
+    with pytest.raises(CatalogueInvalid, match="scrap of wax in the bill of candle") as caught:
+        compiled(BillOfMaterials("candle", 1, lines))
+    assert caught.value.field == "boms.candle.lines.wax.scrap"
 
 
 def test_what_an_item_is_made_from_and_goes_into() -> None:

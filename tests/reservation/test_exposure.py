@@ -168,11 +168,12 @@ def test_the_item_terms_sum_to_the_atp_and_keep_their_signs(
     netting = net(bills, world.on_hand, world.demand, world.skus)
     for sku in world.skus:
         suspense = data.draw(st.integers(0, world.demand[sku]))
-        derived = dict(item_terms(netting, sku, suspense=suspense))
+        held = data.draw(st.integers(0, world.demand[sku] - suspense))
+        derived = dict(item_terms(netting, sku, held=held, suspense=suspense))
         assert sum(derived.values()) == atp(netting, sku)
         assert derived["on_hand"] == world.on_hand[sku]
-        assert derived["reserved"] + derived["suspense"] == -world.demand[sku]
-        assert derived["suspense"] == -suspense
+        assert derived["reserved"] == held + suspense - world.demand[sku]
+        assert (derived["held"], derived["suspense"]) == (-held, -suspense)
         assert derived["used_in_builds"] == world.demand[sku] - netting.gross[sku] <= 0
         assert 0 <= derived["to_build"] <= max(netting.net[sku], -derived["used_in_builds"])
         assert derived["buildable"] == buildable(netting, sku)
@@ -184,4 +185,6 @@ def test_suspense_beyond_the_demand_stops() -> None:
     """Suspense is part of the demand that was netted; more of it means rows that do not belong."""
     netting = net(Bills.build([], {"mug"}), {"mug": 5}, {"mug": 2}, {"mug"})
     with pytest.raises(AssertionError, match="suspense 3"):
-        item_terms(netting, "mug", suspense=3)
+        item_terms(netting, "mug", held=0, suspense=3)
+    with pytest.raises(AssertionError, match="suspense 2"):
+        item_terms(netting, "mug", held=1, suspense=2)

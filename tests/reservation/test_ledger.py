@@ -16,6 +16,9 @@ from stockpush.model import (
     QUANTITY_MAX,
     BillLine,
     BillOfMaterials,
+    Hold,
+    HoldLine,
+    HoldState,
     Lot,
     LotKey,
     MovementKind,
@@ -101,6 +104,13 @@ def done(key: str, *ids: int) -> CommandDone:
     return CommandDone(key=key, digest="d", at=AT, movement_ids=ids)
 
 
+def hold(number: int, state: HoldState, **lines: int) -> Hold:
+    """Return a hold of these units."""
+    rows = tuple(HoldLine(sku, units) for sku, units in lines.items())
+    ended_at = None if state is HoldState.HELD else AT
+    return Hold(number, f"h{number}", rows, AT, AT, state, "maker", ended_at=ended_at)
+
+
 SOUND = Books(
     movements=(
         movement(1, "wax", 500),
@@ -109,13 +119,20 @@ SOUND = Books(
         movement(4, "wick", 5, cause="cmd k2"),
         movement(5, "wick", -5, cause="cmd k3", undoes=4),
     ),
-    shelves=(Shelf("wax", 480, 12), Shelf("wick", 9, 1), Shelf("tin", 0, 0)),
+    shelves=(Shelf("wax", 480, 12, 50), Shelf("wick", 9, 1, 3), Shelf("tin", 0, 0)),
     reservations=(
         line("1", "wax", units=2, pack=6),
         line("2", "wick", units=1),
         line("3", None, units=4),
     ),
     commands=(done("k1", 1, 2), done("k2", 4), done("k3", 5), done("k0")),
+    holds=(
+        hold(1, HoldState.HELD, wax=20, wick=3),
+        hold(2, HoldState.HELD, wax=30),
+        hold(3, HoldState.RELEASED, wax=400),
+        hold(4, HoldState.SOLD, wick=5),
+        hold(5, HoldState.EXPIRED, tin=1),
+    ),
 )
 
 
@@ -231,7 +248,7 @@ def in_lot(*, kept: int = 4, **state: Any) -> dict[str, Any]:
     """Four wicks more, in lot A, whose row is as stated."""
     return {
         "movements": (*SOUND.movements, replace(movement(6, "wick", 4, cause="cmd k4"), lot="A")),
-        "shelves": (SOUND.shelves[0], Shelf("wick", 13, 1), SOUND.shelves[2]),
+        "shelves": (SOUND.shelves[0], Shelf("wick", 13, 1, 3), SOUND.shelves[2]),
         "lots": (Lot(LotKey("wick", "main", "A"), AT, kept, **state),),
     }
 
@@ -256,7 +273,7 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
             "counts",
         ),
         (
-            _with(shelves=(Shelf("wax", 481, 12), *SOUND.shelves[1:])),
+            _with(shelves=(Shelf("wax", 481, 12, 50), *SOUND.shelves[1:])),
             "balance_is_fold",
             "wax",
             "480",
@@ -270,11 +287,26 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
             "3",
         ),
         (
-            _with(shelves=(Shelf("wax", 480, 2), *SOUND.shelves[1:])),
+            _with(shelves=(Shelf("wax", 480, 2, 50), *SOUND.shelves[1:])),
             "reserved_is_open_demand",
             "wax",
             "12",
             "2",
+        ),
+        (
+            _with(shelves=(Shelf("wax", 480, 12, 49), *SOUND.shelves[1:])),
+            "held_is_open_holds",
+            "wax",
+            "50",
+            "49",
+        ),
+        (_with(holds=SOUND.holds[1:]), "held_is_open_holds", "wick", "0", "3"),
+        (
+            _with(holds=(*SOUND.holds, hold(6, HoldState.HELD, clip=2))),
+            "held_is_open_holds",
+            "clip",
+            "2",
+            "0",
         ),
         (
             _with(reservations=SOUND.reservations[:1]),
@@ -323,7 +355,7 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
         (
             _with(
                 movements=(*SOUND.movements[:4], replace(UNDO, quantity=-4)),
-                shelves=(SOUND.shelves[0], Shelf("wick", 10, 1)),
+                shelves=(SOUND.shelves[0], Shelf("wick", 10, 1, 3)),
             ),
             "undo_compensates_exactly",
             "mv-4",
@@ -343,7 +375,7 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
         (
             _with(
                 movements=(*SOUND.movements, replace(UNDO, id=6)),
-                shelves=(SOUND.shelves[0], Shelf("wick", 4, 1)),
+                shelves=(SOUND.shelves[0], Shelf("wick", 4, 1, 3)),
             ),
             "undo_compensates_exactly",
             "mv-4",
@@ -360,7 +392,7 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
         (
             _with(
                 movements=(*SOUND.movements, movement(6, "wick", -9, cause="cmd k4", undoes=2)),
-                shelves=(SOUND.shelves[0], Shelf("wick", 0, 1)),
+                shelves=(SOUND.shelves[0], Shelf("wick", 0, 1, 3)),
             ),
             "undo_compensates_exactly",
             "cmd k1",
@@ -375,6 +407,9 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
         "shelf differs",
         "shelf of an item that never moved",
         "packs not counted",
+        "a held unit forgotten",
+        "hold lost",
+        "hold of an item without a shelf",
         "order line lost",
         "negative reserved",
         "negative open",
@@ -400,5 +435,5 @@ def test_each_way_to_be_unsound_is_named(
 def test_every_invariant_has_a_name_and_a_sentence() -> None:
     """`check` can print what it checked."""
     names = [invariant.__name__ for invariant in INVARIANTS]
-    assert len(set(names)) == len(names) == 7
+    assert len(set(names)) == len(names) == 8
     assert all(invariant.__doc__ for invariant in INVARIANTS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpush.messages import (
@@ -24,16 +24,30 @@ from stockpush.messages import (
     Refused,
     Replayed,
     Rows,
+    SellHold,
     StockMove,
     TransferStock,
     TurnLots,
     UndoMovement,
 )
-from stockpush.model import MAIN, FieldKey, Location, Lot, LotKey, LotRule, MovementKind
-from stockpush.reservation import ledger, lots
+from stockpush.model import (
+    MAIN,
+    BillLine,
+    BillOfMaterials,
+    FieldKey,
+    Location,
+    Lot,
+    LotKey,
+    LotRule,
+    MovementKind,
+)
+from stockpush.reservation import catalogue, ledger, lots
+from stockpush.reservation.catalogue import LARGE_MIN
 from stockpush.reservation.decide import needs, widen
 from stockpush.reservation.ledger import Books
 from stockpush.reservation.lots import LotState, pick, state, turned
+from tests.reservation import oracle
+from tests.reservation.oracle import worlds
 from tests.reservation.world import START, World, line
 
 DAY = timedelta(days=1)
@@ -237,6 +251,7 @@ def sound(world: World) -> None:
         tuple(rows.shelves.values()),
         tuple(rows.reservations.values()),
         tuple(rows.commands.values()),
+        tuple(rows.holds.values()),
         tuple(rows.lots.values()),
     )
     assert ledger.check(books) == []
@@ -501,6 +516,115 @@ def test_a_place_with_lots_is_counted_lot_by_lot() -> None:
     receive(world, "soap", 5, "A", at="fair")
     decision = world.do(CountStock("soap", 5, "c", "test", location="fair"))
     assert refusal(decision) == "lots_there"
+
+
+# -- what is built as it leaves ---------------------------------------------------------------
+
+
+def gift_sets(*, boxed: bool = True) -> World:
+    """Sets of two soaps and a box; soap is built as it leaves too, of which one is finished.
+
+    Soap, oil and boxes are kept in lots.
+    """
+    world = World().stock(set=0, soap=0, oil=0, box=0, card=50)
+    parts = (BillLine("soap", 2), BillLine("box", 1), BillLine("card", 1))
+    bills = (
+        BillOfMaterials("set", 1, parts, backflush=True, kit=boxed),
+        BillOfMaterials("soap", 12, (BillLine("oil", 1000),), backflush=True),
+    )
+    world.do(ImportCatalogue((), bills, (), (), "bills", "test"))
+    world.list("shopify", "s", "set", shows=0)
+    receive(world, "soap", 1, "last")
+    receive(world, "box", 5, "red", expires_at=IN_20_DAYS)
+    receive(world, "box", 1, "blue", expires_at=IN_10_DAYS)
+    receive(world, "oil", 200, "A")
+    receive(world, "oil", 800, "B", expires_at=IN_10_DAYS)
+    return world
+
+
+@pytest.mark.parametrize("large_min", [1, LARGE_MIN])
+@pytest.mark.parametrize("way", ["order", "stall", "hold"])
+def test_what_is_built_as_it_leaves_takes_its_parts_out_of_their_lots(
+    monkeypatch: pytest.MonkeyPatch, way: str, large_min: int
+) -> None:
+    """At any depth, by an order, at a stall or by a hold, of groups that are read in part too."""
+    monkeypatch.setattr(catalogue, "LARGE_MIN", large_min)
+    world = gift_sets()
+    before = world.atp("set")
+    if way == "order":
+        world.hears(world.order("shopify", "1", line("s", 5, shipped=5)))
+    elif way == "stall":
+        world.moves("set", -5, MovementKind.SALE, "stall")
+    else:
+        world.holds(("set", 5))
+        world.do(SellHold(1, "market", "sell", "test"))
+    assert {sku: row.on_hand for sku, row in sorted(world.rows.shelves.items())} == {
+        "box": 1,
+        "card": 45,
+        "oil": 250,
+        "set": 0,
+        "soap": 0,
+    }
+    assert balances(world, "box") == {"sold": 1, "blue": 0, "red": 1}
+    assert balances(world, "soap") == {"sold": 0, "last": 0}
+    assert balances(world, "oil") == {"sold": 250, "A": 200, "B": 50}
+    assert world.rows.shelves["soap"].rests == ()
+    assert world.atp("set") == before - 5
+    sound(world)
+    if way != "order":
+        world.do(UndoMovement(max(world.rows.movements), "u", "test"))
+        assert balances(world, "box") == {"sold": 6, "blue": 1, "red": 5}
+        assert balances(world, "oil") == {"sold": 1000, "A": 200, "B": 800}
+        assert balances(world, "soap") == {"sold": 1, "last": 1}
+        sound(world)
+
+
+def test_a_build_by_hand_takes_what_its_parts_are_built_from() -> None:
+    """The parts of a part that nobody logged go out of their lots as well."""
+    world = gift_sets()
+    world.do(BuildStock("set", 2, "b", "test", used=(("card", 3),), lot="gifts"))
+    assert balances(world, "set") == {"sold": 2, "gifts": 2}
+    assert balances(world, "box") == {"sold": 4, "blue": 0, "red": 4}
+    assert balances(world, "oil") == {"sold": 750, "A": 200, "B": 550}
+    assert [
+        row.reason for row in world.rows.movements.values() if row.sku in {"card", "oil"}
+    ].count("planned 2 piece, used 3 piece") == 1
+    sound(world)
+
+
+def test_what_is_lost_of_a_lot_that_was_not_sold_builds_nothing() -> None:
+    """It was on no shelf: nothing that is finished is missing for it, whatever else is."""
+    world = gift_sets()
+    receive(world, "soap", 5, "curing", available_from=IN_20_DAYS)
+    world.do(CountStock("soap", -3, "c", "test"))
+    takes(world, "soap", 2, lot="curing")
+    assert balances(world, "oil") == {"sold": 1000, "A": 200, "B": 800}
+    assert world.rows.shelves["soap"].on_hand == -3
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds(ruled=False), st.sampled_from((1, LARGE_MIN)), st.data())
+def test_nothing_is_missing_of_no_lot_while_a_lot_has_it(
+    case: oracle.World, large_min: int, data: st.DataObject
+) -> None:
+    """In any world in which all is built as it leaves: lots are emptied before anything else."""
+    bills = tuple(replace(each, backflush=True) for each in case.bills)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "LARGE_MIN", large_min)
+        world = World().stock(**dict.fromkeys(case.on_hand, 0))
+        world.do(ImportCatalogue((), bills, (), (), "bills", "test"))
+        for sku in sorted(case.on_hand):
+            for name in data.draw(st.sampled_from(((), ("A",), ("A", "B")))):
+                receive(world, sku, data.draw(st.integers(1, 40)), name)
+        sku = data.draw(st.sampled_from(sorted(case.skus)))
+        world.list("shopify", sku, sku, shows=0)
+        sold = data.draw(st.integers(1, 9))
+        world.hears(world.order("shopify", "1", line(sku, sold, shipped=sold)))
+        sound(world)
+    for each, shelf in world.rows.shelves.items():
+        in_lots = [row.on_hand for row in world.rows.lots.values() if row.key.sku == each]
+        assert min(in_lots, default=0) >= 0
+        assert shelf.on_hand >= sum(in_lots) or not any(in_lots)
 
 
 # -- whatever happens ------------------------------------------------------------------------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stockpush.messages import BuildStock, Refused, Replayed, UndoMovement
-from stockpush.model import MovementKind
+from stockpush.messages import Accepted, BuildStock, Refused, Replayed, UndoMovement
+from stockpush.model import MovementKind, Rest
 from tests.reservation.world import World
 
 
@@ -94,3 +94,34 @@ def test_what_cannot_have_happened_is_refused(
     assert isinstance(outcome, Refused)
     assert outcome.refusal == refusal
     assert world.rows.shelves["wax"].on_hand == 1000
+
+
+def rests(world: World) -> tuple[Rest, ...]:
+    """What roundings of candles have left."""
+    return world.rows.shelves["candle"].rests
+
+
+def test_what_was_stated_leaves_nothing_of_roundings() -> None:
+    """It was weighed and not rounded up: the next build takes no less for it, undone or not."""
+    world = World().stock(candle=0, wax=1000, wick=20).bill("candle", 12, wax=500, wick=12)
+    world.do(BuildStock("candle", 1, "b1", "test"))
+    left = rests(world)
+    assert left == (Rest("wax", 4),)
+    first = len(world.rows.movements) + 1
+    world.do(BuildStock("candle", 1, "b2", "test", used=(("wax", 43), ("wick", 2))))
+    assert rests(world) == left
+    world.do(UndoMovement(first, "u", "test"))
+    assert rests(world) == left
+
+
+def test_what_was_used_of_a_line_that_was_taken_ahead_is_recorded() -> None:
+    """Roundings have left enough of it, so that the plan is 0; it is on the bill all the same."""
+    world = World().stock(candle=0, wax=1000).bill("candle", 12, wax=5)
+    world.do(BuildStock("candle", 1, "b1", "test"))
+    outcome = world.do(BuildStock("candle", 1, "b2", "test", used=(("wax", 1),))).outcome
+    assert isinstance(outcome, Accepted)
+    (used,) = outcome.facts["used"]
+    assert (used.planned, used.used) == ("0", "1")
+    assert world.rows.shelves["wax"].on_hand == 998
+    world.do(BuildStock("candle", 1, "b3", "test"))
+    assert world.rows.shelves["wax"].on_hand == 998

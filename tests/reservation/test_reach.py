@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
 import pytest
 
-from stockpush.messages import BuildStock, Needs, Rows
+from stockpush.messages import BuildStock, ExpireHolds, Needs, ReleaseHold, Rows, SellHold
 from stockpush.model import ChannelPolicy, MovementKind
 from stockpush.reservation import catalogue
 from stockpush.reservation.decide import widen
@@ -56,7 +57,7 @@ def workshop(dice: Random) -> World:
 def deed(dice: Random, world: World, number: int) -> None:
     """Do one thing that happens in a shop."""
     at = dice.randrange(len(PRODUCTS) + 1)
-    match dice.randrange(8):
+    match dice.randrange(10):
         case 0 | 1 | 2:
             channel = dice.choice(("shopify", "woo"))
             units = line(f"{channel[0]}{at}", dice.randint(1, 4))
@@ -79,12 +80,28 @@ def deed(dice: Random, world: World, number: int) -> None:
                 world.reads("shopify", f"s{at}", max(0, field.expected - dice.choice((0, 0, 1, 2))))
         case 7:
             world.syncs()
+        case 8:
+            skus = dice.sample((*MATERIALS, *PRODUCTS), dice.choice((1, 1, 2)))
+            days = dice.choice((0.5, 30))
+            world.holds(*((sku, dice.randint(1, 3)) for sku in skus), days=days, key=f"h{number}")
+        case 9:
+            hold = dice.randint(1, max(1, len(world.rows.holds)))
+            world.do(
+                dice.choice(
+                    (
+                        ReleaseHold(hold, f"release {number}", "test"),
+                        SellHold(hold, "market", f"sell {number}", "test"),
+                        ExpireHolds((hold,)),
+                    )
+                )
+            )
+            world.now += timedelta(hours=dice.choice((0, 0, 20)))
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, 10))
 def test_what_is_decided_does_not_depend_on_how_much_was_read(first: int) -> None:
-    """Sales, cancels, builds, corrections, readings and pushes: after each, every shelf, field and
-    outbox row is the same, whether groups are read whole or in part.
+    """Sales, cancels, builds, holds, corrections, readings and pushes: after each, every row is the
+    same, whether groups are read whole or in part.
     """
     for seed in range(first, first + 10):
         worlds = []
@@ -96,7 +113,9 @@ def test_what_is_decided_does_not_depend_on_how_much_was_read(first: int) -> Non
                 for number in range(DEEDS):
                     deed(dice, world, number)
                     rows = world.rows
-                    story.append((rows.shelves, rows.fields, rows.dirty, rows.in_flight))
+                    story.append(
+                        (rows.shelves, rows.fields, rows.dirty, rows.in_flight, rows.holds)
+                    )
                 worlds.append(story)
         for number, (part, whole) in enumerate(zip(*worlds, strict=True)):
             assert part == whole, f"seed {seed}, deed {number}"
@@ -185,6 +204,19 @@ def test_an_open_order_for_what_is_short_is_seen_by_those_who_share_its_material
         skus, _ = reading(world, lambda: world.hears(world.order("shopify", "2", line("c9", 1))))
         assert "candle-7" in skus
         assert world.atp("candle-20") == 15
+
+
+def test_what_is_held_is_seen_by_those_who_share_its_material() -> None:
+    """What a hold still takes is netted as an order's would be, also by the next hold."""
+    with large_from(10):
+        world = candles(finished=1, wax=2_000)
+        world.holds(("candle-7", 5))
+        world.syncs()
+        skus, _ = reading(world, lambda: world.hears(world.order("shopify", "2", line("c9", 2))))
+        assert "candle-7" in skus
+        assert world.atp("candle-20") == 16
+        refused = world.holds(("candle-3", 2), ("candle-4", 17)).outcome
+        assert refused.facts["to_buy"][0] == {"sku": "wax", "unit": "piece", "quantity": "200"}
 
 
 def test_an_import_reads_groups_whole() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stockpush.errors import BillCycle
@@ -16,7 +18,7 @@ from stockpush.messages import (
     StockMove,
     UndoMovement,
 )
-from stockpush.model import BillLine, BillOfMaterials, MovementKind
+from stockpush.model import BillLine, BillOfMaterials, MovementKind, Promise
 from tests.reservation.world import World
 
 
@@ -126,6 +128,55 @@ def test_a_bill_that_would_contain_itself_is_refused_in_the_transaction() -> Non
             )
         )
     assert set(world.catalogue.bills.by_item) == {"candle"}
+
+
+def test_a_variant_follows_the_bill_of_its_transaction() -> None:
+    """A file that was read before its base changed is refused: it would bring the old bill back."""
+    world = kitchen().stock(rose=0, oil=9)
+    world.bill("candle", 5, wax=400)
+    stale = BillOfMaterials(
+        "rose",
+        5,
+        (BillLine("wax", 500), BillLine("oil", 1)),
+        base="candle",
+        overrides=(BillLine("oil", 1),),
+    )
+    outcome = world.do(ImportCatalogue((), (stale,), (), (), "k", "test")).outcome
+    assert isinstance(outcome, Refused)
+    assert (outcome.refusal, outcome.facts) == ("bills_changed", {"bills": ["rose"]})
+    assert set(world.catalogue.bills.by_item) == {"candle"}
+    fresh = replace(stale, lines=(BillLine("wax", 400), BillLine("oil", 1)))
+    assert isinstance(
+        world.do(ImportCatalogue((), (fresh,), (), (), "k", "test")).outcome, Accepted
+    )
+    # And whoever changes the base must change what shares it in the same transaction.
+    other = BillOfMaterials("candle", 5, (BillLine("wax", 300),))
+    outcome = world.do(ImportCatalogue((), (other,), (), (), "k2", "test")).outcome
+    assert isinstance(outcome, Refused)
+
+
+def test_bills_that_are_based_on_one_another_are_refused_in_the_transaction() -> None:
+    """The circle is printed and nothing is written."""
+    world = kitchen()
+    circle = (
+        BillOfMaterials("candle", 5, (BillLine("wax", 1),), base="wax"),
+        BillOfMaterials("wax", 5, (BillLine("wax", 1),), base="candle"),
+    )
+    with pytest.raises(BillCycle, match="candle -> wax -> candle"):
+        world.do(ImportCatalogue((), circle, (), (), "k", "test"))
+
+
+def test_a_new_promise_rule_changes_what_is_shown() -> None:
+    """An import that changes nothing else marks the listings whose number it changes."""
+    world = kitchen().list("shopify", "a", "candle", shows=10)
+    assert (world.atp("candle"), world.dirty) == (10, set())
+    candle = replace(world.catalogue.items["candle"], buildable_max=4)
+    world.do(ImportCatalogue((candle,), (), (), (), "k", "test"))
+    assert (world.atp("candle"), world.dirty) == (4, {"shopify/a"})
+    candle = replace(candle, promise=Promise.FINISHED)
+    world.do(ImportCatalogue((candle,), (), (), (), "k2", "test"))
+    world.syncs()
+    assert (world.atp("candle"), world.expected()) == (0, {"shopify/a": 0})
 
 
 def test_a_second_import_opens_no_stock_that_has_moved() -> None:

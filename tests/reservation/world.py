@@ -22,6 +22,7 @@ from stockpush.messages import (
     OpenPushes,
     OrderLineSeen,
     OrderSeen,
+    PlaceHold,
     PollCompleted,
     PushSettled,
     QuantitySeen,
@@ -39,6 +40,7 @@ from stockpush.model import (
     DeliveryState,
     Field,
     FieldKey,
+    HoldLine,
     Item,
     Kind,
     Listing,
@@ -124,7 +126,7 @@ class World:
         shelves, fields = asked.skus, asked.fields
         if asked.leaders:
             shelves = shelves | {
-                sku for sku, row in rows.shelves.items() if row.reserved > row.on_hand
+                sku for sku, row in rows.shelves.items() if row.reserved + row.held > row.on_hand
             }
             fields = fields | {key for key, row in rows.fields.items() if row.hold}
         return Rows(
@@ -152,6 +154,12 @@ class World:
             undone=rows.undone,
             moved=rows.moved & asked.moved,
             unread=rows.unread & asked.unread,
+            holds={
+                number: row
+                for number, row in rows.holds.items()
+                if number in asked.holds or row.key in asked.hold_keys
+            },
+            next_hold=max(rows.holds, default=0) + 1 if asked.hold_keys else 1,
             channels=rows.channels,
             lots={
                 key: row
@@ -304,6 +312,18 @@ class World:
     def moves(self, sku: str, quantity: int, kind: MovementKind, key: str = "k") -> Decision:
         """Move stock by hand."""
         return self.do(MoveStock((StockMove(sku, quantity, kind),), key, "test"))
+
+    def holds(self, *lines: tuple[str, int], days: float = 7, key: str | None = None) -> Decision:
+        """Place a hold of (item, units) for so many days."""
+        return self.do(
+            PlaceHold(
+                tuple(HoldLine(sku, units) for sku, units in lines),
+                timedelta(days=days),
+                "",
+                key or f"hold {len(self.log)}",
+                "test",
+            )
+        )
 
     def pushes(
         self, channel: str, *, call: str = "call", groups: tuple[tuple[str, ...], ...] = ()

@@ -229,6 +229,7 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
             {Kind.TOKEN_ENDED: 4.0}, shopfront=stall(ETSY), pace=Pace(30.0, 600.0), span_s=2400.0
         ),
         "open_forgotten": focus(shopfront=stall(FAIRE), pace=Pace(60.0, 300.0)),
+        "unkept_on_sale": focus(shopfront=stall(FAIRE), pace=Pace(60.0, 300.0)),
         "backorder_twice": focus(shopfront=stall(FAIRE, SHOPIFY), pace=Pace(150.0, 300.0)),
     }
 )

@@ -501,8 +501,8 @@ _UNDEDUCTED_IGNORED = Planted(
     (
         Edit(
             "reservation.pushes:_standing",
-            "else standing(field)",
-            "else 0",
+            "return standing(field)",
+            "return 0",
         ),
     ),
 )
@@ -698,11 +698,8 @@ _ROUNDED_UP = Planted(
     "what the materials make is rounded up: the last unit cannot be built",
     ("F57", "I2"),
     (
-        Edit(
-            "reservation.atp:_built_at_most",
-            "* bill.yield_quantity // line.quantity\n",
-            "* -bill.yield_quantity // line.quantity * -1\n",
-        ),
+        Edit("reservation.atp:_made_from", "return (units", "return -(-(units"),
+        Edit("reservation.atp:_made_from", "* (of + lost))", "* (of + lost)))"),
     ),
 )
 
@@ -767,8 +764,21 @@ _OPEN_FORGOTTEN = Planted(
     (
         Edit(
             "reservation.pushes:_standing",
-            "field.undeducted if policy.committed_apart else standing(field)",
-            "0 if policy.committed_apart else standing(field)",
+            "return max(0, field.undeducted - field.surplus)",
+            "return 0",
+        ),
+    ),
+)
+
+_UNKEPT_ON_SALE = Planted(
+    "unkept_on_sale",
+    "an open order that Faire does not keep apart stands on its number, which sells it again",
+    ("R11", "I14"),
+    (
+        Edit(
+            "reservation.pushes:_standing",
+            "return max(0, field.undeducted - field.surplus)",
+            "return field.undeducted",
         ),
     ),
 )
@@ -828,6 +838,7 @@ BUGS: Mapping[str, Planted] = MappingProxyType(
             _UNPAID_FOR_SALE,
             _ROTATION_IGNORED,
             _OPEN_FORGOTTEN,
+            _UNKEPT_ON_SALE,
             _BACKORDER_TWICE,
         )
     }

@@ -650,6 +650,17 @@ def open_forgotten() -> int | None:
     return made.expected()["faire/1"]
 
 
+def unkept_on_sale() -> int | None:
+    """What Faire has on hand of ten, two of which are sold and none committed."""
+    made = World().stock(candle=10).list("faire", "1", "candle")
+    made.reads("faire", "1", 10, committed=0)
+    made.polls("faire")
+    made.hears(made.order("faire", "7", line("1", 2, deducted=0)))
+    made.reads("faire", "1", 10, committed=0)
+    made.syncs()
+    return made.expected()["faire/1"]
+
+
 def backorder_twice() -> int:
     """How many units of an order are open of which one was moved to an order of its own."""
     items = [
@@ -710,6 +721,7 @@ SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "unpaid_for_sale": (unpaid_for_sale, 8, 10),
     "rotation_ignored": (rotation_ignored, "new", "old"),
     "open_forgotten": (open_forgotten, 10, 8),
+    "unkept_on_sale": (unkept_on_sale, 8, 10),
     "backorder_twice": (backorder_twice, 2, 3),
 }
 """Bug -> (what is looked at, what it is, what it is with the bug)."""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -28,6 +29,9 @@ from stockpush.model import (
     DriftClass,
     Field,
     FieldKey,
+    Hold,
+    HoldLine,
+    HoldState,
     Item,
     Kind,
     Location,
@@ -54,6 +58,7 @@ from tests.store.samples import (
     EVERYTHING,
     FIELD,
     FIELD_ROW,
+    HOLD,
     ITEM,
     LISTING,
     LOCATION,
@@ -79,6 +84,8 @@ ALL = Needs(
     digests=frozenset({("my-shopify", DELIVERY.digest)}),
     keys=frozenset({"key-1", "absent"}),
     moved=frozenset({"candle-lav", "beeswax"}),
+    holds=frozenset({HOLD.id, 4711}),
+    hold_keys=frozenset({HOLD.key, "absent"}),
     lots=frozenset({"candle-lav", "absent"}),
 )
 
@@ -134,11 +141,25 @@ def field_of(key: str, **values: Any) -> Field:
     return Field(FieldKey("my-shopify", key), "candle-lav", 1, **values)
 
 
+def a_hold(number: int, *, key: str | None = None, until: float = 9000) -> Hold:
+    """Return a hold of three wicks."""
+    return replace(
+        HOLD, id=number, key=key or f"key {number}", lines=HOLD.lines[:1], until=at(until)
+    )
+
+
 BROKEN = {
     "on_hand_bound": Decision(shelves=(Shelf("candle-lav", QUANTITY_MAX + 1),)),
     "on_hand_past_64_bits": Decision(shelves=(Shelf("candle-lav", 2**70),)),
     "reserved_negative": Decision(shelves=(Shelf("candle-lav", 0, -1),)),
     "shelf_without_item": Decision(shelves=(Shelf("no-such-item"),)),
+    "held_negative": Decision(shelves=(Shelf("candle-lav", 0, 0, -1),)),
+    "hold_line_0": Decision(holds=(replace(HOLD, lines=(HoldLine("candle-lav", 0),)),)),
+    "hold_without_item": Decision(holds=(replace(HOLD, lines=(HoldLine("no-such-item", 1),)),)),
+    "hold_0": Decision(holds=(replace(HOLD, id=0, lines=()),)),
+    "hold_key_empty": Decision(holds=(replace(HOLD, key="", lines=()),)),
+    "held_and_ended": Decision(holds=(replace(HOLD, ended_at=at(1), lines=()),)),
+    "sold_without_end": Decision(holds=(replace(HOLD, state=HoldState.SOLD, lines=()),)),
     "hold_negative": Decision(fields=(field_of("f", hold=-1),)),
     "surplus_negative": Decision(fields=(field_of("f", surplus=-1),)),
     "uneaten_negative": Decision(fields=(field_of("f", uneaten=-1),)),
@@ -207,6 +228,7 @@ class StoreConformance:
             DELIVERY: {"id"},
             DRIFT: {"id", "closed_at"},
             COMMAND: {"movement_ids"},
+            HOLD: {"ended_at"},
             LISTING.key: set(),
         }
         values = [ITEM, BILL, SHELF, FIELD_ROW, RESERVATION, DIRTY, CHANNEL, LISTING]
@@ -231,6 +253,7 @@ class StoreConformance:
         delivery = rows.deliveries["my-shopify", DELIVERY.digest]
         assert delivery == replace(DELIVERY, id=delivery.id)
         assert rows.commands == {"key-1": replace(COMMAND, movement_ids=(movement_id,))}
+        assert (rows.holds, rows.next_hold) == ({HOLD.id: HOLD}, HOLD.id + 1)
         assert rows.movements == {movement_id: replace(MOVEMENT, id=movement_id)}
         assert rows.channels == {"my-shopify": CHANNEL}
         assert rows.moved == {"candle-lav"}
@@ -613,7 +636,7 @@ class StoreConformance:
                     Decision(
                         shelves=(
                             Shelf(ITEM.sku, on_hand=1, reserved=2),
-                            Shelf(WAX.sku, on_hand=5, reserved=5),
+                            Shelf(WAX.sku, on_hand=5, reserved=2, held=3),
                             Shelf(WICK.sku),
                         ),
                         fields=(holding, other),
@@ -623,6 +646,9 @@ class StoreConformance:
         found = await gathered(store, Needs(leaders=frozenset({WICK.sku})))
         assert found.shelves.keys() == {WICK.sku, ITEM.sku}
         assert found.fields == {holding.key: holding}
+        await write(store, Decision(shelves=(Shelf(WAX.sku, on_hand=5, reserved=2, held=4),)))
+        found = await gathered(store, Needs(leaders=frozenset({WICK.sku})))
+        assert found.shelves.keys() == {WICK.sku, ITEM.sku, WAX.sku}
         alone = await gathered(store, Needs(skus=frozenset({WAX.sku})))
         assert (alone.shelves.keys(), alone.fields) == ({WAX.sku}, {})
 
@@ -799,6 +825,55 @@ class StoreConformance:
             with pytest.raises(ZeroDivisionError):
                 await write_and_fail(each, Decision(movements=(moved("candle-lav", 1),)))
         assert seen == sorted(set(seen))
+
+    # -- holds -------------------------------------------------------------------------------
+
+    async def test_a_hold_is_found_by_its_id_and_by_its_key(self, store: SqlStore) -> None:
+        """With its lines in their order; only who is to place one is told the next id."""
+        await write(store, replace(EVERYTHING, holds=(HOLD, a_hold(3))))
+        found = await gathered(store, Needs(holds=frozenset({HOLD.id, 4711})))
+        assert (found.holds, found.next_hold) == ({HOLD.id: HOLD}, 1)
+        found = await gathered(store, Needs(hold_keys=frozenset({HOLD.key, "absent"})))
+        assert (found.holds, found.next_hold) == ({HOLD.id: HOLD}, HOLD.id + 1)
+
+    async def test_a_hold_ends_and_keeps_its_lines(self, store: SqlStore) -> None:
+        """Its row is replaced, its lines stay."""
+        await write(store, EVERYTHING)
+        ended = replace(HOLD, state=HoldState.RELEASED, ended_at=at(99), reason="not needed")
+        await write(store, Decision(holds=(ended,)))
+        assert (await gathered(store)).holds == {HOLD.id: ended}
+
+    async def test_two_stores_place_a_hold_at_once(
+        self, store: SqlStore, open_store: OpenStore
+    ) -> None:
+        """Both would take the same id: one of them loses, runs again, and gets the next one."""
+        other = await open_store()
+        await write(store, replace(EVERYTHING, holds=()))
+
+        async def place(name: str, transaction: SqlTransaction) -> int:
+            rows = await transaction.gather(Needs(hold_keys=frozenset({name})))
+            await transaction.apply([Decision(holds=(a_hold(rows.next_hold, key=name),))])
+            return rows.next_hold
+
+        placed = await asyncio.gather(
+            *(
+                until_won(each, partial(place, f"{number} {at}"))
+                for at, each in enumerate((store, other))
+                for number in range(5)
+            )
+        )
+        assert sorted(placed) == list(range(1, 11))
+
+    async def test_due_holds_come_longest_due_first(self, store: SqlStore) -> None:
+        """Those that are held; at the very instant, too."""
+        assert await store.next_hold_due() is None
+        holds = [a_hold(1, until=50), a_hold(2, until=40), a_hold(3, until=60)]
+        ended = replace(a_hold(4, until=10), state=HoldState.SOLD, ended_at=at(5))
+        await write(store, replace(EVERYTHING, holds=(*holds, ended)))
+        assert await store.next_hold_due() == at(40)
+        assert await store.holds_due(at=at(39), limit=10) == []
+        assert await store.holds_due(at=at(50), limit=10) == [2, 1]
+        assert await store.holds_due(at=at(99), limit=2) == [2, 1]
 
     # -- the catalogue -----------------------------------------------------------------------
 
@@ -1024,6 +1099,10 @@ class StoreConformance:
             Decision(pushes=(replace(push, settled_at=at(1007), outcome=PushOutcomeKind.APPLIED),)),
             Decision(pushes=(replace(PUSH, call_id="another", sent_at=at(1008)),)),
             Decision(channels=(replace(CHANNEL, polled_begun_at=at(1009)),)),
+            Decision(holds=(replace(a_hold(8), placed_at=at(1010)),)),
+            Decision(
+                holds=(replace(HOLD, state=HoldState.EXPIRED, ended_at=at(1011)),),
+            ),
         ]
         for count, each in enumerate(later):
             await write(store, each)

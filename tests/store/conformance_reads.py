@@ -9,9 +9,11 @@ import pytest
 from stockpush.messages import CommandDone, Decision
 from stockpush.model import (
     LOOK_AT,
+    QUANTITY_MAX,
     ChannelState,
     DeliveryState,
     FieldKey,
+    HoldState,
     ListingKey,
     OrderVersion,
     PushOutcomeKind,
@@ -21,7 +23,7 @@ from stockpush.model import (
 from stockpush.reservation.orders import undeducted
 from stockpush.store import SqlStore, reads
 from stockpush.store.reads import ChannelRow, Latency, OpenUnits, PastField
-from tests.store.conformance import field_of, gathered, moved, on_hand, write
+from tests.store.conformance import a_hold, field_of, gathered, moved, on_hand, write
 from tests.store.samples import (
     BILL,
     CHANNEL,
@@ -30,6 +32,7 @@ from tests.store.samples import (
     EVERYTHING,
     FIELD,
     FIELD_ROW,
+    HOLD,
     ITEM,
     LISTING,
     PUSH,
@@ -340,3 +343,27 @@ class ReadsConformance:
             after = await session.fetch("SELECT on_hand FROM shelf")
         assert [tuple(row) for row in before] == [tuple(row) for row in after] == [(1,)]
         assert await on_hand(store, "candle-lav") == 2
+
+    async def test_holds_are_listed_with_their_lines(self, store: SqlStore) -> None:
+        """Newest first, in pages; of one state or of all; the snapshot has those that are held."""
+        ended = replace(a_hold(8), state=HoldState.SOLD, ended_at=at(5))
+        await write(store, replace(EVERYTHING, holds=(HOLD, ended, a_hold(9))))
+        first = await reads.holds(store, limit=2)
+        assert ([hold.id for hold in first.data], first.next) == ([9, 8], 8)
+        rest = await reads.holds(store, limit=2, before=first.next)
+        assert (rest.data, rest.next) == ((HOLD,), None)
+        held = await reads.holds(store, limit=9, state=HoldState.HELD)
+        assert [hold.id for hold in held.data] == [9, 7]
+        _, kept = await reads.snapshot(store)
+        assert kept.holds == {7: HOLD, 9: a_hold(9)}
+        assert await reads.hold(store, 8) == ended
+        assert await reads.hold(store, 4711) is None
+
+    async def test_what_is_held_is_summed_over_open_holds(self, store: SqlStore) -> None:
+        """By item; the whole books have the others, too."""
+        ended = replace(a_hold(8), state=HoldState.SOLD, ended_at=at(5))
+        await write(store, replace(EVERYTHING, holds=(HOLD, ended, a_hold(9))))
+        assert (await reads.audit(store)).held == {"candle-lav": QUANTITY_MAX, "wick": 6}
+        checked = await reads.check_rows(store, deep=True)
+        assert checked.holds == 3
+        assert checked.books.holds == (HOLD, ended, a_hold(9))

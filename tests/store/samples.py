@@ -9,6 +9,7 @@ from typing import Any
 from stockpush.messages import CommandDone, Decision
 from stockpush.model import (
     QUANTITY_MAX,
+    SCRAP_OF_MAX,
     BillLine,
     BillOfMaterials,
     ChannelState,
@@ -22,6 +23,9 @@ from stockpush.model import (
     FieldKey,
     Health,
     HeardBy,
+    Hold,
+    HoldLine,
+    HoldState,
     Item,
     Kind,
     Listing,
@@ -32,11 +36,15 @@ from stockpush.model import (
     LotRule,
     MovementKind,
     OrderVersion,
+    Promise,
+    PurchaseUnit,
     Push,
     PushOutcomeKind,
     Reservation,
     ReservationKey,
     ReservationState,
+    Rest,
+    Scrap,
     Shelf,
     StockMovement,
 )
@@ -51,12 +59,27 @@ def at(seconds: float) -> datetime:
 
 
 ITEM = Item(
-    "candle-lav", "Lavender candle · größe", Kind.PRODUCT, "piece", scale=2, lots=LotRule.ALWAYS
+    "candle-lav",
+    "Lavender candle · größe",
+    Kind.PRODUCT,
+    "piece",
+    scale=2,
+    purchase_units=(PurchaseUnit("box", 14400), PurchaseUnit("kiste größe", QUANTITY_MAX)),
+    promise=Promise.FINISHED,
+    buildable_max=QUANTITY_MAX,
+    lots=LotRule.ALWAYS,
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
 BILL = BillOfMaterials(
-    "candle-lav", 10, (BillLine("wick", 10), BillLine("beeswax", 15000)), batch_only=True
+    "candle-lav",
+    10,
+    (BillLine("wick", 10, Scrap(1, 30)), BillLine("beeswax", 15000)),
+    batch_only=True,
+    kit=True,
+    backflush=True,
+    base="beeswax",
+    overrides=(BillLine("wick", 10, Scrap(1, 30)), BillLine("tin größe", 0)),
 )
 LISTING = Listing(
     key=ListingKey("my-shopify", "variant/808950810"),
@@ -82,7 +105,13 @@ LOT = Lot(
     supplier="Imkerei Grün",
     note="quarantined by anna",
 )
-SHELF = Shelf("candle-lav", on_hand=-QUANTITY_MAX, reserved=QUANTITY_MAX)
+SHELF = Shelf(
+    "candle-lav",
+    on_hand=-QUANTITY_MAX,
+    reserved=QUANTITY_MAX,
+    held=QUANTITY_MAX,
+    rests=(Rest("wick größe", -3), Rest("beeswax", QUANTITY_MAX * SCRAP_OF_MAX)),
+)
 FIELD_ROW = Field(
     key=FIELD,
     sku="candle-lav",
@@ -135,6 +164,17 @@ RESERVATION = Reservation(
     sku="candle-lav",
     pack=6,
     field=FIELD,
+)
+HOLD = Hold(
+    id=7,
+    key="hold key",
+    lines=(HoldLine("wick", 3), HoldLine("candle-lav", QUANTITY_MAX)),
+    placed_at=at(21),
+    until=at(9000),
+    state=HoldState.HELD,
+    actor="anna",
+    note="for the market · größe",
+    reason="they asked",
 )
 MOVEMENT = StockMovement(
     at=at(30),
@@ -200,6 +240,7 @@ EVERYTHING = Decision(
     shelves=(SHELF,),
     fields=(FIELD_ROW,),
     reservations=(RESERVATION,),
+    holds=(HOLD,),
     movements=(MOVEMENT,),
     dirty=(DIRTY,),
     pushes=(PUSH,),

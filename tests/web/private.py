@@ -27,10 +27,12 @@ from stockpush.messages import (
     MoveStock,
     Observe,
     OpenPushes,
+    PlaceHold,
     PollCompleted,
     PushSettled,
     QuantitySeen,
     ReceiveDelivery,
+    ReleaseHold,
     ResolveListings,
     SettlePushes,
     StockMove,
@@ -41,6 +43,7 @@ from stockpush.model import (
     Delivery,
     DeliveryState,
     FieldKey,
+    HoldLine,
     Item,
     Kind,
     Listing,
@@ -129,12 +132,18 @@ class Office:
         return done
 
     async def fill(self) -> None:
-        """Two products of one wax, each listed once: adopted, read and ready to push."""
+        """Two products of one wax, each listed once: adopted, read and ready to push; and a hold
+        that was given back.
+        """
         opening = tuple(
             StockMove(sku, quantity, MovementKind.OPENING)
             for sku, quantity in (("candle", 5), ("wax", 2500))
         )
         await self.do(ImportCatalogue(ITEMS, BILLS, LISTINGS, opening, "import", "test"))
+        await self.do(
+            PlaceHold((HoldLine("candle", 2),), timedelta(days=1), "market", "hold", "test")
+        )
+        await self.do(ReleaseHold(1, "release", "test", "it rained"))
         await self.do(
             ResolveListings(
                 tuple(ListingResolved(each.key, each.key.ref, each.key.ref) for each in LISTINGS)
@@ -240,6 +249,8 @@ async def listener(office: Office, reads: Reads | None = None) -> AsyncIterator[
         reads or parts,
         office.metrics,
         partial(parts.channel_report, running=office.channels),
+        carry_out=office.do,
+        hold_for=parts.hold_for,
         token=TOKEN,
         host="Stock.Example",
         ids=parts.ids,

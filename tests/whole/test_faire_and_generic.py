@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,11 @@ class Floor:
                     return
                 await CLOCK.sleep(0.02)
 
+    async def drifts(self) -> int:
+        """Return how many fields on Faire show what they should not."""
+        rows = await self.parts.channel_rows()
+        return sum(row.drifts for row in rows if row.state.name == "faire")
+
     async def reservations(self, order_id: str) -> list[Reservation]:
         """Return the rows of an order on Faire."""
         async with self.parts.store.transaction() as transaction:
@@ -110,14 +116,19 @@ async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, shipping_takes_on_hand: bool) -> AsyncIterator[Floor]:
-    """Run the daemon beside a Faire that lowers `on_hand` by itself when pieces go, or not."""
+async def opened(
+    folder: Path, *, shipping_takes_on_hand: bool, backorders_stay_committed: bool = True
+) -> AsyncIterator[Floor]:
+    """Run the daemon beside a Faire that lowers `on_hand` by itself when pieces go, or not, and
+    that keeps apart what waits for later, or sells it again.
+    """
     faire = FaireShop(
         "faire",
         clock=CLOCK.now,
         dice=random.Random(1),
         access_token=FAIRE_TOKEN,
         shipping_takes_on_hand=shipping_takes_on_hand,
+        backorders_stay_committed=backorders_stay_committed,
     )
     faire.add_variant(CASE, on_hand=9, sku="candle-case")
     site = GenericShop(
@@ -266,6 +277,34 @@ async def test_a_backorder_is_reserved_once(floor: Floor) -> None:
     await floor.until_reserved(carrier, 1)
     await floor.until_reserved(order, 1)
     assert floor.shows() == (3, 8)
+
+
+@pytest.mark.parametrize("child", [False, True])
+async def test_a_backorder_that_faire_sells_again_is_not_on_sale(
+    tmp_path: Path, *, child: bool
+) -> None:
+    """Two of three cases wait for later and are committed no more: one is on sale, not three.
+
+    It is told as long as it is so, and when they go on they stand on the number again.
+    """
+    async with opened(
+        tmp_path, shipping_takes_on_hand=False, backorders_stay_committed=False
+    ) as floor:
+        await floor.until_shows(3, 20)
+        order = floor.faire.checkout([(CASE, 2)])
+        await floor.until_shows(3, 8)
+        until = CLOCK.now() + timedelta(days=30)
+        carrier = floor.faire.backorder(order, CASE, 2, until=until, child=child)
+        assert floor.faire.quantity(CASE) == 3
+        await floor.until_shows(1, 8)
+        await floor.until_reserved(carrier, 2)
+        assert floor.faire.quantity(CASE) == 1
+        assert await floor.drifts() == 1
+        floor.faire.resume(carrier)
+        await floor.until_shows(3, 8)
+        assert floor.faire.quantity(CASE) == 1
+        await floor.until_sound(CASE, expected=3)
+        assert await floor.drifts() == 0
 
 
 async def test_a_platform_without_webhooks_has_no_path(floor: Floor) -> None:

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from stockpush import keys
+from stockpush.store import migrations
 from tests.whole.harness import Floor, free_port
 
 WAIT_S = 20.0
@@ -118,19 +119,35 @@ async def test_sighup_reads_the_configuration_again(floor: Floor) -> None:
 
 # -- one daemon, and the schema that it knows ------------------------------------------------------
 
-OLDER = """
+NEWER = """
 import sys
+from pathlib import Path
 from stockpush.store import migrations
-migrations.HEAD = "0001"
+folder, *typed = sys.argv[1:]
+ours = migrations._config
+def config():
+    made = ours()
+    versions = str(Path(migrations.__file__).parent / "versions")
+    made.set_main_option("path_separator", "newline")
+    made.set_main_option("version_locations", (versions + chr(10) + folder).replace("%", "%%"))
+    return made
+migrations._config, migrations.HEAD = config, "9999"
 from stockpush.cli.main import run
-sys.exit(run(sys.argv[1:]))
+sys.exit(run(typed))
 """
-"""The program as it was when the first schema was the newest."""
+"""The program as it will be when there is one schema more, in the folder that is given first."""
+
+REVISION = """
+revision = "9999"
+down_revision = "{down}"
+def upgrade() -> None:
+    pass
+"""
 
 
 @dataclass
 class Shelf:
-    """A database of the first schema, without a channel, and a configuration for it."""
+    """A database of the present schema, without a channel, and a configuration for it."""
 
     folder: Path
     url: str
@@ -141,8 +158,13 @@ class Shelf:
         """The configuration's file."""
         return self.folder / "stockpush.toml"
 
+    @property
+    def newer(self) -> Path:
+        """Where the newer program has one migration more."""
+        return self.folder / "newer"
+
     async def made(self) -> None:
-        """Write the configuration, and make the database as the older program did."""
+        """Write the configuration and what the newer program has more, and make the database."""
         (self.folder / "secret.key").write_text(keys.new_secret_key())
         (self.folder / "admin.token").write_text("t" * 43)
         self.config.write_text(
@@ -150,13 +172,15 @@ class Shelf:
             f'admin = "127.0.0.1:0"\nsecret_key = "file:{self.folder}/secret.key"\n'
             f'admin_token = "file:{self.folder}/admin.token"\n'
         )
-        process = await self.spawn("migrate", older=True)
+        self.newer.mkdir()
+        (self.newer / "9999.py").write_text(REVISION.format(down=migrations.HEAD))
+        process = await self.spawn("migrate")
         _, log = await process.communicate()
         assert process.returncode == 0, log.decode()
 
-    async def spawn(self, *typed: str, older: bool = False) -> asyncio.subprocess.Process:
-        """Start a command of the program, or of the older one."""
-        program = ("-c", OLDER) if older else ("-m", "stockpush")
+    async def spawn(self, *typed: str, newer: bool = False) -> asyncio.subprocess.Process:
+        """Start a command of the program, or of the newer one."""
+        program = ("-c", NEWER, str(self.newer)) if newer else ("-m", "stockpush")
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *program,
@@ -169,8 +193,8 @@ class Shelf:
         )
 
     async def types(self, *typed: str) -> tuple[int, str]:
-        """Carry a command out; return its exit code and what it said."""
-        process = await self.spawn(*typed)
+        """Carry a command of the newer program out; return its exit code and what it said."""
+        process = await self.spawn(*typed, newer=True)
         async with asyncio.timeout(WAIT_S):
             out, log = await process.communicate()
         assert b"Traceback" not in log, log.decode()
@@ -194,13 +218,13 @@ async def test_nobody_migrates_under_a_daemon_of_the_older_program(
     """
     shelf = Shelf(tmp_path, database)
     await shelf.made()
-    older = await shelf.spawn("run", older=True)
+    older = await shelf.spawn("run")
     try:
         await ready(shelf.port)
         for typed in (("stock",), ("run",), ("migrate",), ("count", "wick", "5")):
             code, said = await shelf.types(*typed)
             assert code == 1, (typed, said)
-            assert "has schema 0001 and has to be brought to" in said
+            assert f"has schema {migrations.HEAD} and has to be brought to 9999" in said
             assert "stockpush migrate" in said
         assert (await ready(shelf.port))["ready"] is True
         older.send_signal(signal.SIGTERM)
@@ -212,7 +236,7 @@ async def test_nobody_migrates_under_a_daemon_of_the_older_program(
             older.kill()
             await older.communicate()
     code, said = await shelf.types("migrate")
-    assert (code, "from 0001 to" in said) == (0, True), said
+    assert (code, f"from {migrations.HEAD} to schema 9999" in said) == (0, True), said
     code, said = await shelf.types("stock")
     assert code == 0, said
 

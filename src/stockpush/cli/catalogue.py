@@ -91,7 +91,8 @@ def import_files(
 
     done = with_parts(config, write, what="Writing the catalogue ...")
     if isinstance(done.outcome, Refused):
-        refuse(done.outcome, as_json=as_json)
+        again = f"{command} --dry-run" if done.outcome.refusal == "bills_changed" else None
+        refuse(done.outcome, as_json=as_json, next=again)
     if as_json:
         print_json(_as_json(read, done, dry_run=False))
     else:

@@ -42,7 +42,7 @@ def check(
 ) -> None:
     """Recompute every balance and compare.
 
-    Balances, reserved units and ATP, from the sums of the ledger and the orders.
+    Balances, reserved and held units and ATP, from the sums of ledger, orders and holds.
 
     Exit code 1 if anything differs. Nothing is changed.
     """
@@ -65,6 +65,7 @@ def check(
         "items": len(rows.catalogue.items),
         "movements": rows.movements,
         "reservations": rows.reservations,
+        "holds": rows.holds,
         "fields": len(rows.kept.fields),
     }
     if as_json:
@@ -88,6 +89,7 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
             rows.books.shelves,
             rows.books.reservations,
             rows.books.commands,
+            rows.books.holds,
             rows.books.lots,
         )
         found += ledger.check(books)
@@ -95,15 +97,17 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
 
 
 def _sums(rows: CheckRows) -> list[Violation]:
-    """What is kept of each item is the sum of its movements and of its open order lines."""
+    """What is kept of each item is the sum of its movements, open order lines and open holds."""
     audit = rows.audit
     apart = ledger.withheld(audit.lots.values())
     found = []
-    for sku in sorted(audit.shelves.keys() | audit.moved.keys() | audit.open.keys()):
+    named = audit.shelves.keys() | audit.moved.keys() | audit.open.keys() | audit.held.keys()
+    for sku in sorted(named):
         shelf = audit.shelves.get(sku, Shelf(sku))
         for invariant, summed, kept in (
             ("balance_is_fold", audit.moved.get(sku, 0), shelf.on_hand + apart.get(sku, 0)),
             ("reserved_is_open_demand", audit.open.get(sku, 0), shelf.reserved),
+            ("held_is_open_holds", audit.held.get(sku, 0), shelf.held),
         ):
             if summed != kept:
                 found.append(Violation(invariant, sku, str(summed), str(kept)))
@@ -135,7 +139,13 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
     catalogue = build(stored.revision, stored.items, stored.bills, stored.listings, policies)
     apart = ledger.withheld(audit.lots.values())
     recomputed = {
-        sku: Shelf(sku, audit.moved.get(sku, 0) - apart.get(sku, 0), audit.open.get(sku, 0))
+        sku: Shelf(
+            sku,
+            on_hand=audit.moved.get(sku, 0) - apart.get(sku, 0),
+            reserved=audit.open.get(sku, 0),
+            held=audit.held.get(sku, 0),
+            rests=audit.shelves.get(sku, Shelf(sku)).rests,
+        )
         for sku in catalogue.items
     }
 

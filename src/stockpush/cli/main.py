@@ -24,6 +24,7 @@ from stockpush.cli import (
     connect,
     deliveries,
     doctor,
+    holds,
     lots,
     output,
     prove,
@@ -93,6 +94,10 @@ app.command(context_settings=_QUANTITIES)(verbs.transfer)
 app.command()(verbs.undo)
 app.command()(lots.lots)
 app.command()(verbs.quarantine)
+app.command()(holds.hold)
+app.command()(holds.holds)
+app.command()(holds.release)
+app.command()(holds.renew)
 app.command()(check.check)
 app.command()(catalogue.adopt)
 app.command()(channels.channels)

@@ -25,6 +25,7 @@ CAUSES: Mapping[str, str] = {
     "renewed": "the one unit that Etsy puts on sale with a renewal",
     "unpaid_unheard": "Etsy: ordered and not paid, and sold to somebody else meanwhile",
     "sent_unheard": "Faire: sent, and for sale again until that was polled",
+    "unkept_unheard": "Faire: waits for later, and for sale again until that was read",
     "cross_channel": "two shops sold the last one at once",
     "sibling_listing": "two listings of one shop sold it at once",
     "operator": "sold or used at home before the shops could know",

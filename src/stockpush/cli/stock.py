@@ -44,7 +44,7 @@ def stock(
 ) -> None:
     """Show stock, what can be promised, and offers.
 
-    On hand, reserved, buildable, and available-to-promise (ATP); then each listing.
+    On hand, reserved, held, buildable, and available-to-promise (ATP); then each listing.
 
     ATP is what is finished plus what the materials can still make, less what is claimed.
     """
@@ -67,13 +67,14 @@ def stock(
 
 def _print_items(rows: Sequence[StockRow]) -> None:
     shown = table(
-        "SKU", ">on hand", ">reserved", ">suspense", ">buildable", ">ATP", "", "limited by"
+        "SKU", ">on hand", ">reserved", ">held", ">suspense", ">buildable", ">ATP", "", "limited by"
     )
     for row in rows:
         shown.add_row(
             cell(row.sku),
             balance(row.on_hand),
             cell(row.reserved),
+            cell(row.held),
             cell(row.suspense),
             cell(row.buildable),
             balance(row.atp) if row.atp.startswith("-") else cell(row.atp, "bold"),

@@ -31,6 +31,7 @@ from stockpush.cli.places import (
     terms_of,
 )
 from stockpush.cli.session import actor, find_item, one_line, with_parts
+from stockpush.engine.holding import read_id
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import (
     Accepted,
@@ -42,6 +43,7 @@ from stockpush.messages import (
     QuarantineLot,
     Refused,
     Replayed,
+    SellHold,
     StockMove,
     TransferStock,
     UndoMovement,
@@ -49,6 +51,7 @@ from stockpush.messages import (
 from stockpush.model import MAIN, Item, MovementKind
 from stockpush.reservation.atp import atp
 from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.holds import name_of as hold_name
 from stockpush.reservation.production import Used
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity, parse_quantity
@@ -61,7 +64,7 @@ Quantity: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="QUANTITY",
-        help="How much: in the item's own unit, or with another (5kg, '2.5 l').",
+        help="How much: in the item's own unit, or with another (5kg, '2.5 l', 2 boxes).",
     ),
 ]
 _OPTIONS: Final = (
@@ -91,12 +94,18 @@ class Change:
 
     item: Item
     on_hand: tuple[int, int]
+    held: tuple[int, int]
     atp: tuple[int, int]
 
     @property
     def stock_moved(self) -> bool:
-        """Answer whether its stock changed, and not its ATP alone."""
+        """Answer whether its stock changed, and not what is held or promised of it alone."""
         return self.on_hand[0] != self.on_hand[1]
+
+    @property
+    def is_named(self) -> bool:
+        """Answer whether something was done to itself, and not to what shares its materials."""
+        return self.stock_moved or self.held[0] != self.held[1]
 
     def as_json(self) -> dict[str, Any]:
         """Return decimal strings in the item's unit."""
@@ -104,6 +113,7 @@ class Change:
         before, after = (
             {
                 "on_hand": format_quantity(self.on_hand[at], scale),
+                "held": format_quantity(self.held[at], scale),
                 "atp": format_quantity(self.atp[at], scale),
             }
             for at in (0, 1)
@@ -378,9 +388,16 @@ def take_back(
 
 
 def sell(
-    sku: Sku,
-    quantity: Quantity,
     at: Annotated[str, typer.Option("--at", metavar="PLACE", help="Where: market, shop, ...")],
+    sku: Annotated[str | None, typer.Argument(metavar="SKU", help="Which item.")] = None,
+    quantity: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="QUANTITY", help="How much: in the item's own unit, or another."),
+    ] = None,
+    hold: Annotated[
+        str | None,
+        typer.Option("--hold", metavar="ID", help="All of a hold, instead of SKU and QUANTITY."),
+    ] = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -391,20 +408,51 @@ def sell(
     """Record a sale made elsewhere.
 
     For example: stockpush sell soap-lav 3 --at market
+
+    What was held is sold whole: stockpush sell --hold hold-12 --at market
     """
     del yes  # taken by every writing command; a verb acts at once
     place = one_line(at, field="--at")
     if not place:
         raise UsageError("--at names no place.", field="--at", expected="where it was sold")
+    if hold is not None:
+        if sku is not None:
+            raise UsageError(
+                "--hold sells all that the hold has, so no item is named beside it.",
+                field="SKU",
+                found=sku,
+                expected="--hold alone, or an item and a quantity",
+            )
+        _sell_hold(hold, place, Write(config, as_json, dry_run, _reason(reason), key))
+        return
+    if sku is None or not quantity:
+        raise UsageError(
+            "What was sold is missing.",
+            field="SKU" if sku is None else "QUANTITY",
+            expected="an item and a quantity, or --hold",
+            next="stockpush sell --help",
+        )
+    typed = quantity
     why = ": ".join(each for each in (f"sold at {place}", _reason(reason)) if each)
     write = Write(config, as_json, dry_run, why, key)
 
     def asked(item: Item, key: str) -> Asked:
-        units = _units(quantity, item)
+        units = _units(typed, item)
         move = StockMove(item.sku, -units, MovementKind.SALE)
         return Asked(_move(move, key, write), f"Sold {_amount(units, item)} at {place}")
 
     _act("sell", write, sku, asked)
+
+
+def _sell_hold(hold: str, place: str, write: Write) -> None:
+    """Turn a hold into a sale made at `place`."""
+    number = read_id(hold, field="--hold")
+
+    def asked(_: Catalogue, key: str) -> Asked:
+        command = SellHold(number, place, key, actor(), write.reason)
+        return Asked(command, f"Sold {hold_name(number)} at {place}")
+
+    _carry_out(write, asked, where="stockpush holds --all")
 
 
 def transfer(
@@ -501,6 +549,7 @@ def undo(
             field="ID",
             found=movement,
             expected="an id that a command has printed, such as mv-1042",
+            next="stockpush release ID" if "hold" in movement.lower() else None,
         )
     number = int(match[1])
     write = Write(config, as_json, dry_run, _reason(reason), key)
@@ -559,8 +608,12 @@ def _carry_out(
     *,
     undoes: bool = False,
     facts: Sequence[str] = (),
+    where: str = "stockpush stock",
 ) -> None:
-    """Carry a verb out, or with --dry-run only decide it, and tell what came of it."""
+    """Carry a verb out, or with --dry-run only decide it, and tell what came of it.
+
+    `where` is the command that shows what there is, for what was not found.
+    """
 
     async def job(parts: Parts) -> Told:
         before = await parts.view()
@@ -570,28 +623,28 @@ def _carry_out(
         wanted = asked(before.catalogue, key)
         if write.dry_run:
             decision = await parts.lane.rehearse(wanted.command)
-            changes = _changes(before, before.after(decision))
+            changes = changes_between(before, before.after(decision))
             return Told(wanted.what, decision.outcome, changes=changes)
         (done,) = await parts.lane.commit([wanted.command])
         if isinstance(done.outcome, Replayed):
             return Told(wanted.what, done.outcome, done.outcome.movement_ids)
-        changes = _changes(before, await parts.view())
+        changes = changes_between(before, await parts.view())
         counted = isinstance(wanted.command, CountStock)
         return Told(wanted.what, done.outcome, done.movement_ids, changes, wanted.undo, counted)
 
     told = with_parts(write.config, job)
     match told.outcome:
         case Refused("not_found", message, named):
-            raise _not_found(message, named)
+            raise _not_found(message, named, where)
         case Refused() as refused:
             refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
         case Accepted() | Replayed():
             _tell(told, write, undoes=undoes, facts=facts)
 
 
-def _not_found(message: str, facts: Mapping[str, Any]) -> NotFound:
-    """Return the error for a movement, lot or location that is not there."""
-    field, found, next_command = "ID", None, "stockpush stock"
+def _not_found(message: str, facts: Mapping[str, Any], where: str) -> NotFound:
+    """Return the error for a movement, hold, lot or location that is not there."""
+    field, found, next_command = "ID", None, where
     if "lot" in facts:
         field, found = "--lot", facts["lot"]
         next_command = f"stockpush lots {shlex.quote(facts['sku'])}"
@@ -611,6 +664,7 @@ def _not_found(message: str, facts: Mapping[str, Any]) -> NotFound:
 _NEXT: Final[Mapping[str, str]] = {
     "no_bill": "stockpush import catalog.toml  (with a bill of materials for it)",
     "key_reused": "the same command with another --key, or without",
+    "not_held": "stockpush holds --all",
     "not_on_bill": "the same command with --used for a component of the bill",
     "more_lost_than_built": "the same command with a smaller --scrapped",
     "lot_differs": "stockpush lots  (then the same command with another --lot, or without the day)",
@@ -623,22 +677,28 @@ _NEXT: Final[Mapping[str, str]] = {
 """What to type after a refusal, where there is something."""
 
 
-def _changes(before: View, after: View) -> tuple[Change, ...]:
-    """Return the items whose stock or ATP differs: those that moved first, then by SKU."""
+def changes_between(before: View, after: View) -> tuple[Change, ...]:
+    """Return the items whose stock, held units or ATP differ: what was named first, then by SKU."""
     skus = sorted(after.catalogue.items.keys() & before.catalogue.items.keys())
-    moved = [sku for sku in skus if before.shelf(sku).on_hand != after.shelf(sku).on_hand]
+    moved = [
+        sku
+        for sku in skus
+        if before.shelf(sku).on_hand != after.shelf(sku).on_hand
+        or before.shelf(sku).held != after.shelf(sku).held
+    ]
     concerned = sorted(after.catalogue.group(moved))
     nets = before.net(concerned), after.net(concerned)
     changes = (
         Change(
             after.catalogue.items[sku],
             (before.shelf(sku).on_hand, after.shelf(sku).on_hand),
+            (before.shelf(sku).held, after.shelf(sku).held),
             (atp(nets[0], sku), atp(nets[1], sku)),
         )
         for sku in concerned
     )
-    changed = [each for each in changes if each.stock_moved or each.atp[0] != each.atp[1]]
-    return tuple(sorted(changed, key=lambda each: (not each.stock_moved, each.item.sku)))
+    changed = [each for each in changes if each.is_named or each.atp[0] != each.atp[1]]
+    return tuple(sorted(changed, key=lambda each: (not each.is_named, each.item.sku)))
 
 
 # -- telling ---------------------------------------------------------------------------------
@@ -672,14 +732,14 @@ def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> No
         say(told.what, "bold")
     if told.changes:
         say()
-        _print_changes(told.changes)
+        print_changes(told.changes)
     elif not replayed:
         say("The ledger said so already." if told.counted else "What can be sold is as before.")
     _print_used(known.get("used", ()))
     if undo:
         say()
         say(f"Undo: {undo}")
-    _warn(told.changes)
+    warn_of(told.changes)
 
 
 def _print_used(used: Sequence[Used]) -> None:
@@ -693,13 +753,17 @@ def _print_used(used: Sequence[Used]) -> None:
     show(shown)
 
 
-def _print_changes(changes: Sequence[Change]) -> None:
-    shown = table("SKU", ">on hand", ">ATP", "")
+def print_changes(changes: Sequence[Change]) -> None:
+    """Print what changed, before and after; what is held only where that changed."""
+    with_held = any(change.held[0] != change.held[1] for change in changes)
+    shown = table("SKU", ">on hand", *([">held"] if with_held else []), ">ATP", "")
     for change in changes[:CHANGES_MAX]:
         scale = change.item.scale
+        held = _turn(change.held, scale) if change.held[0] != change.held[1] else cell(None)
         shown.add_row(
             cell(change.item.sku),
             _turn(change.on_hand, scale) if change.stock_moved else cell(None),
+            *([held] if with_held else []),
             _turn(change.atp, scale),
             cell(change.item.unit, "dim"),
         )
@@ -716,7 +780,7 @@ def _turn(values: tuple[int, int], scale: int) -> Text:
     return Text.assemble((f"{before} → ", "dim"), balance(after))
 
 
-def _warn(changes: Sequence[Change]) -> None:
+def warn_of(changes: Sequence[Change]) -> None:
     """Say where the numbers ask for somebody's attention."""
     for change in changes:
         sku, scale = shlex.quote(change.item.sku), change.item.scale
@@ -781,7 +845,14 @@ def _units(words: Sequence[str], item: Item, *, signed: bool = False, zero: bool
             hint = f" Did you mean {near[0]}?" if near else ""
             raise UsageError(f"There is no option {word}.{hint}", field=word, found=word)
     text = " ".join(words)
-    units = parse_quantity(text, unit=item.unit, scale=item.scale, field="quantity", signed=signed)
+    units = parse_quantity(
+        text,
+        unit=item.unit,
+        scale=item.scale,
+        field="quantity",
+        signed=signed,
+        purchase_units=item.purchase_units,
+    )
     if units == 0 and not zero:
         raise UsageError(
             "quantity: found 0, which would change nothing.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -24,11 +24,12 @@ from stockpush.engine.steady import SteadyClock
 from stockpush.engine.transport import ChannelApi, Network
 from stockpush.engine.why import CHANGES_MAX, LINES_MAX, Why, why_now, why_then
 from stockpush.errors import CatalogueInvalid, ConfigInvalid
-from stockpush.messages import Rows
-from stockpush.model import ChannelPolicy, Delivery, Health
+from stockpush.messages import ExpireHolds, Rows
+from stockpush.model import ChannelPolicy, Delivery, Health, Hold, HoldState
 from stockpush.ports import CatalogueRows, Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
-from stockpush.reservation.lot_verbs import as_of
+from stockpush.reservation.holds import as_of, expire, is_due
+from stockpush.reservation.lot_verbs import as_of as turned
 from stockpush.reservation.view import View
 from stockpush.settings import ChannelSettings, Settings, check_channel
 from stockpush.store import reads
@@ -46,6 +47,11 @@ class Parts:
     ids: Ids
     connectors: Mapping[str, Connector]
 
+    @property
+    def hold_for(self) -> timedelta:
+        """How long a hold lasts that is placed without saying."""
+        return timedelta(days=self.settings.stock.hold_days)
+
     async def catalogue(self) -> Catalogue:
         """Return the catalogue as it is now."""
         rows = await self.store.catalogue()
@@ -53,7 +59,10 @@ class Parts:
         return build(rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations)
 
     async def view(self) -> View:
-        """Return everything that reports are computed from, at one instant."""
+        """Return everything that reports are computed from, at one instant.
+
+        Holds that are due have expired, and lots, also where no daemon has noted it.
+        """
         return self._view(*await reads.snapshot(self.store))
 
     def _view(self, rows: CatalogueRows, gathered: Rows) -> View:
@@ -61,7 +70,28 @@ class Parts:
         catalogue = build(
             rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations
         )
-        return as_of(View(catalogue, gathered), self.clock.now())
+        at = self.clock.now()
+        view = turned(View(catalogue, gathered), at)
+        due = tuple(each.id for each in gathered.holds.values() if is_due(each, at))
+        return view.after(expire(view, ExpireHolds(due), at)) if due else view
+
+    async def holds(
+        self, *, limit: int, before: int | None = None, state: HoldState | None = None
+    ) -> reads.Page[Hold]:
+        """Return holds as they are now, newest first, all or those in one state; `before` is a
+        page's cursor.
+        """
+        at, kept = self.clock.now(), state
+        if state is HoldState.EXPIRED:
+            kept = None  # some may be due, and not noted as expired yet
+        page = await reads.holds(self.store, limit=limit, before=before, state=kept)
+        found = (as_of(each, at) for each in page.data)
+        return reads.Page(tuple(each for each in found if state in (None, each.state)), page.next)
+
+    async def hold(self, hold_id: int) -> Hold | None:
+        """Return a hold as it is now, None if there is none."""
+        found = await reads.hold(self.store, hold_id)
+        return None if found is None else as_of(found, self.clock.now())
 
     async def why(
         self, sku: str, *, at: str | None, zone: tzinfo | None, field: str = "--at"

@@ -152,6 +152,8 @@ async def daemon(
                         parts,
                         metrics,
                         partial(parts.channel_report, running=channels),
+                        carry_out=parts.lane.submit,
+                        hold_for=parts.hold_for,
                         token=settings.resolved_admin_token(),
                         host=settings.admin.host,
                         ids=parts.ids,

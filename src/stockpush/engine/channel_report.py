@@ -13,7 +13,8 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 
 from stockpush.engine.why import Why
-from stockpush.model import ChannelPolicy, ChannelState, Delivery, Health
+from stockpush.model import ChannelPolicy, ChannelState, Delivery, Health, Hold, HoldState
+from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.view import View
 
 
@@ -145,6 +146,20 @@ class DeliveryPage(Protocol):
         ...
 
 
+class HoldPage(Protocol):
+    """Some holds, newest first; `next` is the cursor of the following page or None."""
+
+    @property
+    def data(self) -> Sequence[Hold]:
+        """Return the holds of this page."""
+        ...
+
+    @property
+    def next(self) -> int | None:
+        """Return where the following page starts, None at the end."""
+        ...
+
+
 class Reads(Protocol):
     """What reports are made of, each call at the instant of the call."""
 
@@ -165,6 +180,20 @@ class Reads(Protocol):
 
     async def deliveries(self, *, limit: int, before: int | None = None) -> DeliveryPage:
         """Return at most `limit` deliveries older than the cursor `before`."""
+        ...
+
+    async def catalogue(self) -> Catalogue:
+        """Return the catalogue."""
+        ...
+
+    async def holds(
+        self, *, limit: int, before: int | None = None, state: HoldState | None = None
+    ) -> HoldPage:
+        """Return at most `limit` holds older than the cursor `before`, of one state or of all."""
+        ...
+
+    async def hold(self, hold_id: int) -> Hold | None:
+        """Return one hold, None if there is none."""
         ...
 
 

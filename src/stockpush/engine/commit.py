@@ -152,11 +152,18 @@ class CommitLane:
         else:
             self.trouble = None
 
-    async def rehearse(self, command: Command) -> Decision:
-        """Return what a command would change now, and change nothing (`--dry-run`)."""
+    async def rehearse(self, *commands: Command) -> Decision:
+        """Return what the last of some commands would change now, and change nothing (`--dry-run`).
+
+        Those before it (none, usually) are carried out first, on paper.
+        """
         async with self.store.transaction() as transaction:
-            catalogue, rows = await self._gathered(transaction, [command])
-            return decide(View(catalogue, rows), command, self.clock.now())
+            catalogue, rows = await self._gathered(transaction, commands)
+            at = self.clock.now()
+            unfolding = Unfolding(View(catalogue, rows))
+            for command in commands[:-1]:
+                unfolding.take(decide(unfolding.view, command, at))
+            return decide(unfolding.view, commands[-1], at)
 
     def _forget_the_gone(self) -> None:
         """Take the commands out of the queue whose senders wait no more; refuse if all still do."""
@@ -297,7 +304,7 @@ async def _gather(
     rows = await transaction.gather(
         replace(asked, skus=had.skus, fields=had.fields, leaders=had.leaders, lots=had.lots)
     )
-    while rows.reservations or rows.movements or rows.lots or had.leaders:
+    while rows.reservations or rows.movements or rows.holds or rows.lots or had.leaders:
         followed = widen(asked, rows, catalogue)
         more = Needs(
             skus=followed.skus - had.skus,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from stockpush.model import ChannelPolicy, FieldKey, Listing, Mode, PushOutcomeKind
+from stockpush.model import ChannelPolicy, FieldKey, Listing, Mode, Promise, PushOutcomeKind
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
@@ -42,8 +42,9 @@ class StockRow:
     """One item of `stock --json`: quantities are decimal strings in the item's unit.
 
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
-    materials that stop one more from being built. `on_hand` can be sold; `withheld` lies in
-    lots that cannot, or where nothing is sold.
+    materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
+    a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot, or
+    where nothing is sold.
     """
 
     sku: str
@@ -52,12 +53,15 @@ class StockRow:
     unit: str
     on_hand: str
     reserved: str
+    held: str
     suspense: str
     buildable: str
     atp: str
     exposure: str
     limited_by: tuple[str, ...] = ()
     listings: tuple[ListingRow, ...] = field(default_factory=tuple)
+    promise: str = Promise.BUILDABLE.value
+    buildable_max: str | None = None
     withheld: str = "0"
 
 
@@ -152,12 +156,17 @@ def _item(
         unit=item.unit,
         on_hand=format_quantity(shelf.on_hand, scale),
         reserved=format_quantity(shelf.reserved, scale),
+        held=format_quantity(shelf.held, scale),
         suspense=format_quantity(view.suspense(sku), scale),
         buildable=format_quantity(netting.buildable(net, sku), scale),
         atp=format_quantity(atp, scale),
         exposure=format_quantity(max(0, shown - max(0, atp)), scale),
-        limited_by=netting.limited_by(net, sku) if sku in view.catalogue.bills.by_item else (),
+        limited_by=netting.stopped_by(net, sku) if sku in view.catalogue.bills.by_item else (),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
+        promise=item.promise.value,
+        buildable_max=(
+            None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
+        ),
         withheld=format_quantity(withheld, scale),
     )
 

@@ -25,6 +25,7 @@ from stockpush.engine.full_read import FullReader
 from stockpush.engine.lot_clock import LotClock
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
+from stockpush.engine.sweeper import Sweeper
 from stockpush.engine.watchdog import Watchdog
 from stockpush.errors import LockLost, StoreUnavailable, StoreUnsafe
 from stockpush.messages import Decision, Event, NoteHealth, RequestReads
@@ -37,9 +38,9 @@ LOOK_S = 0.5
 """How often commits of other processes are looked for, unless told otherwise."""
 WORKER_WAIT_S = 5.0
 """How long a worker that broke waits before it is started again."""
-SWEEP_S = 3600.0
+PRUNE_S = 3600.0
 """How often older ones are looked for, first so long after the start."""
-SWEEP_ROWS = 500
+PRUNE_ROWS = 500
 """Most rows of each kind that are deleted at one look: a few milliseconds in which sales wait."""
 PROBE_S = 5.0
 """How often it is tried whether a database that was in trouble is well again."""
@@ -74,12 +75,14 @@ class Supervisor:
     ready: bool = False
     _pushing: list[asyncio.Task[None]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    _sweep_at: float = field(init=False)
+    _sweeper: Sweeper = field(init=False)
     _lots: LotClock = field(init=False)
+    _prune_at: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Sweep later: a start has other worries."""
-        self._sweep_at = self.clock.monotonic() + SWEEP_S
+        """Prune later: a start has other worries."""
+        self._prune_at = self.clock.monotonic() + PRUNE_S
+        self._sweeper = Sweeper(self.store, self.lane, self.clock)
         self._lots = LotClock(self.store, self.lane, self.clock)
 
     def reasons_not_ready(self) -> list[str]:
@@ -94,10 +97,12 @@ class Supervisor:
         """Run every worker until `stop` is set, then drain."""
         by_name = {each.channel.name: each for each in self.workers}
         self.lane.listen(partial(_wake, by_name, {}))
+        self.lane.listen(self._sweeper.note)
         self.lane.listen(self._lots.note)
         async with asyncio.TaskGroup() as group:
             lane = group.create_task(self.lane.run(), name="commit lane")
             self._start(group, "requests", self._watch)
+            self._start(group, "holds", self._sweeper.run)
             self._start(group, "lots", self._lots.run)
             for each in self.workers:
                 name = each.channel.name
@@ -164,6 +169,7 @@ class Supervisor:
             changes = await self.store.changes()
             if changes != seen:
                 seen = changes
+                self._sweeper.wake()
                 self._lots.wake.set()
                 for request in await self.store.asked():
                     await self._carry_out(request)
@@ -174,17 +180,17 @@ class Supervisor:
             if self.lane.trouble is not None and self.clock.monotonic() >= probe_at:
                 await self.lane.probe()
                 probe_at = self.clock.monotonic() + PROBE_S
-            if self.clock.monotonic() >= self._sweep_at:
-                await self._sweep()
+            if self.clock.monotonic() >= self._prune_at:
+                await self._prune()
             self.beat()
             await self.clock.sleep(self.look_s)
 
-    async def _sweep(self) -> None:
+    async def _prune(self) -> None:
         """Delete some of what is old and done with; the rest at the next look."""
         now = self.clock.monotonic()
-        self._sweep_at = now + SWEEP_S  # if it fails, too: nothing hurries
-        if await self.store.prune(kept_since=self.clock.now() - KEPT, limit=SWEEP_ROWS):
-            self._sweep_at = now
+        self._prune_at = now + PRUNE_S  # if it fails, too: nothing hurries
+        if await self.store.prune(kept_since=self.clock.now() - KEPT, limit=PRUNE_ROWS):
+            self._prune_at = now
 
     async def _tell_health(self, channel: Channel) -> None:
         """Record the channel's health at the start and whenever it changes."""

@@ -14,9 +14,18 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final, NamedTuple, Protocol
 
-from stockpush.model import ChannelPolicy, Field, Item, PushOutcomeKind, Reservation, StockMovement
+from stockpush.model import (
+    ChannelPolicy,
+    Field,
+    HoldState,
+    Item,
+    PushOutcomeKind,
+    Reservation,
+    StockMovement,
+)
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
+from stockpush.reservation.holds import name_of
 from stockpush.reservation.orders import undeducted
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
@@ -39,6 +48,7 @@ class Wording:
 WORDINGS: Mapping[str, Wording] = {
     "on_hand": Wording("on hand", "what is there, ordered units included"),
     "reserved": Wording("reserved", "ordered, and not sent yet", "no open orders"),
+    "held": Wording("held", "set aside for somebody, and not sold yet", "nothing is set aside"),
     "suspense": Wording(
         "in suspense",
         "seemingly sold by a channel that has not told of the order yet",
@@ -211,6 +221,26 @@ def _reserved(now: Now, _quantity: int) -> Note:
     return Note("; ".join(texts) or WORDINGS["reserved"].means, ", ".join(sources))
 
 
+def _held(now: Now, _quantity: int) -> Note:
+    found = [
+        (hold, line.quantity)
+        for _, hold in sorted(now.view.rows.holds.items(), reverse=True)
+        if hold.state is HoldState.HELD
+        for line in hold.lines
+        if line.sku == now.item.sku
+    ]
+    named = found[:ORDERS_MAX]
+    texts = [
+        f"{name_of(hold.id)} ({now.units(units)}) until {when(hold.until, now.zone)}"
+        for hold, units in named
+    ]
+    if len(found) > ORDERS_MAX:
+        left = sum(units for _, units in found[ORDERS_MAX:])
+        texts.append(f"{len(found) - ORDERS_MAX} more ({now.units(left)})")
+    text = _listed(texts) if texts else WORDINGS["held"].means
+    return Note(text, ", ".join(name_of(hold.id) for hold, _ in named))
+
+
 def _suspense(now: Now, _quantity: int) -> Note:
     held = [
         field
@@ -322,6 +352,7 @@ def _ordered_as(now: Now, sku: str) -> list[str]:
 _OF_ITEM: Mapping[str, Callable[[Now, int], Note]] = {
     "on_hand": _on_hand,
     "reserved": _reserved,
+    "held": _held,
     "suspense": _suspense,
     "used_in_builds": _used_in_builds,
     "to_build": _to_build,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stockpush.errors import CatalogueInvalid, QuantityInvalid
@@ -27,6 +27,7 @@ from stockpush.importer.tables import Row, read_tables
 from stockpush.messages import ImportCatalogue, StockMove
 from stockpush.model import (
     MAIN,
+    NO_SCRAP,
     BillLine,
     BillOfMaterials,
     Item,
@@ -36,13 +37,29 @@ from stockpush.model import (
     Location,
     LotRule,
     MovementKind,
+    Promise,
+    PurchaseUnit,
+    Scrap,
 )
 from stockpush.ports import CatalogueRows
-from stockpush.reservation.bom import Bills, merge_lines
-from stockpush.units import SCALE_MAX, find_unit, parse_quantity
+from stockpush.reservation.bom import Bills, merge_lines, resolve
+from stockpush.units import (
+    SCALE_MAX,
+    find_unit,
+    format_scrap,
+    parse_quantity,
+    parse_scrap,
+    purchase_unit_name,
+    spellings,
+)
 
 TEXT_LENGTH_MAX = 255
 """Longest SKU or name."""
+
+_NONE = "none"
+"""What takes a column's value away; an empty cell leaves it as it is."""
+_OF_THE_BASE = ("yield", "batch_only", "kit", "backflush")
+"""What a variant has of its base."""
 
 Refs = Callable[[str, Mapping[str, Any]], str]
 """(channel, reference as given) -> its canonical key; raises `CatalogueInvalid`."""
@@ -124,7 +141,9 @@ def read_catalogue(
     reader.read_listings(tables.listings)
     reader.read_locations(tables.locations)
     mistakes.raise_any()
-    Bills.build({**known.bills, **reader.bills}.values(), reader.all_items.keys())
+    bills = reader.resolve_bills()
+    mistakes.raise_any()
+    Bills.build(bills.values(), reader.all_items.keys())
     return reader.catalogue()
 
 
@@ -151,6 +170,7 @@ class _Reader:
         self._on_hand: dict[str, int] = {}
         self._locations: dict[str, Location] = {}
         self.bills: dict[str, BillOfMaterials] = {}
+        self._bill_rows: dict[str, Row] = {}
 
     def catalogue(self) -> CatalogueFile:
         """Return what was read, with its preview."""
@@ -245,7 +265,10 @@ class _Reader:
                 "recorded in it (a new SKU can have another unit)",
             )
             return None
-        return Item(sku, name, kind, unit, scale, lots)
+        bought = self._purchase_units(row, old, unit, scale)
+        if bought is None:
+            return None
+        return self._with_rule(row, old, Item(sku, name, kind, unit, scale, bought, lots=lots))
 
     def _lots(self, row: Row, old: Item | None) -> LotRule | None:
         """Return which of the item's stock is kept by lot; what has lots keeps them."""
@@ -258,6 +281,77 @@ class _Reader:
         if always:
             return LotRule.ALWAYS
         return LotRule.NEVER if before is LotRule.NEVER else LotRule.SOME
+
+    def _with_rule(self, row: Row, old: Item | None, item: Item) -> Item | None:
+        """Return the item with its promise rule."""
+        given = row.cells.get("promise", old.promise if old else Promise.BUILDABLE)
+        word = given.strip().lower() if isinstance(given, str) else given
+        if word not in set(Promise):
+            expected = "one of " + ", ".join(Promise)
+            hint = nearest(given, Promise)
+            self._mistakes.add(row.where("promise"), found=given, expected=expected, hint=hint)
+            return None
+        promise, most = Promise(word), old.buildable_max if old else None
+        where = row.where("buildable_max")
+        told = row.cells.get("buildable_max")
+        if told is not None:
+            none = isinstance(told, str) and told.strip().lower() == _NONE
+            most = None if none else self._quantity(row, "buildable_max", item)
+            if most is None and not none:
+                return None
+        elif most is not None and old is not None and (item.unit, item.scale) != _counted_in(old):
+            expected = f"buildable_max again, since it was told in {old.unit} (or none)"
+            self._mistakes.add(where, found=None, expected=expected)
+            return None
+        if promise is Promise.FINISHED:
+            if told is not None and most is not None:
+                expected = "nothing: with promise = finished nothing is promised that is not there"
+                self._mistakes.add(where, found=told, expected=expected)
+                return None
+            most = None
+        return replace(item, promise=promise, buildable_max=most)
+
+    def _purchase_units(
+        self, row: Row, old: Item | None, unit: str, scale: int
+    ) -> tuple[PurchaseUnit, ...] | None:
+        """Return the item's purchase units; each may be told in those that stand before it."""
+        where = row.where("purchase_units")
+        if "purchase_units" not in row.cells:
+            known = old.purchase_units if old else ()
+            if known and old is not None and (unit, scale) != _counted_in(old):
+                expected = f"the purchase units again, since they were told in {old.unit}"
+                self._mistakes.add(where, found=None, expected=expected)
+                return None
+            return known
+        given = _named_sizes(row.cells["purchase_units"])
+        if given is None:
+            expected = "names with their sizes, such as { box = 144 } (in CSV: box=144;case=10 box)"
+            self._mistakes.add(where, found=row.cells["purchase_units"], expected=expected)
+            return None
+        read: list[PurchaseUnit] = []
+        taken: dict[str, str] = {}
+        sound = True
+        for name, size in given:
+            try:
+                plain = purchase_unit_name(name, field=where)
+                units = parse_quantity(
+                    size, unit=unit, scale=scale, field=f"{where}.{plain}", purchase_units=read
+                )
+            except QuantityInvalid as error:
+                self._mistakes.take(error)
+                sound = False
+                continue
+            if units == 0:
+                self._mistakes.add(f"{where}.{plain}", found=size, expected=f"more than 0 {unit}")
+                sound = False
+            alike = next((taken[word] for word in spellings(plain) if word in taken), None)
+            if alike is not None:
+                expected = f"another name: one could not tell it from {alike!r}"
+                self._mistakes.add(where, found=name, expected=expected)
+                sound = False
+            taken |= dict.fromkeys(spellings(plain), plain)
+            read.append(PurchaseUnit(plain, units))
+        return tuple(read) if sound else None
 
     def _kind(self, row: Row) -> Kind | None:
         given = row.cells["kind"]
@@ -301,9 +395,13 @@ class _Reader:
                 self._mistakes.add(row.where("item"), found=sku, expected=expected)
                 continue
             places[sku] = row.place
-            bill = self._bill(row, sku)
+            self._bill_rows[sku] = row
+            bill = self._variant(row, sku) if "base" in row.cells else self._bill(row, sku)
             if bill is not None:
                 self.bills[sku] = bill
+        for bill in self.bills.values():
+            if bill.base is not None:
+                self._check_base(self._bill_rows[bill.item], bill.item, bill.base)
         for sku, item in self._items.items():
             if item.kind is Kind.MRO and self._in_kept_bill(sku):
                 where = f"{self._places[sku]}: kind"
@@ -327,13 +425,104 @@ class _Reader:
         if not row.lines and not row.cells.get("lines"):
             expected = "at least one component"
             self._mistakes.add(row.where("lines"), found=None, expected=expected)
-        lines = [self._bill_line(line, sku) for line in row.lines]
-        sound = [line for line in lines if line is not None]
-        if yield_quantity is None or batch_only is None or len(sound) < max(1, len(lines)):
+        lines = self._bill_lines(row, sku)
+        kit = self._boolean(row, "kit")
+        backflush = self._boolean(row, "backflush") if "backflush" in row.cells else kit
+        if kit and batch_only:
+            expected = "nothing: a kit is put together when it is sent, one at a time"
+            self._mistakes.add(row.where("batch_only"), found=True, expected=expected)
             return None
-        return BillOfMaterials(sku, yield_quantity, merge_lines(sound), batch_only)
+        if kit and backflush is False:
+            expected = "nothing, or true: a kit is put together when it is sent"
+            self._mistakes.add(row.where("backflush"), found=False, expected=expected)
+            return None
+        if yield_quantity is None or not lines or None in (batch_only, kit, backflush):
+            return None
+        return BillOfMaterials(
+            sku,
+            yield_quantity,
+            lines,
+            batch_only=bool(batch_only),
+            kit=bool(kit),
+            backflush=bool(backflush),
+        )
 
-    def _bill_line(self, row: Row, made: str) -> BillLine | None:
+    def _bill_lines(
+        self, row: Row, sku: str, *, none_too: bool = False
+    ) -> tuple[BillLine, ...] | None:
+        """Return the lines, those of one component added up; `none_too`: 0 takes one away."""
+        lines = [self._bill_line(line, sku, none_too=none_too) for line in row.lines]
+        sound = [line for line in lines if line is not None]
+        scraps: dict[str, Scrap] = {}
+        for line, its_row in zip(lines, row.lines, strict=True):
+            if line is None:
+                continue
+            if scraps.setdefault(line.component, line.scrap) != line.scrap:
+                expected = f"{format_scrap(scraps[line.component])}, as on its line before"
+                found = its_row.cells.get("scrap")
+                self._mistakes.add(its_row.where("scrap"), found=found, expected=expected)
+                return None
+        return merge_lines(sound) if len(sound) == len(lines) else None
+
+    def _variant(self, row: Row, sku: str) -> BillOfMaterials | None:
+        """Return a bill that shares another one, without what follows from that one yet."""
+        base = self._text(row, "base")
+        item = self._item_in_bill(row, sku)
+        for name in _OF_THE_BASE:
+            if name in row.cells:
+                expected = f"nothing: a variant has it of its base ({base})"
+                self._mistakes.add(row.where(name), found=row.cells[name], expected=expected)
+        overrides = self._bill_lines(row, sku, none_too=True)
+        if base is None or item is None or overrides is None:
+            return None
+        return BillOfMaterials(sku, 1, (), base=base, overrides=overrides)
+
+    def _check_base(self, row: Row, sku: str, base: str) -> None:
+        """Note a base that has no bill, or is not counted as its variant is."""
+        if base not in self._known.bills and base not in self._bill_rows:
+            bills = {*self._known.bills, *self._bill_rows} - {sku}
+            expected = "an item with a bill of materials, here or already imported"
+            self._mistakes.add(
+                row.where("base"), found=base, expected=expected, hint=nearest(base, bills)
+            )
+            return
+        item, other = self.all_items[sku], self.all_items.get(base)
+        if other is not None and (item.unit, item.scale) != (other.unit, other.scale):
+            expected = f"a base counted in {item.unit} with scale {item.scale}, as {sku} is"
+            found = f"{base}, counted in {other.unit} with scale {other.scale}"
+            self._mistakes.add(row.where("base"), found=found, expected=expected)
+
+    def resolve_bills(self) -> Mapping[str, BillOfMaterials]:
+        """Work out variants, known ones whose base changes too; return every bill there will be.
+
+        Raises `BillCycle` for bills that are based on one another.
+        """
+        bills = resolve({**self._known.bills, **self.bills})
+        for sku, bill in bills.items():
+            row = self._bill_rows.get(sku)
+            if row is None:
+                if bill != self._known.bills[sku]:
+                    self.bills[sku] = bill
+                continue
+            self.bills[sku] = bill
+            if bill.base is None:
+                continue
+            there = {line.component for line in bills[bill.base].lines}
+            for line in bill.overrides:
+                if not line.quantity and line.component not in there:
+                    expected = f"a component of the bill of {bill.base}, to take it away"
+                    self._mistakes.add(
+                        row.where("lines"),
+                        found=line.component,
+                        expected=expected,
+                        hint=nearest(line.component, there),
+                    )
+            if not bill.lines:
+                expected = "at least one component that is left"
+                self._mistakes.add(row.where("lines"), found=None, expected=expected)
+        return bills
+
+    def _bill_line(self, row: Row, made: str, *, none_too: bool) -> BillLine | None:
         component = self._text(row, "item")
         if component is None:
             return None
@@ -344,8 +533,20 @@ class _Reader:
         item = self._item_in_bill(row, component)
         if item is None:
             return None
-        quantity = self._positive(row, "quantity", item)
-        return None if quantity is None else BillLine(component, quantity)
+        quantity = (self._quantity if none_too else self._positive)(row, "quantity", item)
+        scrap = self._scrap(row)
+        if quantity is None or scrap is None:
+            return None
+        return BillLine(component, quantity, scrap if quantity else NO_SCRAP)
+
+    def _scrap(self, row: Row) -> Scrap | None:
+        if "scrap" not in row.cells:
+            return NO_SCRAP
+        try:
+            return parse_scrap(row.cells["scrap"], field=row.where("scrap"))
+        except QuantityInvalid as error:
+            self._mistakes.take(error)
+            return None
 
     def _item_in_bill(self, row: Row, sku: str) -> Item | None:
         item = self._find_item(row, sku)
@@ -472,7 +673,11 @@ class _Reader:
             return None
         try:
             return parse_quantity(
-                row.cells[name], unit=item.unit, scale=item.scale, field=row.where(name)
+                row.cells[name],
+                unit=item.unit,
+                scale=item.scale,
+                field=row.where(name),
+                purchase_units=item.purchase_units,
             )
         except QuantityInvalid as error:
             self._mistakes.take(error)
@@ -489,6 +694,31 @@ class _Reader:
             self._mistakes.add(row.where(name), found=row.cells[name], expected=expected)
             return None
         return quantity
+
+
+def _counted_in(item: Item) -> tuple[str, int]:
+    """Return in what an item's quantities are kept."""
+    return item.unit, item.scale
+
+
+def _named_sizes(given: object) -> list[tuple[str, object]] | None:
+    """Return the names and sizes that a cell tells, of TOML or of CSV; None for anything else.
+
+    >>> _named_sizes("box=144; spool=25 m"), _named_sizes({"box": 144}), _named_sizes("none")
+    ([('box', '144'), ('spool', '25 m')], [('box', 144)], [])
+    """
+    match given:
+        case dict():
+            return list(given.items())
+        case str() if given.strip().lower() == _NONE:
+            return []
+        case str():
+            parts = [part.partition("=") for part in given.split(";") if part.strip()]
+            if parts and all(equals for _, equals, _ in parts):
+                return [(name.strip(), size.strip()) for name, _, size in parts]
+            return None
+        case _:
+            return None
 
 
 def _folded(sku: str) -> str:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from stockpush.importer.tables import Table
 from stockpush.model import BillOfMaterials, Item, Listing, Location, LotRule
-from stockpush.units import format_quantity
+from stockpush.units import format_quantity, format_scrap
 
 
 class ChangeState(StrEnum):
@@ -105,6 +105,11 @@ def _item(item: Item) -> dict[str, str]:
         "kind": item.kind,
         "unit": item.unit,
         "scale": str(item.scale),
+        "purchase_units": ", ".join(
+            f"{each.name} of {_quantity(each.size, item)}" for each in item.purchase_units
+        ),
+        "promise": item.promise,
+        "buildable_max": "" if item.buildable_max is None else _quantity(item.buildable_max, item),
         "lots": "true" if item.lots is LotRule.ALWAYS else "false",
     }
 
@@ -114,10 +119,17 @@ def _location(location: Location) -> dict[str, str]:
 
 
 def _bill(bill: BillOfMaterials, items: Mapping[str, Item]) -> dict[str, str]:
-    lines = {line.component: _quantity(line.quantity, items[line.component]) for line in bill.lines}
+    lines = {
+        line.component: _quantity(line.quantity, items[line.component])
+        + (f" and {format_scrap(line.scrap)} lost" if line.scrap.lost else "")
+        for line in bill.lines
+    }
     return {
+        "base": bill.base or "",
         "yield": _quantity(bill.yield_quantity, items[bill.item]),
-        "batch_only": "true" if bill.batch_only else "false",
+        "batch_only": _flag(told=bill.batch_only),
+        "kit": _flag(told=bill.kit),
+        "backflush": _flag(told=bill.backflush),
         **lines,
     }
 
@@ -130,6 +142,10 @@ def _listing(listing: Listing, items: Mapping[str, Item]) -> dict[str, str]:
         "pack": _quantity(listing.pack, items[listing.sku]),
         "ref": ref,
     }
+
+
+def _flag(*, told: bool) -> str:
+    return "true" if told else "false"
 
 
 def _quantity(value: int, item: Item) -> str:

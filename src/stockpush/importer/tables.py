@@ -39,20 +39,45 @@ class Table(StrEnum):
 
 
 COLUMNS: Mapping[Table, tuple[str, ...]] = {
-    Table.ITEMS: ("sku", "name", "kind", "unit", "scale", "on_hand", "lots"),
-    Table.BOMS: ("item", "yield", "batch_only", "lines"),
+    Table.ITEMS: (
+        "sku",
+        "name",
+        "kind",
+        "unit",
+        "scale",
+        "purchase_units",
+        "promise",
+        "buildable_max",
+        "on_hand",
+        "lots",
+    ),
+    Table.BOMS: ("item", "base", "yield", "batch_only", "kit", "backflush", "lines"),
     Table.LISTINGS: ("channel", "item", "pack", "ref"),
     Table.LOCATIONS: ("name", "sellable"),
 }
 """The keys of each TOML table."""
-LINE_COLUMNS = ("item", "quantity")
+LINE_COLUMNS = ("item", "quantity", "scrap")
 """The keys of one line of a bill in TOML."""
 _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
     Table.ITEMS: COLUMNS[Table.ITEMS],
-    Table.BOMS: ("item", "yield", "batch_only", "component", "quantity"),
+    Table.BOMS: (
+        "item",
+        "base",
+        "yield",
+        "batch_only",
+        "kit",
+        "backflush",
+        "component",
+        "quantity",
+        "scrap",
+    ),
     Table.LISTINGS: ("channel", "item", "pack"),
     Table.LOCATIONS: COLUMNS[Table.LOCATIONS],
 }
+_LINE_CELLS = (("item", "component"), ("quantity", "quantity"), ("scrap", "scrap"))
+"""What a line of a bill is called in its columns."""
+_BILL_CELLS = ("base", "yield", "batch_only", "kit", "backflush")
+"""What the rows of one bill tell of the bill itself."""
 _CSV_REQUIRED: Mapping[Table, tuple[str, ...]] = {
     Table.LISTINGS: ("channel", "item"),
     Table.BOMS: ("item", "component", "quantity"),
@@ -295,21 +320,20 @@ def _bills(rows: Sequence[Row], mistakes: Mistakes) -> list[Row]:
             mistakes.add(row.where("item"), found=None, expected="the SKU that the bill makes")
             continue
         line_cells = {
-            name: row.cells[column]
-            for name, column in (("item", "component"), ("quantity", "quantity"))
-            if column in row.cells
+            name: row.cells[column] for name, column in _LINE_CELLS if column in row.cells
         }
-        line = Row(row.place, line_cells)
-        stated = {name: row.cells[name] for name in ("yield", "batch_only") if name in row.cells}
+        stated = {name: row.cells[name] for name in _BILL_CELLS if name in row.cells}
+        # A row that only names the base of its bill is no line.
+        lines = () if "base" in stated and not line_cells else (Row(row.place, line_cells),)
         bill = bills.get(item)
         if bill is None:
-            bills[item] = Row(row.place, {"item": item, **stated}, (line,))
+            bills[item] = Row(row.place, {"item": item, **stated}, lines)
             continue
         for name, cell in stated.items():
             if bill.cells.get(name, cell) != cell:
                 expected = f"{bill.cells[name]}, as on {bill.place}, or nothing"
                 mistakes.add(row.where(name), found=cell, expected=expected)
-        bills[item] = Row(bill.place, {**stated, **bill.cells}, (*bill.lines, line))
+        bills[item] = Row(bill.place, {**stated, **bill.cells}, (*bill.lines, *lines))
     return list(bills.values())
 
 

@@ -7,7 +7,8 @@ reserved units included), D the open demand, both in the item's smallest units. 
     gross(i)   = D(i) + sum over parents p of use(p, i)
     net(i)     = max(0, gross(i) - S(i))
     built(i)   = net(i), rounded up to whole batches where the bill says so; 0 without a bill
-    use(p, i)  = ceil(built(p) * quantity / yield), rounded once for the whole quantity built
+    use(p, i)  = ceil(built(p) * quantity * (1 + scrap) / yield - rest), rounded once for all that
+                 is built; the rest is what roundings of builds before have left
     covered(i) = net(i) = 0, or i has a bill and every component on it is covered
 
 An item that is not covered is *blocked*. ATP(i) is the largest n >= 0 for which i is covered with
@@ -25,6 +26,13 @@ way down and the bound is exact. Elsewhere it is tried first, then bisected: bei
 antitone in n. A blocked item is first relieved of its whole net, which takes its draw off
 everything below, and its ATP is how far it can rise from there, less what it was relieved of.
 
+A *promise rule* may say that an item is promised from finished stock alone, or that no more than so
+many may wait to be built: its *ceiling*, 0 or more. Demand there is already is netted in full all
+the same. A ceiling bounds only by how much nets rise under n units more, for every item that they
+draw on: each net stays at or below its ceiling, or where it is beyond it already. It says nothing
+of what is blocked. Where a batch must be made for demand there is, its slack may be promised
+whatever the rule says: the units will exist.
+
 Everything is exact in Python's unbounded integers. Formulas: docs/architecture.md, "ATP".
 """
 
@@ -32,6 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from stockpush.model import BillLine, BillOfMaterials
 from stockpush.reservation.bom import Bills
@@ -44,6 +53,8 @@ class Netting:
     All quantities are in each item's smallest units and every mapping has every netted item, in
     low-level order within a group. `on_hand` is signed; `gross` >= 0 unless the item was relieved
     below its own stock; `net`, `built` >= 0. `blocked` are the items that are not covered.
+    `ceilings` has those with a promise rule: the most that may wait to be built; `rests` those
+    whose builds have left something of roundings, by component (`model.Rest`).
     `bound` >= 0 is how much further demand of each item could at most be covered; 0 if blocked.
     """
 
@@ -55,6 +66,8 @@ class Netting:
     built: Mapping[str, int]
     blocked: frozenset[str]
     bound: Mapping[str, int]
+    ceilings: Mapping[str, int]
+    rests: Mapping[str, Mapping[str, int]]
     known: Mapping[str, int] | None = None
     """Every ATP, where all were found at once (`atp_arrays`)."""
 
@@ -68,13 +81,25 @@ class Netting:
         }
 
 
+NO_RULES: Mapping[str, int] = MappingProxyType({})
+_NO_REST: Mapping[str, int] = MappingProxyType({})
+NO_RESTS: Mapping[str, Mapping[str, int]] = MappingProxyType({})
+
+
 def net(
-    bills: Bills, on_hand: Mapping[str, int], demand: Mapping[str, int], skus: Iterable[str]
+    bills: Bills,
+    on_hand: Mapping[str, int],
+    demand: Mapping[str, int],
+    skus: Iterable[str],
+    *,
+    ceilings: Mapping[str, int] = NO_RULES,
+    rests: Mapping[str, Mapping[str, int]] = NO_RESTS,
 ) -> Netting:
     """Net the whole groups of `skus`, smallest units.
 
-    Both mappings must have every item of those groups: a missing one would quietly count as
-    nothing, so it is an assertion error.
+    Stock and demand must have every item of those groups: a missing one would quietly count as
+    nothing, so it is an assertion error. `ceilings` has items with a promise rule, `rests` items
+    with roundings of builds before.
 
     >>> from stockpush.model import BillLine, BillOfMaterials
     >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500),))
@@ -89,18 +114,26 @@ def net(
             order |= dict.fromkeys(bills.group_order(sku))
     missing = [sku for sku in order if sku not in on_hand or sku not in demand]
     assert not missing, f"stock or demand was not gathered for {missing}"
-    return _netted(bills, tuple(order), on_hand, demand, {sku: demand[sku] for sku in order})
+    outside = {sku: demand[sku] for sku in order}
+    return _netted(bills, tuple(order), on_hand, demand, outside, ceilings, rests)
 
 
 def net_part(
-    bills: Bills, on_hand: Mapping[str, int], demand: Mapping[str, int], order: tuple[str, ...]
+    bills: Bills,
+    on_hand: Mapping[str, int],
+    demand: Mapping[str, int],
+    order: tuple[str, ...],
+    *,
+    ceilings: Mapping[str, int] = NO_RULES,
+    rests: Mapping[str, Mapping[str, int]] = NO_RESTS,
 ) -> Netting:
     """Net some items of a group alone, smallest units; the same numbers as `net` has for them.
 
     `order` is in low-level order, has every component of its items, and every item of the group of
     which more is demanded than is there: the others have nothing built, and draw on nothing.
     """
-    return _netted(bills, order, on_hand, demand, {sku: demand[sku] for sku in order})
+    outside = {sku: demand[sku] for sku in order}
+    return _netted(bills, order, on_hand, demand, outside, ceilings, rests)
 
 
 def atp(netting: Netting, sku: str) -> int:
@@ -127,28 +160,74 @@ def buildable(netting: Netting, sku: str) -> int:
 def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
     """Return the items without a bill that stop the next unit of `sku`, in low-level order.
 
-    There is always one; for an item without a bill it is the item itself.
+    For an item without a bill it is the item itself. Where there is none, `ruled_by` has one.
     """
     short = _with_gross(netting, sku, netting.gross[sku] + atp(netting, sku) + 1)
-    needed = {sku}
-    limits = []
-    for item in short.gross:
-        if item not in needed or item not in short.blocked:
+    return tuple(missing(short, [sku]))
+
+
+def missing(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
+    """Return what must be bought for each of `skus` to be covered: items without a bill and how
+    much of each, in low-level order within a group; empty where all are covered.
+    """
+    needed = set(skus)
+    short = {}
+    for item in netting.gross:
+        if item not in needed or item not in netting.blocked:
             continue
-        if item in short.bills.by_item:
-            needed.update(line.component for line in short.bills.components(item))
+        if item in netting.bills.by_item:
+            needed.update(line.component for line in netting.bills.components(item))
         else:
-            limits.append(item)
-    return tuple(limits)
+            short[item] = netting.net[item]
+    return short
 
 
-def use(bill: BillOfMaterials, line: BillLine, built: int) -> int:
+def ruled_by(netting: Netting, sku: str) -> tuple[str, ...]:
+    """Return the items whose promise rules stop the next unit of `sku`, in low-level order."""
+    if not netting.ceilings or sku in netting.blocked:
+        return ()
+    more = _with_gross(netting, sku, netting.gross[sku] + atp(netting, sku) + 1)
+    return tuple(
+        item
+        for item, net in more.net.items()
+        if net > max(netting.net[item], netting.ceilings.get(item, net))
+    )
+
+
+def stopped_by(netting: Netting, sku: str) -> tuple[str, ...]:
+    """Return what stops the next unit of `sku`, there is always something: items without a bill,
+    "promise rule" for its own and "promise rule of SKU" for a component's.
+    """
+    rules = (
+        "promise rule" if ruled == sku else f"promise rule of {ruled}"
+        for ruled in ruled_by(netting, sku)
+    )
+    return (*limited_by(netting, sku), *rules)
+
+
+def use(bill: BillOfMaterials, line: BillLine, built: int, ahead: int = 0) -> int:
     """Return what building `built` >= 0 units takes of the line's component, rounded up once.
 
-    >>> use(BillOfMaterials("soap", 12, ()), BillLine("oil", 1000), 5)
-    417
+    What is lost as scrap is part of it. `ahead` is what builds before have taken too much by
+    rounding up (`model.Rest`): twelve soaps take 1000 g also if they are built in two goes.
+
+    >>> soap, oil = BillOfMaterials("soap", 12, ()), BillLine("oil", 1000)
+    >>> use(soap, oil, 12), use(soap, oil, 5), use(soap, oil, 7)
+    (1000, 417, 584)
+    >>> use(soap, oil, 7, 417 * 12 - 5 * 1000)
+    583
     """
-    return -(-built * line.quantity // bill.yield_quantity)
+    if not built:
+        return 0
+    lost, of = line.scrap
+    wanted = built * line.quantity * (of + lost) - ahead
+    return max(0, -(-wanted // (bill.yield_quantity * of)))
+
+
+def _made_from(bill: BillOfMaterials, line: BillLine, units: int, ahead: int) -> int:
+    """Return the most that can be built with a `use` of no more than `units` >= 0."""
+    lost, of = line.scrap
+    return (units * bill.yield_quantity * of + ahead) // (line.quantity * (of + lost))
 
 
 def _netted(
@@ -157,6 +236,8 @@ def _netted(
     on_hand: Mapping[str, int],
     demand: Mapping[str, int],
     outside: Mapping[str, int],
+    ceilings: Mapping[str, int],
+    rests: Mapping[str, Mapping[str, int]],
 ) -> Netting:
     """Net the items of `order`, which is in low-level order and has every component of its items.
 
@@ -170,20 +251,26 @@ def _netted(
         bill = bills.by_item.get(sku)
         built[sku] = _built(bill, net[sku]) if bill else 0
         if bill and net[sku]:
+            rest = rests.get(sku, _NO_REST)
             for line in bill.lines:
-                gross[line.component] += use(bill, line, built[sku])
+                gross[line.component] += use(bill, line, built[sku], rest.get(line.component, 0))
     blocked: set[str] = set()
     bound: dict[str, int] = {}
     for sku in reversed(order):
         bill = bills.by_item.get(sku)
-        if net[sku] and (not bill or any(line.component in blocked for line in bill.lines)):
+        # Also where a rest is enough: nothing is built of what is short.
+        stopped = not bill or any(line.component in blocked for line in bill.lines)
+        if net[sku] and stopped:
             blocked.add(sku)
             bound[sku] = 0
             continue
         bound[sku] = max(0, on_hand[sku] - gross[sku])
-        if bill:
-            bound[sku] += max(0, _built_at_most(bill, built[sku], bound) - net[sku])
-    return Netting(bills, on_hand, demand, gross, net, built, frozenset(blocked), bound)
+        if bill and not stopped:
+            most = _built_at_most(bill, built[sku], bound, rests.get(sku, _NO_REST))
+            bound[sku] += max(0, min(most, ceilings.get(sku, most)) - net[sku])
+    return Netting(
+        bills, on_hand, demand, gross, net, built, frozenset(blocked), bound, ceilings, rests
+    )
 
 
 def _built(bill: BillOfMaterials, net: int) -> int:
@@ -193,11 +280,14 @@ def _built(bill: BillOfMaterials, net: int) -> int:
     return -(-net // bill.yield_quantity) * bill.yield_quantity
 
 
-def _built_at_most(bill: BillOfMaterials, built: int, bound: Mapping[str, int]) -> int:
+def _built_at_most(
+    bill: BillOfMaterials, built: int, bound: Mapping[str, int], rest: Mapping[str, int]
+) -> int:
     """Return the most that could be built in all, were no component shared with anything else."""
     most = min(
-        (bound[line.component] + use(bill, line, built)) * bill.yield_quantity // line.quantity
+        _made_from(bill, line, bound[line.component] + use(bill, line, built, ahead), ahead)
         for line in bill.lines
+        for ahead in (rest.get(line.component, 0),)
     )
     return most - most % bill.yield_quantity if bill.batch_only else most
 
@@ -205,18 +295,20 @@ def _built_at_most(bill: BillOfMaterials, built: int, bound: Mapping[str, int]) 
 def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
     """Net `sku` and all below it again, with another gross requirement (any sign) of `sku`.
 
-    What items outside draw on those below stays as it was.
+    What items outside draw on those below stays as it was. No promise rule holds there: whether
+    something is covered does not depend on any.
     """
     bills = netting.bills
     cone = (sku, *bills.descendants(sku))
     outside = {item: netting.gross[item] for item in cone}
     for item in cone:
         if netting.built[item]:
-            bill = bills.by_item[item]
+            bill, rest = bills.by_item[item], netting.rests.get(item, _NO_REST)
             for line in bill.lines:
-                outside[line.component] -= use(bill, line, netting.built[item])
+                ahead = rest.get(line.component, 0)
+                outside[line.component] -= use(bill, line, netting.built[item], ahead)
     outside[sku] = gross
-    return _netted(bills, cone, netting.on_hand, netting.demand, outside)
+    return _netted(bills, cone, netting.on_hand, netting.demand, outside, NO_RULES, netting.rests)
 
 
 def _rise(netting: Netting, sku: str) -> int:
@@ -248,11 +340,15 @@ def _covers(netting: Netting, sku: str, units: int) -> bool:
         if net <= 0:
             continue
         bill = bills.by_item.get(item)
-        if bill is None:
+        if bill is None or net > netting.ceilings.get(item, net):
             return False
         before = netting.built[item]
         after = _built(bill, net)
+        rest = netting.rests.get(item, _NO_REST)
         for line in bill.lines:
-            more = use(bill, line, after) - use(bill, line, before)
+            if line.component in netting.blocked:
+                return False
+            ahead = rest.get(line.component, 0)
+            more = use(bill, line, after, ahead) - use(bill, line, before, ahead)
             drawn[line.component] = drawn.get(line.component, 0) + more
     return True

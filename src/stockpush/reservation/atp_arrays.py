@@ -64,7 +64,8 @@ class Layout:
 
     One entry per item: `yields` (1 without a bill), `in_batches`, `level`, `shares` (whether
     anything is reached from it by two paths), `line_from`, `line_to`. One per line: `parent`,
-    `component` (places), `quantity`, `per` (the parent's yield).
+    `component` (places), `quantity` for `per` of the parent (its yield, in parts of its scrap).
+    `fits` is false where those are numbers for which 64 bits will not do.
     """
 
     bills: Bills
@@ -82,6 +83,7 @@ class Layout:
     component: Integers
     quantity: Integers
     per: Integers
+    fits: bool
 
     @classmethod
     def build(cls, bills: Bills, skus: Collection[str]) -> Layout:
@@ -92,6 +94,9 @@ class Layout:
         made = [bills.by_item.get(sku) for sku in order]
         lines = [(at, bill, line) for at, bill in enumerate(made) if bill for line in bill.lines]
         parent = _integers([at for at, _, _ in lines])
+        quantity = [line.quantity * sum(line.scrap) for _, _, line in lines]
+        per = [bill.yield_quantity * line.scrap.of for _, bill, line in lines]
+        fits = max((*quantity, *per), default=0) < FITS
         code = _integers([codes[sku] for sku in order])
         has_bill = np.array([bill is not None for bill in made], dtype=np.bool_)
         line_from = np.searchsorted(parent, np.arange(len(order)))
@@ -109,25 +114,55 @@ class Layout:
             line_to=np.searchsorted(parent, np.arange(len(order)), side="right"),
             parent=parent,
             component=_integers([place[line.component] for _, _, line in lines]),
-            quantity=_integers([line.quantity for _, _, line in lines]),
-            per=_integers([bill.yield_quantity for _, bill, _ in lines]),
+            quantity=_integers(quantity if fits else [1] * len(lines)),
+            per=_integers(per if fits else [1] * len(lines)),
+            fits=fits,
         )
 
-    def net(self, on_hand: Mapping[str, int], demand: Mapping[str, int]) -> plain.Netting | None:
+    def net(
+        self,
+        on_hand: Mapping[str, int],
+        demand: Mapping[str, int],
+        *,
+        ceilings: Mapping[str, int] = plain.NO_RULES,
+        rests: Mapping[str, Mapping[str, int]] = plain.NO_RESTS,
+    ) -> plain.Netting | None:
         """Net every item, smallest units, and find its ATP; None where 64 bits might not do.
 
-        Both mappings must have every item, as for `atp.net`, whose answer this equals; besides, it
-        knows every ATP already.
+        Stock and demand must have every item, as for `atp.net`, whose answer this equals; besides,
+        it knows every ATP already.
         """
+        if not self.fits:
+            return None
         try:
             stock, wanted = self._column(on_hand), self._column(demand)
-            netted = _Netted(self, stock, wanted)
+            netted = _Netted(self, stock, wanted, self._ceilings(ceilings), self._ahead(rests))
             netted.go_down()
             netted.go_up()
             promised = netted.rise()
         except (_TooLargeError, OverflowError):
             return None
-        return netted.as_netting(on_hand, demand, promised)
+        return netted.as_netting(on_hand, demand, ceilings, rests, promised)
+
+    def _ahead(self, rests: Mapping[str, Mapping[str, int]]) -> Integers:
+        """Return what builds have left of roundings on each line."""
+        column = np.zeros_like(self.quantity)
+        for sku, of_item in rests.items():
+            at = self.place.get(sku)
+            for line in () if at is None else range(self.line_from[at], self.line_to[at]):
+                ahead = of_item.get(self.skus[self.component[line]], 0)
+                if abs(ahead) >= FITS:
+                    raise _TooLargeError
+                column[line] = ahead
+        return column
+
+    def _ceilings(self, ceilings: Mapping[str, int]) -> Integers:
+        """Return the most of each item that may wait to be built; of most that is any number."""
+        column = np.full(len(self.skus), FITS, dtype=np.int64)
+        for sku, most in ceilings.items():
+            if sku in self.place:
+                column[self.place[sku]] = most
+        return column
 
     def _column(self, values: Mapping[str, int]) -> Integers:
         return np.fromiter((values[sku] for sku in self.skus), np.int64, len(self.skus))
@@ -136,8 +171,17 @@ class Layout:
 class _Netted:
     """One netting under way."""
 
-    def __init__(self, layout: Layout, on_hand: Integers, demand: Integers) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        on_hand: Integers,
+        demand: Integers,
+        ceilings: Integers,
+        ahead: Integers,
+    ) -> None:
         self.layout = layout
+        self.ceilings = ceilings
+        self.ahead = ahead
         self.on_hand = on_hand
         self.gross = demand.copy()
         self.net = np.zeros_like(demand)
@@ -159,9 +203,7 @@ class _Netted:
                 continue
             self.built[made] = self._in_batches(self.net[made], made)
             lines = slice(level.first_line, level.last_line)
-            self.drawn[lines] = _used(
-                self.built[layout.parent[lines]], layout.quantity[lines], layout.per[lines]
-            )
+            self.drawn[lines] = self._used(self.built[layout.parent[lines]], lines)
             if float(self.drawn[lines].astype(np.float64).sum()) + int(self.gross.max()) >= FITS:
                 raise _TooLargeError
             np.add.at(self.gross, layout.component[lines], self.drawn[lines])
@@ -176,16 +218,17 @@ class _Netted:
             if level.bills > level.begin:
                 lines = slice(level.first_line, level.last_line)
                 below = layout.component[lines]
-                self.blocked[made] &= np.logical_or.reduceat(
-                    self.blocked[below], level.line_of_item
-                )
+                stopped = np.logical_or.reduceat(self.blocked[below], level.line_of_item)
+                self.blocked[made] &= stopped
                 room = self.bound[below] + self.drawn[lines]
                 _check_product(room, layout.per[lines])
                 most = np.minimum.reduceat(
-                    room * layout.per[lines] // layout.quantity[lines], level.line_of_item
+                    (room * layout.per[lines] + self.ahead[lines]) // layout.quantity[lines],
+                    level.line_of_item,
                 )
                 batches, yields = layout.in_batches[made], layout.yields[made]
                 most -= np.where(batches, most % yields, 0)
+                most = np.where(stopped, 0, np.minimum(most, self.ceilings[made]))
                 self.bound[made] += np.maximum(0, most - self.net[made])
             self.bound[here][self.blocked[here]] = 0
 
@@ -237,13 +280,15 @@ class _Netted:
             net = self.gross[places] + amounts - self.on_hand[places]
             beyond = (net > 0) & ~self.blocked[places]
             failed[whose[beyond & ~layout.has_bill[places]]] = True
+            failed[whose[beyond & (net > self.ceilings[places])]] = True
             beyond &= layout.has_bill[places] & ~failed[whose]
             whose, places, net = whose[beyond], places[beyond], net[beyond]
             if not len(places):
                 continue
             after = self._in_batches(net, places)
             lines, of = _lines_of(layout, places)
-            more = _used(after[of], layout.quantity[lines], layout.per[lines]) - self.drawn[lines]
+            failed[whose[of[self.blocked[layout.component[lines]]]]] = True
+            more = self._used(after[of], lines) - self.drawn[lines]
             draw(whose[of], layout.component[lines], more)
         return ~failed
 
@@ -254,8 +299,20 @@ class _Netted:
         whole = -(-net // yields) * yields
         return np.where(self.layout.in_batches[places], whole, net)
 
+    def _used(self, built: Integers, lines: slice | Integers) -> Integers:
+        """Return what each line takes for what is built, rounded up: `atp.use`."""
+        quantity, per = self.layout.quantity[lines], self.layout.per[lines]
+        _check_product(built, quantity)
+        wanted = built * quantity - self.ahead[lines]
+        return np.where(built > 0, np.maximum(0, -(-wanted // per)), 0)
+
     def as_netting(
-        self, on_hand: Mapping[str, int], demand: Mapping[str, int], promised: Integers
+        self,
+        on_hand: Mapping[str, int],
+        demand: Mapping[str, int],
+        ceilings: Mapping[str, int],
+        rests: Mapping[str, Mapping[str, int]],
+        promised: Integers,
     ) -> plain.Netting:
         """Return the netting as `atp` has it, with every ATP known."""
         layout = self.layout
@@ -269,6 +326,8 @@ class _Netted:
             built=_Column(layout, self.built),
             blocked=frozenset(blocked),
             bound=_Column(layout, self.bound),
+            ceilings=ceilings,
+            rests=rests,
         )
         for sku in blocked:
             promised[layout.place[sku]] = plain.atp(netting, sku)
@@ -319,12 +378,6 @@ def _levels(
 
 def _integers(values: Sequence[int]) -> Integers:
     return np.array(values, dtype=np.int64)
-
-
-def _used(built: Integers, quantity: Integers, per: Integers) -> Integers:
-    """Return what each line takes for what is built, rounded up: `atp.use`."""
-    _check_product(built, quantity)
-    return -(-built * quantity // per)
 
 
 def _added_up(

@@ -20,7 +20,13 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from stockpush.errors import BillCycle, CatalogueInvalid
-from stockpush.model import BILL_DEPTH_MAX, QUANTITY_MAX, BillLine, BillOfMaterials
+from stockpush.model import (
+    BILL_DEPTH_MAX,
+    QUANTITY_MAX,
+    SCRAP_OF_MAX,
+    BillLine,
+    BillOfMaterials,
+)
 from stockpush.values import replace
 
 _Parents = Mapping[str, Collection[str]]
@@ -128,13 +134,72 @@ class Bills:
 def merge_lines(lines: Iterable[BillLine]) -> tuple[BillLine, ...]:
     """Add up the lines of each component, in order of first mention.
 
-    >>> merge_lines([BillLine("wax", 5), BillLine("wick", 1), BillLine("wax", 2)])
-    (BillLine(component='wax', quantity=7), BillLine(component='wick', quantity=1))
+    Lines of one component have the same scrap: that of the first mention stands.
+
+    >>> merged = merge_lines([BillLine("wax", 5), BillLine("wick", 1), BillLine("wax", 2)])
+    >>> [(line.component, line.quantity) for line in merged]
+    [('wax', 7), ('wick', 1)]
     """
-    quantities: dict[str, int] = {}
+    merged: dict[str, BillLine] = {}
     for line in lines:
-        quantities[line.component] = quantities.get(line.component, 0) + line.quantity
-    return tuple(BillLine(component, quantity) for component, quantity in quantities.items())
+        first = merged.get(line.component)
+        merged[line.component] = (
+            line if first is None else replace(first, quantity=first.quantity + line.quantity)
+        )
+    return tuple(merged.values())
+
+
+def resolve(bills: Mapping[str, BillOfMaterials]) -> dict[str, BillOfMaterials]:
+    """Return the bills by item, each variant as its base and its overrides make it.
+
+    A variant's lines stand in the order of its base's, those that it adds at the end. Raises
+    `CatalogueInvalid` for a base without a bill and for more than BILL_DEPTH_MAX variants of one
+    another, `BillCycle` for bases that go in a circle.
+    """
+    depth: dict[str, int] = {}
+    resolved = dict(bills)
+    bases = {sku: bill.base for sku, bill in bills.items() if bill.base is not None}
+    try:
+        order = tuple(
+            TopologicalSorter({sku: (bases[sku],) for sku in sorted(bases)}).static_order()
+        )
+    except CycleError as error:
+        raise _cycle(error.args[1][::-1], "bills of materials are based on one another") from None
+    for sku in order:
+        base = bases.get(sku)
+        if base is None:
+            continue
+        if base not in resolved:
+            raise CatalogueInvalid(
+                f"the bill of {sku} is based on that of {base}, which has none",
+                field=f"boms.{sku}.base",
+                found=base,
+                expected="an item with a bill of materials",
+            )
+        depth[sku] = depth.get(base, 0) + 1
+        if depth[sku] > BILL_DEPTH_MAX:
+            raise CatalogueInvalid(
+                f"the bill of {sku} is based on {depth[sku]} others, one on the other",
+                field=f"boms.{sku}.base",
+                found=depth[sku],
+                expected=f"at most {BILL_DEPTH_MAX} bills based on one another",
+            )
+        resolved[sku] = _varied(resolved[sku], resolved[base])
+    return resolved
+
+
+def _varied(variant: BillOfMaterials, base: BillOfMaterials) -> BillOfMaterials:
+    """Return a variant of `base` with its overrides put in."""
+    own = {line.component: line for line in variant.overrides}
+    lines = [own.pop(line.component, line) for line in base.lines]
+    return replace(
+        variant,
+        yield_quantity=base.yield_quantity,
+        batch_only=base.batch_only,
+        kit=base.kit,
+        backflush=base.backflush,
+        lines=tuple(line for line in (*lines, *own.values()) if line.quantity),
+    )
 
 
 def _checked(bill: BillOfMaterials, skus: Collection[str]) -> BillOfMaterials:
@@ -164,6 +229,17 @@ def _checked(bill: BillOfMaterials, skus: Collection[str]) -> BillOfMaterials:
                 expected="the SKU of an item",
             )
     lines = merge_lines(bill.lines)
+    scraps = {line.component: line.scrap for line in lines}
+    for line in bill.lines:
+        lost, of = line.scrap
+        if not (0 <= lost <= of <= SCRAP_OF_MAX and of > 0) or line.scrap != scraps[line.component]:
+            raise CatalogueInvalid(
+                f"the scrap of {line.component} in the bill of {bill.item} is {lost} in {of}",
+                field=f"{field}.lines.{line.component}.scrap",
+                found=f"{lost}/{of}",
+                expected=f"a share from 0 to 1, in parts of at most {SCRAP_OF_MAX}, the same on "
+                "each line of a component",
+            )
     # Each line is looked at as written too: -1 and 3 must not pass as 2.
     for line in (*bill.lines, *lines):
         _check_quantity(
@@ -203,7 +279,7 @@ def _low_level_order(by_item: Mapping[str, BillOfMaterials], parents: _Parents) 
     return order
 
 
-def _cycle(path: list[str]) -> BillCycle:
+def _cycle(path: list[str], what: str = "bills of materials go in a circle") -> BillCycle:
     """Return the error for a cycle, printed from item to component, from its smallest SKU on.
 
     `path` is graphlib's: its ends are equal and each item is a parent of the next.
@@ -212,7 +288,7 @@ def _cycle(path: list[str]) -> BillCycle:
     start = ring.index(min(ring))
     printed = " -> ".join((*ring[start:], *ring[:start], ring[start]))
     return BillCycle(
-        f"bills of materials go in a circle: {printed}",
+        f"{what}: {printed}",
         field=f"boms.{ring[start]}",
         found=printed,
         expected="no item made from itself, directly or not",

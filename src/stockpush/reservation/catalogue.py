@@ -21,6 +21,7 @@ from stockpush.model import (
     ListingKey,
     Location,
     LotRule,
+    Promise,
 )
 from stockpush.reservation.bom import Bills
 
@@ -39,8 +40,9 @@ class Catalogue:
     """Everything that changes only when a person changes it, indexed for the core.
 
     `by_order_key` finds the listing that an order line names; `fields_of` the fields that show
-    an item (each once, in key order); `listings_on` the listings that share a field. `lotted` are
-    the items of which any stock is kept by lot or place, `locations` the places besides MAIN.
+    an item (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
+    the items that are made and have a promise rule: the most that may wait to be built. `lotted`
+    are the items of which any stock is kept by lot or place, `locations` the places besides MAIN.
     """
 
     revision: int
@@ -53,6 +55,7 @@ class Catalogue:
     listings_on: Mapping[FieldKey, tuple[Listing, ...]]
     locations: Mapping[str, Location]
     lotted: frozenset[str]
+    ceilings: Mapping[str, int]
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -137,6 +140,11 @@ def build(
         by_order_key=by_order_key,
         fields_of={sku: tuple(sorted(fields)) for sku, fields in fields_of.items()},
         listings_on={field: tuple(found) for field, found in listings_on.items()},
+        ceilings={
+            sku: ceiling
+            for sku in compiled.by_item
+            if (ceiling := _ceiling(by_sku[sku])) is not None
+        },
         layouts=layouts,
         locations={place.name: place for place in locations},
         lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),
@@ -156,3 +164,8 @@ def _compiled(
     ):
         return known.bills, known.layouts
     return Bills.build(given, skus), {}
+
+
+def _ceiling(item: Item) -> int | None:
+    """Return how many of the item may wait to be built by its promise rule, None for any number."""
+    return 0 if item.promise is Promise.FINISHED else item.buildable_max

@@ -20,6 +20,7 @@ from stockpush.messages import (
     Command,
     CountStock,
     Decision,
+    ExpireHolds,
     FieldsUnreadable,
     ImportCatalogue,
     MoveStock,
@@ -29,12 +30,16 @@ from stockpush.messages import (
     Observe,
     OpenPushes,
     OrderSeen,
+    PlaceHold,
     QuantityHint,
     QuarantineLot,
     ReceiveDelivery,
+    ReleaseHold,
+    RenewHold,
     RequestReads,
     ResolveListings,
     Rows,
+    SellHold,
     SettlePushes,
     StartChannel,
     TransferStock,
@@ -42,7 +47,7 @@ from stockpush.messages import (
     UndoMovement,
 )
 from stockpush.model import FieldKey
-from stockpush.reservation import drift, lot_verbs, mapping, pushes, sales, stock_verbs
+from stockpush.reservation import drift, holds, lot_verbs, mapping, pushes, sales, stock_verbs
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.pushes import mark
 from stockpush.reservation.view import View
@@ -91,6 +96,16 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             return lot_verbs.turn(view, command, at)
         case UndoMovement():
             return stock_verbs.undo(view, command, at)
+        case PlaceHold():
+            return holds.place(view, command, at)
+        case RenewHold():
+            return holds.renew(view, command, at)
+        case ReleaseHold():
+            return holds.release(view, command, at)
+        case SellHold():
+            return holds.sell(view, command, at)
+        case ExpireHolds():
+            return holds.expire(view, command, at)
         case ResolveListings():
             return mapping.resolve(view, command, at)
         case AdoptListings():
@@ -115,9 +130,26 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
     that have any, and that move.
     """
     asked = _named(command, catalogue)
-    if catalogue.lotted and isinstance(command, _MOVING):
-        return replace(asked, lots=asked.skus & catalogue.lotted)
+    if isinstance(command, _MOVING):
+        return replace(asked, lots=_lots_of(asked.skus, catalogue))
     return asked
+
+
+def _lots_of(moving: Iterable[str], catalogue: Catalogue) -> frozenset[str]:
+    """Return the items whose lots bear on what moves: those, and what is built as they leave."""
+    if not catalogue.lotted:
+        return frozenset()
+    found: set[str] = set()
+    waiting = list(moving)
+    while waiting:
+        sku = waiting.pop()
+        if sku in found:
+            continue
+        found.add(sku)
+        bill = catalogue.bills.by_item.get(sku)
+        if bill is not None and bill.backflush:
+            waiting += (line.component for line in bill.lines)
+    return catalogue.lotted & found
 
 
 def _named(command: Command, catalogue: Catalogue) -> Needs:
@@ -176,6 +208,16 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
             return Needs(keys=frozenset({command.key}), skus=frozenset({command.sku}))
         case UndoMovement():
             return Needs(keys=frozenset({command.key}), movements=frozenset({command.movement_id}))
+        case PlaceHold():
+            return Needs(
+                keys=frozenset({command.key}),
+                hold_keys=frozenset({command.key}),
+                skus=frozenset(line.sku for line in command.lines),
+            )
+        case RenewHold() | ReleaseHold() | SellHold():
+            return Needs(keys=frozenset({command.key}), holds=frozenset({command.hold}))
+        case ExpireHolds():
+            return Needs(holds=frozenset(command.holds))
         case ResolveListings():
             return _of_resolved(command, catalogue)
         case AdoptListings():
@@ -203,6 +245,7 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                     for listing in command.listings
                     if listing.key in catalogue.listings
                 }
+                | mapping.differently_promised(command, catalogue)
             )
             return Needs(
                 skus=frozenset(named),
@@ -231,6 +274,7 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
         {row.sku for row in rows.reservations.values() if row.sku is not None}
         | {row.sku for row in rows.movements.values()}
         | {key.sku for key in rows.lots}
+        | {line.sku for row in rows.holds.values() for line in row.lines}
     )
     skus = (
         set(asked.skus)
@@ -249,7 +293,7 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
     return Needs(
         skus=group.union(below),
         # Of the others stock counts, and not where it lies: they do not move.
-        lots=asked.lots | (catalogue.lotted & moving),
+        lots=asked.lots | _lots_of(moving, catalogue),
         fields=catalogue.fields_showing(group)
         | asked.fields
         | frozenset(row.field for row in rows.reservations.values() if row.field is not None),

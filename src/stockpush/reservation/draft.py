@@ -14,6 +14,7 @@ from stockpush.model import (
     DriftClass,
     Field,
     FieldKey,
+    Hold,
     Item,
     ListingKey,
     Lot,
@@ -42,6 +43,7 @@ class Draft:
         self.shelves: dict[str, Shelf] = {}
         self.fields: dict[FieldKey, Field] = {}
         self.reservations: dict[ReservationKey, Reservation] = {}
+        self.holds: dict[int, Hold] = {}
         self.movements: list[StockMovement] = []
         self.events: list[Event] = []
         self.drifts: list[Drift] = []
@@ -162,6 +164,12 @@ class Draft:
             self.shelves[sku] = replace(shelf, reserved=shelf.reserved + units)
             self.touched.add(sku)
 
+    def hold(self, sku: str, units: int) -> None:
+        """Change the item's units in open holds by `units` (signed, smallest units)."""
+        shelf = self.shelf(sku)
+        self.shelves[sku] = replace(shelf, held=shelf.held + units)
+        self.touched.add(sku)
+
     def change(self, field: Field) -> None:
         """Record a field's new value; its drift is closed with its last suspended unit."""
         before = self.field(field.key)
@@ -244,6 +252,7 @@ class Draft:
             shelves=tuple(self.shelves.values()),
             fields=tuple(self.fields.values()),
             reservations=tuple(self.reservations.values()),
+            holds=tuple(self.holds.values()),
             events=tuple(self.events),
             drifts=tuple(self.drifts),
             touched_skus=frozenset(self.touched),

@@ -103,7 +103,8 @@ def _take(draft: Draft, field: Field, seen: QuantitySeen, policy: ChannelPolicy 
 def take_apart(draft: Draft, field: Field, seen: QuantitySeen) -> bool:
     """R11: take one reading of a pair; answer whether its orders should be polled now.
 
-    Neither R2 nor R4 applies: a number that somebody else has changed is noted and set again.
+    Neither R2 nor R4 applies: a number that somebody else has changed is noted and set again. The
+    drift stands as long as more or less is committed than our own open units, whatever explains it.
     """
     result = observed_apart(
         field,
@@ -113,26 +114,51 @@ def take_apart(draft: Draft, field: Field, seen: QuantitySeen) -> bool:
         revision_sent=seen.revision_sent,
         sent_at=seen.sent_at,
         date=seen.date,
+        polled_from=None if seen.committed is None else _polled_from(draft, field),
     )
     after = result.field
-    draft.change(after)
     if result.reading is Reading.SAYS_NOTHING:
+        draft.change(after)
         return False
+    if after.hold and after.surplus:
+        # Which of the two it is a poll tells, and then the next reading takes it so.
+        lag = timedelta(seconds=draft.view.catalogue.policies[field.key.channel].orders_lag_s)
+        after = wants_reading(after, at=seen.sent_at + lag + READ_LATER)
+    drift_class = DriftClass.UNSEEN_SALE if after.hold or field.hold else DriftClass.UNSEEN_RISE
+    draft.let_go(field, after, drift_class, "what is committed is ours again")
     if result.reading is not Reading.FIRST and after.expected != field.expected:
         draft.events.append(_noted(field, after))
-    if after.hold > 0 and not field.hold:
-        ours = after.undeducted
-        draft.drifts.append(
-            Drift(
-                field=after.key,
-                expected=seen.quantity - ours,
-                observed=seen.quantity - ours - after.hold,
-                drift_class=DriftClass.UNSEEN_SALE,
-                opened_at=draft.at,
-            )
+    open_apart(draft, field, after)
+    return result.reading is not Reading.EXPECTED
+
+
+def open_apart(draft: Draft, before: Field, after: Field) -> None:
+    """R11: open a drift where something else is committed than our own open units."""
+    if before.hold or before.surplus or not (after.hold or after.surplus):
+        return
+    for_sale = (after.expected or 0) - after.undeducted
+    observed = for_sale - after.hold + after.surplus
+    draft.drifts.append(
+        Drift(
+            field=after.key,
+            expected=for_sale,
+            observed=observed,
+            drift_class=DriftClass.UNSEEN_SALE if after.hold else DriftClass.UNSEEN_RISE,
+            opened_at=draft.at,
         )
-        draft.events.append(_opened(field, after))
-    return result.reading in (Reading.FIRST, Reading.LOWER)
+    )
+    draft.events.append(_opened(after, expected=for_sale, observed=observed))
+
+
+def _polled_from(draft: Draft, field: Field) -> datetime | None:
+    """Return the instant before which the field's channel has no order that is unheard of, None
+    while one waits that could not be read, or to be fetched.
+    """
+    channel = field.key.channel
+    begun_at = draft.view.channel(channel).polled_begun_at
+    if begun_at is None or draft.view.has_unread(channel):
+        return None
+    return begun_at - timedelta(seconds=draft.view.catalogue.policies[channel].orders_lag_s)
 
 
 def _noted(before: Field, after: Field) -> Event:
@@ -149,7 +175,7 @@ def _noted(before: Field, after: Field) -> Event:
     )
 
 
-def _opened(before: Field, after: Field) -> Event:
+def _opened(after: Field, *, expected: int | None, observed: int | None) -> Event:
     """Return the notice that a channel shows something else than expected."""
     return Event(
         "drift.opened",
@@ -157,8 +183,8 @@ def _opened(before: Field, after: Field) -> Event:
             "channel": after.key.channel,
             "listing": after.key.key,
             "sku": after.sku,
-            "expected": before.expected,
-            "observed": after.observed,
+            "expected": expected,
+            "observed": observed,
         },
     )
 
@@ -180,7 +206,7 @@ def note_reading(draft: Draft, before: Field, after: Field, reading: Reading) ->
                 opened_at=draft.at,
             )
         )
-        draft.events.append(_opened(before, after))
+        draft.events.append(_opened(after, expected=before.expected, observed=after.observed))
     return True
 
 

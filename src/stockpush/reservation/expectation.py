@@ -265,56 +265,117 @@ def observed_apart(
     revision_sent: int,
     sent_at: datetime,
     date: datetime | None,
+    polled_from: datetime | None,
 ) -> Observed:
     """R11: take a reading of a channel that keeps what its open orders have committed apart.
 
     The number moves only when we or the merchant move it, or a shipment does: E := L whatever it
-    is, and there is nothing to suspect. What we have not heard of is in `committed`: the hold is
-    what it has beyond our own open units (`open_sent` of them at sending), worked out anew each
-    time.
+    is, and there is nothing to suspect. What we have not heard of is in `committed`, beside our own
+    open units (`open_sent` of them at sending): more than of ours is held, and what is missing of
+    ours is the surplus. `committed` is None where only the number was told. `polled_from`: nothing
+    that was placed before this instant is still unheard of; None where that is not known.
     """
     if field.written_at is not None and sent_at < field.written_at:
         return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
     first = field.expected is None or field.first_observed_at is None
     if first and revision_sent != field.revision:
         return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
-    ours = max(open_sent, field.undeducted)
-    hold = field.hold if committed is None else max(0, committed - ours)
+    hold, surplus = field.hold, field.surplus
     told_meanwhile = open_sent != field.undeducted
+    if committed is not None:
+        hold, surplus = _apart(field, committed, open_sent=open_sent, polled_from=polled_from)
+    moved = (quantity, hold, surplus) != (field.expected, field.hold, field.surplus)
     after = replace(
         field,
         expected=quantity,
         hold=hold,
+        surplus=surplus,
+        uneaten_surplus=field.uneaten_surplus if committed is None else 0,
         observed=quantity,
         observed_at=sent_at,
         observed_date=date,
         first_observed_at=sent_at if first else field.first_observed_at,
         first_observed_date=date if first else field.first_observed_date,
-        read_due_at=sent_at + READ_AGAIN if told_meanwhile else None,
-        revision=field.revision + (1 if (quantity, hold) != (field.expected, field.hold) else 0),
-        suspense_since=sent_at if hold > field.hold else field.suspense_since,
+        read_due_at=sent_at if told_meanwhile else None,
+        revision=field.revision + moved,
+        suspense_since=sent_at if hold > field.hold else field.suspense_since or sent_at,
         suspense_reads=1,
     )
     if first:
         return Observed(_settled(after), Reading.FIRST)
-    return Observed(_settled(after), Reading.LOWER if hold > field.hold else Reading.EXPECTED)
+    if hold > field.hold:
+        return Observed(_settled(after), Reading.LOWER)
+    return Observed(
+        _settled(after), Reading.HIGHER if surplus > field.surplus else Reading.EXPECTED
+    )
+
+
+def _apart(
+    field: Field, committed: int, *, open_sent: int, polled_from: datetime | None
+) -> tuple[int, int]:
+    """Return hold and surplus after a reading: what is committed beyond our own open units that
+    the channel keeps, and how many of ours it does not keep. What changed while the reading was
+    under way counts for neither.
+
+    Units that were missing and are there now look like a sale, and a sale like them: so they are
+    held, and the surplus stays, until a poll that knows of no sale has told which it was. Raised by
+    them, the number would put that sale back on sale.
+    """
+    fewest, most = sorted((open_sent, field.undeducted))
+    missing = min(field.surplus, fewest)
+    more = committed - (most - missing)
+    if more > 0:
+        ended = min(more, missing, field.uneaten_surplus)
+        more, missing = more - ended, missing - ended
+    if more <= 0:
+        return 0, max(missing, fewest - committed)
+    since = field.suspense_since
+    if more <= field.hold and since is not None and polled_from is not None and polled_from > since:
+        back = min(more, missing)
+        return more - back, missing - back
+    return more, missing
 
 
 def heard_apart(
-    field: Field, units: int, *, placed_at: datetime, slack_s: float, at: datetime
+    field: Field,
+    units: int,
+    *,
+    placed_at: datetime,
+    updated_at: datetime,
+    slack_s: float,
+    at: datetime,
 ) -> Field:
-    """R11: we have heard of `units` more open ones of a field that keeps what is committed apart.
+    """R11: something became known of an order of a field that keeps what is committed apart;
+    `units` more are open (signed).
 
     An order that surely lies before the last reading was in its hold, and is no unknown one any
-    more. The next reading, which is wanted at once, works the hold out anew.
+    more; one that surely had changed before it was missing there, and is open no more. Where that
+    is not sure the next reading tells. Whether the channel keeps what is open no order tells,
+    though it may have ceased to (a backorder), so the field is read at once, and not raised before.
     """
-    if not field.hold or not units:
+    if field.expected is None:
         return field
-    shown = field.observed_date is not None and _before(placed_at, field.observed_date, slack_s)
-    eaten = min(field.hold, max(0, units)) if shown else 0
-    return wants_reading(
-        _settled(replace(field, hold=field.hold - eaten, revision=field.revision + bool(eaten))),
-        at=at,
+    field = wants_reading(field, at=at)
+    date = field.observed_date
+    if date is None or not units:
+        return field
+    happened_at = placed_at if units > 0 else updated_at
+    shown = _before(happened_at, date, slack_s)
+    doubtful = not shown and not _before(date, happened_at, slack_s)
+    eaten = min(field.hold, units) if shown and units > 0 else 0
+    ended = min(field.surplus, -units) if units < 0 else 0
+    # What the reading must have shown and did not was not committed: a backorder's own order.
+    missed = units - eaten if shown and units > 0 else 0
+    return _settled(
+        replace(
+            field,
+            hold=field.hold - eaten,
+            surplus=field.surplus - (ended if shown else 0) + missed,
+            uneaten_surplus=field.uneaten_surplus + (ended if doubtful else missed),
+            revision=field.revision + bool(eaten or ended or missed),
+            # What is held still may be another one: its time begins anew.
+            suspense_since=at if missed or (field.hold and doubtful) else field.suspense_since,
+        )
     )
 
 

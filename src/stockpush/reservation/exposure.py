@@ -54,29 +54,31 @@ def target(offer: int, undeducted: int, *, cap: int) -> int:
     return min(cap, offer + undeducted)
 
 
-def item_terms(net: Netting, sku: str, *, suspense: int) -> Terms:
+def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
     """Return the derivation of the item's ATP, in its smallest units.
 
-    `suspense` (0..demand) is the part of the item's demand that channels seem to have sold
-    untold; the rest of it is reserved. The terms, in order: `on_hand` (signed); `reserved`,
-    `suspense` (<= 0); `used_in_builds` (<= 0), what builds of other items that have been sold
-    still take; `to_build` (>= 0), what can be built to make up for demand there already is;
-    `buildable` (>= 0), as in docs/glossary.md.
+    `held` is the part of the item's demand that open holds set aside, `suspense` what channels seem
+    to have sold untold (each >= 0, together at most the demand); the rest of it is reserved. The
+    terms, in order: `on_hand` (signed); `reserved`, `held`, `suspense` (<= 0); `used_in_builds`
+    (<= 0), what builds of other items that have been sold still take; `to_build` (>= 0), what can
+    be built to make up for demand there already is; `buildable` (>= 0), as in docs/glossary.md.
 
     >>> from stockpush.model import BillLine, BillOfMaterials
     >>> from stockpush.reservation.bom import Bills
     >>> bills = Bills.build([BillOfMaterials("tin", 1, (BillLine("wax", 90),))], {"tin", "wax"})
     >>> net = netting.net(bills, {"tin": 1, "wax": 500}, {"tin": 3, "wax": 0}, {"tin"})
-    >>> dict(item_terms(net, "tin", suspense=1))  # doctest: +NORMALIZE_WHITESPACE
-    {'on_hand': 1, 'reserved': -2, 'suspense': -1, 'used_in_builds': 0, 'to_build': 2,
+    >>> dict(item_terms(net, "tin", held=1, suspense=1))  # doctest: +NORMALIZE_WHITESPACE
+    {'on_hand': 1, 'reserved': -1, 'held': -1, 'suspense': -1, 'used_in_builds': 0, 'to_build': 2,
      'buildable': 3}
     """
     on_hand, demand, gross = net.on_hand[sku], net.demand[sku], net.gross[sku]
-    assert 0 <= suspense <= demand, f"suspense {suspense} is not part of the demand {demand}"
+    assert held >= 0, f"held is {held}"
+    assert 0 <= suspense <= demand - held, f"suspense {suspense} is not part of demand {demand}"
     buildable = netting.buildable(net, sku)
     return (
         ("on_hand", on_hand),
-        ("reserved", suspense - demand),
+        ("reserved", held + suspense - demand),
+        ("held", -held),
         ("suspense", -suspense),
         ("used_in_builds", demand - gross),
         ("to_build", netting.atp(net, sku) - (on_hand - gross) - buildable),

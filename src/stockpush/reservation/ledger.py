@@ -3,8 +3,8 @@
 Theory of operation. A stock movement is written once and never changed; on hand is the sum of an
 item's movements, and the shelf row is only that sum kept at hand. A mistake is undone by movements
 that compensate it one by one and name what they undo. What must hold between ledger, shelves,
-reservations and commands is written down as `INVARIANTS`: functions of one consistent reading of
-the books, each answering with what it found wrong. `stockpush check` runs them all.
+reservations, holds and commands is written down as `INVARIANTS`: functions of one consistent
+reading of the books, each answering with what it found wrong. `stockpush check` runs them all.
 
 Planning functions turn a command into the moves that it makes; they write nothing.
 """
@@ -12,7 +12,7 @@ Planning functions turn a command into the moves that it makes; they write nothi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,10 +22,13 @@ from stockpush.model import (
     QUANTITY_MAX,
     UNLOTTED,
     BillOfMaterials,
+    Hold,
+    HoldState,
     Lot,
     LotKey,
     MovementKind,
     Reservation,
+    Rest,
     Shelf,
     StockMovement,
 )
@@ -74,23 +77,29 @@ def lot_name(key: LotKey) -> str:
 # -- planning --------------------------------------------------------------------------------
 
 
-def build_moves(bill: BillOfMaterials, quantity: int) -> tuple[StockMove, ...] | Refused:
+def build_moves(
+    bill: BillOfMaterials, quantity: int, rests: Iterable[Rest] = ()
+) -> tuple[StockMove, ...] | Refused:
     """Return the moves of building `quantity` smallest units of the bill's item.
 
     First the build-in of the item, then one build-out per bill line, each component's use rounded
-    up once. Refused as `out_of_bounds` unless `quantity` and every use are in 1..QUANTITY_MAX, and
-    as `whole_batches_only` where the bill is batch_only and `quantity` no multiple of its yield.
+    up once, less what builds before have left of roundings (`rests`): a line that has left enough
+    has no move. Refused as `out_of_bounds` unless `quantity` and every use are in 1..QUANTITY_MAX,
+    and as `whole_batches_only` where the bill is batch_only and `quantity` no multiple of its
+    yield.
 
     >>> from stockpush.model import BillLine
     >>> bill = BillOfMaterials("soap", 12, (BillLine("oil", 1000),))
     >>> [(move.sku, move.quantity) for move in build_moves(bill, 5)]
     [('soap', 5), ('oil', -417)]
     """
+    ahead = dict(rests)
     moves = (
         StockMove(bill.item, quantity, MovementKind.BUILD_IN),
         *(
-            StockMove(line.component, -use(bill, line, quantity), MovementKind.BUILD_OUT)
+            StockMove(line.component, -used, MovementKind.BUILD_OUT)
             for line in bill.lines
+            if (used := use(bill, line, quantity, ahead.get(line.component, 0)))
         ),
     )
     for move in moves:
@@ -108,6 +117,73 @@ def build_moves(bill: BillOfMaterials, quantity: int) -> tuple[StockMove, ...] |
             {"sku": bill.item, "quantity": quantity, "batch": bill.yield_quantity},
         )
     return moves
+
+
+def rests_after(
+    bill: BillOfMaterials,
+    rests: Iterable[Rest],
+    quantity: int,
+    taken: Mapping[str, int],
+    *,
+    stated: Collection[str] = (),
+) -> tuple[Rest, ...]:
+    """Return what is left of roundings once a build of `quantity` has taken so much of each part.
+
+    Both are negative where a build is undone. One that was made by another bill changes nothing:
+    what it took is further from what this bill says than two roundings can bring it. Nor does what
+    was taken of a component of which that was `stated`: it was not rounded.
+
+    >>> from stockpush.model import BillLine
+    >>> bill = BillOfMaterials("soap", 12, (BillLine("oil", 1000),))
+    >>> rests_after(bill, (), 5, {"oil": 417})
+    (Rest(component='oil', ahead=4),)
+    """
+    ahead = dict(rests)
+    for line in bill.lines:
+        if line.component in stated:
+            continue
+        lost, of = line.scrap
+        unit = bill.yield_quantity * of
+        more = taken.get(line.component, 0) * unit - quantity * line.quantity * (of + lost)
+        if abs(more) <= 2 * unit:
+            ahead[line.component] = ahead.get(line.component, 0) + more
+    kept = ((line.component, ahead.get(line.component, 0)) for line in bill.lines)
+    return tuple(Rest(component, left) for component, left in kept if left)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A build among movements: of which item how many, and what it took of each component.
+
+    `stated` are the components of which somebody said what was really used.
+    """
+
+    sku: str
+    quantity: int
+    taken: Mapping[str, int]
+    stated: frozenset[str]
+
+
+def builds_of(movements: Iterable[StockMovement]) -> Iterator[Built]:
+    """Yield each build among a command's movements.
+
+    The movements are in the order of writing: a build-in stands before its build-outs. A use that
+    was stated has a reason of its own, which the build-in has not.
+    """
+    built: StockMovement | None = None
+    taken: Counter[str] = Counter()
+    stated: set[str] = set()
+    for movement in movements:
+        if movement.kind is MovementKind.BUILD_IN:
+            if built is not None:
+                yield Built(built.sku, built.quantity, taken, frozenset(stated))
+            built, taken, stated = movement, Counter(), set()
+        elif movement.kind is MovementKind.BUILD_OUT and built is not None:
+            taken[movement.sku] -= movement.quantity
+            if movement.reason != built.reason:
+                stated.add(movement.sku)
+    if built is not None:
+        yield Built(built.sku, built.quantity, taken, frozenset(stated))
 
 
 def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:
@@ -128,14 +204,15 @@ def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:
 class Books:
     """One consistent reading of everything that the invariants speak about.
 
-    `movements` have their ids. `reservations` are all of them, whatever their state, and so are
-    `lots`.
+    `movements` have their ids. `reservations`, `holds` and `lots` are all of them, whatever their
+    state.
     """
 
     movements: Sequence[StockMovement]
     shelves: Sequence[Shelf]
     reservations: Sequence[Reservation]
     commands: Sequence[CommandDone]
+    holds: Sequence[Hold] = ()
     lots: Sequence[Lot] = ()
 
 
@@ -192,6 +269,21 @@ def reserved_is_open_demand(books: Books) -> list[Violation]:
         Violation("reserved_is_open_demand", sku, str(open_units[sku]), str(kept.get(sku, 0)))
         for sku in sorted(open_units.keys() | kept.keys())
         if open_units[sku] != kept.get(sku, 0)
+    ]
+
+
+def held_is_open_holds(books: Books) -> list[Violation]:
+    """Held of every shelf is the sum of its item's lines in holds that have not ended."""
+    units: Counter[str] = Counter()
+    for hold in books.holds:
+        if hold.state is HoldState.HELD:
+            for line in hold.lines:
+                units[line.sku] += line.quantity
+    kept = {shelf.sku: shelf.held for shelf in books.shelves}
+    return [
+        Violation("held_is_open_holds", sku, str(units[sku]), str(kept.get(sku, 0)))
+        for sku in sorted(units.keys() | kept.keys())
+        if units[sku] != kept.get(sku, 0)
     ]
 
 
@@ -264,6 +356,7 @@ INVARIANTS: Final[tuple[Callable[[Books], list[Violation]], ...]] = (
     lot_is_fold,
     quarantined_is_withheld,
     reserved_is_open_demand,
+    held_is_open_holds,
     reserved_is_never_negative,
     commands_have_their_movements,
     undo_compensates_exactly,

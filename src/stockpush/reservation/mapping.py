@@ -6,7 +6,6 @@ its number is ours, and its channel's *mode* says whether it is written to at al
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -20,10 +19,10 @@ from stockpush.messages import (
     FieldsUnreadable,
     ImportCatalogue,
     Refused,
-    Replayed,
     ResolveListings,
 )
 from stockpush.model import (
+    BillOfMaterials,
     DriftClass,
     Field,
     FieldKey,
@@ -34,6 +33,8 @@ from stockpush.model import (
     Reservation,
     StockMovement,
 )
+from stockpush.reservation import bom, keyed
+from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
 from stockpush.reservation.orders import undeducted
@@ -56,13 +57,17 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     content: tuple[object, ...] = ("import", items, command.bills, command.listings)
     if command.locations:
         content += (command.locations,)
-    digest = hashlib.sha256(repr(content).encode()).hexdigest()
-    done = view.rows.commands.get(command.key)
-    if done is not None and done.digest == digest:
-        return Decision(outcome=Replayed(done.movement_ids))
-    if done is not None:
+    digest = keyed.digest(*content)
+    if (before := keyed.answered(view, command.key, digest)) is not None:
+        return Decision(outcome=before)
+    moved_on = _moved_on(view, command)
+    if moved_on:
         return Decision(
-            outcome=Refused("key_reused", f"the key {command.key!r} was used for another command")
+            outcome=Refused(
+                "bills_changed",
+                f"the bill of materials of {moved_on[0]} shares one that was changed meanwhile",
+                {"bills": moved_on},
+            )
         )
     if command.locations:
         view = view.after(Decision(locations=command.locations))
@@ -90,12 +95,15 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
                 reason=command.reason or "opening stock",
             )
         )
+    for bill in command.bills:
+        _forget_rests(draft, bill)
     touched = draft.touched | {
         sku
         for bill in command.bills
         for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
         for sku in (bill.item, *(line.component for line in old.lines))
     }
+    touched |= differently_promised(command, view.catalogue)
     return replace(
         draft.decision(),
         outcome=Accepted(facts={"opened": opened}),
@@ -118,6 +126,33 @@ def _with_lots(item: Item, view: View) -> Item:
     if item.lots is LotRule.NEVER and item.sku in view.catalogue.lotted:
         return replace(item, lots=LotRule.SOME)
     return item
+
+
+def _forget_rests(draft: Draft, bill: BillOfMaterials) -> None:
+    """What roundings have left by the bill before says nothing of another one."""
+    old, shelf = draft.view.catalogue.bills.by_item.get(bill.item), draft.shelf(bill.item)
+    same = old is not None and (old.yield_quantity, old.lines) == (bill.yield_quantity, bill.lines)
+    if shelf.rests and not same:
+        draft.shelves[bill.item] = replace(shelf, rests=())
+
+
+def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
+    """Return the known items whose promise rule the import changes: their targets may change."""
+    return {
+        item.sku
+        for item in command.items
+        if (old := catalogue.items.get(item.sku)) is not None
+        and (old.promise, old.buildable_max) != (item.promise, item.buildable_max)
+    }
+
+
+def _moved_on(view: View, command: ImportCatalogue) -> list[str]:
+    """Return the variants that would no longer be what their base makes them.
+
+    Whoever reads the files works them out from the bills of that moment.
+    """
+    bills = {**view.catalogue.bills.by_item, **{bill.item: bill for bill in command.bills}}
+    return sorted(sku for sku, bill in bom.resolve(bills).items() if bill != bills[sku])
 
 
 def resolve(view: View, command: ResolveListings, at: datetime) -> Decision:

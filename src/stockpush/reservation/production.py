@@ -40,28 +40,31 @@ class Build:
 def as_it_went(
     planned: Sequence[StockMove],
     *,
+    components: Sequence[str],
     used: Sequence[tuple[str, int]],
     scrapped: int,
     items: Mapping[str, Item],
 ) -> Build | Refused:
     """Return a build with what was really consumed and what was lost of it.
 
-    `planned` are the moves of `ledger.build_moves`, the finished item first; `used` are (component,
-    smallest units, 0 or more). Refused as `not_on_bill` for a component that the bill does not
-    name, as `out_of_bounds` for a quantity past the largest, and as `more_lost_than_built`.
+    `planned` are the moves of `ledger.build_moves`, the finished item first; `components` those of
+    the bill, of which some may have no move; `used` are (component, smallest units, 0 or more).
+    Refused as `not_on_bill` for a component that the bill does not name, as `out_of_bounds` for a
+    quantity past the largest, and as `more_lost_than_built`.
 
     >>> from stockpush.model import Kind
     >>> wax = Item("wax", "", Kind.MATERIAL, "kg", scale=3)
     >>> planned = [StockMove("candle", 40, MovementKind.BUILD_IN),
     ...            StockMove("wax", -6000, MovementKind.BUILD_OUT)]
-    >>> build = as_it_went(planned, used=[("wax", 6200)], scrapped=2, items={"wax": wax})
+    >>> build = as_it_went(
+    ...     planned, components=["wax"], used=[("wax", 6200)], scrapped=2, items={"wax": wax})
     >>> [(move.sku, move.quantity, move.reason) for move in build.moves]
     [('candle', 40, ''), ('wax', -6200, 'planned 6 kg, used 6.2 kg'), \
 ('candle', -2, 'lost in the build')]
     """
-    made, *components = planned
+    made, *parts = planned
     actual = dict(used)
-    on_bill = {move.sku for move in components}
+    on_bill = set(components)
     for sku, units in actual.items():
         if sku not in on_bill:
             return Refused(
@@ -88,14 +91,16 @@ def as_it_went(
         )
     moves = [made]
     told = []
-    for move in components:
-        if move.sku not in actual:
+    by_plan = {move.sku: move for move in parts}
+    for sku in components:
+        move = by_plan.get(sku, StockMove(sku, 0, MovementKind.BUILD_OUT))
+        if sku in actual:
+            row = _used(items[sku], -move.quantity, actual[sku])
+            told.append(row)
+            reason = f"planned {row.planned} {row.unit}, used {row.used} {row.unit}"
+            moves.append(replace(move, quantity=-actual[sku], reason=reason))
+        elif move.quantity:
             moves.append(move)
-            continue
-        row = _used(items[move.sku], -move.quantity, actual[move.sku])
-        told.append(row)
-        reason = f"planned {row.planned} {row.unit}, used {row.used} {row.unit}"
-        moves.append(replace(move, quantity=-actual[move.sku], reason=reason))
     if scrapped:
         moves.append(StockMove(made.sku, -scrapped, MovementKind.SCRAP, LOST))
     return Build(tuple(moves), tuple(told))

@@ -85,12 +85,16 @@ def _standing(field: Field, policy: ChannelPolicy) -> int:
 
     Where they are kept apart a hold is beyond them, and was never taken off the number. It comes
     off what buyers are shown twice until the poll that follows explains it: those units may be
-    shipped before we write, and on top of the number they would then be on sale (R11).
+    shipped before we write, and on top of the number they would then be on sale (R11). A surplus
+    are those of ours that the channel does not keep: it takes none of them off the number, so on
+    top of it they would be on sale too.
     Where the channel does not keep them for whoever ordered, none may stand: others would buy them.
     """
     if not policy.holds_unpaid:
         return 0
-    return field.undeducted if policy.committed_apart else standing(field)
+    if policy.committed_apart:
+        return max(0, field.undeducted - field.surplus)
+    return standing(field)
 
 
 def buffer_of(view: View, sku: str, policy: ChannelPolicy) -> int:
@@ -407,7 +411,8 @@ def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPo
 
 def item_derivation(view: View, net: netting.Netting, sku: str) -> Terms:
     """Return the terms that sum to the item's ATP, in its smallest units."""
-    return item_terms(net, sku, suspense=view.suspense(sku))
+    held, suspense = view.shelf(sku).held, view.suspense(sku)
+    return item_terms(net, sku, held=held, suspense=suspense)
 
 
 def waits_for(

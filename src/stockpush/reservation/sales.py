@@ -34,7 +34,9 @@ from stockpush.model import (
     Reservation,
     StockMovement,
 )
+from stockpush.reservation import backflush
 from stockpush.reservation.draft import Draft
+from stockpush.reservation.drift import open_apart
 from stockpush.reservation.expectation import (
     deducted,
     heard_apart,
@@ -284,18 +286,17 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
         (MovementKind.SCRAP, effect.written_off),
     ):
         if units:
-            movement = StockMovement(
-                at=draft.at,
-                sku=line.sku,
-                quantity=-units * line.pack,
-                kind=kind if units > 0 else MovementKind.RETURN,
-                cause="order " + "/".join(line.key),
-                actor=line.key.channel,
+            backflush.write(
+                draft,
+                StockMovement(
+                    at=draft.at,
+                    sku=line.sku,
+                    quantity=-units * line.pack,
+                    kind=kind if units > 0 else MovementKind.RETURN,
+                    cause="order " + "/".join(line.key),
+                    actor=line.key.channel,
+                ),
             )
-            if units > 0:
-                draft.take(movement)
-            else:
-                draft.move(movement)  # nobody says of which lot it was
     if line.field is not None:
         _write_field(draft, line.field, effect, order)
     if effect.open:
@@ -316,10 +317,18 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     if heard:
         field = replace(field, undeducted=waiting)
     policy = draft.view.catalogue.policies.get(key.channel)
-    if policy is not None and policy.committed_apart:
+    was_open = effect.before is not None and effect.before.open > 0
+    if policy is not None and policy.committed_apart and (was_open or effect.after.open > 0):
+        known = field
         field = heard_apart(
-            field, heard, placed_at=order.placed_at, slack_s=policy.slack_s, at=draft.at
+            field,
+            heard,
+            placed_at=order.placed_at,
+            updated_at=order.version.updated_at,
+            slack_s=policy.slack_s,
+            at=draft.at,
         )
+        open_apart(draft, known, field)
     field = deducted(
         field,
         effect.deducted,

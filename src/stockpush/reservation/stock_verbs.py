@@ -6,7 +6,6 @@ content `Refused`. Nothing is ever changed or deleted; undo writes what compensa
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -19,12 +18,12 @@ from stockpush.messages import (
     LotTerms,
     MoveStock,
     Refused,
-    Replayed,
     StockMove,
     TransferStock,
     UndoMovement,
 )
 from stockpush.model import MAIN, QUANTITY_MAX, MovementKind, StockMovement
+from stockpush.reservation import backflush, keyed
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, undo_moves
 from stockpush.reservation.lot_verbs import lot_to_be, place_of, put, transfer_moves
@@ -35,7 +34,7 @@ from stockpush.values import replace
 
 def move(view: View, command: MoveStock, at: datetime) -> Decision:
     """Move stock by hand: all of it or none."""
-    content = _digest("move", *map(_stated, command.moves))
+    content = keyed.digest("move", *map(_stated, command.moves))
     return _carry_out(view, command, command.moves, content, at)
 
 
@@ -49,12 +48,18 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
             )
         )
     at_place = _place(command.location, command.lot, command.terms)
-    content = _digest("build", (command.sku, command.quantity), *_told_of(command), *at_place)
-    planned = build_moves(bill, command.quantity)
+    content = keyed.digest("build", (command.sku, command.quantity), *_told_of(command), *at_place)
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
+    planned = build_moves(bill, command.quantity, view.shelf(command.sku).rests)
     if isinstance(planned, Refused):
         return Decision(outcome=planned)
     went = as_it_went(
-        planned, used=command.used, scrapped=command.scrapped, items=view.catalogue.items
+        planned,
+        components=[line.component for line in bill.lines],
+        used=command.used,
+        scrapped=command.scrapped,
+        items=view.catalogue.items,
     )
     if isinstance(went, Refused):
         return Decision(outcome=went)
@@ -65,7 +70,8 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
         else move
         for move in went.moves
     )
-    decision = _carry_out(view, command, placed, content, at)
+    plan = backflush.Plan(bill, planned, stated=frozenset(sku for sku, _ in command.used))
+    decision = _carry_out(view, command, placed, content, at, builds=plan)
     if isinstance(decision.outcome, Accepted):
         return replace(decision, outcome=Accepted(facts={"used": went.used}))
     return decision
@@ -82,7 +88,7 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
     Where units are missing of an item with lots, they are missing in those that go out first.
     """
     place = _place(command.location, command.lot, None)
-    content = _digest("count", (command.sku, command.counted), *place)
+    content = keyed.digest("count", (command.sku, command.counted), *place)
     found = _known_balance(Draft(view, at), command)
     if isinstance(found, Refused):
         return Decision(outcome=found)
@@ -122,12 +128,12 @@ def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
 
 def transfer(view: View, command: TransferStock, at: datetime) -> Decision:
     """Move stock between two locations; each lot stays what it is."""
-    content = _digest(
+    content = keyed.digest(
         "transfer",
         *(command.sku, command.quantity, command.origin, command.destination, command.lot),
     )
-    if command.key in view.rows.commands:
-        return _carry_out(view, command, (), content, at)
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
     moves = transfer_moves(Draft(view, at), command)
     if isinstance(moves, Refused):
         return Decision(outcome=moves)
@@ -136,7 +142,7 @@ def transfer(view: View, command: TransferStock, at: datetime) -> Decision:
 
 def undo(view: View, command: UndoMovement, at: datetime) -> Decision:
     """Compensate the whole command that wrote a movement."""
-    content = _digest("undo", (command.movement_id,))
+    content = keyed.digest("undo", (command.movement_id,))
     if command.key in view.rows.commands:
         return _carry_out(view, command, (), content, at)
     named = view.rows.movements.get(command.movement_id)
@@ -171,19 +177,17 @@ def _carry_out(
     *,
     undoes: tuple[StockMovement, ...] = (),
     exactly: bool = False,
+    builds: backflush.Plan | None = None,
 ) -> Decision:
     """Write the moves of one command under its idempotency key.
 
-    `exactly`: each goes to the very place that it names, and none is picked or refused.
+    `exactly`: each goes to the very place that it names, and none is picked or refused. `builds` is
+    the plan of a build, whose moves these are.
     """
-    done = view.rows.commands.get(command.key)
-    if done is not None:
-        if done.digest == digest:
-            return Decision(outcome=Replayed(done.movement_ids))
-        return Decision(
-            outcome=Refused("key_reused", f"the key {command.key!r} was used for another command")
-        )
+    if (before := keyed.answered(view, command.key, digest)) is not None:
+        return Decision(outcome=before)
     draft = Draft(view, at)
+    written: list[backflush.Taken] = []
     lines = tuple(moves)
     undone = [row.id for row in undoes] if undoes else [None] * len(lines)
     for line, undone_id in zip(lines, undone, strict=True):
@@ -196,17 +200,28 @@ def _carry_out(
             kind=line.kind,
             cause=f"cmd {command.key}",
             actor=command.actor,
-            reason="; ".join(filter(None, (command.reason, line.reason))),
+            reason=command.reason,
             undoes=undone_id,
         )
+        told = replace(movement, reason="; ".join(filter(None, (command.reason, line.reason))))
         if exactly:
-            draft.move(replace(movement, location=line.location or MAIN, lot=line.lot))
-        elif (refused := put(draft, line, movement)) is not None:
+            draft.move(replace(told, location=line.location or MAIN, lot=line.lot))
+            continue
+        there = backflush.sellable(draft, line.sku)
+        if (refused := put(draft, line, told)) is not None:
             return Decision(outcome=refused)
-        balances = [draft.shelf(line.sku).on_hand, *(lot.on_hand for lot in draft.lots.values())]
-        if max(map(abs, balances)) > QUANTITY_MAX:
+        written.append(backflush.Taken(movement, there - draft.shelf(line.sku).on_hand))
+        if builds is None:
+            backflush.make_up(draft, written[-1])
+    if builds is not None:
+        backflush.finish(draft, builds, written)
+    backflush.take_back_rests(draft, undoes)
+    balances = [(shelf.sku, shelf.on_hand) for shelf in draft.shelves.values()]
+    balances += [(lot.key.sku, lot.on_hand) for lot in draft.lots.values()]
+    for sku, on_hand in balances:
+        if abs(on_hand) > QUANTITY_MAX:
             return Decision(
-                outcome=Refused("out_of_bounds", f"{line.sku} would pass the largest quantity")
+                outcome=Refused("out_of_bounds", f"{sku} would pass the largest quantity")
             )
     return replace(
         draft.decision(),
@@ -223,8 +238,3 @@ def _stated(move: StockMove) -> tuple[object, ...]:
 def _place(location: str | None, lot: str | None, terms: LotTerms | None) -> tuple[object, ...]:
     """Return what identifies a place that was named, nothing where none was."""
     return () if (location, lot, terms) == (None, None, None) else (location, lot, terms)
-
-
-def _digest(*content: object) -> str:
-    """Return what identifies a command's content, for the check of reused keys."""
-    return hashlib.sha256(repr(content).encode()).hexdigest()

@@ -76,8 +76,9 @@ class View:
         )
 
     def demand(self, sku: str) -> int:
-        """Return D of the item, smallest units: open reservations and suspense holds."""
-        return self.shelf(sku).reserved + self.suspense(sku)
+        """Return D of the item, smallest units: open reservations, holds and suspense holds."""
+        shelf = self.shelf(sku)
+        return shelf.reserved + shelf.held + self.suspense(sku)
 
     def short(self) -> tuple[str, ...]:
         """Return the items, by SKU, of which more is demanded than is there, of those read."""
@@ -96,11 +97,15 @@ class View:
         group = self.catalogue.group(skus)
         on_hand = {sku: self.shelf(sku).on_hand for sku in group}
         demand = {sku: self.demand(sku) for sku in group}
+        ceilings, rests = self.catalogue.ceilings, self._rests(group)
         if len(group) >= ARRAYS_MIN:
-            at_once = self.catalogue.layout(group).net(on_hand, demand)
+            layout = self.catalogue.layout(group)
+            at_once = layout.net(on_hand, demand, ceilings=ceilings, rests=rests)
             if at_once is not None:
                 return at_once
-        return netting.net(self.catalogue.bills, on_hand, demand, group)
+        return netting.net(
+            self.catalogue.bills, on_hand, demand, group, ceilings=ceilings, rests=rests
+        )
 
     def _net_part(self, skus: Iterable[str]) -> netting.Netting:
         """Net what `skus`, and the items that are short, are made from."""
@@ -110,7 +115,22 @@ class View:
         assert not unread, f"shelves were not gathered for {unread[:5]}"
         on_hand = {sku: self.shelf(sku).on_hand for sku in part}
         demand = {sku: self.demand(sku) for sku in part}
-        return netting.net_part(self.catalogue.bills, on_hand, demand, part)
+        return netting.net_part(
+            self.catalogue.bills,
+            on_hand,
+            demand,
+            part,
+            ceilings=self.catalogue.ceilings,
+            rests=self._rests(part),
+        )
+
+    def _rests(self, skus: Iterable[str]) -> dict[str, dict[str, int]]:
+        """Return what builds have left of roundings, by item and component, where they have."""
+        return {
+            sku: dict(shelf.rests)
+            for sku in skus
+            if (shelf := self.rows.shelves.get(sku)) is not None and shelf.rests
+        }
 
     def joined(self, more: Rows) -> View:
         """Return the view with rows that were read later; those that it has stay as they are."""
@@ -156,6 +176,7 @@ class Unfolding:
         self._deliveries = dict(rows.deliveries)
         self._commands = dict(rows.commands)
         self._channels = dict(rows.channels)
+        self._holds = dict(rows.holds)
         self._lots = dict(rows.lots)
         self._lines = dict(view.orders)
         self.view = View(
@@ -170,6 +191,7 @@ class Unfolding:
                 deliveries=self._deliveries,
                 commands=self._commands,
                 channels=self._channels,
+                holds=self._holds,
                 lots=self._lots,
             ),
             self._lines,
@@ -206,6 +228,11 @@ class Unfolding:
                 undone=view.rows.undone
                 | {row.undoes for row in decision.movements if row.undoes is not None},
             )
+            view = View(view.catalogue, rows, self._lines)
+        if decision.holds:
+            self._holds.update((row.id, row) for row in decision.holds)
+            following = max(view.rows.next_hold, *(row.id + 1 for row in decision.holds))
+            rows = replace(view.rows, next_hold=following)
             view = View(view.catalogue, rows, self._lines)
         if decision.items or decision.bills or decision.listings or decision.locations:
             view = View(_catalogue(view.catalogue, decision), view.rows, self._lines)

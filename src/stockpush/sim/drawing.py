@@ -234,6 +234,7 @@ class _Drawing:
             access_token=FAIRE_TOKEN,
             shipping_takes_on_hand=dice.random() < 0.5,
             parents_keep_backorders=dice.random() < 0.5,
+            backorders_stay_committed=dice.random() < 0.5,
         )
         shop.splits_backorders = dice.random() < 0.8
         habits = shop.habits

@@ -94,7 +94,9 @@ class Sleeper(Protocol):
 
 @dataclass(slots=True)
 class Purchase:
-    """An order that somebody made: `left` units of each listing can still be refunded."""
+    """An order that somebody made: `left` units of each listing can still be refunded. `carries`:
+    it was split off another, which goes on naming as many, so nobody takes fewer than all out.
+    """
 
     channel: str
     order_id: str
@@ -102,6 +104,7 @@ class Purchase:
     paid: bool = True
     shipped: bool = False
     refunded: bool = False
+    carries: bool = False
 
 
 @dataclass(slots=True)
@@ -343,7 +346,9 @@ class People:
         text = f"has {units} x {listing} for later in {carrier}"
         if carrier != order.order_id:
             order.left[listing] -= units
-            self.open_orders.append(Purchase(order.channel, carrier, {listing: units}))
+            self.open_orders.append(
+                Purchase(order.channel, carrier, {listing: units}, carries=True)
+            )
             self.truth.refresh(order.channel, carrier)
         self._did(order.channel, order.order_id, text)
 
@@ -433,7 +438,7 @@ class People:
         listing = dice.choice(sorted(units_of))
         units = (
             dice.randint(1, units_of[listing])
-            if deed == "refunded_unshipped"
+            if deed == "refunded_unshipped" and not order.carries
             else units_of[listing]
         )
         try:
@@ -450,10 +455,14 @@ class People:
         shop = self.world.shops[order.channel]
         if isinstance(shop, FaireShop) and shop.state(order.order_id) == "BACKORDERED":
             return  # it can be cancelled, and nothing else
-        if order.refunded or any(
-            line.shipped
-            for key, line in self.truth.lines.items()
-            if key[:2] == (order.channel, order.order_id)
+        if (
+            order.refunded
+            or order.carries
+            or any(
+                line.shipped
+                for key, line in self.truth.lines.items()
+                if key[:2] == (order.channel, order.order_id)
+            )
         ):
             return
         listing = dice.choice(sorted(order.left))
@@ -588,7 +597,10 @@ class People:
             return
         bill = self.truth.bills[dice.choice(sorted(self.truth.bills))]
         units = bill.makes if bill.batch_only else dice.randint(1, max(1, min(6, bill.makes)))
-        uses = {part: -(-units * each // bill.makes) for part, each in bill.lines}
+        if any(units * each % bill.makes for _, each in bill.lines):
+            # Roundings are kept for the next build, and the truth does not know of them.
+            units = bill.makes
+        uses = {part: units * each // bill.makes for part, each in bill.lines}
         on_hand = self.truth.on_hand()
         if any(on_hand[part] < use for part, use in uses.items()):
             return

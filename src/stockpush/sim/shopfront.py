@@ -18,6 +18,7 @@ from functools import cache
 from stockpush.errors import CatalogueInvalid, UsageError
 from stockpush.importer import Known, read_catalogue
 from stockpush.model import BillOfMaterials, Item, Listing
+from stockpush.reservation.atp import use
 from stockpush.sim import candle_shop
 from stockpush.sim.accounts import (
     ACCESS_TOKEN,
@@ -237,7 +238,11 @@ def shopfront(
             Bill(
                 names[bill.item],
                 bill.yield_quantity,
-                tuple((names[line.component], line.quantity) for line in bill.lines),
+                # What is lost is part of what is used: the world's bills are simpler.
+                tuple(
+                    (names[line.component], use(bill, line, bill.yield_quantity))
+                    for line in bill.lines
+                ),
                 bill.batch_only,
             )
             for bill in bills

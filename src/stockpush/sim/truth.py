@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from stockpush.sim.accounts import AnyShop
+from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.tills import told
 from stockpush.sim.world import Bill, Listed, World
 
@@ -91,6 +92,12 @@ class Truth:
         default_factory=lambda: defaultdict(list)
     )
     """Units that were sent, with their instants."""
+    unkept: dict[FieldName, list[tuple[float, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Open units that a shop does not keep apart for their buyers (a backorder), from when on."""
+    kept_again_at: float = -NEVER
+    """When there were last fewer of them: that looks like a sale, until a poll knows of none."""
     changed_at: float = -NEVER
     """When anything of this changed last."""
     _by_name: dict[tuple[str, str], Listed] = field(default_factory=dict)
@@ -137,6 +144,21 @@ class Truth:
             counts = (0, line.shipped, line.written_off, 0 if lines else line.deducted)
             line.deleted = not lines
             self._note(key, line.listed, counts)
+        if isinstance(shop, FaireShop):
+            for listing in sorted({listing for _, listing, _ in lines}):
+                if (listed := self._by_name.get((channel, listing))) is not None:
+                    self._note_unkept(shop, listed)
+
+    def _note_unkept(self, shop: FaireShop, listed: Listed) -> None:
+        name = (listed.channel, listed.field)
+        units = self.open(name) - shop.committed(listed.listing)
+        noted = self.unkept[name]
+        before = noted[-1][1] if noted else 0
+        if units < before:
+            self.kept_again_at = self.now()
+        if units != before:
+            noted.append((self.now(), units))
+            self.changed_at = self.now()
 
     def _note(self, key: LineKey, listed: Listed, counts: tuple[int, int, int, int]) -> None:
         line = self.lines.get(key)
@@ -253,10 +275,29 @@ class Truth:
         return min(self.world.cap(listed.channel), max(0, left // listed.pack))
 
     def undeducted(self, listed: Listed) -> int:
-        """Return the sold units that still stand on the listing's field, kept for their buyers."""
+        """Return the sold units that still stand on the listing's field, kept for their buyers.
+
+        Where the shop keeps them apart it says itself how many: the rest of the number is on sale,
+        whatever is open.
+        """
         if not self.world.holds_unpaid(listed.channel):
             return 0
-        return sum(line.undeducted for line in self.of_field((listed.channel, listed.field)))
+        shop = self.world.shops[listed.channel]
+        if isinstance(shop, FaireShop):
+            return shop.committed(listed.listing)
+        return self.open((listed.channel, listed.field))
+
+    def open(self, name: FieldName) -> int:
+        """Return the sold units of a field that are still to be sent and not taken off it."""
+        return sum(line.undeducted for line in self.of_field(name))
+
+    def unkept_since(self, name: FieldName, instant: float) -> int:
+        """Return how many more open units are not kept apart now than at some time since."""
+        noted = self.unkept.get(name)
+        if not noted:
+            return 0
+        at_first = next((units for at, units in reversed(noted) if at <= instant), 0)
+        return noted[-1][1] - min([at_first, *(units for at, units in noted if at > instant)])
 
     def target(self, listed: Listed) -> int:
         """Return what the listing's field should show."""

@@ -20,6 +20,7 @@ from stockpush.model import (
     Drift,
     Field,
     FieldKey,
+    Hold,
     Item,
     Listing,
     Location,
@@ -50,6 +51,7 @@ class Changes:
     shelves: Mapping[str, Shelf]
     fields: Mapping[FieldKey, Field]
     reservations: Mapping[ReservationKey, Reservation]
+    holds: Mapping[int, Hold]
     dirty: Mapping[FieldKey, Dirty]
     clean: tuple[tuple[FieldKey, int], ...]
     """Deletions by revision, to be run after the outbox rows of `dirty` are written."""
@@ -81,6 +83,7 @@ def fold(decisions: Sequence[Decision]) -> Changes:
         shelves={shelf.sku: shelf for d in decisions for shelf in d.shelves},
         fields={field.key: field for d in decisions for field in d.fields},
         reservations={each.key: each for d in decisions for each in d.reservations},
+        holds={hold.id: hold for d in decisions for hold in d.holds},
         dirty=dirty,
         clean=clean,
         pushes_settled=_last({push.id: push for push in pushes if push.id is not None}),

@@ -89,6 +89,13 @@ class Reader:
         found = await self._session.fetch(self._dialect.compile(query), self._dialect.keys(keys))
         return rows.each(read, found)
 
+    async def of_ids(self, column: Column[Any], ids: Sequence[int]) -> Sequence[Row]:
+        """Return the rows of a column's table among whose ids in it are some."""
+        if not ids:
+            return ()
+        query = select(column.table).where(self._dialect.member([column], "keys"))
+        return await self._session.fetch(self._dialect.compile(query), self._dialect.keys(ids))
+
     async def catalogue(self) -> StoredCatalogue:
         """Return the whole catalogue."""
         return await read_catalogue(self._session, Statements(self._dialect))

@@ -28,6 +28,8 @@ from stockpush.model import (
     Drift,
     Field,
     FieldKey,
+    Hold,
+    HoldState,
     Lot,
     LotKey,
     Push,
@@ -239,6 +241,33 @@ async def drifts(
     return Page(tuple(DriftRow(drift, tuple(refs[drift.field])) for drift in page.data), page.next)
 
 
+async def holds(
+    store: SqlStore, *, limit: int, before: int | None = None, state: HoldState | None = None
+) -> Page[Hold]:
+    """Return holds, all or those in one state; `before` is the cursor of the page before."""
+    table = schema.hold
+    wanted = {table.c.state: None if state is None else state.value}
+    async with reading(store) as reader:
+        page = await _page(reader, select(table), table, tuple, wanted, limit, before)
+        return Page(await _with_lines(reader, page.data), page.next)
+
+
+async def hold(store: SqlStore, hold_id: int) -> Hold | None:
+    """Return one hold, None if there is none."""
+    table = schema.hold
+    async with reading(store) as reader:
+        found = await _with_lines(
+            reader, await reader.filtered(select(table), {table.c.id: hold_id})
+        )
+    return found[0] if found else None
+
+
+async def _with_lines(reader: Reader, found: Sequence[Row]) -> tuple[Hold, ...]:
+    """Return the holds of rows of `hold`."""
+    lines = await reader.of_ids(schema.hold_line.c.hold_id, [row[0] for row in found])
+    return rows.all_of(lambda: rows.read_holds(found, lines))
+
+
 async def _page(
     reader: Reader,
     query: Select[Any],
@@ -265,8 +294,8 @@ async def _page(
 
 
 async def snapshot(store: SqlStore) -> tuple[StoredCatalogue, Rows]:
-    """Return the catalogue and every shelf, field, outbox row, open push and channel state, of one
-    instant: what the core computes ATP, offers and the plan from.
+    """Return the catalogue and every shelf, field, outbox row, open push, channel state and hold
+    that is held, of one instant: what the core computes ATP, offers and the plan from.
     """
     async with reading(store) as reader:
         return await _snapshot(reader)
@@ -280,14 +309,23 @@ async def _snapshot(reader: Reader) -> tuple[StoredCatalogue, Rows]:
     dirty = await reader.all(schema.dirty, rows.read_dirty)
     channels = await reader.all(schema.channel, rows.read_channel)
     pushes = await reader.open_pushes()
+    held = await _open_holds(reader)
     return catalogue, Rows(
         shelves={row.sku: row for row in shelves},
         fields={row.key: row for row in fields},
         dirty={row.key: row for row in dirty},
         in_flight={row.field: row for row in pushes},
         channels={row.name: row for row in channels},
+        holds={row.id: row for row in held},
         lots={row.key: row for row in lots},
     )
+
+
+async def _open_holds(reader: Reader) -> tuple[Hold, ...]:
+    table = schema.hold
+    query = select(table).order_by(table.c.id)
+    found = await reader.filtered(query, {table.c.state: HoldState.HELD.value})
+    return await _with_lines(reader, found)
 
 
 async def moved(store: SqlStore) -> frozenset[str]:
@@ -499,15 +537,16 @@ class Audit:
     """Balances as kept and as recomputed, of one instant; `check` compares them.
 
     By SKU, in smallest units: `shelves` as kept, `moved` the sum of all movements, `open` the sum
-    of open x pack. By lot: `lots` as kept, `lots_moved` the sum of the movements that name it and
-    its location. By field, in the channel's units: `fields` as kept, `undeducted` the sum over
-    the field's reservations of what `reservation.orders.undeducted` says of each. A key without
-    rows is absent.
+    of open x pack, `held` that of the lines of open holds. By lot: `lots` as kept, `lots_moved` the
+    sum of the movements that name it and its location. By field, in the channel's units: `fields`
+    as kept, `undeducted` the sum over the field's reservations of what
+    `reservation.orders.undeducted` says of each. A key without rows is absent.
     """
 
     shelves: Mapping[str, Shelf]
     moved: Mapping[str, int]
     open: Mapping[str, int]
+    held: Mapping[str, int]
     fields: Mapping[FieldKey, Field]
     undeducted: Mapping[FieldKey, int]
     lots: Mapping[LotKey, Lot] = field(default_factory=dict)
@@ -516,12 +555,16 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class BookRows:
-    """Every movement, shelf, lot, reservation and command, of one instant (`check --deep`)."""
+    """Every movement, shelf, reservation, command, hold and lot, of one instant.
+
+    For `check --deep`.
+    """
 
     movements: tuple[StockMovement, ...]
     shelves: tuple[Shelf, ...]
     reservations: tuple[Reservation, ...]
     commands: tuple[CommandDone, ...]
+    holds: tuple[Hold, ...]
     lots: tuple[Lot, ...] = ()
 
 
@@ -529,7 +572,7 @@ class BookRows:
 class CheckRows:
     """Everything that `check` compares, of one instant; `books` only where they were asked for.
 
-    `movements` and `reservations` count the rows that were summed up.
+    `movements`, `reservations` and `holds` count the rows that were summed up.
     """
 
     catalogue: StoredCatalogue
@@ -537,6 +580,7 @@ class CheckRows:
     audit: Audit
     movements: int
     reservations: int
+    holds: int
     books: BookRows | None
 
 
@@ -550,6 +594,7 @@ async def check_rows(store: SqlStore, *, deep: bool) -> CheckRows:
             await _audit(reader),
             movements=await _count(reader, schema.movement),
             reservations=await _count(reader, schema.reservation),
+            holds=await _count(reader, schema.hold),
             books=await _books(reader) if deep else None,
         )
 
@@ -574,6 +619,13 @@ async def _audit(reader: Reader) -> Audit:
         .where(reservation.c.sku.is_not(None))
         .group_by(reservation.c.sku)
     )
+    line, kept = schema.hold_line, schema.hold
+    held = (
+        select(line.c.sku, func.sum(line.c.quantity))
+        .select_from(line.join(kept, kept.c.id == line.c.hold_id))
+        .where(kept.c.state == literal_column(f"'{HoldState.HELD.value}'"))
+        .group_by(line.c.sku)
+    )
     # What was deducted covers first the units that have left, then the open ones.
     nothing: ColumnElement[int] = literal_column("0")
     spare = reservation.c.deducted - reservation.c.shipped - reservation.c.written_off
@@ -594,6 +646,7 @@ async def _audit(reader: Reader) -> Audit:
         shelves={shelf.sku: shelf for shelf in shelves},
         moved={sku: int(total) for sku, total in await reader.filtered(moved, {})},
         open={sku: int(total) for sku, total in await reader.filtered(opened, {})},
+        held={sku: int(total) for sku, total in await reader.filtered(held, {})},
         fields={field.key: field for field in fields},
         undeducted={
             FieldKey(channel, key): int(total)
@@ -617,5 +670,8 @@ async def _books(reader: Reader) -> BookRows:
         shelves=await reader.all(schema.shelf, rows.read_shelf),
         reservations=await reader.all(schema.reservation, rows.read_reservation),
         commands=await reader.all(schema.command, rows.read_command),
+        holds=await _with_lines(
+            reader, await reader.filtered(select(schema.hold).order_by(schema.hold.c.id), {})
+        ),
         lots=await reader.all(schema.lot, rows.read_lot),
     )

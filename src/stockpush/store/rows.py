@@ -30,6 +30,9 @@ from stockpush.model import (
     FieldKey,
     Health,
     HeardBy,
+    Hold,
+    HoldLine,
+    HoldState,
     Item,
     Kind,
     Listing,
@@ -40,11 +43,15 @@ from stockpush.model import (
     LotRule,
     MovementKind,
     OrderVersion,
+    Promise,
+    PurchaseUnit,
     Push,
     PushOutcomeKind,
     Reservation,
     ReservationKey,
     ReservationState,
+    Rest,
+    Scrap,
     Shelf,
     StockMovement,
 )
@@ -57,6 +64,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 SEEN_MAX: Final = 10_000
 """How many fields are kept with their rows, a kilobyte and a half each."""
+_NOTHING: Final = "[]"
+_RESTS: Final = msgspec.json.Decoder(tuple[Rest, ...])
+_OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
+_PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
 _NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
 
@@ -65,13 +76,22 @@ def each(read: Callable[[Row], V], found: Iterable[Row]) -> tuple[V, ...]:
 
     For the read side: in the commit lane such a row is the misfortune of the command that needs it.
     """
+    return all_of(lambda: tuple(read(row) for row in found))
+
+
+def all_of(read: Callable[[], tuple[V, ...]]) -> tuple[V, ...]:
+    """Return what rows say that are read together; `StoreDamaged` as `each`."""
     try:
-        return tuple(read(row) for row in found)
+        return read()
     except _NOT_OURS as error:
-        raise StoreDamaged(
-            f"The database is damaged: a row cannot be understood ({type(error).__name__}).",
-            next="stockpush check --deep",
-        ) from error
+        raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> StoreDamaged:
+    return StoreDamaged(
+        f"The database is damaged: a row cannot be understood ({type(error).__name__}).",
+        next="stockpush check --deep",
+    )
 
 
 def micros(instant: datetime) -> int:
@@ -104,13 +124,33 @@ def json_text(value: Any) -> str:
 
 def item_row(item: Item) -> Row:
     """Return the row of `item`."""
-    return (item.sku, item.name, item.kind.value, item.unit, item.scale, item.lots.value)
+    return (
+        item.sku,
+        item.name,
+        item.kind.value,
+        item.unit,
+        item.scale,
+        json_text(item.purchase_units),
+        item.promise.value,
+        item.buildable_max,
+        item.lots.value,
+    )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
-    sku, name, kind, unit, scale, lots = row
-    return Item(sku, name, Kind(kind), unit, scale, LotRule(lots))
+    sku, name, kind, unit, scale, bought, promise, buildable_max, lots = row
+    return Item(
+        sku,
+        name,
+        Kind(kind),
+        unit,
+        scale,
+        _PURCHASE_UNITS.decode(bought),
+        Promise(promise),
+        buildable_max,
+        LotRule(lots),
+    )
 
 
 def location_row(location: Location) -> Row:
@@ -126,13 +166,21 @@ def read_location(row: Row) -> Location:
 
 def bill_row(bill: BillOfMaterials) -> Row:
     """Return the row of `bill`, its lines not included."""
-    return (bill.item, bill.yield_quantity, int(bill.batch_only))
+    return (
+        bill.item,
+        bill.yield_quantity,
+        int(bill.batch_only),
+        int(bill.kit),
+        int(bill.backflush),
+        bill.base,
+        json_text(bill.overrides),
+    )
 
 
 def bill_line_rows(bill: BillOfMaterials) -> list[Row]:
     """Return the rows of `bill_line`; `position` keeps the order of the lines."""
     return [
-        (bill.item, position, line.component, line.quantity)
+        (bill.item, position, line.component, line.quantity, *line.scrap)
         for position, line in enumerate(bill.lines)
     ]
 
@@ -140,11 +188,20 @@ def bill_line_rows(bill: BillOfMaterials) -> list[Row]:
 def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMaterials, ...]:
     """Return the bills of rows of `bill` and of `bill_line` ordered by item and position."""
     lines_of: dict[str, list[BillLine]] = {}
-    for item, _position, component, quantity in lines:
-        lines_of.setdefault(item, []).append(BillLine(component, quantity))
+    for item, _position, component, quantity, *scrap in lines:
+        lines_of.setdefault(item, []).append(BillLine(component, quantity, Scrap(*scrap)))
     return tuple(
-        BillOfMaterials(item, yield_quantity, tuple(lines_of.get(item, ())), bool(batch_only))
-        for item, yield_quantity, batch_only in bills
+        BillOfMaterials(
+            item,
+            yield_quantity,
+            tuple(lines_of.get(item, ())),
+            bool(batch_only),
+            bool(kit),
+            bool(backflush),
+            base,
+            _OVERRIDES.decode(overrides),
+        )
+        for item, yield_quantity, batch_only, kit, backflush, base, overrides in bills
     )
 
 
@@ -183,12 +240,16 @@ def read_listing(row: Row) -> Listing:
 
 def shelf_row(shelf: Shelf) -> Row:
     """Return the row of `shelf`."""
-    return (shelf.sku, shelf.on_hand, shelf.reserved)
+    rests = json_text(shelf.rests) if shelf.rests else _NOTHING
+    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    return Shelf(*row)
+    sku, on_hand, reserved, rests, held = row
+    if rests == _NOTHING:
+        return Shelf(sku, on_hand, reserved, held)
+    return Shelf(sku, on_hand, reserved, held, _RESTS.decode(rests))
 
 
 def lot_row(lot: Lot) -> Row:
@@ -311,6 +372,50 @@ def read_reservation(row: Row) -> Reservation:
         sku=sku,
         pack=pack,
         field=None if field_key is None else FieldKey(channel, field_key),
+    )
+
+
+def hold_row(hold: Hold) -> Row:
+    """Return the row of `hold`, its lines not included."""
+    return (
+        hold.id,
+        hold.key,
+        micros(hold.placed_at),
+        micros(hold.until),
+        hold.state.value,
+        hold.actor,
+        hold.note,
+        hold.reason,
+        micros_or_none(hold.ended_at),
+    )
+
+
+def hold_line_rows(hold: Hold) -> list[Row]:
+    """Return the rows of `hold_line`; `position` keeps the order of the lines."""
+    return [
+        (hold.id, position, line.sku, line.quantity) for position, line in enumerate(hold.lines)
+    ]
+
+
+def read_holds(holds: Iterable[Row], lines: Iterable[Row]) -> tuple[Hold, ...]:
+    """Return the holds of rows of `hold` and of `hold_line`, the lines in any order."""
+    lines_of: dict[int, list[HoldLine]] = {}
+    for number, _position, sku, quantity in sorted(lines, key=tuple):
+        lines_of.setdefault(number, []).append(HoldLine(sku, quantity))
+    return tuple(
+        Hold(
+            id=number,
+            key=key,
+            lines=tuple(lines_of.get(number, ())),
+            placed_at=instant(placed_at),
+            until=instant(until),
+            state=HoldState(state),
+            actor=actor,
+            note=note,
+            reason=reason,
+            ended_at=instant_or_none(ended_at),
+        )
+        for number, key, placed_at, until, state, actor, note, reason, ended_at in holds
     )
 
 

@@ -36,13 +36,16 @@ from sqlalchemy.dialects import postgresql
 
 from stockpush.model import (
     QUANTITY_MAX,
+    SCRAP_OF_MAX,
     WIRE_QUANTITY_MAX,
     DeliveryState,
     DriftClass,
     Health,
+    HoldState,
     Kind,
     LotRule,
     MovementKind,
+    Promise,
     PushOutcomeKind,
     ReservationState,
 )
@@ -125,11 +128,16 @@ item: Final = Table(
     _text("kind"),
     _text("unit"),
     _whole("scale"),
+    _text("purchase_units"),
+    _text("promise"),
+    _whole("buildable_max", absent=True),
     _text("lots"),
     *_filled("sku"),
     _one_of("kind", Kind),
     _one_of("lots", LotRule),
     _between("scale", 0, SCALE_MAX),
+    _one_of("promise", Promise),
+    *_unsigned("buildable_max"),
 )
 
 location: Final = Table(
@@ -147,8 +155,12 @@ bill: Final = Table(
     _key("item", ForeignKey("item.sku")),
     _whole("yield_quantity"),
     _whole("batch_only"),
+    _whole("kit"),
+    _whole("backflush"),
+    _text("base", absent=True),
+    _text("overrides"),
     _between("yield_quantity", 1, QUANTITY_MAX),
-    *_flag("batch_only"),
+    *_flag("batch_only", "kit", "backflush"),
 )
 
 bill_line: Final = Table(
@@ -158,9 +170,13 @@ bill_line: Final = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("component", TEXT, ForeignKey("item.sku"), nullable=False),
     _whole("quantity"),
+    _whole("scrap_lost"),
+    _whole("scrap_of"),
     UniqueConstraint("item", "component"),
     CheckConstraint("component <> item", name="component_other"),
     _between("quantity", 1, QUANTITY_MAX),
+    _between("scrap_lost", 0, SCRAP_OF_MAX),
+    _between("scrap_of", 1, SCRAP_OF_MAX),
     *_counter("position"),
 )
 
@@ -185,8 +201,8 @@ listing: Final = Table(
 
 # -- stock -----------------------------------------------------------------------------------
 
-SHORT: Final = text("reserved > on_hand")
-"""What makes a shelf short: more is reserved than is there."""
+SHORT: Final = text("reserved + held > on_hand")
+"""What makes a shelf short: more is reserved and held than is there."""
 HOLDING: Final = text("hold > 0")
 """What makes a field hold back units that its channel seems to have sold untold."""
 
@@ -196,8 +212,10 @@ shelf: Final = Table(
     _key("sku", ForeignKey("item.sku")),
     _whole("on_hand"),
     _whole("reserved"),
+    _text("rests"),
+    _whole("held"),
     *_signed("on_hand"),
-    *_unsigned("reserved"),
+    *_unsigned("reserved", "held"),
     Index("ix_shelf_short", "sku", sqlite_where=SHORT, postgresql_where=SHORT),
 )
 
@@ -282,6 +300,37 @@ reservation: Final = Table(
     _one_of("state", ReservationState),
     _between("pack", 1, QUANTITY_MAX),
     Index(None, "channel", "order_key"),
+)
+
+hold: Final = Table(
+    "hold",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("key", TEXT, nullable=False, unique=True),
+    _whole("placed_at"),
+    _whole("until"),
+    _text("state"),
+    _text("actor"),
+    _text("note"),
+    _text("reason"),
+    _whole("ended_at", absent=True),
+    *_filled("key"),
+    _one_of("state", HoldState),
+    CheckConstraint("id >= 1", name="id_range"),
+    CheckConstraint("(state = 'held') = (ended_at IS NULL)", name="ended"),
+    Index(None, "state", "until"),
+)
+
+hold_line: Final = Table(
+    "hold_line",
+    metadata,
+    Column("hold_id", BigInteger, ForeignKey("hold.id"), primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("sku", TEXT, ForeignKey("item.sku"), nullable=False),
+    _whole("quantity"),
+    UniqueConstraint("hold_id", "sku"),
+    _between("quantity", 1, QUANTITY_MAX),
+    *_counter("position"),
 )
 
 # -- fields and what is sent to them -----------------------------------------------------------

@@ -139,6 +139,16 @@ class SqlStore:
         """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
         return await self._query(self._statements.open_orders, (channel, after, limit), _first)
 
+    async def holds_due(self, *, at: datetime, limit: int) -> Sequence[int]:
+        """Return ids of holds that are held and due at `at`, longest due first."""
+        arguments = (rows.micros(at), limit)
+        return await self._query(self._statements.holds_due, arguments, _first)
+
+    async def next_hold_due(self) -> datetime | None:
+        """Return when the earliest hold that is held is due, None if there is none."""
+        found = await self._query(self._statements.next_hold_due, (), _first)
+        return rows.instant(found[0]) if found else None
+
     async def fields(self, keys: Sequence[FieldKey]) -> Sequence[Field]:
         """Return the rows that there are of `keys`, in key order, not locked."""
         if not keys:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from stockpush.model import DeliveryState
+from stockpush.model import DeliveryState, HoldState
 from stockpush.store import schema
 from stockpush.store.dialects import Dialect
 
@@ -102,6 +102,8 @@ class Statements:
         self.lot = TableStatements(dialect, schema.lot)
         self.movement = TableStatements(dialect, schema.movement)
         self.reservation = TableStatements(dialect, schema.reservation)
+        self.hold = TableStatements(dialect, schema.hold)
+        self.hold_line = TableStatements(dialect, schema.hold_line)
         self.field = TableStatements(dialect, schema.field)
         self.dirty = TableStatements(dialect, schema.dirty)
         self.push = TableStatements(dialect, schema.push)
@@ -143,7 +145,7 @@ class Statements:
 
     @cached_property
     def shelves_short(self) -> str:
-        """Lock the shelves with more reserved than is there."""
+        """Lock the shelves with more reserved and held than is there."""
         shelf = schema.shelf
         return self.dialect.together(
             select(shelf).where(schema.SHORT).order_by(shelf.c.sku).with_for_update()
@@ -179,6 +181,28 @@ class Statements:
         table = schema.reservation
         wanted = (table.c.open > _literal(0)) | table.c.sku.is_(None)
         return self.reservation.lock_by(table.c.channel, table.c.order_key, where=wanted)
+
+    @cached_property
+    def holds_of_keys(self) -> str:
+        """Lock the holds that were placed with some idempotency keys."""
+        return self.hold.lock_by(schema.hold.c.key)
+
+    @cached_property
+    def lines_of_holds(self) -> str:
+        """Lock the lines of some holds, by id."""
+        return self.hold_line.lock_by(schema.hold_line.c.hold_id)
+
+    @cached_property
+    def lines_of_hold_keys(self) -> str:
+        """Read the lines of the holds that were placed with some idempotency keys."""
+        hold, line = schema.hold, schema.hold_line
+        named = select(hold.c.id).where(self.dialect.member([hold.c.key], "keys"))
+        return self.dialect.together(select(line).where(line.c.hold_id.in_(named)))
+
+    @cached_property
+    def newest_hold(self) -> str:
+        """Read the largest id of a hold, NULL where there is none; for `Session.fetch_each`."""
+        return self.dialect.together(select(func.max(schema.hold.c.id).label("id")))
 
     @cached_property
     def pushes_in_flight(self) -> str:
@@ -417,6 +441,19 @@ class Statements:
         )
 
     @cached_property
+    def holds_due(self) -> str:
+        """Read ids of holds that are held and due; parameters: instant, limit."""
+        hold = schema.hold
+        return self._compile(
+            select(hold.c.id)
+            .where(hold.c.state == _literal(HoldState.HELD.value))
+            .where(hold.c.until <= bindparam("at"))
+            .order_by(hold.c.until, hold.c.id)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
     def next_lot_turn(self) -> str:
         """Read when the clock next changes which lots are sold."""
         lot = schema.lot
@@ -437,6 +474,18 @@ class Statements:
             .where(lot.c.turns_at <= bindparam("at"))
             .order_by(lot.c.turns_at, lot.c.sku)
             .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def next_hold_due(self) -> str:
+        """Read when the earliest hold that is held is due."""
+        hold = schema.hold
+        return self._compile(
+            select(hold.c.until)
+            .where(hold.c.state == _literal(HoldState.HELD.value))
+            .order_by(hold.c.until)
+            .limit(_literal(1))
             .offset(_NO_OFFSET)
         )
 
@@ -492,7 +541,9 @@ class Statements:
         instants += [channel.c.polled_begun_at]
         parts = [select(func.max(column)).scalar_subquery() for column in instants]
         push, drift, request = schema.push, schema.drift, schema.request
-        added = [schema.movement.c.at, schema.delivery.c.received_at]
+        hold = schema.hold
+        added = [hold.c.placed_at, hold.c.ended_at]
+        added += [schema.movement.c.at, schema.delivery.c.received_at]
         added += [push.c.sent_at, push.c.settled_at, drift.c.opened_at, drift.c.closed_at]
         added += [request.c.asked_at, request.c.answered_at]
         for column in added:

@@ -26,6 +26,7 @@ from stockpush.messages import Decision, Needs, Rows
 from stockpush.model import (
     BillOfMaterials,
     ChannelState,
+    Hold,
     Item,
     Listing,
     Location,
@@ -153,6 +154,11 @@ class SqlTransaction:
         movements = asked.of(s.movements_of_commands, needs.movements, rows.read_movement)
         moved = asked.of(s.moved, needs.moved, _first)
         unread = asked.of(s.unread, needs.unread, _first)
+        holds = asked.of(s.hold.lock, needs.holds, tuple)
+        hold_lines = asked.of(s.lines_of_holds, needs.holds, tuple)
+        placed = asked.of(s.holds_of_keys, needs.hold_keys, tuple)
+        placed_lines = asked.of(s.lines_of_hold_keys, needs.hold_keys, tuple)
+        newest_hold = asked.all(s.newest_hold) if needs.hold_keys else None
         channels = None if self._channel_states is not None else asked.all(s.channels)
         if asked.queries:
             asked.answers = await self._fetch_each(asked.queries)
@@ -184,6 +190,15 @@ class SqlTransaction:
             undone=frozenset(await self._undone(by_id)),
             moved=frozenset(moved()),
             unread=frozenset(unread()),
+            holds=self._found(
+                s.hold,
+                {
+                    hold.id: hold
+                    for found, lines in ((holds, hold_lines), (placed, placed_lines))
+                    for hold in rows.read_holds(found(), lines())
+                },
+            ),
+            next_hold=1 if newest_hold is None else (_first(newest_hold()[0]) or 0) + 1,
             channels=self._channel_states or {},
         )
 
@@ -218,6 +233,7 @@ class SqlTransaction:
         self._put(written, s.lot, changes.lots, rows.lot_row)
         self._put(written, s.field, changes.fields, self._seen.row)
         self._put(written, s.reservation, changes.reservations, rows.reservation_row)
+        self._write_holds(written, changes.holds)
         written.run(
             s.movement.insert,
             [
@@ -285,6 +301,18 @@ class SqlTransaction:
         lines = [line for bill in changes.bills for line in rows.bill_line_rows(bill)]
         written.run(s.bill_line.insert, lines)
         written.run(s.listing.upsert, [rows.listing_row(each) for each in changes.listings])
+
+    def _write_holds(self, written: _Written, holds: Mapping[int, Hold]) -> None:
+        """Write holds; the lines of a hold are written with it and never change."""
+        s, known = self._statements, self._known.get(self._statements.hold, set())
+        lines = [
+            line
+            for number, hold in holds.items()
+            if number not in known
+            for line in rows.hold_line_rows(hold)
+        ]
+        self._put(written, s.hold, holds, rows.hold_row)
+        written.run(s.hold_line.insert, lines)
 
     def _write_pushes(self, written: _Written, changes: Changes) -> None:
         s = self._statements

@@ -1,23 +1,30 @@
-"""The private listener: what there is to read, as JSON, and the metrics.
+"""The private listener: what there is to read, as JSON, and the metrics; and holds, to be placed.
 
-Theory of operation. Everything here reads; what writes is the command line. The rows are those of
-`stock --json`, `why --json`, `channels --json` and `deliveries --json`, made by the same functions,
-so that the two cannot disagree. Lists that grow come in pages: `limit` says how many rows, `cursor`
-where to go on, taken from `next` of the page before. Who may ask is decided in door.py alone.
+Theory of operation. What reads has the rows of `stock --json`, `why --json`, `channels --json`,
+`holds --json` and `deliveries --json`, made by the same functions, so that the two cannot disagree.
+What writes, only holds, becomes a command of the commit lane as on the command line, under the
+idempotency key that comes with it. Lists that grow come in pages: `limit` says how many rows,
+`cursor` where to go on, taken from `next` of the page before. Who may ask is decided in door.py
+alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, timedelta
+from http import HTTPStatus
+from typing import Any, TypeAlias
 
+import msgspec
 from aiohttp import web
 
-from stockpush.engine import channel_report, report
+from stockpush.engine import channel_report, holding, report
 from stockpush.engine.channel_report import ChannelRow, Reads, StoredChannel
+from stockpush.engine.commit import Done
 from stockpush.errors import NotFound, UsageError
+from stockpush.messages import Command, PlaceHold, Refused, ReleaseHold, RenewHold, Replayed
+from stockpush.model import Hold, HoldState
 from stockpush.ports import Ids
 from stockpush.web import openapi
 from stockpush.web.door import answer, door, protect, shown
@@ -32,10 +39,22 @@ CURSOR_LENGTH_MAX = 300
 """Longest cursor, in characters: a SKU, or a number."""
 DELIVERY_ID_MAX = 2**63 - 1
 """Largest id that the database can hold."""
+BODY_BYTES_MAX = 64 * 1024
+"""Largest body that is read: a hundred lines take a tenth of it."""
+KEY_LENGTH_MAX = 200
+"""Longest idempotency key, in characters."""
+ALL = "all"
+"""What is asked for where holds of every state are."""
+ACTOR = "api"
+"""Who acts, for the record."""
 IDLE_TIMEOUT_S = 5.0
 """How long a client may take over the request line and headers, and idle between requests."""
 SHUTDOWN_TIMEOUT_S = 1.0
 """How long answers under way may take when the daemon stops: nothing is lost with a reading."""
+
+
+CarryOut: TypeAlias = Callable[[Command], Awaitable[Done]]
+"""Carries out a command; returns once it is durable."""
 
 
 def private_app(
@@ -43,6 +62,8 @@ def private_app(
     metrics: Metrics,
     channel_row: Callable[[StoredChannel], ChannelRow],
     *,
+    carry_out: CarryOut,
+    hold_for: timedelta,
     token: str,
     host: str,
     ids: Ids,
@@ -50,11 +71,15 @@ def private_app(
     """Return the private application.
 
     `channel_row` makes a channel's row out of what the database and the daemon know of it.
+    `hold_for` is how long a hold lasts that is placed without saying.
     `token` is the admin token and `host` the name or address (no port) that the listener is
     configured with: besides loopback names, the only one it answers to.
     """
     api = _Api(reads, metrics, channel_row)
-    app = web.Application(middlewares=[door(token=token, host=host, ids=ids)])
+    holds = _Holds(reads, carry_out, ids, hold_for)
+    app = web.Application(
+        middlewares=[door(token=token, host=host, ids=ids)], client_max_size=BODY_BYTES_MAX
+    )
     app.on_response_prepare.append(protect)
     app.router.add_get("/metrics", api.metrics)
     app.router.add_get("/api/v1/items", api.items)
@@ -62,6 +87,11 @@ def private_app(
     app.router.add_get("/api/v1/items/{sku}/why", api.why)
     app.router.add_get("/api/v1/channels", api.channels)
     app.router.add_get("/api/v1/deliveries", api.deliveries)
+    app.router.add_get("/api/v1/holds", holds.list)
+    app.router.add_post("/api/v1/holds", holds.place)
+    app.router.add_get("/api/v1/holds/{id}", holds.one)
+    app.router.add_patch("/api/v1/holds/{id}", holds.renew)
+    app.router.add_delete("/api/v1/holds/{id}", holds.release)
     app.router.add_get("/api/v1/openapi.json", api.openapi)
     return app
 
@@ -146,6 +176,123 @@ def _no_item(sku: str) -> NotFound:
         expected="a SKU of /api/v1/items",
         next="stockpush stock",
     )
+
+
+class _Holds:
+    """The handlers of holds."""
+
+    def __init__(self, reads: Reads, carry_out: CarryOut, ids: Ids, hold_for: timedelta) -> None:
+        self._reads = reads
+        self._carry_out = carry_out
+        self._ids = ids
+        self._hold_for = hold_for
+
+    async def list(self, request: web.Request) -> web.Response:
+        asked = _parameters(request, "limit", "cursor", "state")
+        limit, state = _limit(asked), _state(asked)
+        cursor = _cursor(asked)
+        before = None if cursor is None else holding.read_id(cursor, field="cursor")
+        catalogue = await self._reads.catalogue()
+        page = await self._reads.holds(limit=limit, before=before, state=state)
+        following = None if page.next is None else f"hold-{page.next}"
+        return _page([holding.row(catalogue, each) for each in page.data], following)
+
+    async def one(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        return await self._answer(await self._named(request))
+
+    async def place(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        key = _idempotency_key(request, self._ids)
+        content = await _json(request)
+        catalogue = await self._reads.catalogue()
+        posted = holding.read_posted(content, catalogue, default=self._hold_for)
+        command = PlaceHold(posted.lines, posted.until, posted.note, key, ACTOR, posted.reason)
+        return await self._write(command)
+
+    async def renew(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        key, hold = _idempotency_key(request, self._ids), await self._named(request)
+        until, reason = holding.read_renewal(await _json(request))
+        return await self._write(RenewHold(hold.id, until, key, ACTOR, reason), hold)
+
+    async def release(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        key, hold = _idempotency_key(request, self._ids), await self._named(request)
+        return await self._write(ReleaseHold(hold.id, key, ACTOR), hold)
+
+    async def _named(self, request: web.Request) -> Hold:
+        """Return the hold of the path; `NotFound` where there is none."""
+        given = request.match_info["id"]
+        try:
+            hold = await self._reads.hold(holding.read_id(given, field="id"))
+        except UsageError:
+            hold = None
+        if hold is None:
+            raise NotFound(
+                "There is no hold with that id.",
+                field="id",
+                found=shown(given),
+                expected="an id of /api/v1/holds",
+                next="stockpush holds --all",
+            )
+        return hold
+
+    async def _write(self, command: Command, named: Hold | None = None) -> web.Response:
+        """Carry out a command; answer the hold as it is then, or why it was refused.
+
+        201 for a hold that is new, 200 for one that was there, 409 for a refusal.
+        """
+        outcome = (await self._carry_out(command)).outcome
+        if isinstance(outcome, Refused):
+            refusal = {"refused": outcome.refusal, "message": outcome.message, **outcome.facts}
+            return answer({**refusal, "next": None}, status=HTTPStatus.CONFLICT)
+        number = outcome.facts["hold"] if named is None else named.id
+        is_new = named is None and not isinstance(outcome, Replayed)
+        hold = await self._reads.hold(number)
+        assert hold is not None, f"hold {number} was written and is not there"
+        return await self._answer(hold, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+
+    async def _answer(self, hold: Hold, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+        return answer(holding.row(await self._reads.catalogue(), hold), status=status)
+
+
+async def _json(request: web.Request) -> Any:
+    """Return what the body says; `UsageError` for what is no JSON."""
+    try:
+        return msgspec.json.decode(await request.read())
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise UsageError("The body is not JSON.", field="body", expected="a JSON object") from error
+
+
+def _idempotency_key(request: web.Request, ids: Ids) -> str:
+    """Return the key that came with the request, or a fresh one."""
+    given = request.headers.getall("Idempotency-Key", [])
+    if not given:
+        return ids.new()
+    key = given[0].strip()
+    if len(given) > 1 or not 0 < len(key) <= KEY_LENGTH_MAX or not key.isprintable():
+        raise UsageError(
+            "Idempotency-Key cannot be used as it stands.",
+            field="Idempotency-Key",
+            found=shown(", ".join(given)),
+            expected=f"one line of at most {KEY_LENGTH_MAX} printable characters, once",
+        )
+    return key
+
+
+def _state(asked: Mapping[str, str]) -> HoldState | None:
+    """Return which holds are asked for: those that are held unless told otherwise, None for all."""
+    text = asked.get("state", HoldState.HELD.value)
+    if text == ALL:
+        return None
+    try:
+        return HoldState(text)
+    except ValueError:
+        words = ", ".join((*HoldState, ALL))
+        raise UsageError(
+            "There is no such state.", field="state", found=shown(text), expected=f"one of {words}"
+        ) from None
 
 
 def _page(rows: Sequence[Any], following: str | None) -> web.Response:

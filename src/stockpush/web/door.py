@@ -59,9 +59,15 @@ class TokenRefused(StockPushError):
 
 
 class MethodRefused(StockPushError):
-    """This listener only reads."""
+    """That cannot be done with what is at that path."""
 
     code = "method_refused"
+
+
+class BodyRefused(StockPushError):
+    """The body is larger than anything that is asked for here."""
+
+    code = "body_refused"
 
 
 def door(*, token: str, host: str, ids: Ids) -> Middleware:
@@ -85,6 +91,8 @@ def door(*, token: str, host: str, ids: Ids) -> Middleware:
             return _refuse(HTTPStatus.UNAUTHORIZED, error, {"WWW-Authenticate": challenge})
         except web.HTTPMethodNotAllowed as error:
             return _method_refused(error)
+        except web.HTTPRequestEntityTooLarge:
+            return _refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, BodyRefused(field="body"))
         except (NotFound, web.HTTPNotFound) as error:
             return _refuse(HTTPStatus.NOT_FOUND, _not_found(request, error))
         except UsageError as error:

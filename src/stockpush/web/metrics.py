@@ -175,6 +175,9 @@ class Metrics:
             },
         )
         yield GaugeMetricFamily(
+            "stockpush_holds_open", "Holds that have not ended.", len(rows.holds)
+        )
+        yield GaugeMetricFamily(
             "stockpush_shortage_items", "Items of which more is promised than there is.", shortages
         )
 

@@ -16,12 +16,16 @@ import msgspec
 
 from stockpush import __version__
 from stockpush.engine.channel_report import ChannelRow, DeliveryRow
+from stockpush.engine.holding import HoldRow
 from stockpush.engine.report import StockRow
 from stockpush.engine.why import Why
+from stockpush.model import HOLD_LINES_MAX, HoldState
 
 ERROR = "Error"
 """The shape of every refusal."""
-ROWS: Sequence[type] = (StockRow, Why, ChannelRow, DeliveryRow)
+REFUSAL = "Refusal"
+"""The shape of what was understood and is not possible."""
+ROWS: Sequence[type] = (StockRow, Why, ChannelRow, DeliveryRow, HoldRow)
 """What answers are made of."""
 
 _AT = (
@@ -31,9 +35,12 @@ _AT = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """One path. `page` answers many rows, in pages that can be asked for if `paged`; an item can
-    be asked for as it was if it `takes_at`.
+class _Operation:
+    """What can be done with a path.
+
+    `page` answers many rows, in pages that can be asked for if `paged`, of one `state` if there are
+    several; an item can be asked for as it was if it `takes_at`. What writes takes an idempotency
+    key and, if any, the `body` whose schema is named.
     """
 
     path: str
@@ -42,27 +49,58 @@ class _Read:
     page: bool = False
     paged: bool = False
     takes_at: bool = False
+    states: Sequence[str] = ()
     content_type: str = "application/json"
+    method: str = "get"
+    body: str | None = None
+    creates: bool = False
 
 
-PATHS: Sequence[_Read] = (
-    _Read(
+PATHS: Sequence[_Operation] = (
+    _Operation(
         "/api/v1/items",
         "Items with their ATP and listings, by SKU.",
         StockRow,
         page=True,
         paged=True,
     ),
-    _Read("/api/v1/items/{sku}", "One item.", StockRow),
-    _Read(
+    _Operation("/api/v1/items/{sku}", "One item.", StockRow),
+    _Operation(
         "/api/v1/items/{sku}/why", "Why an item's numbers are what they are.", Why, takes_at=True
     ),
-    _Read("/api/v1/channels", "Channels and how they are doing.", ChannelRow, page=True),
-    _Read("/api/v1/deliveries", "The inbox, newest first.", DeliveryRow, page=True, paged=True),
-    _Read("/api/v1/openapi.json", "This description."),
-    _Read("/metrics", "Prometheus metrics.", content_type="text/plain"),
+    _Operation("/api/v1/channels", "Channels and how they are doing.", ChannelRow, page=True),
+    _Operation(
+        "/api/v1/deliveries", "The inbox, newest first.", DeliveryRow, page=True, paged=True
+    ),
+    _Operation(
+        "/api/v1/holds",
+        "Holds, newest first: those that are held unless a state is asked for.",
+        HoldRow,
+        page=True,
+        paged=True,
+        states=(*(state.value for state in HoldState), "all"),
+    ),
+    _Operation(
+        "/api/v1/holds",
+        "Set units aside, every line or none.",
+        HoldRow,
+        method="post",
+        body="NewHold",
+        creates=True,
+    ),
+    _Operation("/api/v1/holds/{id}", "One hold.", HoldRow),
+    _Operation(
+        "/api/v1/holds/{id}",
+        "Have a hold end at another time.",
+        HoldRow,
+        method="patch",
+        body="Renewal",
+    ),
+    _Operation("/api/v1/holds/{id}", "Give back what a hold set aside.", HoldRow, method="delete"),
+    _Operation("/api/v1/openapi.json", "This description."),
+    _Operation("/metrics", "Prometheus metrics.", content_type="text/plain"),
 )
-"""Every path; all are GET."""
+"""Every path with what can be done with it."""
 
 
 def document(*, limit_default: int, limit_max: int) -> dict[str, Any]:
@@ -72,10 +110,17 @@ def document(*, limit_default: int, limit_max: int) -> dict[str, Any]:
         "info": {
             "title": "Stock Push",
             "version": __version__,
-            "description": "What there is and what each channel shows. It only reads.",
+            "description": "What there is, what each channel shows, and holds.",
         },
         "security": [{"token": []}],
-        "paths": {each.path: {"get": _operation(each, limit_default, limit_max)} for each in PATHS},
+        "paths": {
+            path: {
+                each.method: _operation(each, limit_default, limit_max)
+                for each in PATHS
+                if each.path == path
+            }
+            for path in dict.fromkeys(each.path for each in PATHS)
+        },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": _schemas(),
@@ -83,31 +128,43 @@ def document(*, limit_default: int, limit_max: int) -> dict[str, Any]:
     }
 
 
-def _operation(read: _Read, limit_default: int, limit_max: int) -> dict[str, Any]:
-    parameters = []
-    if "{sku}" in read.path:
-        parameters.append(_parameter("sku", "path", {"type": "string"}))
-    if read.takes_at:
+def _operation(asked: _Operation, limit_default: int, limit_max: int) -> dict[str, Any]:
+    text: dict[str, Any] = {"type": "string"}
+    parameters = [
+        _parameter(name, "path", text) for name in ("sku", "id") if f"{{{name}}}" in asked.path
+    ]
+    if asked.takes_at:
         parameters.append(
             _parameter("at", "query", {"type": "string", "description": _AT, "example": "-2h"})
         )
-    if read.paged:
+    if asked.paged:
         bounds = {"type": "integer", "minimum": 1, "maximum": limit_max, "default": limit_default}
         parameters.append(_parameter("limit", "query", bounds))
-        parameters.append(_parameter("cursor", "query", {"type": "string"}))
+        parameters.append(_parameter("cursor", "query", text))
+    if asked.states:
+        parameters.append(_parameter("state", "query", {"enum": list(asked.states)}))
+    if asked.method != "get":
+        parameters.append(_parameter("Idempotency-Key", "header", text))
+    done = {
+        "description": asked.summary,
+        "content": {asked.content_type: {"schema": _answer(asked)}},
+    }
+    described: dict[str, Any] = {"summary": asked.summary, "parameters": parameters}
+    if asked.body is not None:
+        content = {"application/json": {"schema": _ref(asked.body)}}
+        described["requestBody"] = {"required": True, "content": content}
+    responses = {"201": done} if asked.creates else {}
+    responses["200"] = done
+    if asked.method != "get":
+        responses["409"] = _failed("Understood, and not possible.", REFUSAL)
+    responses["default"] = _failed("Refused or failed.", ERROR)
+    return {**described, "responses": responses}
+
+
+def _failed(description: str, schema: str) -> dict[str, Any]:
     return {
-        "summary": read.summary,
-        "parameters": parameters,
-        "responses": {
-            "200": {
-                "description": read.summary,
-                "content": {read.content_type: {"schema": _answer(read)}},
-            },
-            "default": {
-                "description": "Refused or failed.",
-                "content": {"application/json": {"schema": _ref(ERROR)}},
-            },
-        },
+        "description": description,
+        "content": {"application/json": {"schema": _ref(schema)}},
     }
 
 
@@ -115,7 +172,7 @@ def _parameter(name: str, place: str, schema: Mapping[str, Any]) -> dict[str, An
     return {"name": name, "in": place, "required": place == "path", "schema": schema}
 
 
-def _answer(read: _Read) -> dict[str, Any]:
+def _answer(read: _Operation) -> dict[str, Any]:
     """Return the schema of a good answer."""
     if read.row is None:
         return {"type": "string"} if read.content_type == "text/plain" else {"type": "object"}
@@ -153,7 +210,55 @@ def _schemas() -> dict[str, Any]:
             }
         },
     }
+    schemas[REFUSAL] = {
+        "type": "object",
+        "required": ["refused", "message", "next"],
+        "properties": {
+            "refused": {"type": "string", "description": "Why, in a word: insufficient_atp, ..."},
+            "message": {"type": "string"},
+            "short": {"type": "string", "description": "How much of what was asked is missing."},
+            "limited_by": {"type": "string", "description": "The item that is short."},
+            "next": _text_or_null("What to do now."),
+        },
+    }
+    schemas.update(_bodies())
     return schemas
+
+
+def _bodies() -> dict[str, Any]:
+    """Return the schemas of what is posted."""
+    ends: dict[str, Any] = {
+        "for": {"type": "string", "description": "How long from now: 90m, 2h, 3d, 1w."},
+        "until": {"type": "string", "format": "date-time"},
+        "reason": {"type": "string"},
+    }
+    line = {
+        "type": "object",
+        "required": ["sku", "quantity"],
+        "properties": {
+            "sku": {"type": "string"},
+            "quantity": {"type": ["string", "integer"], "description": "5, or '2.5 kg'."},
+        },
+        "additionalProperties": False,
+    }
+    return {
+        "NewHold": {
+            "type": "object",
+            "required": ["lines"],
+            "properties": {
+                "lines": {
+                    "type": "array",
+                    "items": line,
+                    "minItems": 1,
+                    "maxItems": HOLD_LINES_MAX,
+                },
+                "note": {"type": "string"},
+                **ends,
+            },
+            "additionalProperties": False,
+        },
+        "Renewal": {"type": "object", "properties": ends, "additionalProperties": False},
+    }
 
 
 def _ref(name: str) -> dict[str, Any]:

@@ -89,6 +89,10 @@ class Blame:
         apart = note.unsent + self._sent_apart(note)
         if apart and shown - apart <= most:
             return "sent_unheard"
+        name = (note.listed.channel, note.listed.field)
+        unkept = self.truth.unkept_since(name, max(note.written_at, note.reflected_at))
+        if unkept + note.unkept and shown - apart - unkept - note.unkept <= most:
+            return "unkept_unheard"
         if note.edited_at >= since:
             return "merchant_edit"  # the number is theirs
         edited = self.findings.now() - note.edited_at < EDIT_CLOUDS_S

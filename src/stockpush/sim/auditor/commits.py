@@ -125,11 +125,13 @@ class Commits:
         shelves = self.database.rows("SELECT sku, on_hand, reserved FROM shelf")
         held: Counter[str] = Counter()
         undeducted, expected = {}, {}
-        for channel, key, sku, units, waiting, shows in self.database.rows(
-            "SELECT channel, key, sku, hold * pack, undeducted, expected FROM field"
+        for channel, key, sku, units, waiting, surplus, shows in self.database.rows(
+            "SELECT channel, key, sku, hold * pack, undeducted, surplus, expected FROM field"
         ):
             held[sku] += units
-            undeducted[channel, key] = waiting
+            # Where open orders are kept apart a surplus are those that the shop does not keep.
+            apart = isinstance(self.world.shops[channel], FaireShop)
+            undeducted[channel, key] = max(0, waiting - surplus) if apart else waiting
             expected[channel, key] = shows
         return Sums(
             {sku: on_hand for sku, on_hand, _ in shelves},
@@ -162,6 +164,13 @@ class Commits:
         if target > most:
             text = f"push {push} is {target}, the books allow {most}"
             self.findings.of("I9", note.listed, text)
+
+    def knows_open(self, name: FieldName) -> bool:
+        """Answer whether as many units of a field are open in the daemon's books as truly are."""
+        rows = self.database.rows(
+            "SELECT undeducted FROM field WHERE channel = ? AND key = ?", *name
+        )
+        return [(self.truth.open(name),)] == rows
 
     def _sent_unheard(self, name: FieldName) -> int:
         """Return units of a field that were sent, and not so in the daemon's books."""

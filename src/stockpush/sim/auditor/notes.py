@@ -26,6 +26,10 @@ class FieldNote:
     """Units in the number last written for unpaid orders that had come to nothing unheard."""
     unsent: int = 0
     """Units in it for orders that had been sent unheard, where those stand apart (R11)."""
+    unkept: int = 0
+    """Units in it that the shop had ceased to keep apart, unread (R11)."""
+    pairs: list[tuple[float, float]] = field(default_factory=list)
+    """When the daemon was told how many the shop keeps apart: (as of, told at)."""
     written_at: float = -NEVER
     """When it was written."""
     acknowledged: int = 0
@@ -42,6 +46,10 @@ class FieldNote:
     """When the daemon last changed what it expects the field to hold."""
     answered: dict[int, float] = field(default_factory=dict)
     """When the daemon was last told what became of a push, by push."""
+
+    def pair_before(self, instant: float) -> float:
+        """Return as of when the daemon had been told at `instant` what the shop keeps apart."""
+        return max((of for of, told in self.pairs if told < instant), default=-NEVER)
 
     @property
     def read_until(self) -> float:

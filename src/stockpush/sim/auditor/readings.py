@@ -61,11 +61,25 @@ class Readings:
             readings = self._read[exchange.channel]
             readings.append((exchange.sent_at, exchange.told_at, seen.fields))
             del readings[:-READINGS_MAX]
+            if seen.is_pair:
+                self._note_pair(exchange, exchange.told_at, seen.fields)
 
     def _note_poll(self, exchange: Exchange, *, is_later_page: bool) -> None:
         seen = self.findings.seen
         seen["paged"] += is_later_page
         seen["polled_during_sale"] += self.sold_at.get(exchange.channel, -NEVER) >= exchange.sent_at
+
+    def _note_pair(self, exchange: Exchange, told_at: float, fields: frozenset[str]) -> None:
+        """R11: remember that the daemon was told what is kept apart, where that counts: it tells
+        what of the open units is not kept only to whom knows of all of them.
+        """
+        at = exchange.handled_at
+        called = self.languages[exchange.channel].read_name
+        for name, note in self.notes.fields.items():
+            if at is None or name[0] != exchange.channel or called(name[1]) not in fields:
+                continue
+            if self.commits.knows_open(name) and self._counts(name, note, sent_at=exchange.sent_at):
+                note.pairs.append((at - self.stale_read_s, told_at))
 
     def _note_look(self, exchange: Exchange, fields: frozenset[str]) -> None:
         """Remember that the daemon was told what fields held, where that counts."""

@@ -9,7 +9,7 @@ from stockpush.sim import accounts
 from stockpush.sim.auditor.database import Database
 from stockpush.sim.auditor.findings import Findings, told
 from stockpush.sim.auditor.notes import Notes
-from stockpush.sim.truth import NEVER, Truth
+from stockpush.sim.truth import NEVER, FieldName, Truth
 from stockpush.sim.world import World
 
 CALM_S = 120.0
@@ -18,7 +18,9 @@ SUNNY_S = 45.0
 where nothing does.
 """
 RECOVERED_S = 420.0
-"""The same after the daemon was down, or told to wait: a poll, and a lost answer asked for."""
+"""The same after the daemon was down, or told to wait: a poll, and a lost answer asked for. Or
+after a shop keeps apart again what it did not: a poll begun as long after as orders may be late.
+"""
 
 
 @dataclass(slots=True)
@@ -58,7 +60,8 @@ class Rest:
         """
         self.truth.refresh_unpaid()
         now = self.findings.now()
-        if now - self.truth.changed_at >= calm_s and now - self.troubled_at >= RECOVERED_S:
+        troubled_at = max(self.troubled_at, self.truth.kept_again_at)
+        if now - self.truth.changed_at >= calm_s and now - troubled_at >= RECOVERED_S:
             for text in self._wrong_numbers():
                 self.findings.add("I14", "calm", text)
 
@@ -96,12 +99,17 @@ class Rest:
             if self.is_watched and not accounts.is_subscribed(shop):
                 yield f"{name} sends no webhooks any more"
 
+    def _unkept(self, name: FieldName) -> int:
+        noted = self.truth.unkept.get(name)
+        return noted[-1][1] if noted else 0
+
     def _left_to_do(self) -> Iterator[str]:
         gone = {(each.listed.channel, each.listed.field) for each in self.notes.gone()}
         for channel, key, hold, surplus in self.database.rows(
             "SELECT channel, key, hold, surplus FROM field WHERE hold > 0 OR surplus > 0"
         ):
-            if (channel, key) not in gone:
+            # What the shop does not keep of what is open is known as long as that is so (R11).
+            if (channel, key) not in gone and (hold or surplus != self._unkept((channel, key))):
                 yield f"{channel}/{key} holds {hold}, surplus {surplus}"
         for channel, state, count in self.database.rows(
             "SELECT channel, state, count(*) FROM delivery WHERE state <> 'applied'"

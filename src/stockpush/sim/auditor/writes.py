@@ -168,6 +168,7 @@ class Writes:
         )
         note.unheard = self.commits.unheard.get(pushed.id, 0) if lowers else 0
         note.unsent = self._unsent(name, pushed)
+        note.unkept = self.truth.unkept_since(name, note.pair_before(since))
         note.written_at = self.findings.now()
         standing = (
             self.truth.undeducted(listed)
@@ -175,6 +176,7 @@ class Writes:
             + self.bound.unpaid(listed, since)
             + note.unheard
             + note.unsent
+            + note.unkept
         )
         note.excused = ""
         most = self.bound.most(listed, since) + standing

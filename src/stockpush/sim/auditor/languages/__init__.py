@@ -57,10 +57,12 @@ class Told:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a request reads: numbers to be written over, by the names that readings have for their
-    fields, numbers to be looked at, or a page of orders.
+    fields, numbers to be looked at, or a page of orders. `is_pair`: with the numbers comes what is
+    kept apart for open orders.
     """
 
     fields: frozenset[str] = frozenset()
+    is_pair: bool = False
     looks: frozenset[str] = frozenset()
     is_poll: bool = False
     is_later_page: bool = False

@@ -38,7 +38,8 @@ class Faire:
         if request.method != "GET":
             return Seen()
         if request.path.endswith(_INVENTORY):
-            return Seen(frozenset(value for name, value in request.query if name == "ids"))
+            variants = frozenset(value for name, value in request.query if name == "ids")
+            return Seen(variants, is_pair=True)
         if request.path.endswith("/orders"):
             query = dict(request.query)
             return Seen(is_poll=True, is_later_page="cursor" in query or "page" in query)

@@ -73,6 +73,8 @@ class FaireShop:
         self.shipping_takes_on_hand = shipping_takes_on_hand
         self.splits_backorders = True
         """Whether what comes later is an order of its own."""
+        self.gives_quantities = True
+        """Whether the token has the right to quantities."""
         self._access_token = access_token.encode()
         self._application = application
         self._office = Backoffice(
@@ -333,6 +335,8 @@ class FaireShop:
             return self._dated(404, _HTML, b"<!DOCTYPE html><title>Page not found</title>")
         if self.faults.is_on("unauthorized") or not self._is_known(request):
             return self._dated(401, _JSON, b'{"message":"Unauthorized"}')
+        if not self.gives_quantities and "/product-inventory/" in request.path:
+            return self._dated(403, _JSON, b'{"message":"Missing scope"}')
         if write and not self._is_paced():
             return self._refuse("rate_limit")
         status, value = self._rest.answer(request.method, request.path, request.query, request.body)

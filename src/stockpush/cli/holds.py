@@ -1,0 +1,511 @@
+"""Holds: units set aside for a while, and what it would mean to set them aside.
+
+`hold` answers "Can I take this order of 500?" first: with --dry-run it only answers. What cannot be
+held is refused whole, with what is short and what to buy. A hold that is due has expired for every
+command here, also where no daemon has noted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias
+
+import typer
+
+from stockpush.cli.options import Config, DryRun, Json, Key, Reason, Yes
+from stockpush.cli.output import cell, print_json, reference, refuse, say, show, table
+from stockpush.cli.session import actor, find_item, one_line, with_parts
+from stockpush.cli.verbs import Change, Write, changes_between, print_changes, warn_of
+from stockpush.engine import holding
+from stockpush.engine.holding import FallRow, HoldLineRow, HoldRow, PromiseRow, read_id
+from stockpush.errors import NotFound, QuantityInvalid, UsageError
+from stockpush.messages import (
+    Accepted,
+    Command,
+    ExpireHolds,
+    Outcome,
+    PlaceHold,
+    Refused,
+    ReleaseHold,
+    RenewHold,
+    Replayed,
+    TurnLots,
+)
+from stockpush.model import Hold, HoldLine, HoldState
+from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.holds import merged, name_of, taken
+from stockpush.reservation.view import View
+from stockpush.units import find_unit
+
+if TYPE_CHECKING:
+    from stockpush.compose import Parts
+
+HoldId: TypeAlias = Annotated[
+    str, typer.Argument(metavar="ID", help="What `hold` printed: hold-12.")
+]
+For: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--for", metavar="TIME", help="How long from now: 90m, 2h, 3d, 1w."),
+]
+Until: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--until", metavar="INSTANT", help="Until when: 2026-12-24T18:00."),
+]
+HOLDS_DEFAULT: Final = 100
+HOLDS_MAX: Final = 500
+"""How many holds are listed unless told otherwise, and at most."""
+DUE_MAX: Final = 500
+"""Most holds, and lots, that are noted as expired by the way."""
+_NAMES: Final = ("--for", "--until")
+_NEXT: Final = {
+    "key_reused": "the same command with another --key, or without",
+    "not_held": "stockpush holds --all",
+}
+"""What to type after a refusal, where there is something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a command on a hold. `promises` are told where a hold is to be placed.
+
+    `undo` is the command that takes it back, None where there is none.
+    """
+
+    what: str
+    outcome: Outcome
+    lines: tuple[HoldLineRow, ...] = ()
+    hold: HoldRow | None = None
+    undo: str | None = None
+    changes: tuple[Change, ...] = ()
+    falls: tuple[FallRow, ...] = ()
+    promises: tuple[PromiseRow, ...] = ()
+
+
+def hold(
+    sku: Annotated[str, typer.Argument(metavar="SKU", help="Which item.")],
+    quantity: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="QUANTITY [SKU QUANTITY ...]",
+            help="How much, and what else belongs to the same hold.",
+        ),
+    ],
+    span: For = None,
+    until: Until = None,
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Set units aside: all of it or nothing.
+
+    For example: stockpush hold candle-lav 20 soap-lav 5 --for 3d --note "Christmas market"
+
+    With --dry-run it answers whether an order of that size can be taken: what is short, what to
+    buy, how many could be promised now, and what other listings would fall to.
+    """
+    del yes  # taken by every writing command; it acts at once
+    write = _write(config, as_json, dry_run, reason, key)
+    told_note = one_line(note, field="--note")
+
+    async def job(parts: Parts) -> Told:
+        view = await parts.view()
+        lines = _lines(view.catalogue, [sku, *quantity])
+        end = holding.read_end(span, until, default=parts.hold_for, names=_NAMES, local=True)
+        command = PlaceHold(lines, end, told_note, _key(write, parts), actor(), write.reason)
+        rows = holding.line_rows(view.catalogue, merged(lines))
+        told = await _carry_out(parts, write, view, command, [line.sku for line in lines])
+        told = replace(
+            told,
+            what=_listed(rows),
+            lines=rows,
+            undo=f"stockpush release {told.hold.id}" if told.hold is not None else None,
+        )
+        outcome = told.outcome
+        if not isinstance(outcome, Refused) or outcome.refusal != "insufficient_atp":
+            return told
+        could = taken(view, merged(lines))
+        return replace(
+            told,
+            falls=holding.falls(view, could, [line.sku for line in lines]),
+            promises=holding.promises(view, lines),
+        )
+
+    told = with_parts(config, job)
+    if isinstance(told.outcome, Refused):
+        _refuse_hold(told, told.outcome, write)
+    ends = "" if told.hold is None else f" until {_local(told.hold)}"
+    _tell(told, write, did=f"Held {told.what}{ends}", could=f"Yes, {told.what} can be held{ends}")
+
+
+def release(
+    hold_id: HoldId,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Give back what a hold set aside.
+
+    For example: stockpush release hold-12
+    """
+    del yes  # taken by every writing command; it acts at once
+    write = _write(config, as_json, dry_run, reason, key)
+    number = read_id(hold_id, field="ID")
+
+    def command(_: Hold | None, key: str) -> Command:
+        return ReleaseHold(number, key, actor(), write.reason)
+
+    told = _on_hold(write, number, command)
+    words = f"{name_of(number)}: {told.what}"
+    _tell(told, write, did=f"Released {words}", could=f"{words} would be released")
+
+
+def renew(
+    hold_id: HoldId,
+    span: For = None,
+    until: Until = None,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Have a hold end at another time.
+
+    For example: stockpush renew hold-12 --for 3d
+    """
+    del yes  # taken by every writing command; it acts at once
+    write = _write(config, as_json, dry_run, reason, key)
+    number = read_id(hold_id, field="ID")
+    if span is None and until is None:
+        raise UsageError(
+            "When the hold is to end is missing.",
+            field="--for",
+            expected="--for TIME or --until INSTANT",
+            next=f"stockpush renew {name_of(number)} --for 3d",
+        )
+    end = holding.read_end(span, until, default=timedelta(), names=_NAMES, local=True)
+
+    def command(_: Hold | None, key: str) -> Command:
+        return RenewHold(number, end, key, actor(), write.reason)
+
+    def undo(before: Hold) -> str:
+        return f"stockpush renew {name_of(number)} --until {before.until.isoformat()}"
+
+    told = _on_hold(write, number, command, undo)
+    ends = "" if told.hold is None else f" until {_local(told.hold)}"
+    words = f"{name_of(number)}{ends}: {told.what}"
+    _tell(told, write, did=f"Held on to {words}", could=f"{words} would be held")
+
+
+def holds(
+    config: Config = None,
+    as_json: Json = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that have ended, too, newest first.")
+    ] = False,
+    limit: Annotated[
+        int,
+        typer.Option("--limit", metavar="N", min=1, max=HOLDS_MAX, help="How many."),
+    ] = HOLDS_DEFAULT,
+    cursor: Annotated[
+        str | None,
+        typer.Option("--cursor", metavar="ID", help="Go on where the last page ended: its `next`."),
+    ] = None,
+) -> None:
+    """List what is set aside, newest first."""
+    before = None if cursor is None else read_id(cursor, field="--cursor")
+    state = None if everything else HoldState.HELD
+
+    async def read(parts: Parts) -> tuple[tuple[HoldRow, ...], int | None]:
+        catalogue = await parts.catalogue()
+        page = await parts.holds(limit=limit, before=before, state=state)
+        return tuple(holding.row(catalogue, each) for each in page.data), page.next
+
+    rows, following = with_parts(config, read)
+    after = None if following is None else name_of(following)
+    if as_json:
+        print_json({"data": rows, "next": after})
+        return
+    _print_holds(rows, everything=everything)
+    if after is not None:
+        say(f"More: stockpush holds{' --all' if everything else ''} --cursor {after}", "dim")
+
+
+# -- carrying out ----------------------------------------------------------------------------
+
+
+def _write(
+    config: Path | None, as_json: bool, dry_run: bool, reason: str, key: str | None
+) -> Write:
+    return Write(config, as_json, dry_run, one_line(reason, field="--reason"), key)
+
+
+def _key(write: Write, parts: Parts) -> str:
+    """Return the idempotency key that was given, or a fresh one."""
+    key = parts.ids.new() if write.key is None else one_line(write.key, field="--key")
+    if not key:
+        raise UsageError("--key is empty.", field="--key", expected="any text of your own")
+    return key
+
+
+def _on_hold(
+    write: Write,
+    number: int,
+    command: Callable[[Hold | None, str], Command],
+    undo: Callable[[Hold], str] | None = None,
+) -> Told:
+    """Carry out a command on a hold that there is; a refusal ends the program."""
+
+    async def job(parts: Parts) -> Told:
+        view, before = await parts.view(), await parts.hold(number)
+        skus = [] if before is None else [line.sku for line in before.lines]
+        told = await _carry_out(parts, write, view, command(before, _key(write, parts)), skus)
+        if before is None:
+            return told
+        return replace(
+            told,
+            what=_listed(holding.line_rows(view.catalogue, before.lines)),
+            lines=holding.line_rows(view.catalogue, before.lines),
+            undo=undo(before) if undo is not None else None,
+        )
+
+    told = with_parts(write.config, job)
+    if isinstance(told.outcome, Refused):
+        if told.outcome.refusal != "not_found":
+            refuse(told.outcome, as_json=write.as_json, next=_NEXT.get(told.outcome.refusal))
+        raise NotFound(
+            f"There is no hold {name_of(number)}.",
+            field="ID",
+            found=name_of(number),
+            next="stockpush holds --all",
+        )
+    return told
+
+
+async def _carry_out(
+    parts: Parts, write: Write, view: View, command: Command, skus: Sequence[str]
+) -> Told:
+    """Carry a command out, or with --dry-run only decide it; `view` is what there was before.
+
+    Holds and lots that are due are noted first: where no daemon runs nobody has.
+    """
+    at = parts.clock.now()
+    first: list[Command] = []
+    if due := await parts.store.holds_due(at=at, limit=DUE_MAX):
+        first.append(ExpireHolds(tuple(due)))
+    if turning := await parts.store.lots_due(at=at, limit=DUE_MAX):
+        first.append(TurnLots(tuple(turning)))
+    if write.dry_run:
+        decision = await parts.lane.rehearse(*first, command)
+        after, outcome = view.after(decision), decision.outcome
+        changed = decision.holds[-1] if decision.holds else None
+    else:
+        (*_, done) = await parts.lane.commit([*first, command])
+        after, outcome, changed = await parts.view(), done.outcome, None
+        if isinstance(outcome, Accepted | Replayed) and "hold" in outcome.facts:
+            changed = await parts.hold(outcome.facts["hold"])
+    if not isinstance(outcome, Accepted):
+        after = view
+    return Told(
+        what="",
+        outcome=outcome,
+        hold=None if changed is None else holding.row(view.catalogue, changed),
+        changes=changes_between(view, after),
+        falls=holding.falls(view, after, skus),
+    )
+
+
+# -- telling ---------------------------------------------------------------------------------
+
+
+def _tell(told: Told, write: Write, *, did: str, could: str) -> None:
+    """Print what was done, or with --dry-run could be."""
+    replayed = isinstance(told.outcome, Replayed)
+    named = None if told.hold is None or write.dry_run else told.hold.id
+    undo = None if write.dry_run or replayed else told.undo
+    if write.as_json:
+        print_json(_document(told, named, undo, dry_run=write.dry_run, replayed=replayed))
+        return
+    if replayed:
+        say(f"Done before under this key{f', as {named}' if named else ''}; nothing was changed.")
+        return
+    say(f"{could}: not done, only shown." if write.dry_run else _with_id(did, named), "bold")
+    if told.changes:
+        say()
+        print_changes(told.changes)
+    _print_falls(told.falls, "Listings that follow:")
+    if undo:
+        say()
+        say(f"Undo: {undo}")
+    warn_of(told.changes)
+
+
+def _with_id(did: str, named: str | None) -> str:
+    return did if named is None or named in did else f"{did}, as {named}"
+
+
+def _document(
+    told: Told, named: str | None, undo: str | None, *, dry_run: bool, replayed: bool
+) -> dict[str, Any]:
+    """Return the JSON of a command on a hold."""
+    row = told.hold
+    return {
+        "id": named,
+        "undo": undo,
+        "dry_run": dry_run,
+        "replayed": replayed,
+        "state": None if row is None else row.state,
+        "until": None if row is None else row.until,
+        "note": None if row is None else row.note,
+        "lines": told.lines,
+        "changed": [change.as_json() for change in told.changes],
+        "listings": [each.as_json() for each in told.falls],
+    }
+
+
+def _refuse_hold(told: Told, refused: Refused, write: Write) -> NoReturn:
+    """Say why a hold cannot be placed, and what would make it possible; ends the program."""
+    if refused.refusal == "not_found":
+        raise NotFound(
+            f"{refused.message[0].upper()}{refused.message[1:]}.",
+            field="SKU",
+            next="stockpush stock",
+        )
+    if refused.refusal != "insufficient_atp":
+        refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
+    to_buy = refused.facts["to_buy"]
+    if not write.as_json:
+        _print_promises(told.promises)
+        say()
+        say("To buy:", "bold")
+        for each in to_buy:
+            unit = "" if each["unit"] == "piece" else f" {each['unit']} of"
+            say(f"{each['quantity']}{unit} {each['sku']}")
+        _print_falls(told.falls, "If it were taken all the same, listings would fall:")
+        say()
+    first = to_buy[0]
+    unit = "" if first["unit"] == "piece" else first["unit"]
+    refuse(
+        replace(
+            refused,
+            facts={
+                **refused.facts,
+                "lines": told.promises,
+                "listings": [each.as_json() for each in told.falls],
+            },
+        ),
+        as_json=write.as_json,
+        next=f"stockpush receive {first['sku']} {first['quantity']}{unit}  (when it has arrived)",
+    )
+
+
+def _print_promises(rows: Sequence[PromiseRow]) -> None:
+    shown = table("SKU", ">asked for", ">can be promised", "")
+    for row in rows:
+        enough = Decimal(row.available) >= Decimal(row.asked)
+        shown.add_row(
+            cell(row.sku),
+            cell(row.asked),
+            cell(row.available, "" if enough else "bold red"),
+            cell(row.unit, "dim"),
+        )
+    show(shown)
+
+
+def _print_falls(rows: Sequence[FallRow], heading: str) -> None:
+    if not rows:
+        return
+    say()
+    say(heading)
+    shown = table("channel", "reference", "SKU", ">shows", ">to")
+    for row in rows:
+        shown.add_row(
+            cell(row.channel),
+            cell(reference(row.ref), "dim"),
+            cell(row.sku),
+            cell(row.was),
+            cell(row.to, "bold"),
+        )
+    show(shown)
+
+
+def _print_holds(rows: Sequence[HoldRow], *, everything: bool) -> None:
+    if not rows:
+        say("There are no holds." if everything else "Nothing is held.")
+        return
+    shown = table("id", "what", "until", *(["=state"] if everything else []), "for")
+    for row in rows:
+        shown.add_row(
+            cell(row.id),
+            cell(_listed(row.lines)),
+            cell(row.until),
+            *([cell(row.state, "" if row.state == "held" else "dim")] if everything else []),
+            cell(row.note, "dim"),
+        )
+    show(shown)
+
+
+def _listed(rows: Sequence[HoldLineRow]) -> str:
+    """Return lines as people say them.
+
+    >>> _listed([HoldLineRow("candle", "piece", "5"), HoldLineRow("wax", "kg", "2.5")])
+    '5 candle and 2.5 kg of wax'
+    """
+    said = [
+        f"{row.quantity} {row.sku}"
+        if row.unit == "piece"
+        else f"{row.quantity} {row.unit} of {row.sku}"
+        for row in rows
+    ]
+    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+
+
+def _local(row: HoldRow) -> str:
+    return row.until.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+# -- reading arguments -----------------------------------------------------------------------
+
+
+def _lines(catalogue: Catalogue, words: Sequence[str]) -> tuple[HoldLine, ...]:
+    """Return the lines that were typed: a SKU and a quantity, again and again.
+
+    A unit may stand apart from its number (`5 kg`), unless an item is called so.
+    """
+    lines = []
+    left = list(words)
+    while left:
+        item = find_item(catalogue, left.pop(0))
+        if not left:
+            raise UsageError(
+                f"The quantity of {item.sku} is missing.",
+                field="QUANTITY",
+                expected="a quantity after each SKU",
+                next=f"stockpush hold {' '.join(words)} 5",
+            )
+        text = left.pop(0)
+        if left and text[-1:].isdigit() and left[0] not in catalogue.items and _is_unit(left[0]):
+            text = f"{text} {left.pop(0)}"
+        quantity = holding.read_quantity(text, item, field=f"quantity of {item.sku}")
+        lines.append(HoldLine(item.sku, quantity))
+    return tuple(lines)
+
+
+def _is_unit(word: str) -> bool:
+    try:
+        find_unit(word, field="unit")
+    except QuantityInvalid:
+        return False
+    return True

@@ -1,0 +1,375 @@
+"""Holds as people and scripts ask for them, and as they are shown; one dataclass per JSON shape.
+
+What was typed or posted becomes lines and an end here, with errors that name the place of a
+mistake. "Can I take this order of 500?" is answered from one view: what could be promised of each
+line now, and what every listing would show then. The shapes are those of docs/interface.md: keys
+may be added, never renamed or removed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from stockpush.errors import NotFound, UsageError
+from stockpush.model import HOLD_LINES_MAX, Hold, HoldLine, Item
+from stockpush.reservation import atp as netting
+from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.holds import HOLD_MAX, merged, name_of, taken
+from stockpush.reservation.pushes import target_of
+from stockpush.reservation.view import View
+from stockpush.units import format_quantity, parse_quantity
+
+_HOLD: Final = re.compile(r"(?:hold-)?([0-9]{1,18})", re.IGNORECASE)
+_SPAN: Final = re.compile(r"([0-9]{1,6})\s*([mhdw])", re.IGNORECASE)
+_SPANS: Final = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+NOTE_LENGTH_MAX: Final = 200
+"""Longest note or reason, in characters."""
+TEXT_SHOWN_MAX: Final = 100
+"""How much of what was given an error repeats, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldLineRow:
+    """One line of a hold: `quantity` is a decimal string in the item's unit."""
+
+    sku: str
+    unit: str
+    quantity: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """One hold of `holds --json`: `state` is held, sold, released or expired.
+
+    It expires at `until` if nobody has ended it before; `ended_at` is None while it is held. `note`
+    says what it is for, `reason` why it was last changed.
+    """
+
+    id: str
+    state: str
+    lines: tuple[HoldLineRow, ...]
+    placed_at: datetime
+    until: datetime
+    ended_at: datetime | None
+    note: str
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseRow:
+    """What could be promised of one line beside those before it, decimal strings."""
+
+    sku: str
+    unit: str
+    asked: str
+    available: str
+
+
+@dataclass(frozen=True, slots=True)
+class FallRow:
+    """A listing that will show another number: `from` (here `was`) and `to`, in its own units."""
+
+    channel: str
+    ref: Mapping[str, Any]
+    sku: str
+    was: int
+    to: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape of `listings` in `hold --json`."""
+        return {
+            "channel": self.channel,
+            "ref": dict(self.ref),
+            "sku": self.sku,
+            "from": self.was,
+            "to": self.to,
+        }
+
+
+# -- showing ---------------------------------------------------------------------------------
+
+
+def row(catalogue: Catalogue, hold: Hold) -> HoldRow:
+    """Return a hold's row."""
+    return HoldRow(
+        id=name_of(hold.id),
+        state=hold.state.value,
+        lines=line_rows(catalogue, hold.lines),
+        placed_at=hold.placed_at,
+        until=hold.until,
+        ended_at=hold.ended_at,
+        note=hold.note,
+        reason=hold.reason,
+        actor=hold.actor,
+    )
+
+
+def line_rows(catalogue: Catalogue, lines: Iterable[HoldLine]) -> tuple[HoldLineRow, ...]:
+    """Return the rows of lines; an item is never removed, so each has one."""
+    items = [(catalogue.items[line.sku], line.quantity) for line in lines]
+    return tuple(
+        HoldLineRow(item.sku, item.unit, format_quantity(quantity, item.scale))
+        for item, quantity in items
+    )
+
+
+def promises(view: View, lines: Iterable[HoldLine]) -> tuple[PromiseRow, ...]:
+    """Return what could be promised of each line now, lines of one item added up.
+
+    Each is looked at beside those before it, as much of them as could be promised.
+    """
+    rows = []
+    for line in merged(lines):
+        item = view.catalogue.items[line.sku]
+        available = max(0, netting.atp(view.net([line.sku]), line.sku))
+        asked, could = (format_quantity(each, item.scale) for each in (line.quantity, available))
+        rows.append(PromiseRow(item.sku, item.unit, asked, could))
+        view = taken(view, [HoldLine(line.sku, min(line.quantity, available))])
+    return tuple(rows)
+
+
+def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]:
+    """Return the listings whose number differs between two views, by channel and listing.
+
+    `skus` are the items that something was done to; all that share a material with them are looked
+    at. A listing whose number was not read yet, or that waits for a person, is left out; of several
+    on one number each is told of.
+    """
+    group = before.catalogue.group(skus)
+    nets = before.net(group), after.net(group)
+    rows = []
+    for key in sorted(before.catalogue.fields_showing(group)):
+        field, policy = before.field(key), before.catalogue.policies.get(key.channel)
+        if field is None or policy is None or field.expected is None or field.parked_reason:
+            continue
+        was, to = (
+            target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
+            for view, net in zip((before, after), nets, strict=True)
+        )
+        if was != to:
+            rows += [
+                FallRow(key.channel, listing.ref, listing.sku, was, to)
+                for listing in before.catalogue.listings_on[key]
+            ]
+    return tuple(rows)
+
+
+# -- reading ---------------------------------------------------------------------------------
+
+
+def read_id(text: str, *, field: str) -> int:
+    """Return the number of a hold from its id as it is typed.
+
+    >>> read_id("hold-12", field="ID"), read_id("12", field="ID")
+    (12, 12)
+    """
+    found = _HOLD.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(
+            f"{shown(text)!r} is not the id of a hold.",
+            field=field,
+            found=shown(text),
+            expected="an id that was told when the hold was placed, such as hold-12",
+            next="stockpush holds --all",
+        )
+    return int(found[1])
+
+
+def read_quantity(given: object, item: Item, *, field: str) -> int:
+    """Return a quantity of an item in its smallest units, > 0. Raises `QuantityInvalid` and
+    `UsageError` that name `field`.
+    """
+    units = parse_quantity(given, unit=item.unit, scale=item.scale, field=field)
+    if units == 0:
+        raise UsageError(
+            f"{field}: found 0, which would hold nothing.",
+            field=field,
+            found=shown(str(given)),
+            expected="more than 0",
+        )
+    return units
+
+
+def read_end(
+    span: str | None,
+    until: str | None,
+    *,
+    default: timedelta,
+    names: tuple[str, str],
+    local: bool,
+) -> datetime | timedelta:
+    """Return when a hold is to end: a span from now (`3d`, `2h`, `90m`, `1w`) or an instant.
+
+    At most one of the two may be given; with neither it is `default`. `names` are what the two are
+    called where they were given. `local`: an instant without a zone is by the clock on the wall
+    here; otherwise it is refused. Whether it is in the future, the core says.
+
+    >>> read_end("90m", None, default=timedelta(7), names=("--for", "--until"), local=True)
+    datetime.timedelta(seconds=5400)
+    """
+    if span is not None and until is not None:
+        raise UsageError(
+            f"{names[0]} and {names[1]} both say when it ends.",
+            field=names[1],
+            expected=f"one of {names[0]} and {names[1]}, or neither",
+        )
+    if span is not None:
+        return _read_span(span, field=names[0])
+    return default if until is None else _read_instant(until, field=names[1], local=local)
+
+
+def _read_span(text: str, *, field: str) -> timedelta:
+    found = _SPAN.fullmatch(text.strip())
+    span = None if found is None else int(found[1]) * _SPANS[found[2].lower()]
+    if span is None or not timedelta(0) < span <= HOLD_MAX:
+        raise UsageError(
+            f"{field} is no time that a hold can last.",
+            field=field,
+            found=shown(text),
+            expected=f"minutes, hours, days or weeks, such as 90m, 2h, 3d or 1w, "
+            f"{HOLD_MAX.days}d at most",
+        )
+    return span
+
+
+def _read_instant(text: str, *, field: str, local: bool) -> datetime:
+    expected = "an instant such as 2026-12-24T18:00" + ("" if local else "+01:00, with a zone")
+    try:
+        instant = datetime.fromisoformat(text.strip())
+        if instant.tzinfo is None and local:
+            instant = instant.astimezone()
+    except (ValueError, OverflowError):
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise UsageError(
+            f"{field} is not {expected}.", field=field, found=shown(text), expected=expected
+        )
+    return instant
+
+
+def shown(text: str) -> str:
+    """Return text that was given as an error may repeat it: valid, and not too long."""
+    return text[:TEXT_SHOWN_MAX].encode(errors="replace").decode()
+
+
+# -- what a script posts -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A hold as it was posted: lines, and when it ends."""
+
+    lines: tuple[HoldLine, ...]
+    until: datetime | timedelta
+    note: str
+    reason: str
+
+
+def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Posted:
+    """Return the hold that a body asks for; `content` is its JSON.
+
+    `{"lines": [{"sku", "quantity"}], "for" or "until", "note", "reason"}`, all but the lines
+    optional. Raises `UsageError` and `NotFound` that name the field, such as `lines[1].sku`.
+    """
+    body = _table(content, "body", ("lines", "for", "until", "note", "reason"))
+    lines = body.get("lines")
+    if not isinstance(lines, list) or not lines:
+        raise _wrong("lines", lines, 'a list such as [{"sku": "candle", "quantity": "5"}]')
+    if len(lines) > HOLD_LINES_MAX:
+        raise _wrong("lines", f"{len(lines)} lines", f"{HOLD_LINES_MAX} lines at most")
+    return Posted(
+        lines=tuple(
+            _posted_line(each, catalogue, f"lines[{number}]") for number, each in enumerate(lines)
+        ),
+        until=read_posted_end(body, default=default),
+        note=_line(body, "note"),
+        reason=_line(body, "reason"),
+    )
+
+
+def read_renewal(content: Any) -> tuple[datetime | timedelta, str]:
+    """Return the new end, and the reason, that a body asks for; `content` is its JSON."""
+    body = _table(content, "body", ("for", "until", "reason"))
+    if "for" not in body and "until" not in body:
+        raise _wrong("for", None, "one of for and until")
+    return read_posted_end(body, default=timedelta(0)), _line(body, "reason")
+
+
+def read_posted_end(body: Mapping[str, Any], *, default: timedelta) -> datetime | timedelta:
+    """Return when the hold of a body ends."""
+    return read_end(
+        _text(body, "for"),
+        _text(body, "until"),
+        default=default,
+        names=("for", "until"),
+        local=False,
+    )
+
+
+def _posted_line(content: Any, catalogue: Catalogue, where: str) -> HoldLine:
+    line = _table(content, where, ("sku", "quantity"))
+    sku, quantity = line.get("sku"), line.get("quantity")
+    if not isinstance(sku, str):
+        raise _wrong(f"{where}.sku", sku, "the SKU of an item")
+    item = catalogue.items.get(sku)
+    if item is None:
+        raise NotFound(
+            "There is no item with that SKU.",
+            field=f"{where}.sku",
+            found=shown(sku),
+            expected="a SKU of /api/v1/items",
+            next="stockpush stock",
+        )
+    if quantity is None:
+        raise _wrong(f"{where}.quantity", None, "a quantity, such as 5 or '2.5 kg'")
+    return HoldLine(sku, read_quantity(quantity, item, field=f"{where}.quantity"))
+
+
+def _table(content: Any, where: str, known: Sequence[str]) -> Mapping[str, Any]:
+    if not isinstance(content, dict):
+        raise _wrong(where, content, f"an object with {', '.join(known)}")
+    for name in content:
+        if name not in known:
+            at = name if where == "body" else f"{where}.{name}"
+            raise _wrong(shown(at), content[name], " or ".join(known))
+    return content
+
+
+def _text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise _wrong(name, value, "text")
+    return value
+
+
+def _line(body: Mapping[str, Any], name: str) -> str:
+    """Return one line of text, empty where none is given."""
+    text = (_text(body, name) or "").strip()
+    if len(text) > NOTE_LENGTH_MAX or not text.isprintable():
+        raise UsageError(
+            f"{name} is not a line of text.",
+            field=name,
+            found=f"{len(text)} characters",
+            expected=f"one line of at most {NOTE_LENGTH_MAX} printable characters",
+        )
+    return text
+
+
+def _wrong(where: str, found: object, expected: str) -> UsageError:
+    what = "is missing" if found is None else "cannot be used as it stands"
+    return UsageError(
+        f"{where} {what}.",
+        field=where,
+        found=None if found is None else shown(str(found)),
+        expected=expected,
+    )

@@ -1,0 +1,134 @@
+"""Builds: what is made goes onto the shelf, what it takes off it, also for what left unfinished.
+
+Theory of operation. Makers ship before they log the run, so on hand may be negative; netting then
+counts the missing units as still to be built, and every ATP is right. A kit is never logged: it is
+put together when it is sent. So where a bill says `backflush` whatever leaves below what is
+finished is built in the same transaction, in whole batches where it must be, and so are its
+components of which that takes more than there is finished. Either way no ATP changes by what was
+promised and covered; netting and builds share the roundings (`atp.use`).
+
+Each build writes its build-in, then its build-outs, then the builds of its components: so an undo
+knows which build took what (`ledger.builds_of`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from stockpush.messages import Refused, StockMove
+from stockpush.model import BillOfMaterials, MovementKind, StockMovement
+from stockpush.reservation.draft import Draft
+from stockpush.reservation.ledger import build_moves, builds_of, rests_after
+from stockpush.values import replace
+
+LEAVING = frozenset({MovementKind.SALE, MovementKind.SCRAP})
+"""Kinds of movement that take finished units away, where they take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A movement, at no place yet, and by how much it has lowered what can be sold of its item."""
+
+    movement: StockMovement
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a build takes by its bill: `moves` are those of `ledger.build_moves`.
+
+    Of the components in `stated` something else was taken, or was said to be, which leaves nothing
+    of roundings.
+    """
+
+    bill: BillOfMaterials
+    moves: tuple[StockMove, ...]
+    stated: frozenset[str] = frozenset()
+
+
+def write(draft: Draft, movement: StockMovement) -> None:
+    """Write a movement; what leaves below what is finished is built where the bill says so.
+
+    What goes out is picked among the item's lots; what comes in belongs to none.
+    """
+    if movement.quantity < 0:
+        make_up(draft, _take(draft, movement))
+    else:
+        draft.move(movement)
+
+
+def make_up(draft: Draft, taken: Taken) -> None:
+    """Build what has left below what is finished, if the item's bill says so."""
+    if taken.movement.kind in LEAVING and taken.movement.quantity < 0:
+        _make_up(draft, taken)
+
+
+def finish(draft: Draft, plan: Plan, written: Iterable[Taken]) -> None:
+    """Keep what a build has left of roundings, and build what it took of its components."""
+    made, *parts = plan.moves
+    used = {move.sku: -move.quantity for move in parts}
+    _keep_rests(draft, plan.bill, made.quantity, used, stated=plan.stated)
+    for taken in written:
+        if taken.movement.kind is MovementKind.BUILD_OUT:
+            _make_up(draft, taken)
+
+
+def sellable(draft: Draft, sku: str) -> int:
+    """Return what can be sold of an item, the clock taken account of (signed)."""
+    draft.turn_lots(sku)
+    return draft.shelf(sku).on_hand
+
+
+def take_back_rests(draft: Draft, undone: Iterable[StockMovement]) -> None:
+    """Take back what the builds among undone movements had left of roundings."""
+    for build in builds_of(sorted(undone, key=lambda row: row.id or 0)):
+        bill = draft.view.catalogue.bills.by_item.get(build.sku)
+        if bill is not None:
+            used = {part: -units for part, units in build.taken.items()}
+            _keep_rests(draft, bill, -build.quantity, used, stated=build.stated)
+
+
+def _take(draft: Draft, movement: StockMovement) -> Taken:
+    """Take what goes out where it is picked."""
+    there = sellable(draft, movement.sku)
+    draft.take(movement)
+    return Taken(movement, there - draft.shelf(movement.sku).on_hand)
+
+
+def _make_up(draft: Draft, taken: Taken) -> None:
+    """Build what a movement has taken below zero, if the item's bill says so."""
+    sku = taken.movement.sku
+    bill = draft.view.catalogue.bills.by_item.get(sku)
+    if bill is None or not bill.backflush:
+        return
+    missing = min(taken.units, -draft.shelf(sku).on_hand)
+    if missing <= 0:
+        return
+    batch = bill.yield_quantity if bill.batch_only else 1
+    moves = build_moves(bill, -(-missing // batch) * batch, draft.shelf(sku).rests)
+    if isinstance(moves, Refused):
+        return  # A sale is never refused: what no shelf could hold the parts of stays below zero.
+    made, *parts = (_line(move, taken.movement) for move in moves)
+    draft.move(made)
+    finish(draft, Plan(bill, moves), [_take(draft, part) for part in parts])
+
+
+def _line(move: StockMove, like: StockMovement) -> StockMovement:
+    """Return the movement of one line of a build."""
+    return replace(like, sku=move.sku, quantity=move.quantity, kind=move.kind)
+
+
+def _keep_rests(
+    draft: Draft,
+    bill: BillOfMaterials,
+    quantity: int,
+    taken: Mapping[str, int],
+    *,
+    stated: Collection[str],
+) -> None:
+    """Keep what a build has left of roundings with the shelf of its item."""
+    shelf = draft.shelf(bill.item)
+    rests = rests_after(bill, shelf.rests, quantity, taken, stated=stated)
+    if rests != shelf.rests:
+        draft.shelves[bill.item] = replace(shelf, rests=rests)

@@ -1,0 +1,383 @@
+"""Holds of our own: units that a person sets aside for a market, a quote, a wholesale order.
+
+Theory of operation. A hold claims units of one or several items for a while. It is placed all or
+nothing against ATP: the demand of all its lines is put on together and netted once, so that lines
+which share a component compete for it; it is refused unless every line's item is then covered.
+Whatever was covered before stays so: a unit that a hold takes from a component is taken through an
+item of the hold, which would not be covered itself if the component were short. An order line, in
+contrast, is a fact and is never refused.
+
+While it is held its units are demand (`Shelf.held`), in whole and part as an order's would be. A
+hold ends once: it is sold, released, or expires. The table of its life says what may follow what;
+a command that would do anything else is refused as `not_held`. From the instant `until` on a hold
+cannot be renewed or sold any more, whether or not anybody has noted yet that it has expired.
+Selling writes the movements of all its lines, which takes the units off the shelf and the demand
+at once and so changes no ATP. Expiring and releasing are the same for stock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from stockpush.messages import (
+    Accepted,
+    CommandDone,
+    Decision,
+    Event,
+    ExpireHolds,
+    PlaceHold,
+    Refused,
+    ReleaseHold,
+    RenewHold,
+    Replayed,
+    SellHold,
+)
+from stockpush.model import (
+    HOLD_LINES_MAX,
+    QUANTITY_MAX,
+    Hold,
+    HoldLine,
+    HoldState,
+    Item,
+    MovementKind,
+    StockMovement,
+)
+from stockpush.reservation import atp as netting
+from stockpush.reservation import backflush, keyed
+from stockpush.reservation.draft import Draft
+from stockpush.reservation.view import View
+from stockpush.units import format_quantity
+from stockpush.values import replace
+
+TRANSITIONS: Final[dict[tuple[HoldState | None, HoldState], str]] = {
+    (None, HoldState.HELD): "placed",
+    (HoldState.HELD, HoldState.HELD): "renewed",
+    (HoldState.HELD, HoldState.SOLD): "sold",
+    (HoldState.HELD, HoldState.RELEASED): "released",
+    (HoldState.HELD, HoldState.EXPIRED): "expired",
+}
+"""(from, to) -> what happened, in a word; None is a hold that is not there yet."""
+_TOLD: Final = {
+    "placed": "hold.placed",
+    "renewed": "hold.renewed",
+    "sold": "hold.sold",
+    "released": "hold.released",
+    "expired": "hold.expired",
+}
+"""The event that tells of each change."""
+HOLD_MAX: Final = timedelta(days=366)
+"""Longest time from now that a hold may last."""
+
+
+def place(view: View, command: PlaceHold, at: datetime) -> Decision:
+    """Set units aside, every line or none."""
+    content = keyed.digest("hold", command.lines, command.until, command.note)
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=_with_hold(view, command.key, before))
+    until = _until(command.until, at)
+    if isinstance(until, Refused):
+        return Decision(outcome=until)
+    lines = merged(command.lines)
+    if (refused := _impossible(view, command.lines, lines)) is not None:
+        return Decision(outcome=refused)
+    if (refused := shortfall(view, lines)) is not None:
+        return Decision(outcome=refused)
+    hold = Hold(
+        id=view.rows.next_hold,
+        key=command.key,
+        lines=lines,
+        placed_at=at,
+        until=until,
+        state=HoldState.HELD,
+        actor=command.actor,
+        note=command.note,
+        reason=command.reason,
+    )
+    draft = Draft(view, at)
+    for line in lines:
+        draft.hold(line.sku, line.quantity)
+    _change(draft, None, hold)
+    return _accepted(draft, hold, CommandDone(command.key, content, at))
+
+
+def renew(view: View, command: RenewHold, at: datetime) -> Decision:
+    """Have a hold that is held end at another instant, later or earlier."""
+    content = keyed.digest("renew", command.hold, command.until)
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
+    hold = _held(view, command.hold, at)
+    if isinstance(hold, Refused):
+        return Decision(outcome=hold)
+    until = _until(command.until, at)
+    if isinstance(until, Refused):
+        return Decision(outcome=until)
+    draft = Draft(view, at)
+    renewed = replace(hold, until=until, reason=command.reason)
+    _change(draft, hold, renewed)
+    return _accepted(draft, renewed, CommandDone(command.key, content, at))
+
+
+def release(view: View, command: ReleaseHold, at: datetime) -> Decision:
+    """Give back what a hold set aside; one that is due and not yet noted as expired, too."""
+    content = keyed.digest("release", command.hold)
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
+    hold = _held(view, command.hold, None)
+    if isinstance(hold, Refused):
+        return Decision(outcome=hold)
+    draft = Draft(view, at)
+    ended = _end(draft, hold, HoldState.RELEASED, command.reason)
+    return _accepted(draft, ended, CommandDone(command.key, content, at))
+
+
+def sell(view: View, command: SellHold, at: datetime) -> Decision:
+    """Turn a hold into a sale: one movement for each line, and the hold ends."""
+    content = keyed.digest("sell hold", command.hold, command.place)
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
+    hold = _held(view, command.hold, at)
+    if isinstance(hold, Refused):
+        return Decision(outcome=hold)
+    draft = Draft(view, at)
+    why = ": ".join(
+        each for each in (f"sold at {command.place} ({name_of(hold.id)})", command.reason) if each
+    )
+    for line in hold.lines:
+        backflush.write(
+            draft,
+            StockMovement(
+                at=at,
+                sku=line.sku,
+                quantity=-line.quantity,
+                kind=MovementKind.SALE,
+                cause=f"cmd {command.key}",
+                actor=command.actor,
+                reason=why,
+            ),
+        )
+    for shelf in draft.shelves.values():
+        if abs(shelf.on_hand) > QUANTITY_MAX:
+            return Decision(outcome=_out_of_bounds(shelf.sku))
+    ended = _end(draft, hold, HoldState.SOLD, command.reason)
+    return _accepted(draft, ended, CommandDone(command.key, content, at))
+
+
+def expire(view: View, command: ExpireHolds, at: datetime) -> Decision:
+    """End the holds among these that are held and due."""
+    draft = Draft(view, at)
+    for number in command.holds:
+        hold = view.rows.holds.get(number)
+        if hold is not None and is_due(hold, at):
+            _end(draft, hold, HoldState.EXPIRED, hold.reason)
+    return draft.decision()
+
+
+def is_due(hold: Hold, at: datetime) -> bool:
+    """Answer whether a hold is held still and has come to its end at `at`."""
+    return hold.state is HoldState.HELD and hold.until <= at
+
+
+def as_of(hold: Hold, at: datetime) -> Hold:
+    """Return the hold as it is at `at`: one that is due has expired, noted or not."""
+    if not is_due(hold, at):
+        return hold
+    return replace(hold, state=HoldState.EXPIRED, ended_at=hold.until)
+
+
+def name_of(hold: int) -> str:
+    """Return a hold's id as people type it.
+
+    >>> name_of(12)
+    'hold-12'
+    """
+    return f"hold-{hold}"
+
+
+def merged(lines: Iterable[HoldLine]) -> tuple[HoldLine, ...]:
+    """Add up the lines of each item, in order of first mention.
+
+    >>> merged([HoldLine("a", 2), HoldLine("b", 1), HoldLine("a", 3)])
+    (HoldLine(sku='a', quantity=5), HoldLine(sku='b', quantity=1))
+    """
+    units: Counter[str] = Counter()
+    for line in lines:
+        units[line.sku] += line.quantity
+    return tuple(HoldLine(sku, quantity) for sku, quantity in units.items())
+
+
+# -- may it be taken? ------------------------------------------------------------------------
+
+
+def taken(view: View, lines: Sequence[HoldLine]) -> View:
+    """Return the view as it would be with these lines (each item once) held too, covered or not."""
+    shelves = [view.shelf(line.sku) for line in lines]
+    return view.after(
+        Decision(
+            shelves=tuple(
+                replace(shelf, held=shelf.held + line.quantity)
+                for shelf, line in zip(shelves, lines, strict=True)
+            )
+        )
+    )
+
+
+def shortfall(view: View, lines: Sequence[HoldLine]) -> Refused | None:
+    """Return why these lines (each item once) cannot be held together, None if they can.
+
+    The refusal names the first line that does not fit beside those before it: `short` of what was
+    `asked`, because of `limited_by`. `to_buy` is what would make all of them possible.
+    """
+    skus = [line.sku for line in lines]
+    net = taken(view, lines).net(skus)
+    for position, line in enumerate(lines):
+        beside = taken(view, lines[:position]).net([line.sku])
+        available = max(0, netting.atp(beside, line.sku))
+        if available < line.quantity:
+            return _insufficient(view, line, available, beside, net, skus)
+    blocked = [sku for sku in skus if sku in net.blocked]
+    assert not blocked, f"{blocked} are not covered together and each beside the others"
+    return None
+
+
+def _insufficient(
+    view: View,
+    line: HoldLine,
+    available: int,
+    beside: netting.Netting,
+    net: netting.Netting,
+    skus: Sequence[str],
+) -> Refused:
+    """Return the refusal of a line of which `available` units fit beside the lines before it."""
+    item = view.catalogue.items[line.sku]
+    limits = netting.stopped_by(beside, line.sku)
+    return Refused(
+        "insufficient_atp",
+        f"{_of(line.quantity, item)} were asked for and {_amount(available, item)} can be "
+        f"promised, {_amount(line.quantity - available, item)} fewer; {' and '.join(limits)} "
+        f"{'limits' if len(limits) == 1 else 'limit'} it",
+        {
+            "sku": item.sku,
+            "unit": item.unit,
+            "asked": format_quantity(line.quantity, item.scale),
+            "available": format_quantity(available, item.scale),
+            "short": format_quantity(line.quantity - available, item.scale),
+            "limited_by": limits[0],
+            "to_buy": [
+                {
+                    "sku": sku,
+                    "unit": view.catalogue.items[sku].unit,
+                    "quantity": format_quantity(units, view.catalogue.items[sku].scale),
+                }
+                for sku, units in netting.missing(net, skus).items()
+            ],
+        },
+    )
+
+
+def _amount(units: int, item: Item) -> str:
+    number = format_quantity(units, item.scale)
+    return number if item.unit == "piece" else f"{number} {item.unit}"
+
+
+def _of(units: int, item: Item) -> str:
+    amount = _amount(units, item)
+    return f"{amount} {item.sku}" if item.unit == "piece" else f"{amount} of {item.sku}"
+
+
+def _impossible(view: View, given: Sequence[HoldLine], lines: Sequence[HoldLine]) -> Refused | None:
+    """Return why no stock could be enough for these lines, None where some could."""
+    if not 1 <= len(given) <= HOLD_LINES_MAX:
+        return Refused(
+            "out_of_bounds", f"a hold has 1 to {HOLD_LINES_MAX} lines, and not {len(given)}"
+        )
+    for line in given:
+        if line.sku not in view.catalogue.items:
+            return Refused("not_found", f"there is no item {line.sku!r}", {"sku": line.sku})
+        if line.quantity < 1:
+            return _out_of_bounds(line.sku)
+    for line in lines:
+        if view.shelf(line.sku).held + line.quantity > QUANTITY_MAX:
+            return _out_of_bounds(line.sku)
+    return None
+
+
+def _out_of_bounds(sku: str) -> Refused:
+    return Refused(
+        "out_of_bounds",
+        f"{sku} would not be within 1 to {QUANTITY_MAX} in its smallest unit",
+        {"sku": sku},
+    )
+
+
+# -- changing one ----------------------------------------------------------------------------
+
+
+def _until(asked: datetime | timedelta, at: datetime) -> datetime | Refused:
+    """Return the instant at which a hold ends, or the refusal of one that cannot be."""
+    latest = at + HOLD_MAX
+    # A span beyond the bound may lie outside the calendar as well.
+    until = at + min(asked, 2 * HOLD_MAX) if isinstance(asked, timedelta) else asked
+    facts = {"until": until.isoformat(), "latest": latest.isoformat()}
+    if until <= at:
+        return Refused("until_past", f"{until.isoformat()} is not in the future", facts)
+    if until > latest:
+        return Refused(
+            "until_too_late",
+            f"a hold lasts at most {HOLD_MAX.days} days, until {latest.isoformat()}",
+            facts,
+        )
+    return until
+
+
+def _held(view: View, number: int, at: datetime | None) -> Hold | Refused:
+    """Return a hold that is held, and at the instant `at`, if any, not due; or the refusal."""
+    hold = view.rows.holds.get(number)
+    if hold is None:
+        return Refused("not_found", f"there is no hold {name_of(number)}")
+    facts: dict[str, Any] = {"hold": name_of(number), "state": hold.state.value}
+    if hold.state is not HoldState.HELD:
+        ended = "" if hold.ended_at is None else f" at {hold.ended_at.isoformat()}"
+        text = f"{name_of(number)} was {hold.state.value}{ended}"
+        if hold.state is HoldState.EXPIRED:
+            text = f"{name_of(number)} expired at {hold.until.isoformat()}"
+        return Refused("not_held", text, facts)
+    if at is not None and is_due(hold, at):
+        text = f"{name_of(number)} expired at {hold.until.isoformat()}"
+        return Refused("not_held", text, facts | {"state": HoldState.EXPIRED.value})
+    return hold
+
+
+def _end(draft: Draft, hold: Hold, state: HoldState, reason: str) -> Hold:
+    """End a hold: its units are nobody's any more."""
+    for line in hold.lines:
+        draft.hold(line.sku, -line.quantity)
+    ended = replace(hold, state=state, ended_at=draft.at, reason=reason)
+    _change(draft, hold, ended)
+    return ended
+
+
+def _change(draft: Draft, before: Hold | None, after: Hold) -> None:
+    """Record a step of a hold's life; one that is not in the table is a defect."""
+    happened = TRANSITIONS[None if before is None else before.state, after.state]
+    draft.holds[after.id] = after
+    draft.events.append(
+        Event(
+            _TOLD[happened],
+            {"id": name_of(after.id), "sku": tuple(line.sku for line in after.lines)},
+        )
+    )
+
+
+def _accepted(draft: Draft, hold: Hold, done: CommandDone) -> Decision:
+    return replace(draft.decision(), outcome=Accepted(facts={"hold": hold.id}), commands=(done,))
+
+
+def _with_hold(view: View, key: str, outcome: Replayed | Refused) -> Replayed | Refused:
+    """Return an outcome with the hold that was placed under the key, where it is replayed."""
+    if isinstance(outcome, Refused):
+        return outcome
+    placed = [hold.id for hold in view.rows.holds.values() if hold.key == key]
+    return replace(outcome, facts={"hold": placed[0]}) if placed else outcome
