@@ -22,6 +22,7 @@ from stockpush.model import (
     Kind,
     Listing,
     ListingKey,
+    Location,
     MovementKind,
     Promise,
     PurchaseUnit,
@@ -228,6 +229,7 @@ class Rows:
     bills: list[BillOfMaterials]
     listings: list[Listing]
     revision: int = 1
+    locations: tuple[Location, ...] = ()
 
 
 KNOWN = Known.of(

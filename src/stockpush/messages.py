@@ -26,6 +26,9 @@ from stockpush.model import (
     Item,
     Listing,
     ListingKey,
+    Location,
+    Lot,
+    LotKey,
     MovementKind,
     OrderVersion,
     Push,
@@ -302,12 +305,33 @@ class NoteHeard:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class LotTerms:
+    """What is said of a lot that comes in; None and "" where nothing is (`model.Lot`)."""
+
+    expires_at: datetime | None = None
+    available_from: datetime | None = None
+    cost: str = ""
+    supplier: str = ""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class StockMove:
-    """One line of a stock command: `quantity` signed, smallest units."""
+    """One line of a stock command: `quantity` signed, smallest units.
+
+    `reason` is what is to be kept of this line alone, besides the command's own. Without `location`
+    and `lot` what goes out is picked among the item's lots, and what comes in belongs to none, or
+    to a new one where all that comes in does; UNLOTTED says that it belongs to none. `terms` are of
+    a lot that comes in.
+    """
 
     sku: str
     quantity: int
     kind: MovementKind
+    reason: str = ""
+    location: str | None = None
+    lot: str | None = None
+    terms: LotTerms | None = None
 
 
 @quick
@@ -324,25 +348,75 @@ class MoveStock:
 @quick
 @dataclass(frozen=True, slots=True)
 class BuildStock:
-    """Build `quantity` smallest units of `sku`, consuming its bill of materials."""
+    """Build `quantity` smallest units of `sku`, consuming its bill of materials.
+
+    `used` are (component, smallest units) of which another quantity was consumed than the bill
+    says; `scrapped` of the units built were lost. `location`, `lot` and `terms` say where what was
+    built lies.
+    """
 
     sku: str
     quantity: int
     key: str
     actor: str
     reason: str = ""
+    used: tuple[tuple[str, int], ...] = ()
+    scrapped: int = 0
+    location: str | None = None
+    lot: str | None = None
+    terms: LotTerms | None = None
 
 
 @quick
 @dataclass(frozen=True, slots=True)
 class CountStock:
-    """State that `counted` smallest units of `sku` are on hand: one adjusting movement."""
+    """State that `counted` smallest units of `sku` are on hand: one adjusting movement.
+
+    All that can be sold, or with `location` or `lot` what lies there.
+    """
 
     sku: str
     counted: int
     key: str
     actor: str
     reason: str = ""
+    location: str | None = None
+    lot: str | None = None
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class TransferStock:
+    """Move `quantity` (> 0) smallest units of `sku` from one location to another."""
+
+    sku: str
+    quantity: int
+    origin: str
+    destination: str
+    key: str
+    actor: str
+    reason: str = ""
+    lot: str | None = None
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class QuarantineLot:
+    """Withhold a lot from sale wherever it lies, or release it."""
+
+    sku: str
+    lot: str
+    quarantined: bool
+    actor: str
+    reason: str = ""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class TurnLots:
+    """Take account of what the clock has changed of the lots of these items."""
+
+    skus: tuple[str, ...]
 
 
 @quick
@@ -443,6 +517,7 @@ class ImportCatalogue:
     key: str
     actor: str
     reason: str = ""
+    locations: tuple[Location, ...] = ()
 
 
 Command: TypeAlias = (
@@ -459,6 +534,9 @@ Command: TypeAlias = (
     | MoveStock
     | BuildStock
     | CountStock
+    | TransferStock
+    | QuarantineLot
+    | TurnLots
     | UndoMovement
     | PlaceHold
     | RenewHold
@@ -500,6 +578,10 @@ class Needs:
     and held than is there and every field with a suspense hold."""
     whole: frozenset[str] = frozenset()
     """SKUs whose groups are read whole; with any of them no group is read in part."""
+    lots: frozenset[str] = frozenset()
+    """SKUs of which every lot is read."""
+    lots_at: frozenset[str] = frozenset()
+    """Locations of which every lot is read."""
     holds: frozenset[int] = frozenset()
     """Ids of holds."""
     hold_keys: frozenset[str] = frozenset()
@@ -565,6 +647,7 @@ class Rows:
     partial: frozenset[str] | None = None
     """None: of each group all shelves and fields have been read. Else the SKUs whose shelves have;
     of large groups that is a part (docs/architecture.md, "Large groups")."""
+    lots: Mapping[LotKey, Lot] = field(default_factory=dict)
 
 
 # -- decided: what the transaction writes ----------------------------------------------------
@@ -657,6 +740,9 @@ class Decision:
     items: tuple[Item, ...] = ()
     bills: tuple[BillOfMaterials, ...] = ()
     """Catalogue rows to upsert. Any listing, item or bill bumps the catalogue's revision."""
+    locations: tuple[Location, ...] = ()
+    """Catalogue rows to upsert, as well."""
+    lots: tuple[Lot, ...] = ()
     events: tuple[Event, ...] = ()
     touched_skus: frozenset[str] = frozenset()
     touched_fields: frozenset[FieldKey] = frozenset()

@@ -27,7 +27,10 @@ SCRAP_OF_MAX = 10**6
 HOLD_LINES_MAX = 100
 """Most lines that one hold is asked for with; those of one item are added up afterwards."""
 MAIN = "main"
-"""The one location that every item has until locations are introduced."""
+"""The location of whatever is said to lie nowhere else. It needs no entry and is always sellable.
+"""
+UNLOTTED = ""
+"""The name under which what belongs to no lot stands in the key of a `Lot`."""
 
 
 class Kind(StrEnum):
@@ -38,6 +41,17 @@ class Kind(StrEnum):
     MATERIAL = "material"
     SUPPLY = "supply"
     MRO = "mro"
+
+
+class LotRule(StrEnum):
+    """Which stock of an item is kept by lot or place: none, what somebody says, or all that comes.
+
+    Only of an item that has any are there rows of `Lot`: a sale of any other asks for none.
+    """
+
+    NEVER = "never"
+    SOME = "some"
+    ALWAYS = "always"
 
 
 class Promise(StrEnum):
@@ -72,6 +86,49 @@ class Item:
     purchase_units: tuple[PurchaseUnit, ...] = ()
     promise: Promise = Promise.BUILDABLE
     buildable_max: int | None = None
+    lots: LotRule = LotRule.NEVER
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place where stock lies, besides MAIN; unless it is `sellable` nothing is sold from it."""
+
+    name: str
+    sellable: bool = True
+
+
+class LotKey(NamedTuple):
+    """What lies at one location of one lot of an item; `lot` is UNLOTTED for what has none."""
+
+    sku: str
+    location: str
+    lot: str
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """The balance of one lot at one location, or of what has no lot at a location besides MAIN.
+
+    `on_hand` is signed, smallest units. `since` is when it was received or made: the oldest goes
+    first. From `expires_at` on it is not sold any more, before `available_from` not yet (work in
+    progress, curing). `quarantined`: not before a person releases it. `counts`: it is part of the
+    shelf's on hand; `turns_at` is the next instant at which the clock alone changes that. `cost`
+    (decimal text), `supplier` and `note` are for people.
+    """
+
+    key: LotKey
+    since: datetime
+    on_hand: int = 0
+    expires_at: datetime | None = None
+    available_from: datetime | None = None
+    quarantined: bool = False
+    counts: bool = True
+    turns_at: datetime | None = None
+    cost: str = ""
+    supplier: str = ""
+    note: str = ""
 
 
 class Scrap(NamedTuple):
@@ -226,11 +283,12 @@ class Rest(NamedTuple):
 @quick
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """An item's stock at the one location: `on_hand` signed, reserved units included.
+    """An item's stock that can be sold: `on_hand` signed, reserved units included.
 
-    `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds' lines
-    (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its present
-    bill have left of roundings, those of 0 left out, in the order of the bill's lines.
+    Of an item with lots or locations it is what lies in those that count (`Lot.counts`) and in
+    none. `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds'
+    lines (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
+    present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     """
 
     sku: str
@@ -252,6 +310,7 @@ class MovementKind(StrEnum):
     ADJUSTMENT = "adjustment"
     COUNT = "count"
     SCRAP = "scrap"
+    TRANSFER = "transfer"
 
 
 @quick
@@ -261,7 +320,7 @@ class StockMovement:
 
     `cause` names what brought it about (`order my-shopify/1001/1`, `cmd KEY`, `undo mv-7`);
     movements of one command share it. `id` is None until the store has written it. `undoes` is
-    the id that it compensates.
+    the id that it compensates. `lot` is None for what belongs to no lot.
     """
 
     at: datetime
@@ -274,6 +333,7 @@ class StockMovement:
     reason: str = ""
     undoes: int | None = None
     id: int | None = None
+    lot: str | None = None
 
 
 class HoldState(StrEnum):

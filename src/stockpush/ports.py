@@ -19,6 +19,7 @@ from stockpush.model import (
     FieldKey,
     Item,
     Listing,
+    Location,
     Push,
 )
 
@@ -77,6 +78,11 @@ class CatalogueRows(Protocol):
     @property
     def listings(self) -> Sequence[Listing]:
         """Return every listing, by key."""
+        ...
+
+    @property
+    def locations(self) -> Sequence[Location]:
+        """Return every location besides MAIN, by name."""
         ...
 
 
@@ -170,6 +176,14 @@ class Store(Protocol):
 
     async def field_keys(self, channel: str) -> Sequence[FieldKey]:
         """Return the keys of the channel's fields, in order, mapped or not."""
+        ...
+
+    async def next_lot_turn(self) -> datetime | None:
+        """Return when the clock next changes which lots are sold, None if it never does."""
+        ...
+
+    async def lots_due(self, *, at: datetime, limit: int) -> Sequence[str]:
+        """Return the SKUs of up to `limit` lots that it has changed by `at`, longest ago first."""
         ...
 
     async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:

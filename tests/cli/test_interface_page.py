@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from stockpush.cli import channels, deliveries, stock
+from stockpush.cli import channels, deliveries, lots, stock
 from stockpush.cli.main import app
 from stockpush.model import HoldState
 from tests.cli.terminal import Terminal
@@ -22,7 +22,8 @@ REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "interface.md").read_text(encoding="utf-8")
 EVERYWHERE = {"--config", "--json", "--help", "-h"}
 WRITING = {"--dry-run", "--yes"}
-VERBS = {"receive", "build", "count", "adjust", "sell", "undo", "hold", "release", "renew"}
+VERBS = {"receive", "build", "count", "adjust", "scrap", "return", "sell", "transfer", "undo"}
+VERBS |= {"hold", "release", "renew"}
 NO_COMMANDS = {"encryption", "daemon"}
 """What follows the program's name where a key is derived and a lock is named."""
 Shape = dict[str, Any]
@@ -98,6 +99,7 @@ def test_every_command_takes_what_the_page_says_of_all(name: str):
     assert ("--json" in options) == (name != "run")
     reading = {
         "stock",
+        "lots",
         "why",
         "holds",
         "plan",
@@ -109,7 +111,8 @@ def test_every_command_takes_what_the_page_says_of_all(name: str):
     reading |= {"run", "demo", "prove", "doctor"}
     assert (options >= WRITING) == (name not in reading)
     assert ("--key" in options) == (name in VERBS | {"import"})
-    assert ("--reason" in options) == (name in VERBS | {"import", "resync", "adopt"})
+    told_why = VERBS | {"import", "resync", "adopt", "quarantine"}
+    assert ("--reason" in options) == (name in told_why)
 
 
 def named_in(text: str) -> Iterator[tuple[str, str, list[str]]]:
@@ -234,6 +237,9 @@ CASES = {
     "a stock verb": ("receive", "beeswax", "1kg"),
     "hold": ("hold", "candle-lav", "2"),
     "holds": ("holds",),
+    "build": ("build", "candle-lav", "1", "--used", "beeswax=160g"),
+    "lots": ("lots",),
+    "quarantine": ("quarantine", "beeswax", "A12"),
     "import": ("import", "new.toml", "--yes"),
     "adopt": ("adopt", "--yes"),
     "resync": ("resync", "--all", "--yes"),
@@ -256,6 +262,7 @@ def test_a_document_has_the_keys_of_the_page(inbox: Terminal, name: str):
         '[[items]]\nsku = "box"\non_hand = 3\n',
     )
     inbox.done("receive", "beeswax", "1kg")
+    inbox.done("receive", "beeswax", "1kg", "--lot", "A12", "--expires", "2099-03-01")
     if name == "channels":
         settled(inbox)
     if name == "plan":
@@ -273,7 +280,8 @@ def test_a_document_has_the_keys_of_the_page(inbox: Terminal, name: str):
     if name == "resync":
         shape = {**shape, "data": shapes()["plan"]["data"]}
     assert fits(document, shape, name) == []
-    empty = [key for key, value in document.items() if value == []]
+    nothing_moves = {"movements"} if name == "quarantine" else set()
+    empty = [k for k, value in document.items() if value == [] and k not in nothing_moves]
     assert empty == [], "an empty list shows no keys"
 
 
@@ -323,4 +331,5 @@ def test_the_words_of_states_are_those_of_the_program():
     assert said["channels"] == set(channels._STATES)
     assert said["stock"] == set(stock._STATES)
     assert said["holds"] == set(HoldState)
+    assert said["lots"] == set(lots._STATES)
     assert said["deliveries"] == set(deliveries._STATES)

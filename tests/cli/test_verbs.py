@@ -27,6 +27,12 @@ from tests.cli.terminal import Terminal
         (("adjust", "beeswax", "-1.5", "kg"), "beeswax", "1000"),
         (("adjust", "wick", "+3"), "wick", "33"),
         (("sell", "soap-lav", "2", "--at", "market"), "soap-lav", "0"),
+        (("scrap", "wick", "3", "--reason", "frayed"), "wick", "27"),
+        (("scrap", "beeswax", "1.5kg"), "beeswax", "1000"),
+        (("return", "soap-lav", "1"), "soap-lav", "3"),
+        (("build", "candle-lav", "10", "--used", "beeswax=1.6kg"), "beeswax", "900"),
+        (("build", "candle-lav", "10", "--used", "BEESWAX=0"), "beeswax", "2500"),
+        (("build", "soap-lav", "12", "--scrapped", "2"), "soap-lav", "12"),
     ],
     ids=" ".join,
 )
@@ -58,6 +64,17 @@ def test_a_verb_moves_stock(shop: Terminal, typed: tuple[str, ...], sku: str, on
         (("receive", "wick", "1", "--reason", "a\nb"), "line of text"),
         (("receive", "wick", "1", "--reason", "x" * 201), "line of text"),
         (("receive", "wick", "1", "--key", " "), "--key is empty"),
+        (("scrap", "wick", "0"), "found 0"),
+        (("scrap", "wick", "-1"), "0 or more"),
+        (("return", "wick", "5l"), "volume"),
+        (("build", "candle-lav", "10", "--used", "beeswax"), "SKU=QUANTITY"),
+        (("build", "candle-lav", "10", "--used", "=5g"), "SKU=QUANTITY"),
+        (("build", "candle-lav", "10", "--used", "beeswax=5l"), "--used beeswax"),
+        (
+            ("build", "candle-lav", "10", "--used", "wick=9", "--used", "WICK=8"),
+            "each component once",
+        ),
+        (("build", "candle-lav", "10", "--scrapped", "half"), "--scrapped"),
         (("undo", "candle-lav"), "mv-1042"),
         (("adjust", "wick", "--", "-3", "--json"), "before the lone --"),
     ],
@@ -97,6 +114,54 @@ def test_what_a_build_changes(shop: Terminal):
     assert shop.atp()["beeswax"] == "2500"
 
 
+def test_a_build_is_recorded_as_it_went(shop: Terminal):
+    """What was planned and what was used stand side by side, and in the record for good."""
+    typed = ("build", "candle-lav", "10", "--used", "beeswax=1600", "--scrapped", "2")
+    answer = shop.done(*typed, "--json", "--dry-run").json
+    assert answer["used"] == [
+        {"sku": "beeswax", "unit": "g", "planned": "1500", "used": "1600"},
+    ]
+    lines = [line.split() for line in shop.done(*typed, "--reason", "monday").out.splitlines()]
+    assert " ".join(lines[0]) == "Built 10 candle-lav, of which 2 were lost"
+    assert ["beeswax", "1500", "1600", "g"] in lines
+    assert reasons(shop) == [
+        "monday",
+        "monday; planned 1500 g, used 1600 g",
+        "monday",
+        "monday; lost in the build",
+    ]
+    shop.done("undo", "mv-6")
+    assert (shop.on_hand("candle-lav"), shop.on_hand("beeswax")) == ("5", "2500")
+
+
+@pytest.mark.parametrize(
+    ("options", "refused", "says"),
+    [
+        (("--used", "soap-lav=1"), "not_on_bill", "which names beeswax, wick"),
+        (("--scrapped", "11"), "more_lost_than_built", "11 of 10 candle-lav"),
+    ],
+    ids=["used", "scrapped"],
+)
+def test_a_build_that_cannot_have_gone_so_is_refused(
+    shop: Terminal, options: tuple[str, ...], refused: str, says: str
+):
+    """Exit code 5, what was expected, and nothing moved."""
+    before = shop.atp()
+    result = shop("build", "candle-lav", "10", *options, "--json")
+    assert (result.code, result.json["refused"]) == (5, refused)
+    assert says in result.json["message"]
+    assert result.json["next"]
+    assert shop.atp() == before
+
+
+def reasons(shop: Terminal) -> list[str]:
+    """The reasons of the movements after the opening stock."""
+    with sqlite3.connect(shop.folder / "stockpush.db") as database:
+        rows = database.execute("SELECT reason FROM movement WHERE id > 4 ORDER BY id").fetchall()
+    database.close()
+    return [reason for (reason,) in rows]
+
+
 def test_a_shortage_is_said(shop: Terminal):
     """A sale already made is recorded whatever there is; people are told what is missing."""
     result = shop.done("sell", "wick", "40", "--at", "fair")
@@ -132,6 +197,9 @@ def test_without_a_key_the_same_command_happens_twice(shop: Terminal):
         ("count", "wick", "7"),
         ("adjust", "wick", "-3"),
         ("sell", "wick", "3", "--at", "fair"),
+        ("scrap", "wick", "3"),
+        ("return", "wick", "3"),
+        ("build", "candle-lav", "10", "--used", "wick=12", "--scrapped", "1"),
         ("undo", "mv-1"),
     ],
     ids=" ".join,

@@ -19,6 +19,8 @@ from stockpush.model import (
     Hold,
     HoldLine,
     HoldState,
+    Lot,
+    LotKey,
     MovementKind,
     OrderVersion,
     Reservation,
@@ -242,9 +244,34 @@ def _with(**changed: Any) -> Books:
 UNDO = SOUND.movements[4]
 
 
+def in_lot(*, kept: int = 4, **state: Any) -> dict[str, Any]:
+    """Four wicks more, in lot A, whose row is as stated."""
+    return {
+        "movements": (*SOUND.movements, replace(movement(6, "wick", 4, cause="cmd k4"), lot="A")),
+        "shelves": (SOUND.shelves[0], Shelf("wick", 13, 1, 3), SOUND.shelves[2]),
+        "lots": (Lot(LotKey("wick", "main", "A"), AT, kept, **state),),
+    }
+
+
+def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
+    """The ledger's sum is what can be sold and what cannot."""
+    assert check(_with(**in_lot())) == []
+    apart = in_lot(counts=False, quarantined=True) | {"shelves": SOUND.shelves}
+    assert check(_with(**apart)) == []
+
+
 @pytest.mark.parametrize(
     ("books", "invariant", "subject", "expected", "found"),
     [
+        (_with(**in_lot(kept=5)), "lot_is_fold", "wick A at main", "4", "5"),
+        (_with(**in_lot(counts=False)), "balance_is_fold", "wick", "13", "17"),
+        (
+            _with(**in_lot(quarantined=True)),
+            "quarantined_is_withheld",
+            "wick A at main",
+            "withheld",
+            "counts",
+        ),
         (
             _with(shelves=(Shelf("wax", 481, 12, 50), *SOUND.shelves[1:])),
             "balance_is_fold",
@@ -338,6 +365,7 @@ UNDO = SOUND.movements[4]
         (
             _with(
                 movements=(*SOUND.movements[:4], replace(UNDO, location="attic")),
+                lots=(Lot(LotKey("wick", "attic", ""), AT, -5),),
             ),
             "undo_compensates_exactly",
             "mv-4",
@@ -373,6 +401,9 @@ UNDO = SOUND.movements[4]
         ),
     ],
     ids=[
+        "lot differs",
+        "withheld lot still on the shelf",
+        "quarantined lot still sold",
         "shelf differs",
         "shelf of an item that never moved",
         "packs not counted",
@@ -404,5 +435,5 @@ def test_each_way_to_be_unsound_is_named(
 def test_every_invariant_has_a_name_and_a_sentence() -> None:
     """`check` can print what it checked."""
     names = [invariant.__name__ for invariant in INVARIANTS]
-    assert len(set(names)) == len(names) == 6
+    assert len(set(names)) == len(names) == 8
     assert all(invariant.__doc__ for invariant in INVARIANTS)

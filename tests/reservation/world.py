@@ -96,7 +96,8 @@ class World:
         while True:
             followed = widen(asked, rows, self.catalogue)
             followed = replace(followed, fields=followed.fields.union(rows.fields))
-            if followed.skus <= had.skus and followed.fields <= had.fields:
+            known = followed.skus <= had.skus and followed.fields <= had.fields
+            if known and followed.lots <= had.lots:
                 break
             had = Needs.union([had, followed])
             rows = self._gather(Needs.union([asked, had]))
@@ -160,6 +161,11 @@ class World:
             },
             next_hold=max(rows.holds, default=0) + 1 if asked.hold_keys else 1,
             channels=rows.channels,
+            lots={
+                key: row
+                for key, row in rows.lots.items()
+                if key.sku in asked.lots or key.location in asked.lots_at
+            },
         )
 
     def _apply(self, decision: Decision) -> None:

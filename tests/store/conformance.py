@@ -34,6 +34,9 @@ from stockpush.model import (
     HoldState,
     Item,
     Kind,
+    Location,
+    Lot,
+    LotKey,
     MovementKind,
     PushOutcomeKind,
     ReservationKey,
@@ -58,6 +61,8 @@ from tests.store.samples import (
     HOLD,
     ITEM,
     LISTING,
+    LOCATION,
+    LOT,
     MOVEMENT,
     PUSH,
     RESERVATION,
@@ -81,6 +86,7 @@ ALL = Needs(
     moved=frozenset({"candle-lav", "beeswax"}),
     holds=frozenset({HOLD.id, 4711}),
     hold_keys=frozenset({HOLD.key, "absent"}),
+    lots=frozenset({"candle-lav", "absent"}),
 )
 
 
@@ -177,6 +183,12 @@ BROKEN = {
     "bill_of_itself": Decision(
         bills=(BillOfMaterials("candle-lav", 1, (BillLine("candle-lav", 1),)),)
     ),
+    "lot_without_item": Decision(lots=(Lot(LotKey("no-such-item", "main", "A"), at(0)),)),
+    "lot_nowhere": Decision(lots=(Lot(LotKey("candle-lav", "", "A"), at(0)),)),
+    "lot_bound": Decision(
+        lots=(Lot(LotKey("candle-lav", "main", "A"), at(0), on_hand=QUANTITY_MAX + 1),)
+    ),
+    "location_empty": Decision(locations=(Location(""),)),
     "sku_empty": Decision(items=(Item("", "nameless", Kind.PRODUCT, "piece"),)),
     "scale_16": Decision(items=(replace(ITEM, scale=16),)),
     "half_a_character": Decision(items=(replace(ITEM, name="half a \ud83d"),)),
@@ -220,6 +232,7 @@ class StoreConformance:
             LISTING.key: set(),
         }
         values = [ITEM, BILL, SHELF, FIELD_ROW, RESERVATION, DIRTY, CHANNEL, LISTING]
+        values += [LOCATION, LOT]
         assert [at_default(value) for value in values] == [[]] * len(values)
         for value, but in list(unwritten.items())[:-1]:
             assert at_default(value, but=frozenset(but)) == []
@@ -231,6 +244,7 @@ class StoreConformance:
             rows = await transaction.gather(replace(ALL, movements=frozenset({movement_id})))
             catalogue = await transaction.catalogue()
         assert rows.shelves == {"candle-lav": SHELF}
+        assert rows.lots == {LOT.key: LOT}
         assert rows.fields == {FIELD: FIELD_ROW}
         assert rows.reservations == {RESERVATION.key: RESERVATION}
         assert rows.dirty == {FIELD: DIRTY}
@@ -246,6 +260,7 @@ class StoreConformance:
         assert catalogue.items == (WAX, ITEM, WICK)
         assert catalogue.bills == (BILL,)
         assert catalogue.listings == (LISTING,)
+        assert catalogue.locations == (LOCATION,)
         [drift] = (await reads.drifts(store, limit=10)).data
         assert drift.drift == replace(DRIFT, id=drift.drift.id)
         assert drift.refs == (LISTING.ref,)
@@ -306,6 +321,51 @@ class StoreConformance:
             (ids[0][1], 2),
             (ids[0][0], 5),
         ]
+
+    # -- lots --------------------------------------------------------------------------------
+
+    async def test_lots_are_found_by_item_and_by_location(self, store: SqlStore) -> None:
+        """Only those that were asked for, each once, and a second row of a lot replaces it."""
+        fair, home = LotKey("candle-lav", "fair", "A"), LotKey("candle-lav", "main", "A")
+        wax = LotKey("beeswax", "fair", "")
+        rows = tuple(Lot(key, at(0), 5) for key in (fair, home, wax))
+        await write(store, Decision(items=(ITEM, WAX), lots=rows))
+        by_item = await gathered(store, Needs(lots=frozenset({"candle-lav", "absent"})))
+        assert set(by_item.lots) == {fair, home}
+        at_fair = await gathered(store, Needs(lots_at=frozenset({"fair"})))
+        assert set(at_fair.lots) == {fair, wax}
+        both = Needs(lots=frozenset({"candle-lav"}), lots_at=frozenset({"fair"}))
+        assert set((await gathered(store, both)).lots) == {fair, home, wax}
+        async with store.transaction() as transaction:
+            await transaction.gather(both)
+            await transaction.apply([Decision(lots=(Lot(fair, at(0), 4),))])
+        assert (await gathered(store, both)).lots[fair].on_hand == 4
+        _, kept = await reads.snapshot(store)
+        assert kept.lots == (await gathered(store, both)).lots
+
+    async def test_two_writers_cannot_both_begin_a_lot(self, store: SqlStore) -> None:
+        """Whoever did not find the lot loses to whoever made it meanwhile, and begins again."""
+        lot = Lot(LotKey("candle-lav", "main", "A"), at(0), 5)
+        await write(store, Decision(items=(ITEM,), lots=(lot,)))
+        with pytest.raises(StoreConflict):
+            async with store.transaction() as transaction:
+                await transaction.apply([Decision(lots=(lot,))])
+
+    async def test_the_next_lot_that_the_clock_changes_is_found(self, store: SqlStore) -> None:
+        """The earliest instant of any lot, and the items of those that are due, each once."""
+        assert await store.next_lot_turn() is None
+        lots = [
+            Lot(LotKey("candle-lav", "main", "A"), at(0), 5, turns_at=at(30)),
+            Lot(LotKey("candle-lav", "main", "B"), at(0), 5, turns_at=at(20)),
+            Lot(LotKey("candle-lav", "main", "C"), at(0), 5),
+            Lot(LotKey("beeswax", "main", "A"), at(0), 5, turns_at=at(40)),
+        ]
+        await write(store, Decision(items=(ITEM, WAX), lots=tuple(lots)))
+        assert await store.next_lot_turn() == at(20)
+        assert await store.lots_due(at=at(19), limit=10) == []
+        assert await store.lots_due(at=at(30), limit=10) == ["candle-lav"]
+        assert await store.lots_due(at=at(40), limit=10) == ["candle-lav", "beeswax"]
+        assert await store.lots_due(at=at(40), limit=1) == ["candle-lav"]
 
     # -- all or nothing ----------------------------------------------------------------------
 

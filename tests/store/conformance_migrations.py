@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Connection, inspect, text
 
-from stockpush.errors import SchemaNewer, SchemaOlder
-from stockpush.store import SqlStore, address
+from stockpush.errors import SchemaNewer, SchemaOlder, StoreConflict
+from stockpush.messages import Decision
+from stockpush.model import MovementKind
+from stockpush.store import SqlStore, address, migrations, reads
 from stockpush.store.dialects import Database
 from stockpush.store.migrations import head, migrate, require_current
 from stockpush.store.schema import META_AT_FIRST, metadata
@@ -112,6 +115,54 @@ class MigrationsConformance:
         with pytest.raises(SchemaOlder) as refused:
             await SqlStore.open(database_url, migrate=False)
         assert refused.value.next == "stockpush migrate"
+
+    async def test_a_ledger_of_before_lots_is_kept_movement_by_movement(
+        self, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Every id, undo and reason stays; items have no lots; the next movement gets the next id,
+        and may be a transfer.
+        """
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "HEAD", "0006")
+            await migrate(database)
+        written = [
+            (3, 5, "soap", 7, "receipt", "cmd a", "anna", "main", "spring", None),
+            (4, 6, "soap", -7, "receipt", "cmd b", "anna", "main", "", 3),
+            (9, 7, "soap", -2, "sale", "order shop/1/1", "shop", "main", "", None),
+        ]
+        columns = "id, at, sku, quantity, kind, cause, actor, location, reason, undoes"
+        async with database.engine.begin() as connection:
+            await connection.execute(
+                text("INSERT INTO item VALUES ('soap', 'Soap', 'product', 'piece', 0)")
+            )
+            for row in written:
+                values = ", ".join("NULL" if each is None else repr(each) for each in row)
+                await connection.execute(
+                    text(f"INSERT INTO movement ({columns}) VALUES ({values})")
+                )
+            if connection.dialect.name == "postgresql":
+                await connection.execute(text("SELECT setval('movement_id_seq', 9)"))
+        assert await migrate(database) == "0006"
+        store = await SqlStore.open(database_url)
+        try:
+            page = await reads.movements(store, limit=10)
+            assert [
+                (row.id, row.quantity, row.kind.value, row.reason, row.undoes, row.lot)
+                for row in reversed(page.data)
+            ] == [
+                (3, 7, "receipt", "spring", None, None),
+                (4, -7, "receipt", "", 3, None),
+                (9, -2, "sale", "", None, None),
+            ]
+            assert [item.lots.value for item in (await store.catalogue()).items] == ["never"]
+            moved = replace(page.data[0], kind=MovementKind.TRANSFER, lot="A", id=None, undoes=9)
+            async with store.transaction() as transaction:
+                assert await transaction.apply([Decision(movements=(moved,))]) == [(10,)]
+            with pytest.raises(StoreConflict):
+                async with store.transaction() as transaction:
+                    await transaction.apply([Decision(movements=(moved,))])
+        finally:
+            await store.close()
 
     async def test_two_processes_may_start_at_once(self, database_url: str) -> None:
         """Both find an empty database; one migrates, the other waits and finds it done."""

@@ -30,6 +30,10 @@ from stockpush.model import (
     Kind,
     Listing,
     ListingKey,
+    Location,
+    Lot,
+    LotKey,
+    LotRule,
     MovementKind,
     OrderVersion,
     Promise,
@@ -63,6 +67,7 @@ ITEM = Item(
     purchase_units=(PurchaseUnit("box", 14400), PurchaseUnit("kiste größe", QUANTITY_MAX)),
     promise=Promise.FINISHED,
     buildable_max=QUANTITY_MAX,
+    lots=LotRule.ALWAYS,
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
@@ -85,6 +90,20 @@ LISTING = Listing(
     field_key=FIELD.key,
     adopted=True,
     parked_reason="not tracked",
+)
+LOCATION = Location("fair", sellable=False)
+LOT = Lot(
+    key=LotKey("candle-lav", "fair", "A 12"),
+    since=at(11),
+    on_hand=-QUANTITY_MAX,
+    expires_at=at(12),
+    available_from=at(13),
+    quarantined=True,
+    counts=False,
+    turns_at=at(14),
+    cost="12.50",
+    supplier="Imkerei Grün",
+    note="quarantined by anna",
 )
 SHELF = Shelf(
     "candle-lav",
@@ -167,6 +186,7 @@ MOVEMENT = StockMovement(
     location="workshop",
     reason="a batch",
     undoes=None,
+    lot="A 12",
 )
 DIRTY = Dirty(FIELD, revision=6, due_at=at(40), decrease=True, attempts=2, because="sale")
 PUSH = Push(
@@ -215,6 +235,8 @@ EVERYTHING = Decision(
     items=(ITEM, WAX, WICK),
     bills=(BILL,),
     listings=(LISTING,),
+    locations=(LOCATION,),
+    lots=(LOT,),
     shelves=(SHELF,),
     fields=(FIELD_ROW,),
     reservations=(RESERVATION,),

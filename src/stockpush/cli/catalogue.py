@@ -33,6 +33,7 @@ _TABLES: Final[Mapping[str, str]] = {
     "items": "items",
     "boms": "bills of materials",
     "listings": "listings",
+    "locations": "locations",
 }
 
 
@@ -165,7 +166,12 @@ def _print_changes(changes: Sequence[Change]) -> None:
     say()
 
 
-_ONE: Final[Mapping[str, str]] = {"items": "item", "boms": "bill", "listings": "listing"}
+_ONE: Final[Mapping[str, str]] = {
+    "items": "item",
+    "boms": "bill",
+    "listings": "listing",
+    "locations": "location",
+}
 
 
 def _as_json(read: CatalogueFile, done: Done | None, *, dry_run: bool) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
             rows.books.reservations,
             rows.books.commands,
             rows.books.holds,
+            rows.books.lots,
         )
         found += ledger.check(books)
     return list(dict.fromkeys(found))  # the ledger finds again what its sums have shown
@@ -98,17 +99,23 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
 def _sums(rows: CheckRows) -> list[Violation]:
     """What is kept of each item is the sum of its movements, open order lines and open holds."""
     audit = rows.audit
+    apart = ledger.withheld(audit.lots.values())
     found = []
     named = audit.shelves.keys() | audit.moved.keys() | audit.open.keys() | audit.held.keys()
     for sku in sorted(named):
         shelf = audit.shelves.get(sku, Shelf(sku))
         for invariant, summed, kept in (
-            ("balance_is_fold", audit.moved.get(sku, 0), shelf.on_hand),
+            ("balance_is_fold", audit.moved.get(sku, 0), shelf.on_hand + apart.get(sku, 0)),
             ("reserved_is_open_demand", audit.open.get(sku, 0), shelf.reserved),
             ("held_is_open_holds", audit.held.get(sku, 0), shelf.held),
         ):
             if summed != kept:
                 found.append(Violation(invariant, sku, str(summed), str(kept)))
+    for key in sorted(audit.lots.keys() | audit.lots_moved.keys()):
+        balance = audit.lots[key].on_hand if key in audit.lots else 0
+        if balance != audit.lots_moved.get(key, 0):
+            expected = str(audit.lots_moved.get(key, 0))
+            found.append(Violation("lot_is_fold", ledger.lot_name(key), expected, str(balance)))
     return found
 
 
@@ -130,10 +137,11 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
     """ATP from what is kept is ATP from the ledger and the orders."""
     stored, audit = rows.catalogue, rows.audit
     catalogue = build(stored.revision, stored.items, stored.bills, stored.listings, policies)
+    apart = ledger.withheld(audit.lots.values())
     recomputed = {
         sku: Shelf(
             sku,
-            on_hand=audit.moved.get(sku, 0),
+            on_hand=audit.moved.get(sku, 0) - apart.get(sku, 0),
             reserved=audit.open.get(sku, 0),
             held=audit.held.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,

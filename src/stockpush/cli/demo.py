@@ -136,7 +136,14 @@ class Demo:
         """Check what must hold at every instant."""
         rows = await reads.books(self.parts.store)
         broken = check(
-            Books(rows.movements, rows.shelves, rows.reservations, rows.commands, rows.holds)
+            Books(
+                rows.movements,
+                rows.shelves,
+                rows.reservations,
+                rows.commands,
+                rows.holds,
+                rows.lots,
+            )
         )
         self._note("books balance", [f"{each.invariant}: {each.subject}" for each in broken])
         pushes = (await reads.pushes(self.parts.store, limit=reads.PAGE_MAX)).data

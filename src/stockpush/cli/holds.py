@@ -33,6 +33,7 @@ from stockpush.messages import (
     ReleaseHold,
     RenewHold,
     Replayed,
+    TurnLots,
 )
 from stockpush.model import Hold, HoldLine, HoldState
 from stockpush.reservation.catalogue import Catalogue
@@ -58,7 +59,7 @@ HOLDS_DEFAULT: Final = 100
 HOLDS_MAX: Final = 500
 """How many holds are listed unless told otherwise, and at most."""
 DUE_MAX: Final = 500
-"""Most holds that are noted as expired by the way."""
+"""Most holds, and lots, that are noted as expired by the way."""
 _NAMES: Final = ("--for", "--until")
 _NEXT: Final = {
     "key_reused": "the same command with another --key, or without",
@@ -298,10 +299,14 @@ async def _carry_out(
 ) -> Told:
     """Carry a command out, or with --dry-run only decide it; `view` is what there was before.
 
-    What is due expires first: where no daemon runs nobody has noted it.
+    Holds and lots that are due are noted first: where no daemon runs nobody has.
     """
-    due = await parts.store.holds_due(at=parts.clock.now(), limit=DUE_MAX)
-    first: list[Command] = [ExpireHolds(tuple(due))] if due else []
+    at = parts.clock.now()
+    first: list[Command] = []
+    if due := await parts.store.holds_due(at=at, limit=DUE_MAX):
+        first.append(ExpireHolds(tuple(due)))
+    if turning := await parts.store.lots_due(at=at, limit=DUE_MAX):
+        first.append(TurnLots(tuple(turning)))
     if write.dry_run:
         decision = await parts.lane.rehearse(*first, command)
         after, outcome = view.after(decision), decision.outcome

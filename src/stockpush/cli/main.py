@@ -25,6 +25,7 @@ from stockpush.cli import (
     deliveries,
     doctor,
     holds,
+    lots,
     output,
     prove,
     resync,
@@ -86,8 +87,13 @@ app.command(context_settings=_QUANTITIES)(verbs.receive)
 app.command(context_settings=_QUANTITIES)(verbs.build)
 app.command(context_settings=_QUANTITIES)(verbs.count)
 app.command(context_settings=_QUANTITIES)(verbs.adjust)
+app.command(context_settings=_QUANTITIES)(verbs.scrap)
+app.command("return", context_settings=_QUANTITIES)(verbs.take_back)
 app.command(context_settings=_QUANTITIES)(verbs.sell)
+app.command(context_settings=_QUANTITIES)(verbs.transfer)
 app.command()(verbs.undo)
+app.command()(lots.lots)
+app.command()(verbs.quarantine)
 app.command()(holds.hold)
 app.command()(holds.holds)
 app.command()(holds.release)

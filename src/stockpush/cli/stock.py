@@ -82,6 +82,11 @@ def _print_items(rows: Sequence[StockRow]) -> None:
             cell(", ".join(row.limited_by), "dim"),
         )
     show(shown)
+    apart = [row for row in rows if row.withheld != "0"]
+    if apart:
+        say()
+        listed = ", ".join(f"{row.withheld} {row.unit} of {row.sku}" for row in apart)
+        say(f"Besides, and not sold now: {listed} (stockpush lots)", "dim")
 
 
 def _print_listings(rows: Sequence[StockRow]) -> None:

@@ -1,4 +1,4 @@
-"""The stock verbs: receive, build, count, adjust, sell, undo.
+"""The stock verbs: receive, build, count, adjust, scrap, return, sell, transfer, undo.
 
 Each acts at once, prints what it changed (its own item, and every other whose ATP moved because
 they share a material) and how to undo it. Nothing is deleted: undo writes what compensates.
@@ -19,6 +19,17 @@ from rich.text import Text
 
 from stockpush.cli.options import Config, DryRun, Json, Key, Reason, Yes
 from stockpush.cli.output import balance, cell, note, print_json, refuse, say, show, table
+from stockpush.cli.places import (
+    AvailableFrom,
+    Cost,
+    Expires,
+    LocationName,
+    LotName,
+    Supplier,
+    name_of,
+    paid,
+    terms_of,
+)
 from stockpush.cli.session import actor, find_item, one_line, with_parts
 from stockpush.engine.holding import read_id
 from stockpush.errors import NotFound, UsageError
@@ -29,16 +40,19 @@ from stockpush.messages import (
     CountStock,
     MoveStock,
     Outcome,
+    QuarantineLot,
     Refused,
     Replayed,
     SellHold,
     StockMove,
+    TransferStock,
     UndoMovement,
 )
-from stockpush.model import Item, MovementKind
+from stockpush.model import MAIN, Item, MovementKind
 from stockpush.reservation.atp import atp
 from stockpush.reservation.catalogue import Catalogue
-from stockpush.reservation.holds import name_of
+from stockpush.reservation.holds import name_of as hold_name
+from stockpush.reservation.production import Used
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity, parse_quantity
 
@@ -53,7 +67,11 @@ Quantity: TypeAlias = Annotated[
         help="How much: in the item's own unit, or with another (5kg, '2.5 l', 2 boxes).",
     ),
 ]
-_OPTIONS: Final = ("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at")
+_OPTIONS: Final = (
+    *("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at"),
+    *("--used", "--scrapped", "--lot", "--location", "--expires", "--available-from"),
+    *("--cost", "--supplier", "--from", "--to"),
+)
 _MOVEMENT: Final = re.compile(r"(?:mv-)?([0-9]{1,18})", re.IGNORECASE)
 CHANGES_MAX: Final = 20
 """Most items shown whose ATP moved along; the rest are counted."""
@@ -111,6 +129,8 @@ class Told:
     outcome: Outcome
     movement_ids: tuple[int, ...] = ()
     changes: tuple[Change, ...] = ()
+    undo: str | None = None
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +139,8 @@ class Asked:
 
     command: Command
     what: str
+    undo: str | None = None
+    """What takes it back, where that is not an undo of its movements."""
 
 
 # -- the verbs -------------------------------------------------------------------------------
@@ -127,6 +149,12 @@ class Asked:
 def receive(
     sku: Sku,
     quantity: Quantity,
+    lot: LotName = None,
+    location: LocationName = None,
+    expires: Expires = None,
+    available_from: AvailableFrom = None,
+    cost: Cost = None,
+    supplier: Supplier = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -137,14 +165,33 @@ def receive(
     """Take in what has arrived.
 
     For example: stockpush receive beeswax 5kg
+
+    As a lot: stockpush receive beeswax 5kg --lot A12 --expires 2027-03-01 --cost 62.50
     """
     del yes  # taken by every writing command; a verb acts at once
     write = Write(config, as_json, dry_run, _reason(reason), key)
 
     def asked(item: Item, key: str) -> Asked:
         units = _units(quantity, item)
-        move = StockMove(item.sku, units, MovementKind.RECEIPT)
-        return Asked(_move(move, key, write), f"Received {_amount(units, item)}")
+        named = name_of(lot, field="--lot")
+        terms = terms_of(
+            item,
+            named,
+            expires=expires,
+            available_from=available_from,
+            cost=cost,
+            supplier=supplier,
+        )
+        move = StockMove(
+            item.sku,
+            units,
+            MovementKind.RECEIPT,
+            reason=paid(terms),
+            location=name_of(location, field="--location"),
+            lot=named,
+            terms=terms,
+        )
+        return Asked(_move(move, key, write), f"Received {_amount(units, item)}{_of(named)}")
 
     _act("receive", write, sku, asked)
 
@@ -152,6 +199,24 @@ def receive(
 def build(
     sku: Sku,
     quantity: Quantity,
+    used: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--used",
+            metavar="SKU=QUANTITY",
+            help="What was really consumed of a component, instead of what its bill says.",
+        ),
+    ] = None,
+    scrapped: Annotated[
+        str | None,
+        typer.Option(
+            "--scrapped", metavar="QUANTITY", help="How many of those built were lost in it."
+        ),
+    ] = None,
+    lot: LotName = None,
+    location: LocationName = None,
+    expires: Expires = None,
+    available_from: AvailableFrom = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -162,21 +227,39 @@ def build(
     """Record what was made.
 
     Its materials go out, it comes in. For example: stockpush build candle-lav 40
+
+    As it really went: stockpush build candle-lav 40 --used beeswax=6200g --scrapped 2
     """
     del yes  # taken by every writing command; a verb acts at once
     write = Write(config, as_json, dry_run, _reason(reason), key)
 
-    def asked(item: Item, key: str) -> Asked:
+    def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
         units = _units(quantity, item)
-        command = BuildStock(item.sku, units, key, actor(), write.reason)
-        return Asked(command, f"Built {_amount(units, item)}")
+        lost = _lost(scrapped, item)
+        named = name_of(lot, field="--lot")
+        command = BuildStock(
+            item.sku,
+            units,
+            key,
+            actor(),
+            write.reason,
+            used=_really_used(used or [], catalogue),
+            scrapped=lost,
+            location=name_of(location, field="--location"),
+            lot=named,
+            terms=terms_of(item, named, expires=expires, available_from=available_from),
+        )
+        less = f", of which {_bare(lost, item)} were lost" if lost else ""
+        return Asked(command, f"Built {_amount(units, item)}{_of(named)}{less}")
 
-    _act("build", write, sku, asked)
+    _act_in("build", write, sku, asked, facts=("used",))
 
 
 def count(
     sku: Sku,
     quantity: Quantity,
+    lot: LotName = None,
+    location: LocationName = None,
     config: Config = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -187,14 +270,25 @@ def count(
     """State what somebody counted.
 
     All that lies there, what is reserved included; one movement makes the ledger agree.
+
+    Of an item with lots: all that can be sold, or with --lot or --location what lies there.
     """
     del yes  # taken by every writing command; a verb acts at once
     write = Write(config, as_json, dry_run, _reason(reason), key)
 
     def asked(item: Item, key: str) -> Asked:
         units = _units(quantity, item, zero=True)
-        command = CountStock(item.sku, units, key, actor(), write.reason)
-        return Asked(command, f"Counted {_amount(units, item)}")
+        named = name_of(lot, field="--lot")
+        command = CountStock(
+            item.sku,
+            units,
+            key,
+            actor(),
+            write.reason,
+            location=name_of(location, field="--location"),
+            lot=named,
+        )
+        return Asked(command, f"Counted {_amount(units, item)}{_of(named)}")
 
     _act("count", write, sku, asked)
 
@@ -223,6 +317,74 @@ def adjust(
         return Asked(_move(move, key, write), f"Adjusted {item.sku} by {sign}{_bare(units, item)}")
 
     _act("adjust", write, sku, asked)
+
+
+def scrap(
+    sku: Sku,
+    quantity: Quantity,
+    lot: LotName = None,
+    location: LocationName = None,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Take off what is spoilt, broken or lost.
+
+    For example: stockpush scrap soap-lav 3 --reason cracked
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item)
+        named = name_of(lot, field="--lot")
+        move = StockMove(
+            item.sku,
+            -units,
+            MovementKind.SCRAP,
+            location=name_of(location, field="--location"),
+            lot=named,
+        )
+        return Asked(_move(move, key, write), f"Scrapped {_amount(units, item)}{_of(named)}")
+
+    _act("scrap", write, sku, asked)
+
+
+def take_back(
+    sku: Sku,
+    quantity: Quantity,
+    lot: LotName = None,
+    location: LocationName = None,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Put back what a buyer sent back.
+
+    A refund alone puts nothing back on the shelf. For example: stockpush return soap-lav 1
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item)
+        named = name_of(lot, field="--lot")
+        move = StockMove(
+            item.sku,
+            units,
+            MovementKind.RETURN,
+            location=name_of(location, field="--location"),
+            lot=named,
+        )
+        return Asked(_move(move, key, write), f"Took back {_amount(units, item)}{_of(named)}")
+
+    _act("return", write, sku, asked)
 
 
 def sell(
@@ -288,9 +450,79 @@ def _sell_hold(hold: str, place: str, write: Write) -> None:
 
     def asked(_: Catalogue, key: str) -> Asked:
         command = SellHold(number, place, key, actor(), write.reason)
-        return Asked(command, f"Sold {name_of(number)} at {place}")
+        return Asked(command, f"Sold {hold_name(number)} at {place}")
 
     _carry_out(write, asked, where="stockpush holds --all")
+
+
+def transfer(
+    sku: Sku,
+    quantity: Quantity,
+    origin: Annotated[str, typer.Option("--from", metavar="NAME", help="Where it lay.")],
+    destination: Annotated[str, typer.Option("--to", metavar="NAME", help="Where it lies now.")],
+    lot: LotName = None,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+    key: Key = None,
+) -> None:
+    """Record that stock lies somewhere else now.
+
+    For example: stockpush transfer soap-lav 20 --from main --to market
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), key)
+
+    def asked(item: Item, key: str) -> Asked:
+        units = _units(quantity, item)
+        named = name_of(lot, field="--lot")
+        command = TransferStock(
+            item.sku,
+            units,
+            name_of(origin, field="--from") or MAIN,
+            name_of(destination, field="--to") or MAIN,
+            key,
+            actor(),
+            write.reason,
+            lot=named,
+        )
+        where = f"from {command.origin} to {command.destination}"
+        return Asked(command, f"Moved {_amount(units, item)}{_of(named)} {where}")
+
+    _act("transfer", write, sku, asked)
+
+
+def quarantine(
+    sku: Sku,
+    lot: Annotated[str, typer.Argument(metavar="LOT", help="Which lot.")],
+    release: Annotated[bool, typer.Option("--release", help="It can be sold again.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = "",
+) -> None:
+    """Withhold a lot from sale until it is released.
+
+    Wherever it lies. For example: stockpush quarantine soap-lav A12 --reason "soft bars"
+    """
+    del yes  # taken by every writing command; a verb acts at once
+    write = Write(config, as_json, dry_run, _reason(reason), None)
+
+    def asked(catalogue: Catalogue, _key: str) -> Asked:
+        item = find_item(catalogue, sku)
+        named = name_of(lot, field="LOT") or ""
+        command = QuarantineLot(
+            item.sku, named, quarantined=not release, actor=actor(), reason=write.reason
+        )
+        back = "" if release else " --release"
+        undo = f"stockpush quarantine {shlex.quote(item.sku)} {shlex.quote(named)}{back}"
+        what = "Released" if release else "In quarantine:"
+        return Asked(command, f"{what} lot {named} of {item.sku}", undo)
+
+    _carry_out(write, asked)
 
 
 def undo(
@@ -334,16 +566,28 @@ def undo(
 
 def _act(verb: str, write: Write, sku: str, asked: Callable[[Item, str], Asked]) -> None:
     """Carry out a verb on the item that was named; a quantity that is none gets an example."""
+    _act_in(verb, write, sku, lambda _, item, key: asked(item, key))
+
+
+def _act_in(
+    verb: str,
+    write: Write,
+    sku: str,
+    asked: Callable[[Catalogue, Item, str], Asked],
+    *,
+    facts: Sequence[str] = (),
+) -> None:
+    """Do as `_act` for a verb that names other items too; `facts` of the outcome are told."""
 
     def on_item(catalogue: Catalogue, key: str) -> Asked:
         item = find_item(catalogue, sku)
         try:
-            return asked(item, key)
+            return asked(catalogue, item, key)
         except UsageError as error:
             error.next = error.next or _example(verb, item)
             raise
 
-    _carry_out(write, on_item)
+    _carry_out(write, on_item, facts=facts)
 
 
 def _example(verb: str, item: Item) -> str:
@@ -354,7 +598,7 @@ def _example(verb: str, item: Item) -> str:
     'stockpush sell beeswax 5kg --at market'
     """
     quantity = "5" if item.unit == "piece" else shlex.quote(f"5{item.unit}")
-    place = " --at market" if verb == "sell" else ""
+    place = {"sell": " --at market", "transfer": " --from main --to market"}.get(verb, "")
     return f"stockpush {verb} {shlex.quote(item.sku)} {quantity}{place}"
 
 
@@ -363,6 +607,7 @@ def _carry_out(
     asked: Callable[[Catalogue, str], Asked],
     *,
     undoes: bool = False,
+    facts: Sequence[str] = (),
     where: str = "stockpush stock",
 ) -> None:
     """Carry a verb out, or with --dry-run only decide it, and tell what came of it.
@@ -384,22 +629,50 @@ def _carry_out(
         if isinstance(done.outcome, Replayed):
             return Told(wanted.what, done.outcome, done.outcome.movement_ids)
         changes = changes_between(before, await parts.view())
-        return Told(wanted.what, done.outcome, done.movement_ids, changes)
+        counted = isinstance(wanted.command, CountStock)
+        return Told(wanted.what, done.outcome, done.movement_ids, changes, wanted.undo, counted)
 
     told = with_parts(write.config, job)
     match told.outcome:
-        case Refused("not_found", message):
-            raise NotFound(f"{message[0].upper()}{message[1:]}.", field="ID", next=where)
+        case Refused("not_found", message, named):
+            raise _not_found(message, named, where)
         case Refused() as refused:
             refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
         case Accepted() | Replayed():
-            _tell(told, write, undoes=undoes)
+            _tell(told, write, undoes=undoes, facts=facts)
+
+
+def _not_found(message: str, facts: Mapping[str, Any], where: str) -> NotFound:
+    """Return the error for a movement, hold, lot or location that is not there."""
+    field, found, next_command = "ID", None, where
+    if "lot" in facts:
+        field, found = "--lot", facts["lot"]
+        next_command = f"stockpush lots {shlex.quote(facts['sku'])}"
+    elif "location" in facts:
+        field, found = "--location", facts["location"]
+        next_command = "stockpush import catalog.toml  (with [[locations]] for it)"
+    expected = " or ".join(facts.get("expected", ())) or None
+    return NotFound(
+        f"{message[0].upper()}{message[1:]}.",
+        field=field,
+        found=found,
+        expected=expected,
+        next=next_command,
+    )
 
 
 _NEXT: Final[Mapping[str, str]] = {
     "no_bill": "stockpush import catalog.toml  (with a bill of materials for it)",
     "key_reused": "the same command with another --key, or without",
     "not_held": "stockpush holds --all",
+    "not_on_bill": "the same command with --used for a component of the bill",
+    "more_lost_than_built": "the same command with a smaller --scrapped",
+    "lot_differs": "stockpush lots  (then the same command with another --lot, or without the day)",
+    "lots_there": "stockpush lots  (then the same command with --lot for each)",
+    "never_sellable": "the same command with a later --expires",
+    "not_there": "stockpush lots  (what lies where; count what you see there)",
+    "same_place": "the same command with another --to",
+    "several_places": "the same command with --location for one of them",
 }
 """What to type after a refusal, where there is something."""
 
@@ -431,10 +704,13 @@ def changes_between(before: View, after: View) -> tuple[Change, ...]:
 # -- telling ---------------------------------------------------------------------------------
 
 
-def _tell(told: Told, write: Write, *, undoes: bool) -> None:
+def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> None:
     first = f"mv-{told.movement_ids[0]}" if told.movement_ids else None
-    undo = None if undoes or first is None else f"stockpush undo {first}"
+    undo = told.undo
+    if first is not None and not undoes:
+        undo = f"stockpush undo {first}"
     replayed = isinstance(told.outcome, Replayed)
+    known = told.outcome.facts if isinstance(told.outcome, Accepted) else {}
     if write.as_json:
         print_json(
             {
@@ -444,6 +720,7 @@ def _tell(told: Told, write: Write, *, undoes: bool) -> None:
                 "replayed": replayed,
                 "movements": [f"mv-{number}" for number in told.movement_ids],
                 "changed": [change.as_json() for change in told.changes],
+                **{name: known.get(name) for name in facts},
             }
         )
         return
@@ -457,11 +734,23 @@ def _tell(told: Told, write: Write, *, undoes: bool) -> None:
         say()
         print_changes(told.changes)
     elif not replayed:
-        say("The ledger said so already.")
+        say("The ledger said so already." if told.counted else "What can be sold is as before.")
+    _print_used(known.get("used", ()))
     if undo:
         say()
         say(f"Undo: {undo}")
     warn_of(told.changes)
+
+
+def _print_used(used: Sequence[Used]) -> None:
+    """Print what a build consumed against its plan, where that was stated."""
+    if not used:
+        return
+    say()
+    shown = table("used", ">planned", ">really", "")
+    for row in used:
+        shown.add_row(cell(row.sku), cell(row.planned), cell(row.used), cell(row.unit, "dim"))
+    show(shown)
 
 
 def print_changes(changes: Sequence[Change]) -> None:
@@ -509,6 +798,39 @@ def _move(move: StockMove, key: str, write: Write) -> MoveStock:
     return MoveStock((move,), key, actor(), write.reason)
 
 
+def _lost(text: str | None, item: Item) -> int:
+    """Return how many of a build were lost, smallest units."""
+    if text is None:
+        return 0
+    return parse_quantity(text, unit=item.unit, scale=item.scale, field="--scrapped")
+
+
+def _really_used(given: Sequence[str], catalogue: Catalogue) -> tuple[tuple[str, int], ...]:
+    """Return what `--used` says of each component, in smallest units."""
+    used: dict[str, int] = {}
+    for text in given:
+        sku, equals, quantity = text.rpartition("=")
+        if not equals or not sku.strip():
+            raise UsageError(
+                f"--used {text!r} does not say how much of what.",
+                field="--used",
+                found=text,
+                expected="SKU=QUANTITY, such as beeswax=6200g",
+            )
+        item = find_item(catalogue, sku)
+        if item.sku in used:
+            raise UsageError(
+                f"--used names {item.sku} twice.",
+                field="--used",
+                found=text,
+                expected="each component once",
+            )
+        used[item.sku] = parse_quantity(
+            quantity, unit=item.unit, scale=item.scale, field=f"--used {item.sku}"
+        )
+    return tuple(sorted(used.items()))
+
+
 def _reason(text: str) -> str:
     return one_line(text, field="--reason")
 
@@ -552,6 +874,11 @@ def _amount(units: int, item: Item) -> str:
     """
     amount = _bare(units, item)
     return f"{amount} {item.sku}" if item.unit == "piece" else f"{amount} of {item.sku}"
+
+
+def _of(lot: str | None) -> str:
+    """Return which lot it is of, as people say it."""
+    return "" if lot is None else f" (lot {lot})"
 
 
 def _bare(units: int, item: Item) -> str:

@@ -29,6 +29,7 @@ from stockpush.model import ChannelPolicy, Delivery, Health, Hold, HoldState
 from stockpush.ports import CatalogueRows, Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.holds import as_of, expire, is_due
+from stockpush.reservation.lot_verbs import as_of as turned
 from stockpush.reservation.view import View
 from stockpush.settings import ChannelSettings, Settings, check_channel
 from stockpush.store import reads
@@ -54,18 +55,23 @@ class Parts:
     async def catalogue(self) -> Catalogue:
         """Return the catalogue as it is now."""
         rows = await self.store.catalogue()
-        return build(rows.revision, rows.items, rows.bills, rows.listings, self.lane.policies)
+        policies = self.lane.policies
+        return build(rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations)
 
     async def view(self) -> View:
         """Return everything that reports are computed from, at one instant.
 
-        Holds that are due have expired, also where no daemon has noted it.
+        Holds that are due have expired, and lots, also where no daemon has noted it.
         """
         return self._view(*await reads.snapshot(self.store))
 
     def _view(self, rows: CatalogueRows, gathered: Rows) -> View:
-        catalogue = build(rows.revision, rows.items, rows.bills, rows.listings, self.lane.policies)
-        view, at = View(catalogue, gathered), self.clock.now()
+        policies = self.lane.policies
+        catalogue = build(
+            rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations
+        )
+        at = self.clock.now()
+        view = turned(View(catalogue, gathered), at)
         due = tuple(each.id for each in gathered.holds.values() if is_due(each, at))
         return view.after(expire(view, ExpireHolds(due), at)) if due else view
 

@@ -244,7 +244,7 @@ class CommitLane:
             ids = await transaction.apply([*decisions, marking])
         self.counters.commits += 1
         self.counters.commands += len(commands)
-        if any(each.items or each.bills or each.listings for each in decisions):
+        if any(each.items or each.bills or each.listings or each.locations for each in decisions):
             self._former, self._catalogue = self._catalogue or self._former, None
         done = [
             Done(each.outcome, movement_ids)
@@ -278,6 +278,7 @@ class CommitLane:
                 rows.bills,
                 rows.listings,
                 self.policies,
+                rows.locations,
                 known=self._catalogue or self._former,
             )
         return self._catalogue
@@ -301,17 +302,18 @@ async def _gather(
     asked = Needs.union([needs(command, catalogue) for command in commands])
     had = widen(asked, Rows(), catalogue)
     rows = await transaction.gather(
-        replace(asked, skus=had.skus, fields=had.fields, leaders=had.leaders)
+        replace(asked, skus=had.skus, fields=had.fields, leaders=had.leaders, lots=had.lots)
     )
-    while rows.reservations or rows.movements or rows.holds or had.leaders:
+    while rows.reservations or rows.movements or rows.holds or rows.lots or had.leaders:
         followed = widen(asked, rows, catalogue)
         more = Needs(
             skus=followed.skus - had.skus,
             # What holds came without its outbox rows.
             fields=followed.fields.union(rows.fields) - had.fields,
             leaders=followed.leaders - had.leaders,
+            lots=followed.lots - had.lots,
         )
-        if not (more.skus or more.fields or more.leaders):
+        if not (more.skus or more.fields or more.leaders or more.lots):
             break
         others = await transaction.gather(more)
         rows = replace(
@@ -320,6 +322,7 @@ async def _gather(
             fields={**rows.fields, **others.fields},
             dirty={**rows.dirty, **others.dirty},
             in_flight={**rows.in_flight, **others.in_flight},
+            lots={**rows.lots, **others.lots},
         )
         had = Needs.union([had, more])
     return replace(rows, partial=had.skus.union(rows.shelves)) if had.leaders else rows

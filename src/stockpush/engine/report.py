@@ -16,6 +16,7 @@ from stockpush.model import ChannelPolicy, FieldKey, Listing, Mode, Promise, Pus
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
+from stockpush.reservation.ledger import withheld
 from stockpush.reservation.pushes import target_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
@@ -42,7 +43,8 @@ class StockRow:
 
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
     materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
-    a component's, where that does.
+    a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot, or
+    where nothing is sold.
     """
 
     sku: str
@@ -60,6 +62,7 @@ class StockRow:
     listings: tuple[ListingRow, ...] = field(default_factory=tuple)
     promise: str = Promise.BUILDABLE.value
     buildable_max: str | None = None
+    withheld: str = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,10 @@ def stock(view: View, skus: Iterable[str] | None = None) -> tuple[StockRow, ...]
     for key in sorted(catalogue.listings):
         listing = catalogue.listings[key]
         listed.setdefault(listing.sku, []).append(listing)
-    return tuple(_item(view, net, sku, listed.get(sku, [])) for sku in wanted)
+    apart = withheld(view.rows.lots.values())
+    return tuple(
+        _item(view, net, sku, listed.get(sku, []), withheld=apart.get(sku, 0)) for sku in wanted
+    )
 
 
 def stock_page(
@@ -131,7 +137,9 @@ def shortages(view: View) -> tuple[str, ...]:
     return tuple(sorted(view.net(view.catalogue.items).blocked))
 
 
-def _item(view: View, net: Netting, sku: str, listings: Iterable[Listing]) -> StockRow:
+def _item(
+    view: View, net: Netting, sku: str, listings: Iterable[Listing], *, withheld: int
+) -> StockRow:
     """Return one item's row."""
     item, shelf = view.catalogue.items[sku], view.shelf(sku)
     atp = netting.atp(net, sku)
@@ -159,6 +167,7 @@ def _item(view: View, net: Netting, sku: str, listings: Iterable[Listing]) -> St
         buildable_max=(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
         ),
+        withheld=format_quantity(withheld, scale),
     )
 
 

@@ -22,6 +22,7 @@ from stockpush import logs
 from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
 from stockpush.engine.full_read import FullReader
+from stockpush.engine.lot_clock import LotClock
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
 from stockpush.engine.sweeper import Sweeper
@@ -75,12 +76,14 @@ class Supervisor:
     _pushing: list[asyncio.Task[None]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _sweeper: Sweeper = field(init=False)
+    _lots: LotClock = field(init=False)
     _prune_at: float = field(init=False)
 
     def __post_init__(self) -> None:
         """Prune later: a start has other worries."""
         self._prune_at = self.clock.monotonic() + PRUNE_S
         self._sweeper = Sweeper(self.store, self.lane, self.clock)
+        self._lots = LotClock(self.store, self.lane, self.clock)
 
     def reasons_not_ready(self) -> list[str]:
         """Return why the daemon is not ready, empty if it is."""
@@ -95,10 +98,12 @@ class Supervisor:
         by_name = {each.channel.name: each for each in self.workers}
         self.lane.listen(partial(_wake, by_name, {}))
         self.lane.listen(self._sweeper.note)
+        self.lane.listen(self._lots.note)
         async with asyncio.TaskGroup() as group:
             lane = group.create_task(self.lane.run(), name="commit lane")
             self._start(group, "requests", self._watch)
             self._start(group, "holds", self._sweeper.run)
+            self._start(group, "lots", self._lots.run)
             for each in self.workers:
                 name = each.channel.name
                 self._start(group, f"{name} health", partial(self._tell_health, each.channel))
@@ -165,6 +170,7 @@ class Supervisor:
             if changes != seen:
                 seen = changes
                 self._sweeper.wake()
+                self._lots.wake.set()
                 for request in await self.store.asked():
                     await self._carry_out(request)
                 for each in self.workers:

@@ -21,10 +21,12 @@ from stockpush.importer.preview import (
     ignored_stock,
     item_change,
     listing_change,
+    location_change,
 )
 from stockpush.importer.tables import Row, read_tables
 from stockpush.messages import ImportCatalogue, StockMove
 from stockpush.model import (
+    MAIN,
     NO_SCRAP,
     BillLine,
     BillOfMaterials,
@@ -32,6 +34,8 @@ from stockpush.model import (
     Kind,
     Listing,
     ListingKey,
+    Location,
+    LotRule,
     MovementKind,
     Promise,
     PurchaseUnit,
@@ -68,6 +72,7 @@ class Known:
     items: Mapping[str, Item] = field(default_factory=dict)
     bills: Mapping[str, BillOfMaterials] = field(default_factory=dict)
     listings: Mapping[ListingKey, Listing] = field(default_factory=dict)
+    locations: Mapping[str, Location] = field(default_factory=dict)
     moved: frozenset[str] = frozenset()
 
     @classmethod
@@ -77,6 +82,7 @@ class Known:
             items={item.sku: item for item in rows.items},
             bills={bill.item: bill for bill in rows.bills},
             listings={listing.key: listing for listing in rows.listings},
+            locations={place.name: place for place in rows.locations},
             moved=frozenset(moved),
         )
 
@@ -103,6 +109,7 @@ class CatalogueFile:
     opening: tuple[StockMove, ...]
     changes: tuple[Change, ...]
     ignored: tuple[IgnoredStock, ...]
+    locations: tuple[Location, ...] = ()
 
     def command(self, *, key: str, actor: str, reason: str = "") -> ImportCatalogue:
         """Return the command that writes it."""
@@ -111,6 +118,7 @@ class CatalogueFile:
             bills=self.bills,
             listings=self.listings,
             opening=self.opening,
+            locations=self.locations,
             key=key,
             actor=actor,
             reason=reason,
@@ -131,6 +139,7 @@ def read_catalogue(
     reader.read_items(tables.items)
     reader.read_bills(tables.boms)
     reader.read_listings(tables.listings)
+    reader.read_locations(tables.locations)
     mistakes.raise_any()
     bills = reader.resolve_bills()
     mistakes.raise_any()
@@ -159,6 +168,7 @@ class _Reader:
         self._listings: dict[ListingKey, Listing] = {}
         self._listing_places: dict[ListingKey, str] = {}
         self._on_hand: dict[str, int] = {}
+        self._locations: dict[str, Location] = {}
         self.bills: dict[str, BillOfMaterials] = {}
         self._bill_rows: dict[str, Row] = {}
 
@@ -170,6 +180,7 @@ class _Reader:
             items=tuple(self._items.values()),
             bills=tuple(self.bills.values()),
             listings=tuple(self._listings.values()),
+            locations=tuple(self._locations.values()),
             opening=tuple(
                 StockMove(sku, quantity, MovementKind.OPENING)
                 for sku, quantity in self._on_hand.items()
@@ -181,6 +192,10 @@ class _Reader:
                 *(
                     listing_change(known.listings.get(new.key), new, items)
                     for new in self._listings.values()
+                ),
+                *(
+                    location_change(known.locations.get(new.name), new)
+                    for new in self._locations.values()
                 ),
             ),
             ignored=tuple(
@@ -239,7 +254,8 @@ class _Reader:
         else:
             same = old is not None and old.unit == unit
             scale = old.scale if old and same else find_unit(unit, field="unit").scale
-        if name is None or kind is None or scale is None:
+        lots = self._lots(row, old)
+        if name is None or kind is None or scale is None or lots is None:
             return None
         if old is not None and sku in self._counted and (unit, scale) != (old.unit, old.scale):
             self._mistakes.add(
@@ -252,7 +268,19 @@ class _Reader:
         bought = self._purchase_units(row, old, unit, scale)
         if bought is None:
             return None
-        return self._with_rule(row, old, Item(sku, name, kind, unit, scale, bought))
+        return self._with_rule(row, old, Item(sku, name, kind, unit, scale, bought, lots=lots))
+
+    def _lots(self, row: Row, old: Item | None) -> LotRule | None:
+        """Return which of the item's stock is kept by lot; what has lots keeps them."""
+        before = LotRule.NEVER if old is None else old.lots
+        if "lots" not in row.cells:
+            return before
+        always = self._boolean(row, "lots")
+        if always is None:
+            return None
+        if always:
+            return LotRule.ALWAYS
+        return LotRule.NEVER if before is LotRule.NEVER else LotRule.SOME
 
     def _with_rule(self, row: Row, old: Item | None, item: Item) -> Item | None:
         """Return the item with its promise rule."""
@@ -572,6 +600,29 @@ class _Reader:
             found, expected = error.found, error.expected or error.message
             self._mistakes.add(row.where(error.field or "ref"), found=found, expected=expected)
             return None
+
+    # -- locations ---------------------------------------------------------------------------
+
+    def read_locations(self, rows: Iterable[Row]) -> None:
+        """Read the places besides the main one, from which things are sold or not."""
+        for row in rows:
+            name = self._text(row, "name")
+            if name is None:
+                continue
+            folded = {_folded(each): each for each in (MAIN, *self._known.locations)}
+            other = folded.get(_folded(name), name)
+            if name == MAIN or other != name or name in self._locations:
+                expected = (
+                    "a name of its own, written as before; main is always there, and sold from"
+                )
+                self._mistakes.add(row.where("name"), found=name, expected=expected)
+                continue
+            old = self._known.locations.get(name)
+            sellable: bool | None = True if old is None else old.sellable
+            if "sellable" in row.cells:
+                sellable = self._boolean(row, "sellable")
+            if sellable is not None:
+                self._locations[name] = Location(name, sellable)
 
     # -- one cell ----------------------------------------------------------------------------
 

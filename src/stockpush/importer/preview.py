@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stockpush.importer.tables import Table
-from stockpush.model import BillOfMaterials, Item, Listing
+from stockpush.model import BillOfMaterials, Item, Listing, Location, LotRule
 from stockpush.units import format_quantity, format_scrap
 
 
@@ -77,6 +77,12 @@ def listing_change(old: Listing | None, new: Listing, items: Mapping[str, Item])
     return _change(Table.LISTINGS, name, before, _listing(new, items))
 
 
+def location_change(old: Location | None, new: Location) -> Change:
+    """Compare a location with what is known of it."""
+    before = None if old is None else _location(old)
+    return _change(Table.LOCATIONS, new.name, before, _location(new))
+
+
 def _change(
     table: Table, name: str, before: Mapping[str, str] | None, after: Mapping[str, str]
 ) -> Change:
@@ -104,7 +110,12 @@ def _item(item: Item) -> dict[str, str]:
         ),
         "promise": item.promise,
         "buildable_max": "" if item.buildable_max is None else _quantity(item.buildable_max, item),
+        "lots": "true" if item.lots is LotRule.ALWAYS else "false",
     }
+
+
+def _location(location: Location) -> dict[str, str]:
+    return {"sellable": "true" if location.sellable else "false"}
 
 
 def _bill(bill: BillOfMaterials, items: Mapping[str, Item]) -> dict[str, str]:

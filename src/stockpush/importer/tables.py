@@ -35,6 +35,7 @@ class Table(StrEnum):
     ITEMS = "items"
     BOMS = "boms"
     LISTINGS = "listings"
+    LOCATIONS = "locations"
 
 
 COLUMNS: Mapping[Table, tuple[str, ...]] = {
@@ -48,9 +49,11 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "promise",
         "buildable_max",
         "on_hand",
+        "lots",
     ),
     Table.BOMS: ("item", "base", "yield", "batch_only", "kit", "backflush", "lines"),
     Table.LISTINGS: ("channel", "item", "pack", "ref"),
+    Table.LOCATIONS: ("name", "sellable"),
 }
 """The keys of each TOML table."""
 LINE_COLUMNS = ("item", "quantity", "scrap")
@@ -69,6 +72,7 @@ _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "scrap",
     ),
     Table.LISTINGS: ("channel", "item", "pack"),
+    Table.LOCATIONS: COLUMNS[Table.LOCATIONS],
 }
 _LINE_CELLS = (("item", "component"), ("quantity", "quantity"), ("scrap", "scrap"))
 """What a line of a bill is called in its columns."""
@@ -77,6 +81,7 @@ _BILL_CELLS = ("base", "yield", "batch_only", "kit", "backflush")
 _CSV_REQUIRED: Mapping[Table, tuple[str, ...]] = {
     Table.LISTINGS: ("channel", "item"),
     Table.BOMS: ("item", "component", "quantity"),
+    Table.LOCATIONS: ("name", "sellable"),
     Table.ITEMS: ("sku",),
 }
 """Columns without which a CSV file is not that table, the most telling table first."""
@@ -103,6 +108,7 @@ class Tables:
     items: list[Row] = field(default_factory=list)
     boms: list[Row] = field(default_factory=list)
     listings: list[Row] = field(default_factory=list)
+    locations: list[Row] = field(default_factory=list)
 
     def of(self, table: Table) -> list[Row]:
         """Return the rows of one table."""
@@ -113,13 +119,15 @@ class Tables:
                 return self.boms
             case Table.LISTINGS:
                 return self.listings
+            case Table.LOCATIONS:
+                return self.locations
 
 
 def read_tables(files: Sequence[tuple[str, bytes]], mistakes: Mistakes) -> Tables:
     """Return the rows of `files` (name, content); note what cannot be read in `mistakes`.
 
     A name ending in .toml is a whole catalogue. A .csv is the table that it is named after
-    (items.csv, boms.csv, listings.csv), or else the one whose columns it has.
+    (items.csv, boms.csv, listings.csv, locations.csv), or else the one whose columns it has.
     """
     tables = Tables()
     for name, content in files:
@@ -252,6 +260,8 @@ def _read_csv(name: str, text: str, tables: Tables, mistakes: Mistakes) -> None:
             tables.boms.extend(_bills(rows, mistakes))
         case Table.LISTINGS:
             tables.listings.extend(map(_with_ref, rows))
+        case Table.LOCATIONS:
+            tables.locations.extend(rows)
 
 
 def _table_of(name: str, columns: Sequence[str], mistakes: Mistakes) -> Table | None:

@@ -13,7 +13,8 @@ knows which build took what (`ledger.builds_of`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from stockpush.messages import Refused, StockMove
 from stockpush.model import BillOfMaterials, MovementKind, StockMovement
@@ -25,47 +26,92 @@ LEAVING = frozenset({MovementKind.SALE, MovementKind.SCRAP})
 """Kinds of movement that take finished units away, where they take."""
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A movement, at no place yet, and by how much it has lowered what can be sold of its item."""
+
+    movement: StockMovement
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a build takes by its bill: `moves` are those of `ledger.build_moves`.
+
+    Of the components in `stated` something else was taken, or was said to be, which leaves nothing
+    of roundings.
+    """
+
+    bill: BillOfMaterials
+    moves: tuple[StockMove, ...]
+    stated: frozenset[str] = frozenset()
+
+
 def write(draft: Draft, movement: StockMovement) -> None:
-    """Write a movement; what leaves below what is finished is built where the bill says so."""
-    draft.move(movement)
-    if movement.kind in LEAVING and movement.quantity < 0:
-        _make_up(draft, movement)
+    """Write a movement; what leaves below what is finished is built where the bill says so.
 
-
-def build(
-    draft: Draft, bill: BillOfMaterials, quantity: int, like: StockMovement
-) -> Refused | None:
-    """Write a build of `quantity` smallest units by movements `like` that one, or refuse it."""
-    moves = build_moves(bill, quantity, draft.shelf(bill.item).rests)
-    if isinstance(moves, Refused):
-        return moves
-    written = [_line(move, like) for move in moves]
-    for movement in written:
+    What goes out is picked among the item's lots; what comes in belongs to none.
+    """
+    if movement.quantity < 0:
+        make_up(draft, _take(draft, movement))
+    else:
         draft.move(movement)
-    _keep_rests(draft, bill, quantity, {row.sku: -row.quantity for row in written[1:]})
-    for movement in written[1:]:
-        _make_up(draft, movement)
-    return None
+
+
+def make_up(draft: Draft, taken: Taken) -> None:
+    """Build what has left below what is finished, if the item's bill says so."""
+    if taken.movement.kind in LEAVING and taken.movement.quantity < 0:
+        _make_up(draft, taken)
+
+
+def finish(draft: Draft, plan: Plan, written: Iterable[Taken]) -> None:
+    """Keep what a build has left of roundings, and build what it took of its components."""
+    made, *parts = plan.moves
+    used = {move.sku: -move.quantity for move in parts}
+    _keep_rests(draft, plan.bill, made.quantity, used, stated=plan.stated)
+    for taken in written:
+        if taken.movement.kind is MovementKind.BUILD_OUT:
+            _make_up(draft, taken)
+
+
+def sellable(draft: Draft, sku: str) -> int:
+    """Return what can be sold of an item, the clock taken account of (signed)."""
+    draft.turn_lots(sku)
+    return draft.shelf(sku).on_hand
 
 
 def take_back_rests(draft: Draft, undone: Iterable[StockMovement]) -> None:
     """Take back what the builds among undone movements had left of roundings."""
-    for sku, quantity, taken in builds_of(sorted(undone, key=lambda row: row.id or 0)):
-        bill = draft.view.catalogue.bills.by_item.get(sku)
+    for build in builds_of(sorted(undone, key=lambda row: row.id or 0)):
+        bill = draft.view.catalogue.bills.by_item.get(build.sku)
         if bill is not None:
-            _keep_rests(draft, bill, -quantity, {part: -units for part, units in taken.items()})
+            used = {part: -units for part, units in build.taken.items()}
+            _keep_rests(draft, bill, -build.quantity, used, stated=build.stated)
 
 
-def _make_up(draft: Draft, taken: StockMovement) -> None:
+def _take(draft: Draft, movement: StockMovement) -> Taken:
+    """Take what goes out where it is picked."""
+    there = sellable(draft, movement.sku)
+    draft.take(movement)
+    return Taken(movement, there - draft.shelf(movement.sku).on_hand)
+
+
+def _make_up(draft: Draft, taken: Taken) -> None:
     """Build what a movement has taken below zero, if the item's bill says so."""
-    bill = draft.view.catalogue.bills.by_item.get(taken.sku)
+    sku = taken.movement.sku
+    bill = draft.view.catalogue.bills.by_item.get(sku)
     if bill is None or not bill.backflush:
         return
-    missing = min(-taken.quantity, -draft.shelf(taken.sku).on_hand)
-    if missing > 0:
-        batch = bill.yield_quantity if bill.batch_only else 1
-        # A sale is never refused: what no shelf could hold the parts of stays below zero.
-        build(draft, bill, -(-missing // batch) * batch, taken)
+    missing = min(taken.units, -draft.shelf(sku).on_hand)
+    if missing <= 0:
+        return
+    batch = bill.yield_quantity if bill.batch_only else 1
+    moves = build_moves(bill, -(-missing // batch) * batch, draft.shelf(sku).rests)
+    if isinstance(moves, Refused):
+        return  # A sale is never refused: what no shelf could hold the parts of stays below zero.
+    made, *parts = (_line(move, taken.movement) for move in moves)
+    draft.move(made)
+    finish(draft, Plan(bill, moves), [_take(draft, part) for part in parts])
 
 
 def _line(move: StockMove, like: StockMovement) -> StockMovement:
@@ -74,10 +120,15 @@ def _line(move: StockMove, like: StockMovement) -> StockMovement:
 
 
 def _keep_rests(
-    draft: Draft, bill: BillOfMaterials, quantity: int, taken: Mapping[str, int]
+    draft: Draft,
+    bill: BillOfMaterials,
+    quantity: int,
+    taken: Mapping[str, int],
+    *,
+    stated: Collection[str],
 ) -> None:
     """Keep what a build has left of roundings with the shelf of its item."""
     shelf = draft.shelf(bill.item)
-    rests = rests_after(bill, shelf.rests, quantity, taken)
+    rests = rests_after(bill, shelf.rests, quantity, taken, stated=stated)
     if rests != shelf.rests:
         draft.shelves[bill.item] = replace(shelf, rests=rests)

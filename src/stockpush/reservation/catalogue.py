@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stockpush.model import (
+    MAIN,
     BillOfMaterials,
     ChannelPolicy,
     FieldKey,
     Item,
     Listing,
     ListingKey,
+    Location,
+    LotRule,
     Promise,
 )
 from stockpush.reservation.bom import Bills
@@ -38,7 +41,8 @@ class Catalogue:
 
     `by_order_key` finds the listing that an order line names; `fields_of` the fields that show
     an item (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
-    the items that are made and have a promise rule: the most that may wait to be built.
+    the items that are made and have a promise rule: the most that may wait to be built. `lotted`
+    are the items of which any stock is kept by lot or place, `locations` the places besides MAIN.
     """
 
     revision: int
@@ -49,9 +53,18 @@ class Catalogue:
     by_order_key: Mapping[tuple[str, str], Listing]
     fields_of: Mapping[str, tuple[FieldKey, ...]]
     listings_on: Mapping[FieldKey, tuple[Listing, ...]]
+    locations: Mapping[str, Location]
+    lotted: frozenset[str]
     ceilings: Mapping[str, int]
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
+
+    def sells_from(self, location: str) -> bool:
+        """Answer whether what lies at the location can be sold."""
+        if location == MAIN:
+            return True
+        place = self.locations.get(location)
+        return place is not None and place.sellable
 
     def layout(self, group: frozenset[str]) -> Layout:
         """Return whole groups of items laid out in arrays, made when first asked for."""
@@ -96,6 +109,7 @@ def build(
     bills: Iterable[BillOfMaterials],
     listings: Iterable[Listing],
     policies: Mapping[str, ChannelPolicy],
+    locations: Iterable[Location] = (),
     *,
     known: Catalogue | None = None,
 ) -> Catalogue:
@@ -132,6 +146,8 @@ def build(
             if (ceiling := _ceiling(by_sku[sku])) is not None
         },
         layouts=layouts,
+        locations={place.name: place for place in locations},
+        lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from stockpush.messages import (
     AdoptListings,
@@ -32,6 +32,7 @@ from stockpush.messages import (
     OrderSeen,
     PlaceHold,
     QuantityHint,
+    QuarantineLot,
     ReceiveDelivery,
     ReleaseHold,
     RenewHold,
@@ -41,10 +42,12 @@ from stockpush.messages import (
     SellHold,
     SettlePushes,
     StartChannel,
+    TransferStock,
+    TurnLots,
     UndoMovement,
 )
 from stockpush.model import FieldKey
-from stockpush.reservation import drift, holds, mapping, pushes, sales, stock_verbs
+from stockpush.reservation import drift, holds, lot_verbs, mapping, pushes, sales, stock_verbs
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.pushes import mark
 from stockpush.reservation.view import View
@@ -85,6 +88,12 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             return stock_verbs.build(view, command, at)
         case CountStock():
             return stock_verbs.count(view, command, at)
+        case TransferStock():
+            return stock_verbs.transfer(view, command, at)
+        case QuarantineLot():
+            return lot_verbs.quarantine(view, command, at)
+        case TurnLots():
+            return lot_verbs.turn(view, command, at)
         case UndoMovement():
             return stock_verbs.undo(view, command, at)
         case PlaceHold():
@@ -107,11 +116,44 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             assert_never(command)
 
 
+_MOVING: Final = (
+    *(ReceiveDelivery, ApplyOrders, MoveStock, BuildStock, CountStock, TransferStock),
+    *(QuarantineLot, TurnLots),
+)
+"""What moves stock, or turns lots, of the items that it names."""
+
+
 def needs(command: Command, catalogue: Catalogue) -> Needs:
     """Return the rows by which the command is found: orders, deliveries, commands, movements.
 
-    Shelves and fields follow from them and from the catalogue: `widen`.
+    Shelves and fields follow from them and from the catalogue: `widen`. Lots are asked for of items
+    that have any, and that move.
     """
+    asked = _named(command, catalogue)
+    if isinstance(command, _MOVING):
+        return replace(asked, lots=_lots_of(asked.skus, catalogue))
+    return asked
+
+
+def _lots_of(moving: Iterable[str], catalogue: Catalogue) -> frozenset[str]:
+    """Return the items whose lots bear on what moves: those, and what is built as they leave."""
+    if not catalogue.lotted:
+        return frozenset()
+    found: set[str] = set()
+    waiting = list(moving)
+    while waiting:
+        sku = waiting.pop()
+        if sku in found:
+            continue
+        found.add(sku)
+        bill = catalogue.bills.by_item.get(sku)
+        if bill is not None and bill.backflush:
+            waiting += (line.component for line in bill.lines)
+    return catalogue.lotted & found
+
+
+def _named(command: Command, catalogue: Catalogue) -> Needs:
+    """Return the rows that the command names."""
     match command:
         case ReceiveDelivery():
             orders = [seen for seen in command.seen if isinstance(seen, OrderSeen)]
@@ -154,8 +196,15 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
                 keys=frozenset({command.key}), skus=frozenset(move.sku for move in command.moves)
             )
         case BuildStock():
-            return Needs(keys=frozenset({command.key}), skus=frozenset({command.sku}))
-        case CountStock():
+            bill = catalogue.bills.by_item.get(command.sku)
+            lines = () if bill is None else bill.lines
+            moved = frozenset({command.sku, *(line.component for line in lines)})
+            return Needs(keys=frozenset({command.key}), skus=moved)
+        case QuarantineLot():
+            return Needs(skus=frozenset({command.sku}))
+        case TurnLots():
+            return Needs(skus=frozenset(command.skus))
+        case CountStock() | TransferStock():
             return Needs(keys=frozenset({command.key}), skus=frozenset({command.sku}))
         case UndoMovement():
             return Needs(keys=frozenset({command.key}), movements=frozenset({command.movement_id}))
@@ -202,6 +251,12 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
                 skus=frozenset(named),
                 whole=frozenset(named),
                 moved=frozenset(move.sku for move in command.opening),
+                lots_at=frozenset(
+                    place.name
+                    for place in command.locations
+                    if place.name in catalogue.locations
+                    and place != catalogue.locations[place.name]
+                ),
                 keys=frozenset({command.key}),
             )
         case _:
@@ -215,11 +270,15 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
     those: their targets may change. Of a large group only what bears on the items is read, and
     marking asks for the rest (`reach`).
     """
+    moving = (
+        {row.sku for row in rows.reservations.values() if row.sku is not None}
+        | {row.sku for row in rows.movements.values()}
+        | {key.sku for key in rows.lots}
+        | {line.sku for row in rows.holds.values() for line in row.lines}
+    )
     skus = (
         set(asked.skus)
-        | {row.sku for row in rows.reservations.values() if row.sku is not None}
-        | {row.sku for row in rows.movements.values()}
-        | {line.sku for row in rows.holds.values() for line in row.lines}
+        | moving
         | {
             sku
             for row in rows.reservations.values()
@@ -233,6 +292,8 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
         below = catalogue.bills.cones({*large, *View(catalogue, rows).short()})
     return Needs(
         skus=group.union(below),
+        # Of the others stock counts, and not where it lies: they do not move.
+        lots=asked.lots | _lots_of(moving, catalogue),
         fields=catalogue.fields_showing(group)
         | asked.fields
         | frozenset(row.field for row in rows.reservations.values() if row.field is not None),

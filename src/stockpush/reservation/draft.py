@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from stockpush.messages import Decision, Event, Heard
 from stockpush.model import (
+    MAIN,
+    UNLOTTED,
     ChannelState,
     Delivery,
     Drift,
@@ -13,12 +15,17 @@ from stockpush.model import (
     Field,
     FieldKey,
     Hold,
+    Item,
     ListingKey,
+    Lot,
+    LotKey,
+    LotRule,
     Reservation,
     ReservationKey,
     Shelf,
     StockMovement,
 )
+from stockpush.reservation import lots
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -40,6 +47,8 @@ class Draft:
         self.movements: list[StockMovement] = []
         self.events: list[Event] = []
         self.drifts: list[Drift] = []
+        self.lots: dict[LotKey, Lot] = {}
+        self.items: dict[str, Item] = {}
         self.touched: set[str] = set()
         self.touched_fields: set[FieldKey] = set()
 
@@ -52,11 +61,101 @@ class Draft:
         return self.fields.get(key) or self.view.field(key)
 
     def move(self, movement: StockMovement) -> None:
-        """Write one movement and its balance."""
+        """Write one movement and its balance, at the very place and lot that it names."""
+        self.movements.append(movement)
+        if movement.lot is not None or movement.location != MAIN:
+            lot = self.lot(LotKey(movement.sku, movement.location, movement.lot or UNLOTTED))
+            self.put_lot(replace(lot, on_hand=lot.on_hand + movement.quantity))
+            return
         shelf = self.shelf(movement.sku)
         self.shelves[movement.sku] = replace(shelf, on_hand=shelf.on_hand + movement.quantity)
-        self.movements.append(movement)
         self.touched.add(movement.sku)
+
+    def take(self, movement: StockMovement, *, location: str | None = None) -> None:
+        """Write what goes out (`quantity` < 0) where it is picked: a movement for each place.
+
+        `location`: only what lies there is taken, whether it is sold from there or not.
+        """
+        if movement.sku not in self.view.catalogue.lotted:
+            self.move(movement)
+            return
+        self.turn_lots(movement.sku)
+        for each in self.picks(movement.sku, -movement.quantity, location):
+            self.move(
+                replace(movement, quantity=-each.quantity, location=each.location, lot=each.lot)
+            )
+
+    def picks(self, sku: str, quantity: int, location: str | None) -> tuple[lots.Pick, ...]:
+        """Return what to take where for `quantity` of an item, at `location` or wherever it lies.
+
+        The item's lots have been turned.
+        """
+        found = self.lots_of(sku)
+        if location is not None:
+            found = lots.at_place(found, location, at=self.at)
+        return lots.pick(
+            found, quantity, at=self.at, unlotted=self.unlotted(sku), location=location
+        )
+
+    def unlotted(self, sku: str) -> int:
+        """Return what lies at MAIN of an item in no lot (signed)."""
+        counted = (lot.on_hand for lot in self.lots_of(sku) if lot.counts)
+        return self.shelf(sku).on_hand - sum(counted)
+
+    # -- lots ----------------------------------------------------------------------------------
+
+    def lot(self, key: LotKey) -> Lot:
+        """Return the lot as changed so far.
+
+        One that is not there yet is empty, and what it is at another location, or begins now.
+        """
+        known = self.lots.get(key) or self.view.rows.lots.get(key)
+        if known is not None:
+            return known
+        others = (lot for lot in self.lots_of(key.sku) if lot.key.lot == key.lot != UNLOTTED)
+        like = next(others, None)
+        return self._turned(
+            Lot(key, self.at) if like is None else replace(like, key=key, on_hand=0)
+        )
+
+    def lots_of(self, sku: str) -> list[Lot]:
+        """Return every lot of the item as changed so far, by key; the item's were gathered."""
+        rows = {key: lot for key, lot in self.view.rows.lots.items() if key.sku == sku}
+        rows |= {key: lot for key, lot in self.lots.items() if key.sku == sku}
+        return [rows[key] for key in sorted(rows)]
+
+    def put_lot(self, lot: Lot) -> None:
+        """Record a lot's new value, turned, and what that makes of the shelf."""
+        key = lot.key
+        before = self.lots.get(key) or self.view.rows.lots.get(key)
+        counted = before.on_hand if before is not None and before.counts else 0
+        after = self._turned(lot)
+        self.lots[key] = after
+        difference = (after.on_hand if after.counts else 0) - counted
+        if difference:
+            shelf = self.shelf(key.sku)
+            self.shelves[key.sku] = replace(shelf, on_hand=shelf.on_hand + difference)
+            self.touched.add(key.sku)
+        item = self.items.get(key.sku) or self.view.catalogue.items.get(key.sku)
+        if item is not None and item.lots is LotRule.NEVER:
+            # From now on whoever moves this item asks for its lots.
+            self.items[key.sku] = replace(item, lots=LotRule.SOME)
+
+    def turn_lots(self, sku: str) -> None:
+        """Take account of what the clock has changed of the item's lots."""
+        for lot in self.lots_of(sku):
+            if lot.turns_at is not None and lot.turns_at <= self.at:
+                self.put_lot(lot)
+                after = self.lots[lot.key]
+                stands = lots.state(after, self.at, place_sells=True)
+                fields = {"sku": sku, "location": lot.key.location, "state": stands.value}
+                self.events.append(Event("lot.turned", fields))
+
+    def _turned(self, lot: Lot) -> Lot:
+        sells = self.view.catalogue.sells_from(lot.key.location)
+        return lots.turned(lot, self.at, place_sells=sells)
+
+    # -- what is claimed, and fields -----------------------------------------------------------
 
     def reserve(self, sku: str, units: int) -> None:
         """Change the item's open reservation units by `units` (signed, smallest units)."""
@@ -148,6 +247,8 @@ class Draft:
             resolve_now=resolve_now,
             heard=heard,
             movements=tuple(self.movements),
+            lots=tuple(self.lots.values()),
+            items=tuple(self.items.values()),
             shelves=tuple(self.shelves.values()),
             fields=tuple(self.fields.values()),
             reservations=tuple(self.reservations.values()),

@@ -12,16 +12,20 @@ Planning functions turn a command into the moves that it makes; they write nothi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from stockpush.messages import CommandDone, Refused, StockMove
 from stockpush.model import (
+    MAIN,
     QUANTITY_MAX,
+    UNLOTTED,
     BillOfMaterials,
     Hold,
     HoldState,
+    Lot,
+    LotKey,
     MovementKind,
     Reservation,
     Rest,
@@ -40,6 +44,34 @@ def balances(movements: Iterable[StockMovement]) -> dict[str, int]:
     for movement in movements:
         on_hand[movement.sku] += movement.quantity
     return dict(on_hand)
+
+
+def lot_balances(movements: Iterable[StockMovement]) -> dict[LotKey, int]:
+    """Return on hand of each lot and location, signed; what lies at MAIN in no lot is in none."""
+    on_hand: Counter[LotKey] = Counter()
+    for movement in movements:
+        if movement.lot is not None or movement.location != MAIN:
+            key = LotKey(movement.sku, movement.location, movement.lot or UNLOTTED)
+            on_hand[key] += movement.quantity
+    return dict(on_hand)
+
+
+def withheld(lots: Iterable[Lot]) -> dict[str, int]:
+    """Return per SKU what lies in lots that do not count in the shelf's on hand."""
+    apart: Counter[str] = Counter()
+    for lot in lots:
+        if not lot.counts:
+            apart[lot.key.sku] += lot.on_hand
+    return dict(apart)
+
+
+def lot_name(key: LotKey) -> str:
+    """Return a lot's key as people read it.
+
+    >>> lot_name(LotKey("soap", "main", "A12")), lot_name(LotKey("soap", "fair", ""))
+    ('soap A12 at main', 'soap at fair')
+    """
+    return " ".join(filter(None, (key.sku, key.lot, "at", key.location)))
 
 
 # -- planning --------------------------------------------------------------------------------
@@ -88,12 +120,18 @@ def build_moves(
 
 
 def rests_after(
-    bill: BillOfMaterials, rests: Iterable[Rest], quantity: int, taken: Mapping[str, int]
+    bill: BillOfMaterials,
+    rests: Iterable[Rest],
+    quantity: int,
+    taken: Mapping[str, int],
+    *,
+    stated: Collection[str] = (),
 ) -> tuple[Rest, ...]:
     """Return what is left of roundings once a build of `quantity` has taken so much of each part.
 
     Both are negative where a build is undone. One that was made by another bill changes nothing:
-    what it took is further from what this bill says than two roundings can bring it.
+    what it took is further from what this bill says than two roundings can bring it. Nor does what
+    was taken of a component of which that was `stated`: it was not rounded.
 
     >>> from stockpush.model import BillLine
     >>> bill = BillOfMaterials("soap", 12, (BillLine("oil", 1000),))
@@ -102,6 +140,8 @@ def rests_after(
     """
     ahead = dict(rests)
     for line in bill.lines:
+        if line.component in stated:
+            continue
         lost, of = line.scrap
         unit = bill.yield_quantity * of
         more = taken.get(line.component, 0) * unit - quantity * line.quantity * (of + lost)
@@ -111,22 +151,39 @@ def rests_after(
     return tuple(Rest(component, left) for component, left in kept if left)
 
 
-def builds_of(movements: Iterable[StockMovement]) -> Iterator[tuple[str, int, dict[str, int]]]:
-    """Yield each build among a command's movements: its item, how many, and what it took of what.
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A build among movements: of which item how many, and what it took of each component.
 
-    The movements are in the order of writing: a build-in stands before its build-outs.
+    `stated` are the components of which somebody said what was really used.
     """
-    built: tuple[str, int, dict[str, int]] | None = None
+
+    sku: str
+    quantity: int
+    taken: Mapping[str, int]
+    stated: frozenset[str]
+
+
+def builds_of(movements: Iterable[StockMovement]) -> Iterator[Built]:
+    """Yield each build among a command's movements.
+
+    The movements are in the order of writing: a build-in stands before its build-outs. A use that
+    was stated has a reason of its own, which the build-in has not.
+    """
+    built: StockMovement | None = None
+    taken: Counter[str] = Counter()
+    stated: set[str] = set()
     for movement in movements:
         if movement.kind is MovementKind.BUILD_IN:
             if built is not None:
-                yield built
-            built = (movement.sku, movement.quantity, {})
+                yield Built(built.sku, built.quantity, taken, frozenset(stated))
+            built, taken, stated = movement, Counter(), set()
         elif movement.kind is MovementKind.BUILD_OUT and built is not None:
-            taken = built[2]
-            taken[movement.sku] = taken.get(movement.sku, 0) - movement.quantity
+            taken[movement.sku] -= movement.quantity
+            if movement.reason != built.reason:
+                stated.add(movement.sku)
     if built is not None:
-        yield built
+        yield Built(built.sku, built.quantity, taken, frozenset(stated))
 
 
 def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:
@@ -134,7 +191,10 @@ def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:
 
     A compensation has the kind of what it undoes, so that sums per kind come out right too.
     """
-    return tuple(StockMove(moved.sku, -moved.quantity, moved.kind) for moved in movements)
+    return tuple(
+        StockMove(moved.sku, -moved.quantity, moved.kind, location=moved.location, lot=moved.lot)
+        for moved in movements
+    )
 
 
 # -- what must hold --------------------------------------------------------------------------
@@ -144,7 +204,8 @@ def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:
 class Books:
     """One consistent reading of everything that the invariants speak about.
 
-    `movements` have their ids. `reservations` and `holds` are all of them, whatever their state.
+    `movements` have their ids. `reservations`, `holds` and `lots` are all of them, whatever their
+    state.
     """
 
     movements: Sequence[StockMovement]
@@ -152,6 +213,7 @@ class Books:
     reservations: Sequence[Reservation]
     commands: Sequence[CommandDone]
     holds: Sequence[Hold] = ()
+    lots: Sequence[Lot] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +227,34 @@ class Violation:
 
 
 def balance_is_fold(books: Books) -> list[Violation]:
-    """On hand of every shelf is the sum of its item's movements."""
+    """On hand of every shelf, and of the lots that do not count in it, sums up the movements."""
     folded = balances(books.movements)
-    kept = {shelf.sku: shelf.on_hand for shelf in books.shelves}
+    kept = Counter({shelf.sku: shelf.on_hand for shelf in books.shelves})
+    kept.update(withheld(books.lots))
     return [
         Violation("balance_is_fold", sku, str(folded.get(sku, 0)), str(kept.get(sku, 0)))
         for sku in sorted(folded.keys() | kept.keys())
         if folded.get(sku, 0) != kept.get(sku, 0)
+    ]
+
+
+def lot_is_fold(books: Books) -> list[Violation]:
+    """On hand of every lot at every location is the sum of the movements that name both."""
+    folded = lot_balances(books.movements)
+    kept = {lot.key: lot.on_hand for lot in books.lots}
+    return [
+        Violation("lot_is_fold", lot_name(key), str(folded.get(key, 0)), str(kept.get(key, 0)))
+        for key in sorted(folded.keys() | kept.keys())
+        if folded.get(key, 0) != kept.get(key, 0)
+    ]
+
+
+def quarantined_is_withheld(books: Books) -> list[Violation]:
+    """No quarantined lot counts in what can be sold."""
+    return [
+        Violation("quarantined_is_withheld", lot_name(lot.key), "withheld", "counts")
+        for lot in sorted(books.lots, key=lambda lot: lot.key)
+        if lot.quarantined and lot.counts
     ]
 
 
@@ -257,15 +340,21 @@ def undo_compensates_exactly(books: Books) -> list[Violation]:
 
 
 def _stated(movement: StockMovement) -> str:
-    return f"{movement.quantity} {movement.sku} at {movement.location}"
+    return f"{movement.quantity} {movement.sku} at {_place(movement)}"
 
 
 def _compensation(original: StockMovement) -> str:
-    return f"{-original.quantity} {original.sku} at {original.location}"
+    return f"{-original.quantity} {original.sku} at {_place(original)}"
+
+
+def _place(movement: StockMovement) -> str:
+    return " ".join(filter(None, (movement.location, movement.lot)))
 
 
 INVARIANTS: Final[tuple[Callable[[Books], list[Violation]], ...]] = (
     balance_is_fold,
+    lot_is_fold,
+    quarantined_is_withheld,
     reserved_is_open_demand,
     held_is_open_holds,
     reserved_is_never_negative,

@@ -26,8 +26,10 @@ from stockpush.model import (
     DriftClass,
     Field,
     FieldKey,
+    Item,
     Listing,
     ListingKey,
+    LotRule,
     Reservation,
     StockMovement,
 )
@@ -51,7 +53,11 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     impossible together.
     """
     # The opening stock depends on what has moved since, so a repeated file may state less of it.
-    digest = keyed.digest("import", command.items, command.bills, command.listings)
+    items = tuple(map(_as_stated, command.items))
+    content: tuple[object, ...] = ("import", items, command.bills, command.listings)
+    if command.locations:
+        content += (command.locations,)
+    digest = keyed.digest(*content)
     if (before := keyed.answered(view, command.key, digest)) is not None:
         return Decision(outcome=before)
     moved_on = _moved_on(view, command)
@@ -63,7 +69,11 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
                 {"bills": moved_on},
             )
         )
+    if command.locations:
+        view = view.after(Decision(locations=command.locations))
     draft = Draft(view, at)
+    for lot in view.rows.lots.values():
+        draft.put_lot(lot)  # its location may be sold from now, or no more
     listings = {}
     for given in command.listings:
         known = view.catalogue.listings.get(given.key, given)
@@ -97,12 +107,25 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     return replace(
         draft.decision(),
         outcome=Accepted(facts={"opened": opened}),
-        items=command.items,
+        items=tuple(_with_lots(item, view) for item in command.items),
         bills=command.bills,
+        locations=command.locations,
         listings=tuple(listings.values()),
         commands=(CommandDone(command.key, digest, at),),
         touched_skus=frozenset(touched),
     )
+
+
+def _as_stated(item: Item) -> Item:
+    """Return what a file says of an item: that it has some lots is told by none."""
+    return replace(item, lots=LotRule.NEVER) if item.lots is LotRule.SOME else item
+
+
+def _with_lots(item: Item, view: View) -> Item:
+    """Return the item as imported; one that has lots cannot be without them any more."""
+    if item.lots is LotRule.NEVER and item.sku in view.catalogue.lotted:
+        return replace(item, lots=LotRule.SOME)
+    return item
 
 
 def _forget_rests(draft: Draft, bill: BillOfMaterials) -> None:

@@ -1,4 +1,4 @@
-"""The stock verbs: receive, build, count, adjust, sell elsewhere, and undo.
+"""The stock verbs: receive, build, count, adjust, scrap, take back, sell, transfer, and undo.
 
 Every one takes an idempotency key: the same key with the same content is `Replayed`, with other
 content `Refused`. Nothing is ever changed or deleted; undo writes what compensates.
@@ -15,27 +15,31 @@ from stockpush.messages import (
     CommandDone,
     CountStock,
     Decision,
+    LotTerms,
     MoveStock,
     Refused,
     StockMove,
+    TransferStock,
     UndoMovement,
 )
-from stockpush.model import QUANTITY_MAX, BillOfMaterials, MovementKind, StockMovement
+from stockpush.model import MAIN, QUANTITY_MAX, MovementKind, StockMovement
 from stockpush.reservation import backflush, keyed
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.ledger import undo_moves
+from stockpush.reservation.ledger import build_moves, undo_moves
+from stockpush.reservation.lot_verbs import lot_to_be, place_of, put, transfer_moves
+from stockpush.reservation.production import as_it_went
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
 
 def move(view: View, command: MoveStock, at: datetime) -> Decision:
     """Move stock by hand: all of it or none."""
-    content = keyed.digest("move", *((m.sku, m.quantity, m.kind) for m in command.moves))
+    content = keyed.digest("move", *map(_stated, command.moves))
     return _carry_out(view, command, command.moves, content, at)
 
 
 def build(view: View, command: BuildStock, at: datetime) -> Decision:
-    """Build from the item's bill: finished in, components out."""
+    """Build from the item's bill: finished in, components out, as it really went."""
     bill = view.catalogue.bills.by_item.get(command.sku)
     if bill is None:
         return Decision(
@@ -43,17 +47,97 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
                 "no_bill", f"{command.sku} has no bill of materials, so it cannot be built"
             )
         )
-    content = keyed.digest("build", (command.sku, command.quantity))
-    moves = (StockMove(command.sku, command.quantity, MovementKind.BUILD_IN),)
-    return _carry_out(view, command, moves, content, at, builds=bill)
+    at_place = _place(command.location, command.lot, command.terms)
+    content = keyed.digest("build", (command.sku, command.quantity), *_told_of(command), *at_place)
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
+    planned = build_moves(bill, command.quantity, view.shelf(command.sku).rests)
+    if isinstance(planned, Refused):
+        return Decision(outcome=planned)
+    went = as_it_went(
+        planned,
+        components=[line.component for line in bill.lines],
+        used=command.used,
+        scrapped=command.scrapped,
+        items=view.catalogue.items,
+    )
+    if isinstance(went, Refused):
+        return Decision(outcome=went)
+    lot = command.lot or lot_to_be(Draft(view, at), command.sku)
+    placed = (
+        replace(move, location=command.location, lot=lot, terms=command.terms)
+        if move.sku == command.sku
+        else move
+        for move in went.moves
+    )
+    plan = backflush.Plan(bill, planned, stated=frozenset(sku for sku, _ in command.used))
+    decision = _carry_out(view, command, placed, content, at, builds=plan)
+    if isinstance(decision.outcome, Accepted):
+        return replace(decision, outcome=Accepted(facts={"used": went.used}))
+    return decision
+
+
+def _told_of(command: BuildStock) -> tuple[object, ...]:
+    """Return what identifies how a build went, nothing for one that went as planned."""
+    return (command.used, command.scrapped) if command.used or command.scrapped else ()
 
 
 def count(view: View, command: CountStock, at: datetime) -> Decision:
-    """Make the shelf's balance what was counted, by one movement (of 0 where they agree)."""
-    content = keyed.digest("count", (command.sku, command.counted))
-    difference = command.counted - view.shelf(command.sku).on_hand
-    moves = (StockMove(command.sku, difference, MovementKind.COUNT),)
-    return _carry_out(view, command, moves, content, at)
+    """Make a balance what was counted, by one movement (of 0 where they agree).
+
+    Where units are missing of an item with lots, they are missing in those that go out first.
+    """
+    place = _place(command.location, command.lot, None)
+    content = keyed.digest("count", (command.sku, command.counted), *place)
+    found = _known_balance(Draft(view, at), command)
+    if isinstance(found, Refused):
+        return Decision(outcome=found)
+    move = StockMove(
+        command.sku,
+        command.counted - found,
+        MovementKind.COUNT,
+        location=command.location,
+        lot=command.lot,
+    )
+    return _carry_out(view, command, (move,), content, at)
+
+
+def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
+    """Return what the ledger says of what was counted, the clock taken account of."""
+    sku = command.sku
+    if sku not in draft.view.catalogue.items:
+        return Refused("not_found", f"there is no item {sku!r}")
+    draft.turn_lots(sku)
+    if command.lot is not None:
+        row = place_of(draft, sku, command.lot, command.location)
+        return row if isinstance(row, Refused) else row.on_hand
+    if command.location is None:
+        return draft.shelf(sku).on_hand
+    there = [lot for lot in draft.lots_of(sku) if lot.key.location == command.location]
+    named = [lot.key.lot for lot in there if lot.on_hand and lot.key.lot]
+    if named:
+        return Refused(
+            "lots_there",
+            f"at {command.location} lie the lots {', '.join(named)} of {sku}: each is counted",
+            {"sku": sku, "expected": named},
+        )
+    if command.location == MAIN:
+        return draft.unlotted(sku)
+    return sum(lot.on_hand for lot in there)
+
+
+def transfer(view: View, command: TransferStock, at: datetime) -> Decision:
+    """Move stock between two locations; each lot stays what it is."""
+    content = keyed.digest(
+        "transfer",
+        *(command.sku, command.quantity, command.origin, command.destination, command.lot),
+    )
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
+    moves = transfer_moves(Draft(view, at), command)
+    if isinstance(moves, Refused):
+        return Decision(outcome=moves)
+    return _carry_out(view, command, moves, content, at, exactly=True)
 
 
 def undo(view: View, command: UndoMovement, at: datetime) -> Decision:
@@ -80,26 +164,30 @@ def undo(view: View, command: UndoMovement, at: datetime) -> Decision:
                 "can be undone. Use `stockpush adjust` to correct the balance",
             )
         )
-    return _carry_out(view, command, undo_moves(written), content, at, undoes=written)
+    moves = undo_moves(written)
+    return _carry_out(view, command, moves, content, at, undoes=written, exactly=True)
 
 
 def _carry_out(
     view: View,
-    command: MoveStock | BuildStock | CountStock | UndoMovement,
+    command: MoveStock | BuildStock | CountStock | TransferStock | UndoMovement,
     moves: Iterable[StockMove],
     digest: str,
     at: datetime,
     *,
     undoes: tuple[StockMovement, ...] = (),
-    builds: BillOfMaterials | None = None,
+    exactly: bool = False,
+    builds: backflush.Plan | None = None,
 ) -> Decision:
     """Write the moves of one command under its idempotency key.
 
-    `builds`: its move is the build-in of a build by that bill.
+    `exactly`: each goes to the very place that it names, and none is picked or refused. `builds` is
+    the plan of a build, whose moves these are.
     """
     if (before := keyed.answered(view, command.key, digest)) is not None:
         return Decision(outcome=before)
     draft = Draft(view, at)
+    written: list[backflush.Taken] = []
     lines = tuple(moves)
     undone = [row.id for row in undoes] if undoes else [None] * len(lines)
     for line, undone_id in zip(lines, undone, strict=True):
@@ -115,20 +203,38 @@ def _carry_out(
             reason=command.reason,
             undoes=undone_id,
         )
-        if undone_id is not None:
-            draft.move(movement)
-        elif builds is None:
-            backflush.write(draft, movement)
-        elif (refused := backflush.build(draft, builds, line.quantity, movement)) is not None:
+        told = replace(movement, reason="; ".join(filter(None, (command.reason, line.reason))))
+        if exactly:
+            draft.move(replace(told, location=line.location or MAIN, lot=line.lot))
+            continue
+        there = backflush.sellable(draft, line.sku)
+        if (refused := put(draft, line, told)) is not None:
             return Decision(outcome=refused)
+        written.append(backflush.Taken(movement, there - draft.shelf(line.sku).on_hand))
+        if builds is None:
+            backflush.make_up(draft, written[-1])
+    if builds is not None:
+        backflush.finish(draft, builds, written)
     backflush.take_back_rests(draft, undoes)
-    for shelf in draft.shelves.values():
-        if abs(shelf.on_hand) > QUANTITY_MAX:
+    balances = [(shelf.sku, shelf.on_hand) for shelf in draft.shelves.values()]
+    balances += [(lot.key.sku, lot.on_hand) for lot in draft.lots.values()]
+    for sku, on_hand in balances:
+        if abs(on_hand) > QUANTITY_MAX:
             return Decision(
-                outcome=Refused("out_of_bounds", f"{shelf.sku} would pass the largest quantity")
+                outcome=Refused("out_of_bounds", f"{sku} would pass the largest quantity")
             )
     return replace(
         draft.decision(),
         outcome=Accepted(),
         commands=(CommandDone(key=command.key, digest=digest, at=at),),
     )
+
+
+def _stated(move: StockMove) -> tuple[object, ...]:
+    """Return what identifies one line of a command."""
+    return (move.sku, move.quantity, move.kind, *_place(move.location, move.lot, move.terms))
+
+
+def _place(location: str | None, lot: str | None, terms: LotTerms | None) -> tuple[object, ...]:
+    """Return what identifies a place that was named, nothing where none was."""
+    return () if (location, lot, terms) == (None, None, None) else (location, lot, terms)

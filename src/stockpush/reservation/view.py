@@ -177,6 +177,7 @@ class Unfolding:
         self._commands = dict(rows.commands)
         self._channels = dict(rows.channels)
         self._holds = dict(rows.holds)
+        self._lots = dict(rows.lots)
         self._lines = dict(view.orders)
         self.view = View(
             view.catalogue,
@@ -191,6 +192,7 @@ class Unfolding:
                 commands=self._commands,
                 channels=self._channels,
                 holds=self._holds,
+                lots=self._lots,
             ),
             self._lines,
         )
@@ -207,6 +209,8 @@ class Unfolding:
             self._channels[state.name] = state
         for done in decision.commands:
             self._commands[done.key] = done
+        for lot in decision.lots:
+            self._lots[lot.key] = lot
         if decision.reservations:
             self._reservations.update((row.key, row) for row in decision.reservations)
             self._lines.update(_by_order(self._lines, decision.reservations))
@@ -230,7 +234,7 @@ class Unfolding:
             following = max(view.rows.next_hold, *(row.id + 1 for row in decision.holds))
             rows = replace(view.rows, next_hold=following)
             view = View(view.catalogue, rows, self._lines)
-        if decision.items or decision.bills or decision.listings:
+        if decision.items or decision.bills or decision.listings or decision.locations:
             view = View(_catalogue(view.catalogue, decision), view.rows, self._lines)
         self.view = view
 
@@ -271,7 +275,7 @@ def _put(known: Mapping[K, V], changed: Iterable[V], key: Callable[[V], K]) -> I
 
 def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
     """Return the catalogue after the decision's upserts."""
-    if not (decision.items or decision.bills or decision.listings):
+    if not (decision.items or decision.bills or decision.listings or decision.locations):
         return catalogue
     return build_catalogue(
         catalogue.revision + 1,
@@ -279,5 +283,6 @@ def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
         _put(catalogue.bills.by_item, decision.bills, lambda row: row.item),
         _put(catalogue.listings, decision.listings, lambda row: row.key),
         catalogue.policies,
+        _put(catalogue.locations, decision.locations, lambda row: row.name),
         known=catalogue,
     )

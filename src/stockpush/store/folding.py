@@ -23,6 +23,9 @@ from stockpush.model import (
     Hold,
     Item,
     Listing,
+    Location,
+    Lot,
+    LotKey,
     Push,
     Reservation,
     ReservationKey,
@@ -43,6 +46,8 @@ class Changes:
     items: tuple[Item, ...]
     bills: tuple[BillOfMaterials, ...]
     listings: tuple[Listing, ...]
+    locations: tuple[Location, ...]
+    lots: Mapping[LotKey, Lot]
     shelves: Mapping[str, Shelf]
     fields: Mapping[FieldKey, Field]
     reservations: Mapping[ReservationKey, Reservation]
@@ -73,6 +78,8 @@ def fold(decisions: Sequence[Decision]) -> Changes:
         items=_last({item.sku: item for d in decisions for item in d.items}),
         bills=_last({bill.item: bill for d in decisions for bill in d.bills}),
         listings=_last({each.key: each for d in decisions for each in d.listings}),
+        locations=_last({each.name: each for d in decisions for each in d.locations}),
+        lots={lot.key: lot for d in decisions for lot in d.lots},
         shelves={shelf.sku: shelf for d in decisions for shelf in d.shelves},
         fields={field.key: field for d in decisions for field in d.fields},
         reservations={each.key: each for d in decisions for each in d.reservations},

@@ -20,6 +20,8 @@ from sqlalchemy.sql import ColumnElement
 from stockpush.messages import CommandDone, Rows
 from stockpush.model import (
     LOOK_AT,
+    MAIN,
+    UNLOTTED,
     ChannelState,
     Delivery,
     DeliveryState,
@@ -28,6 +30,8 @@ from stockpush.model import (
     FieldKey,
     Hold,
     HoldState,
+    Lot,
+    LotKey,
     Push,
     PushOutcomeKind,
     Reservation,
@@ -300,6 +304,7 @@ async def snapshot(store: SqlStore) -> tuple[StoredCatalogue, Rows]:
 async def _snapshot(reader: Reader) -> tuple[StoredCatalogue, Rows]:
     catalogue = await reader.catalogue()
     shelves = await reader.all(schema.shelf, rows.read_shelf)
+    lots = await reader.all(schema.lot, rows.read_lot)
     fields = await reader.all(schema.field, rows.read_field)
     dirty = await reader.all(schema.dirty, rows.read_dirty)
     channels = await reader.all(schema.channel, rows.read_channel)
@@ -312,6 +317,7 @@ async def _snapshot(reader: Reader) -> tuple[StoredCatalogue, Rows]:
         in_flight={row.field: row for row in pushes},
         channels={row.name: row for row in channels},
         holds={row.id: row for row in held},
+        lots={row.key: row for row in lots},
     )
 
 
@@ -531,8 +537,9 @@ class Audit:
     """Balances as kept and as recomputed, of one instant; `check` compares them.
 
     By SKU, in smallest units: `shelves` as kept, `moved` the sum of all movements, `open` the sum
-    of open x pack, `held` that of the lines of open holds. By field, in the channel's units:
-    `fields` as kept, `undeducted` the sum over the field's reservations of what
+    of open x pack, `held` that of the lines of open holds. By lot: `lots` as kept, `lots_moved` the
+    sum of the movements that name it and its location. By field, in the channel's units: `fields`
+    as kept, `undeducted` the sum over the field's reservations of what
     `reservation.orders.undeducted` says of each. A key without rows is absent.
     """
 
@@ -542,17 +549,23 @@ class Audit:
     held: Mapping[str, int]
     fields: Mapping[FieldKey, Field]
     undeducted: Mapping[FieldKey, int]
+    lots: Mapping[LotKey, Lot] = field(default_factory=dict)
+    lots_moved: Mapping[LotKey, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class BookRows:
-    """Every movement, shelf, reservation, command and hold, of one instant (`check --deep`)."""
+    """Every movement, shelf, reservation, command, hold and lot, of one instant.
+
+    For `check --deep`.
+    """
 
     movements: tuple[StockMovement, ...]
     shelves: tuple[Shelf, ...]
     reservations: tuple[Reservation, ...]
     commands: tuple[CommandDone, ...]
     holds: tuple[Hold, ...]
+    lots: tuple[Lot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -623,7 +636,11 @@ async def _audit(reader: Reader) -> Audit:
         .where(missing > nothing)
         .group_by(reservation.c.channel, reservation.c.field_key)
     )
+    named = movement.c.lot.is_not(None) | (movement.c.location != literal_column(f"'{MAIN}'"))
+    place = (movement.c.sku, movement.c.location, movement.c.lot)
+    by_lot = select(*place, func.sum(movement.c.quantity)).where(named).group_by(*place)
     shelves = await reader.all(schema.shelf, rows.read_shelf)
+    lots = await reader.all(schema.lot, rows.read_lot)
     fields = await reader.all(schema.field, rows.read_field)
     return Audit(
         shelves={shelf.sku: shelf for shelf in shelves},
@@ -634,6 +651,11 @@ async def _audit(reader: Reader) -> Audit:
         undeducted={
             FieldKey(channel, key): int(total)
             for channel, key, total in await reader.filtered(undeducted, {})
+        },
+        lots={lot.key: lot for lot in lots},
+        lots_moved={
+            LotKey(sku, location, lot or UNLOTTED): int(total)
+            for sku, location, lot, total in await reader.filtered(by_lot, {})
         },
     )
 
@@ -651,4 +673,5 @@ async def _books(reader: Reader) -> BookRows:
         holds=await _with_lines(
             reader, await reader.filtered(select(schema.hold).order_by(schema.hold.c.id), {})
         ),
+        lots=await reader.all(schema.lot, rows.read_lot),
     )

@@ -37,6 +37,10 @@ from stockpush.model import (
     Kind,
     Listing,
     ListingKey,
+    Location,
+    Lot,
+    LotKey,
+    LotRule,
     MovementKind,
     OrderVersion,
     Promise,
@@ -129,12 +133,13 @@ def item_row(item: Item) -> Row:
         json_text(item.purchase_units),
         item.promise.value,
         item.buildable_max,
+        item.lots.value,
     )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
-    sku, name, kind, unit, scale, bought, promise, buildable_max = row
+    sku, name, kind, unit, scale, bought, promise, buildable_max, lots = row
     return Item(
         sku,
         name,
@@ -144,7 +149,19 @@ def read_item(row: Row) -> Item:
         _PURCHASE_UNITS.decode(bought),
         Promise(promise),
         buildable_max,
+        LotRule(lots),
     )
+
+
+def location_row(location: Location) -> Row:
+    """Return the row of `location`."""
+    return (location.name, int(location.sellable))
+
+
+def read_location(row: Row) -> Location:
+    """Return the location of a row of `location`."""
+    name, sellable = row
+    return Location(name, bool(sellable))
 
 
 def bill_row(bill: BillOfMaterials) -> Row:
@@ -235,6 +252,42 @@ def read_shelf(row: Row) -> Shelf:
     return Shelf(sku, on_hand, reserved, held, _RESTS.decode(rests))
 
 
+def lot_row(lot: Lot) -> Row:
+    """Return the row of `lot`."""
+    return (
+        *lot.key,
+        micros(lot.since),
+        lot.on_hand,
+        micros_or_none(lot.expires_at),
+        micros_or_none(lot.available_from),
+        int(lot.quarantined),
+        int(lot.counts),
+        micros_or_none(lot.turns_at),
+        lot.cost,
+        lot.supplier,
+        lot.note,
+    )
+
+
+def read_lot(row: Row) -> Lot:
+    """Return the lot of a row of `lot`."""
+    (sku, location, lot, since, on_hand, expires_at, available_from, *rest) = row
+    (quarantined, counts, turns_at, cost, supplier, note) = rest
+    return Lot(
+        key=LotKey(sku, location, lot),
+        since=instant(since),
+        on_hand=on_hand,
+        expires_at=instant_or_none(expires_at),
+        available_from=instant_or_none(available_from),
+        quarantined=bool(quarantined),
+        counts=bool(counts),
+        turns_at=instant_or_none(turns_at),
+        cost=cost,
+        supplier=supplier,
+        note=note,
+    )
+
+
 def movement_row(movement: StockMovement, movement_id: int) -> Row:
     """Return the row of `movement`, which gets the id `movement_id`."""
     return (
@@ -248,12 +301,13 @@ def movement_row(movement: StockMovement, movement_id: int) -> Row:
         movement.location,
         movement.reason,
         movement.undoes,
+        movement.lot,
     )
 
 
 def read_movement(row: Row) -> StockMovement:
     """Return the movement of a row of `movement`."""
-    movement_id, at, sku, quantity, kind, cause, actor, location, reason, undoes = row
+    movement_id, at, sku, quantity, kind, cause, actor, location, reason, undoes, lot = row
     return StockMovement(
         at=instant(at),
         sku=sku,
@@ -265,6 +319,7 @@ def read_movement(row: Row) -> StockMovement:
         reason=reason,
         undoes=undoes,
         id=movement_id,
+        lot=lot,
     )
 
 

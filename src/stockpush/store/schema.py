@@ -43,6 +43,7 @@ from stockpush.model import (
     Health,
     HoldState,
     Kind,
+    LotRule,
     MovementKind,
     Promise,
     PushOutcomeKind,
@@ -130,11 +131,22 @@ item: Final = Table(
     _text("purchase_units"),
     _text("promise"),
     _whole("buildable_max", absent=True),
+    _text("lots"),
     *_filled("sku"),
     _one_of("kind", Kind),
+    _one_of("lots", LotRule),
     _between("scale", 0, SCALE_MAX),
     _one_of("promise", Promise),
     *_unsigned("buildable_max"),
+)
+
+location: Final = Table(
+    "location",
+    metadata,
+    _key("name"),
+    _whole("sellable"),
+    *_filled("name"),
+    *_flag("sellable"),
 )
 
 bill: Final = Table(
@@ -207,6 +219,29 @@ shelf: Final = Table(
     Index("ix_shelf_short", "sku", sqlite_where=SHORT, postgresql_where=SHORT),
 )
 
+lot: Final = Table(
+    "lot",
+    metadata,
+    _key("sku", ForeignKey("item.sku")),
+    _key("location"),
+    _key("lot"),
+    _whole("since"),
+    _whole("on_hand"),
+    _whole("expires_at", absent=True),
+    _whole("available_from", absent=True),
+    _whole("quarantined"),
+    _whole("counts"),
+    _whole("turns_at", absent=True),
+    _text("cost"),
+    _text("supplier"),
+    _text("note"),
+    *_filled("location"),
+    *_signed("on_hand"),
+    *_flag("quarantined", "counts"),
+    Index(None, "turns_at"),
+    Index(None, "location"),
+)
+
 movement: Final = Table(
     "movement",
     metadata,
@@ -220,6 +255,7 @@ movement: Final = Table(
     _text("location"),
     _text("reason"),
     Column("undoes", BigInteger, ForeignKey("movement.id"), nullable=True, unique=True),
+    _text("lot", absent=True),
     *_signed("quantity"),
     _one_of("kind", MovementKind),
     Index(None, "sku", "id"),

@@ -124,6 +124,17 @@ class SqlStore:
         found = await self._query(self._statements.next_read_due, (channel,), _first)
         return rows.instant(found[0]) if found else None
 
+    async def next_lot_turn(self) -> datetime | None:
+        """Return when the clock next changes which lots are sold, None if it never does."""
+        found = await self._query(self._statements.next_lot_turn, (), _first)
+        return rows.instant(found[0]) if found else None
+
+    async def lots_due(self, *, at: datetime, limit: int) -> Sequence[str]:
+        """Return the items of up to `limit` lots that the clock has changed, longest ago first."""
+        arguments = (rows.micros(at), limit)
+        due = await self._query(self._statements.lots_due, arguments, _first)
+        return list(dict.fromkeys(due))
+
     async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:
         """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
         return await self._query(self._statements.open_orders, (channel, after, limit), _first)

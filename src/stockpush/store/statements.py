@@ -97,7 +97,9 @@ class Statements:
         self.bill = TableStatements(dialect, schema.bill)
         self.bill_line = TableStatements(dialect, schema.bill_line)
         self.listing = TableStatements(dialect, schema.listing)
+        self.location = TableStatements(dialect, schema.location)
         self.shelf = TableStatements(dialect, schema.shelf)
+        self.lot = TableStatements(dialect, schema.lot)
         self.movement = TableStatements(dialect, schema.movement)
         self.reservation = TableStatements(dialect, schema.reservation)
         self.hold = TableStatements(dialect, schema.hold)
@@ -156,6 +158,16 @@ class Statements:
         return self.dialect.together(
             select(field).where(schema.HOLDING).order_by(*field.primary_key).with_for_update()
         )
+
+    @cached_property
+    def lots_of_items(self) -> str:
+        """Lock the lots of some SKUs."""
+        return self.lot.lock_by(schema.lot.c.sku)
+
+    @cached_property
+    def lots_at_locations(self) -> str:
+        """Lock the lots at some locations."""
+        return self.lot.lock_by(schema.lot.c.location)
 
     @cached_property
     def reservations_of_orders(self) -> str:
@@ -437,6 +449,30 @@ class Statements:
             .where(hold.c.state == _literal(HoldState.HELD.value))
             .where(hold.c.until <= bindparam("at"))
             .order_by(hold.c.until, hold.c.id)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def next_lot_turn(self) -> str:
+        """Read when the clock next changes which lots are sold."""
+        lot = schema.lot
+        return self._compile(
+            select(lot.c.turns_at)
+            .where(lot.c.turns_at.is_not(None))
+            .order_by(lot.c.turns_at)
+            .limit(_literal(1))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def lots_due(self) -> str:
+        """Read the items of lots that the clock has changed; parameters: instant, limit."""
+        lot = schema.lot
+        return self._compile(
+            select(lot.c.sku)
+            .where(lot.c.turns_at <= bindparam("at"))
+            .order_by(lot.c.turns_at, lot.c.sku)
             .limit(bindparam("limit"))
             .offset(_NO_OFFSET)
         )

@@ -29,6 +29,7 @@ from stockpush.model import (
     Hold,
     Item,
     Listing,
+    Location,
 )
 from stockpush.store import rows
 from stockpush.store.dialects import Dialect, Query, Session, Write
@@ -48,6 +49,7 @@ class StoredCatalogue:
     items: tuple[Item, ...]
     bills: tuple[BillOfMaterials, ...]
     listings: tuple[Listing, ...]
+    locations: tuple[Location, ...] = ()
 
 
 async def read_catalogue(session: Session, statements: Statements) -> StoredCatalogue:
@@ -57,11 +59,13 @@ async def read_catalogue(session: Session, statements: Statements) -> StoredCata
     bills = await session.fetch(statements.bill.every)
     lines = await session.fetch(statements.bill_lines)
     listings = await session.fetch(statements.listing.every)
+    locations = await session.fetch(statements.location.every)
     return StoredCatalogue(
         revision=int(revision[0][0]),
         items=rows.each(rows.read_item, items),
         bills=rows.read_bills(bills, lines),
         listings=rows.each(rows.read_listing, listings),
+        locations=rows.each(rows.read_location, locations),
     )
 
 
@@ -136,6 +140,8 @@ class SqlTransaction:
         s, asked = self._statements, _Asked(self._statements.dialect)
         skus = needs.skus | needs.leaders
         shelves = asked.of(s.shelf.lock, skus, rows.read_shelf)
+        lots = asked.of(s.lots_of_items, needs.lots, rows.read_lot)
+        lots_at = asked.of(s.lots_at_locations, needs.lots_at, rows.read_lot)
         fields = asked.of(s.field.lock, needs.fields, self._seen.field)
         short = asked.all(s.shelves_short) if needs.leaders else tuple
         holding = asked.all(s.fields_holding) if needs.leaders else tuple
@@ -160,6 +166,7 @@ class SqlTransaction:
             self._keep_channels(channels())
         by_id = {each.id: each for each in movements() if each.id is not None}
         return Rows(
+            lots=self._found(s.lot, {row.key: row for row in (*lots(), *lots_at())}),
             shelves=self._found(
                 s.shelf,
                 {row.sku: row for row in (*shelves(), *rows.each(rows.read_shelf, short()))},
@@ -223,6 +230,7 @@ class SqlTransaction:
         s, written = self._statements, _Written()
         self._write_catalogue(written, changes)
         self._put(written, s.shelf, changes.shelves, rows.shelf_row)
+        self._put(written, s.lot, changes.lots, rows.lot_row)
         self._put(written, s.field, changes.fields, self._seen.row)
         self._put(written, s.reservation, changes.reservations, rows.reservation_row)
         self._write_holds(written, changes.holds)
@@ -281,12 +289,13 @@ class SqlTransaction:
 
     def _write_catalogue(self, written: _Written, changes: Changes) -> None:
         s = self._statements
-        if not (changes.items or changes.bills or changes.listings):
+        if not (changes.items or changes.bills or changes.listings or changes.locations):
             return
         self._revision = None
         # The revision first: of two transactions that share it, one then loses before it writes.
         written.run(s.bump_catalogue_revision, [()])
         written.run(s.item.upsert, [rows.item_row(item) for item in changes.items])
+        written.run(s.location.upsert, [rows.location_row(each) for each in changes.locations])
         written.run(s.bill.upsert, [rows.bill_row(bill) for bill in changes.bills])
         written.run(s.delete_bill_lines, [(bill.item,) for bill in changes.bills])
         lines = [line for bill in changes.bills for line in rows.bill_line_rows(bill)]

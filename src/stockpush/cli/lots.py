@@ -1,0 +1,137 @@
+"""`lots`: what lies where, of which lot, and until when it is sold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from stockpush.cli.options import Config, Json
+from stockpush.cli.output import balance, cell, print_json, say, show, table
+from stockpush.cli.places import last_day
+from stockpush.cli.session import find_item, with_parts
+from stockpush.model import MAIN, UNLOTTED, Lot
+from stockpush.reservation.lots import LotState, state
+from stockpush.reservation.view import View
+from stockpush.units import format_quantity
+
+if TYPE_CHECKING:
+    from stockpush.compose import Parts
+
+SOON: Final = timedelta(days=30)
+"""How long before its end a lot is said to expire soon."""
+_STATES = {
+    "sellable": "green",
+    "expired": "bold red",
+    "quarantined": "bold red",
+    "waiting": "yellow",
+    "apart": "dim",
+}
+"""How a lot's state looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class LotRow:
+    """One row of `lots --json`: `lot` is None for what belongs to none, the rest then too.
+
+    `soon`: it is sold now, and not for long.
+    """
+
+    sku: str
+    lot: str | None
+    location: str
+    on_hand: str
+    unit: str
+    state: str
+    since: datetime | None = None
+    available_from: datetime | None = None
+    expires_at: datetime | None = None
+    soon: bool = False
+    cost: str | None = None
+    supplier: str | None = None
+    note: str | None = None
+
+
+def lots(
+    sku: Annotated[str | None, typer.Argument(metavar="SKU", help="One item alone.")] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show lots, where they lie, and until when they are sold.
+
+    In the order in which they go out: what expires first, then what came first.
+    """
+
+    async def read(parts: Parts) -> tuple[LotRow, ...]:
+        view = await parts.view()
+        skus = (
+            sorted(view.catalogue.lotted) if sku is None else [find_item(view.catalogue, sku).sku]
+        )
+        at = parts.clock.now()
+        return tuple(row for each in skus for row in _of_item(view, each, at))
+
+    rows = with_parts(config, read, what="Reading the lots ...")
+    if as_json:
+        print_json({"data": rows})
+    elif rows:
+        _print(rows)
+    else:
+        say("Nothing is kept by lot or location yet.")
+        say("Next: stockpush receive SKU QUANTITY --lot NAME")
+
+
+def _of_item(view: View, sku: str, at: datetime) -> Iterable[LotRow]:
+    """Return an item's rows: its lots that are not empty, then what belongs to none."""
+    item = view.catalogue.items[sku]
+    found = [lot for key, lot in sorted(view.rows.lots.items()) if key.sku == sku]
+    ends = at.replace(year=9999)
+    for lot in sorted(found, key=lambda lot: (lot.expires_at or ends, lot.since, lot.key)):
+        if lot.on_hand:
+            yield _row(view, lot, at)
+    unlotted = view.shelf(sku).on_hand - sum(lot.on_hand for lot in found if lot.counts)
+    if unlotted or not found:
+        on_hand = format_quantity(unlotted, item.scale)
+        yield LotRow(sku, None, MAIN, on_hand, item.unit, LotState.SELLABLE.value)
+
+
+def _row(view: View, lot: Lot, at: datetime) -> LotRow:
+    item = view.catalogue.items[lot.key.sku]
+    stands = state(lot, at, place_sells=view.catalogue.sells_from(lot.key.location))
+    ends = lot.expires_at
+    return LotRow(
+        sku=item.sku,
+        lot=None if lot.key.lot == UNLOTTED else lot.key.lot,
+        location=lot.key.location,
+        on_hand=format_quantity(lot.on_hand, item.scale),
+        unit=item.unit,
+        state=stands.value,
+        since=lot.since,
+        available_from=lot.available_from,
+        expires_at=ends,
+        soon=stands is LotState.SELLABLE and ends is not None and ends <= at + SOON,
+        cost=lot.cost or None,
+        supplier=lot.supplier or None,
+        note=lot.note or None,
+    )
+
+
+def _print(rows: Sequence[LotRow]) -> None:
+    shown = table("SKU", "lot", "location", ">on hand", "", "=state", "sold until", "supplier", "")
+    for row in rows:
+        until = None if row.expires_at is None else last_day(row.expires_at)
+        note = "soon" if row.soon else row.note
+        shown.add_row(
+            cell(row.sku),
+            cell(row.lot or "-", "" if row.lot else "dim"),
+            cell(row.location, "dim" if row.location == MAIN else ""),
+            balance(row.on_hand),
+            cell(row.unit, "dim"),
+            cell(row.state, _STATES[row.state]),
+            cell(until, "bold yellow" if row.soon else ""),
+            cell(row.supplier, "dim"),
+            cell(note, "bold yellow" if row.soon else "dim"),
+        )
+    show(shown)

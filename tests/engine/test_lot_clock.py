@@ -1,0 +1,79 @@
+"""The worker that turns lots, on a store that says one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from stockpush.engine.channel import IDLE_MAX_S
+from stockpush.engine.lot_clock import WAIT_MAX_S, LotClock
+from stockpush.messages import Decision, TurnLots
+from stockpush.model import Lot, LotKey
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@dataclass
+class Fake:
+    """A store, a lane and a clock; `due` are instants of lots by item, and turning settles them."""
+
+    due: dict[str, datetime]
+    settles: bool = True
+    turned: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def next_lot_turn(self) -> datetime | None:
+        """The earliest instant."""
+        return min(self.due.values(), default=None)
+
+    async def lots_due(self, *, at: datetime, limit: int) -> Sequence[str]:
+        """The items that are due."""
+        return sorted(sku for sku, instant in self.due.items() if instant <= at)[:limit]
+
+    async def submit(self, command: TurnLots) -> None:
+        """Turn them."""
+        self.turned.append(command.skus)
+        if self.settles:
+            for sku in command.skus:
+                del self.due[sku]
+
+    def now(self) -> datetime:
+        """Noon."""
+        return NOON
+
+
+def lot_clock(fake: Any) -> LotClock:
+    """The worker on the fake."""
+    return LotClock(fake, fake, fake)
+
+
+async def test_without_lots_nobody_is_asked_to_turn_any() -> None:
+    """It sleeps until somebody writes a lot."""
+    fake = Fake({})
+    assert await lot_clock(fake).turn() == WAIT_MAX_S
+    assert fake.turned == []
+
+
+async def test_what_is_due_is_turned_some_at_a_time_and_the_next_is_waited_for() -> None:
+    """Sales do not wait behind hundreds of items at once."""
+    fake = Fake({f"item {number:02}": NOON for number in range(40)})
+    fake.due["later"] = NOON + timedelta(seconds=7)
+    assert await lot_clock(fake).turn() == 7.0
+    assert [len(skus) for skus in fake.turned] == [16, 16, 8]
+
+
+async def test_a_row_that_cannot_be_turned_does_not_keep_it_busy() -> None:
+    """Damage is for `check` to find; others are turned, and it looks again in a minute."""
+    fake = Fake({"soap": NOON}, settles=False)
+    assert await lot_clock(fake).turn() == IDLE_MAX_S
+    assert fake.turned == [("soap",)]
+
+
+async def test_whoever_writes_a_lot_wakes_it() -> None:
+    """And nobody else."""
+    worker = lot_clock(Fake({}))
+    worker.note(Decision())
+    assert not worker.wake.is_set()
+    worker.note(Decision(lots=(Lot(LotKey("soap", "main", "A"), NOON),)))
+    assert worker.wake.is_set()
