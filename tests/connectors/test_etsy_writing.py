@@ -299,10 +299,13 @@ async def test_a_hidden_unit_that_cannot_be_lowered_is_left(world: World):
     world.instead("PUT", 400, ERROR)
     (outcome,) = await world.push(line("1001", expected=7, target=0))
     assert (outcome.kind, world.shop.listing(1001).state) == (Kind.APPLIED, "inactive")
-    world = make_world()
+
+
+async def test_a_hidden_unit_without_an_answer_leaves_the_push_unknown(world: World):
+    """It may still arrive where the listing is on sale again: first it must be too late for it."""
     world.before("PUT", lambda: setattr(world.shop.faults, "drop_before_next", 1))
     (outcome,) = await world.push(line("1001", expected=7, target=0))
-    assert outcome.kind is Kind.APPLIED
+    assert (outcome.kind, world.shop.listing(1001).state) == (Kind.UNKNOWN, "inactive")
 
 
 async def test_zero_beside_something_on_sale_is_written(world: World):
@@ -363,15 +366,31 @@ async def test_a_listing_that_its_owner_took_off_sale_is_left_alone(world: World
 
 
 async def test_what_its_owner_put_on_sale_is_theirs_from_then_on(world: World):
-    """We took it off, they put it on and off again: we do not put it on."""
+    """We took it off, they put it on and, ten minutes later, off again: we do not put it on."""
     await world.push(line("1001", expected=7, target=0))
     world.shop.sets_state(1001, "active")
     world.shop.merchant_sets("1001", 4)
     (outcome,) = await world.push(line("1001", expected=4, target=3))
-    assert (outcome.kind, world.api.notes) == (Kind.APPLIED, {})
+    assert (outcome.kind, list(world.api.notes)) == (Kind.APPLIED, [OFF])
+    world.hands.move(600)
+    await observed(world, "1001")
+    assert world.api.notes == {}
     world.shop.sets_state(1001, "inactive")
     (outcome,) = await world.push(line("1001", expected=3, target=2))
     assert outcome.kind is Kind.REJECTED
+
+
+async def test_what_takes_it_off_late_is_still_ours(world: World):
+    """F32: the request got no answer and arrives after the listing was seen on sale."""
+    world.before("PATCH", lambda: setattr(world.shop.faults, "drop_before_next", 1))
+    (outcome,) = await world.push(line("1001", expected=7, target=0))
+    (reading,) = await observed(world, "1001")
+    assert (outcome.kind, reading.quantity) == (Kind.UNKNOWN, 7)
+    world.hands.move(30)
+    await observed(world, "1001")
+    world.shop.sets_state(1001, "inactive")
+    (outcome,) = await world.push(line("1001", expected=0, target=3))
+    assert (outcome.kind, world.shop.quantity("1001")) == (Kind.APPLIED, 3)
 
 
 @pytest.mark.parametrize("state", ["draft", "expired"])
@@ -547,7 +566,7 @@ async def test_a_way_back_that_stops_half_way_is_unknown(world: World):
 async def test_a_note_that_cannot_be_forgotten_changes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
-    """It is on sale, and says so; the note goes when the listing is next seen on sale."""
+    """It is on sale, and says so; the note goes once the listing has been seen on sale."""
     await world.push(line("1001", expected=7, target=0))
     keep = EtsyDoor.note
 
@@ -560,6 +579,8 @@ async def test_a_note_that_cannot_be_forgotten_changes_nothing(
     world.instead("PATCH", 400, b'{"error":"no"}')
     monkeypatch.setattr(EtsyDoor, "note", keep)
     await world.push(line("1001", expected=3, target=2))
+    world.hands.move(600)
+    await observed(world, "1001")
     assert world.api.notes == {}
 
 

@@ -377,3 +377,25 @@ def test_a_field_that_cannot_be_read_after_a_sleep_is_pushed_all_the_same(tmp_pa
             assert "poll" in shop.shop.log
 
     ran(work())
+
+
+def test_what_is_lowered_hears_of_sales_first_though_a_reading_is_due(tmp_path: Path) -> None:
+    """R10: where nothing compares, a sale that our last write put back must not be put back again
+    by a lowering that knows nothing of it.
+    """
+
+    async def work() -> None:
+        async with floor(tmp_path, write="check_then_set") as shop:
+
+            async def fail(name: str) -> None:
+                if name == "observe":
+                    raise ChannelUnavailable("down")
+
+            shop.shop.before = fail
+            await shop.lane.submit(RequestReads((FIELD,), due_at=shop.clock.now()))
+            shop.shop.log.clear()
+            await shop.moves(-3)
+            await shop.until(lambda: "push" in shop.shop.log, within_s=60)
+            assert shop.shop.log.index("poll") < shop.shop.log.index("push")
+
+    ran(work())

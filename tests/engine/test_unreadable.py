@@ -12,7 +12,7 @@ import pytest
 from stockpush.connectors.base import OrderPage, Unreadable
 from stockpush.connectors.order_poll import set_aside
 from stockpush.engine import reconcile
-from stockpush.engine.reconcile import TRIES_MAX
+from stockpush.engine.reconcile import READ_TRIES_MAX, TRIES_MAX
 from stockpush.errors import PayloadInvalid
 from stockpush.model import DeliveryState, Health
 from stockpush.store import reads
@@ -156,5 +156,30 @@ def test_orders_without_an_id_are_told_apart_by_what_is_not_kept(tmp_path: Path)
             rows = (await reads.deliveries(shop.store, limit=9)).data
             assert [each.state for each in rows] == [DeliveryState.QUARANTINED] * 2
             assert {each.digest for each in rows} == {each.digest for each in unreadable}
+
+    ran(work())
+
+
+@pytest.mark.parametrize(("times", "is_parked"), [(READ_TRIES_MAX - 1, False), (99, True)])
+def test_a_listing_is_parked_only_when_it_stays_unreadable(
+    tmp_path: Path, times: int, is_parked: bool
+) -> None:
+    """An answer that broke on the way hides nothing that could be sold: it is asked for again."""
+
+    async def work() -> None:
+        async with floor(tmp_path) as shop:
+            left = [times]
+
+            async def answer(name: str) -> None:
+                if name == "resolve" and left[0]:
+                    left[0] -= 1
+                    raise PayloadInvalid("a proxy's page")
+
+            shop.shop.before = answer
+            shop.workers.reconciler.want_all()
+            await shop.passes(HOUR_S / 4)
+            (listing,) = (await shop.store.catalogue()).listings
+            assert (listing.parked_reason is not None) == is_parked
+            assert shop.shop.log.count("resolve") >= min(times, READ_TRIES_MAX)
 
     ran(work())

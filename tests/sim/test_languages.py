@@ -61,7 +61,15 @@ class Talk:
         self.shop.add_variations(1001, products, varies_by=(200,))
         self.language = Etsy(self.shop)
 
-    def ask(self, method: str, path: str, body: bytes = b"") -> Asked | None:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        sent_at: float | None = None,
+        takes_s: float = 0.1,
+    ) -> Asked | None:
         """Have one request handled; return what the auditor makes of it."""
         kind = "application/json" if method == "PUT" else "application/x-www-form-urlencoded"
         headers = {
@@ -70,9 +78,9 @@ class Talk:
             "content-type": kind,
         }
         request = ShopRequest(method, path, (), headers, body)
-        exchange = Exchange(1, ETSY, request, self.at)
+        exchange = Exchange(1, ETSY, request, self.at if sent_at is None else sent_at)
         before = self.shop.numbers()
-        self.at += 0.1
+        self.at += takes_s
         exchange.answer, exchange.handled_at = self.shop.handle(request), self.at
         exchange.changes = tuple(
             Change(name, before[name], number)
@@ -112,8 +120,20 @@ def test_a_document_names_every_number_that_buyers_see() -> None:
     talk = Talk()
     assert talk.ask("GET", DOCUMENT) is None
     asked = talk.ask("PUT", DOCUMENT, talk.document(2, 1))
-    numbers = (Number("1001:200=plain", 2), Number("1001:200=rose", 1))
+    numbers = (Number("1001:200=plain", 2), Number("1001:200=rose", 1, as_read=True))
     assert asked == Asked(numbers, whole=True)
+
+
+@pytest.mark.parametrize(("takes_s", "late"), [(1.0, False), (60.0, True)])
+def test_a_hidden_document_that_comes_late_is_nobodys_number(takes_s: float, late: bool) -> None:
+    """What was sent while the listing was off sale meets it on sale: excused after its deadline."""
+    talk = Talk()
+    talk.ask("PATCH", STATE, b"state=inactive")
+    talk.ask("GET", DOCUMENT)
+    talk.ask("PATCH", STATE, b"state=active")
+    asked = talk.ask("PUT", DOCUMENT, talk.document(1, 0), sent_at=0.2, takes_s=takes_s)
+    assert asked is not None
+    assert (asked.seen == "hidden_late", asked.numbers == ()) == (late, late)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ class Pusher:
         written = dict.fromkeys(keys) | dict.fromkeys(key for group in groups for key in group)
         if await self._reads_first(tuple(written)):
             return 0
-        heard = await self._heard_first(keys)
+        heard = await self._heard_first(keys, lowers=any(dirty.decrease for dirty in due))
         call_id = self._ids.new()
         pushes, poll_from = await self._open(keys, groups, call_id, lower_only=not heard)
         if not pushes:
@@ -225,12 +225,14 @@ class Pusher:
         await wait_for(self._channel.push_wake, seconds=NOT_READY_S)
         return True
 
-    async def _heard_first(self, keys: Sequence[FieldKey]) -> bool:
+    async def _heard_first(self, keys: Sequence[FieldKey], *, lowers: bool) -> bool:
         """Where nothing compares for us, hear of the channel's sales as late as we can; answer
         whether these fields may be raised.
 
         A poll that fails is not made again before its backoff is over, and none is made while every
-        field waits for a reading. Meanwhile fields are lowered: that waits for nothing.
+        field waits for a reading to be raised. Meanwhile fields are lowered: that waits for
+        nothing. What `lowers` hears first all the same, for its number is written too: a sale that
+        our last write has put back would be put back by this one again (R10).
         """
         channel = self._channel
         if channel.policy.compare_and_set:
@@ -238,7 +240,7 @@ class Pusher:
         if self._clock.monotonic() < self._poll_at:
             return False
         now = self._clock.now()
-        if all(is_doubted(row, now) for row in await self._store.fields(keys)):
+        if not lowers and all(is_doubted(row, now) for row in await self._store.fields(keys)):
             return False
         heard = await self._poll()
         if not heard:
@@ -458,7 +460,7 @@ class Pusher:
 
         Its numbers are old by now, and a sale of what it raised looks as if it had never arrived.
         """
-        await self._heard_first([push.field for push in pushes])
+        await self._heard_first([push.field for push in pushes], lowers=False)
         try:
             answer = await self._channel.connector.observe(
                 self._channel.api, [push.field for push in pushes]

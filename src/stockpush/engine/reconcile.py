@@ -39,7 +39,8 @@ HINTS_MAX = 100
 TRIES_MAX = 10
 """After how many failures in a row an order's fetch is given up."""
 READ_TRIES_MAX = 3
-"""After how many readings without a number a field is parked."""
+"""After how many readings without a number a field is parked, and a listing that nobody can read.
+"""
 RECHECK_POLLS = 10
 RECHECK_MAX = 20
 """After how many polls how many open orders are read by their ids."""
@@ -109,9 +110,9 @@ class Reconciler:
         self._rechecked = ""
         self._hints = Retries(channel, clock, ids)
         self._unread = Retries(channel, clock, ids)
-        self._unstocked = Retries(channel, clock, ids)
+        self._asked_again = Retries(channel, clock, ids)
         self._untold: set[ListingKey] = set()
-        """Listings of which nobody knows whether they were put on stock."""
+        """Listings of which an answer told nothing: they are asked about again."""
         self._hint_wait_s = IDLE_MAX_S
         self._asleep_until: datetime | None = None
 
@@ -161,7 +162,7 @@ class Reconciler:
         waits = [IDLE_MAX_S, self._hint_wait_s, again_at - self._clock.monotonic()]
         if due is not None:
             waits.append(seconds_until(due, now))
-        waits += [self._unstocked.wait_s(key) for key in self._untold]
+        waits += [self._asked_again.wait_s(key) for key in self._untold]
         wait_s = max(WAIT_MIN_S, min(waits))
         # Set together with the end of the query: what is committed later than it asked is compared
         # with this, what was committed earlier has set the event already.
@@ -425,7 +426,7 @@ class Reconciler:
         if self._clock.monotonic() >= self._resolve_all_at:
             self._resolve_all_at = self._clock.monotonic() + self._channel.policy.reconcile_s
             self._channel.resolve_wanted = self._all_wanted = True
-        if again := {key for key in self._untold if self._unstocked.is_due(key)}:
+        if again := {key for key in self._untold if self._asked_again.is_due(key)}:
             self._untold -= again
             self._wanted |= again
             self._channel.resolve_wanted = True
@@ -487,10 +488,10 @@ class Reconciler:
         for key in (each.listing for each in asked):
             if key in told:
                 self._untold.discard(key)
-                self._unstocked.forget(key)
+                self._asked_again.forget(key)
             else:
                 self._untold.add(key)
-                self._unstocked.fail(key)
+                self._asked_again.fail(key)
 
     async def _stocked(self, resolved: tuple[ListingResolved, ...]) -> tuple[ListingResolved, ...]:
         """Have what is not on stock put there, where platform and owner let us; never in shadow.
@@ -505,11 +506,19 @@ class Reconciler:
         return await connector.put_on_stock(self._channel.api, resolved, call_id=self._ids.new())
 
     async def _ask(self, listings: Sequence[Listing]) -> tuple[ListingResolved, ...]:
-        """Resolve listings in one call, or by halves where one makes the answer unreadable."""
+        """Resolve listings in one call, or by halves where one makes the answer unreadable.
+
+        One that is unreadable by itself is left out and asked about again, and is a person's when
+        that goes on: an answer that broke on the way parks nothing.
+        """
         try:
             return await self._channel.connector.resolve(self._channel.api, listings)
         except PayloadInvalid as error:
             if len(listings) == 1:
-                return (ListingResolved(listings[0].key, None, None, error.message),)
+                key = listings[0].key
+                self._untold.add(key)
+                if self._asked_again.fail(key) < READ_TRIES_MAX:
+                    return ()
+                return (ListingResolved(key, None, None, error.message),)
             middle = len(listings) // 2
             return await self._ask(listings[:middle]) + await self._ask(listings[middle:])

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -37,7 +37,7 @@ from stockpush.connectors.etsy.wire import (
     may_read_shop,
 )
 from stockpush.connectors.payload import decode
-from stockpush.errors import AuthFailed, PayloadInvalid
+from stockpush.errors import AuthFailed, ChannelError, PayloadInvalid
 from stockpush.messages import ListingResolved
 from stockpush.model import FieldKey
 from stockpush.model import Listing as Mapped
@@ -46,6 +46,12 @@ IDS_MAX = 100
 """Listings of one batch read."""
 OFF_SALE = "off-sale:"
 """How the key of the note begins that says that we took a listing off sale."""
+SEEN = "on sale again, seen at "
+"""How the note goes on once such a listing was seen on sale, before Etsy's date."""
+ON_SALE_KEPT = timedelta(minutes=10)
+"""After how long on sale it is not us any more who takes a listing off: longer than any request is
+under way.
+"""
 
 GONE = "Etsy no longer has it: map the listing to another one, or remove it."
 CLOSED = (
@@ -123,7 +129,27 @@ class Memory:
         Without a durable notebook it is kept until the process ends; the listing then counts as
         its owner's, which leaves it alone.
         """
-        key, text = f"{OFF_SALE}{listing_id}", "taken off sale by us" if is_off else None
+        await self._note(api, listing_id, "taken off sale by us" if is_off else None)
+
+    async def seen_on_sale(self, api: Api, listing_id: int, date: datetime | None) -> None:
+        """Forget that we took a listing off sale once it has been on sale for `ON_SALE_KEPT`, by
+        Etsy's clock: `date`, None if it told none.
+
+        Not at once: a request to take it off that got no answer may arrive long after it was seen
+        on sale, and is still ours. What cannot be noted now is noted when it is next seen.
+        """
+        noted = await api.noted() if isinstance(api, Notes) else self.noted
+        text = noted.get(f"{OFF_SALE}{listing_id}", "")
+        if date is None:
+            return
+        with suppress(ChannelError):
+            if not text.startswith(SEEN):
+                await self._note(api, listing_id, f"{SEEN}{date.isoformat()}")
+            elif date - datetime.fromisoformat(text.removeprefix(SEEN)) >= ON_SALE_KEPT:
+                await self._note(api, listing_id, None)
+
+    async def _note(self, api: Api, listing_id: int, text: str | None) -> None:
+        key = f"{OFF_SALE}{listing_id}"
         if isinstance(api, Notes):
             await api.note(key, text)
         elif text is None:
@@ -309,6 +335,9 @@ async def observe(
     page = await read_listings(
         api, memory, (listing_of(each.key) for each in fields), shop_id=shop_id
     )
+    for listing_id in sorted(ours & page.listings.keys()):
+        if page.listings[listing_id].state in ON_SALE:
+            await memory.seen_on_sale(api, listing_id, page.date)
     held: dict[int, Held] = {}
     readings = []
     for each in fields:

@@ -182,9 +182,9 @@ class Writer:
         if read is None:
             return end.of(lines, gone(GONE, None))
         if read.is_ours and read.listing.state in ON_SALE:
-            # Its owner has put it on sale again, or we never came to take it off: what is taken
-            # off next by somebody else is theirs. Before the write, which may note it anew.
-            await self.memory.note_off_sale(api, listing_id, is_off=False)
+            # Its owner has put it on sale again, or we never came to take it off. Before the
+            # write, which may note it anew.
+            await self.memory.seen_on_sale(api, listing_id, read.date)
         problem = standing(read.listing, shop_id=self.settings.shop, is_ours=read.is_ours)
         if problem is not None:
             return end.of(lines, rejected(problem, read.date))
@@ -296,14 +296,18 @@ class Writer:
         if state in (None, "active"):
             message = STILL_SHOWN.format(state=state or "unreadable", wanted="inactive")
             return end.of(lines, end.unknown(message, None, gap))
-        await self._hide(api, read)
+        try:
+            await self._hide(api, read)
+        except OutcomeUnknown as error:
+            # It may still arrive, and must not meet a listing that is on sale again by then.
+            raise Broken(end.of(lines, unanswered(error, gap_from=gap.begin)), error) from error
         return {line.field.key: end.applied(line, gap) for line in lines}
 
     async def _hide(self, api: Api, read: Read) -> None:
         """Leave one unit in the hidden document, which is the least that Etsy takes.
 
         Whoever puts the listing on sale by hand then oversells one unit at most. Nothing depends
-        on it, so that what goes wrong is left.
+        on it, so that what is refused is left. Raises `OutcomeUnknown`.
         """
         first = _first_shown(read)
         held = numbers(read.listing_id, read.document)
@@ -321,6 +325,8 @@ class Writer:
                 headers=JSON,
                 body=body_of(hidden),
             )
+        except OutcomeUnknown:
+            raise
         except ChannelError:
             return
 

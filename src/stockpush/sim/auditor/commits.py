@@ -165,6 +165,13 @@ class Commits:
             text = f"push {push} is {target}, the books allow {most}"
             self.findings.of("I9", note.listed, text)
 
+    def is_parked(self, name: FieldName) -> bool:
+        """Answer whether every listing of a field waits for a person."""
+        rows = self.database.rows(
+            "SELECT parked_reason FROM listing WHERE channel = ? AND field_key = ?", *name
+        )
+        return all(reason is not None for (reason,) in rows)
+
     def knows_open(self, name: FieldName) -> bool:
         """Answer whether as many units of a field are open in the daemon's books as truly are."""
         rows = self.database.rows(

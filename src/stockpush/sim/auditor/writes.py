@@ -114,6 +114,8 @@ class Writes:
         )
         if alone and each.target == (each.expected if pushed is None else pushed.expected):
             self.findings.of("I15", listed, f"{each.target} was written over itself")
+        if pushed is None and each.as_read and self.commits.is_parked(name):
+            return  # it is not ours, and goes back with those that are
         if pushed is None:
             self.findings.of("I13", listed, f"{each.target} was sent without a committed push")
             return

@@ -17,11 +17,15 @@ from stockpush.sim.shops.base import WebhookOut
 
 
 class Number(NamedTuple):
-    """One number in a write request; `expected` is what it is compared with, None if nothing."""
+    """One number in a write request; `expected` is what it is compared with, None if nothing.
+
+    `as_read`: it stands in a document as the daemon has just read it there.
+    """
 
     field: str
     target: int
     expected: int | None = None
+    as_read: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Theory of operation. What a buyer sees is 0 wherever a listing is not on sale, so the number that
 somebody writes is what becomes visible: by a document of an active listing, or by the state that
 puts a listing on sale or takes it off. The hidden document of one that is off sale is nobody's
-number. A renewal is Etsy's own doing: it sets one unit.
+number, also where it comes so late that the listing is on sale again. A renewal is Etsy's own
+doing: it sets one unit.
 
 Everything else in a document must go back as it was read (I11, F31): the body is held against what
 the shop had when the daemon last read it.
@@ -41,7 +42,8 @@ class Etsy:
     def __init__(self, shop: EtsyShop) -> None:
         """`shop` tells which listings are on sale, and what was read."""
         self._shop = shop
-        self._read: dict[int, list[tuple[float, _Rest]]] = defaultdict(list)
+        self._read: dict[int, list[tuple[float, _Rest, dict[str, int]]]] = defaultdict(list)
+        self._off_sale: dict[int, list[tuple[float, bool]]] = defaultdict(list)
         self._fees: dict[int, int] = {}
 
     def written(self, exchange: Exchange) -> Asked | None:
@@ -51,8 +53,9 @@ class Etsy:
         if request.method == "GET":
             if listing_id is not None and self._shop.has_listing(listing_id):
                 assert exchange.handled_at is not None
-                rest = _rest_of(self._shop.listing(listing_id))
-                self._read[listing_id].append((exchange.handled_at, rest))
+                row = self._shop.listing(listing_id)
+                held = {name_of(listing_id, each.values): each.quantity for each in row.products}
+                self._read[listing_id].append((exchange.handled_at, _rest_of(row), held))
             return None
         if request.path.endswith("/oauth/token"):
             return Asked(renews_access=True)
@@ -68,19 +71,35 @@ class Etsy:
         row, body = self._shop.listing(listing_id), decoded(exchange.request.body)
         within_s = GAP_S if row.state == "active" else HIDDEN_S
         rest = _rest_of_body(body)
-        known = (
-            read == rest and 0 <= exchange.sent_at - at <= within_s
-            for at, read in self._read[listing_id]
-        )
-        odd = () if any(known) else (f"listing {listing_id} was written other than it was read",)
+        known = [
+            (read, held)
+            for at, read, held in self._read[listing_id]
+            if 0 <= exchange.sent_at - at <= within_s
+        ]
+        whole = any(read == rest for read, _ in known)
+        odd = () if whole else (f"listing {listing_id} was written other than it was read",)
         if row.state != "active":
             return Asked(odd=odd)
+        if self._was_hidden(listing_id, exchange):
+            changed = tuple(each.listing for each in exchange.changes)
+            return Asked(by_platform=changed, seen="hidden_late")
         numbers = tuple(
-            Number(name_of(listing_id, _values(product)), offering["quantity"])
+            Number(
+                name := name_of(listing_id, _values(product)),
+                number := offering["quantity"],
+                as_read=any(held.get(name) == number for _, held in known),
+            )
             for product in body.get("products", ())
             for offering in product["offerings"][:1]
         )
         return Asked(numbers, odd, whole=True)
+
+    def _was_hidden(self, listing_id: int, exchange: Exchange) -> bool:
+        """Answer whether a document that comes after its deadline was sent to be hidden."""
+        assert exchange.handled_at is not None
+        before = [is_off for at, is_off in self._off_sale[listing_id] if at <= exchange.sent_at]
+        late = exchange.handled_at - exchange.sent_at > self.deadline_s
+        return late and before[-1:] == [True]
 
     def _switched(self, exchange: Exchange, listing_id: int) -> Asked:
         if not self._shop.has_listing(listing_id):
@@ -95,6 +114,8 @@ class Etsy:
         if renewed:
             return Asked(by_platform=tuple(each.field for each in changed), seen="renewed")
         done = row.state == wanted.removeprefix("state=")
+        if done and exchange.handled_at is not None:
+            self._off_sale[listing_id].append((exchange.handled_at, row.state != "active"))
         name = "put_on_sale" if row.state == "active" else "took_off_sale"
         return Asked(changed, seen=name if done and changed else "", whole=True)
 
