@@ -313,6 +313,24 @@ def test_rows_are_found_by_their_whole_keys(query: str, found_by: str) -> None:
     assert any(found_by in step for *_ids, step in plan), plan
 
 
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [("shelves_short", "ix_shelf_short"), ("fields_holding", "ix_field_holding")],
+)
+def test_the_few_that_are_short_or_hold_back_are_found_by_their_index(
+    query: str, index: str
+) -> None:
+    """A sale in a large group does not look through every shelf and field."""
+    from stockpush.store.schema import metadata
+
+    with closing(sqlite3.connect(":memory:")) as database:
+        for statement in _ddl(metadata):
+            database.execute(statement)
+        sql = attrgetter(query)(Statements(SqliteDialect()))
+        plan = database.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
+    assert any(index in step for *_ids, step in plan), plan
+
+
 @pytest.mark.parametrize("count", [1, *BLOCKS, sum(BLOCKS) + 1, 2 * BLOCKS[0] - 1, 300])
 async def test_many_rows_are_written_as_one_by_one(tmp_path: Path, count: int) -> None:
     """However many rows a table gets, in blocks and singly, each is there once, and as it was."""

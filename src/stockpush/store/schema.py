@@ -201,8 +201,10 @@ listing: Final = Table(
 
 # -- stock -----------------------------------------------------------------------------------
 
-SHORT: Final = text("reserved + held > on_hand")
-"""What makes a shelf short: more is reserved and held than is there."""
+SHORT: Final = text("on_hand < reserved + held")
+"""What makes a shelf short: more is reserved and held than is there. The lone column stands first:
+SQLite turns it round otherwise, and finds the index no more.
+"""
 HOLDING: Final = text("hold > 0")
 """What makes a field hold back units that its channel seems to have sold untold."""
 
