@@ -210,6 +210,23 @@ def test_no_for_people(shop: Terminal):
     assert "Next: stockpush receive beeswax 76700g" in result.err
 
 
+def test_no_where_a_promise_rule_is_in_the_way(shop: Terminal):
+    """The materials would do, so nothing is to buy: what stops it is looked at with `why`."""
+    shop.write("rule.toml", '[[items]]\nsku = "candle-lav"\npromise = "finished"\n')
+    shop.done("import", "rule.toml", "--yes")
+    result = shop("hold", "candle-lav", "6")
+    assert result.code == 5
+    assert "To buy" not in result.out
+    assert "promise rule limits it" in result.err
+    assert "Next: stockpush why candle-lav" in result.err
+    answer = shop("hold", "candle-lav", "6", "--json").json
+    assert (answer["refused"], answer["to_buy"]) == ("insufficient_atp", [])
+    assert (
+        "its promise rule: only what is finished is promised"
+        in shop.done("why", "candle-lav", "--json").out
+    )
+
+
 def test_yes_with_what_listings_would_fall_to(sellers: Terminal):
     """Nothing is changed by the question."""
     before = sellers.atp()

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from stockpush.engine import report
 from stockpush.engine.why import ListingWhy, Why, why_now, why_then
 from stockpush.engine.wording import OUTCOMES, WORDINGS
+from stockpush.messages import BuildStock, ImportCatalogue
 from stockpush.model import (
     ChannelPolicy,
     ChannelState,
     FieldKey,
     Health,
     MovementKind,
+    Promise,
     Push,
     PushOutcomeKind,
     Reservation,
@@ -152,6 +154,44 @@ def test_what_ends_first_says_who_has_the_rest() -> None:
     wax = {term.name: term.note for term in why(world, "candle").terms}
     assert wax["buildable"].startswith("wax ends first: 9000 on hand, ")
     assert "(ordered as gift)" in wax["buildable"]
+
+
+@pytest.mark.parametrize(
+    ("sku", "rules", "note"),
+    [
+        ("candle", {"candle": 0}, "its promise rule: only what is finished is promised"),
+        ("candle", {"candle": 40}, "its promise rule: at most 40 may wait to be built"),
+        ("gift", {"candle": 0, "box": 9},
+         "box ends first: 4 on hand, none of it claimed"),
+        ("gift", {"gift": 3}, "its promise rule: at most 3 may wait to be built"),
+        ("gift", {"candle": 0, "gift": 4},
+         ("box ends first: 4 on hand, none of it claimed; "
+          "its promise rule: at most 4 may wait to be built")),
+        ("gift", {"candle": -17},
+         "the promise rule of candle: only what is finished is promised"),
+    ],
+)  # fmt: skip
+def test_a_promise_rule_that_ends_it_says_so(sku: str, rules: dict[str, int], note: str) -> None:
+    """Its own or that of what it is made from, beside the material that ends with it if any."""
+    world = shop()
+    for ruled, most in rules.items():
+        item = replace(world.catalogue.items[ruled], buildable_max=most)
+        if most <= 0:
+            item = replace(item, promise=Promise.FINISHED, buildable_max=None)
+            world.moves(ruled, most, MovementKind.ADJUSTMENT)
+        world.do(ImportCatalogue((item,), (), (), (), f"rule {ruled}", "test"))
+    (buildable,) = [term for term in why(world, sku).terms if term.name == "buildable"]
+    assert buildable.note == note
+
+
+def test_what_builds_take_is_told_less_what_roundings_have_left() -> None:
+    """Five soaps took 417 of a thousand for twelve: seven more take 583, and not 584."""
+    world = World().stock(soap=0, oil=2000).bill("soap", 12, oil=1000)
+    world.do(BuildStock("soap", 5, "build", "test"))
+    world.list("shopify", "a", "soap", shows=5)
+    world.hears(world.order("shopify", "1", line("a", 12)))
+    (used,) = [term for term in why(world, "oil").terms if term.name == "used_in_builds"]
+    assert (used.quantity, used.note) == ("-583", "to make what is ordered: 583 for 7 soap")
 
 
 def test_an_item_that_is_bought_says_so() -> None:

@@ -7,6 +7,7 @@ command here, also where no daemon has noted it.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -389,14 +390,19 @@ def _refuse_hold(told: Told, refused: Refused, write: Write) -> NoReturn:
     if not write.as_json:
         _print_promises(told.promises)
         say()
-        say("To buy:", "bold")
+        if to_buy:
+            say("To buy:", "bold")
         for each in to_buy:
             unit = "" if each["unit"] == "piece" else f" {each['unit']} of"
             say(f"{each['quantity']}{unit} {each['sku']}")
         _print_falls(told.falls, "If it were taken all the same, listings would fall:")
         say()
-    first = to_buy[0]
-    unit = "" if first["unit"] == "piece" else first["unit"]
+    # Where a promise rule is in the way there is nothing to buy.
+    todo = f"stockpush why {shlex.quote(refused.facts['sku'])}"
+    if to_buy:
+        first = to_buy[0]
+        unit = "" if first["unit"] == "piece" else first["unit"]
+        todo = f"stockpush receive {first['sku']} {first['quantity']}{unit}  (when it has arrived)"
     refuse(
         replace(
             refused,
@@ -407,7 +413,7 @@ def _refuse_hold(told: Told, refused: Refused, write: Write) -> NoReturn:
             },
         ),
         as_json=write.as_json,
-        next=f"stockpush receive {first['sku']} {first['quantity']}{unit}  (when it has arrived)",
+        next=todo,
     )
 
 

@@ -278,22 +278,38 @@ def _buildable(now: Now, quantity: int) -> Note:
     bill = now.view.catalogue.bills.by_item.get(sku)
     if bill is None:
         return Note("it has no bill of materials: it is not made here")
-    limits = netting.limited_by(now.net, sku)
-    few = limits[:NAMES_MAX]
+    limits, rules = netting.limited_by(now.net, sku), netting.ruled_by(now.net, sku)
+    few, ruled = limits[:NAMES_MAX], rules[:NAMES_MAX]
     texts = [(f"{each} " if len(few) > 1 else "") + _claimed(now, each) for each in few]
     if len(limits) > NAMES_MAX:
         texts.append(f"{len(limits) - NAMES_MAX} more materials end with it")
+    if few:
+        one = len(few) == 1
+        first = (
+            ("ends" if one else "end") + " first"
+            if quantity
+            else ("has" if one else "have") + " ended"
+        )
+        texts[0] = f"{_listed(few)} {first}: {texts[0]}"
+    texts += [_rule(now, each) for each in ruled]
+    if len(rules) > NAMES_MAX:
+        texts.append(f"{len(rules) - NAMES_MAX} more promise rules")
     if bill.batch_only:
         size = format_quantity(bill.yield_quantity, now.item.scale)
         texts.append(f"made in whole batches of {size}")
-    one = len(few) == 1
-    first = (
-        ("ends" if one else "end") + " first" if quantity else ("has" if one else "have") + " ended"
-    )
     return Note(
-        f"{_listed(few)} {first}: {'; '.join(texts)}",
-        ", ".join([f"bill {sku}", *(f"item {material}" for material in few)]),
+        "; ".join(texts),
+        ", ".join([f"bill {sku}", *(f"item {each}" for each in dict.fromkeys((*few, *ruled)))]),
     )
+
+
+def _rule(now: Now, sku: str) -> str:
+    """Return what the promise rule of an item says that stops one more."""
+    whose = "its promise rule" if sku == now.item.sku else f"the promise rule of {sku}"
+    most = now.net.ceilings[sku]
+    if not most:
+        return f"{whose}: only what is finished is promised"
+    return f"{whose}: at most {now.amount(most, sku)} may wait to be built"
 
 
 def _claimed(now: Now, material: str) -> str:
@@ -324,9 +340,11 @@ def _takers(now: Now, component: str) -> list[tuple[str, str]]:
         built = now.net.built.get(parent, 0)
         if not built:
             continue
-        bill = bills.by_item[parent]
+        bill, rest = bills.by_item[parent], now.net.rests.get(parent, {}).get(component, 0)
         used = sum(
-            netting.use(bill, line, built) for line in bill.lines if line.component == component
+            netting.use(bill, line, built, rest)
+            for line in bill.lines
+            if line.component == component
         )
         ordered = _ordered_as(now, parent)
         others = "" if ordered == [parent] else f" (ordered as {_listed(ordered[:NAMES_MAX])})"
