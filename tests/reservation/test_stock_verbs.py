@@ -16,9 +16,17 @@ from stockpush.messages import (
     Refused,
     Replayed,
     StockMove,
+    TransferStock,
     UndoMovement,
 )
-from stockpush.model import BillLine, BillOfMaterials, MovementKind, Promise
+from stockpush.model import (
+    QUANTITY_MAX,
+    BillLine,
+    BillOfMaterials,
+    Location,
+    MovementKind,
+    Promise,
+)
 from tests.reservation.world import World
 
 
@@ -44,6 +52,30 @@ def test_a_repeated_key_is_replayed_and_a_reused_one_refused() -> None:
     assert isinstance(other, Refused)
     assert other.refusal == "key_reused"
     assert on_hand(world)["wax"] == 1005
+
+
+def test_a_key_is_looked_at_before_anything_else() -> None:
+    """What was counted once is not refused when it comes again, whatever lies there by now; and a
+    key that was used for something else is told as that, not as what else would be wrong.
+    """
+    world = kitchen()
+    place = Location("fair")
+    world.do(ImportCatalogue((), (), (), (), "places", "test", locations=(place,)))
+    counted = CountStock("wax", 5, "c", "test", location="fair")
+    assert isinstance(world.do(counted).outcome, Accepted)
+    lot = StockMove("wax", 3, MovementKind.RECEIPT, location="fair", lot="A")
+    world.do(MoveStock((lot,), "m", "test"))
+    assert isinstance(world.do(counted).outcome, Replayed)
+    for other in (
+        replace(counted, counted=6),
+        CountStock("no such item", 5, "c", "test"),
+        BuildStock("wax", 5, "c", "test"),
+        TransferStock("wax", 5, "main", "nowhere", "c", "test"),
+        UndoMovement(99, "c", "test"),
+    ):
+        refused = world.do(other).outcome
+        assert isinstance(refused, Refused)
+        assert refused.refusal == "key_reused", other
 
 
 def test_a_build_consumes_its_bill_and_is_undone_whole() -> None:
@@ -94,8 +126,13 @@ def test_stock_may_turn_negative_but_not_past_the_largest_quantity() -> None:
     world = kitchen()
     assert isinstance(world.moves("candle", -3, MovementKind.SALE).outcome, Accepted)
     assert on_hand(world)["candle"] == -3
-    outcome = world.moves("wax", 10**15, MovementKind.RECEIPT, key="k2").outcome
+    outcome = world.moves("wax", QUANTITY_MAX, MovementKind.RECEIPT, key="k2").outcome
     assert isinstance(outcome, Refused)
+    world.moves("wax", -QUANTITY_MAX, MovementKind.ADJUSTMENT, key="k3")
+    # The balance would be within bounds, the one movement that makes it so is not.
+    outcome = world.do(CountStock("wax", QUANTITY_MAX, "k4", "test")).outcome
+    assert isinstance(outcome, Refused)
+    assert outcome.refusal == "out_of_bounds"
 
 
 def test_only_the_stock_verbs_are_undone() -> None:

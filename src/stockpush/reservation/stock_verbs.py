@@ -40,6 +40,10 @@ def move(view: View, command: MoveStock, at: datetime) -> Decision:
 
 def build(view: View, command: BuildStock, at: datetime) -> Decision:
     """Build from the item's bill: finished in, components out, as it really went."""
+    at_place = _place(command.location, command.lot, command.terms)
+    content = keyed.digest("build", (command.sku, command.quantity), *_told_of(command), *at_place)
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
     bill = view.catalogue.bills.by_item.get(command.sku)
     if bill is None:
         return Decision(
@@ -47,10 +51,6 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
                 "no_bill", f"{command.sku} has no bill of materials, so it cannot be built"
             )
         )
-    at_place = _place(command.location, command.lot, command.terms)
-    content = keyed.digest("build", (command.sku, command.quantity), *_told_of(command), *at_place)
-    if (before := keyed.answered(view, command.key, content)) is not None:
-        return Decision(outcome=before)
     planned = build_moves(bill, command.quantity, view.shelf(command.sku).rests)
     if isinstance(planned, Refused):
         return Decision(outcome=planned)
@@ -89,6 +89,8 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
     """
     place = _place(command.location, command.lot, None)
     content = keyed.digest("count", (command.sku, command.counted), *place)
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
     found = _known_balance(Draft(view, at), command)
     if isinstance(found, Refused):
         return Decision(outcome=found)
@@ -218,8 +220,9 @@ def _carry_out(
     backflush.take_back_rests(draft, undoes)
     balances = [(shelf.sku, shelf.on_hand) for shelf in draft.shelves.values()]
     balances += [(lot.key.sku, lot.on_hand) for lot in draft.lots.values()]
-    for sku, on_hand in balances:
-        if abs(on_hand) > QUANTITY_MAX:
+    balances += [(row.sku, row.quantity) for row in draft.movements]
+    for sku, quantity in balances:
+        if abs(quantity) > QUANTITY_MAX:
             return Decision(
                 outcome=Refused("out_of_bounds", f"{sku} would pass the largest quantity")
             )
