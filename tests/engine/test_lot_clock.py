@@ -21,6 +21,7 @@ class Fake:
 
     due: dict[str, datetime]
     settles: bool = True
+    at: datetime = NOON
     turned: list[tuple[str, ...]] = field(default_factory=list)
 
     async def next_lot_turn(self) -> datetime | None:
@@ -39,8 +40,8 @@ class Fake:
                 del self.due[sku]
 
     def now(self) -> datetime:
-        """Noon."""
-        return NOON
+        """Noon, unless told otherwise."""
+        return self.at
 
 
 def lot_clock(fake: Any) -> LotClock:
@@ -68,6 +69,21 @@ async def test_a_row_that_cannot_be_turned_does_not_keep_it_busy() -> None:
     fake = Fake({"soap": NOON}, settles=False)
     assert await lot_clock(fake).turn() == IDLE_MAX_S
     assert fake.turned == [("soap",)]
+
+
+async def test_two_lots_of_one_item_due_one_after_the_other_are_both_turned() -> None:
+    """The second comes to its instant while the first is turned: nobody waits a minute for it."""
+    fake = Fake({"soap": NOON})
+    later = [NOON + timedelta(milliseconds=1)]
+
+    async def submit(command: TurnLots) -> None:
+        fake.turned.append(command.skus)
+        fake.due = {"soap": later.pop()} if later else {}
+        fake.at = NOON + timedelta(milliseconds=2)
+
+    fake.submit = submit  # type: ignore[method-assign]
+    assert await lot_clock(fake).turn() == WAIT_MAX_S
+    assert fake.turned == [("soap",), ("soap",)]
 
 
 async def test_whoever_writes_a_lot_wakes_it() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from stockpush.engine.channel import IDLE_MAX_S, seconds_until, wait_for
@@ -39,7 +40,7 @@ class LotClock:
 
     async def turn(self) -> float:
         """Turn the lots that are due, some at a time; return how long none can be."""
-        turned: list[str] = []
+        turned: tuple[datetime, list[str]] | None = None
         while True:
             due = await self.store.next_lot_turn()
             if due is None:
@@ -48,10 +49,10 @@ class LotClock:
             if wait_s > 0:
                 return max(WAIT_MIN_S, min(IDLE_MAX_S, wait_s))
             skus = list(await self.store.lots_due(at=self.clock.now(), limit=PART_MAX))
-            if skus == turned:
+            if (due, skus) == turned:
                 return IDLE_MAX_S  # rows that no version of ours wrote: `check` names them
             await self.lane.submit(TurnLots(tuple(skus)))
-            turned = skus
+            turned = (due, skus)
 
     def note(self, decision: Decision) -> None:
         """Look again: a lot has changed, and with it perhaps the earliest instant."""
