@@ -335,6 +335,16 @@ def test_what_came_to_its_end_while_nothing_ran_has_expired(shop: Terminal):
     assert shop.done("check", "--deep").code == 0
 
 
+def test_a_verb_that_is_only_shown_does_not_hold_what_has_expired(shop: Terminal):
+    """The hold that is due counts neither before it nor after."""
+    shop.done("hold", "candle-lav", "2")
+    overdue(shop)
+    sale = ("sell", "candle-lav", "1", "--at", "market")
+    shown = shop.done(*sale, "--dry-run", "--json").json["changed"]
+    assert shown == shop.done(*sale, "--json").json["changed"]
+    assert [row["sku"] for row in shown] == ["candle-lav"]
+
+
 def test_people_see_what_is_held(shop: Terminal):
     """Newest first, what for, and until when; what has ended only when asked for."""
     assert shop.done("holds").out == "Nothing is held.\n"

@@ -249,7 +249,7 @@ async def listener(office: Office, reads: Reads | None = None) -> AsyncIterator[
         reads or parts,
         office.metrics,
         partial(parts.channel_report, running=office.channels),
-        carry_out=office.do,
+        carry_out=parts.carry_out,
         hold_for=parts.hold_for,
         token=TOKEN,
         host="Stock.Example",
@@ -259,4 +259,9 @@ async def listener(office: Office, reads: Reads | None = None) -> AsyncIterator[
         listening(private_runner(app), "127.0.0.1", 0, field="daemon.admin") as (_, port),
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as http,
     ):
-        yield Listener(office, f"http://127.0.0.1:{port}", port, http)
+        lane = asyncio.create_task(parts.lane.run())
+        try:
+            yield Listener(office, f"http://127.0.0.1:{port}", port, http)
+        finally:
+            lane.cancel()
+            await asyncio.wait([lane])

@@ -11,7 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from stockpush.model import HOLD_LINES_MAX
+from stockpush.messages import LotTerms, MoveStock, StockMove
+from stockpush.model import HOLD_LINES_MAX, MovementKind
 from stockpush.web.api import BODY_BYTES_MAX
 from tests.web.private import NOON, TOKEN, Listener, listener, office
 
@@ -112,6 +113,20 @@ async def test_what_cannot_be_promised_is_refused(private: Listener) -> None:
         "to_buy": [{"sku": "wax", "unit": "kg", "quantity": "1"}],
     }
     assert (await atp(private, "soap"))[0] == "0"
+
+
+async def test_what_is_due_counts_no_more_and_is_free_again(private: Listener) -> None:
+    """A lot that has expired and a hold that has ended, before any worker has noted it."""
+    day = private.office.clock.at + timedelta(days=1)
+    lot = StockMove("wax", 1500, MovementKind.RECEIPT, lot="A", terms=LotTerms(expires_at=day))
+    await private.office.do(MoveStock((lot,), "lot", "test"))
+    body = {"lines": [{"sku": "candle", "quantity": 31}], "for": "1d"}
+    assert (await sent(private, "POST", HOLDS, body))[0] == 201
+    assert (await sent(private, "POST", HOLDS, ONE))[0] == 409
+    private.office.clock.pass_s(86_400)
+    status, told = await sent(private, "POST", HOLDS, body)
+    assert (status, told["available"]) == (409, "21")
+    assert (await sent(private, "POST", HOLDS, ONE))[0] == 201
 
 
 @pytest.mark.parametrize(

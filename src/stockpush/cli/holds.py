@@ -27,14 +27,12 @@ from stockpush.errors import NotFound, QuantityInvalid, UsageError
 from stockpush.messages import (
     Accepted,
     Command,
-    ExpireHolds,
     Outcome,
     PlaceHold,
     Refused,
     ReleaseHold,
     RenewHold,
     Replayed,
-    TurnLots,
 )
 from stockpush.model import Hold, HoldLine, HoldState
 from stockpush.reservation.catalogue import Catalogue
@@ -59,8 +57,6 @@ Until: TypeAlias = Annotated[
 HOLDS_DEFAULT: Final = 100
 HOLDS_MAX: Final = 500
 """How many holds are listed unless told otherwise, and at most."""
-DUE_MAX: Final = 500
-"""Most holds, and lots, that are noted as expired by the way."""
 _NAMES: Final = ("--for", "--until")
 _NEXT: Final = {
     "key_reused": "the same command with another --key, or without",
@@ -302,12 +298,7 @@ async def _carry_out(
 
     Holds and lots that are due are noted first: where no daemon runs nobody has.
     """
-    at = parts.clock.now()
-    first: list[Command] = []
-    if due := await parts.store.holds_due(at=at, limit=DUE_MAX):
-        first.append(ExpireHolds(tuple(due)))
-    if turning := await parts.store.lots_due(at=at, limit=DUE_MAX):
-        first.append(TurnLots(tuple(turning)))
+    first = await parts.lane.overdue()
     if write.dry_run:
         decision = await parts.lane.rehearse(*first, command)
         after, outcome = view.after(decision), decision.outcome

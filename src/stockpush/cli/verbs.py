@@ -622,7 +622,8 @@ def _carry_out(
             raise UsageError("--key is empty.", field="--key", expected="any text of your own")
         wanted = asked(before.catalogue, key)
         if write.dry_run:
-            decision = await parts.lane.rehearse(wanted.command)
+            # What is due counts in what there was before, so the verb is decided after it too.
+            decision = await parts.lane.rehearse(*await parts.lane.overdue(), wanted.command)
             changes = changes_between(before, before.after(decision))
             return Told(wanted.what, decision.outcome, changes=changes)
         (done,) = await parts.lane.commit([wanted.command])

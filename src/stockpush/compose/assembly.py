@@ -15,7 +15,7 @@ from stockpush.connectors import registry
 from stockpush.connectors.base import Choosing, Connector, Manifest
 from stockpush.engine import channel_report
 from stockpush.engine.channel import Channel
-from stockpush.engine.commit import CommitLane
+from stockpush.engine.commit import CommitLane, Done
 from stockpush.engine.credentials import Seal, Vault
 from stockpush.engine.instants import parse_instant
 from stockpush.engine.intake import Intake
@@ -24,7 +24,7 @@ from stockpush.engine.steady import SteadyClock
 from stockpush.engine.transport import ChannelApi, Network
 from stockpush.engine.why import CHANGES_MAX, LINES_MAX, Why, why_now, why_then
 from stockpush.errors import CatalogueInvalid, ConfigInvalid
-from stockpush.messages import ExpireHolds, Rows
+from stockpush.messages import Command, ExpireHolds, Rows
 from stockpush.model import ChannelPolicy, Delivery, Health, Hold, HoldState
 from stockpush.ports import CatalogueRows, Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
@@ -51,6 +51,12 @@ class Parts:
     def hold_for(self) -> timedelta:
         """How long a hold lasts that is placed without saying."""
         return timedelta(days=self.settings.stock.hold_days)
+
+    async def carry_out(self, command: Command) -> Done:
+        """Carry out a command on what can be promised; what is due is taken account of first."""
+        for due in await self.lane.overdue():
+            await self.lane.submit(due)
+        return await self.lane.submit(command)
 
     async def catalogue(self) -> Catalogue:
         """Return the catalogue as it is now."""

@@ -152,7 +152,7 @@ async def daemon(
                         parts,
                         metrics,
                         partial(parts.channel_report, running=channels),
-                        carry_out=parts.lane.submit,
+                        carry_out=parts.carry_out,
                         hold_for=parts.hold_for,
                         token=settings.resolved_admin_token(),
                         host=settings.admin.host,

@@ -19,7 +19,15 @@ from typing import TypeAlias, TypeVar
 
 from stockpush import logs
 from stockpush.errors import StockPushError, StoreConflict, StoreUnavailable, StoreUnsafe
-from stockpush.messages import Command, Decision, Needs, Outcome, Rows
+from stockpush.messages import (
+    Command,
+    Decision,
+    ExpireHolds,
+    Needs,
+    Outcome,
+    Rows,
+    TurnLots,
+)
 from stockpush.model import ChannelPolicy, FieldKey
 from stockpush.ports import Clock, Store, Transaction
 from stockpush.reservation import reach
@@ -40,6 +48,8 @@ PART_MAX = 16
 """Most fields in one command of a worker. Sales wait for the group before theirs, and a field takes
 about as long as a sale: a hundred at once would hold them up for ten milliseconds.
 """
+DUE_MAX = 10_000
+"""Most holds, and most lots, that are noted as due before one command."""
 TRIES_MAX = 8
 """Most runs of one group that keeps losing races against another process."""
 
@@ -138,6 +148,17 @@ class CommitLane:
         done, decisions = await self._transact(commands)
         self._tell(decisions)
         return done
+
+    async def overdue(self) -> list[Command]:
+        """Return what takes account of holds and lots that are due and that nobody has noted.
+
+        It is to be carried out before what depends on how much can be promised: no daemon may run,
+        and one that does may be a moment late.
+        """
+        at = self.clock.now()
+        ended = await self.store.holds_due(at=at, limit=DUE_MAX)
+        turned = await self.store.lots_due(at=at, limit=DUE_MAX)
+        return [*map(ExpireHolds, in_parts(ended)), *map(TurnLots, in_parts(turned))]
 
     async def probe(self) -> None:
         """Find out whether a database that was in trouble is well: nobody may sell for hours.
