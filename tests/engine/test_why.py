@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from decimal import Decimal
@@ -14,12 +14,21 @@ from hypothesis import strategies as st
 from stockpush.engine import report
 from stockpush.engine.why import ListingWhy, Why, why_now, why_then
 from stockpush.engine.wording import OUTCOMES, WORDINGS
-from stockpush.messages import BuildStock, ImportCatalogue
+from stockpush.messages import (
+    BuildStock,
+    ImportCatalogue,
+    LotTerms,
+    MoveStock,
+    QuarantineLot,
+    StockMove,
+)
 from stockpush.model import (
     ChannelPolicy,
     ChannelState,
     FieldKey,
     Health,
+    Location,
+    LotKey,
     MovementKind,
     Promise,
     Push,
@@ -490,6 +499,7 @@ class Then:
     oldest_at: object = None
     since: None = None
     on_hand: int = 7
+    lots: Mapping[LotKey, int] = field(default_factory=dict)
     last: None = None
 
     @property
@@ -533,6 +543,37 @@ def test_the_past_is_read_not_derived() -> None:
     assert one(then(world, Then(lost), hours=1), "shopify").reason == (
         "not written: the channel held another number than expected"
     )
+
+
+@pytest.mark.parametrize(
+    ("terms", "location", "quarantined", "ago_h", "sold"),
+    [
+        (LotTerms(), None, False, 1, "9"),
+        (LotTerms(expires_at=START - timedelta(hours=2)), None, False, 1, "5"),
+        (LotTerms(expires_at=START - timedelta(hours=2)), None, False, 3, "9"),
+        (LotTerms(available_from=START - timedelta(hours=2)), None, False, 1, "9"),
+        (LotTerms(available_from=START - timedelta(hours=2)), None, False, 3, "5"),
+        (LotTerms(), "fair", False, 1, "9"),
+        (LotTerms(), "store", False, 1, "5"),
+        (LotTerms(), None, True, 1, "5"),
+    ],
+)
+def test_what_was_not_sold_then_is_told_beside_what_was(
+    terms: LotTerms, location: str | None, quarantined: bool, ago_h: int, sold: str
+) -> None:
+    """By the days of its lot; by its quarantine and its place as they are now."""
+    world = World(now=START - timedelta(days=1)).stock(soap=5)
+    places = (Location("fair"), Location("store", sellable=False))
+    world.do(ImportCatalogue((), (), (), (), "places", "test", locations=places))
+    lot = StockMove("soap", 4, MovementKind.RECEIPT, location=location, lot="A", terms=terms)
+    world.do(MoveStock((lot,), "lot", "test"))
+    world.do(QuarantineLot("soap", "A", quarantined, "test"))
+    world.now = START
+    kept = Then(on_hand=9, lots={LotKey("soap", location or "main", "A"): 4})
+    found = then(world, kept, hours=ago_h)
+    assert found.on_hand == sold
+    assert (found.note == "it had never moved by then") == (sold == "9")
+    assert ("besides, and not sold then: 4" in str(found.note)) == (sold == "5")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from stockpush.model import (
     FieldKey,
     HoldState,
     ListingKey,
+    LotKey,
     OrderVersion,
     PushOutcomeKind,
     ReservationKey,
@@ -250,6 +251,23 @@ class ReadsConformance:
         assert [row.id for row in cut.since.movements] == [3]
         assert (cut.since.more_movements, cut.since.more_orders) == (1, 1)
         assert (await asked(30)).on_hand == 3
+
+    async def test_the_past_says_what_lay_in_which_lot_and_where(self, store: SqlStore) -> None:
+        """The sum of each lot and location by then; what lies at `main` in no lot is in none."""
+        places = (("main", None), ("main", "A"), ("fair", "A"), ("fair", None), ("main", "A"))
+        moves = tuple(
+            replace(moved("candle-lav", 10**number), at=at(number), location=location, lot=lot)
+            for number, (location, lot) in enumerate(places)
+        )
+        await write(store, replace(EVERYTHING, listings=(LISTING,), movements=moves))
+        sku = "candle-lav"
+        found = await reads.past(store, sku, at=at(3), moved={sku}, ordered={sku}, changes_max=9)
+        assert found.on_hand == 1111
+        assert found.lots == {
+            LotKey(sku, "main", "A"): 10,
+            LotKey(sku, "fair", "A"): 100,
+            LotKey(sku, "fair", ""): 1000,
+        }
 
     @staticmethod
     async def _history(store: SqlStore) -> None:

@@ -27,6 +27,8 @@ from stockpush.model import (
     Health,
     Item,
     Listing,
+    Lot,
+    LotKey,
     Push,
     PushOutcomeKind,
     Reservation,
@@ -35,6 +37,8 @@ from stockpush.model import (
 from stockpush.ports import KEPT
 from stockpush.reservation import atp as netting
 from stockpush.reservation.exposure import Terms
+from stockpush.reservation.lots import LotState
+from stockpush.reservation.lots import state as lot_state
 from stockpush.reservation.pushes import (
     Wait,
     derivation,
@@ -244,6 +248,11 @@ class Past(Protocol):
         ...
 
     @property
+    def lots(self) -> Mapping[LotKey, int]:
+        """Return that of those that name a lot, or a location besides MAIN."""
+        ...
+
+    @property
     def last(self) -> StockMovement | None:
         """Return the newest of them."""
         ...
@@ -423,18 +432,21 @@ def why_then(
     """
     item, net = view.catalogue.items[sku], view.net([sku])
     atp = netting.atp(net, sku)
+    apart = _withheld(view, past, at)
     note = (
         wording.moved(past.last, item, zone).text
         if past.last is not None
         else "it had never moved by then"
     )
+    if apart:
+        note += f"; besides, and not sold then: {wording.amount(apart, item)}"
     return Why(
         sku=sku,
         name=item.name,
         unit=item.unit,
         at=at,
         past=True,
-        on_hand=format_quantity(past.on_hand, item.scale),
+        on_hand=format_quantity(past.on_hand - apart, item.scale),
         atp=None,
         terms=(),
         listings=tuple(
@@ -442,6 +454,24 @@ def why_then(
             for listing in _listings(view, sku)
         ),
         note=note,
+    )
+
+
+def _withheld(view: View, past: Past, at: datetime) -> int:
+    """Return what lay in lots, or at locations, that were not sold at an instant.
+
+    Their days are those that are known now, and whether they are in quarantine, or their location
+    is sold from, as it is now: what either was before is not kept.
+    """
+    return sum(
+        units
+        for key, units in past.lots.items()
+        if lot_state(
+            view.rows.lots.get(key) or Lot(key, at),
+            at,
+            place_sells=view.catalogue.sells_from(key.location),
+        )
+        is not LotState.SELLABLE
     )
 
 

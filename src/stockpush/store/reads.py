@@ -424,13 +424,15 @@ class PastField:
 class Past:
     """What is known of an item's numbers at an earlier instant, read at one instant.
 
-    `on_hand` is the sum of its movements up to then, `last` the newest of them; `fields` has
-    every field that now shows the item.
+    `on_hand` is the sum of its movements up to then, `lots` that of those of it that name a lot or
+    a location besides MAIN, `last` the newest of them; `fields` has every field that now shows the
+    item.
     """
 
     catalogue: StoredCatalogue
     kept: Rows
     on_hand: int
+    lots: Mapping[LotKey, int]
     last: StockMovement | None
     fields: Mapping[FieldKey, PastField]
 
@@ -450,14 +452,15 @@ async def past(
     most `changes_max` of each, neither of which may be empty.
     """
     movement, until = schema.movement, rows.micros(at) + 1
-    total = select(func.sum(movement.c.quantity))
+    place = (movement.c.location, movement.c.lot)
+    totals = select(*place, func.sum(movement.c.quantity)).group_by(*place)
     newest = select(movement).order_by(movement.c.id.desc())
     of_item, by_then = {movement.c.sku: sku}, (movement.c.at, until)
     since: dict[datetime, Changes] = {}
     fields: dict[FieldKey, PastField] = {}
     async with reading(store) as reader:
         catalogue, kept = await _snapshot(reader)
-        summed = await reader.filtered(total, of_item, below=by_then)
+        summed = await reader.filtered(totals, of_item, below=by_then)
         last = await reader.filtered(newest, of_item, below=by_then, limit=1)
         for key in sorted(
             {
@@ -487,7 +490,12 @@ async def past(
     return Past(
         catalogue,
         kept,
-        on_hand=int(summed[0][0] or 0),
+        on_hand=sum(int(total) for *_, total in summed),
+        lots={
+            LotKey(sku, location, lot or UNLOTTED): int(total)
+            for location, lot, total in summed
+            if lot is not None or location != MAIN
+        },
         last=rows.read_movement(last[0]) if last else None,
         fields=fields,
     )
