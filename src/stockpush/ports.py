@@ -110,8 +110,9 @@ class Transaction(Protocol):
     async def gather(self, needs: Needs) -> Rows:
         """Return the rows asked for, locked until the end of the transaction.
 
-        Locks are taken in one order (shelves, fields, reservations, the rest; each by key), so
-        that two transactions cannot deadlock.
+        Locks are taken in one order (leaders, shelves, lots, fields, reservations, the rest; each
+        by key), so that two transactions that gather once cannot deadlock. What is asked for later
+        may; one of the two is then ended (`StoreConflict`).
         """
         ...
 

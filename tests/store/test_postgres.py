@@ -11,14 +11,14 @@ from dataclasses import replace
 import pytest
 
 from stockpush.errors import LockLost, StoreConflict, StoreUnavailable
-from stockpush.messages import Decision, Needs
+from stockpush.messages import Decision, Needs, Rows
 from stockpush.model import Shelf
 from stockpush.store import SqlStore
 from stockpush.store.dialects import postgres
 from tests.store.conformance import OpenStore, StoreConformance, on_hand, write
 from tests.store.conformance_migrations import MigrationsConformance
 from tests.store.conformance_reads import ReadsConformance
-from tests.store.samples import CHANNEL, EVERYTHING, ITEM, WAX
+from tests.store.samples import CHANNEL, EVERYTHING, ITEM, WAX, WICK
 
 
 @pytest.fixture
@@ -92,6 +92,43 @@ async def test_a_deadlock_is_a_conflict_for_one(store: SqlStore, open_store: Ope
             crosswise(store, "candle-lav", "beeswax"), crosswise(other, "beeswax", "candle-lav")
         )
     assert sorted(answers) == ["lost", "won"]
+
+
+async def test_whoever_waits_for_a_large_group_holds_nothing_of_it(
+    store: SqlStore, open_store: OpenStore
+) -> None:
+    """The leader is locked before the items that are named, whatever their names are: the other one
+    goes on to any of these, and what it adds meanwhile is seen.
+    """
+    await write(store, Decision(items=(ITEM, WAX, WICK), shelves=(Shelf(WICK.sku), Shelf(WAX.sku))))
+    assert WAX.sku < WICK.sku
+    wanted = Needs(skus=frozenset({WAX.sku, ITEM.sku}), leaders=frozenset({WICK.sku}))
+    other = await open_store()
+
+    async def waits() -> Rows:
+        async with other.transaction() as transaction:
+            return await transaction.gather(wanted)
+
+    async with asyncio.timeout(10):
+        async with store.transaction() as transaction:
+            await transaction.gather(Needs(leaders=frozenset({WICK.sku})))
+            waiting = asyncio.create_task(waits())
+            await _until_somebody_waits(store)
+            await transaction.gather(Needs(skus=frozenset({WAX.sku, ITEM.sku})))
+            await transaction.apply([Decision(shelves=(Shelf(ITEM.sku, 3),))])
+        found = await waiting
+    assert found.shelves[ITEM.sku] == Shelf(ITEM.sku, 3)
+
+
+async def _until_somebody_waits(store: SqlStore) -> None:
+    """Return once a connection to this database waits for a lock."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with store.reading() as session:
+        while not (await session.fetch(waiting))[0][0]:
+            await session.fetch("SELECT pg_stat_clear_snapshot(), pg_sleep(0.01)")
 
 
 async def test_a_lost_connection_is_unavailable_and_then_replaced(

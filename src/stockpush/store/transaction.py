@@ -1,7 +1,8 @@
 """One write transaction: gather rows, locked; write decisions, one statement per table.
 
-Theory of operation. `gather` takes locks in one order (the catalogue's revision, shelves, fields,
-reservations, the rest; each by key) and remembers which rows it found. A lock cannot hold a row
+Theory of operation. `gather` takes locks in one order (the catalogue's revision, leaders of large
+groups, shelves, lots, fields, reservations, the rest; each by key) and remembers which rows it
+found. A lock cannot hold a row
 that is not there, and two transactions may both find it absent: so a row that was not found is
 inserted, never upserted, and the later of the two fails (`StoreConflict`) and runs again. A whole
 row that nobody gathered meets the same fate instead of overwriting what it has not seen.
@@ -138,8 +139,9 @@ class SqlTransaction:
     async def gather(self, needs: Needs) -> Rows:
         """Return the rows asked for, locked until the end; absent keys are left out."""
         s, asked = self._statements, _Asked(self._statements.dialect)
-        skus = needs.skus | needs.leaders
-        shelves = asked.of(s.shelf.lock, skus, rows.read_shelf)
+        # First of all: whoever nets the same group waits here, holding nothing yet.
+        leaders = asked.of(s.shelf.lock, needs.leaders, rows.read_shelf)
+        shelves = asked.of(s.shelf.lock, needs.skus, rows.read_shelf)
         lots = asked.of(s.lots_of_items, needs.lots, rows.read_lot)
         lots_at = asked.of(s.lots_at_locations, needs.lots_at, rows.read_lot)
         fields = asked.of(s.field.lock, needs.fields, self._seen.field)
@@ -169,7 +171,10 @@ class SqlTransaction:
             lots=self._found(s.lot, {row.key: row for row in (*lots(), *lots_at())}),
             shelves=self._found(
                 s.shelf,
-                {row.sku: row for row in (*shelves(), *rows.each(rows.read_shelf, short()))},
+                {
+                    row.sku: row
+                    for row in (*leaders(), *shelves(), *rows.each(rows.read_shelf, short()))
+                },
             ),
             fields=self._found(
                 s.field,
