@@ -510,6 +510,24 @@ def test_a_count_makes_true_what_was_counted(
     sound(world)
 
 
+def test_a_count_and_a_transfer_take_account_of_the_clock_first() -> None:
+    """What has expired is not among what was counted; all that lies there can be moved, no more."""
+    world = workshop()
+    receive(world, "soap", 5, "A", expires_at=IN_10_DAYS)
+    receive(world, "soap", 2, "B", expires_at=IN_20_DAYS)
+    world.now = IN_10_DAYS
+    sold = balances(world)["sold"] - 5
+    world.do(CountStock("soap", sold, "c", "test"))
+    assert balances(world)["sold"] == sold
+    assert world.log[-2].movements[0].quantity == 0
+    beyond = world.do(TransferStock("soap", sold + 1, MAIN, "fair", "t1", "test"))
+    assert refusal(beyond) == "not_there"
+    world.do(TransferStock("soap", sold, MAIN, "fair", "t2", "test"))
+    there = balances(world)
+    assert (there["B@fair"], there["none@fair"]) == (2, sold - 2)
+    sound(world)
+
+
 def test_a_place_with_lots_is_counted_lot_by_lot() -> None:
     """One number for several lots says nothing of any."""
     world = workshop()

@@ -30,8 +30,8 @@ A *promise rule* may say that an item is promised from finished stock alone, or 
 many may wait to be built: its *ceiling*, 0 or more. Demand there is already is netted in full all
 the same. A ceiling bounds only by how much nets rise under n units more, for every item that they
 draw on: each net stays at or below its ceiling, or where it is beyond it already. It says nothing
-of what is blocked. Where a batch must be made for demand there is, its slack may be promised
-whatever the rule says: the units will exist.
+of what is blocked. What is left of a batch that is made for demand there is may be promised
+whatever the rules of its components say, for it draws on nothing more; its own rule holds for it.
 
 Everything is exact in Python's unbounded integers. Formulas: docs/architecture.md, "ATP".
 """
