@@ -12,15 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias
 
 import typer
 
-from stockpush.cli.options import Config, DryRun, Json, Key, Reason, Yes
+from stockpush.cli.changes import Change, changes_between, print_changes, warn_of
+from stockpush.cli.options import Config, Json, Write, writing
 from stockpush.cli.output import cell, print_json, reference, refuse, say, show, table
 from stockpush.cli.session import actor, find_item, one_line, with_parts
-from stockpush.cli.verbs import Change, Write, changes_between, print_changes, warn_of
 from stockpush.engine import holding
 from stockpush.engine.holding import FallRow, HoldLineRow, HoldRow, PromiseRow, read_id
 from stockpush.errors import NotFound, QuantityInvalid, UsageError
@@ -82,7 +81,9 @@ class Told:
     promises: tuple[PromiseRow, ...] = ()
 
 
+@writing
 def hold(
+    write: Write,
     sku: Annotated[str, typer.Argument(metavar="SKU", help="Which item.")],
     quantity: Annotated[
         list[str],
@@ -94,12 +95,6 @@ def hold(
     span: For = None,
     until: Until = None,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
 ) -> None:
     """Set units aside: all of it or nothing.
 
@@ -108,15 +103,15 @@ def hold(
     With --dry-run it answers whether an order of that size can be taken: what is short, what to
     buy, how many could be promised now, and what other listings would fall to.
     """
-    del yes  # taken by every writing command; it acts at once
-    write = _write(config, as_json, dry_run, reason, key)
     told_note = one_line(note, field="--note")
 
     async def job(parts: Parts) -> Told:
         view = await parts.view()
         lines = _lines(view.catalogue, [sku, *quantity])
         end = holding.read_end(span, until, default=parts.hold_for, names=_NAMES, local=True)
-        command = PlaceHold(lines, end, told_note, _key(write, parts), actor(), write.reason)
+        command = PlaceHold(
+            lines, end, told_note, write.key_or(parts.ids.new), actor(), write.reason
+        )
         rows = holding.line_rows(view.catalogue, merged(lines))
         told = await _carry_out(parts, write, view, command, [line.sku for line in lines])
         told = replace(
@@ -135,28 +130,22 @@ def hold(
             promises=holding.promises(view, lines),
         )
 
-    told = with_parts(config, job)
+    told = with_parts(write.config, job)
     if isinstance(told.outcome, Refused):
         _refuse_hold(told, told.outcome, write)
     ends = "" if told.hold is None else f" until {_local(told.hold)}"
     _tell(told, write, did=f"Held {told.what}{ends}", could=f"Yes, {told.what} can be held{ends}")
 
 
+@writing
 def release(
+    write: Write,
     hold_id: HoldId,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
 ) -> None:
     """Give back what a hold set aside.
 
     For example: stockpush release hold-12
     """
-    del yes  # taken by every writing command; it acts at once
-    write = _write(config, as_json, dry_run, reason, key)
     number = read_id(hold_id, field="ID")
 
     def command(_: Hold | None, key: str) -> Command:
@@ -167,23 +156,17 @@ def release(
     _tell(told, write, did=f"Released {words}", could=f"{words} would be released")
 
 
+@writing
 def renew(
+    write: Write,
     hold_id: HoldId,
     span: For = None,
     until: Until = None,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
 ) -> None:
     """Have a hold end at another time.
 
     For example: stockpush renew hold-12 --for 3d
     """
-    del yes  # taken by every writing command; it acts at once
-    write = _write(config, as_json, dry_run, reason, key)
     number = read_id(hold_id, field="ID")
     if span is None and until is None:
         raise UsageError(
@@ -243,20 +226,6 @@ def holds(
 # -- carrying out ----------------------------------------------------------------------------
 
 
-def _write(
-    config: Path | None, as_json: bool, dry_run: bool, reason: str, key: str | None
-) -> Write:
-    return Write(config, as_json, dry_run, one_line(reason, field="--reason"), key)
-
-
-def _key(write: Write, parts: Parts) -> str:
-    """Return the idempotency key that was given, or a fresh one."""
-    key = parts.ids.new() if write.key is None else one_line(write.key, field="--key")
-    if not key:
-        raise UsageError("--key is empty.", field="--key", expected="any text of your own")
-    return key
-
-
 def _on_hold(
     write: Write,
     number: int,
@@ -268,7 +237,9 @@ def _on_hold(
     async def job(parts: Parts) -> Told:
         view, before = await parts.view(), await parts.hold(number)
         skus = [] if before is None else [line.sku for line in before.lines]
-        told = await _carry_out(parts, write, view, command(before, _key(write, parts)), skus)
+        told = await _carry_out(
+            parts, write, view, command(before, write.key_or(parts.ids.new)), skus
+        )
         if before is None:
             return told
         return replace(

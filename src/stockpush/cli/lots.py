@@ -1,7 +1,8 @@
-"""`lots`: what lies where, of which lot, and until when it is sold."""
+"""What lies where, of which lot, and until when it is sold: lots, transfer, quarantine."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from stockpush.cli.options import Config, Json
+from stockpush.cli.acting import Asked, act, carry_out
+from stockpush.cli.amounts import Quantity, Sku, amount, of_lot, units_of
+from stockpush.cli.options import Config, Json, Write, stating, writing
 from stockpush.cli.output import balance, cell, print_json, say, show, table
-from stockpush.cli.places import last_day
-from stockpush.cli.session import find_item, with_parts
-from stockpush.model import MAIN, UNLOTTED, Lot
+from stockpush.cli.places import LotName, last_day, name_of
+from stockpush.cli.session import actor, find_item, with_parts
+from stockpush.messages import QuarantineLot, TransferStock
+from stockpush.model import MAIN, UNLOTTED, Item, Lot
+from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.lots import LotState, state
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
@@ -81,6 +86,68 @@ def lots(
     else:
         say("Nothing is kept by lot or location yet.")
         say("Next: stockpush receive SKU QUANTITY --lot NAME")
+
+
+@writing
+def transfer(
+    write: Write,
+    sku: Sku,
+    quantity: Quantity,
+    origin: Annotated[str, typer.Option("--from", metavar="NAME", help="Where it lay.")],
+    destination: Annotated[str, typer.Option("--to", metavar="NAME", help="Where it lies now.")],
+    lot: LotName = None,
+) -> None:
+    """Record that stock lies somewhere else now.
+
+    For example: stockpush transfer soap-lav 20 --from main --to market
+    """
+
+    def asked(item: Item, key: str) -> Asked:
+        units = units_of(quantity, item)
+        named = name_of(lot, field="--lot")
+        command = TransferStock(
+            item.sku,
+            units,
+            name_of(origin, field="--from") or MAIN,
+            name_of(destination, field="--to") or MAIN,
+            key,
+            actor(),
+            write.reason,
+            lot=named,
+        )
+        where = f"from {command.origin} to {command.destination}"
+        return Asked(command, f"Moved {amount(units, item)}{of_lot(named)} {where}")
+
+    act("transfer", write, sku, asked)
+
+
+@stating
+def quarantine(
+    write: Write,
+    sku: Sku,
+    lot: Annotated[str, typer.Argument(metavar="LOT", help="Which lot.")],
+    release: Annotated[bool, typer.Option("--release", help="It can be sold again.")] = False,
+) -> None:
+    """Withhold a lot from sale until it is released.
+
+    Wherever it lies. For example: stockpush quarantine soap-lav A12 --reason "soft bars"
+    """
+
+    def asked(catalogue: Catalogue, _key: str) -> Asked:
+        item = find_item(catalogue, sku)
+        named = name_of(lot, field="LOT") or ""
+        command = QuarantineLot(
+            item.sku, named, quarantined=not release, actor=actor(), reason=write.reason
+        )
+        back = "" if release else " --release"
+        undo = f"stockpush quarantine {shlex.quote(item.sku)} {shlex.quote(named)}{back}"
+        what = "Released" if release else "In quarantine:"
+        return Asked(command, f"{what} lot {named} of {item.sku}", undo)
+
+    carry_out(write, asked)
+
+
+# -- showing ---------------------------------------------------------------------------------
 
 
 def _of_item(view: View, sku: str, at: datetime) -> Iterable[LotRow]:

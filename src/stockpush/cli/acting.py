@@ -1,0 +1,206 @@
+"""Carrying out a stock verb: find its item, write or only decide, tell what became of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from stockpush.cli.changes import Change, changes_between, print_changes, warn_of
+from stockpush.cli.options import Write
+from stockpush.cli.output import cell, print_json, refuse, say, show, table
+from stockpush.cli.session import find_item, with_parts
+from stockpush.errors import NotFound, UsageError
+from stockpush.messages import Accepted, Command, CountStock, Outcome, Refused, Replayed
+from stockpush.model import Item
+from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.production import Used
+
+if TYPE_CHECKING:
+    from stockpush.compose import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a verb, and the words for it."""
+
+    what: str
+    outcome: Outcome
+    movement_ids: tuple[int, ...] = ()
+    changes: tuple[Change, ...] = ()
+    undo: str | None = None
+    counted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A verb's command, and what it did once it has done it (`Received 5 kg of beeswax`)."""
+
+    command: Command
+    what: str
+    undo: str | None = None
+    """What takes it back, where that is not an undo of its movements."""
+
+
+def act(verb: str, write: Write, sku: str, asked: Callable[[Item, str], Asked]) -> None:
+    """Carry out a verb on the item that was named; a quantity that is none gets an example."""
+    act_in(verb, write, sku, lambda _, item, key: asked(item, key))
+
+
+def act_in(
+    verb: str,
+    write: Write,
+    sku: str,
+    asked: Callable[[Catalogue, Item, str], Asked],
+    *,
+    facts: Sequence[str] = (),
+) -> None:
+    """Do as `_act` for a verb that names other items too; `facts` of the outcome are told."""
+
+    def on_item(catalogue: Catalogue, key: str) -> Asked:
+        item = find_item(catalogue, sku)
+        try:
+            return asked(catalogue, item, key)
+        except UsageError as error:
+            error.next = error.next or _example(verb, item)
+            raise
+
+    carry_out(write, on_item, facts=facts)
+
+
+def _example(verb: str, item: Item) -> str:
+    """Return a command that would do.
+
+    >>> from stockpush.model import Kind
+    >>> _example("sell", Item("beeswax", "", Kind.MATERIAL, "kg", scale=3))
+    'stockpush sell beeswax 5kg --at market'
+    """
+    quantity = "5" if item.unit == "piece" else shlex.quote(f"5{item.unit}")
+    place = {"sell": " --at market", "transfer": " --from main --to market"}.get(verb, "")
+    return f"stockpush {verb} {shlex.quote(item.sku)} {quantity}{place}"
+
+
+def carry_out(
+    write: Write,
+    asked: Callable[[Catalogue, str], Asked],
+    *,
+    undoes: bool = False,
+    facts: Sequence[str] = (),
+    where: str = "stockpush stock",
+) -> None:
+    """Carry a verb out, or with --dry-run only decide it, and tell what came of it.
+
+    `where` is the command that shows what there is, for what was not found.
+    """
+
+    async def job(parts: Parts) -> Told:
+        before = await parts.view()
+        wanted = asked(before.catalogue, write.key_or(parts.ids.new))
+        if write.dry_run:
+            # What is due counts in what there was before, so the verb is decided after it too.
+            decision = await parts.lane.rehearse(*await parts.lane.overdue(), wanted.command)
+            changes = changes_between(before, before.after(decision))
+            return Told(wanted.what, decision.outcome, changes=changes)
+        (done,) = await parts.lane.commit([wanted.command])
+        if isinstance(done.outcome, Replayed):
+            return Told(wanted.what, done.outcome, done.outcome.movement_ids)
+        changes = changes_between(before, await parts.view())
+        counted = isinstance(wanted.command, CountStock)
+        return Told(wanted.what, done.outcome, done.movement_ids, changes, wanted.undo, counted)
+
+    told = with_parts(write.config, job)
+    match told.outcome:
+        case Refused("not_found", message, named):
+            raise _not_found(message, named, where)
+        case Refused() as refused:
+            refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
+        case Accepted() | Replayed():
+            _tell(told, write, undoes=undoes, facts=facts)
+
+
+def _not_found(message: str, facts: Mapping[str, Any], where: str) -> NotFound:
+    """Return the error for a movement, hold, lot or location that is not there."""
+    field, found, next_command = "ID", None, where
+    if "lot" in facts:
+        field, found = "--lot", facts["lot"]
+        next_command = f"stockpush lots {shlex.quote(facts['sku'])}"
+    elif "location" in facts:
+        field, found = "--location", facts["location"]
+        next_command = "stockpush import catalog.toml  (with [[locations]] for it)"
+    expected = " or ".join(facts.get("expected", ())) or None
+    return NotFound(
+        f"{message[0].upper()}{message[1:]}.",
+        field=field,
+        found=found,
+        expected=expected,
+        next=next_command,
+    )
+
+
+_NEXT: Final[Mapping[str, str]] = {
+    "no_bill": "stockpush import catalog.toml  (with a bill of materials for it)",
+    "key_reused": "the same command with another --key, or without",
+    "not_held": "stockpush holds --all",
+    "not_on_bill": "the same command with --used for a component of the bill",
+    "more_lost_than_built": "the same command with a smaller --scrapped",
+    "lot_differs": "stockpush lots  (then the same command with another --lot, or without the day)",
+    "lots_there": "stockpush lots  (then the same command with --lot for each)",
+    "never_sellable": "the same command with a later --expires",
+    "not_there": "stockpush lots  (what lies where; count what you see there)",
+    "same_place": "the same command with another --to",
+    "several_places": "the same command with --location for one of them",
+}
+"""What to type after a refusal, where there is something."""
+
+
+# -- telling ---------------------------------------------------------------------------------
+
+
+def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> None:
+    first = f"mv-{told.movement_ids[0]}" if told.movement_ids else None
+    undo = told.undo
+    if first is not None and not undoes:
+        undo = f"stockpush undo {first}"
+    replayed = isinstance(told.outcome, Replayed)
+    known = told.outcome.facts if isinstance(told.outcome, Accepted) else {}
+    if write.as_json:
+        print_json(
+            {
+                "id": first,
+                "undo": undo,
+                "dry_run": write.dry_run,
+                "replayed": replayed,
+                "movements": [f"mv-{number}" for number in told.movement_ids],
+                "changed": [change.as_json() for change in told.changes],
+                **{name: known.get(name) for name in facts},
+            }
+        )
+        return
+    if replayed:
+        say(f"Done before under this key, as {first}; nothing was changed now.")
+    elif write.dry_run:
+        say(f"{told.what}: not done, only shown.", "bold")
+    else:
+        say(told.what, "bold")
+    if told.changes:
+        say()
+        print_changes(told.changes)
+    elif not replayed:
+        say("The ledger said so already." if told.counted else "What can be sold is as before.")
+    _print_used(known.get("used", ()))
+    if undo:
+        say()
+        say(f"Undo: {undo}")
+    warn_of(told.changes)
+
+
+def _print_used(used: Sequence[Used]) -> None:
+    """Print what a build consumed against its plan, where that was stated."""
+    if not used:
+        return
+    say()
+    shown = table("used", ">planned", ">really", "")
+    for row in used:
+        shown.add_row(cell(row.sku), cell(row.planned), cell(row.used), cell(row.unit, "dim"))
+    show(shown)
