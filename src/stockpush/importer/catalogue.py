@@ -1,4 +1,4 @@
-"""Rows into items, bills of materials, listings and opening stock, each checked where it stands.
+"""Rows into items, listings, locations and opening stock, each checked where it stands.
 
 What a row leaves out keeps its present value, or takes the default: an item is a product counted
 in pieces, a bill yields 1 unit, a listing sells 1 unit. Rows of all files are read together, so
@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stockpush.errors import CatalogueInvalid, QuantityInvalid
+from stockpush.importer.bills import BillReader
+from stockpush.importer.cells import Cells
 from stockpush.importer.mistakes import Mistakes, nearest
 from stockpush.importer.preview import (
     Change,
@@ -27,8 +29,6 @@ from stockpush.importer.tables import Row, read_tables
 from stockpush.messages import ImportCatalogue, StockMove
 from stockpush.model import (
     MAIN,
-    NO_SCRAP,
-    BillLine,
     BillOfMaterials,
     Item,
     Kind,
@@ -39,27 +39,19 @@ from stockpush.model import (
     MovementKind,
     Promise,
     PurchaseUnit,
-    Scrap,
 )
 from stockpush.ports import CatalogueRows
-from stockpush.reservation.bom import Bills, merge_lines, resolve
+from stockpush.reservation.bom import Bills
 from stockpush.units import (
     SCALE_MAX,
     find_unit,
-    format_scrap,
     parse_quantity,
-    parse_scrap,
     purchase_unit_name,
     spellings,
 )
 
-TEXT_LENGTH_MAX = 255
-"""Longest SKU or name."""
-
 _NONE = "none"
 """What takes a column's value away; an empty cell leaves it as it is."""
-_OF_THE_BASE = ("yield", "batch_only", "kit", "backflush")
-"""What a variant has of its base."""
 
 Refs = Callable[[str, Mapping[str, Any]], str]
 """(channel, reference as given) -> its canonical key; raises `CatalogueInvalid`."""
@@ -141,7 +133,7 @@ def read_catalogue(
     reader.read_listings(tables.listings)
     reader.read_locations(tables.locations)
     mistakes.raise_any()
-    bills = reader.resolve_bills()
+    bills = reader.bills.resolve()
     mistakes.raise_any()
     Bills.build(bills.values(), reader.all_items.keys())
     return reader.catalogue()
@@ -150,7 +142,7 @@ def read_catalogue(
 class _Reader:
     """The values read so far. `None` from a method means that a mistake was noted.
 
-    `all_items` are the items there will be: those known and those read.
+    `all_items` are the items there will be: those known and those read. `bills` reads the bills.
     """
 
     def __init__(
@@ -169,8 +161,10 @@ class _Reader:
         self._listing_places: dict[ListingKey, str] = {}
         self._on_hand: dict[str, int] = {}
         self._locations: dict[str, Location] = {}
-        self.bills: dict[str, BillOfMaterials] = {}
-        self._bill_rows: dict[str, Row] = {}
+        self.bills = BillReader(mistakes, known.bills, self.all_items, self._find_item)
+        cells = Cells(mistakes)
+        self._text, self._boolean = cells.text, cells.boolean
+        self._quantity, self._positive = cells.quantity, cells.positive
 
     def catalogue(self) -> CatalogueFile:
         """Return what was read, with its preview."""
@@ -178,7 +172,7 @@ class _Reader:
         moved = {sku for sku in self._on_hand if sku in known.moved}
         return CatalogueFile(
             items=tuple(self._items.values()),
-            bills=tuple(self.bills.values()),
+            bills=tuple(self.bills.made.values()),
             listings=tuple(self._listings.values()),
             locations=tuple(self._locations.values()),
             opening=tuple(
@@ -188,7 +182,7 @@ class _Reader:
             ),
             changes=(
                 *(item_change(known.items.get(new.sku), new) for new in self._items.values()),
-                *(bill_change(known.bills.get(b.item), b, items) for b in self.bills.values()),
+                *(bill_change(known.bills.get(b.item), b, items) for b in self.bills.made.values()),
                 *(
                     listing_change(known.listings.get(new.key), new, items)
                     for new in self._listings.values()
@@ -383,178 +377,16 @@ class _Reader:
 
     # -- bills of materials ------------------------------------------------------------------
 
+    # -- bills of materials ------------------------------------------------------------------
+
     def read_bills(self, rows: Iterable[Row]) -> None:
-        """Read the bills; items and components may stand in any file or be known already."""
-        places: dict[str, str] = {}
-        for row in rows:
-            sku = self._text(row, "item")
-            if sku is None:
-                continue
-            if sku in places:
-                expected = f"one bill per item; {places[sku]} has it too"
-                self._mistakes.add(row.where("item"), found=sku, expected=expected)
-                continue
-            places[sku] = row.place
-            self._bill_rows[sku] = row
-            bill = self._variant(row, sku) if "base" in row.cells else self._bill(row, sku)
-            if bill is not None:
-                self.bills[sku] = bill
-        for bill in self.bills.values():
-            if bill.base is not None:
-                self._check_base(self._bill_rows[bill.item], bill.item, bill.base)
+        """Read the bills, then note items that became mro while a bill names them."""
+        self.bills.read(rows)
         for sku, item in self._items.items():
-            if item.kind is Kind.MRO and self._in_kept_bill(sku):
+            if item.kind is Kind.MRO and self.bills.keeps(sku):
                 where = f"{self._places[sku]}: kind"
                 expected = "another kind: a bill of materials names this item"
                 self._mistakes.add(where, found=str(item.kind), expected=expected)
-
-    def _in_kept_bill(self, sku: str) -> bool:
-        """Answer whether a known bill that the files do not restate names the item."""
-        return any(
-            sku == bill.item or any(line.component == sku for line in bill.lines)
-            for bill in self._known.bills.values()
-            if bill.item not in self.bills
-        )
-
-    def _bill(self, row: Row, sku: str) -> BillOfMaterials | None:
-        item = self._item_in_bill(row, sku)
-        yield_quantity = None
-        if item is not None:
-            yield_quantity = self._positive(row, "yield", item, default=10**item.scale)
-        batch_only = self._boolean(row, "batch_only")
-        if not row.lines and not row.cells.get("lines"):
-            expected = "at least one component"
-            self._mistakes.add(row.where("lines"), found=None, expected=expected)
-        lines = self._bill_lines(row, sku)
-        kit = self._boolean(row, "kit")
-        backflush = self._boolean(row, "backflush") if "backflush" in row.cells else kit
-        if kit and batch_only:
-            expected = "nothing: a kit is put together when it is sent, one at a time"
-            self._mistakes.add(row.where("batch_only"), found=True, expected=expected)
-            return None
-        if kit and backflush is False:
-            expected = "nothing, or true: a kit is put together when it is sent"
-            self._mistakes.add(row.where("backflush"), found=False, expected=expected)
-            return None
-        if yield_quantity is None or not lines or None in (batch_only, kit, backflush):
-            return None
-        return BillOfMaterials(
-            sku,
-            yield_quantity,
-            lines,
-            batch_only=bool(batch_only),
-            kit=bool(kit),
-            backflush=bool(backflush),
-        )
-
-    def _bill_lines(
-        self, row: Row, sku: str, *, none_too: bool = False
-    ) -> tuple[BillLine, ...] | None:
-        """Return the lines, those of one component added up; `none_too`: 0 takes one away."""
-        lines = [self._bill_line(line, sku, none_too=none_too) for line in row.lines]
-        sound = [line for line in lines if line is not None]
-        scraps: dict[str, Scrap] = {}
-        for line, its_row in zip(lines, row.lines, strict=True):
-            if line is None:
-                continue
-            if scraps.setdefault(line.component, line.scrap) != line.scrap:
-                expected = f"{format_scrap(scraps[line.component])}, as on its line before"
-                found = its_row.cells.get("scrap")
-                self._mistakes.add(its_row.where("scrap"), found=found, expected=expected)
-                return None
-        return merge_lines(sound) if len(sound) == len(lines) else None
-
-    def _variant(self, row: Row, sku: str) -> BillOfMaterials | None:
-        """Return a bill that shares another one, without what follows from that one yet."""
-        base = self._text(row, "base")
-        item = self._item_in_bill(row, sku)
-        for name in _OF_THE_BASE:
-            if name in row.cells:
-                expected = f"nothing: a variant has it of its base ({base})"
-                self._mistakes.add(row.where(name), found=row.cells[name], expected=expected)
-        overrides = self._bill_lines(row, sku, none_too=True)
-        if base is None or item is None or overrides is None:
-            return None
-        return BillOfMaterials(sku, 1, (), base=base, overrides=overrides)
-
-    def _check_base(self, row: Row, sku: str, base: str) -> None:
-        """Note a base that has no bill, or is not counted as its variant is."""
-        if base not in self._known.bills and base not in self._bill_rows:
-            bills = {*self._known.bills, *self._bill_rows} - {sku}
-            expected = "an item with a bill of materials, here or already imported"
-            self._mistakes.add(
-                row.where("base"), found=base, expected=expected, hint=nearest(base, bills)
-            )
-            return
-        item, other = self.all_items[sku], self.all_items.get(base)
-        if other is not None and (item.unit, item.scale) != (other.unit, other.scale):
-            expected = f"a base counted in {item.unit} with scale {item.scale}, as {sku} is"
-            found = f"{base}, counted in {other.unit} with scale {other.scale}"
-            self._mistakes.add(row.where("base"), found=found, expected=expected)
-
-    def resolve_bills(self) -> Mapping[str, BillOfMaterials]:
-        """Work out variants, known ones whose base changes too; return every bill there will be.
-
-        Raises `BillCycle` for bills that are based on one another.
-        """
-        bills = resolve({**self._known.bills, **self.bills})
-        for sku, bill in bills.items():
-            row = self._bill_rows.get(sku)
-            if row is None:
-                if bill != self._known.bills[sku]:
-                    self.bills[sku] = bill
-                continue
-            self.bills[sku] = bill
-            if bill.base is None:
-                continue
-            there = {line.component for line in bills[bill.base].lines}
-            for line in bill.overrides:
-                if not line.quantity and line.component not in there:
-                    expected = f"a component of the bill of {bill.base}, to take it away"
-                    self._mistakes.add(
-                        row.where("lines"),
-                        found=line.component,
-                        expected=expected,
-                        hint=nearest(line.component, there),
-                    )
-            if not bill.lines:
-                expected = "at least one component that is left"
-                self._mistakes.add(row.where("lines"), found=None, expected=expected)
-        return bills
-
-    def _bill_line(self, row: Row, made: str, *, none_too: bool) -> BillLine | None:
-        component = self._text(row, "item")
-        if component is None:
-            return None
-        if component == made:
-            expected = "a component other than the item that the bill makes"
-            self._mistakes.add(row.where("item"), found=component, expected=expected)
-            return None
-        item = self._item_in_bill(row, component)
-        if item is None:
-            return None
-        quantity = (self._quantity if none_too else self._positive)(row, "quantity", item)
-        scrap = self._scrap(row)
-        if quantity is None or scrap is None:
-            return None
-        return BillLine(component, quantity, scrap if quantity else NO_SCRAP)
-
-    def _scrap(self, row: Row) -> Scrap | None:
-        if "scrap" not in row.cells:
-            return NO_SCRAP
-        try:
-            return parse_scrap(row.cells["scrap"], field=row.where("scrap"))
-        except QuantityInvalid as error:
-            self._mistakes.take(error)
-            return None
-
-    def _item_in_bill(self, row: Row, sku: str) -> Item | None:
-        item = self._find_item(row, sku)
-        if item is not None and item.kind is Kind.MRO:
-            expected = "an item that is made or consumed (mro items are in no bill)"
-            self._mistakes.add(row.where("item"), found=sku, expected=expected)
-            return None
-        return item
 
     # -- listings ----------------------------------------------------------------------------
 
@@ -624,7 +456,7 @@ class _Reader:
             if sellable is not None:
                 self._locations[name] = Location(name, sellable)
 
-    # -- one cell ----------------------------------------------------------------------------
+    # -- what another row names --------------------------------------------------------------
 
     def _find_item(self, row: Row, sku: str) -> Item | None:
         """Return an item that another row names; None without a note if it is broken itself."""
@@ -640,60 +472,6 @@ class _Reader:
                 hint=nearest(sku, known),
             )
         return None
-
-    def _text(self, row: Row, name: str) -> str | None:
-        given = row.cells.get(name)
-        if isinstance(given, str):
-            text = given.strip()
-            controls = any(unicodedata.category(letter) == "Cc" for letter in text)
-            if 0 < len(text) <= TEXT_LENGTH_MAX and not controls:
-                return text
-        expected = f"text of 1 to {TEXT_LENGTH_MAX} characters on one line"
-        if given is not None and not isinstance(given, str):
-            expected += ", in quotes"
-        self._mistakes.add(row.where(name), found=given, expected=expected)
-        return None
-
-    def _boolean(self, row: Row, name: str) -> bool | None:
-        match row.cells.get(name, False):
-            case bool() as given:
-                return given
-            case str() as text if text.lower() in {"true", "yes", "1"}:
-                return True
-            case str() as text if text.lower() in {"false", "no", "0"}:
-                return False
-            case given:
-                self._mistakes.add(row.where(name), found=given, expected="true or false")
-                return None
-
-    def _quantity(self, row: Row, name: str, item: Item) -> int | None:
-        if name not in row.cells:
-            expected = f"a quantity in {item.unit}"
-            self._mistakes.add(row.where(name), found=None, expected=expected)
-            return None
-        try:
-            return parse_quantity(
-                row.cells[name],
-                unit=item.unit,
-                scale=item.scale,
-                field=row.where(name),
-                purchase_units=item.purchase_units,
-            )
-        except QuantityInvalid as error:
-            self._mistakes.take(error)
-            return None
-
-    def _positive(
-        self, row: Row, name: str, item: Item, *, default: int | None = None
-    ) -> int | None:
-        if name not in row.cells and default is not None:
-            return default
-        quantity = self._quantity(row, name, item)
-        if quantity == 0:
-            expected = f"more than 0 {item.unit}"
-            self._mistakes.add(row.where(name), found=row.cells[name], expected=expected)
-            return None
-        return quantity
 
 
 def _counted_in(item: Item) -> tuple[str, int]:
