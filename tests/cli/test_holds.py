@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -102,6 +102,14 @@ def test_an_instant_without_a_zone_is_by_the_clock_on_the_wall(shop: Terminal):
     assert datetime.fromisoformat(exact["until"]) == there
 
 
+def test_a_day_is_held_to_its_end(shop: Terminal):
+    """As a lot is sold on its last day, and `why --at` looks at the whole of one."""
+    day = datetime.now().astimezone().date() + timedelta(days=1)
+    answer = shop.done("hold", "wick", "1", "--until", day.isoformat(), "--json").json
+    after = datetime.combine(day + timedelta(days=1), time.min).astimezone()
+    assert datetime.fromisoformat(answer["until"]) == after
+
+
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
@@ -116,7 +124,9 @@ def test_an_instant_without_a_zone_is_by_the_clock_on_the_wall(shop: Terminal):
         (("hold", "wick", "1", "--for", "0d"), "90m, 2h, 3d or 1w"),
         (("hold", "wick", "1", "--for", "367d"), "366d at most"),
         (("hold", "wick", "1", "--for", "3d", "--until", "2030-01-01"), "both say when"),
-        (("hold", "wick", "1", "--until", "tomorrow"), "2026-12-24T18:00"),
+        (("hold", "wick", "1", "--until", "tomorrow"), "2027-03-01T18:00"),
+        (("hold", "wick", "1", "--until", "20301224"), "2027-03-01T18:00"),
+        (("hold", "wick", "1", "--until", "2030-W50-1"), "2027-03-01T18:00"),
         (("hold", "wick", "1", "--until", "0001-01-01T00:00+23:00"), "not in the future"),
         (("hold", "wick", "1", "--note", "a\nb"), "line of text"),
         (("hold", "wick", "1", "--key", " "), "--key is empty"),

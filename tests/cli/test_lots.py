@@ -140,6 +140,7 @@ def test_what_was_paid_is_on_record(shop: Terminal):
         (("receive", "beeswax", "1", "--expires", "2099-01-01"), 2, "--expires", "no lot is named"),
         (("receive", "beeswax", "1", "--lot", "C", "--expires", "soon"), 2, "--expires", "a day"),
         (("receive", "wick", "1", "--lot", "C", "--expires", "9999-12-31"), 2, "--expires", "day"),
+        (("receive", "beeswax", "1", "--lot", "C", "--expires", "20990101"), 2, "--expires", "day"),
         (("receive", "beeswax", "1", "--lot", " "), 2, "--lot", "empty"),
         (("receive", "beeswax", "1", "--lot", "a\nb"), 2, "--lot", "line of text"),
         (("receive", "beeswax", "1", "--cost", "ten"), 2, "--cost", "an amount"),

@@ -51,7 +51,9 @@ For: TypeAlias = Annotated[
 ]
 Until: TypeAlias = Annotated[
     str | None,
-    typer.Option("--until", metavar="INSTANT", help="Until when: 2026-12-24T18:00."),
+    typer.Option(
+        "--until", metavar="INSTANT", help="Until when: 2026-12-24T18:00, or a day's end."
+    ),
 ]
 HOLDS_DEFAULT: Final = 100
 HOLDS_MAX: Final = 500

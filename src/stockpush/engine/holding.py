@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from stockpush.engine.instants import DAY_OR_INSTANT, end_of, read_instant, read_when
 from stockpush.errors import NotFound, UsageError
 from stockpush.model import HOLD_LINES_MAX, Hold, HoldLine, Item
 from stockpush.reservation import atp as netting
@@ -31,6 +32,7 @@ _SPANS: Final = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
+_WITH_ZONE: Final = "an instant with a zone, such as 2026-12-24T18:00+01:00"
 NOTE_LENGTH_MAX: Final = 200
 """Longest note or reason, in characters."""
 TEXT_SHOWN_MAX: Final = 100
@@ -212,7 +214,7 @@ def read_end(
 
     At most one of the two may be given; with neither it is `default`. `names` are what the two are
     called where they were given. `local`: an instant without a zone is by the clock on the wall
-    here; otherwise it is refused. Whether it is in the future, the core says.
+    here, and a date its end; otherwise both are refused. Whether it is to come, the core says.
 
     >>> read_end("90m", None, default=timedelta(7), names=("--for", "--until"), local=True)
     datetime.timedelta(seconds=5400)
@@ -243,18 +245,18 @@ def _read_span(text: str, *, field: str) -> timedelta:
 
 
 def _read_instant(text: str, *, field: str, local: bool) -> datetime:
-    expected = "an instant such as 2026-12-24T18:00" + ("" if local else "+01:00, with a zone")
-    try:
-        instant = datetime.fromisoformat(text.strip())
-        if instant.tzinfo is None and local:
-            instant = instant.astimezone()
-    except (ValueError, OverflowError):
-        instant = None
-    if instant is None or instant.tzinfo is None:
+    until = read_instant(text, None, day=end_of)
+    if not local:
+        when = read_when(text)
+        until = when if isinstance(when, datetime) and when.tzinfo is not None else None
+    if until is None:
         raise UsageError(
-            f"{field} is not {expected}.", field=field, found=shown(text), expected=expected
+            f"{field} does not say when it ends.",
+            field=field,
+            found=shown(text),
+            expected=f"{DAY_OR_INSTANT} (a day is its end)" if local else _WITH_ZONE,
         )
-    return instant
+    return until
 
 
 def shown(text: str) -> str:
