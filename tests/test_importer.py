@@ -813,7 +813,7 @@ def test_a_mistake_in_toml(toml: str, where: str, expected: str) -> None:
             "found 'byte 0xe9', expected text in UTF-8",
         ),
         ("items.csv", "sku\na".encode("utf-16"), "items.csv line 1", "text in UTF-8"),
-        ("stock.csv", "a,b\n1,2", "stock.csv line 1", "a header line with sku; or"),
+        ("stock.csv", "a,b\n1,2", "stock.csv line 1", "or name, sellable"),
         ("stock.xlsx", "PK", "stock.xlsx", "a file named .toml or .csv"),
         (
             "boms.csv",

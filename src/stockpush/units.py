@@ -282,6 +282,18 @@ def _known(plain: str) -> Unit | None:
     return UNITS.get(_ALIASES.get(plain, plain))
 
 
+def is_unit(name: str, purchase_units: Iterable[PurchaseUnit] = ()) -> bool:
+    """Answer whether it is a unit: one that everybody knows, or one of an item's `purchase_units`.
+
+    >>> is_unit("kg"), is_unit("sacks"), is_unit("sacks", [PurchaseUnit("sack", 25000)])
+    (True, False, True)
+    """
+    plain = _plain(name)
+    return _known(plain) is not None or any(
+        plain in spellings(each.name) for each in purchase_units
+    )
+
+
 def _smallest_units(
     name: str, own: Unit, scale: int, purchase_units: Iterable[PurchaseUnit], field: str
 ) -> Fraction:

@@ -207,6 +207,61 @@ def test_no_with_what_is_short_and_what_to_buy(shop: Terminal):
     assert shop.atp()["candle-lav"] == "0"
 
 
+RULED = """\
+[[items]]
+sku = "candle-lav"
+promise = "finished"
+[[boms]]
+item = "pair"
+kit = true
+lines = [{ item = "candle-lav", quantity = 2 }]
+[[items]]
+sku = "pair"
+"""
+
+
+def test_no_where_a_component_s_promise_rule_is_in_the_way(shop: Terminal):
+    """Nothing is to buy either: the rule that it waits for is looked at."""
+    shop.write("rule.toml", RULED)
+    shop.done("import", "rule.toml", "--yes")
+    refused = shop("hold", "pair", "9", "--json")
+    assert refused.code == 5
+    assert refused.json["limited_by"] == "promise rule of candle-lav"
+    assert (refused.json["to_buy"], refused.json["next"]) == ([], "stockpush why pair")
+
+
+def test_what_is_held_may_be_told_as_it_is_bought(shop: Terminal):
+    """In one word or two, like every quantity of the item."""
+    shop.write("bought.toml", '[[items]]\nsku = "wick"\npurchase_units = { spool = 5 }\n')
+    shop.done("import", "bought.toml", "--yes")
+    shop.done("hold", "wick", "2 spools")
+    shop.done("hold", "wick", "1", "spool", "beeswax", "5")
+    assert held(shop) == {"beeswax": "5", "wick": "15"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (("hold", "beeswax", "many"), "stockpush hold beeswax 5g"),
+        (("hold", "wick", "1", "--for", "soon"), "stockpush hold --help"),
+        (("renew", "hold-1", "--for", "soon"), "stockpush renew hold-1 --for 3d"),
+        (("hold", "wick", "1", "--until", "2001-01-01"), "the same with a later --until"),
+        (("hold", "wick", "1", "--until", "2901-01-01"), "the same with an earlier --until"),
+    ],
+    ids=typed_words,
+)  # fmt: skip
+def test_a_slip_is_answered_with_what_to_type(shop: Terminal, typed: tuple[str, ...], says: str):
+    """Whether it cannot be read or cannot be."""
+    told = shop(*typed, "--json").json
+    assert told.get("error", told)["next"] == says
+
+
+def test_a_sale_of_no_hold_names_the_option(shop: Terminal):
+    """And where holds are listed."""
+    error = shop("sell", "--hold", "hold-9", "--at", "market", "--json").json["error"]
+    assert (error["field"], error["next"]) == ("--hold", "stockpush holds --all")
+
+
 def test_no_for_people(shop: Terminal):
     """What was asked for, what could be promised, what to buy; the reason on stderr."""
     result = shop("hold", "candle-lav", "500", "soap-lav", "200", "--dry-run")
@@ -311,7 +366,7 @@ def test_a_hold_is_not_undone_but_released(shop: Terminal):
     """Somebody who types undo is told what to type."""
     shop.done("hold", "wick", "1")
     result = shop("undo", "hold-1", "--json")
-    assert (result.code, result.json["error"]["next"]) == (2, "stockpush release ID")
+    assert (result.code, result.json["error"]["next"]) == (2, "stockpush release hold-1")
 
 
 def test_renewing_tells_how_to_take_it_back(shop: Terminal):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from stockpush.cli.changes import Change, changes_between, print_changes, warn_of
@@ -31,6 +31,7 @@ class Told:
     changes: tuple[Change, ...] = ()
     undo: str | None = None
     counted: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Asked:
     what: str
     undo: str | None = None
     """What takes it back, where that is not an undo of its movements."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Where lots and locations were named, for those not named by --lot and --location."""
 
 
 def act(verb: str, write: Write, sku: str, asked: Callable[[Item, str], Asked]) -> None:
@@ -56,24 +59,24 @@ def act_in(
     *,
     facts: Sequence[str] = (),
 ) -> None:
-    """Do as `_act` for a verb that names other items too; `facts` of the outcome are told."""
+    """Do as `act` for a verb that names other items too; `facts` of the outcome are told."""
 
     def on_item(catalogue: Catalogue, key: str) -> Asked:
         item = find_item(catalogue, sku)
         try:
             return asked(catalogue, item, key)
         except UsageError as error:
-            error.next = error.next or _example(verb, item)
+            error.next = error.next or example(verb, item)
             raise
 
     carry_out(write, on_item, facts=facts)
 
 
-def _example(verb: str, item: Item) -> str:
+def example(verb: str, item: Item) -> str:
     """Return a command that would do.
 
     >>> from stockpush.model import Kind
-    >>> _example("sell", Item("beeswax", "", Kind.MATERIAL, "kg", scale=3))
+    >>> example("sell", Item("beeswax", "", Kind.MATERIAL, "kg", scale=3))
     'stockpush sell beeswax 5kg --at market'
     """
     quantity = "5" if item.unit == "piece" else shlex.quote(f"5{item.unit}")
@@ -87,11 +90,13 @@ def carry_out(
     *,
     undoes: bool = False,
     facts: Sequence[str] = (),
+    id_field: str = "ID",
     where: str = "stockpush stock",
 ) -> None:
     """Carry a verb out, or with --dry-run only decide it, and tell what came of it.
 
-    `where` is the command that shows what there is, for what was not found.
+    Of a movement or hold that was not found `id_field` is where it was named, and `where` the
+    command that shows what there is.
     """
 
     async def job(parts: Parts) -> Told:
@@ -101,37 +106,54 @@ def carry_out(
             # What is due counts in what there was before, so the verb is decided after it too.
             decision = await parts.lane.rehearse(*await parts.lane.overdue(), wanted.command)
             changes = changes_between(before, before.after(decision))
-            return Told(wanted.what, decision.outcome, changes=changes)
+            return Told(wanted.what, decision.outcome, changes=changes, fields=wanted.fields)
         (done,) = await parts.lane.commit([wanted.command])
         if isinstance(done.outcome, Replayed):
             return Told(wanted.what, done.outcome, done.outcome.movement_ids)
         changes = changes_between(before, await parts.view())
         counted = isinstance(wanted.command, CountStock)
-        return Told(wanted.what, done.outcome, done.movement_ids, changes, wanted.undo, counted)
+        return Told(
+            wanted.what,
+            done.outcome,
+            done.movement_ids,
+            changes,
+            undo=wanted.undo if _has_changed(done.outcome) else None,
+            counted=counted,
+            fields=wanted.fields,
+        )
 
     told = with_parts(write.config, job)
     match told.outcome:
-        case Refused("not_found", message, named):
-            raise _not_found(message, named, where)
+        case Refused("not_found", message, told_of):
+            raise _not_found(message, told_of, told.fields, id_field, where)
         case Refused() as refused:
             refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
         case Accepted() | Replayed():
             _tell(told, write, undoes=undoes, facts=facts)
 
 
-def _not_found(message: str, facts: Mapping[str, Any], where: str) -> NotFound:
+def _has_changed(outcome: Outcome) -> bool:
+    """Answer whether there is something to take back: not where all was as told before."""
+    return not isinstance(outcome, Accepted) or outcome.facts.get("changed") != 0
+
+
+def _not_found(
+    message: str, facts: Mapping[str, Any], fields: Mapping[str, str], id_field: str, where: str
+) -> NotFound:
     """Return the error for a movement, hold, lot or location that is not there."""
-    field, found, next_command = "ID", None, where
+    at, found, next_command = id_field, None, where
     if "lot" in facts:
-        field, found = "--lot", facts["lot"]
+        found = facts["lot"]
+        at = fields.get(found, "--lot")
         next_command = f"stockpush lots {shlex.quote(facts['sku'])}"
     elif "location" in facts:
-        field, found = "--location", facts["location"]
+        found = facts["location"]
+        at = fields.get(found, "--location")
         next_command = "stockpush import catalog.toml  (with [[locations]] for it)"
     expected = " or ".join(facts.get("expected", ())) or None
     return NotFound(
         f"{message[0].upper()}{message[1:]}.",
-        field=field,
+        field=at,
         found=found,
         expected=expected,
         next=next_command,

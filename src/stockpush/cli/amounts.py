@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
+from stockpush.cli.options import Write
 from stockpush.errors import UsageError
 from stockpush.model import Item
 from stockpush.units import format_quantity, parse_quantity
@@ -20,20 +21,17 @@ Quantity: TypeAlias = Annotated[
         help="How much: in the item's own unit, or with another (5kg, '2.5 l', 2 boxes).",
     ),
 ]
-_OPTIONS: Final = (
-    *("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at"),
-    *("--used", "--scrapped", "--lot", "--location", "--expires", "--available-from"),
-    *("--cost", "--supplier", "--from", "--to"),
-)
 
 
-def units_of(words: Sequence[str], item: Item, *, signed: bool = False, zero: bool = False) -> int:
+def units_of(
+    words: Sequence[str], item: Item, write: Write, *, signed: bool = False, zero: bool = False
+) -> int:
     """Return the quantity that was typed, in smallest units; a unit may stand apart (`5 kg`)."""
     for word in words:
         if word.startswith("--"):
-            if word in _OPTIONS:
+            if word in write.options:
                 raise UsageError(f"{word} must stand before the lone --.", field=word)
-            near = get_close_matches(word, _OPTIONS, n=1)
+            near = get_close_matches(word, write.options, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise UsageError(f"There is no option {word}.{hint}", field=word, found=word)
     text = " ".join(words)

@@ -8,21 +8,22 @@ command here, also where no daemon has noted it.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias
 
 import typer
 
+from stockpush.cli.acting import example
 from stockpush.cli.changes import Change, changes_between, print_changes, warn_of
 from stockpush.cli.options import Config, Json, Write, writing
 from stockpush.cli.output import cell, print_json, reference, refuse, say, show, table
 from stockpush.cli.session import actor, find_item, one_line, with_parts
 from stockpush.engine import holding
 from stockpush.engine.holding import FallRow, HoldLineRow, HoldRow, PromiseRow, read_id
-from stockpush.errors import NotFound, QuantityInvalid, UsageError
+from stockpush.errors import NotFound, UsageError
 from stockpush.messages import (
     Accepted,
     Command,
@@ -37,7 +38,7 @@ from stockpush.model import Hold, HoldLine, HoldState
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import merged, name_of, taken
 from stockpush.reservation.view import View
-from stockpush.units import find_unit
+from stockpush.units import is_unit
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
@@ -59,11 +60,6 @@ HOLDS_DEFAULT: Final = 100
 HOLDS_MAX: Final = 500
 """How many holds are listed unless told otherwise, and at most."""
 _NAMES: Final = ("--for", "--until")
-_NEXT: Final = {
-    "key_reused": "the same command with another --key, or without",
-    "not_held": "stockpush holds --all",
-}
-"""What to type after a refusal, where there is something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +106,8 @@ def hold(
     async def job(parts: Parts) -> Told:
         view = await parts.view()
         lines = _lines(view.catalogue, [sku, *quantity])
-        end = holding.read_end(span, until, default=parts.hold_for, names=_NAMES, local=True)
+        further = "stockpush hold --help"
+        end = _read_end(span, until, default=parts.hold_for, further=further)
         command = PlaceHold(
             lines, end, told_note, write.key_or(parts.ids.new), actor(), write.reason
         )
@@ -128,6 +125,7 @@ def hold(
         could = taken(view, merged(lines))
         return replace(
             told,
+            outcome=holding.explained(view, lines, outcome),
             falls=holding.falls(view, could, [line.sku for line in lines]),
             promises=holding.promises(view, lines),
         )
@@ -170,14 +168,15 @@ def renew(
     For example: stockpush renew hold-12 --for 3d
     """
     number = read_id(hold_id, field="ID")
+    further = f"stockpush renew {name_of(number)} --for 3d"
     if span is None and until is None:
         raise UsageError(
             "When the hold is to end is missing.",
             field="--for",
             expected="--for TIME or --until INSTANT",
-            next=f"stockpush renew {name_of(number)} --for 3d",
+            next=further,
         )
-    end = holding.read_end(span, until, default=timedelta(), names=_NAMES, local=True)
+    end = _read_end(span, until, default=timedelta(), further=further)
 
     def command(_: Hold | None, key: str) -> Command:
         return RenewHold(number, end, key, actor(), write.reason)
@@ -254,7 +253,7 @@ def _on_hold(
     told = with_parts(write.config, job)
     if isinstance(told.outcome, Refused):
         if told.outcome.refusal != "not_found":
-            refuse(told.outcome, as_json=write.as_json, next=_NEXT.get(told.outcome.refusal))
+            _refuse(told.outcome, write)
         raise NotFound(
             f"There is no hold {name_of(number)}.",
             field="ID",
@@ -348,37 +347,27 @@ def _refuse_hold(told: Told, refused: Refused, write: Write) -> NoReturn:
             field="SKU",
             next="stockpush stock",
         )
-    if refused.refusal != "insufficient_atp":
-        refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
-    to_buy = refused.facts["to_buy"]
-    if not write.as_json:
+    if refused.refusal == "insufficient_atp" and not write.as_json:
         _print_promises(told.promises)
-        say()
-        if to_buy:
-            say("To buy:", "bold")
-        for each in to_buy:
-            unit = "" if each["unit"] == "piece" else f" {each['unit']} of"
-            say(f"{each['quantity']}{unit} {each['sku']}")
+        _print_to_buy(refused.facts["to_buy"])
         _print_falls(told.falls, "If it were taken all the same, listings would fall:")
         say()
-    # Where a promise rule is in the way there is nothing to buy.
-    todo = f"stockpush why {shlex.quote(refused.facts['sku'])}"
-    if to_buy:
-        first = to_buy[0]
-        unit = "" if first["unit"] == "piece" else first["unit"]
-        todo = f"stockpush receive {first['sku']} {first['quantity']}{unit}  (when it has arrived)"
-    refuse(
-        replace(
-            refused,
-            facts={
-                **refused.facts,
-                "lines": told.promises,
-                "listings": [each.as_json() for each in told.falls],
-            },
-        ),
-        as_json=write.as_json,
-        next=todo,
-    )
+    _refuse(refused, write)
+
+
+def _refuse(refused: Refused, write: Write) -> NoReturn:
+    further = holding.next_after(refused, key="--key", until="--until")
+    refuse(refused, as_json=write.as_json, next=further)
+
+
+def _print_to_buy(rows: Sequence[Mapping[str, str]]) -> None:
+    if not rows:
+        return
+    say()
+    say("To buy:", "bold")
+    for each in rows:
+        unit = "" if each["unit"] == "piece" else f" {each['unit']} of"
+        say(f"{each['quantity']}{unit} {each['sku']}")
 
 
 def _print_promises(rows: Sequence[PromiseRow]) -> None:
@@ -449,6 +438,17 @@ def _local(row: HoldRow) -> str:
 # -- reading arguments -----------------------------------------------------------------------
 
 
+def _read_end(
+    span: str | None, until: str | None, *, default: timedelta, further: str
+) -> datetime | timedelta:
+    """Return when a hold is to end; a slip gets `further` as what to type."""
+    try:
+        return holding.read_end(span, until, default=default, names=_NAMES, local=True)
+    except UsageError as error:
+        error.next = further
+        raise
+
+
 def _lines(catalogue: Catalogue, words: Sequence[str]) -> tuple[HoldLine, ...]:
     """Return the lines that were typed: a SKU and a quantity, again and again.
 
@@ -463,19 +463,16 @@ def _lines(catalogue: Catalogue, words: Sequence[str]) -> tuple[HoldLine, ...]:
                 f"The quantity of {item.sku} is missing.",
                 field="QUANTITY",
                 expected="a quantity after each SKU",
-                next=f"stockpush hold {' '.join(words)} 5",
+                next=f"stockpush hold {shlex.join(words)} 5",
             )
         text = left.pop(0)
-        if left and text[-1:].isdigit() and left[0] not in catalogue.items and _is_unit(left[0]):
+        apart = left and text[-1:].isdigit() and left[0] not in catalogue.items
+        if apart and is_unit(left[0], item.purchase_units):
             text = f"{text} {left.pop(0)}"
-        quantity = holding.read_quantity(text, item, field=f"quantity of {item.sku}")
+        try:
+            quantity = holding.read_quantity(text, item, field=f"quantity of {item.sku}")
+        except UsageError as error:
+            error.next = error.next or example("hold", item)
+            raise
         lines.append(HoldLine(item.sku, quantity))
     return tuple(lines)
-
-
-def _is_unit(word: str) -> bool:
-    try:
-        find_unit(word, field="unit")
-    except QuantityInvalid:
-        return False
-    return True

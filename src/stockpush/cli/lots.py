@@ -103,7 +103,7 @@ def transfer(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item)
+        units = units_of(quantity, item, write)
         named = name_of(lot, field="--lot")
         command = TransferStock(
             item.sku,
@@ -116,7 +116,9 @@ def transfer(
             lot=named,
         )
         where = f"from {command.origin} to {command.destination}"
-        return Asked(command, f"Moved {amount(units, item)}{of_lot(named)} {where}")
+        fields = {command.destination: "--to", command.origin: "--from"}
+        what = f"Moved {amount(units, item)}{of_lot(named)} {where}"
+        return Asked(command, what, fields=fields)
 
     act("transfer", write, sku, asked)
 
@@ -142,7 +144,7 @@ def quarantine(
         back = "" if release else " --release"
         undo = f"stockpush quarantine {shlex.quote(item.sku)} {shlex.quote(named)}{back}"
         what = "Released" if release else "In quarantine:"
-        return Asked(command, f"{what} lot {named} of {item.sku}", undo)
+        return Asked(command, f"{what} lot {named} of {item.sku}", undo, {named: "LOT"})
 
     carry_out(write, asked)
 

@@ -7,13 +7,14 @@ its own arguments and options stand in its signature.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeAlias
 
 import typer
+from typer.models import OptionInfo
 
 from stockpush.cli.session import one_line
 from stockpush.errors import UsageError
@@ -53,6 +54,8 @@ class Write:
     dry_run: bool
     reason: str
     key: str | None
+    options: Sequence[str] = ()
+    """Which options the command has, for whoever mistypes one."""
 
     def key_or(self, new: Callable[[], str]) -> str:
         """Return the idempotency key that was given, or a `new` one."""
@@ -101,9 +104,17 @@ def _with_options(
     @wraps(carried_out)
     def taken(**given: Any) -> None:
         said = {name: given.pop(name) for name in shared}
-        carried_out(_write(**said), **given)
+        carried_out(replace(_write(**said), options=options), **given)
 
     parameters += shared.values()
+    options = tuple(name for each in parameters for name in _names(each))
     vars(taken)["__signature__"] = own.replace(parameters=parameters)  # what Typer reads
     taken.__annotations__ = {each.name: each.annotation for each in parameters}
     return taken
+
+
+def _names(parameter: inspect.Parameter) -> Iterator[str]:
+    """Yield how a parameter is typed, if it is an option."""
+    for each in getattr(parameter.annotation, "__metadata__", ()):
+        if isinstance(each, OptionInfo):
+            yield from (str(each.default), *(each.param_decls or ()))

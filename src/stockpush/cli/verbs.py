@@ -66,7 +66,7 @@ def receive(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item)
+        units = units_of(quantity, item, write)
         named = name_of(lot, field="--lot")
         terms = terms_of(
             item,
@@ -122,7 +122,7 @@ def build(
     """
 
     def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
-        units = units_of(quantity, item)
+        units = units_of(quantity, item, write)
         lost = _lost(scrapped, item)
         named = name_of(lot, field="--lot")
         command = BuildStock(
@@ -159,7 +159,7 @@ def count(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item, zero=True)
+        units = units_of(quantity, item, write, zero=True)
         named = name_of(lot, field="--lot")
         command = CountStock(
             item.sku,
@@ -187,7 +187,7 @@ def adjust(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item, signed=True)
+        units = units_of(quantity, item, write, signed=True)
         move = StockMove(item.sku, units, MovementKind.ADJUSTMENT)
         sign = "+" if units > 0 else ""
         return Asked(_move(move, key, write), f"Adjusted {item.sku} by {sign}{bare(units, item)}")
@@ -209,7 +209,7 @@ def scrap(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item)
+        units = units_of(quantity, item, write)
         named = name_of(lot, field="--lot")
         move = StockMove(
             item.sku,
@@ -237,7 +237,7 @@ def take_back(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item)
+        units = units_of(quantity, item, write)
         named = name_of(lot, field="--lot")
         move = StockMove(
             item.sku,
@@ -296,7 +296,7 @@ def sell(
     sold = replace(write, reason=why)
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(typed, item)
+        units = units_of(typed, item, write)
         move = StockMove(item.sku, -units, MovementKind.SALE)
         return Asked(_move(move, key, sold), f"Sold {amount(units, item)} at {place}")
 
@@ -311,7 +311,7 @@ def _sell_hold(hold: str, place: str, write: Write) -> None:
         command = SellHold(number, place, key, actor(), write.reason)
         return Asked(command, f"Sold {hold_name(number)} at {place}")
 
-    carry_out(write, asked, where="stockpush holds --all")
+    carry_out(write, asked, id_field="--hold", where="stockpush holds --all")
 
 
 @writing
@@ -333,7 +333,7 @@ def undo(
             field="ID",
             found=movement,
             expected="an id that a command has printed, such as mv-1042",
-            next="stockpush release ID" if "hold" in movement.lower() else None,
+            next=_instead(movement),
         )
     number = int(match[1])
 
@@ -355,7 +355,7 @@ def _lost(text: str | None, item: Item) -> int:
     """Return how many of a build were lost, smallest units."""
     if text is None:
         return 0
-    return parse_quantity(text, unit=item.unit, scale=item.scale, field="--scrapped")
+    return _parsed(text, item, field="--scrapped")
 
 
 def _really_used(given: Sequence[str], catalogue: Catalogue) -> tuple[tuple[str, int], ...]:
@@ -378,7 +378,27 @@ def _really_used(given: Sequence[str], catalogue: Catalogue) -> tuple[tuple[str,
                 found=text,
                 expected="each component once",
             )
-        used[item.sku] = parse_quantity(
-            quantity, unit=item.unit, scale=item.scale, field=f"--used {item.sku}"
-        )
+        used[item.sku] = _parsed(quantity, item, field=f"--used {item.sku}")
     return tuple(sorted(used.items()))
+
+
+def _parsed(text: str, item: Item, *, field: str) -> int:
+    return parse_quantity(
+        text,
+        unit=item.unit,
+        scale=item.scale,
+        field=field,
+        purchase_units=item.purchase_units,
+    )
+
+
+def _instead(text: str) -> str:
+    """Return what to type instead of an undo of what is no movement.
+
+    >>> _instead("hold-12"), _instead("soap")
+    ('stockpush release hold-12', 'stockpush undo --help')
+    """
+    try:
+        return f"stockpush release {hold_name(read_id(text, field='ID'))}"
+    except UsageError:
+        return "stockpush undo --help"

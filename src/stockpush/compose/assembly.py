@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class Parts:
         asked_at = self.clock.now()
         then = None
         if at is not None:
-            typed = f"stockpush why {sku} --at -2h"
+            typed = f"stockpush why {shlex.quote(sku)} --at -2h"
             then = parse_instant(at, now=asked_at, zone=zone, field=field, next=typed)
         catalogue = await self.catalogue()
         if sku not in catalogue.items:

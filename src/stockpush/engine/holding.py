@@ -9,6 +9,7 @@ may be added, never renamed or removed.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 from stockpush.engine.instants import DAY_OR_INSTANT, end_of, read_instant, read_when
 from stockpush.errors import NotFound, UsageError
+from stockpush.messages import Refused
 from stockpush.model import HOLD_LINES_MAX, Hold, HoldLine, Item
 from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue
@@ -23,6 +25,7 @@ from stockpush.reservation.holds import HOLD_MAX, merged, name_of, taken
 from stockpush.reservation.pushes import target_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity, parse_quantity
+from stockpush.values import replace
 
 _HOLD: Final = re.compile(r"(?:hold-)?([0-9]{1,18})", re.IGNORECASE)
 _SPAN: Final = re.compile(r"([0-9]{1,6})\s*([mhdw])", re.IGNORECASE)
@@ -166,6 +169,48 @@ def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]
     return tuple(rows)
 
 
+def explained(view: View, lines: Sequence[HoldLine], refused: Refused) -> Refused:
+    """Return why a hold cannot be placed with what could be promised of each line instead, and what
+    listings would fall to if it were taken all the same.
+    """
+    could = taken(view, merged(lines))
+    fallen = falls(view, could, [line.sku for line in lines])
+    told = {"lines": promises(view, lines), "listings": [each.as_json() for each in fallen]}
+    return replace(refused, facts={**refused.facts, **told})
+
+
+def next_after(refused: Refused, *, key: str, until: str) -> str | None:
+    """Return what to do after a refusal on a hold, None where there is nothing.
+
+    `key` and `until` are what the two are called where it was asked for.
+    """
+    match refused.refusal:
+        case "insufficient_atp":
+            return _next_of_short(refused.facts)
+        case "key_reused":
+            return f"the same with another {key}, or without"
+        case "not_held":
+            return "stockpush holds --all"
+        case "until_past":
+            return f"the same with a later {until}"
+        case "until_too_late":
+            return f"the same with an earlier {until}"
+        case _:
+            return None
+
+
+def _next_of_short(facts: Mapping[str, Any]) -> str:
+    """Return the command for what is bought first, or the one that shows the promise rule which
+    alone stands against it.
+    """
+    if not facts["to_buy"]:
+        return f"stockpush why {shlex.quote(facts['sku'])}"
+    first = facts["to_buy"][0]
+    unit = "" if first["unit"] == "piece" else first["unit"]
+    bought = f"{shlex.quote(first['sku'])} {first['quantity']}{unit}"
+    return f"stockpush receive {bought}  (when it has arrived)"
+
+
 # -- reading ---------------------------------------------------------------------------------
 
 
@@ -191,7 +236,13 @@ def read_quantity(given: object, item: Item, *, field: str) -> int:
     """Return a quantity of an item in its smallest units, > 0. Raises `QuantityInvalid` and
     `UsageError` that name `field`.
     """
-    units = parse_quantity(given, unit=item.unit, scale=item.scale, field=field)
+    units = parse_quantity(
+        given,
+        unit=item.unit,
+        scale=item.scale,
+        field=field,
+        purchase_units=item.purchase_units,
+    )
     if units == 0:
         raise UsageError(
             f"{field}: found 0, which would hold nothing.",

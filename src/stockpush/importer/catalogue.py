@@ -437,15 +437,17 @@ class _Reader:
 
     def read_locations(self, rows: Iterable[Row]) -> None:
         """Read the places besides the main one, from which things are sold or not."""
+        folded = {_folded(each): each for each in (MAIN, *self._known.locations)}
         for row in rows:
             name = self._text(row, "name")
             if name is None:
                 continue
-            folded = {_folded(each): each for each in (MAIN, *self._known.locations)}
-            other = folded.get(_folded(name), name)
+            other = folded.setdefault(_folded(name), name)
             if name == MAIN or other != name or name in self._locations:
                 expected = (
-                    "a name of its own, written as before; main is always there, and sold from"
+                    "another name: main is always there, and sold from"
+                    if other == MAIN
+                    else f"each location once, and written alike: {other!r} is there"
                 )
                 self._mistakes.add(row.where("name"), found=name, expected=expected)
                 continue

@@ -271,7 +271,7 @@ def _table_of(name: str, columns: Sequence[str], mistakes: Mistakes) -> Table | 
     for table, required in _CSV_REQUIRED.items():
         if set(required) <= set(columns):
             return table
-    expected = "a header line with sku; or item, component, quantity; or channel, item"
+    expected = "a header line with sku; item, component, quantity; channel, item; or name, sellable"
     mistakes.add(f"{name} line 1", found=",".join(columns), expected=expected)
     return None
 
