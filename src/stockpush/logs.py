@@ -112,6 +112,7 @@ FIELDS: frozenset[str] = frozenset(
         "order",
         "order_line",
         "orders",
+        "pool",
         "port",
         "pushes",
         "reason",

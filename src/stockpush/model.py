@@ -28,7 +28,10 @@ HOLD_LINES_MAX = 100
 """Most lines that one hold is asked for with; those of one item are added up afterwards."""
 MAIN = "main"
 """The location of whatever is said to lie nowhere else. It needs no entry and is always sellable.
+The pool that it belongs to, and whatever is said to belong to no other, has the same name.
 """
+POOL_MARK = "\x1f"
+"""What stands between SKU and pool in a shelf's key; no SKU or name can have it in it."""
 UNLOTTED = ""
 """The name under which what belongs to no lot stands in the key of a `Lot`."""
 
@@ -92,10 +95,21 @@ class Item:
 @quick
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place where stock lies, besides MAIN; unless it is `sellable` nothing is sold from it."""
+    """A place where stock lies, besides MAIN; unless it is `sellable` nothing is sold from it.
+
+    `pool` is the one that it belongs to: what lies there is promised on the channels of that pool.
+    """
 
     name: str
     sellable: bool = True
+    pool: str = MAIN
+
+
+class Feed(NamedTuple):
+    """Which pool a channel is fed by; a channel that none is known of is fed by MAIN."""
+
+    channel: str
+    pool: str
 
 
 class LotKey(NamedTuple):
@@ -251,7 +265,8 @@ class ChannelPolicy:
     `suspense_min_s` and `orders_lag_s` are R4's; `reconcile_s` is how old a reading may get.
     `committed_apart`: the channel never takes an order off the number, but tells beside it how many
     units its open orders have committed (R11). `holds_unpaid`: its checkout keeps what an order has
-    not taken off the number yet for that order, and sells it to nobody else.
+    not taken off the number yet for that order, and sells it to nobody else. `pool` is the one that
+    is to feed it, and does from the channel's next start on (`Feed`).
     """
 
     name: str
@@ -267,6 +282,7 @@ class ChannelPolicy:
     reconcile_s: float = 3600.0
     committed_apart: bool = False
     holds_unpaid: bool = True
+    pool: str = MAIN
 
 
 class Rest(NamedTuple):
@@ -280,10 +296,37 @@ class Rest(NamedTuple):
     ahead: int
 
 
+def shelf_key(sku: str, pool: str = MAIN) -> str:
+    r"""Return the key of an item's shelf in a pool: in MAIN it is the SKU.
+
+    >>> shelf_key("soap"), shelf_key("soap", "market")
+    ('soap', 'soap\x1fmarket')
+    """
+    return sku if pool == MAIN else f"{sku}{POOL_MARK}{pool}"
+
+
+def sku_of(shelf: str) -> str:
+    """Return the item of a shelf's key.
+
+    >>> sku_of("soap"), sku_of(shelf_key("soap", "market"))
+    ('soap', 'soap')
+    """
+    return shelf.partition(POOL_MARK)[0]
+
+
+def pool_of(shelf: str) -> str:
+    """Return the pool of a shelf's key.
+
+    >>> pool_of("soap"), pool_of(shelf_key("soap", "market"))
+    ('main', 'market')
+    """
+    return shelf.partition(POOL_MARK)[2] or MAIN
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """An item's stock that can be sold: `on_hand` signed, reserved units included.
+    """An item's stock in one pool that can be sold: `on_hand` signed, reserved units included.
 
     Of an item with lots or locations it is what lies in those that count (`Lot.counts`) and in
     none. `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds'
@@ -296,6 +339,12 @@ class Shelf:
     reserved: int = 0
     held: int = 0
     rests: tuple[Rest, ...] = ()
+    pool: str = MAIN
+
+    @property
+    def key(self) -> str:
+        """Return the shelf's key."""
+        return shelf_key(self.sku, self.pool)
 
 
 class MovementKind(StrEnum):
@@ -361,7 +410,8 @@ class Hold:
 
     `id` is typeable (`hold-12`), `key` the idempotency key that it was placed with. No two lines
     name one item. It expires at `until` if nobody has ended it before; `ended_at` is None while it
-    is held. `note` says what it is for, `reason` why it was last changed.
+    is held. `note` says what it is for, `reason` why it was last changed. `pool` is where its
+    units are set aside.
     """
 
     id: int
@@ -374,6 +424,7 @@ class Hold:
     note: str = ""
     reason: str = ""
     ended_at: datetime | None = None
+    pool: str = MAIN
 
 
 class OrderVersion(NamedTuple):

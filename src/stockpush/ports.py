@@ -15,6 +15,7 @@ from stockpush.model import (
     Credential,
     Delivery,
     Dirty,
+    Feed,
     Field,
     FieldKey,
     Item,
@@ -83,6 +84,11 @@ class CatalogueRows(Protocol):
     @property
     def locations(self) -> Sequence[Location]:
         """Return every location besides MAIN, by name."""
+        ...
+
+    @property
+    def feeds(self) -> Sequence[Feed]:
+        """Return which pool feeds each channel that has been said one, by channel."""
         ...
 
 

@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDi
 
 from stockpush.errors import ConfigInvalid
 from stockpush.keys import read_secret_key
-from stockpush.model import Mode
+from stockpush.model import MAIN, Mode
 from stockpush.secret import Secret
 from stockpush.settings_tree import PATH_VARIABLE, Shape, read_environment, read_file, shaped
 
@@ -190,6 +190,12 @@ class ChannelSettings(_Section):
     mode: Mode = Field(default=Mode.SHADOW, description="shadow or live")
     poll_s: _Number = Field(default=60, ge=2, le=3600, description="seconds, 2 to 3600")
     reconcile_s: _Number = Field(default=3600, ge=2, le=86400, description="seconds, 2 to 86400")
+    pool: str = Field(
+        default=MAIN,
+        min_length=1,
+        max_length=200,
+        description="the pool that feeds it, as [[locations]] of the catalogue names it",
+    )
     orders_lag_s: _Number | None = Field(
         default=None, ge=0, le=600, description="seconds, 0 to 600; else what the platform needs"
     )

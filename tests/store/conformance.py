@@ -27,6 +27,7 @@ from stockpush.model import (
     DeliveryState,
     Dirty,
     DriftClass,
+    Feed,
     Field,
     FieldKey,
     Hold,
@@ -56,6 +57,7 @@ from tests.store.samples import (
     DIRTY,
     DRIFT,
     EVERYTHING,
+    FEED,
     FIELD,
     FIELD_ROW,
     HOLD,
@@ -152,6 +154,10 @@ BROKEN = {
     "on_hand_bound": Decision(shelves=(Shelf("candle-lav", QUANTITY_MAX + 1),)),
     "on_hand_past_64_bits": Decision(shelves=(Shelf("candle-lav", 2**70),)),
     "reserved_negative": Decision(shelves=(Shelf("candle-lav", 0, -1),)),
+    "shelf_without_pool": Decision(shelves=(Shelf("candle-lav", pool=""),)),
+    "location_without_pool": Decision(locations=(replace(LOCATION, pool=""),)),
+    "hold_without_pool": Decision(holds=(replace(HOLD, pool="", lines=()),)),
+    "feed_of_no_pool": Decision(feeds=(Feed("my-shopify", ""),)),
     "shelf_without_item": Decision(shelves=(Shelf("no-such-item"),)),
     "held_negative": Decision(shelves=(Shelf("candle-lav", 0, 0, -1),)),
     "hold_line_0": Decision(holds=(replace(HOLD, lines=(HoldLine("candle-lav", 0),)),)),
@@ -243,7 +249,7 @@ class StoreConformance:
         async with store.transaction() as transaction:
             rows = await transaction.gather(replace(ALL, movements=frozenset({movement_id})))
             catalogue = await transaction.catalogue()
-        assert rows.shelves == {"candle-lav": SHELF}
+        assert rows.shelves == {SHELF.key: SHELF}
         assert rows.lots == {LOT.key: LOT}
         assert rows.fields == {FIELD: FIELD_ROW}
         assert rows.reservations == {RESERVATION.key: RESERVATION}
@@ -261,9 +267,30 @@ class StoreConformance:
         assert catalogue.bills == (BILL,)
         assert catalogue.listings == (LISTING,)
         assert catalogue.locations == (LOCATION,)
+        assert catalogue.feeds == (FEED,)
         [drift] = (await reads.drifts(store, limit=10)).data
         assert drift.drift == replace(DRIFT, id=drift.drift.id)
         assert drift.refs == (LISTING.ref,)
+
+    async def test_an_item_has_a_shelf_in_each_pool(self, store: SqlStore) -> None:
+        """Two shelves of one item are two rows; whoever asks for one is given all of that item."""
+        market = Shelf("candle-lav", 7, pool="market")
+        await write(store, Decision(items=(ITEM,), shelves=(Shelf("candle-lav", 5), market)))
+        for asked in ("candle-lav", market.key):
+            found = await gathered(store, Needs(skus=frozenset({asked})))
+            assert found.shelves == {"candle-lav": Shelf("candle-lav", 5), market.key: market}
+        await write(store, Decision(shelves=(replace(market, on_hand=6),)))
+        found = await gathered(store, Needs(skus=frozenset({market.key})))
+        assert [row.on_hand for row in found.shelves.values()] == [5, 6]
+
+    async def test_what_is_open_on_a_channel_is_found_by_it(self, store: SqlStore) -> None:
+        """Its reservations with open units and no other, whatever they name."""
+        key = RESERVATION.key
+        done = replace(RESERVATION, key=key._replace(line_id="done"), open=0)
+        other = replace(RESERVATION, key=key._replace(channel="my-etsy"), field=None)
+        await write(store, EVERYTHING, Decision(reservations=(done, other)))
+        found = await gathered(store, Needs(open_on=frozenset({key.channel, "absent"})))
+        assert found.reservations == {key: RESERVATION}
 
     async def test_an_empty_database_has_nothing(self, store: SqlStore) -> None:
         """Before the first write every answer is empty and the catalogue's revision is 0."""

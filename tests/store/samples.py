@@ -19,6 +19,7 @@ from stockpush.model import (
     Dirty,
     Drift,
     DriftClass,
+    Feed,
     Field,
     FieldKey,
     Health,
@@ -91,7 +92,8 @@ LISTING = Listing(
     adopted=True,
     parked_reason="not tracked",
 )
-LOCATION = Location("fair", sellable=False)
+LOCATION = Location("fair", sellable=False, pool="market größe")
+FEED = Feed("my-shopify", "market größe")
 LOT = Lot(
     key=LotKey("candle-lav", "fair", "A 12"),
     since=at(11),
@@ -111,6 +113,7 @@ SHELF = Shelf(
     reserved=QUANTITY_MAX,
     held=QUANTITY_MAX,
     rests=(Rest("wick größe", -3), Rest("beeswax", QUANTITY_MAX * SCRAP_OF_MAX)),
+    pool="market größe",
 )
 FIELD_ROW = Field(
     key=FIELD,
@@ -175,6 +178,7 @@ HOLD = Hold(
     actor="anna",
     note="for the market · größe",
     reason="they asked",
+    pool="market größe",
 )
 MOVEMENT = StockMovement(
     at=at(30),
@@ -236,6 +240,7 @@ EVERYTHING = Decision(
     bills=(BILL,),
     listings=(LISTING,),
     locations=(LOCATION,),
+    feeds=(FEED,),
     lots=(LOT,),
     shelves=(SHELF,),
     fields=(FIELD_ROW,),

@@ -21,7 +21,7 @@ from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, print_json, say, show, table
 from stockpush.cli.session import settings_of, with_parts
 from stockpush.errors import ExitCode, StoreDamaged
-from stockpush.model import ChannelPolicy, Shelf
+from stockpush.model import ChannelPolicy, Shelf, pool_of, sku_of
 from stockpush.reservation import ledger
 from stockpush.reservation.atp import atp_all
 from stockpush.reservation.catalogue import build
@@ -91,15 +91,22 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
             rows.books.commands,
             rows.books.holds,
             rows.books.lots,
+            _pools(rows),
+            dict(rows.catalogue.feeds),
         )
         found += ledger.check(books)
     return list(dict.fromkeys(found))  # the ledger finds again what its sums have shown
 
 
+def _pools(rows: CheckRows) -> dict[str, str]:
+    """Return the pool of every location."""
+    return {place.name: place.pool for place in rows.catalogue.locations}
+
+
 def _sums(rows: CheckRows) -> list[Violation]:
-    """What is kept of each item is the sum of its movements, open order lines and open holds."""
+    """What is kept of each shelf is the sum of its movements, open order lines and open holds."""
     audit = rows.audit
-    apart = ledger.withheld(audit.lots.values())
+    apart = ledger.withheld(audit.lots.values(), _pools(rows))
     found = []
     named = audit.shelves.keys() | audit.moved.keys() | audit.open.keys() | audit.held.keys()
     for sku in sorted(named):
@@ -110,7 +117,8 @@ def _sums(rows: CheckRows) -> list[Violation]:
             ("held_is_open_holds", audit.held.get(sku, 0), shelf.held),
         ):
             if summed != kept:
-                found.append(Violation(invariant, sku, str(summed), str(kept)))
+                name = ledger.shelf_name(sku)
+                found.append(Violation(invariant, name, str(summed), str(kept)))
     for key in sorted(audit.lots.keys() | audit.lots_moved.keys()):
         balance = audit.lots[key].on_hand if key in audit.lots else 0
         if balance != audit.lots_moved.get(key, 0):
@@ -136,27 +144,37 @@ def _undeducted(rows: CheckRows) -> list[Violation]:
 def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violation]:
     """ATP from what is kept is ATP from the ledger and the orders."""
     stored, audit = rows.catalogue, rows.audit
-    catalogue = build(stored.revision, stored.items, stored.bills, stored.listings, policies)
-    apart = ledger.withheld(audit.lots.values())
+    catalogue = build(
+        stored.revision,
+        stored.items,
+        stored.bills,
+        stored.listings,
+        policies,
+        stored.locations,
+        stored.feeds,
+    )
+    apart = ledger.withheld(audit.lots.values(), _pools(rows))
+    every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
     recomputed = {
         sku: Shelf(
-            sku,
+            sku_of(sku),
+            pool=pool_of(sku),
             on_hand=audit.moved.get(sku, 0) - apart.get(sku, 0),
             reserved=audit.open.get(sku, 0),
             held=audit.held.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
         )
-        for sku in catalogue.items
+        for sku in every
     }
 
     def promised(view: View) -> dict[str, int]:
-        return atp_all(view.net(catalogue.items), sorted(catalogue.items))
+        return atp_all(view.net(every), every)
 
     kept = promised(View(catalogue, rows.kept))
     sound = promised(View(catalogue, replace(rows.kept, shelves=recomputed)))
     return [
-        Violation("atp_is_of_the_ledger", sku, str(sound[sku]), str(kept[sku]))
-        for sku in sorted(catalogue.items)
+        Violation("atp_is_of_the_ledger", ledger.shelf_name(sku), str(sound[sku]), str(kept[sku]))
+        for sku in every
         if sound[sku] != kept[sku]
     ]
 

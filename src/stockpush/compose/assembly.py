@@ -61,9 +61,18 @@ class Parts:
 
     async def catalogue(self) -> Catalogue:
         """Return the catalogue as it is now."""
-        rows = await self.store.catalogue()
-        policies = self.lane.policies
-        return build(rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations)
+        return self._built(await self.store.catalogue())
+
+    def _built(self, rows: CatalogueRows) -> Catalogue:
+        return build(
+            rows.revision,
+            rows.items,
+            rows.bills,
+            rows.listings,
+            self.lane.policies,
+            rows.locations,
+            rows.feeds,
+        )
 
     async def view(self) -> View:
         """Return everything that reports are computed from, at one instant.
@@ -73,12 +82,8 @@ class Parts:
         return self._view(*await reads.snapshot(self.store))
 
     def _view(self, rows: CatalogueRows, gathered: Rows) -> View:
-        policies = self.lane.policies
-        catalogue = build(
-            rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations
-        )
         at = self.clock.now()
-        view = turned(View(catalogue, gathered), at)
+        view = turned(View(self._built(rows), gathered), at)
         due = tuple(each.id for each in gathered.holds.values() if is_due(each, at))
         return view.after(expire(view, ExpireHolds(due), at)) if due else view
 
@@ -289,6 +294,7 @@ def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) 
         reconcile_s=channel.reconcile_s,
         committed_apart=manifest.committed_apart,
         holds_unpaid=manifest.holds_unpaid,
+        pool=channel.pool,
     )
 
 

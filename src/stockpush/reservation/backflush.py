@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from stockpush.messages import Refused, StockMove
-from stockpush.model import BillOfMaterials, MovementKind, StockMovement
+from stockpush.model import MAIN, BillOfMaterials, MovementKind, StockMovement, shelf_key
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, builds_of, rests_after
 from stockpush.values import replace
@@ -28,15 +28,18 @@ LEAVING = frozenset({MovementKind.SALE, MovementKind.SCRAP})
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A movement, at no place yet, and by how much it has lowered what can be sold of its item."""
+    """A movement, at no place yet, and by how much it has lowered what can be sold of its item in
+    a pool.
+    """
 
     movement: StockMovement
     units: int
+    pool: str = MAIN
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a build takes by its bill: `moves` are those of `ledger.build_moves`.
+    """What a build in a pool takes by its bill: `moves` are those of `ledger.build_moves`.
 
     Of the components in `stated` something else was taken, or was said to be, which leaves nothing
     of roundings.
@@ -45,17 +48,19 @@ class Plan:
     bill: BillOfMaterials
     moves: tuple[StockMove, ...]
     stated: frozenset[str] = frozenset()
+    pool: str = MAIN
 
 
-def write(draft: Draft, movement: StockMovement) -> None:
-    """Write a movement; what leaves below what is finished is built where the bill says so.
+def write(draft: Draft, movement: StockMovement, *, pool: str = MAIN) -> None:
+    """Write a movement in a pool; what leaves below what is finished is built where the bill says
+    so.
 
     What goes out is picked among the item's lots; what comes in belongs to none.
     """
     if movement.quantity < 0:
-        make_up(draft, _take(draft, movement))
+        make_up(draft, _take(draft, movement, pool))
     else:
-        draft.move(movement)
+        draft.come(movement, pool=pool)
 
 
 def make_up(draft: Draft, taken: Taken) -> None:
@@ -68,16 +73,16 @@ def finish(draft: Draft, plan: Plan, written: Iterable[Taken]) -> None:
     """Keep what a build has left of roundings, and build what it took of its components."""
     made, *parts = plan.moves
     used = {move.sku: -move.quantity for move in parts}
-    _keep_rests(draft, plan.bill, made.quantity, used, stated=plan.stated)
+    _keep_rests(draft, plan.bill, made.quantity, used, stated=plan.stated, pool=plan.pool)
     for taken in written:
         if taken.movement.kind is MovementKind.BUILD_OUT:
             _make_up(draft, taken)
 
 
-def sellable(draft: Draft, sku: str) -> int:
-    """Return what can be sold of an item, the clock taken account of (signed)."""
+def sellable(draft: Draft, sku: str, *, pool: str = MAIN) -> int:
+    """Return what can be sold of an item in a pool, the clock taken account of (signed)."""
     draft.turn_lots(sku)
-    return draft.shelf(sku).on_hand
+    return draft.shelf(shelf_key(sku, pool)).on_hand
 
 
 def take_back_rests(draft: Draft, undone: Iterable[StockMovement]) -> None:
@@ -86,14 +91,16 @@ def take_back_rests(draft: Draft, undone: Iterable[StockMovement]) -> None:
         bill = draft.view.catalogue.bills.by_item.get(build.sku)
         if bill is not None:
             used = {part: -units for part, units in build.taken.items()}
-            _keep_rests(draft, bill, -build.quantity, used, stated=build.stated)
+            pool = draft.view.catalogue.pool_at(build.location)
+            _keep_rests(draft, bill, -build.quantity, used, stated=build.stated, pool=pool)
 
 
-def _take(draft: Draft, movement: StockMovement) -> Taken:
+def _take(draft: Draft, movement: StockMovement, pool: str) -> Taken:
     """Take what goes out where it is picked."""
-    there = sellable(draft, movement.sku)
-    draft.take(movement)
-    return Taken(movement, there - draft.shelf(movement.sku).on_hand)
+    there = sellable(draft, movement.sku, pool=pool)
+    draft.take(movement, pool=pool)
+    left = draft.shelf(shelf_key(movement.sku, pool)).on_hand
+    return Taken(movement, there - left, pool)
 
 
 def _make_up(draft: Draft, taken: Taken) -> None:
@@ -102,16 +109,18 @@ def _make_up(draft: Draft, taken: Taken) -> None:
     bill = draft.view.catalogue.bills.by_item.get(sku)
     if bill is None or not bill.backflush:
         return
-    missing = min(taken.units, -draft.shelf(sku).on_hand)
+    shelf = draft.shelf(shelf_key(sku, taken.pool))
+    missing = min(taken.units, -shelf.on_hand)
     if missing <= 0:
         return
     batch = bill.yield_quantity if bill.batch_only else 1
-    moves = build_moves(bill, -(-missing // batch) * batch, draft.shelf(sku).rests)
+    moves = build_moves(bill, -(-missing // batch) * batch, shelf.rests)
     if isinstance(moves, Refused):
         return  # A sale is never refused: what no shelf could hold the parts of stays below zero.
     made, *parts = (_line(move, taken.movement) for move in moves)
-    draft.move(made)
-    finish(draft, Plan(bill, moves), [_take(draft, part) for part in parts])
+    draft.come(made, pool=taken.pool)
+    written = [_take(draft, part, taken.pool) for part in parts]
+    finish(draft, Plan(bill, moves, pool=taken.pool), written)
 
 
 def _line(move: StockMove, like: StockMovement) -> StockMovement:
@@ -126,9 +135,10 @@ def _keep_rests(
     taken: Mapping[str, int],
     *,
     stated: Collection[str],
+    pool: str,
 ) -> None:
     """Keep what a build has left of roundings with the shelf of its item."""
-    shelf = draft.shelf(bill.item)
+    shelf = draft.shelf(shelf_key(bill.item, pool))
     rests = rests_after(bill, shelf.rests, quantity, taken, stated=stated)
     if rests != shelf.rests:
-        draft.shelves[bill.item] = replace(shelf, rests=rests)
+        draft.shelves[shelf.key] = replace(shelf, rests=rests)

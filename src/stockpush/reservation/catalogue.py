@@ -2,6 +2,12 @@
 
 It is built from the stored rows at one revision and kept in memory; a transaction that finds
 another revision in the database builds it anew. Balances are never part of it.
+
+*Pools.* Each location belongs to a pool, and each channel is fed by one. An item has a shelf in
+every pool, and a bill is one for each pool: from the components that lie there. So what is netted
+are shelves, and the bills say which shelf is made from which (`netted`); no two pools share any, so
+each is a shop of its own. The key of a shelf in the pool MAIN is the SKU, and with no other pool
+`netted` are the bills themselves.
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ from stockpush.model import (
     MAIN,
     BillOfMaterials,
     ChannelPolicy,
+    Feed,
     FieldKey,
     Item,
     Listing,
@@ -22,8 +29,12 @@ from stockpush.model import (
     Location,
     LotRule,
     Promise,
+    pool_of,
+    shelf_key,
+    sku_of,
 )
 from stockpush.reservation.bom import Bills
+from stockpush.values import replace
 
 if TYPE_CHECKING:
     from stockpush.reservation.atp_arrays import Layout
@@ -40,9 +51,11 @@ class Catalogue:
     """Everything that changes only when a person changes it, indexed for the core.
 
     `by_order_key` finds the listing that an order line names; `fields_of` the fields that show
-    an item (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
-    the items that are made and have a promise rule: the most that may wait to be built. `lotted`
-    are the items of which any stock is kept by lot or place, `locations` the places besides MAIN.
+    a shelf (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
+    the shelves of items that are made and have a promise rule: the most that may wait to be built.
+    `lotted` are the items of which any stock is kept by lot or place, `locations` the places
+    besides MAIN. `feeds` has the channels that a pool was said to feed, and `pools` every pool that
+    something is sold from, MAIN first. `netted` are the bills by shelf.
     """
 
     revision: int
@@ -56,6 +69,9 @@ class Catalogue:
     locations: Mapping[str, Location]
     lotted: frozenset[str]
     ceilings: Mapping[str, int]
+    netted: Bills
+    pools: tuple[str, ...] = (MAIN,)
+    feeds: Mapping[str, str] = field(default_factory=dict)
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -66,6 +82,32 @@ class Catalogue:
         place = self.locations.get(location)
         return place is not None and place.sellable
 
+    def pool_at(self, location: str) -> str:
+        """Return the pool that a location belongs to."""
+        place = self.locations.get(location)
+        return MAIN if place is None else place.pool
+
+    def home(self, pool: str) -> str:
+        """Return the location of a pool where what is said to lie nowhere in it lies."""
+        if pool == MAIN:
+            return MAIN
+        names = (name for name, place in self.locations.items() if place.pool == pool)
+        return min(names, key=lambda name: (not self.sells_from(name), name), default=MAIN)
+
+    def fed_by(self, channel: str) -> str:
+        """Return the pool that feeds a channel."""
+        return self.feeds.get(channel, MAIN)
+
+    def shelves_of(self, sku: str) -> tuple[str, ...]:
+        """Return the keys of an item's shelves, one in every pool."""
+        return tuple(shelf_key(sku, pool) for pool in self.pools)
+
+    def knows(self, shelf: str) -> bool:
+        """Answer whether there is a shelf: its item is in the catalogue, and its pool sells."""
+        if shelf in self.items:
+            return True
+        return sku_of(shelf) in self.items and pool_of(shelf) in self.pools
+
     def layout(self, group: frozenset[str]) -> Layout:
         """Return whole groups of items laid out in arrays, made when first asked for."""
         # NumPy takes a while to be read in, and most makers have nothing for it to do.
@@ -74,33 +116,42 @@ class Catalogue:
         if group not in self.layouts:
             while len(self.layouts) >= LAYOUTS_MAX:
                 self.layouts.pop(next(iter(self.layouts)))
-            self.layouts[group] = Layout.build(self.bills, group)
+            self.layouts[group] = Layout.build(self.netted, group)
         return self.layouts[group]
 
     def is_large(self, sku: str) -> bool:
         """Answer whether so many items share materials with this one that only a part is read."""
-        return len(self.bills.group_order(sku)) >= LARGE_MIN
+        return len(self.netted.group_order(sku)) >= LARGE_MIN
 
     def leader(self, sku: str) -> str:
         """Return the item whose shelf stands for the item's whole group."""
-        return self.bills.group_order(sku)[0]
+        return self.netted.group_order(sku)[0]
 
     def group(self, skus: Iterable[str]) -> frozenset[str]:
-        """Return the items that share a material, directly or not, with any of `skus`."""
+        """Return the shelves that share a material, directly or not, with any of `skus`."""
         found: set[str] = set()
         for sku in skus:
-            if sku in self.items and sku not in found:
-                found |= self.bills.group(sku)
+            if sku not in found and self.knows(sku):
+                found |= self.netted.group(sku)
         return frozenset(found)
 
     def fields_showing(self, skus: Iterable[str]) -> frozenset[FieldKey]:
-        """Return the fields that show any of `skus`."""
+        """Return the fields that show any of the shelves `skus`."""
         return frozenset(key for sku in skus for key in self.fields_of.get(sku, ()))
 
     def sku_of(self, field: FieldKey) -> str | None:
         """Return the item that a field shows, None for a field that no listing maps to."""
         listings = self.listings_on.get(field)
         return listings[0].sku if listings else None
+
+    def shelf_of(self, field: FieldKey) -> str | None:
+        """Return the shelf that a field shows, None for a field that no listing maps to."""
+        sku = self.sku_of(field)
+        return None if sku is None else self.shelf_on(field.channel, sku)
+
+    def shelf_on(self, channel: str, sku: str) -> str:
+        """Return the shelf from which a channel sells an item."""
+        return shelf_key(sku, self.feeds[channel]) if channel in self.feeds else sku
 
 
 def build(
@@ -110,6 +161,7 @@ def build(
     listings: Iterable[Listing],
     policies: Mapping[str, ChannelPolicy],
     locations: Iterable[Location] = (),
+    feeds: Iterable[Feed] = (),
     *,
     known: Catalogue | None = None,
 ) -> Catalogue:
@@ -118,7 +170,10 @@ def build(
     `known` is an earlier one: where the bills are still the same they are not compiled again.
     """
     by_sku = {item.sku: item for item in items}
-    compiled, layouts = _compiled(bills, by_sku.keys(), known)
+    places = {place.name: place for place in locations}
+    fed = dict(feeds)
+    pools = _pools(places.values())
+    compiled, netted, layouts = _compiled(bills, by_sku.keys(), pools, known)
     by_key = {listing.key: listing for listing in listings}
     by_order_key: dict[tuple[str, str], Listing] = {}
     fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
@@ -129,7 +184,7 @@ def build(
             by_order_key[(key.channel, listing.order_key)] = listing
         if listing.field_key is not None:
             field = FieldKey(key.channel, listing.field_key)
-            fields_of[listing.sku].add(field)
+            fields_of[shelf_key(listing.sku, fed.get(key.channel, MAIN))].add(field)
             listings_on[field].append(listing)
     return Catalogue(
         revision=revision,
@@ -141,29 +196,60 @@ def build(
         fields_of={sku: tuple(sorted(fields)) for sku, fields in fields_of.items()},
         listings_on={field: tuple(found) for field, found in listings_on.items()},
         ceilings={
-            sku: ceiling
-            for sku in compiled.by_item
-            if (ceiling := _ceiling(by_sku[sku])) is not None
+            shelf: ceiling
+            for shelf in netted.by_item
+            if (ceiling := _ceiling(by_sku[sku_of(shelf)])) is not None
         },
         layouts=layouts,
-        locations={place.name: place for place in locations},
+        locations=places,
+        netted=netted,
+        pools=pools,
+        feeds=fed,
         lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),
     )
 
 
+def _pools(locations: Iterable[Location]) -> tuple[str, ...]:
+    """Return the pools that something is sold from, MAIN first, then by name."""
+    return (MAIN, *sorted({place.pool for place in locations if place.sellable} - {MAIN}))
+
+
 def _compiled(
-    bills: Iterable[BillOfMaterials], skus: Collection[str], known: Catalogue | None
-) -> tuple[Bills, dict[frozenset[str], Layout]]:
-    """Return the compiled bills and what has been laid out of them, the known ones if they fit."""
+    bills: Iterable[BillOfMaterials],
+    skus: Collection[str],
+    pools: tuple[str, ...],
+    known: Catalogue | None,
+) -> tuple[Bills, Bills, dict[frozenset[str], Layout]]:
+    """Return the compiled bills, those by shelf, and what has been laid out of them: the known ones
+    if they fit.
+    """
     given = tuple(bills)
     if (
         known is not None
+        and known.pools == pools
         and len(given) == len(known.bills.by_item)
         and all(known.bills.by_item.get(bill.item) == bill for bill in given)
         and all(sku in skus for sku in known.items)
     ):
-        return known.bills, known.layouts
-    return Bills.build(given, skus), {}
+        return known.bills, known.netted, known.layouts
+    compiled = Bills.build(given, skus)
+    if len(pools) == 1:
+        return compiled, compiled, {}
+    shelved = [_in_pool(bill, pool) for pool in pools for bill in given]
+    return compiled, Bills.build(shelved, {shelf_key(sku, p) for p in pools for sku in skus}), {}
+
+
+def _in_pool(bill: BillOfMaterials, pool: str) -> BillOfMaterials:
+    """Return a bill by which the shelf of its item in a pool is made from others there."""
+    if pool == MAIN:
+        return bill
+    return replace(
+        bill,
+        item=shelf_key(bill.item, pool),
+        lines=tuple(
+            replace(line, component=shelf_key(line.component, pool)) for line in bill.lines
+        ),
+    )
 
 
 def _ceiling(item: Item) -> int | None:

@@ -106,8 +106,21 @@ def transfer_moves(draft: Draft, command: TransferStock) -> tuple[StockMove, ...
     )
 
 
-def put(draft: Draft, line: StockMove, movement: StockMovement) -> Refused | None:
-    """Write one line of a command where it says, or where its item's lots say.
+def pool_of_line(draft: Draft, line: StockMove, pool: str) -> str:
+    """Return the pool of what a line moves: of the place that it names, else `pool`."""
+    catalogue = draft.view.catalogue
+    if line.location is not None:
+        return catalogue.pool_at(line.location)
+    if len(catalogue.pools) > 1 and line.lot and line.kind not in _MAKES_LOTS:
+        found = place_of(draft, line.sku, line.lot, None)
+        return pool if isinstance(found, Refused) else catalogue.pool_at(found.key.location)
+    return pool
+
+
+def put(
+    draft: Draft, line: StockMove, movement: StockMovement, *, pool: str = MAIN
+) -> Refused | None:
+    """Write one line of a command where it says, or where its item's lots in the pool say.
 
     `movement` is the line's, at no place yet. Refused as `not_found` for a location or lot that is
     not there, as `not_there` where a place that was named holds less, as `lot_differs` where a lot
@@ -120,11 +133,11 @@ def put(draft: Draft, line: StockMove, movement: StockMovement) -> Refused | Non
         named = lot_to_be(draft, line.sku) or None
     if named is None and line.location is None:
         if line.quantity < 0:
-            draft.take(movement)
+            draft.take(movement, pool=pool)
         else:
-            draft.move(movement)
+            draft.come(movement, pool=pool)
         return None
-    location = line.location or MAIN
+    location = line.location or draft.view.catalogue.home(pool)
     if (refused := _unknown(draft, location)) is not None:
         return refused
     if named == UNLOTTED:
@@ -178,6 +191,18 @@ def _unknown(draft: Draft, location: str) -> Refused | None:
         "not_found",
         f"there is no location {location!r}; there are {', '.join(known)}",
         {"location": location, "expected": known},
+    )
+
+
+def unknown_pool(view: View, pool: str) -> Refused | None:
+    """Return the refusal of a pool that nothing is sold from."""
+    if pool in view.catalogue.pools:
+        return None
+    known = list(view.catalogue.pools)
+    return Refused(
+        "not_found",
+        f"there is no pool {pool!r}; there are {', '.join(known)}",
+        {"pool": pool, "expected": known},
     )
 
 

@@ -69,11 +69,15 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
                 {"bills": moved_on},
             )
         )
+    catalogue = view.catalogue
     if command.locations:
         view = view.after(Decision(locations=command.locations))
+    if (refused := _unfed(view.catalogue)) is not None:
+        return Decision(outcome=refused)
     draft = Draft(view, at)
     for lot in view.rows.lots.values():
-        draft.put_lot(lot)  # its location may be sold from now, or no more
+        # Its location may be sold from now, or no more, or belong to another pool.
+        draft.put_lot(lot, was_in=catalogue.pool_at(lot.key.location))
     listings = {}
     for given in command.listings:
         known = view.catalogue.listings.get(given.key, given)
@@ -97,13 +101,13 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         )
     for bill in command.bills:
         _forget_rests(draft, bill)
-    touched = draft.touched | {
+    changed = differently_promised(command, view.catalogue) | {
         sku
         for bill in command.bills
         for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
         for sku in (bill.item, *(line.component for line in old.lines))
     }
-    touched |= differently_promised(command, view.catalogue)
+    touched = draft.touched.union(*(view.catalogue.shelves_of(sku) for sku in changed))
     return replace(
         draft.decision(),
         outcome=Accepted(facts={"opened": opened}),
@@ -114,6 +118,19 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         commands=(CommandDone(command.key, digest, at),),
         touched_skus=frozenset(touched),
     )
+
+
+def _unfed(catalogue: Catalogue) -> Refused | None:
+    """Return the refusal of locations that leave nothing in a pool that a channel is fed by."""
+    for channel, pool in sorted(catalogue.feeds.items()):
+        if pool not in catalogue.pools:
+            return Refused(
+                "pool_fed",
+                f"nothing would be sold from the pool {pool} any more, which feeds {channel}; "
+                f"give {channel} another pool first, and run it so once",
+                {"pool": pool, "channel": channel, "expected": list(catalogue.pools)},
+            )
+    return None
 
 
 def _as_stated(item: Item) -> Item:
@@ -130,10 +147,12 @@ def _with_lots(item: Item, view: View) -> Item:
 
 def _forget_rests(draft: Draft, bill: BillOfMaterials) -> None:
     """What roundings have left by the bill before says nothing of another one."""
-    old, shelf = draft.view.catalogue.bills.by_item.get(bill.item), draft.shelf(bill.item)
+    catalogue = draft.view.catalogue
+    old = catalogue.bills.by_item.get(bill.item)
     same = old is not None and (old.yield_quantity, old.lines) == (bill.yield_quantity, bill.lines)
-    if shelf.rests and not same:
-        draft.shelves[bill.item] = replace(shelf, rests=())
+    for shelf in map(draft.shelf, catalogue.shelves_of(bill.item)):
+        if shelf.rests and not same:
+            draft.shelves[shelf.key] = replace(shelf, rests=())
 
 
 def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
@@ -253,7 +272,7 @@ def _settle_field(
     known = draft.field(key)
     field = known or Field(key, first.sku, first.pack)
     if (field.sku, field.pack) != (first.sku, first.pack):
-        draft.touched.add(field.sku)
+        draft.touched.add(draft.view.catalogue.shelf_on(key.channel, field.sku))
     field = replace(
         field,
         sku=first.sku,
@@ -298,7 +317,8 @@ def _take_in(draft: Draft, listing: Listing, naming: Sequence[Reservation]) -> N
         )
         draft.reservations[row.key] = mapped
         if row.sku is None:
-            draft.reserve(listing.sku, mapped.open * mapped.pack)
+            shelf = draft.view.catalogue.shelf_on(row.key.channel, listing.sku)
+            draft.reserve(shelf, mapped.open * mapped.pack)
         _move_undeducted(draft, row.field, field, undeducted(mapped))
 
 

@@ -24,15 +24,20 @@ from stockpush.messages import (
     StartChannel,
 )
 from stockpush.model import (
+    MAIN,
     ChannelPolicy,
     Dirty,
     DriftClass,
+    Feed,
     Field,
     FieldKey,
     Listing,
     Mode,
     Push,
     PushOutcomeKind,
+    pool_of,
+    shelf_key,
+    sku_of,
 )
 from stockpush.reservation import atp as netting
 from stockpush.reservation.draft import Draft
@@ -128,10 +133,11 @@ def mark(
         keys = set(fields) | view.catalogue.fields_showing(affected)
     else:
         assert reached is not None, "how far the change reaches was not looked for"
-        affected = frozenset(sku for sku in skus if sku in view.catalogue.items)
+        affected = frozenset(sku for sku in skus if view.catalogue.knows(sku))
         keys = set(fields) | view.catalogue.fields_showing(affected) | reached
     rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
-    showing = sorted({row.sku for row in rows} | (set(skus) & affected))
+    shelf_on = view.catalogue.shelf_on
+    showing = sorted({shelf_on(row.key.channel, row.sku) for row in rows} | (set(skus) & affected))
     atps = netting.atp_all(view.net(showing), showing)
     changed: list[Field] = []
     dirty: list[Dirty] = []
@@ -141,7 +147,7 @@ def mark(
         if not _is_mapped(view, row):
             clean += [] if queued is None else [(row.key, queued.revision)]
             continue
-        field, difference = _looked_at(view, row, atps.get(row.sku), at)
+        field, difference = _looked_at(view, row, atps.get(shelf_on(row.key.channel, row.sku)), at)
         if field is not row:
             changed.append(field)
         if difference == 0:
@@ -157,7 +163,7 @@ def mark(
         fields=tuple(changed),
         dirty=tuple(dirty),
         clean=tuple(clean),
-        events=_shortages({row.sku for each in decisions for row in each.shelves}, atps),
+        events=_shortages({row.key for each in decisions for row in each.shelves}, atps),
     )
 
 
@@ -215,10 +221,16 @@ def _queue(view: View, field: Field, at: datetime, *, decrease: bool) -> Dirty:
 def _shortages(skus: Iterable[str], atps: dict[str, int]) -> tuple[Event, ...]:
     """Return an event for each item whose changed shelf leaves demand that nothing covers."""
     return tuple(
-        Event("shortage.found", {"sku": sku, "short": -atps[sku]})
-        for sku in sorted(set(skus))
-        if atps.get(sku, 0) < 0
+        Event("shortage.found", _where(shelf) | {"short": -atps[shelf]})
+        for shelf in sorted(set(skus))
+        if atps.get(shelf, 0) < 0
     )
+
+
+def _where(shelf: str) -> dict[str, str]:
+    """Return how a log line names a shelf."""
+    pool = pool_of(shelf)
+    return {"sku": sku_of(shelf)} | ({} if pool == MAIN else {"pool": pool})
 
 
 def start(view: View, command: StartChannel, at: datetime) -> Decision:
@@ -227,8 +239,11 @@ def start(view: View, command: StartChannel, at: datetime) -> Decision:
     A field whose number was read in shadow is read anew when its channel has gone live: somebody
     else may have written there since, and a difference would look like sales.
     """
-    draft = Draft(view, at)
     policy = view.catalogue.policies[command.channel]
+    feeds = _fed_anew(view, command.channel, policy.pool)
+    draft = Draft(view.after(Decision(feeds=feeds)), at) if feeds else Draft(view, at)
+    if feeds:
+        _change_pools(draft, command.channel, view.catalogue.fed_by(command.channel))
     for key in sorted(view.catalogue.listings_on):
         field = view.field(key)
         if key.channel != command.channel or field is None or field.parked_reason is not None:
@@ -237,7 +252,28 @@ def start(view: View, command: StartChannel, at: datetime) -> Decision:
         if live and field.expected is not None and field.first_observed_at is None:
             field = wants_reading(replace(field, shadowed=None), at=at)
         draft.change(field)
-    return draft.decision()
+    return replace(draft.decision(), feeds=feeds)
+
+
+def _fed_anew(view: View, channel: str, pool: str) -> tuple[Feed, ...]:
+    """Return what is to be recorded where another pool feeds a channel from now on."""
+    known = pool in view.catalogue.pools  # whoever starts the daemon has refused one that is not
+    return (Feed(channel, pool),) if known and pool != view.catalogue.fed_by(channel) else ()
+
+
+def _change_pools(draft: Draft, channel: str, old: str) -> None:
+    """Have what is open on a channel claim stock of the pool that feeds it now, and not of `old`.
+
+    What is in suspense on its fields changes with them.
+    """
+    catalogue = draft.view.catalogue
+    for row in draft.view.rows.reservations.values():
+        if row.key.channel == channel and row.sku is not None:
+            draft.reserve(shelf_key(row.sku, old), -row.open * row.pack)
+            draft.reserve(catalogue.shelf_on(channel, row.sku), row.open * row.pack)
+    for key in catalogue.listings_on:
+        if key.channel == channel and (sku := catalogue.sku_of(key)) is not None:
+            draft.touched.add(shelf_key(sku, old))
 
 
 def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
@@ -257,7 +293,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         {
             sku
             for key in (*command.fields, *together)
-            if (sku := view.catalogue.sku_of(key)) is not None
+            if (sku := view.catalogue.shelf_of(key)) is not None
         }
     )
     opened: list[Push] = []
@@ -276,7 +312,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         if any(other in view.rows.in_flight for other in together.get(key, ())):
             waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
-        wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
+        wanted = target_of(view, field, atp=_atp(view, net, field), policy=policy)
         shadow = policy.mode is Mode.SHADOW
         theirs = not shadow and (not field.adopted or field.first_observed_at is None)
         if field.expected is None or theirs or field.parked_reason:
@@ -317,7 +353,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             fields.append(replace(field, sold_since_push=0))
     for field in _companions(view, command, opened, policy):
         assert field.expected is not None
-        wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
+        wanted = target_of(view, field, atp=_atp(view, net, field), policy=policy)
         sent = cautious(wanted, field)
         if sent > field.expected and (command.lower_only or is_doubted(field, at)):
             # Orders may have lowered what we expect to below nothing: no number is.
@@ -357,6 +393,11 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             if _recorded_only(push)
         ),
     )
+
+
+def _atp(view: View, net: netting.Netting, field: Field) -> int:
+    """Return the ATP of what a field shows, in its channel's pool."""
+    return netting.atp(net, view.catalogue.shelf_on(field.key.channel, field.sku))
 
 
 def _companions(
@@ -401,7 +442,7 @@ def is_doubted(field: Field, at: datetime) -> bool:
 def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPolicy) -> Terms:
     """Return the terms that sum to the field's target (`target_of`), in the channel's units."""
     return terms(
-        item_derivation(view, net, field.sku),
+        item_derivation(view, net, view.catalogue.shelf_on(field.key.channel, field.sku)),
         buffer=buffer_of(view, field.sku, policy),
         pack=field.pack,
         cap=policy.cap,
@@ -410,7 +451,7 @@ def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPo
 
 
 def item_derivation(view: View, net: netting.Netting, sku: str) -> Terms:
-    """Return the terms that sum to the item's ATP, in its smallest units."""
+    """Return the terms that sum to the ATP of a shelf, in its item's smallest units."""
     held, suspense = view.shelf(sku).held, view.suspense(sku)
     return item_terms(net, sku, held=held, suspense=suspense)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stockpush.model import FieldKey
+from stockpush.model import FieldKey, sku_of
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
 from stockpush.reservation.exposure import offer
@@ -28,21 +28,21 @@ from stockpush.reservation.view import View
 
 def items(before: View, after: View, touched: Iterable[str]) -> frozenset[str]:
     """Return the items whose ATP may have changed with the stock or demand of `touched`."""
-    concerned = sorted(sku for sku in touched if sku in after.catalogue.items)
+    concerned = sorted(sku for sku in touched if after.catalogue.knows(sku))
     was, now = before.net(concerned), after.net(concerned)
     changed = {
         sku
         for sku in was.gross.keys() | now.gross.keys()
         if _standing(before, was, sku) != _standing(after, now, sku)
     }
-    return after.catalogue.bills.where_used(changed.union(concerned))
+    return after.catalogue.netted.where_used(changed.union(concerned))
 
 
 def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
     """Return the items whose shelves are still to be read to net `skus` before and after."""
     assert after.rows.partial is not None
-    there = {sku for sku in skus if sku in after.catalogue.items}
-    wanted = after.catalogue.bills.cones({*there, *before.short(), *after.short()})
+    there = {sku for sku in skus if after.catalogue.knows(sku)}
+    wanted = after.catalogue.netted.cones({*there, *before.short(), *after.short()})
     return frozenset(wanted) - after.rows.partial
 
 
@@ -73,4 +73,4 @@ def _offer(view: View, key: FieldKey, sku: str, atp: int) -> int | None:
     if policy is None:
         return None
     pack = view.catalogue.listings_on[key][0].pack
-    return offer(atp, buffer=buffer_of(view, sku, policy), pack=pack, cap=policy.cap)
+    return offer(atp, buffer=buffer_of(view, sku_of(sku), policy), pack=pack, cap=policy.cap)

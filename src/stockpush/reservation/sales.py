@@ -280,7 +280,8 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
                 Event("line.unmapped", where | {"listing": line.order_key, "units": line.open})
             )
         return
-    draft.reserve(line.sku, effect.open * line.pack)
+    catalogue = draft.view.catalogue
+    draft.reserve(catalogue.shelf_on(line.key.channel, line.sku), effect.open * line.pack)
     for kind, units in (
         (MovementKind.SALE, effect.shipped),
         (MovementKind.SCRAP, effect.written_off),
@@ -296,6 +297,7 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
                     cause="order " + "/".join(line.key),
                     actor=line.key.channel,
                 ),
+                pool=catalogue.fed_by(line.key.channel),
             )
     if line.field is not None:
         _write_field(draft, line.field, effect, order)

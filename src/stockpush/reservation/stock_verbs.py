@@ -22,11 +22,18 @@ from stockpush.messages import (
     TransferStock,
     UndoMovement,
 )
-from stockpush.model import MAIN, QUANTITY_MAX, MovementKind, StockMovement
+from stockpush.model import MAIN, QUANTITY_MAX, MovementKind, StockMovement, shelf_key
 from stockpush.reservation import backflush, keyed
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, undo_moves
-from stockpush.reservation.lot_verbs import lot_to_be, place_of, put, transfer_moves
+from stockpush.reservation.lot_verbs import (
+    lot_to_be,
+    place_of,
+    pool_of_line,
+    put,
+    transfer_moves,
+    unknown_pool,
+)
 from stockpush.reservation.production import as_it_went
 from stockpush.reservation.view import View
 from stockpush.values import replace
@@ -34,8 +41,12 @@ from stockpush.values import replace
 
 def move(view: View, command: MoveStock, at: datetime) -> Decision:
     """Move stock by hand: all of it or none."""
-    content = keyed.digest("move", *map(_stated, command.moves))
-    return _carry_out(view, command, command.moves, content, at)
+    content = keyed.digest("move", *map(_stated, command.moves), *_pool(command.pool))
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
+    if (refused := unknown_pool(view, command.pool)) is not None:
+        return Decision(outcome=refused)
+    return _carry_out(view, command, command.moves, content, at, pool=command.pool)
 
 
 def build(view: View, command: BuildStock, at: datetime) -> Decision:
@@ -51,7 +62,9 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
                 "no_bill", f"{command.sku} has no bill of materials, so it cannot be built"
             )
         )
-    planned = build_moves(bill, command.quantity, view.shelf(command.sku).rests)
+    pool = MAIN if command.location is None else view.catalogue.pool_at(command.location)
+    rests = view.shelf(shelf_key(command.sku, pool)).rests
+    planned = build_moves(bill, command.quantity, rests)
     if isinstance(planned, Refused):
         return Decision(outcome=planned)
     went = as_it_went(
@@ -70,8 +83,9 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
         else move
         for move in went.moves
     )
-    plan = backflush.Plan(bill, planned, stated=frozenset(sku for sku, _ in command.used))
-    decision = _carry_out(view, command, placed, content, at, builds=plan)
+    stated = frozenset(sku for sku, _ in command.used)
+    plan = backflush.Plan(bill, planned, stated=stated, pool=pool)
+    decision = _carry_out(view, command, placed, content, at, builds=plan, pool=pool)
     if isinstance(decision.outcome, Accepted):
         return replace(decision, outcome=Accepted(facts={"used": went.used}))
     return decision
@@ -88,9 +102,11 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
     Where units are missing of an item with lots, they are missing in those that go out first.
     """
     place = _place(command.location, command.lot, None)
-    content = keyed.digest("count", (command.sku, command.counted), *place)
+    content = keyed.digest("count", (command.sku, command.counted), *place, *_pool(command.pool))
     if (before := keyed.answered(view, command.key, content)) is not None:
         return Decision(outcome=before)
+    if (refused := unknown_pool(view, command.pool)) is not None:
+        return Decision(outcome=refused)
     found = _known_balance(Draft(view, at), command)
     if isinstance(found, Refused):
         return Decision(outcome=found)
@@ -101,7 +117,7 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
         location=command.location,
         lot=command.lot,
     )
-    return _carry_out(view, command, (move,), content, at)
+    return _carry_out(view, command, (move,), content, at, pool=command.pool)
 
 
 def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
@@ -114,7 +130,7 @@ def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
         row = place_of(draft, sku, command.lot, command.location)
         return row if isinstance(row, Refused) else row.on_hand
     if command.location is None:
-        return draft.shelf(sku).on_hand
+        return draft.shelf(shelf_key(sku, command.pool)).on_hand
     there = [lot for lot in draft.lots_of(sku) if lot.key.location == command.location]
     named = [lot.key.lot for lot in there if lot.on_hand and lot.key.lot]
     if named:
@@ -180,11 +196,12 @@ def _carry_out(
     undoes: tuple[StockMovement, ...] = (),
     exactly: bool = False,
     builds: backflush.Plan | None = None,
+    pool: str = MAIN,
 ) -> Decision:
     """Write the moves of one command under its idempotency key.
 
     `exactly`: each goes to the very place that it names, and none is picked or refused. `builds` is
-    the plan of a build, whose moves these are.
+    the plan of a build, whose moves these are. `pool` is that of moves that name no place.
     """
     if (before := keyed.answered(view, command.key, digest)) is not None:
         return Decision(outcome=before)
@@ -209,10 +226,12 @@ def _carry_out(
         if exactly:
             draft.move(replace(told, location=line.location or MAIN, lot=line.lot))
             continue
-        there = backflush.sellable(draft, line.sku)
-        if (refused := put(draft, line, told)) is not None:
+        where = pool_of_line(draft, line, pool)
+        there = backflush.sellable(draft, line.sku, pool=where)
+        if (refused := put(draft, line, told, pool=where)) is not None:
             return Decision(outcome=refused)
-        written.append(backflush.Taken(movement, there - draft.shelf(line.sku).on_hand))
+        left = draft.shelf(shelf_key(line.sku, where)).on_hand
+        written.append(backflush.Taken(movement, there - left, where))
         if builds is None:
             backflush.make_up(draft, written[-1])
     if builds is not None:
@@ -236,6 +255,11 @@ def _carry_out(
 def _stated(move: StockMove) -> tuple[object, ...]:
     """Return what identifies one line of a command."""
     return (move.sku, move.quantity, move.kind, *_place(move.location, move.lot, move.terms))
+
+
+def _pool(pool: str) -> tuple[object, ...]:
+    """Return what identifies the pool of a command, nothing for the one that most are of."""
+    return () if pool == MAIN else ("in", pool)
 
 
 def _place(location: str | None, lot: str | None, terms: LotTerms | None) -> tuple[object, ...]:

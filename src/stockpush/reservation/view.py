@@ -1,5 +1,8 @@
 """What the core looks at while it decides: the catalogue and the gathered rows, never mutated.
 
+Wherever stock or demand is asked for, `sku` is the key of a shelf (`model.shelf_key`): an item's in
+the pool MAIN is its SKU.
+
 `after(decision)` gives the view that the next command of the same transaction decides on, and
 `Unfolding` the views of many commands, one after the other.
 """
@@ -11,7 +14,17 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from stockpush.messages import Decision, Rows
-from stockpush.model import ChannelState, DeliveryState, Field, FieldKey, Reservation, Shelf
+from stockpush.model import (
+    ChannelState,
+    DeliveryState,
+    Feed,
+    Field,
+    FieldKey,
+    Reservation,
+    Shelf,
+    pool_of,
+    sku_of,
+)
 from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.catalogue import build as build_catalogue
@@ -51,8 +64,8 @@ class View:
         return self.orders.get((channel, order_id), ())
 
     def shelf(self, sku: str) -> Shelf:
-        """Return the item's shelf; an item never stocked has an empty one."""
-        return self.rows.shelves.get(sku) or Shelf(sku)
+        """Return the shelf; of an item never stocked there it is an empty one."""
+        return self.rows.shelves.get(sku) or Shelf(sku_of(sku), pool=pool_of(sku))
 
     def field(self, key: FieldKey) -> Field | None:
         """Return the field's row, None while it has none."""
@@ -82,7 +95,7 @@ class View:
 
     def short(self) -> tuple[str, ...]:
         """Return the items, by SKU, of which more is demanded than is there, of those read."""
-        held = {self.catalogue.sku_of(key) for key, row in self.rows.fields.items() if row.hold}
+        held = {self.catalogue.shelf_of(key) for key, row in self.rows.fields.items() if row.hold}
         read = {*self.rows.shelves, *(sku for sku in held if sku is not None)}
         return tuple(sku for sku in sorted(read) if self.demand(sku) > self.shelf(sku).on_hand)
 
@@ -93,7 +106,7 @@ class View:
         and whatever else takes of it.
         """
         if self.rows.partial is not None:
-            return self._net_part([sku for sku in skus if sku in self.catalogue.items])
+            return self._net_part([sku for sku in skus if self.catalogue.knows(sku)])
         group = self.catalogue.group(skus)
         on_hand = {sku: self.shelf(sku).on_hand for sku in group}
         demand = {sku: self.demand(sku) for sku in group}
@@ -104,19 +117,19 @@ class View:
             if at_once is not None:
                 return at_once
         return netting.net(
-            self.catalogue.bills, on_hand, demand, group, ceilings=ceilings, rests=rests
+            self.catalogue.netted, on_hand, demand, group, ceilings=ceilings, rests=rests
         )
 
     def _net_part(self, skus: Iterable[str]) -> netting.Netting:
         """Net what `skus`, and the items that are short, are made from."""
-        part = self.catalogue.bills.cones({*skus, *self.short()})
+        part = self.catalogue.netted.cones({*skus, *self.short()})
         assert self.rows.partial is not None
         unread = [sku for sku in part if sku not in self.rows.partial]
         assert not unread, f"shelves were not gathered for {unread[:5]}"
         on_hand = {sku: self.shelf(sku).on_hand for sku in part}
         demand = {sku: self.demand(sku) for sku in part}
         return netting.net_part(
-            self.catalogue.bills,
+            self.catalogue.netted,
             on_hand,
             demand,
             part,
@@ -200,7 +213,7 @@ class Unfolding:
     def take(self, decision: Decision) -> None:
         """Go on to the rows as they stand once `decision` is written."""
         for shelf in decision.shelves:
-            self._shelves[shelf.sku] = shelf
+            self._shelves[shelf.key] = shelf
         for field in decision.fields:
             self._fields[field.key] = field
         for delivery in decision.deliveries:
@@ -234,7 +247,7 @@ class Unfolding:
             following = max(view.rows.next_hold, *(row.id + 1 for row in decision.holds))
             rows = replace(view.rows, next_hold=following)
             view = View(view.catalogue, rows, self._lines)
-        if decision.items or decision.bills or decision.listings or decision.locations:
+        if changes_catalogue(decision):
             view = View(_catalogue(view.catalogue, decision), view.rows, self._lines)
         self.view = view
 
@@ -273,10 +286,20 @@ def _put(known: Mapping[K, V], changed: Iterable[V], key: Callable[[V], K]) -> I
     return {**known, **{key(row): row for row in changed}}.values()
 
 
+def changes_catalogue(decision: Decision) -> bool:
+    """Answer whether the decision has rows of the catalogue."""
+    return bool(
+        decision.items
+        or decision.bills
+        or decision.listings
+        or decision.locations
+        or decision.feeds
+    )
+
+
 def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
     """Return the catalogue after the decision's upserts."""
-    if not (decision.items or decision.bills or decision.listings or decision.locations):
-        return catalogue
+    feeds = (Feed(channel, pool) for channel, pool in catalogue.feeds.items())
     return build_catalogue(
         catalogue.revision + 1,
         _put(catalogue.items, decision.items, lambda row: row.sku),
@@ -284,5 +307,6 @@ def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
         _put(catalogue.listings, decision.listings, lambda row: row.key),
         catalogue.policies,
         _put(catalogue.locations, decision.locations, lambda row: row.name),
+        (*feeds, *decision.feeds),
         known=catalogue,
     )

@@ -26,6 +26,7 @@ from stockpush.model import (
     Dirty,
     Drift,
     DriftClass,
+    Feed,
     Field,
     FieldKey,
     Health,
@@ -155,13 +156,19 @@ def read_item(row: Row) -> Item:
 
 def location_row(location: Location) -> Row:
     """Return the row of `location`."""
-    return (location.name, int(location.sellable))
+    return (location.name, int(location.sellable), location.pool)
 
 
 def read_location(row: Row) -> Location:
     """Return the location of a row of `location`."""
-    name, sellable = row
-    return Location(name, bool(sellable))
+    name, sellable, pool = row
+    return Location(name, bool(sellable), pool)
+
+
+def read_feed(row: Row) -> Feed:
+    """Return the feed of a row of `feed`."""
+    channel, pool = row
+    return Feed(channel, pool)
 
 
 def bill_row(bill: BillOfMaterials) -> Row:
@@ -241,15 +248,14 @@ def read_listing(row: Row) -> Listing:
 def shelf_row(shelf: Shelf) -> Row:
     """Return the row of `shelf`."""
     rests = json_text(shelf.rests) if shelf.rests else _NOTHING
-    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held)
+    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held, shelf.pool)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    sku, on_hand, reserved, rests, held = row
-    if rests == _NOTHING:
-        return Shelf(sku, on_hand, reserved, held)
-    return Shelf(sku, on_hand, reserved, held, _RESTS.decode(rests))
+    sku, on_hand, reserved, rests, held, pool = row
+    left = () if rests == _NOTHING else _RESTS.decode(rests)
+    return Shelf(sku, on_hand, reserved, held, left, pool)
 
 
 def lot_row(lot: Lot) -> Row:
@@ -387,6 +393,7 @@ def hold_row(hold: Hold) -> Row:
         hold.note,
         hold.reason,
         micros_or_none(hold.ended_at),
+        hold.pool,
     )
 
 
@@ -414,8 +421,9 @@ def read_holds(holds: Iterable[Row], lines: Iterable[Row]) -> tuple[Hold, ...]:
             note=note,
             reason=reason,
             ended_at=instant_or_none(ended_at),
+            pool=pool,
         )
-        for number, key, placed_at, until, state, actor, note, reason, ended_at in holds
+        for number, key, placed_at, until, state, actor, note, reason, ended_at, pool in holds
     )
 
 

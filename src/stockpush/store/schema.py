@@ -145,8 +145,17 @@ location: Final = Table(
     metadata,
     _key("name"),
     _whole("sellable"),
-    *_filled("name"),
+    _text("pool"),
+    *_filled("name", "pool"),
     *_flag("sellable"),
+)
+
+feed: Final = Table(
+    "feed",
+    metadata,
+    _key("channel"),
+    _text("pool"),
+    *_filled("channel", "pool"),
 )
 
 bill: Final = Table(
@@ -216,9 +225,11 @@ shelf: Final = Table(
     _whole("reserved"),
     _text("rests"),
     _whole("held"),
+    _key("pool"),
+    *_filled("pool"),
     *_signed("on_hand"),
     *_unsigned("reserved", "held"),
-    Index("ix_shelf_short", "sku", sqlite_where=SHORT, postgresql_where=SHORT),
+    Index("ix_shelf_short", "sku", "pool", sqlite_where=SHORT, postgresql_where=SHORT),
 )
 
 lot: Final = Table(
@@ -316,7 +327,8 @@ hold: Final = Table(
     _text("note"),
     _text("reason"),
     _whole("ended_at", absent=True),
-    *_filled("key"),
+    _text("pool"),
+    *_filled("key", "pool"),
     _one_of("state", HoldState),
     CheckConstraint("id >= 1", name="id_range"),
     CheckConstraint("(state = 'held') = (ended_at IS NULL)", name="ended"),

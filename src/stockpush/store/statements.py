@@ -98,6 +98,7 @@ class Statements:
         self.bill_line = TableStatements(dialect, schema.bill_line)
         self.listing = TableStatements(dialect, schema.listing)
         self.location = TableStatements(dialect, schema.location)
+        self.feed = TableStatements(dialect, schema.feed)
         self.shelf = TableStatements(dialect, schema.shelf)
         self.lot = TableStatements(dialect, schema.lot)
         self.movement = TableStatements(dialect, schema.movement)
@@ -148,7 +149,7 @@ class Statements:
         """Lock the shelves with more reserved and held than is there."""
         shelf = schema.shelf
         return self.dialect.together(
-            select(shelf).where(schema.SHORT).order_by(shelf.c.sku).with_for_update()
+            select(shelf).where(schema.SHORT).order_by(*shelf.primary_key).with_for_update()
         )
 
     @cached_property
@@ -158,6 +159,11 @@ class Statements:
         return self.dialect.together(
             select(field).where(schema.HOLDING).order_by(*field.primary_key).with_for_update()
         )
+
+    @cached_property
+    def shelves_of_items(self) -> str:
+        """Lock the shelves of some SKUs, in every pool."""
+        return self.shelf.lock_by(schema.shelf.c.sku)
 
     @cached_property
     def lots_of_items(self) -> str:
@@ -181,6 +187,12 @@ class Statements:
         table = schema.reservation
         wanted = (table.c.open > _literal(0)) | table.c.sku.is_(None)
         return self.reservation.lock_by(table.c.channel, table.c.order_key, where=wanted)
+
+    @cached_property
+    def reservations_open_on(self) -> str:
+        """Lock the open reservations of some channels."""
+        table = schema.reservation
+        return self.reservation.lock_by(table.c.channel, where=table.c.open > _literal(0))
 
     @cached_property
     def holds_of_keys(self) -> str:
