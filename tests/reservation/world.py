@@ -33,6 +33,7 @@ from stockpush.messages import (
     StockMove,
 )
 from stockpush.model import (
+    MAIN,
     BillLine,
     BillOfMaterials,
     ChannelPolicy,
@@ -50,6 +51,8 @@ from stockpush.model import (
     OrderVersion,
     Push,
     PushOutcomeKind,
+    shelf_key,
+    sku_of,
 )
 from stockpush.reservation import reach
 from stockpush.reservation.catalogue import Catalogue, build
@@ -126,11 +129,12 @@ class World:
         shelves, fields = asked.skus, asked.fields
         if asked.leaders:
             shelves = shelves | {
-                sku for sku, row in rows.shelves.items() if row.reserved + row.held > row.on_hand
+                key for key, row in rows.shelves.items() if row.reserved + row.held > row.on_hand
             }
             fields = fields | {key for key, row in rows.fields.items() if row.hold}
+        skus = set(map(sku_of, shelves))  # as the store does: an item's shelves in every pool
         return Rows(
-            shelves={sku: row for sku, row in rows.shelves.items() if sku in shelves},
+            shelves={key: row for key, row in rows.shelves.items() if row.sku in skus},
             fields={key: row for key, row in rows.fields.items() if key in fields},
             dirty={key: row for key, row in rows.dirty.items() if key in asked.fields},
             in_flight={key: row for key, row in rows.in_flight.items() if key in asked.fields},
@@ -138,6 +142,7 @@ class World:
                 key: row
                 for key, row in rows.reservations.items()
                 if key[:2] in asked.orders
+                or (key.channel in asked.open_on and row.open > 0)
                 or (
                     (key.channel, row.order_key) in asked.order_keys
                     and (row.open > 0 or row.sku is None)
@@ -309,11 +314,23 @@ class World:
         )
         return self.do(ReceiveDelivery(delivery, (order,)))
 
-    def moves(self, sku: str, quantity: int, kind: MovementKind, key: str = "k") -> Decision:
+    def moves(
+        self,
+        sku: str,
+        quantity: int,
+        kind: MovementKind,
+        key: str = "k",
+        *,
+        location: str | None = None,
+        pool: str = MAIN,
+    ) -> Decision:
         """Move stock by hand."""
-        return self.do(MoveStock((StockMove(sku, quantity, kind),), key, "test"))
+        move = StockMove(sku, quantity, kind, location=location)
+        return self.do(MoveStock((move,), key, "test", pool=pool))
 
-    def holds(self, *lines: tuple[str, int], days: float = 7, key: str | None = None) -> Decision:
+    def holds(
+        self, *lines: tuple[str, int], days: float = 7, key: str | None = None, pool: str = MAIN
+    ) -> Decision:
         """Place a hold of (item, units) for so many days."""
         return self.do(
             PlaceHold(
@@ -322,6 +339,7 @@ class World:
                 "",
                 key or f"hold {len(self.log)}",
                 "test",
+                pool=pool,
             )
         )
 
@@ -357,11 +375,12 @@ class World:
         """E of every field, by "channel/key"."""
         return {"/".join(key): row.expected for key, row in sorted(self.rows.fields.items())}
 
-    def atp(self, sku: str) -> int:
-        """The item's ATP."""
+    def atp(self, sku: str, pool: str = MAIN) -> int:
+        """The item's ATP in a pool."""
         from stockpush.reservation.atp import atp
 
-        return atp(View(self.catalogue, self.rows).net([sku]), sku)
+        shelf = shelf_key(sku, pool)
+        return atp(View(self.catalogue, self.rows).net([shelf]), shelf)
 
     @property
     def dirty(self) -> set[str]:

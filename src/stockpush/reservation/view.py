@@ -23,6 +23,7 @@ from stockpush.model import (
     Reservation,
     Shelf,
     pool_of,
+    shelf_key,
     sku_of,
 )
 from stockpush.reservation import atp as netting
@@ -140,7 +141,7 @@ class View:
     def _rests(self, skus: Iterable[str]) -> dict[str, dict[str, int]]:
         """Return what builds have left of roundings, by item and component, where they have."""
         return {
-            sku: dict(shelf.rests)
+            sku: {shelf_key(rest.component, shelf.pool): rest.ahead for rest in shelf.rests}
             for sku in skus
             if (shelf := self.rows.shelves.get(sku)) is not None and shelf.rests
         }

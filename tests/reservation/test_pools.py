@@ -1,0 +1,555 @@
+"""Pools of locations: an item has a shelf in each, and a channel sells from the pool that feeds it.
+
+The examples use a workshop (the pool main) that sells on the channel `shopify`, and a market with
+a stall and a back room of which the channel `woo` sells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import datetime
+from random import Random
+from typing import Any
+
+import pytest
+
+from stockpush.messages import (
+    Accepted,
+    BuildStock,
+    CountStock,
+    ExpireHolds,
+    ImportCatalogue,
+    ReleaseHold,
+    SellHold,
+    StartChannel,
+    TransferStock,
+    UndoMovement,
+)
+from stockpush.model import (
+    MAIN,
+    BillLine,
+    BillOfMaterials,
+    Location,
+    MovementKind,
+    Shelf,
+    shelf_key,
+)
+from stockpush.reservation import catalogue, view
+from stockpush.reservation.atp import atp as netted_atp
+from stockpush.reservation.catalogue import Catalogue, build
+from stockpush.reservation.ledger import Books, check
+from stockpush.reservation.view import View
+from tests.reservation import oracle
+from tests.reservation.test_reach import large_from
+from tests.reservation.world import POLICIES, World, line
+
+MARKET = "market"
+PLACES = (
+    Location("stall", pool=MARKET),
+    Location("back room", pool=MARKET),
+    Location("seconds", sellable=False),
+)
+SEEDS = 24
+"""Random shops, each with some forty deeds; about ten seconds."""
+DEEDS = 40
+SKUS = ("oil", "wax", "wick", "base", "candle", "balm", "soap", "set")
+
+
+def shop(*, woo_in: str = MARKET, places: tuple[Location, ...] = PLACES) -> World:
+    """Return a shop with these locations, whose channel `woo` is fed by a pool."""
+    world = World(catalogue=with_pool("woo", woo_in))
+    if places:
+        world.do(ImportCatalogue((), (), (), (), "places", "test", locations=places))
+    for channel in POLICIES:
+        world.do(StartChannel(channel))
+    return world
+
+
+def with_pool(channel: str, pool: str, known: Catalogue | None = None) -> Catalogue:
+    """Return the catalogue with a configuration in which a pool is to feed a channel."""
+    policies = {**POLICIES, channel: replace(POLICIES[channel], pool=pool)}
+    if known is None:
+        return build(0, (), (), (), policies)
+    return replace(known, policies=policies)
+
+
+def candles() -> World:
+    """Return a shop with candles of wax, 100 g each: 5 and 1000 g at home, 2 and 300 g at market.
+
+    Listed on both channels, and read, synced.
+    """
+    world = shop()
+    world.stock(candle=5, wax=1000).bill("candle", wax=100)
+    world.moves("candle", 2, MovementKind.RECEIPT, "r1", location="stall")
+    world.moves("wax", 300, MovementKind.RECEIPT, "r2", location="back room")
+    world.list("shopify", "s1", "candle", shows=0)
+    world.list("woo", "w1", "candle", shows=0)
+    world.syncs()
+    return world
+
+
+def on_hand(world: World) -> dict[str, int]:
+    """Return what is on hand of every shelf, by SKU and pool."""
+    return {f"{row.sku} {row.pool}": row.on_hand for row in world.rows.shelves.values()}
+
+
+def books(world: World) -> Books:
+    """Return the books as `stockpush check --deep` reads them."""
+    rows = world.rows
+    return Books(
+        movements=tuple(rows.movements.values()),
+        shelves=tuple(rows.shelves.values()),
+        reservations=tuple(rows.reservations.values()),
+        commands=tuple(rows.commands.values()),
+        holds=tuple(rows.holds.values()),
+        lots=tuple(rows.lots.values()),
+        pools={name: place.pool for name, place in world.catalogue.locations.items()},
+        feeds=world.catalogue.feeds,
+    )
+
+
+# -- examples ----------------------------------------------------------------------------------
+
+
+def test_each_channel_shows_what_its_own_pool_can_promise() -> None:
+    """15 at home (5 and wax for 10), 5 at the market (2 and wax for 3): neither counts for both."""
+    world = candles()
+    assert (world.atp("candle"), world.atp("candle", MARKET)) == (15, 5)
+    assert world.expected() == {"shopify/s1": 15, "woo/w1": 5}
+
+
+def test_a_sale_is_demand_in_the_pool_of_its_channel() -> None:
+    """The other channel's number stays, whatever is sold."""
+    world = candles()
+    world.hears(world.order("woo", "1", line("w1", 4)))
+    assert (world.atp("candle"), world.atp("candle", MARKET)) == (15, 1)
+    assert world.dirty == set()  # the shop took it off itself
+    assert world.rows.shelves[shelf_key("candle", MARKET)].reserved == 4
+    assert world.rows.shelves["candle"].reserved == 0
+
+
+def test_what_is_sent_is_taken_from_the_pool_of_its_channel() -> None:
+    """What lies there goes first, and what does not exist is missing at its first location."""
+    world = candles()
+    world.hears(world.order("woo", "1", line("w1", 5)))
+    world.hears(world.order("woo", "1", line("w1", 5, open=0, shipped=5), version=2))
+    assert on_hand(world)["candle market"] == -3
+    assert on_hand(world)["candle main"] == 5
+    assert world.atp("candle", MARKET) == 0
+    sold = [row for row in world.rows.movements.values() if row.kind is MovementKind.SALE]
+    assert [(row.location, row.quantity) for row in sold] == [("stall", -2), ("back room", -3)]
+    assert check(books(world)) == []
+
+
+def test_what_was_never_there_is_missing_at_the_first_location() -> None:
+    """An item that only lies at home is sold at the market: it falls below zero there."""
+    world = shop()
+    world.stock(mug=9).list("woo", "w2", "mug", shows=0)
+    world.hears(world.order("woo", "1", line("w2", 1, open=0, shipped=1), version=2))
+    assert on_hand(world) == {"mug main": 9, "mug market": -1}
+    assert check(books(world)) == []
+
+
+def test_a_location_that_is_not_sold_from_is_not_where_stock_goes_missing() -> None:
+    """Of the locations of a pool the first by name that is sold from stands for it."""
+    world = shop(places=(Location("attic", sellable=False, pool=MARKET), *PLACES))
+    assert world.catalogue.home(MARKET) == "back room"
+
+
+def test_a_transfer_moves_between_pools() -> None:
+    """Both numbers change, and both channels are written."""
+    world = candles()
+    world.do(TransferStock("candle", 2, "stall", MAIN, "t", "test"))
+    assert (world.atp("candle"), world.atp("candle", MARKET)) == (17, 3)
+    assert world.dirty == {"shopify/s1", "woo/w1"}
+    assert check(books(world)) == []
+
+
+def test_what_lies_in_another_pool_is_not_missing_at_home() -> None:
+    """All five that lie at home can be taken there, whatever lies at the market."""
+    world = candles()
+    decision = world.do(TransferStock("candle", 5, MAIN, "stall", "t", "test"))
+    assert isinstance(decision.outcome, Accepted)
+    assert (on_hand(world)["candle main"], on_hand(world)["candle market"]) == (0, 7)
+
+
+def test_a_transfer_within_a_pool_changes_nothing() -> None:
+    """From the stall to the back room: what can be sold is as before."""
+    world = candles()
+    decision = world.do(TransferStock("candle", 2, "stall", "back room", "t", "test"))
+    assert isinstance(decision.outcome, Accepted)
+    assert (world.atp("candle", MARKET), world.dirty) == (5, set())
+
+
+def test_a_hold_is_refused_by_what_its_pool_has() -> None:
+    """Six candles cannot be held at the market, though there are fifteen at home."""
+    world = candles()
+    refused = world.holds(("candle", 6), pool=MARKET).outcome
+    assert refused.message == (
+        "6 candle were asked for and 5 can be promised in the pool market, 1 fewer; wax limits it"
+    )
+    assert refused.facts["to_buy"] == [{"sku": "wax", "unit": "piece", "quantity": "100"}]
+    assert isinstance(world.holds(("candle", 5), pool=MARKET).outcome, Accepted)
+    assert (world.atp("candle"), world.atp("candle", MARKET)) == (15, 0)
+    world.do(SellHold(1, "the fair", "s", "test"))
+    assert on_hand(world)["candle market"] == -3
+    assert world.atp("candle", MARKET) == 0
+    assert check(books(world)) == []
+
+
+def test_stock_verbs_name_a_pool_or_a_place() -> None:
+    """A sale at the stall, a count of all that is at the market, a build in the back room."""
+    world = candles()
+    world.moves("candle", -1, MovementKind.SALE, "s1", pool=MARKET)
+    assert on_hand(world)["candle market"] == 1
+    world.do(CountStock("candle", 3, "c1", "test", pool=MARKET))
+    assert on_hand(world)["candle market"] == 3
+    world.do(BuildStock("candle", 2, "b1", "test", location="back room"))
+    assert on_hand(world) == {
+        "candle main": 5,
+        "candle market": 5,
+        "wax main": 1000,
+        "wax market": 100,
+    }
+    [built, *_] = world.rows.commands["b1"].movement_ids
+    world.do(UndoMovement(built, "u1", "test"))
+    assert on_hand(world)["wax market"] == 300
+    assert check(books(world)) == []
+
+
+@pytest.mark.parametrize("command", ["move", "count", "hold"])
+def test_a_pool_that_is_not_there_is_refused(command: str) -> None:
+    """With the pools that there are."""
+    world = candles()
+    match command:
+        case "move":
+            outcome = world.moves("candle", -1, MovementKind.SALE, pool="fair").outcome
+        case "count":
+            outcome = world.do(CountStock("candle", 1, "c", "test", pool="fair")).outcome
+        case _:
+            outcome = world.holds(("candle", 1), pool="fair").outcome
+    assert outcome.refusal == "not_found"
+    assert outcome.facts == {"pool": "fair", "expected": ["main", "market"]}
+
+
+def test_a_kit_is_put_together_from_what_lies_in_the_pool() -> None:
+    """A set that is sent at the market takes the candles there."""
+    world = candles()
+    kit = BillOfMaterials("set", 1, (BillLine("candle", 2),), kit=True, backflush=True)
+    world.stock(set=0)
+    world.do(ImportCatalogue((), (kit,), (), (), "kit", "test"))
+    world.list("woo", "w3", "set", shows=0)
+    world.hears(world.order("woo", "1", line("w3", 1, open=0, shipped=1), version=2))
+    assert on_hand(world)["candle market"] == 0
+    assert on_hand(world)["candle main"] == 5
+    assert on_hand(world)["set market"] == 0
+    assert check(books(world)) == []
+
+
+def test_a_channel_that_is_given_another_pool_takes_its_orders_along() -> None:
+    """At its next start: what is open, and in suspense, claims stock of the new pool, and each
+    listing of either pool is looked at anew.
+    """
+    world = candles()
+    world.hears(world.order("woo", "1", line("w1", 1)))
+    world.reads("woo", "w1", 2)  # two more are gone that nobody has told of
+    assert (world.atp("candle"), world.atp("candle", MARKET)) == (15, 2)
+    world.catalogue = with_pool("woo", MAIN, world.catalogue)
+    assert world.atp("candle") == 15  # as long as the channel has not been started so
+    world.do(StartChannel("woo"))
+    assert (world.atp("candle"), world.atp("candle", MARKET)) == (12, 5)
+    assert world.dirty == {"shopify/s1", "woo/w1"}
+    assert check(books(world)) == []
+    before = world.rows
+    world.do(StartChannel("woo"))
+    assert world.rows.shelves == before.shelves
+
+
+def test_a_location_that_is_given_to_another_pool_takes_its_stock_along() -> None:
+    """By an import: what lies there is promised on the other pool's channels."""
+    world = candles()
+    moved = Location("back room", pool=MAIN)
+    world.do(ImportCatalogue((), (), (), (), "moved", "test", locations=(moved,)))
+    assert (world.atp("candle"), world.atp("candle", MARKET)) == (18, 2)
+    assert world.dirty == {"shopify/s1", "woo/w1"}
+    assert check(books(world)) == []
+
+
+def test_a_pool_that_feeds_a_channel_keeps_a_location() -> None:
+    """An import that would leave it none is refused: nothing could be promised there."""
+    world = candles()
+    gone = tuple(Location(name, pool=MAIN) for name in ("stall", "back room"))
+    refused = world.do(ImportCatalogue((), (), (), (), "gone", "test", locations=gone)).outcome
+    assert refused.refusal == "pool_fed"
+    assert refused.facts == {"pool": MARKET, "channel": "woo", "expected": ["main"]}
+    unsold = tuple(Location(name, sellable=False, pool=MARKET) for name in ("stall", "back room"))
+    refused = world.do(ImportCatalogue((), (), (), (), "unsold", "test", locations=unsold)).outcome
+    assert refused.refusal == "pool_fed"
+
+
+def test_with_one_pool_there_is_nothing_more() -> None:
+    """Bills are compiled once, a shelf's key is the SKU, and no command asks for more."""
+    world = World().stock(candle=5, wax=9).bill("candle", wax=1).list("shopify", "s", "candle")
+    assert world.catalogue.netted is world.catalogue.bills
+    assert world.catalogue.pools == (MAIN,)
+    assert world.rows.shelves.keys() == {"candle", "wax"}
+    assert world.catalogue.shelves_of("candle") == ("candle",)
+
+
+# -- two pools are two shops -------------------------------------------------------------------
+
+
+def stocked(world: World, dice: Random, *, pool: str, place: str | None) -> None:
+    """Give the shop what lies in one pool."""
+    for sku in SKUS:
+        units = dice.choice((0, 1, 3, 9)) if sku != "wax" else dice.choice((20, 400))
+        if units:
+            world.moves(sku, units, MovementKind.RECEIPT, f"open {sku} {pool}", location=place)
+
+
+def made_of() -> tuple[BillOfMaterials, ...]:
+    """Return bills with a shared material, a batch, a part of its own and a kit."""
+    return (
+        BillOfMaterials("base", 1, (BillLine("wax", 2), BillLine("oil", 1))),
+        BillOfMaterials("candle", 1, (BillLine("wax", 3), BillLine("wick", 1))),
+        BillOfMaterials("balm", 10, (BillLine("wax", 12), BillLine("oil", 2)), batch_only=True),
+        BillOfMaterials("soap", 4, (BillLine("oil", 3), BillLine("base", 1)), backflush=True),
+        BillOfMaterials("set", 1, (BillLine("candle", 2),), kit=True, backflush=True),
+    )
+
+
+def opened(world: World, channels: tuple[str, ...]) -> World:
+    """Give the shop its items, bills and listings."""
+    world.stock(**dict.fromkeys(SKUS, 0))
+    world.do(ImportCatalogue((), made_of(), (), (), "bills", "test"))
+    for channel in channels:
+        for at, sku in enumerate(SKUS[3:]):
+            world.list(channel, f"{channel[0]}{at}", sku, shows=1, pack=1 + at % 2)
+    return world
+
+
+def undated(row: Any) -> Any:
+    """Return a row without its instants: the shops were not opened in the same second."""
+    dated = {
+        each.name: None for each in fields(row) if isinstance(getattr(row, each.name), datetime)
+    }
+    return replace(row, **dated)
+
+
+class Twins:
+    """One shop with two pools, and beside it two shops of their own, to which the same happens."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = Random(seed)
+        self.whole = opened(shop(), ("shopify", "woo"))
+        self.parts = {
+            MAIN: opened(shop(places=(), woo_in=MAIN), ("shopify",)),
+            MARKET: opened(shop(places=(), woo_in=MAIN), ("woo",)),
+        }
+        self.hold_in: dict[int, tuple[str, int]] = {}
+        for pool, part in self.parts.items():
+            place = None if pool == MAIN else "stall"
+            state = self.dice.getstate()
+            stocked(self.whole, self.dice, pool=pool, place=place)
+            self.dice.setstate(state)
+            stocked(part, self.dice, pool=pool, place=None)
+        self.same_time()
+        for channel in ("shopify", "woo"):
+            pool = MAIN if channel == "shopify" else MARKET
+            for world in (self.whole, self.parts[pool]):
+                for at in range(5):
+                    world.now = self.whole.now
+                    world.reads(channel, f"{channel[0]}{at}", 1)
+                world.now = self.whole.now
+                world.polls(channel)
+            self.same_time()
+
+    def same_time(self) -> None:
+        """Set the clocks of all shops to one instant."""
+        now = max(world.now for world in (self.whole, *self.parts.values()))
+        for world in (self.whole, *self.parts.values()):
+            world.now = now
+
+    def deed(self, number: int) -> None:
+        """Do one thing that happens in a shop, in the one and in its twin."""
+        dice, pool = self.dice, self.dice.choice((MAIN, MARKET))
+        part = self.parts[pool]
+        channel = "shopify" if pool == MAIN else "woo"
+        place = None if pool == MAIN else "stall"
+        key, at, sku = f"deed {number}", dice.randrange(5), dice.choice(SKUS)
+        self.same_time()
+        both = (self.whole, part)
+        match dice.randrange(12):
+            case 0 | 1 | 2:
+                sold = line(f"{channel[0]}{at}", dice.randint(1, 4))
+                for world in both:
+                    world.hears(world.order(channel, str(number), sold))
+            case 3 | 4:
+                known = sorted({row[:2] for row in part.rows.reservations})
+                if not known:
+                    return
+                _, order = dice.choice(known)
+                units = next(
+                    row.ordered
+                    for row in part.rows.reservations.values()
+                    if row.key.order_id == order
+                )
+                name = next(
+                    row.order_key
+                    for row in part.rows.reservations.values()
+                    if row.key.order_id == order
+                )
+                shipped = dice.choice((0, units))
+                lines = (line(name, units, open=0, shipped=shipped),) if shipped else ()
+                for world in both:
+                    world.hears(world.order(channel, order, *lines, version=100 + number))
+            case 5:
+                units = dice.choice((-3, -1, 2, 9))
+                for world, where in zip(both, (pool, MAIN), strict=True):
+                    world.moves(sku, units, MovementKind.ADJUSTMENT, key, pool=where)
+            case 6:
+                made, units = dice.choice(("base", "candle", "soap", "set")), dice.choice((1, 4))
+                for world, where in zip(both, (place, None), strict=True):
+                    world.do(BuildStock(made, units, key, "test", location=where))
+            case 7:
+                row = part.field(channel, f"{channel[0]}{at}")
+                fewer = dice.choice((0, 0, 1, 2))
+                for world in both:
+                    world.reads(channel, row.key.key, max(0, (row.expected or 0) - fewer))
+            case 8:
+                for world in both:
+                    self.push(world, channel, key)
+            case 9:
+                units = dice.randint(1, 3)
+                answers = [
+                    world.holds((sku, units), ("wick", 1), key=key, pool=where).outcome
+                    for world, where in zip(both, (pool, MAIN), strict=True)
+                ]
+                assert type(answers[0]) is type(answers[1])
+                if isinstance(answers[0], Accepted):
+                    self.hold_in[answers[0].facts["hold"]] = (pool, answers[1].facts["hold"])
+            case 10:
+                self.end_hold(dice, key)
+            case _:
+                self.transfer(dice, sku, pool, key)
+
+    @staticmethod
+    def push(world: World, channel: str, key: str) -> None:
+        """Push everything dirty on a channel at one instant, and have it applied."""
+        now = world.now
+        pushes = world.pushes(channel, call=key)
+        for push in pushes:
+            world.settles(push)
+        world.now = now
+
+    def end_hold(self, dice: Random, key: str) -> None:
+        """End a hold, one way or another."""
+        if not self.hold_in:
+            return
+        number = dice.choice(sorted(self.hold_in))
+        pool, twin = self.hold_in[number]
+        way = dice.randrange(3)
+        for world, hold in ((self.whole, number), (self.parts[pool], twin)):
+            world.do(
+                (
+                    ReleaseHold(hold, key, "test"),
+                    SellHold(hold, "fair", key, "test"),
+                    ExpireHolds((hold,)),
+                )[way]
+            )
+
+    def transfer(self, dice: Random, sku: str, pool: str, key: str) -> None:
+        """Move stock to the other pool: in the two shops it leaves one and comes into the other."""
+        other = MARKET if pool == MAIN else MAIN
+        ways = {MAIN: MAIN, MARKET: "stall"}
+        command = TransferStock(sku, dice.randint(1, 3), ways[pool], ways[other], key, "test")
+        if isinstance(self.whole.do(command).outcome, Accepted):
+            now = self.parts[pool].now
+            for each, units in ((pool, -command.quantity), (other, command.quantity)):
+                self.parts[each].now = now
+                self.parts[each].moves(sku, units, MovementKind.ADJUSTMENT, key)
+
+    def compare(self) -> None:
+        """Every row, and every ATP, is the same in the one shop and in the two."""
+        for pool, part in self.parts.items():
+            channel = "shopify" if pool == MAIN else "woo"
+            shelves = {
+                row.sku: replace(row, pool=MAIN)
+                for row in self.whole.rows.shelves.values()
+                if row.pool == pool and row != Shelf(row.sku, pool=pool)
+            }
+            empty = {key: row for key, row in part.rows.shelves.items() if row != Shelf(key)}
+            assert shelves == empty, pool
+            found = {sku: self.whole.atp(sku, pool) for sku in SKUS}
+            assert found == {sku: part.atp(sku) for sku in SKUS}, pool
+            for name in ("fields", "dirty", "in_flight"):
+                there = getattr(self.whole.rows, name)
+                mine = {key: undated(row) for key, row in there.items() if key.channel == channel}
+                theirs = {key: undated(row) for key, row in getattr(part.rows, name).items()}
+                assert mine == theirs, (pool, name)
+            sent = [
+                [
+                    (push.field, push.expected, push.target, push.terms)
+                    for each in world.log
+                    for push in each.pushes
+                    if push.field.channel == channel
+                ]
+                for world in (self.whole, part)
+            ]
+            assert sent[0] == sent[1], pool
+        assert check(books(self.whole)) == []
+
+
+@pytest.mark.parametrize("large_min", [1, 10**9])
+@pytest.mark.parametrize("first", range(0, SEEDS, 8))
+def test_two_pools_are_two_shops_with_transfers(first: int, large_min: int) -> None:
+    """Sales, cancels, builds, holds, readings, pushes and transfers: every row, ATP and number that
+    is sent is what each pool had come to as a shop of its own, read whole or in part.
+    """
+    with large_from(large_min):
+        for seed in range(first, first + 8):
+            twins = Twins(seed)
+            for number in range(DEEDS):
+                twins.deed(number)
+                try:
+                    twins.compare()
+                except AssertionError as wrong:
+                    raise AssertionError(f"seed {seed}, deed {number}: {wrong}") from wrong
+
+
+@pytest.mark.parametrize("arrays_min", [1, 10**9])
+def test_each_pool_promises_what_brute_force_says(
+    arrays_min: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random bills, stock and demand in two pools: in each, the definition of ATP, word for word;
+    item by item and in arrays.
+    """
+    monkeypatch.setattr(view, "ARRAYS_MIN", arrays_min)
+    for seed in range(150):
+        dice = Random(seed)
+        case = oracle.random_world(dice)
+        amounts = {
+            pool: {
+                sku: (dice.randint(-2, 12), dice.choice((0, 0, 1, 4)), dice.choice((0, 0, 2)))
+                for sku in case.skus
+            }
+            for pool in (MAIN, MARKET)
+        }
+        items = World().stock(**dict.fromkeys(case.skus, 0)).catalogue.items.values()
+        built = catalogue.build(0, items, case.bills, (), POLICIES, PLACES)
+        rows = View(built, World().rows).rows
+        shelves = {
+            shelf_key(sku, pool): Shelf(sku, *of, pool=pool)
+            for pool, all_of in amounts.items()
+            for sku, of in all_of.items()
+        }
+        net = View(built, replace(rows, shelves=shelves)).net(shelves)
+        for pool, all_of in amounts.items():
+            alone = oracle.World(
+                case.bills,
+                {sku: of[0] for sku, of in all_of.items()},
+                {sku: of[1] + of[2] for sku, of in all_of.items()},
+            )
+            for sku in case.skus:
+                found = netted_atp(net, shelf_key(sku, pool))
+                assert found == oracle.atp(alone, sku), (seed, pool, sku)
