@@ -72,6 +72,7 @@ async def test_a_hold_is_placed_and_released(private: Listener) -> None:
             "note": "market",
             "reason": "every year",
             "actor": "api",
+            "pool": "main",
         },
     )
     assert (await atp(private, "candle"))[0] == "3"

@@ -140,7 +140,7 @@ def _has_changed(outcome: Outcome) -> bool:
 def _not_found(
     message: str, facts: Mapping[str, Any], fields: Mapping[str, str], id_field: str, where: str
 ) -> NotFound:
-    """Return the error for a movement, hold, lot or location that is not there."""
+    """Return the error for a movement, hold, lot, location or pool that is not there."""
     at, found, next_command = id_field, None, where
     if "lot" in facts:
         found = facts["lot"]
@@ -150,6 +150,9 @@ def _not_found(
         found = facts["location"]
         at = fields.get(found, "--location")
         next_command = "stockpush import catalog.toml  (with [[locations]] for it)"
+    elif "pool" in facts:
+        at, found = "--pool", facts["pool"]
+        next_command = "stockpush import catalog.toml  (with [[locations]] of that pool)"
     expected = " or ".join(facts.get("expected", ())) or None
     return NotFound(
         f"{message[0].upper()}{message[1:]}.",

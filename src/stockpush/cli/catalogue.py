@@ -91,8 +91,11 @@ def import_files(
 
     done = with_parts(config, write, what="Writing the catalogue ...")
     if isinstance(done.outcome, Refused):
-        again = f"{command} --dry-run" if done.outcome.refusal == "bills_changed" else None
-        refuse(done.outcome, as_json=as_json, next=again)
+        again = {
+            "bills_changed": f"{command} --dry-run",
+            "pool_fed": "edit pool in the configuration, then: stockpush run",
+        }
+        refuse(done.outcome, as_json=as_json, next=again.get(done.outcome.refusal))
     if as_json:
         print_json(_as_json(read, done, dry_run=False))
     else:
@@ -312,10 +315,10 @@ async def _sides(parts: Parts, channel: str | None) -> tuple[Side, ...]:
     names = set(channels) if channel is None else {find_channel(channels, channel)}
     view = await parts.view()
     # A report has an item's listings in the order of their keys.
-    rows = {row.sku: iter(row.listings) for row in report.stock(view)}
+    rows = {(row.sku, row.pool): iter(row.listings) for row in report.stock(view)}
     sides = []
     for key, listing in sorted(view.catalogue.listings.items()):
-        row = next(rows[listing.sku])
+        row = next(rows[listing.sku, view.catalogue.fed_by(key.channel)])
         if key.channel in names and not listing.adopted:
             mode = channels[key.channel].mode.value
             sides.append(Side(key, listing.sku, listing.ref, row.observed, row.offer, mode))

@@ -48,8 +48,10 @@ def check(
     """
 
     async def read(parts: Parts) -> tuple[CheckRows, list[Violation]]:
+        from stockpush import compose
         from stockpush.store import reads
 
+        await compose.check_pools(parts)
         rows = await reads.check_rows(parts.store, deep=deep)
         return rows, violations(rows, parts.lane.policies)
 

@@ -20,6 +20,7 @@ from stockpush.cli.acting import example
 from stockpush.cli.changes import Change, changes_between, print_changes, warn_of
 from stockpush.cli.options import Config, Json, Write, writing
 from stockpush.cli.output import cell, print_json, reference, refuse, say, show, table
+from stockpush.cli.places import PoolName
 from stockpush.cli.session import actor, find_item, one_line, with_parts
 from stockpush.engine import holding
 from stockpush.engine.holding import FallRow, HoldLineRow, HoldRow, PromiseRow, read_id
@@ -34,7 +35,7 @@ from stockpush.messages import (
     RenewHold,
     Replayed,
 )
-from stockpush.model import Hold, HoldLine, HoldState
+from stockpush.model import MAIN, Hold, HoldLine, HoldState, shelf_key
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import merged, name_of, taken
 from stockpush.reservation.view import View
@@ -93,6 +94,7 @@ def hold(
     span: For = None,
     until: Until = None,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
+    pool: PoolName = MAIN,
 ) -> None:
     """Set units aside: all of it or nothing.
 
@@ -107,12 +109,14 @@ def hold(
         view = await parts.view()
         lines = _lines(view.catalogue, [sku, *quantity])
         further = "stockpush hold --help"
+        holding.check_pool(pool, view.catalogue, field="--pool")
+        shelves = [shelf_key(line.sku, pool) for line in lines]
         end = _read_end(span, until, default=parts.hold_for, further=further)
         command = PlaceHold(
-            lines, end, told_note, write.key_or(parts.ids.new), actor(), write.reason
+            lines, end, told_note, write.key_or(parts.ids.new), actor(), write.reason, pool=pool
         )
         rows = holding.line_rows(view.catalogue, merged(lines))
-        told = await _carry_out(parts, write, view, command, [line.sku for line in lines])
+        told = await _carry_out(parts, write, view, command, shelves)
         told = replace(
             told,
             what=_listed(rows),
@@ -122,12 +126,12 @@ def hold(
         outcome = told.outcome
         if not isinstance(outcome, Refused) or outcome.refusal != "insufficient_atp":
             return told
-        could = taken(view, merged(lines))
+        could = taken(view, merged(lines), pool)
         return replace(
             told,
-            outcome=holding.explained(view, lines, outcome),
-            falls=holding.falls(view, could, [line.sku for line in lines]),
-            promises=holding.promises(view, lines),
+            outcome=holding.explained(view, lines, outcome, pool),
+            falls=holding.falls(view, could, shelves),
+            promises=holding.promises(view, lines, pool),
         )
 
     told = with_parts(write.config, job)
@@ -237,7 +241,7 @@ def _on_hold(
 
     async def job(parts: Parts) -> Told:
         view, before = await parts.view(), await parts.hold(number)
-        skus = [] if before is None else [line.sku for line in before.lines]
+        skus = [] if before is None else [shelf_key(line.sku, before.pool) for line in before.lines]
         told = await _carry_out(
             parts, write, view, command(before, write.key_or(parts.ids.new)), skus
         )
@@ -404,11 +408,14 @@ def _print_holds(rows: Sequence[HoldRow], *, everything: bool) -> None:
     if not rows:
         say("There are no holds." if everything else "Nothing is held.")
         return
-    shown = table("id", "what", "until", *(["=state"] if everything else []), "for")
+    pooled = any(row.pool != MAIN for row in rows)
+    pool, state = (["pool"] if pooled else []), (["=state"] if everything else [])
+    shown = table("id", "what", *pool, "until", *state, "for")
     for row in rows:
         shown.add_row(
             cell(row.id),
             cell(_listed(row.lines)),
+            *([cell(row.pool)] if pooled else []),
             cell(row.until),
             *([cell(row.state, "" if row.state == "held" else "dim")] if everything else []),
             cell(row.note, "dim"),

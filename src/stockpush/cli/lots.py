@@ -58,6 +58,7 @@ class LotRow:
     cost: str | None = None
     supplier: str | None = None
     note: str | None = None
+    pool: str = MAIN
 
 
 def lots(
@@ -160,7 +161,9 @@ def _of_item(view: View, sku: str, at: datetime) -> Iterable[LotRow]:
     for lot in sorted(found, key=lambda lot: (lot.expires_at or ends, lot.since, lot.key)):
         if lot.on_hand:
             yield _row(view, lot, at)
-    unlotted = view.shelf(sku).on_hand - sum(lot.on_hand for lot in found if lot.counts)
+    pool_at = view.catalogue.pool_at
+    counted = (lot.on_hand for lot in found if lot.counts and pool_at(lot.key.location) == MAIN)
+    unlotted = view.shelf(sku).on_hand - sum(counted)
     if unlotted or not found:
         on_hand = format_quantity(unlotted, item.scale)
         yield LotRow(sku, None, MAIN, on_hand, item.unit, LotState.SELLABLE.value)
@@ -184,11 +187,14 @@ def _row(view: View, lot: Lot, at: datetime) -> LotRow:
         cost=lot.cost or None,
         supplier=lot.supplier or None,
         note=lot.note or None,
+        pool=view.catalogue.pool_at(lot.key.location),
     )
 
 
 def _print(rows: Sequence[LotRow]) -> None:
-    shown = table("SKU", "lot", "location", ">on hand", "", "=state", "sold until", "supplier", "")
+    pooled = any(row.pool != MAIN for row in rows)
+    where = ("SKU", "lot", "location", *(["pool"] if pooled else []))
+    shown = table(*where, ">on hand", "", "=state", "sold until", "supplier", "")
     for row in rows:
         until = None if row.expires_at is None else last_day(row.expires_at)
         note = "soon" if row.soon else row.note
@@ -196,6 +202,7 @@ def _print(rows: Sequence[LotRow]) -> None:
             cell(row.sku),
             cell(row.lot or "-", "" if row.lot else "dim"),
             cell(row.location, "dim" if row.location == MAIN else ""),
+            *([cell(row.pool, "dim" if row.pool == MAIN else "")] if pooled else []),
             balance(row.on_hand),
             cell(row.unit, "dim"),
             cell(row.state, _STATES[row.state]),

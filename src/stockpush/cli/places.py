@@ -17,6 +17,10 @@ from stockpush.model import Item, LotRule
 LotName: TypeAlias = Annotated[
     str | None, typer.Option("--lot", metavar="LOT", help="Of which lot (batch, crate, barrel).")
 ]
+PoolName: TypeAlias = Annotated[
+    str,
+    typer.Option("--pool", metavar="NAME", help="In which pool of locations, if not in main."),
+]
 LocationName: TypeAlias = Annotated[
     str | None,
     typer.Option("--location", metavar="NAME", help="Where it lies, if not at the main place."),

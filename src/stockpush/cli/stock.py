@@ -21,6 +21,7 @@ from stockpush.cli.output import (
 from stockpush.cli.session import find_item, with_parts
 from stockpush.engine import report
 from stockpush.engine.report import ParkedRow, PlanRow, StockRow
+from stockpush.model import MAIN
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
@@ -66,12 +67,13 @@ def stock(
 
 
 def _print_items(rows: Sequence[StockRow]) -> None:
-    shown = table(
-        "SKU", ">on hand", ">reserved", ">held", ">suspense", ">buildable", ">ATP", "", "limited by"
-    )
+    pooled = any(row.pool != MAIN for row in rows)
+    amounts = (">on hand", ">reserved", ">held", ">suspense", ">buildable", ">ATP")
+    shown = table("SKU", *(["pool"] if pooled else []), *amounts, "", "limited by")
     for row in rows:
         shown.add_row(
             cell(row.sku),
+            *([cell(row.pool)] if pooled else []),
             balance(row.on_hand),
             cell(row.reserved),
             cell(row.held),
@@ -147,12 +149,15 @@ def _print_parked(rows: Sequence[ParkedRow]) -> None:
 
 def print_plan(rows: Sequence[PlanRow]) -> None:
     """Print the plan for people."""
-    shown = table("channel", "reference", "SKU", ">shows", ">to", "because")
+    pooled = any(row.pool != MAIN for row in rows)
+    pool = ["pool"] if pooled else []
+    shown = table("channel", "reference", "SKU", *pool, ">shows", ">to", "because")
     for row in rows:
         shown.add_row(
             cell(row.channel),
             cell(reference(row.ref), "dim"),
             cell(row.sku),
+            *([cell(row.pool)] if pooled else []),
             cell(row.was),
             cell(row.to, "bold"),
             cell(row.because, "dim"),

@@ -22,6 +22,7 @@ from stockpush.cli.places import (
     Expires,
     LocationName,
     LotName,
+    PoolName,
     Supplier,
     name_of,
     paid,
@@ -38,7 +39,7 @@ from stockpush.messages import (
     StockMove,
     UndoMovement,
 )
-from stockpush.model import Item, MovementKind
+from stockpush.model import MAIN, Item, MovementKind
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import name_of as hold_name
 from stockpush.units import parse_quantity
@@ -150,6 +151,7 @@ def count(
     quantity: Quantity,
     lot: LotName = None,
     location: LocationName = None,
+    pool: PoolName = MAIN,
 ) -> None:
     """State what somebody counted.
 
@@ -169,6 +171,7 @@ def count(
             write.reason,
             location=name_of(location, field="--location"),
             lot=named,
+            pool=pool,
         )
         return Asked(command, f"Counted {amount(units, item)}{of_lot(named)}")
 
@@ -180,6 +183,7 @@ def adjust(
     write: Write,
     sku: Sku,
     quantity: Quantity,
+    pool: PoolName = MAIN,
 ) -> None:
     """Add or, with a sign, take away.
 
@@ -190,7 +194,8 @@ def adjust(
         units = units_of(quantity, item, write, signed=True)
         move = StockMove(item.sku, units, MovementKind.ADJUSTMENT)
         sign = "+" if units > 0 else ""
-        return Asked(_move(move, key, write), f"Adjusted {item.sku} by {sign}{bare(units, item)}")
+        done = f"Adjusted {item.sku} by {sign}{bare(units, item)}"
+        return Asked(_move(move, key, write, pool), done)
 
     act("adjust", write, sku, asked)
 
@@ -264,6 +269,7 @@ def sell(
         str | None,
         typer.Option("--hold", metavar="ID", help="All of a hold, instead of SKU and QUANTITY."),
     ] = None,
+    pool: PoolName = MAIN,
 ) -> None:
     """Record a sale made elsewhere.
 
@@ -282,6 +288,13 @@ def sell(
                 found=sku,
                 expected="--hold alone, or an item and a quantity",
             )
+        if pool != MAIN:
+            raise UsageError(
+                "--hold sells from the pool that the hold is of.",
+                field="--pool",
+                found=pool,
+                expected="--hold alone",
+            )
         _sell_hold(hold, place, write)
         return
     if sku is None or not quantity:
@@ -298,7 +311,7 @@ def sell(
     def asked(item: Item, key: str) -> Asked:
         units = units_of(typed, item, write)
         move = StockMove(item.sku, -units, MovementKind.SALE)
-        return Asked(_move(move, key, sold), f"Sold {amount(units, item)} at {place}")
+        return Asked(_move(move, key, sold, pool), f"Sold {amount(units, item)} at {place}")
 
     act("sell", sold, sku, asked)
 
@@ -347,8 +360,8 @@ def undo(
 # -- reading arguments -----------------------------------------------------------------------
 
 
-def _move(move: StockMove, key: str, write: Write) -> MoveStock:
-    return MoveStock((move,), key, actor(), write.reason)
+def _move(move: StockMove, key: str, write: Write, pool: str = MAIN) -> MoveStock:
+    return MoveStock((move,), key, actor(), write.reason, pool)
 
 
 def _lost(text: str | None, item: Item) -> int:

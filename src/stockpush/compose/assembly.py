@@ -26,7 +26,7 @@ from stockpush.engine.transport import ChannelApi, Network
 from stockpush.engine.why import CHANGES_MAX, LINES_MAX, Why, why_now, why_then
 from stockpush.errors import CatalogueInvalid, ConfigInvalid
 from stockpush.messages import Command, ExpireHolds, Rows
-from stockpush.model import ChannelPolicy, Delivery, Health, Hold, HoldState
+from stockpush.model import MAIN, ChannelPolicy, Delivery, Health, Hold, HoldState
 from stockpush.ports import CatalogueRows, Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.holds import as_of, expire, is_due
@@ -296,6 +296,27 @@ def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) 
         holds_unpaid=manifest.holds_unpaid,
         pool=channel.pool,
     )
+
+
+async def check_pools(parts: Parts) -> tuple[str, ...]:
+    """Return the pools that feed the channels, MAIN if that is the only one.
+
+    Raises `ConfigInvalid` for a channel that is to be fed by a pool that nothing is sold from.
+    """
+    wanted = {policy.pool for policy in parts.lane.policies.values()} | {MAIN}
+    if wanted == {MAIN}:
+        return (MAIN,)
+    catalogue = await parts.catalogue()
+    for name, policy in sorted(catalogue.policies.items()):
+        if policy.pool not in catalogue.pools:
+            raise ConfigInvalid(
+                f"channels.{name}.pool names a pool that nothing is sold from.",
+                field=f"channels.{name}.pool",
+                found=policy.pool,
+                expected=" or ".join(catalogue.pools),
+                next="stockpush import catalog.toml  (with [[locations]] of that pool)",
+            )
+    return tuple(sorted(wanted))
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from typing import Any, Final
 from stockpush.engine.instants import DAY_OR_INSTANT, end_of, read_instant, read_when
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import Refused
-from stockpush.model import HOLD_LINES_MAX, Hold, HoldLine, Item
+from stockpush.model import HOLD_LINES_MAX, MAIN, Hold, HoldLine, Item, shelf_key
 from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import HOLD_MAX, merged, name_of, taken
@@ -68,6 +68,7 @@ class HoldRow:
     note: str
     reason: str
     actor: str
+    pool: str = MAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ def row(catalogue: Catalogue, hold: Hold) -> HoldRow:
         note=hold.note,
         reason=hold.reason,
         actor=hold.actor,
+        pool=hold.pool,
     )
 
 
@@ -128,27 +130,28 @@ def line_rows(catalogue: Catalogue, lines: Iterable[HoldLine]) -> tuple[HoldLine
     )
 
 
-def promises(view: View, lines: Iterable[HoldLine]) -> tuple[PromiseRow, ...]:
-    """Return what could be promised of each line now, lines of one item added up.
+def promises(view: View, lines: Iterable[HoldLine], pool: str = MAIN) -> tuple[PromiseRow, ...]:
+    """Return what could be promised of each line in a pool now, lines of one item added up.
 
     Each is looked at beside those before it, as much of them as could be promised.
     """
     rows = []
     for line in merged(lines):
         item = view.catalogue.items[line.sku]
-        available = max(0, netting.atp(view.net([line.sku]), line.sku))
+        shelf = shelf_key(line.sku, pool)
+        available = max(0, netting.atp(view.net([shelf]), shelf))
         asked, could = (format_quantity(each, item.scale) for each in (line.quantity, available))
         rows.append(PromiseRow(item.sku, item.unit, asked, could))
-        view = taken(view, [HoldLine(line.sku, min(line.quantity, available))])
+        view = taken(view, [HoldLine(line.sku, min(line.quantity, available))], pool)
     return tuple(rows)
 
 
 def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]:
     """Return the listings whose number differs between two views, by channel and listing.
 
-    `skus` are the items that something was done to; all that share a material with them are looked
-    at. A listing whose number was not read yet, or that waits for a person, is left out; of several
-    on one number each is told of.
+    `skus` are the shelves that something was done to; all that share a material with them are
+    looked at. A listing whose number was not read yet, or that waits for a person, is left out; of
+    several on one number each is told of.
     """
     group = before.catalogue.group(skus)
     nets = before.net(group), after.net(group)
@@ -157,8 +160,9 @@ def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]
         field, policy = before.field(key), before.catalogue.policies.get(key.channel)
         if field is None or policy is None or field.expected is None or field.parked_reason:
             continue
+        shelf = before.catalogue.shelf_on(key.channel, field.sku)
         was, to = (
-            target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
+            target_of(view, field, atp=netting.atp(net, shelf), policy=policy)
             for view, net in zip((before, after), nets, strict=True)
         )
         if was != to:
@@ -169,13 +173,13 @@ def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]
     return tuple(rows)
 
 
-def explained(view: View, lines: Sequence[HoldLine], refused: Refused) -> Refused:
+def explained(view: View, lines: Sequence[HoldLine], refused: Refused, pool: str = MAIN) -> Refused:
     """Return why a hold cannot be placed with what could be promised of each line instead, and what
     listings would fall to if it were taken all the same.
     """
-    could = taken(view, merged(lines))
-    fallen = falls(view, could, [line.sku for line in lines])
-    told = {"lines": promises(view, lines), "listings": [each.as_json() for each in fallen]}
+    could = taken(view, merged(lines), pool)
+    fallen = falls(view, could, [shelf_key(line.sku, pool) for line in lines])
+    told = {"lines": promises(view, lines, pool), "listings": [each.as_json() for each in fallen]}
     return replace(refused, facts={**refused.facts, **told})
 
 
@@ -208,7 +212,9 @@ def _next_of_short(facts: Mapping[str, Any]) -> str:
     first = facts["to_buy"][0]
     unit = "" if first["unit"] == "piece" else first["unit"]
     bought = f"{shlex.quote(first['sku'])} {first['quantity']}{unit}"
-    return f"stockpush receive {bought}  (when it has arrived)"
+    location = facts.get("location", MAIN)
+    place = "" if location == MAIN else f" --location {shlex.quote(location)}"
+    return f"stockpush receive {bought}{place}  (when it has arrived)"
 
 
 # -- reading ---------------------------------------------------------------------------------
@@ -315,26 +321,39 @@ def shown(text: str) -> str:
     return text[:TEXT_SHOWN_MAX].encode(errors="replace").decode()
 
 
+def check_pool(pool: str, catalogue: Catalogue, *, field: str) -> None:
+    """Raise `NotFound` for a pool that nothing is sold from."""
+    if pool not in catalogue.pools:
+        raise NotFound(
+            f"There is no pool {shown(pool)!r} that anything is sold from.",
+            field=field,
+            found=shown(pool),
+            expected=" or ".join(catalogue.pools),
+            next="stockpush import catalog.toml  (with [[locations]] of that pool)",
+        )
+
+
 # -- what a script posts -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A hold as it was posted: lines, and when it ends."""
+    """A hold as it was posted: lines, when it ends, and the pool it is of."""
 
     lines: tuple[HoldLine, ...]
     until: datetime | timedelta
     note: str
     reason: str
+    pool: str = MAIN
 
 
 def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Posted:
     """Return the hold that a body asks for; `content` is its JSON.
 
-    `{"lines": [{"sku", "quantity"}], "for" or "until", "note", "reason"}`, all but the lines
-    optional. Raises `UsageError` and `NotFound` that name the field, such as `lines[1].sku`.
+    `{"lines": [{"sku", "quantity"}], "for" or "until", "pool", "note", "reason"}`, all but the
+    lines optional. Raises `UsageError` and `NotFound` that name the field, such as `lines[1].sku`.
     """
-    body = _table(content, "body", ("lines", "for", "until", "note", "reason"))
+    body = _table(content, "body", ("lines", "for", "until", "pool", "note", "reason"))
     lines = body.get("lines")
     if not isinstance(lines, list) or not lines:
         raise _wrong("lines", lines, 'a list such as [{"sku": "candle", "quantity": "5"}]')
@@ -347,7 +366,15 @@ def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Po
         until=read_posted_end(body, default=default),
         note=_line(body, "note"),
         reason=_line(body, "reason"),
+        pool=_posted_pool(body, catalogue),
     )
+
+
+def _posted_pool(body: Mapping[str, Any], catalogue: Catalogue) -> str:
+    """Return the pool that a body names, MAIN where it names none."""
+    pool = _text(body, "pool") or MAIN
+    check_pool(pool, catalogue, field="pool")
+    return pool
 
 
 def read_renewal(content: Any) -> tuple[datetime | timedelta, str]:

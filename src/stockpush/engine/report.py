@@ -7,16 +7,27 @@ The shapes are those of docs/interface.md: keys may be added, never renamed or r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from stockpush.model import ChannelPolicy, FieldKey, Listing, Mode, Promise, PushOutcomeKind
+from stockpush.model import (
+    MAIN,
+    ChannelPolicy,
+    FieldKey,
+    Listing,
+    Mode,
+    Promise,
+    PushOutcomeKind,
+    pool_of,
+    shelf_key,
+    sku_of,
+)
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
-from stockpush.reservation.ledger import withheld
+from stockpush.reservation.ledger import shelf_name, withheld
 from stockpush.reservation.pushes import target_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
@@ -39,7 +50,7 @@ class ListingRow:
 
 @dataclass(frozen=True, slots=True)
 class StockRow:
-    """One item of `stock --json`: quantities are decimal strings in the item's unit.
+    """One item of `stock --json` in one pool: quantities are decimal strings in the item's unit.
 
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
     materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
@@ -63,6 +74,7 @@ class StockRow:
     promise: str = Promise.BUILDABLE.value
     buildable_max: str | None = None
     withheld: str = "0"
+    pool: str = MAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,7 @@ class PlanRow:
     was: int
     to: int
     because: str
+    pool: str = MAIN
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape of `plan --json`."""
@@ -87,6 +100,7 @@ class PlanRow:
             "from": self.was,
             "to": self.to,
             "because": self.because,
+            "pool": self.pool,
         }
 
 
@@ -103,25 +117,44 @@ class ParkedRow:
 def stock(view: View, skus: Iterable[str] | None = None) -> tuple[StockRow, ...]:
     """Return the stock table, by SKU; of the items asked for, or of all.
 
+    An item has a row in the pool MAIN, and in every other one of which there is something to say.
     `view` holds every shelf and field of the groups concerned.
     """
     catalogue = view.catalogue
     wanted = sorted(catalogue.items if skus is None else skus)
-    net = view.net(wanted)
+    rows = _rows(view, [shelf for sku in wanted for shelf in catalogue.shelves_of(sku)])
+    return tuple(row for row in rows if row.pool == MAIN or row.listings or _has_any(row))
+
+
+def stock_in(view: View, sku: str, pool: str) -> StockRow:
+    """Return the row of an item in one pool."""
+    (row,) = _rows(view, [shelf_key(sku, pool)])
+    return row
+
+
+def _has_any(row: StockRow) -> bool:
+    """Answer whether there is anything of an item, or anything claimed."""
+    amounts = (row.on_hand, row.reserved, row.held, row.suspense, row.atp, row.withheld)
+    return any(amount != "0" for amount in amounts)
+
+
+def _rows(view: View, shelves: Sequence[str]) -> Iterator[StockRow]:
+    """Yield the rows of some shelves, in their order."""
+    catalogue, net = view.catalogue, view.net(shelves)
     listed: dict[str, list[Listing]] = {}
     for key in sorted(catalogue.listings):
         listing = catalogue.listings[key]
-        listed.setdefault(listing.sku, []).append(listing)
-    apart = withheld(view.rows.lots.values())
-    return tuple(
-        _item(view, net, sku, listed.get(sku, []), withheld=apart.get(sku, 0)) for sku in wanted
-    )
+        listed.setdefault(catalogue.shelf_on(key.channel, listing.sku), []).append(listing)
+    pools = {name: place.pool for name, place in catalogue.locations.items()}
+    apart = withheld(view.rows.lots.values(), pools)
+    for shelf in shelves:
+        yield _item(view, net, shelf, listed.get(shelf, []), withheld=apart.get(shelf, 0))
 
 
 def stock_page(
     view: View, *, limit: int, after: str | None = None
 ) -> tuple[tuple[StockRow, ...], str | None]:
-    """Return at most `limit` (>= 1) items by SKU, those after the cursor `after`.
+    """Return at most `limit` (>= 1) items by SKU, those after the cursor `after`, in each pool.
 
     The second value is the cursor of the following page, None at the end. An item that comes or
     goes between two pages moves no other item to another page.
@@ -132,20 +165,28 @@ def stock_page(
 
 
 def shortages(view: View) -> tuple[str, ...]:
-    """Return the SKUs whose ATP is negative: demand that nothing covers."""
+    """Return the SKUs, and the pools other than MAIN, whose ATP is negative: demand that nothing
+    covers.
+    """
     # Cheaper than the ATP of every item; that both agree is tested.
-    return tuple(sorted(view.net(view.catalogue.items).blocked))
+    return tuple(map(shelf_name, sorted(_net_all(view).blocked)))
+
+
+def _net_all(view: View) -> Netting:
+    """Net every item in every pool."""
+    catalogue = view.catalogue
+    return view.net(shelf for sku in catalogue.items for shelf in catalogue.shelves_of(sku))
 
 
 def _item(
-    view: View, net: Netting, sku: str, listings: Iterable[Listing], *, withheld: int
+    view: View, net: Netting, key: str, listings: Iterable[Listing], *, withheld: int
 ) -> StockRow:
-    """Return one item's row."""
-    item, shelf = view.catalogue.items[sku], view.shelf(sku)
-    atp = netting.atp(net, sku)
+    """Return the row of an item in a pool."""
+    item, shelf = view.catalogue.items[sku_of(key)], view.shelf(key)
+    sku, atp = item.sku, netting.atp(net, key)
     shown = sum(
         row.pack * ((row.expected or 0) + row.hold)
-        for key in view.catalogue.fields_of.get(sku, ())
+        for key in view.catalogue.fields_of.get(key, ())
         if (row := view.field(key)) is not None
     )
     scale = item.scale
@@ -157,17 +198,18 @@ def _item(
         on_hand=format_quantity(shelf.on_hand, scale),
         reserved=format_quantity(shelf.reserved, scale),
         held=format_quantity(shelf.held, scale),
-        suspense=format_quantity(view.suspense(sku), scale),
-        buildable=format_quantity(netting.buildable(net, sku), scale),
+        suspense=format_quantity(view.suspense(key), scale),
+        buildable=format_quantity(netting.buildable(net, key), scale),
         atp=format_quantity(atp, scale),
         exposure=format_quantity(max(0, shown - max(0, atp)), scale),
-        limited_by=netting.stopped_by(net, sku) if sku in view.catalogue.bills.by_item else (),
+        limited_by=netting.stopped_by(net, key) if sku in view.catalogue.bills.by_item else (),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
         promise=item.promise.value,
         buildable_max=(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
         ),
         withheld=format_quantity(withheld, scale),
+        pool=pool_of(key),
     )
 
 
@@ -224,7 +266,7 @@ def _field(view: View, listing: Listing) -> FieldRow | None:
 def plan(view: View) -> tuple[PlanRow, ...]:
     """Return what would be pushed now and why, by channel and listing; a shared field once."""
     catalogue = view.catalogue
-    net = view.net(catalogue.items)
+    net = _net_all(view)
     rows = []
     for key in sorted(catalogue.listings_on):
         first, row = catalogue.listings_on[key][0], view.field(key)
@@ -233,7 +275,8 @@ def plan(view: View) -> tuple[PlanRow, ...]:
             continue
         if not row.adopted and policy.mode is Mode.LIVE:
             continue
-        wanted = target_of(view, row, atp=netting.atp(net, row.sku), policy=policy)
+        shelf = catalogue.shelf_on(key.channel, row.sku)
+        wanted = target_of(view, row, atp=netting.atp(net, shelf), policy=policy)
         if wanted != row.expected:
             rows.append(
                 PlanRow(
@@ -243,6 +286,7 @@ def plan(view: View) -> tuple[PlanRow, ...]:
                     was=row.expected,
                     to=wanted,
                     because=_because(view, net, row, policy),
+                    pool=catalogue.fed_by(key.channel),
                 )
             )
     return tuple(rows)
@@ -260,7 +304,7 @@ def parked(view: View) -> tuple[ParkedRow, ...]:
 def _because(view: View, net: Netting, row: FieldRow, policy: ChannelPolicy) -> str:
     """Return in a few words where the planned number comes from."""
     item = view.catalogue.items[row.sku]
-    atp = netting.atp(net, row.sku)
+    atp = netting.atp(net, view.catalogue.shelf_on(row.key.channel, row.sku))
     text = f"{format_quantity(atp, item.scale)} {item.unit} to promise"
     if row.pack != 1:
         text += f", {row.pack} to a pack"

@@ -15,6 +15,7 @@ from datetime import datetime, tzinfo
 from typing import Final, NamedTuple, Protocol
 
 from stockpush.model import (
+    MAIN,
     ChannelPolicy,
     Field,
     HoldState,
@@ -22,6 +23,8 @@ from stockpush.model import (
     PushOutcomeKind,
     Reservation,
     StockMovement,
+    shelf_key,
+    sku_of,
 )
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
@@ -130,8 +133,9 @@ class OpenUnits(Protocol):
 class Now:
     """What the notes of one item are made of, all of one instant.
 
-    `lines` are its newest open order lines, newest first; `settings` names the setting that each
-    channel's buffer comes from. `zone` None: instants are told in this machine's time.
+    All is of one `pool`. `lines` are its newest open order lines, newest first; `settings` names
+    the setting that each channel's buffer comes from. `zone` None: instants are told in this
+    machine's time.
     """
 
     view: View
@@ -142,14 +146,20 @@ class Now:
     lines: Sequence[Reservation]
     settings: Mapping[str, str]
     zone: tzinfo | None
+    pool: str = MAIN
+
+    @property
+    def shelf(self) -> str:
+        """Return the key of the item's shelf."""
+        return shelf_key(self.item.sku, self.pool)
 
     def units(self, quantity: int) -> str:
         """Return a quantity of the item, without its sign."""
         return format_quantity(abs(quantity), self.item.scale)
 
     def amount(self, quantity: int, sku: str) -> str:
-        """Return a quantity of any item with its unit."""
-        return amount(quantity, self.view.catalogue.items[sku])
+        """Return a quantity of any item, named by its SKU or a shelf's key, with its unit."""
+        return amount(quantity, self.view.catalogue.items[sku_of(sku)])
 
 
 def amount(quantity: int, item: Item) -> str:
@@ -191,7 +201,10 @@ def of_listing(now: Now, name: str, quantity: int, field: Field, policy: Channel
 def _on_hand(now: Now, _quantity: int) -> Note:
     if now.last is None:
         return Note("it has never moved")
-    return moved(now.last, now.item, now.zone)
+    said, catalogue = moved(now.last, now.item, now.zone), now.view.catalogue
+    if len(catalogue.pools) == 1:
+        return said
+    return said._replace(text=f"{said.text} in {catalogue.pool_at(now.last.location)}")
 
 
 def moved(last: StockMovement, item: Item, zone: tzinfo | None) -> Note:
@@ -225,7 +238,7 @@ def _held(now: Now, _quantity: int) -> Note:
     found = [
         (hold, line.quantity)
         for _, hold in sorted(now.view.rows.holds.items(), reverse=True)
-        if hold.state is HoldState.HELD
+        if hold.state is HoldState.HELD and hold.pool == now.pool
         for line in hold.lines
         if line.sku == now.item.sku
     ]
@@ -244,7 +257,7 @@ def _held(now: Now, _quantity: int) -> Note:
 def _suspense(now: Now, _quantity: int) -> Note:
     held = [
         field
-        for key in now.view.catalogue.fields_of.get(now.item.sku, ())
+        for key in now.view.catalogue.fields_of.get(now.shelf, ())
         if (field := now.view.field(key)) is not None and field.hold
     ]
     texts = [
@@ -259,7 +272,7 @@ def _suspense(now: Now, _quantity: int) -> Note:
 
 
 def _used_in_builds(now: Now, _quantity: int) -> Note:
-    takers = _takers(now, now.item.sku)
+    takers = _takers(now, now.shelf)
     used = [text for text, _ in takers[:NAMES_MAX]]
     if len(takers) > NAMES_MAX:
         used.append(f"{len(takers) - NAMES_MAX} more items")
@@ -278,9 +291,12 @@ def _buildable(now: Now, quantity: int) -> Note:
     bill = now.view.catalogue.bills.by_item.get(sku)
     if bill is None:
         return Note("it has no bill of materials: it is not made here")
-    limits, rules = netting.limited_by(now.net, sku), netting.ruled_by(now.net, sku)
-    few, ruled = limits[:NAMES_MAX], rules[:NAMES_MAX]
-    texts = [(f"{each} " if len(few) > 1 else "") + _claimed(now, each) for each in few]
+    limits, rules = netting.limited_by(now.net, now.shelf), netting.ruled_by(now.net, now.shelf)
+    few, ruled = (list(map(sku_of, each[:NAMES_MAX])) for each in (limits, rules))
+    texts = [
+        (f"{sku_of(each)} " if len(few) > 1 else "") + _claimed(now, each)
+        for each in limits[:NAMES_MAX]
+    ]
     if len(limits) > NAMES_MAX:
         texts.append(f"{len(limits) - NAMES_MAX} more materials end with it")
     if few:
@@ -306,7 +322,7 @@ def _buildable(now: Now, quantity: int) -> Note:
 def _rule(now: Now, sku: str) -> str:
     """Return what the promise rule of an item says that stops one more."""
     whose = "its promise rule" if sku == now.item.sku else f"the promise rule of {sku}"
-    most = now.net.ceilings[sku]
+    most = now.net.ceilings[shelf_key(sku, now.pool)]
     if not most:
         return f"{whose}: only what is finished is promised"
     return f"{whose}: at most {now.amount(most, sku)} may wait to be built"
@@ -335,7 +351,7 @@ def _claimed(now: Now, material: str) -> str:
 
 def _takers(now: Now, component: str) -> list[tuple[str, str]]:
     """Return whose builds, for what is ordered, take how much of a component; the most first."""
-    bills, found = now.view.catalogue.bills, []
+    bills, found = now.view.catalogue.netted, []
     for parent in bills.parents(component):
         built = now.net.built.get(parent, 0)
         if not built:
@@ -346,16 +362,16 @@ def _takers(now: Now, component: str) -> list[tuple[str, str]]:
             for line in bill.lines
             if line.component == component
         )
-        ordered = _ordered_as(now, parent)
-        others = "" if ordered == [parent] else f" (ordered as {_listed(ordered[:NAMES_MAX])})"
-        text = f"{now.amount(used, component)} for {now.amount(built, parent)} {parent}{others}"
-        found.append((-used, text, parent))
+        ordered, name = _ordered_as(now, parent), sku_of(parent)
+        others = "" if ordered == [name] else f" (ordered as {_listed(ordered[:NAMES_MAX])})"
+        text = f"{now.amount(used, component)} for {now.amount(built, parent)} {name}{others}"
+        found.append((-used, text, name))
     return [(text, parent) for _, text, parent in sorted(found)]
 
 
 def _ordered_as(now: Now, sku: str) -> list[str]:
     """Return the items whose orders have `sku` made, itself among them, by name."""
-    bills, found, waiting = now.view.catalogue.bills, {sku}, [sku]
+    bills, found, waiting = now.view.catalogue.netted, {sku}, [sku]
     while waiting:
         above = [
             each
@@ -364,7 +380,7 @@ def _ordered_as(now: Now, sku: str) -> list[str]:
         ]
         found.update(above)
         waiting += above
-    return sorted(each for each in found if now.net.demand[each]) or [sku]
+    return sorted(sku_of(each) for each in found if now.net.demand[each]) or [sku_of(sku)]
 
 
 _OF_ITEM: Mapping[str, Callable[[Now, int], Note]] = {

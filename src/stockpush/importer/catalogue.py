@@ -455,8 +455,25 @@ class _Reader:
             sellable: bool | None = True if old is None else old.sellable
             if "sellable" in row.cells:
                 sellable = self._boolean(row, "sellable")
-            if sellable is not None:
-                self._locations[name] = Location(name, sellable)
+            pool: str | None = MAIN if old is None else old.pool
+            if "pool" in row.cells:
+                pool = self._pool(row)
+            if sellable is not None and pool is not None:
+                self._locations[name] = Location(name, sellable, pool)
+
+    def _pool(self, row: Row) -> str | None:
+        """Return the pool that a location belongs to, written as another location has it."""
+        pool = self._text(row, "pool")
+        if pool is None:
+            return None
+        known = (MAIN, *(place.pool for place in self._known.locations.values()))
+        others = (*known, *(place.pool for place in self._locations.values()))
+        other = next((each for each in others if _folded(each) == _folded(pool)), pool)
+        if other != pool:
+            expected = f"{other}, as it was written before, or a name that differs more"
+            self._mistakes.add(row.where("pool"), found=pool, expected=expected)
+            return None
+        return pool
 
     # -- what another row names --------------------------------------------------------------
 

@@ -115,7 +115,7 @@ def _item(item: Item) -> dict[str, str]:
 
 
 def _location(location: Location) -> dict[str, str]:
-    return {"sellable": "true" if location.sellable else "false"}
+    return {"sellable": "true" if location.sellable else "false", "pool": location.pool}
 
 
 def _bill(bill: BillOfMaterials, items: Mapping[str, Item]) -> dict[str, str]:

@@ -53,7 +53,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
     ),
     Table.BOMS: ("item", "base", "yield", "batch_only", "kit", "backflush", "lines"),
     Table.LISTINGS: ("channel", "item", "pack", "ref"),
-    Table.LOCATIONS: ("name", "sellable"),
+    Table.LOCATIONS: ("name", "sellable", "pool"),
 }
 """The keys of each TOML table."""
 LINE_COLUMNS = ("item", "quantity", "scrap")

@@ -287,7 +287,7 @@ def _insufficient(
                 for shelf, units in netting.missing(net, skus).items()
                 for sku in (sku_of(shelf),)
             ],
-            **({"pool": pool} if where else {}),
+            **({"pool": pool, "location": view.catalogue.home(pool)} if where else {}),
         },
     )
 
