@@ -193,7 +193,7 @@ class ChannelSettings(_Section):
     pool: str = Field(
         default=MAIN,
         min_length=1,
-        max_length=200,
+        max_length=255,
         description="the pool that feeds it, as [[locations]] of the catalogue names it",
     )
     orders_lag_s: _Number | None = Field(

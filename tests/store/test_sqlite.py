@@ -249,12 +249,14 @@ def test_every_query_of_the_path_of_a_sale_uses_an_index() -> None:
     statements = Statements(SqliteDialect())
     small = {"channel", "meta"}
     checked = 0
-    tables = ("shelf", "field", "dirty", "command", "push")
+    tables = ("field", "dirty", "command", "push")
     queries = {f"{name}.lock": getattr(statements, name).lock for name in tables} | {
         name: getattr(statements, name)
         for name in (
+            "shelves_of_items",
             "reservations_of_orders",
             "reservations_of_order_keys",
+            "reservations_open_on",
             "pushes_in_flight",
             "deliveries_of_digests",
             "movements_of_commands",
