@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from stockpush.sim import accounts
 from stockpush.sim.accounts import (
     ACCESS_TOKEN,
     CHANNELS,
@@ -20,19 +21,12 @@ from stockpush.sim.accounts import (
     CONSUMER_SECRET,
     DOMAIN,
     ETSY,
-    ETSY_KEYSTRING,
     ETSY_PROPERTY,
     ETSY_PROPERTY_NAME,
-    ETSY_REFRESH_TOKEN,
-    ETSY_SHARED_SECRET,
-    ETSY_SHOP,
     FAIRE,
-    FAIRE_TOKEN,
     SHOPIFY,
     SHOPIFY_SECRET,
     SITE,
-    SITE_KEY,
-    SITE_TOKEN,
     WOO,
     AnyShop,
     EtsyTerms,
@@ -184,11 +178,11 @@ class _Drawing:
             case "woo":
                 return self._woo()
             case "etsy":
-                return self._etsy()
+                return accounts.etsy(self._clock_of(ETSY), self.dice)
             case "faire":
-                return self._faire()
+                return accounts.faire(self._clock_of(FAIRE), self.dice)
             case _:
-                return self._site()
+                return accounts.site(self._clock_of(SITE), self.dice)
 
     def _shopify(self) -> ShopifyShop:
         return ShopifyShop(
@@ -211,53 +205,6 @@ class _Drawing:
             webhook_delay_s=self.dice.choice((0.3, 1.0, 5.0)),
             hold_stock_min=self.dice.choice((5, 15, 60)),
         )
-
-    def _etsy(self) -> EtsyShop:
-        shop = EtsyShop(
-            ETSY,
-            clock=self._clock_of(ETSY),
-            dice=random.Random(self.dice.random()),  # noqa: S311  # drawn from the seed
-            shop_id=ETSY_SHOP,
-            keystring=ETSY_KEYSTRING,
-            shared_secret=ETSY_SHARED_SECRET,
-            refresh_token=ETSY_REFRESH_TOKEN,
-        )
-        shop.allowance.bucket_s = 600  # what is told to wait is less than a run lasts
-        return shop
-
-    def _faire(self) -> FaireShop:
-        dice = self.dice
-        shop = FaireShop(
-            FAIRE,
-            clock=self._clock_of(FAIRE),
-            dice=random.Random(dice.random()),  # noqa: S311  # drawn from the seed
-            access_token=FAIRE_TOKEN,
-            shipping_takes_on_hand=dice.random() < 0.5,
-            parents_keep_backorders=dice.random() < 0.5,
-            backorders_stay_committed=dice.random() < 0.5,
-        )
-        shop.splits_backorders = dice.random() < 0.8
-        habits = shop.habits
-        habits.filters_beside_cursor = dice.choice(("refused", "needed", "ignored"))
-        habits.unknown_variant_refused = dice.random() < 0.5
-        habits.basic_instants = dice.random() < 0.5
-        habits.cursors = dice.random() < 0.8
-        if habits.cursors:
-            habits.page_max = dice.choice((2, 5, 50))
-        shop.retry_after_s = dice.choice((None, 2))
-        return shop
-
-    def _site(self) -> GenericShop:
-        shop = GenericShop(
-            SITE,
-            clock=self._clock_of(SITE),
-            dice=random.Random(self.dice.random()),  # noqa: S311  # drawn from the seed
-            access_token=SITE_TOKEN,
-            webhook_key=SITE_KEY,
-            compares=self.dice.random() < 0.5,
-        )
-        shop.page_max = self.dice.choice((2, 5, 100))
-        return shop
 
     # -- wide worlds -------------------------------------------------------------------------
 
