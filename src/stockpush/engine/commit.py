@@ -28,7 +28,7 @@ from stockpush.messages import (
     Rows,
     TurnLots,
 )
-from stockpush.model import ChannelPolicy, FieldKey
+from stockpush.model import UNSAID, ChannelPolicy, FieldKey, StockPolicy
 from stockpush.ports import Clock, Store, Transaction
 from stockpush.reservation import reach
 from stockpush.reservation.catalogue import Catalogue, build
@@ -88,6 +88,7 @@ class CommitLane:
     store: Store
     clock: Clock
     policies: Mapping[str, ChannelPolicy]
+    stock: StockPolicy = UNSAID
     counters: Counters = field(default_factory=Counters)
     trouble: str | None = None
     """Why the database could last not be written to; None once it could be again."""
@@ -300,6 +301,7 @@ class CommitLane:
                 rows.listings,
                 self.policies,
                 rows.locations,
+                stock=self.stock,
                 known=self._catalogue or self._former,
             )
         return self._catalogue

@@ -77,7 +77,9 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     listings = {}
     for given in command.listings:
         known = view.catalogue.listings.get(given.key, given)
-        listings[given.key] = replace(known, sku=given.sku, pack=given.pack, ref=given.ref)
+        listings[given.key] = replace(
+            known, sku=given.sku, pack=given.pack, ref=given.ref, weight=given.weight
+        )
     _settle_fields(draft, listings)
     opened = 0
     for line in command.opening:

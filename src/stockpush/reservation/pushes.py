@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
-from functools import lru_cache
 
 from stockpush.messages import (
     Accepted,
@@ -35,6 +33,7 @@ from stockpush.model import (
     PushOutcomeKind,
 )
 from stockpush.reservation import atp as netting
+from stockpush.reservation.catalogue import smallest_units
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.drift import note_reading, take_apart
 from stockpush.reservation.expectation import (
@@ -99,13 +98,7 @@ def _standing(field: Field, policy: ChannelPolicy) -> int:
 
 def buffer_of(view: View, sku: str, policy: ChannelPolicy) -> int:
     """Return the channel's safety buffer in the item's smallest units, rounded up."""
-    return _smallest_units(policy.buffer, view.catalogue.items[sku].scale)
-
-
-@lru_cache(maxsize=256)
-def _smallest_units(quantity: Decimal, scale: int) -> int:
-    """Return a quantity of an item in its smallest units, rounded up."""
-    return int(quantity.scaleb(scale).to_integral_value(ROUND_CEILING))
+    return smallest_units(policy.buffer, view.catalogue.items[sku].scale)
 
 
 def mark(
