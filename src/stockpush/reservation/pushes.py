@@ -86,24 +86,23 @@ class Wait(StrEnum):
 
 def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
     """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
-    return target(
-        offer_of(view, field, atp=atp, policy=policy), _standing(field, policy), cap=policy.cap
-    )
+    shown = shown_on(view, field, atp=atp, policy=policy)
+    return target(shown.offer, standing_on(field, policy), cap=policy.cap)
 
 
-def offer_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
-    """Return what the field should sell from now on at this ATP, in the channel's units, >= 0.
+def shown_on(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> sharing.Shown:
+    """Return what the field should sell from now on at this ATP, in the channel's units.
 
-    One that no listing of its item is on any more, or whose item has moved, shows what it would
-    alone.
+    One that no listing of its item is on any more shows what it would alone.
     """
     if _is_mapped(view, field):
-        return sharing.shown(view, field.key, atp=atp, policy=policy).offer
+        return sharing.shown(view, field.key, atp=atp, policy=policy)
     buffer = sharing.buffer_of(view.catalogue, field.sku, policy)
-    return offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap)
+    alone = offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap)
+    return sharing.Shown(alone, alone)
 
 
-def _standing(field: Field, policy: ChannelPolicy) -> int:
+def standing_on(field: Field, policy: ChannelPolicy) -> int:
     """Return the sold units that stand on the field's number.
 
     Where they are kept apart a hold is beyond them, and was never taken off the number. It comes
@@ -193,11 +192,11 @@ def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple
     policy = view.catalogue.policies.get(field.key.channel)
     if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
         return field, 0
-    shown = offer_of(view, field, atp=atp, policy=policy)
+    shown = shown_on(view, field, atp=atp, policy=policy).offer
     if shown <= LOW_OFFER_MAX:
         field = wants_reading(field, at=at + LOW_READ_EVERY)
     return field, _difference(
-        view, field, target(shown, _standing(field, policy), cap=policy.cap), policy
+        view, field, target(shown, standing_on(field, policy), cap=policy.cap), policy
     )
 
 
@@ -421,17 +420,14 @@ def is_doubted(field: Field, at: datetime) -> bool:
 
 def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPolicy) -> Terms:
     """Return the terms that sum to the field's target (`target_of`), in the channel's units."""
-    share = None
-    if _is_mapped(view, field):
-        shown = sharing.shown(view, field.key, atp=netting.atp(net, field.sku), policy=policy)
-        share = (shown.because, shown.offer) if shown.because else None
+    shown = shown_on(view, field, atp=netting.atp(net, field.sku), policy=policy)
     return terms(
         item_derivation(view, net, field.sku),
         buffer=sharing.buffer_of(view.catalogue, field.sku, policy),
         pack=field.pack,
         cap=policy.cap,
-        undeducted=_standing(field, policy),
-        share=share,
+        undeducted=standing_on(field, policy),
+        share=(shown.because, shown.offer) if shown.because else None,
     )
 
 

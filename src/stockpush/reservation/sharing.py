@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 from stockpush.messages import Decision, Event, NoteGuardLevels
 from stockpush.model import ChannelPolicy, Exposure, FieldKey, Mode, Shelf
+from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue, smallest_units
 from stockpush.reservation.exposure import offer
 from stockpush.reservation.view import View
@@ -162,6 +163,13 @@ def turned(view: View, atps: Mapping[str, int]) -> tuple[Shelf, ...]:
         if guarded != shelf.guarded:
             changed.append(replace(shelf, guarded=guarded))
     return tuple(changed)
+
+
+def as_turned(view: View, skus: Iterable[str]) -> View:
+    """Return the view in which these items are guarded as they will be once it is committed."""
+    listed = sorted(sku for sku in skus if sku in view.catalogue.fields_of)
+    shelves = turned(view, netting.atp_all(view.net(listed), listed))
+    return view.after(Decision(shelves=shelves)) if shelves else view
 
 
 def told(shelves: Iterable[Shelf], atps: Mapping[str, int]) -> tuple[Event, ...]:
