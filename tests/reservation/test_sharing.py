@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import doctest
+import re
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stockpush.messages import AdoptListings, NoteGuardLevels, StartChannel
@@ -24,6 +26,7 @@ from stockpush.reservation.atp import atp
 from stockpush.reservation.pushes import derivation, target_of
 from stockpush.reservation.sharing import Sharer, share
 from stockpush.reservation.view import View
+from stockpush.sim.shares import Taker, shares
 from tests.reservation.world import World, line
 
 
@@ -79,6 +82,38 @@ def test_whole_packs_by_weight_and_the_last_one_at_home(
     assert list(share(units, sharers(units, rows), home).values()) == packs
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "stock-model.md"
+ROWS = re.findall(
+    r"\| (\d+) \| ((?:\w+ \d+(?:, )?)+) \| ([\d, ]+) \| ([\d, ]+) \| (\w+|-) \| ([\d, ]+) \|",
+    PAGE.read_text(encoding="utf-8"),
+)
+
+
+def numbers(text: str) -> list[int]:
+    """Return the numbers of a cell."""
+    return [int(each) for each in text.split(",")]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=" ".join)
+def test_the_table_of_the_page_is_what_is_shown(row: tuple[str, ...]) -> None:
+    """Left, listings, weights, buffers and home come to what stands in the last column."""
+    left, listings, weights, buffers, home, shown = row
+    named = [each.rsplit(" ", 1) for each in listings.split(", ")]
+    rows = [
+        (name, int(pack), weight, buffer)
+        for (name, pack), weight, buffer in zip(
+            named, numbers(weights), numbers(buffers), strict=True
+        )
+    ]
+    packs = share(int(left), sharers(int(left), rows), None if home == "-" else home)
+    assert list(packs.values()) == numbers(shown)
+
+
+def test_the_page_has_a_table() -> None:
+    """All of its rows are read above."""
+    assert len(ROWS) == 9
+
+
 @st.composite
 def shops(draw: st.DrawFn) -> tuple[int, tuple[Sharer, ...], str | None]:
     """Draw units that are left, listings, and a home."""
@@ -119,6 +154,17 @@ def test_nothing_is_promised_twice_and_nothing_is_locked_away(
     for each in found:
         more = packs | {each.field: packs[each.field] + 1}
         assert more[each.field] > each.most or not is_there(more)
+
+
+@given(shops())
+def test_the_truth_of_the_simulator_says_the_same(
+    shop: tuple[int, tuple[Sharer, ...], str | None],
+) -> None:
+    """Written anew from the page, pack by pack, it comes to the same shares."""
+    units, found, home = shop
+    assume(found)
+    takers = [Taker(each.field, *each[1:]) for each in found]
+    assert shares(units, takers, home) == share(units, found, home)
 
 
 @given(shops())
