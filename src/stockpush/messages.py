@@ -305,6 +305,14 @@ class NoteHeard:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class NoteGuardLevels:
+    """The guard levels of these items are so high now, in their smallest units, as measured."""
+
+    levels: tuple[tuple[str, int], ...]
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class LotTerms:
     """What is said of a lot that comes in; None and "" where nothing is (`model.Lot`)."""
 
@@ -531,6 +539,7 @@ Command: TypeAlias = (
     | SettlePushes
     | NoteHealth
     | NoteHeard
+    | NoteGuardLevels
     | MoveStock
     | BuildStock
     | CountStock

@@ -25,6 +25,8 @@ from stockpush.engine.report import ParkedRow, PlanRow, StockRow
 if TYPE_CHECKING:
     from stockpush.compose import Parts
 
+EXPOSED_MAX = 10
+"""Of how many items the exposure is told."""
 _STATES = {
     "in_sync": "green",
     "dirty": "yellow",
@@ -82,6 +84,12 @@ def _print_items(rows: Sequence[StockRow]) -> None:
             cell(", ".join(row.limited_by), "dim"),
         )
     show(shown)
+    exposed = [f"{row.exposure} {row.unit} of {row.sku}" for row in rows if row.exposure != "0"]
+    if exposed:
+        left = len(exposed) - EXPOSED_MAX
+        told = ", ".join(exposed[:EXPOSED_MAX]) + (f" and {left} more items" if left > 0 else "")
+        say()
+        say(f"Exposure, if every listing sold out at once: {told}", "dim")
     apart = [row for row in rows if row.withheld != "0"]
     if apart:
         say()

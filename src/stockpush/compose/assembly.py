@@ -26,7 +26,7 @@ from stockpush.engine.transport import ChannelApi, Network
 from stockpush.engine.why import CHANGES_MAX, LINES_MAX, Why, why_now, why_then
 from stockpush.errors import CatalogueInvalid, ConfigInvalid
 from stockpush.messages import Command, ExpireHolds, Rows
-from stockpush.model import ChannelPolicy, Delivery, Health, Hold, HoldState
+from stockpush.model import ChannelPolicy, Delivery, Health, Hold, HoldState, StockPolicy
 from stockpush.ports import CatalogueRows, Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.holds import as_of, expire, is_due
@@ -61,9 +61,18 @@ class Parts:
 
     async def catalogue(self) -> Catalogue:
         """Return the catalogue as it is now."""
-        rows = await self.store.catalogue()
-        policies = self.lane.policies
-        return build(rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations)
+        return self._catalogue(await self.store.catalogue())
+
+    def _catalogue(self, rows: CatalogueRows) -> Catalogue:
+        return build(
+            rows.revision,
+            rows.items,
+            rows.bills,
+            rows.listings,
+            self.lane.policies,
+            rows.locations,
+            stock=self.lane.stock,
+        )
 
     async def view(self) -> View:
         """Return everything that reports are computed from, at one instant.
@@ -73,12 +82,8 @@ class Parts:
         return self._view(*await reads.snapshot(self.store))
 
     def _view(self, rows: CatalogueRows, gathered: Rows) -> View:
-        policies = self.lane.policies
-        catalogue = build(
-            rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations
-        )
         at = self.clock.now()
-        view = turned(View(catalogue, gathered), at)
+        view = turned(View(self._catalogue(rows), gathered), at)
         due = tuple(each.id for each in gathered.holds.values() if is_due(each, at))
         return view.after(expire(view, ExpireHolds(due), at)) if due else view
 
@@ -292,6 +297,12 @@ def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) 
     )
 
 
+def stock_policy(settings: Settings) -> StockPolicy:
+    """Return what the owner says of every item that says nothing of its own."""
+    stock = settings.stock
+    return StockPolicy(stock.exposure, stock.guard_min, stock.home_channel)
+
+
 @asynccontextmanager
 async def parts(
     settings: Settings,
@@ -323,6 +334,7 @@ async def parts(
                 name: policy_of(settings, channel, manifests[name])
                 for name, channel in settings.channels.items()
             },
+            stock_policy(settings),
         )
         yield Parts(settings, store, lane, steady, ids or SystemIds(), connectors)
     finally:

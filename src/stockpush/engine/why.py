@@ -18,7 +18,7 @@ from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
 from stockpush.engine import wording
-from stockpush.engine.report import ListingRow, listing_row
+from stockpush.engine.report import ListingRow, exposure, listing_row
 from stockpush.engine.wording import OUTCOMES, Now, OpenUnits, when
 from stockpush.model import (
     ChannelPolicy,
@@ -157,6 +157,9 @@ class ListingWhy:
 class Why:
     """One item of `why --json`: quantities are decimal strings in the item's unit.
 
+    `exposure` is how many would be sold beyond what there is if every listing sold out at once,
+    None of the past.
+
     `at` is the instant that it is about. Now `terms` sum to `atp`, of which `limited_by` are the
     materials that stop one more. Of the past only `on_hand` is known of the item itself: `terms`
     is empty and `atp` None.
@@ -172,6 +175,7 @@ class Why:
     terms: tuple[ItemTerm, ...]
     listings: tuple[ListingWhy, ...]
     note: str | None = None
+    exposure: str | None = None
 
 
 # -- the database's side ---------------------------------------------------------------------
@@ -304,6 +308,7 @@ def why_now(
         note=f"{now.amount(-atp, sku)} short: more is ordered than can be made"
         if atp < 0
         else None,
+        exposure=format_quantity(exposure(view, sku, atp), item.scale),
     )
 
 

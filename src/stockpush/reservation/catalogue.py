@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from stockpush.model import (
     MAIN,
+    UNSAID,
     BillOfMaterials,
     ChannelPolicy,
+    Exposure,
     FieldKey,
     Item,
     Listing,
@@ -22,6 +26,7 @@ from stockpush.model import (
     Location,
     LotRule,
     Promise,
+    StockPolicy,
 )
 from stockpush.reservation.bom import Bills
 
@@ -56,6 +61,7 @@ class Catalogue:
     locations: Mapping[str, Location]
     lotted: frozenset[str]
     ceilings: Mapping[str, int]
+    stock: StockPolicy = UNSAID
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -65,6 +71,21 @@ class Catalogue:
             return True
         place = self.locations.get(location)
         return place is not None and place.sellable
+
+    def exposure(self, sku: str) -> Exposure:
+        """Return how the item's listings share what can be promised of it."""
+        return self.items[sku].exposure or self.stock.exposure
+
+    def home_channel(self, sku: str) -> str | None:
+        """Return the channel that gets the last of the item, None where it is all the same."""
+        return self.items[sku].home_channel or self.stock.home_channel
+
+    def guard_min(self, sku: str) -> int:
+        """Return the least guard level of the item, in its smallest units, rounded up."""
+        item = self.items[sku]
+        if item.guard_min is not None:
+            return item.guard_min
+        return smallest_units(self.stock.guard_min, item.scale)
 
     def layout(self, group: frozenset[str]) -> Layout:
         """Return whole groups of items laid out in arrays, made when first asked for."""
@@ -111,6 +132,7 @@ def build(
     policies: Mapping[str, ChannelPolicy],
     locations: Iterable[Location] = (),
     *,
+    stock: StockPolicy = UNSAID,
     known: Catalogue | None = None,
 ) -> Catalogue:
     """Index the stored rows. Raises `CatalogueInvalid` (and `BillCycle`) for impossible bills.
@@ -145,6 +167,7 @@ def build(
             for sku in compiled.by_item
             if (ceiling := _ceiling(by_sku[sku])) is not None
         },
+        stock=stock,
         layouts=layouts,
         locations={place.name: place for place in locations},
         lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),
@@ -164,6 +187,12 @@ def _compiled(
     ):
         return known.bills, known.layouts
     return Bills.build(given, skus), {}
+
+
+@lru_cache(maxsize=256)
+def smallest_units(quantity: Decimal, scale: int) -> int:
+    """Return a quantity of an item in its smallest units, rounded up."""
+    return int(quantity.scaleb(scale).to_integral_value(ROUND_CEILING))
 
 
 def _ceiling(item: Item) -> int | None:

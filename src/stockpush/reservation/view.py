@@ -284,5 +284,6 @@ def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
         _put(catalogue.listings, decision.listings, lambda row: row.key),
         catalogue.policies,
         _put(catalogue.locations, decision.locations, lambda row: row.name),
+        stock=catalogue.stock,
         known=catalogue,
     )
