@@ -49,6 +49,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "delivery.refused": "deliveries were not signed by their channel; nothing was stored",
         "drift.closed": "a difference between expected and observed was settled",
         "drift.opened": "a channel shows another number than expected",
+        "guard.entered": "little is left of an item: its listings share it from now on",
+        "guard.left": "enough is there of an item again: each of its listings shows the whole",
         "hold.expired": "a hold came to its end; what it set aside is on sale again",
         "hold.placed": "somebody set units aside",
         "hold.released": "somebody gave back what a hold set aside",

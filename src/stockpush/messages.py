@@ -307,6 +307,14 @@ class NoteHeard:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class NoteGuardLevels:
+    """The guard levels of these shelves are so high now, in smallest units, as measured."""
+
+    levels: tuple[tuple[str, int], ...]
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class LotTerms:
     """What is said of a lot that comes in; None and "" where nothing is (`model.Lot`)."""
 
@@ -539,6 +547,7 @@ Command: TypeAlias = (
     | SettlePushes
     | NoteHealth
     | NoteHeard
+    | NoteGuardLevels
     | MoveStock
     | BuildStock
     | CountStock

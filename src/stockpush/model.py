@@ -20,6 +20,8 @@ QUANTITY_MAX = 10**15
 """Largest item quantity, in smallest units (both signs)."""
 WIRE_QUANTITY_MAX = 10**9
 """Largest quantity a channel may send or be sent (both signs)."""
+WEIGHT_MAX = 1000
+"""Largest weight of a listing among those of its item; the smallest is 1."""
 BILL_DEPTH_MAX = 16
 """Deepest chain of bills of materials, and of variants of one another."""
 SCRAP_OF_MAX = 10**6
@@ -64,6 +66,14 @@ class Promise(StrEnum):
     BUILDABLE = "buildable"
 
 
+class Exposure(StrEnum):
+    """How the listings of an item share what can be promised of it (its *exposure*)."""
+
+    MIRROR = "mirror"
+    GUARD = "guard"
+    SPLIT = "split"
+
+
 class PurchaseUnit(NamedTuple):
     """What an item is bought in: one `name` ("box") is `size` (>= 1) of its smallest units."""
 
@@ -79,6 +89,9 @@ class Item:
     `purchase_units` are units of this item alone, in which its quantities may be typed as well.
     `promise` is its promise rule, of which `buildable_max` (>= 0, None: no limit) is the most that
     may wait to be built, where it is `buildable`.
+    `exposure`, `guard_min` (>= 0) and `home_channel` are None where `StockPolicy` decides.
+    `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if every
+    listing sold out at once.
     """
 
     sku: str
@@ -90,6 +103,10 @@ class Item:
     promise: Promise = Promise.BUILDABLE
     buildable_max: int | None = None
     lots: LotRule = LotRule.NEVER
+    exposure: Exposure | None = None
+    guard_min: int | None = None
+    home_channel: str | None = None
+    exposure_max: int | None = None
 
 
 @quick
@@ -241,7 +258,8 @@ class Listing:
     `ref` is the reference as the owner wrote it. `order_key` is how order lines name the
     listing and `field_key` which field holds its number; the connector tells both, some only
     after reading the channel (None until then). `adopted`: the owner agreed that its number is
-    ours. `parked_reason`: set when a person is needed before it can be pushed again.
+    ours. `parked_reason`: set when a person is needed before it can be pushed again. `weight` (1 to
+    WEIGHT_MAX) is its part beside the other listings of the item, where they share what is left.
     """
 
     key: ListingKey
@@ -252,6 +270,24 @@ class Listing:
     field_key: str | None = None
     adopted: bool = False
     parked_reason: str | None = None
+    weight: int = 1
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class StockPolicy:
+    """What holds of every item that does not say otherwise itself (`[stock]`).
+
+    `guard_min` (>= 0) is in the item's unit.
+    """
+
+    exposure: Exposure = Exposure.GUARD
+    guard_min: Decimal = Decimal(0)
+    home_channel: str | None = None
+
+
+UNSAID = StockPolicy()
+"""What holds where the owner has said nothing."""
 
 
 @quick
@@ -332,6 +368,8 @@ class Shelf:
     none. `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds'
     lines (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
+    `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
+    share what is left because of it, or of the owner's minimum.
     """
 
     sku: str
@@ -339,6 +377,8 @@ class Shelf:
     reserved: int = 0
     held: int = 0
     rests: tuple[Rest, ...] = ()
+    guard_level: int = 0
+    guarded: bool = False
     pool: str = MAIN
 
     @property

@@ -19,6 +19,7 @@ from stockpush.messages import (
     CountStock,
     ExpireHolds,
     ImportCatalogue,
+    NoteGuardLevels,
     ReleaseHold,
     SellHold,
     StartChannel,
@@ -116,6 +117,79 @@ def test_each_channel_shows_what_its_own_pool_can_promise() -> None:
     world = candles()
     assert (world.atp("candle"), world.atp("candle", MARKET)) == (15, 5)
     assert world.expected() == {"shopify/s1": 15, "woo/w1": 5}
+
+
+def guarded() -> World:
+    """Return a shop whose market sells on `woo` and on `etsy`, and shares three or fewer candles.
+
+    Three are at home, for `shopify` alone, and four at the stall.
+    """
+    world = shop()
+    world.catalogue = with_pool("etsy", MARKET, known=world.catalogue)
+    world.do(StartChannel("etsy"))
+    world.stock(candle=3).item("candle", guard_min=3, home_channel="woo")
+    world.moves("candle", 4, MovementKind.RECEIPT, "r1", location="stall")
+    for channel in ("shopify", "etsy", "woo"):
+        world.list(channel, channel[0], "candle", shows=0)
+    world.syncs()
+    return world
+
+
+def guards(world: World) -> dict[str, bool]:
+    """Return whether the candle is guarded, by pool."""
+    return {row.pool: row.guarded for row in world.rows.shelves.values()}
+
+
+def test_what_is_left_is_shared_within_a_pool() -> None:
+    """The only listing at home shows all three, though guarded; of the four at the market each of
+    its two channels shows all, until one is sold: then they share three, the last one at woo.
+    """
+    world = guarded()
+    assert guards(world) == {MAIN: True, MARKET: False}
+    assert world.expected() == {"shopify/s": 3, "etsy/e": 4, "woo/w": 4}
+    world.moves("candle", -1, MovementKind.SALE, "s1", location="stall")
+    assert guards(world) == {MAIN: True, MARKET: True}
+    world.syncs()
+    assert world.expected() == {"shopify/s": 3, "etsy/e": 1, "woo/w": 2}
+
+
+def test_a_guard_level_is_of_one_pool() -> None:
+    """Nine at each: the level that was measured at the market has its two channels share, and the
+    level of a pool that nothing is sold from is left out.
+    """
+    world = guarded()
+    world.item("candle", guard_min=0)
+    world.moves("candle", 6, MovementKind.RECEIPT, "r2")
+    world.moves("candle", 5, MovementKind.RECEIPT, "r3", location="stall")
+    world.syncs()
+    assert world.expected() == {"shopify/s": 9, "etsy/e": 9, "woo/w": 9}
+    world.do(NoteGuardLevels(((shelf_key("candle", MARKET), 9), (shelf_key("candle", "fair"), 9))))
+    world.syncs()
+    assert guards(world) == {MAIN: False, MARKET: True}
+    assert world.expected() == {"shopify/s": 9, "etsy/e": 4, "woo/w": 5}
+    assert world.rows.shelves[shelf_key("candle", MARKET)].guard_level == 9
+    assert world.rows.shelves["candle"].guard_level == 0
+
+
+def test_a_channel_that_changes_pools_shares_with_those_of_the_other() -> None:
+    """Woo goes over to the workshop: with shopify it has the three there, and Etsy shows the whole
+    of the market.
+    """
+    world = guarded()
+    world.moves("candle", -1, MovementKind.SALE, "s1", location="stall")
+    world.syncs()
+    world.catalogue = with_pool("woo", MAIN, known=world.catalogue)
+    world.do(StartChannel("woo"))
+    world.syncs()
+    assert world.expected() == {"shopify/s": 1, "etsy/e": 3, "woo/w": 2}
+
+
+def test_a_limit_holds_in_each_pool() -> None:
+    """None may be sold twice: each channel of the market has half of the four; home has three."""
+    world = guarded()
+    world.item("candle", guard_min=0, exposure_max=0)
+    world.syncs()
+    assert world.expected() == {"shopify/s": 3, "etsy/e": 2, "woo/w": 2}
 
 
 def test_a_sale_is_demand_in_the_pool_of_its_channel() -> None:

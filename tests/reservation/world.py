@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from stockpush.messages import (
     AdoptListings,
@@ -57,6 +58,7 @@ from stockpush.model import (
 from stockpush.reservation import reach
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.decide import decide, mark, needs, widen
+from stockpush.reservation.pushes import Reached
 from stockpush.reservation.view import View
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -108,16 +110,17 @@ class World:
 
     def _reached(
         self, before: View, after: View, decision: Decision
-    ) -> tuple[View, frozenset[FieldKey] | None]:
+    ) -> tuple[View, Reached | None]:
         """Gather what has changed besides, as the commit lane does."""
         if after.rows.partial is None:
             return after, None
         before, after = self._with_shelves(before, after, decision.touched_skus)
         items = reach.items(before, after, decision.touched_skus)
         before, after = self._with_shelves(before, after, items)
-        fields = reach.fields(before, after, items)
-        unread = fields | after.catalogue.fields_showing(decision.touched_skus)
-        return after.joined(self._gather(Needs(fields=unread - after.rows.fields.keys()))), fields
+        reached = reach.reached(before, after, items)
+        after = after.after(Decision(shelves=reached.shelves))
+        unread = reached.fields | after.catalogue.fields_showing(decision.touched_skus)
+        return after.joined(self._gather(Needs(fields=unread - after.rows.fields.keys()))), reached
 
     def _with_shelves(self, before: View, after: View, skus: frozenset[str]) -> tuple[View, View]:
         unread = reach.shelves(before, after, skus)
@@ -216,6 +219,12 @@ class World:
         )
         return self
 
+    def item(self, sku: str, **columns: Any) -> World:
+        """Import an item again with other columns."""
+        item = replace(self.catalogue.items[sku], **columns)
+        self.do(ImportCatalogue((item,), (), (), (), f"item {len(self.log)}", "test"))
+        return self
+
     def bill(self, sku: str, made: int = 1, *, batch: bool = False, **uses: int) -> World:
         """Import a bill: `made` of sku from `uses`."""
         lines = tuple(BillLine(name.replace("_", "-"), n) for name, n in uses.items())
@@ -233,10 +242,11 @@ class World:
         shows: int | None = None,
         field: str | None = None,
         adopt: bool = True,
+        weight: int = 1,
     ) -> World:
         """Import, resolve, adopt and read one listing, with all open orders read after it."""
         key = ListingKey(channel, ref)
-        listing = Listing(key, sku, pack, {"id": ref})
+        listing = Listing(key, sku, pack, {"id": ref}, weight=weight)
         self.do(ImportCatalogue((), (), (listing,), (), f"list {key}", "test"))
         self.do(ResolveListings((ListingResolved(key, ref, field or ref),)))
         if adopt:

@@ -31,7 +31,7 @@ from stockpush.sim.report import Report
 from stockpush.sim.run import simulate
 from stockpush.sim.shopfront import Offered, Shopfront
 from stockpush.sim.swarm import FaultKind as Kind
-from stockpush.sim.world import Thing, World
+from stockpush.sim.world import Shared, Thing, World
 from tests.sim.planted import BUGS
 
 SEEDS_MAX = 40
@@ -44,12 +44,13 @@ _AUDITED = re.compile(r"[IF]\d+ ")
 @dataclass(frozen=True, slots=True)
 class Corner(Shopfront):
     """A shopfront with as much of everything as one of `stock` says, drawn for each item; orders
-    are polled and fields are read as often as it says, too.
+    are polled, fields are read and what is left is shared out as it says, too.
     """
 
     stock: tuple[int, ...] = (6, 12, 20)
     poll_s: int = 60
     reconcile_s: int = 3600
+    shared: Shared | None = None
 
     def world(self, dice: random.Random, clock: Callable[[], datetime]) -> World:
         """Draw a world of it."""
@@ -61,6 +62,7 @@ class Corner(Shopfront):
         return replace(
             world,
             things=things,
+            shared={} if self.shared is None else dict.fromkeys(things, self.shared),
             poll_s=dict.fromkeys(world.shops, self.poll_s),
             reconcile_s=dict.fromkeys(world.shops, self.reconcile_s),
         )
@@ -231,6 +233,7 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
         "open_forgotten": focus(shopfront=stall(FAIRE), pace=Pace(60.0, 300.0)),
         "unkept_on_sale": focus(shopfront=stall(FAIRE), pace=Pace(60.0, 300.0)),
         "backorder_twice": focus(shopfront=stall(FAIRE, SHOPIFY), pace=Pace(150.0, 300.0)),
+        "shared_alone": focus(shopfront=corner(*BOTH, shared=Shared(least=8)), pace=WAVES),
     }
 )
 """Bug -> where it is looked for."""

@@ -500,7 +500,7 @@ _UNDEDUCTED_IGNORED = Planted(
     ("F19",),
     (
         Edit(
-            "reservation.pushes:_standing",
+            "reservation.pushes:standing_on",
             "return standing(field)",
             "return 0",
         ),
@@ -737,7 +737,7 @@ _UNPAID_FOR_SALE = Planted(
     ("F19", "F30"),
     (
         Edit(
-            "reservation.pushes:_standing",
+            "reservation.pushes:standing_on",
             "if not policy.holds_unpaid:",
             "if False:",
         ),
@@ -763,7 +763,7 @@ _OPEN_FORGOTTEN = Planted(
     ("R11", "I14"),
     (
         Edit(
-            "reservation.pushes:_standing",
+            "reservation.pushes:standing_on",
             "return max(0, field.undeducted - field.surplus)",
             "return 0",
         ),
@@ -776,7 +776,7 @@ _UNKEPT_ON_SALE = Planted(
     ("R11", "I14"),
     (
         Edit(
-            "reservation.pushes:_standing",
+            "reservation.pushes:standing_on",
             "return max(0, field.undeducted - field.surplus)",
             "return field.undeducted",
         ),
@@ -792,6 +792,19 @@ _BACKORDER_TWICE = Planted(
             "connectors.faire.orders:_line",
             "moved = min(pieces, elsewhere[key])",
             "moved = 0",
+        ),
+    ),
+)
+
+_SHARED_ALONE = Planted(
+    "shared_alone",
+    "each listing takes its share as if the others were not there, so that units are shared twice",
+    ("I14",),
+    (
+        Edit(
+            "reservation.sharing:sharers_of",
+            "if is_written or key == joined_by:",
+            "if key == joined_by:",
         ),
     ),
 )
@@ -840,6 +853,7 @@ BUGS: Mapping[str, Planted] = MappingProxyType(
             _OPEN_FORGOTTEN,
             _UNKEPT_ON_SALE,
             _BACKORDER_TWICE,
+            _SHARED_ALONE,
         )
     }
 )

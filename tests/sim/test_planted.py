@@ -633,6 +633,14 @@ def unpaid_for_sale() -> int | None:
     return made.expected()["etsy/1"]
 
 
+def shared_alone() -> int:
+    """How many of three candles, which are to be shared, two channels show together."""
+    made = World().stock(candle=3).item("candle", guard_min=3)
+    made.list("shopify", "a", "candle", shows=0).list("woo", "b", "candle", shows=0)
+    made.syncs()
+    return sum(shown or 0 for shown in made.expected().values())
+
+
 def rotation_ignored() -> str | None:
     """Which refresh token is kept after a renewal."""
     body = b'{"access_token":"a","expires_in":3600,"refresh_token":"new"}'
@@ -723,6 +731,7 @@ SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "open_forgotten": (open_forgotten, 10, 8),
     "unkept_on_sale": (unkept_on_sale, 8, 10),
     "backorder_twice": (backorder_twice, 2, 3),
+    "shared_alone": (shared_alone, 3, 6),
 }
 """Bug -> (what is looked at, what it is, what it is with the bug)."""
 

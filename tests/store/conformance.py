@@ -35,6 +35,8 @@ from stockpush.model import (
     HoldState,
     Item,
     Kind,
+    Listing,
+    ListingKey,
     Location,
     Lot,
     LotKey,
@@ -44,6 +46,7 @@ from stockpush.model import (
     Shelf,
     StockMovement,
 )
+from stockpush.ports import Sold
 from stockpush.store import SqlStore, reads
 from stockpush.store.dialects import Session
 from stockpush.store.transaction import SqlTransaction
@@ -348,6 +351,88 @@ class StoreConformance:
             (ids[0][1], 2),
             (ids[0][0], 5),
         ]
+
+    # -- what guard levels are measured from ------------------------------------------------
+
+    async def test_sales_are_counted_by_item_and_channel(self, store: SqlStore) -> None:
+        """Lines and units since an instant, those of late apart; unmapped ones are nobody's."""
+        shop, etsy = (
+            replace(RESERVATION, key=ReservationKey(name, "1", "1"), field=None, ordered=2, pack=3)
+            for name in ("shop", "etsy")
+        )
+        old = replace(shop, key=ReservationKey("shop", "2", "1"), placed_at=at(-100))
+        great = replace(
+            etsy,
+            key=ReservationKey("etsy", "3", "1"),
+            ordered=WIRE_QUANTITY_MAX,
+            pack=QUANTITY_MAX,
+            placed_at=at(50),
+        )
+        unmapped = replace(shop, key=ReservationKey("shop", "4", "1"), sku=None)
+        older = replace(shop, key=ReservationKey("shop", "5", "1"), placed_at=at(-200))
+        lines = [
+            replace(row, placed_at=at(0)) if row in (shop, etsy) else row
+            for row in (shop, etsy, old, great, unmapped, older)
+        ]
+        await write(store, Decision(items=(ITEM, WAX), reservations=tuple(lines)))
+        found = await store.sold(since=at(-100), lately=at(0))
+        assert found == [
+            Sold("candle-lav", "etsy", 2, 6 + float(WIRE_QUANTITY_MAX * QUANTITY_MAX), 2),
+            Sold("candle-lav", "shop", 2, 12, 1),
+        ]
+
+    async def test_where_what_was_sold_is_shown(self, store: SqlStore) -> None:
+        """Fields count once each, of listings that are adopted and not parked."""
+        ours = replace(LISTING, parked_reason=None)
+
+        def also(ref: str, **columns: Any) -> Listing:
+            return replace(ours, key=ListingKey(ours.key.channel, ref), **columns)
+
+        listings = (
+            ours,
+            also("same field"),
+            also("other field", field_key="other"),
+            also("parked", field_key="p", parked_reason="gone"),
+            also("theirs", field_key="t", adopted=False),
+            also("not resolved", field_key=None),
+            also("not sold", field_key="n", sku="beeswax"),
+        )
+        line = replace(RESERVATION, field=None, placed_at=at(0))
+        await write(store, Decision(items=(ITEM, WAX), listings=listings, reservations=(line,)))
+        assert await store.shown(since=at(0)) == [("candle-lav", "my-shopify", 2)]
+        assert await store.shown(since=at(1)) == []
+
+    async def test_how_long_pushes_took(self, store: SqlStore) -> None:
+        """The newest that the channel applied, and no others."""
+        pushes = tuple(
+            replace(
+                PUSH,
+                call_id=f"call {number}",
+                sent_at=at(number),
+                settled_at=at(number + number / 4),
+                outcome=outcome,
+                id=None,
+            )
+            for number, outcome in enumerate(
+                (PushOutcomeKind.APPLIED, PushOutcomeKind.APPLIED, PushOutcomeKind.CONFLICT), 1
+            )
+        )
+        await write(store, Decision(items=(ITEM,), fields=(FIELD_ROW,), pushes=pushes))
+        assert await store.push_seconds("my-shopify", limit=9) == [0.5, 0.25]
+        assert await store.push_seconds("my-shopify", limit=1) == [0.5]
+        assert await store.push_seconds("other", limit=9) == []
+
+    async def test_guard_levels_above_none(self, store: SqlStore) -> None:
+        """Each pool has its own; most items have none, and are left out."""
+        market = Shelf("candle-lav", guard_level=2, pool="market")
+        shelves = (Shelf("candle-lav", guard_level=3), market, Shelf("beeswax"))
+        await write(store, Decision(items=(ITEM, WAX), shelves=shelves))
+        assert await store.guard_levels() == {"candle-lav": 3, market.key: 2}
+
+    async def test_which_pool_feeds_a_channel(self, store: SqlStore) -> None:
+        """Of a channel that was said none nothing is told."""
+        await write(store, Decision(feeds=(Feed("etsy", "market"),)))
+        assert await store.feeds() == {"etsy": "market"}
 
     # -- lots --------------------------------------------------------------------------------
 

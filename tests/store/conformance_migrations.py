@@ -124,24 +124,26 @@ class MigrationsConformance:
         shelf of the item may come, and no second one there.
         """
         with monkeypatch.context() as patch:
-            patch.setattr(migrations, "HEAD", "0012")
+            patch.setattr(migrations, "HEAD", "0013")
             await migrate(database)
         item = "'soap', 'Soap', 'product', 'piece', 0, '[]', 'buildable', NULL, 'some'"
+        exposure = "NULL, NULL, NULL, NULL"
         rests = '[["oil",4]]'
         written = [
-            f"INSERT INTO item VALUES ({item})",
-            f"INSERT INTO shelf VALUES ('soap', 7, 5, '{rests}', 3)",
+            f"INSERT INTO item VALUES ({item}, {exposure})",
+            f"INSERT INTO shelf VALUES ('soap', 7, 5, '{rests}', 3, 2, 1)",
             "INSERT INTO location VALUES ('stall', 0)",
             "INSERT INTO hold VALUES (4, 'k', 1, 9, 'held', 'anna', '', '', NULL)",
         ]
         async with database.engine.begin() as connection:
             for each in written:
                 await connection.exec_driver_sql(each)
-        assert await migrate(database) == "0012"
+        assert await migrate(database) == "0013"
         store = await SqlStore.open(database_url)
         try:
             catalogue, kept = await reads.snapshot(store)
-            assert kept.shelves == {"soap": Shelf("soap", 7, 5, 3, (Rest("oil", 4),), MAIN)}
+            kept_all = Shelf("soap", 7, 5, 3, (Rest("oil", 4),), 2, guarded=True, pool=MAIN)
+            assert kept.shelves == {"soap": kept_all}
             assert catalogue.locations == (Location("stall", sellable=False, pool=MAIN),)
             assert catalogue.feeds == ()
             assert kept.holds[4].pool == MAIN

@@ -10,6 +10,7 @@ from stockpush.messages import CommandDone, Decision
 from stockpush.model import (
     QUANTITY_MAX,
     SCRAP_OF_MAX,
+    WEIGHT_MAX,
     BillLine,
     BillOfMaterials,
     ChannelState,
@@ -19,6 +20,7 @@ from stockpush.model import (
     Dirty,
     Drift,
     DriftClass,
+    Exposure,
     Feed,
     Field,
     FieldKey,
@@ -69,6 +71,10 @@ ITEM = Item(
     promise=Promise.FINISHED,
     buildable_max=QUANTITY_MAX,
     lots=LotRule.ALWAYS,
+    exposure=Exposure.SPLIT,
+    guard_min=QUANTITY_MAX,
+    home_channel="my-shopify",
+    exposure_max=7,
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
@@ -91,6 +97,7 @@ LISTING = Listing(
     field_key=FIELD.key,
     adopted=True,
     parked_reason="not tracked",
+    weight=WEIGHT_MAX,
 )
 LOCATION = Location("fair", sellable=False, pool="market größe")
 FEED = Feed("my-shopify", "market größe")
@@ -113,6 +120,8 @@ SHELF = Shelf(
     reserved=QUANTITY_MAX,
     held=QUANTITY_MAX,
     rests=(Rest("wick größe", -3), Rest("beeswax", QUANTITY_MAX * SCRAP_OF_MAX)),
+    guard_level=QUANTITY_MAX,
+    guarded=True,
     pool="market größe",
 )
 FIELD_ROW = Field(

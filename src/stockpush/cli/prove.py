@@ -145,11 +145,10 @@ def prove(
 
     front, source = shopfront_of(catalogue or [], own=own, worlds=worlds, config=config)
     usual = Sync.BOTH if not shrink else Sync.OURS
-    compared = worlds and (sync or usual) is not Sync.OURS
     plan = Plan(
         without=kinds,
         shopify_only=shopify_only,
-        channels=channels_named(channels, compared=compared),
+        channels=channels_named(channels),
         busy=busy,
         span_s=BUSY_S if busy else None,
         shopfront=front,
@@ -163,7 +162,7 @@ def prove(
         *(["--config", str(config)] if config and own else []),
         *(["--worlds"] if worlds else []),
         *(["--sync", str(sync)] if sync is not None else []),
-        *options_of(plan, Plan() if channels is not None else Plan(channels=plan.channels)),
+        *options_of(plan, Plan()),
     ]
     asked = Asked(plan, sync or usual, source, tuple(options))
     number = (

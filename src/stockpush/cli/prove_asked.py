@@ -115,26 +115,13 @@ def bounded(option: str, value: Any, low: float, high: float) -> Any:
     )
 
 
-def channels_named(names: str | None, *, compared: bool) -> frozenset[str] | None:
-    """Return the channels of the drawn worlds, None for whichever are drawn.
-
-    The naive sync knows two platforms, and what is `compared` is the same world.
-    """
+def channels_named(names: str | None) -> frozenset[str] | None:
+    """Return the channels of the drawn worlds, None for whichever are drawn."""
     from stockpush.sim.accounts import CHANNELS
-    from stockpush.sim.drawing import NARROW
 
     if names is None:
-        return NARROW if compared else None
-    chosen = frozenset(_known("--channels", each, CHANNELS) for each in names.split(","))
-    if compared and not chosen <= NARROW:
-        raise UsageError(
-            "The naive sync knows Shopify and WooCommerce alone.",
-            field="--channels",
-            found=names,
-            expected=f"{','.join(sorted(NARROW))}, or --sync ours",
-            next="stockpush prove --worlds --sync ours --channels etsy,faire",
-        )
-    return chosen
+        return None
+    return frozenset(_known("--channels", each, CHANNELS) for each in names.split(","))
 
 
 def kind_named(name: str) -> FaultKind:

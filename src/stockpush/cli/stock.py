@@ -21,11 +21,14 @@ from stockpush.cli.output import (
 from stockpush.cli.session import find_item, with_parts
 from stockpush.engine import report
 from stockpush.engine.report import ParkedRow, PlanRow, StockRow
-from stockpush.model import MAIN
+from stockpush.model import MAIN, shelf_key
+from stockpush.reservation.ledger import shelf_name
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
 
+EXPOSED_MAX = 10
+"""Of how many items the exposure is told."""
 _STATES = {
     "in_sync": "green",
     "dirty": "yellow",
@@ -84,6 +87,16 @@ def _print_items(rows: Sequence[StockRow]) -> None:
             cell(", ".join(row.limited_by), "dim"),
         )
     show(shown)
+    exposed = [
+        f"{row.exposure} {row.unit} of {shelf_name(shelf_key(row.sku, row.pool))}"
+        for row in rows
+        if row.exposure != "0"
+    ]
+    if exposed:
+        left = len(exposed) - EXPOSED_MAX
+        told = ", ".join(exposed[:EXPOSED_MAX]) + (f" and {left} more items" if left > 0 else "")
+        say()
+        say(f"Exposure, if every listing sold out at once: {told}", "dim")
     apart = [row for row in rows if row.withheld != "0"]
     if apart:
         say()

@@ -98,6 +98,13 @@ def _print_now(found: Why, *, pooled: bool) -> None:
     if not found.listings:
         say()
         say(f"It is not listed on any channel{' of this pool' if pooled else ''}.", "dim")
+    elif found.exposure != "0":
+        counted = "" if found.unit == "piece" else f" {found.unit}"
+        say()
+        say(
+            f"Exposure {found.exposure}{counted}: sold too much if every listing sold out at once.",
+            "dim",
+        )
 
 
 def _listing_lines(found: Why, listing: ListingWhy) -> list[_Line]:

@@ -26,7 +26,7 @@ from stockpush.engine.transport import ChannelApi, Network
 from stockpush.engine.why import CHANGES_MAX, LINES_MAX, Why, why_now, why_then
 from stockpush.errors import CatalogueInvalid, ConfigInvalid
 from stockpush.messages import Command, ExpireHolds, Rows
-from stockpush.model import MAIN, ChannelPolicy, Delivery, Health, Hold, HoldState
+from stockpush.model import MAIN, ChannelPolicy, Delivery, Health, Hold, HoldState, StockPolicy
 from stockpush.ports import CatalogueRows, Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.holds import as_of, expire, is_due
@@ -61,9 +61,9 @@ class Parts:
 
     async def catalogue(self) -> Catalogue:
         """Return the catalogue as it is now."""
-        return self._built(await self.store.catalogue())
+        return self._catalogue(await self.store.catalogue())
 
-    def _built(self, rows: CatalogueRows) -> Catalogue:
+    def _catalogue(self, rows: CatalogueRows) -> Catalogue:
         return build(
             rows.revision,
             rows.items,
@@ -72,6 +72,7 @@ class Parts:
             self.lane.policies,
             rows.locations,
             rows.feeds,
+            stock=self.lane.stock,
         )
 
     async def view(self) -> View:
@@ -83,7 +84,7 @@ class Parts:
 
     def _view(self, rows: CatalogueRows, gathered: Rows) -> View:
         at = self.clock.now()
-        view = turned(View(self._built(rows), gathered), at)
+        view = turned(View(self._catalogue(rows), gathered), at)
         due = tuple(each.id for each in gathered.holds.values() if is_due(each, at))
         return view.after(expire(view, ExpireHolds(due), at)) if due else view
 
@@ -298,6 +299,12 @@ def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) 
     )
 
 
+def stock_policy(settings: Settings) -> StockPolicy:
+    """Return what the owner says of every item that says nothing of its own."""
+    stock = settings.stock
+    return StockPolicy(stock.exposure, stock.guard_min, stock.home_channel)
+
+
 async def check_pools(parts: Parts) -> tuple[str, ...]:
     """Return the pools that feed the channels, MAIN if that is the only one.
 
@@ -350,6 +357,7 @@ async def parts(
                 name: policy_of(settings, channel, manifests[name])
                 for name, channel in settings.channels.items()
             },
+            stock_policy(settings),
         )
         yield Parts(settings, store, lane, steady, ids or SystemIds(), connectors)
     finally:

@@ -23,6 +23,7 @@ from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import HOLD_MAX, merged, name_of, taken
 from stockpush.reservation.pushes import target_of
+from stockpush.reservation.sharing import as_turned
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity, parse_quantity
 from stockpush.values import replace
@@ -154,6 +155,7 @@ def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]
     several on one number each is told of.
     """
     group = before.catalogue.group(skus)
+    after = as_turned(after, group)
     nets = before.net(group), after.net(group)
     rows = []
     for key in sorted(before.catalogue.fields_showing(group)):

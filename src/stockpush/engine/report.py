@@ -15,6 +15,7 @@ from typing import Any
 from stockpush.model import (
     MAIN,
     ChannelPolicy,
+    Exposure,
     FieldKey,
     Listing,
     Mode,
@@ -26,16 +27,20 @@ from stockpush.model import (
 )
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
+from stockpush.reservation import sharing
 from stockpush.reservation.atp import Netting
 from stockpush.reservation.ledger import shelf_name, withheld
-from stockpush.reservation.pushes import target_of
+from stockpush.reservation.pushes import shown_on, standing_on, target_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
 
 
 @dataclass(frozen=True, slots=True)
 class ListingRow:
-    """One listing of `stock --json`: `offer`, `expected`, `observed` in listing units."""
+    """One listing of `stock --json`: `offer`, `expected`, `observed` in listing units.
+
+    `share` is what it is given of what is shared out, None where it shows the whole.
+    """
 
     channel: str
     ref: Mapping[str, Any]
@@ -46,6 +51,8 @@ class ListingRow:
     pushed_at: datetime | None
     state: str
     reason: str | None
+    weight: int = 1
+    share: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,8 @@ class StockRow:
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
     materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
     a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot, or
-    where nothing is sold.
+    where nothing is sold. `policy` is how its listings share it; `guarded`: they do so now, since
+    there is as little as `guard_level`. `exposure_max` is None for no limit.
     """
 
     sku: str
@@ -74,6 +82,11 @@ class StockRow:
     promise: str = Promise.BUILDABLE.value
     buildable_max: str | None = None
     withheld: str = "0"
+    policy: str = Exposure.MIRROR.value
+    guard_level: str = "0"
+    guarded: bool = False
+    home_channel: str | None = None
+    exposure_max: str | None = None
     pool: str = MAIN
 
 
@@ -184,11 +197,6 @@ def _item(
     """Return the row of an item in a pool."""
     item, shelf = view.catalogue.items[sku_of(key)], view.shelf(key)
     sku, atp = item.sku, netting.atp(net, key)
-    shown = sum(
-        row.pack * ((row.expected or 0) + row.hold)
-        for key in view.catalogue.fields_of.get(key, ())
-        if (row := view.field(key)) is not None
-    )
     scale = item.scale
     return StockRow(
         sku=sku,
@@ -201,7 +209,7 @@ def _item(
         suspense=format_quantity(view.suspense(key), scale),
         buildable=format_quantity(netting.buildable(net, key), scale),
         atp=format_quantity(atp, scale),
-        exposure=format_quantity(max(0, shown - max(0, atp)), scale),
+        exposure=format_quantity(exposure(view, key, atp), scale),
         limited_by=netting.stopped_by(net, key) if sku in view.catalogue.bills.by_item else (),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
         promise=item.promise.value,
@@ -209,15 +217,48 @@ def _item(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
         ),
         withheld=format_quantity(withheld, scale),
+        policy=view.catalogue.exposure(sku).value,
+        guard_level=format_quantity(sharing.level_of(view, key), scale),
+        guarded=sharing.is_guarded(view, key),
+        home_channel=view.catalogue.home_channel(key),
+        exposure_max=(
+            None if item.exposure_max is None else format_quantity(item.exposure_max, scale)
+        ),
         pool=pool_of(key),
     )
+
+
+def exposure(view: View, shelf: str, atp: int) -> int:
+    """Return how many units (smallest, >= 0) would be sold beyond what there is, at the worst: if
+    every listing that shows the shelf sold out at once.
+
+    What a channel seems to have sold untold counts as on sale still, until that is settled. A write
+    under way counts if it raises the number; open units that the channel keeps for their buyers do
+    not.
+    """
+    shown = 0
+    for key in view.catalogue.fields_of.get(shelf, ()):
+        row, policy = view.field(key), view.catalogue.policies.get(key.channel)
+        if row is None:
+            continue
+        number = row.expected or 0
+        flying = view.rows.in_flight.get(key)
+        if flying is not None:
+            number = max(number, flying.target)
+        standing = 0 if policy is None else standing_on(row, policy)
+        shown += row.pack * max(0, number + row.hold - standing)
+    return max(0, shown - max(0, atp))
 
 
 def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
     """Return one listing's row."""
     policy = view.catalogue.policies.get(listing.key.channel)
     row = _field(view, listing)
-    wanted = None if policy is None or row is None else target_of(view, row, atp=atp, policy=policy)
+    wanted = share = None
+    if policy is not None and row is not None:
+        wanted = target_of(view, row, atp=atp, policy=policy)
+        shown = shown_on(view, row, atp=atp, policy=policy)
+        share = shown.offer if shown.because else None
     state, reason = _state(view, listing, row, policy, wanted)
     return ListingRow(
         channel=listing.key.channel,
@@ -229,6 +270,8 @@ def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
         pushed_at=None if row is None else row.pushed_at,
         state=state,
         reason=reason,
+        weight=listing.weight,
+        share=share,
     )
 
 

@@ -18,7 +18,7 @@ from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
 from stockpush.engine import wording
-from stockpush.engine.report import ListingRow, listing_row
+from stockpush.engine.report import ListingRow, exposure, listing_row
 from stockpush.engine.wording import OUTCOMES, Now, OpenUnits, when
 from stockpush.model import (
     MAIN,
@@ -160,8 +160,9 @@ class Why:
     """One item of `why --json`: quantities are decimal strings in the item's unit.
 
     `at` is the instant that it is about. Now it is about one `pool`, the listings among it, and
-    `elsewhere` has the same of every other one; `terms` sum to `atp`. Of the past only `on_hand` is
-    known of the item itself, of all pools together: `terms` is empty and `atp` None.
+    `elsewhere` has the same of every other one; `terms` sum to `atp`, and `exposure` is how many
+    would be sold beyond what there is if every listing sold out at once. Of the past only `on_hand`
+    is known of the item itself, of all pools together: `terms` is empty, `atp` and `exposure` None.
     """
 
     sku: str
@@ -176,6 +177,7 @@ class Why:
     note: str | None = None
     pool: str = MAIN
     elsewhere: tuple[Why, ...] = ()
+    exposure: str | None = None
 
 
 # -- the database's side ---------------------------------------------------------------------
@@ -340,6 +342,7 @@ def _why_in(
         if atp < 0
         else None,
         pool=pool,
+        exposure=format_quantity(exposure(view, shelf, atp), item.scale),
     )
 
 

@@ -30,6 +30,8 @@ from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
 from stockpush.reservation.holds import name_of
 from stockpush.reservation.orders import undeducted
+from stockpush.reservation.pushes import shown_on
+from stockpush.reservation.sharing import level_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
 
@@ -73,6 +75,14 @@ WORDINGS: Mapping[str, Wording] = {
         "parts of packs", "what the lines above leave out of whole packs, put together"
     ),
     "oversold": Wording("oversold", "below none is shown as none", "not below none"),
+    "guard": Wording(
+        "shared out",
+        "little is left, and the item's listings share it",
+        "all that is left is this listing's",
+    ),
+    "exposure_max": Wording(
+        "limited", "so that not too much is sold if every listing sells out at once"
+    ),
     "cap": Wording("cap", "more than the channel can hold", "less than the channel can hold"),
     "undeducted": Wording(
         "undeducted",
@@ -406,6 +416,25 @@ def _buffer(now: Now, _quantity: int, _field: Field, policy: ChannelPolicy) -> N
     return Note(f"{kept} kept back: setting {setting}", f"setting {setting}")
 
 
+def _guard(now: Now, _quantity: int, field: Field, policy: ChannelPolicy) -> Note:
+    sku, atp = now.item.sku, netting.atp(now.net, now.shelf)
+    shown = shown_on(now.view, field, atp=atp, policy=policy)
+    level = level_of(now.view, now.shelf)
+    said = f"{now.units(shown.offer * field.pack)} of {now.units(max(0, atp))} for this listing"
+    owners = now.view.catalogue.guard_min(sku)
+    whose = "yours" if owners == level else "as measured"
+    home = now.view.catalogue.home_channel(now.shelf)
+    last = f", and the last one is at {home}" if home is not None else ""
+    return Note(f"{said}: the guard level is {now.units(level)} ({whose}){last}", f"item {sku}")
+
+
+def _exposure_max(now: Now, _quantity: int, _field: Field, _policy: ChannelPolicy) -> Note:
+    limit = now.item.exposure_max
+    assert limit is not None
+    sold = f"no more than {now.units(limit)} may be sold that are not there"
+    return Note(f"{sold}, if every listing sold out at once", f"item {now.item.sku}")
+
+
 def _cap(_now: Now, quantity: int, _field: Field, policy: ChannelPolicy) -> Note:
     if not quantity:
         return Note(WORDINGS["cap"].none)
@@ -434,6 +463,8 @@ def _undeducted(now: Now, quantity: int, field: Field, _policy: ChannelPolicy) -
 
 _OF_LISTING: Mapping[str, Callable[[Now, int, Field, ChannelPolicy], Note]] = {
     "buffer": _buffer,
+    "guard": _guard,
+    "exposure_max": _exposure_max,
     "cap": _cap,
     "undeducted": _undeducted,
 }

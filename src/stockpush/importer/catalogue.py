@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from stockpush.errors import CatalogueInvalid, QuantityInvalid
 from stockpush.importer.bills import BillReader
@@ -29,7 +29,9 @@ from stockpush.importer.tables import Row, read_tables
 from stockpush.messages import ImportCatalogue, StockMove
 from stockpush.model import (
     MAIN,
+    WEIGHT_MAX,
     BillOfMaterials,
+    Exposure,
     Item,
     Kind,
     Listing,
@@ -52,6 +54,8 @@ from stockpush.units import (
 
 _NONE = "none"
 """What takes a column's value away; an empty cell leaves it as it is."""
+_EXPOSURES = (Exposure.MIRROR, Exposure.GUARD)
+"""The ways of sharing that can be chosen yet."""
 
 Refs = Callable[[str, Mapping[str, Any]], str]
 """(channel, reference as given) -> its canonical key; raises `CatalogueInvalid`."""
@@ -262,7 +266,8 @@ class _Reader:
         bought = self._purchase_units(row, old, unit, scale)
         if bought is None:
             return None
-        return self._with_rule(row, old, Item(sku, name, kind, unit, scale, bought, lots=lots))
+        item = self._with_rule(row, old, Item(sku, name, kind, unit, scale, bought, lots=lots))
+        return None if item is None else self._with_exposure(row, old, item)
 
     def _lots(self, row: Row, old: Item | None) -> LotRule | None:
         """Return which of the item's stock is kept by lot; what has lots keeps them."""
@@ -285,25 +290,71 @@ class _Reader:
             hint = nearest(given, Promise)
             self._mistakes.add(row.where("promise"), found=given, expected=expected, hint=hint)
             return None
-        promise, most = Promise(word), old.buildable_max if old else None
-        where = row.where("buildable_max")
-        told = row.cells.get("buildable_max")
-        if told is not None:
-            none = isinstance(told, str) and told.strip().lower() == _NONE
-            most = None if none else self._quantity(row, "buildable_max", item)
-            if most is None and not none:
-                return None
-        elif most is not None and old is not None and (item.unit, item.scale) != _counted_in(old):
-            expected = f"buildable_max again, since it was told in {old.unit} (or none)"
-            self._mistakes.add(where, found=None, expected=expected)
+        promise, told = Promise(word), row.cells.get("buildable_max")
+        sound, most = self._limit(
+            row, "buildable_max", item, old, old.buildable_max if old else None
+        )
+        if not sound:
             return None
         if promise is Promise.FINISHED:
             if told is not None and most is not None:
                 expected = "nothing: with promise = finished nothing is promised that is not there"
-                self._mistakes.add(where, found=told, expected=expected)
+                self._mistakes.add(row.where("buildable_max"), found=told, expected=expected)
                 return None
             most = None
         return replace(item, promise=promise, buildable_max=most)
+
+    def _limit(
+        self, row: Row, name: str, item: Item, old: Item | None, known: int | None
+    ) -> tuple[bool, int | None]:
+        """Return whether a limit is sound, and what it is; `none` takes the `known` one away."""
+        if name in row.cells:
+            if _says_none(row.cells[name]):
+                return True, None
+            most = self._quantity(row, name, item)
+            return most is not None, most
+        if known is not None and old is not None and (item.unit, item.scale) != _counted_in(old):
+            expected = f"{name} again, since it was told in {old.unit} (or none)"
+            self._mistakes.add(row.where(name), found=None, expected=expected)
+            return False, None
+        return True, known
+
+    def _with_exposure(self, row: Row, old: Item | None, item: Item) -> Item | None:
+        """Return the item with how its listings share what is left of it."""
+        exposure = self._exposure(row, old)
+        sound, guard_min = self._limit(row, "guard_min", item, old, old.guard_min if old else None)
+        whole, exposure_max = self._limit(
+            row, "exposure_max", item, old, old.exposure_max if old else None
+        )
+        home = old.home_channel if old else None
+        if "home_channel" in row.cells:
+            told = row.cells["home_channel"]
+            home = None if _says_none(told) else self._channel(row, "home_channel")
+            sound = sound and (home is not None or _says_none(told))
+        if exposure is False or not sound or not whole:
+            return None
+        return replace(
+            item,
+            exposure=exposure,
+            guard_min=guard_min,
+            home_channel=home,
+            exposure_max=exposure_max,
+        )
+
+    def _exposure(self, row: Row, old: Item | None) -> Exposure | Literal[False] | None:
+        """Return the item's own exposure, None where it has none; False: a mistake was noted."""
+        if "exposure" not in row.cells:
+            return old.exposure if old else None
+        given = row.cells["exposure"]
+        if _says_none(given):
+            return None
+        word = given.strip().lower() if isinstance(given, str) else given
+        if word in set(_EXPOSURES):
+            return Exposure(word)
+        expected = "one of " + ", ".join((*_EXPOSURES, _NONE))
+        hint = nearest(given, _EXPOSURES)
+        self._mistakes.add(row.where("exposure"), found=given, expected=expected, hint=hint)
+        return False
 
     def _purchase_units(
         self, row: Row, old: Item | None, unit: str, scale: int
@@ -401,24 +452,44 @@ class _Reader:
             pack = self._positive(row, "pack", item, default=10**item.scale)
             if key is None or pack is None:
                 continue
+            known = self._known.listings.get(key)
+            weight = self._weight(row, 1 if known is None else known.weight)
+            if weight is None:
+                continue
             if key in self._listings:
                 expected = f"each reference once; {self._listing_places[key]} has it too"
                 self._mistakes.add(row.where("ref"), found=key.ref, expected=expected)
                 continue
             self._listing_places[key] = row.place
-            self._listings[key] = Listing(key, item.sku, pack, row.cells["ref"])
+            self._listings[key] = Listing(key, item.sku, pack, row.cells["ref"], weight=weight)
+
+    def _weight(self, row: Row, known: int) -> int | None:
+        """Return the listing's weight; a row that has none leaves it as it is."""
+        given = row.cells.get("weight", known)
+        if not isinstance(given, bool) and str(given).isdecimal() and len(str(given)) < 10:
+            weight = int(given)
+            if 1 <= weight <= WEIGHT_MAX:
+                return weight
+        expected = f"a whole number from 1 to {WEIGHT_MAX}"
+        self._mistakes.add(row.where("weight"), found=given, expected=expected)
+        return None
+
+    def _channel(self, row: Row, name: str) -> str | None:
+        """Return the configured channel that a cell names."""
+        channel = self._text(row, name)
+        if channel is None or channel in self._channels:
+            return channel
+        known = ", ".join(sorted(self._channels)) or "none is configured yet"
+        self._mistakes.add(
+            row.where(name),
+            found=channel,
+            expected=f"a configured channel ({known})",
+            hint=nearest(channel, self._channels),
+        )
+        return None
 
     def _listing_key(self, row: Row) -> ListingKey | None:
-        channel = self._text(row, "channel")
-        if channel is not None and channel not in self._channels:
-            known = ", ".join(sorted(self._channels)) or "none is configured yet"
-            self._mistakes.add(
-                row.where("channel"),
-                found=channel,
-                expected=f"a configured channel ({known})",
-                hint=nearest(channel, self._channels),
-            )
-            channel = None
+        channel = self._channel(row, "channel")
         ref = row.cells.get("ref")
         if not isinstance(ref, dict) or not ref or not all(map(_is_plain, ref.values())):
             expected = "a table of the channel's reference fields, such as { product_id = 1 }"
@@ -491,6 +562,11 @@ class _Reader:
                 hint=nearest(sku, known),
             )
         return None
+
+
+def _says_none(given: object) -> bool:
+    """Answer whether a cell takes its column's value away."""
+    return isinstance(given, str) and given.strip().lower() == _NONE
 
 
 def _counted_in(item: Item) -> tuple[str, int]:

@@ -50,9 +50,13 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "buildable_max",
         "on_hand",
         "lots",
+        "exposure",
+        "guard_min",
+        "home_channel",
+        "exposure_max",
     ),
     Table.BOMS: ("item", "base", "yield", "batch_only", "kit", "backflush", "lines"),
-    Table.LISTINGS: ("channel", "item", "pack", "ref"),
+    Table.LISTINGS: ("channel", "item", "pack", "weight", "ref"),
     Table.LOCATIONS: ("name", "sellable", "pool"),
 }
 """The keys of each TOML table."""
@@ -71,7 +75,7 @@ _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "quantity",
         "scrap",
     ),
-    Table.LISTINGS: ("channel", "item", "pack"),
+    Table.LISTINGS: ("channel", "item", "pack", "weight"),
     Table.LOCATIONS: COLUMNS[Table.LOCATIONS],
 }
 _LINE_CELLS = (("item", "component"), ("quantity", "quantity"), ("scrap", "scrap"))

@@ -15,12 +15,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from stockpush.model import (
     MAIN,
+    UNSAID,
     BillOfMaterials,
     ChannelPolicy,
+    Exposure,
     Feed,
     FieldKey,
     Item,
@@ -29,6 +33,7 @@ from stockpush.model import (
     Location,
     LotRule,
     Promise,
+    StockPolicy,
     pool_of,
     shelf_key,
     sku_of,
@@ -72,6 +77,7 @@ class Catalogue:
     netted: Bills
     pools: tuple[str, ...] = (MAIN,)
     feeds: Mapping[str, str] = field(default_factory=dict)
+    stock: StockPolicy = UNSAID
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -107,6 +113,25 @@ class Catalogue:
         if shelf in self.items:
             return True
         return sku_of(shelf) in self.items and pool_of(shelf) in self.pools
+
+    def exposure(self, sku: str) -> Exposure:
+        """Return how the item's listings share what can be promised of it."""
+        return self.items[sku].exposure or self.stock.exposure
+
+    def home_channel(self, shelf: str) -> str | None:
+        """Return the channel that gets the last of a shelf, None where it is all the same.
+
+        That is so too where the home channel of the item is fed by another pool.
+        """
+        home = self.items[sku_of(shelf)].home_channel or self.stock.home_channel
+        return home if home is not None and self.fed_by(home) == pool_of(shelf) else None
+
+    def guard_min(self, sku: str) -> int:
+        """Return the least guard level of the item, in its smallest units, rounded up."""
+        item = self.items[sku]
+        if item.guard_min is not None:
+            return item.guard_min
+        return smallest_units(self.stock.guard_min, item.scale)
 
     def layout(self, group: frozenset[str]) -> Layout:
         """Return whole groups of items laid out in arrays, made when first asked for."""
@@ -163,6 +188,7 @@ def build(
     locations: Iterable[Location] = (),
     feeds: Iterable[Feed] = (),
     *,
+    stock: StockPolicy = UNSAID,
     known: Catalogue | None = None,
 ) -> Catalogue:
     """Index the stored rows. Raises `CatalogueInvalid` (and `BillCycle`) for impossible bills.
@@ -200,6 +226,7 @@ def build(
             for shelf in netted.by_item
             if (ceiling := _ceiling(by_sku[sku_of(shelf)])) is not None
         },
+        stock=stock,
         layouts=layouts,
         locations=places,
         netted=netted,
@@ -250,6 +277,12 @@ def _in_pool(bill: BillOfMaterials, pool: str) -> BillOfMaterials:
             replace(line, component=shelf_key(line.component, pool)) for line in bill.lines
         ),
     )
+
+
+@lru_cache(maxsize=256)
+def smallest_units(quantity: Decimal, scale: int) -> int:
+    """Return a quantity of an item in its smallest units, rounded up."""
+    return int(quantity.scaleb(scale).to_integral_value(ROUND_CEILING))
 
 
 def _ceiling(item: Item) -> int | None:

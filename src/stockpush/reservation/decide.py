@@ -25,6 +25,7 @@ from stockpush.messages import (
     ImportCatalogue,
     MoveStock,
     Needs,
+    NoteGuardLevels,
     NoteHealth,
     NoteHeard,
     Observe,
@@ -47,7 +48,16 @@ from stockpush.messages import (
     UndoMovement,
 )
 from stockpush.model import MAIN, FieldKey, shelf_key, sku_of
-from stockpush.reservation import drift, holds, lot_verbs, mapping, pushes, sales, stock_verbs
+from stockpush.reservation import (
+    drift,
+    holds,
+    lot_verbs,
+    mapping,
+    pushes,
+    sales,
+    sharing,
+    stock_verbs,
+)
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.pushes import mark
 from stockpush.reservation.view import View
@@ -82,6 +92,8 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             return sales.note_health(view, command)
         case NoteHeard():
             return sales.note_heard(view, command)
+        case NoteGuardLevels():
+            return sharing.note_levels(view, command)
         case MoveStock():
             return stock_verbs.move(view, command, at)
         case BuildStock():
@@ -197,6 +209,8 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
             return _of_fields((settled.field for settled in command.settled), catalogue)
         case NoteHealth() | NoteHeard():
             return Needs()
+        case NoteGuardLevels():
+            return Needs(skus=frozenset(shelf for shelf, _ in command.levels))
         case MoveStock():
             return Needs(
                 keys=frozenset({command.key}),

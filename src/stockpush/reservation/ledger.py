@@ -85,6 +85,16 @@ def shelf_name(key: str) -> str:
     return key if pool_of(key) == MAIN else f"{sku_of(key)} in {pool_of(key)}"
 
 
+def where(key: str) -> dict[str, str]:
+    """Return what an event says of a shelf.
+
+    >>> where("soap"), where(shelf_key("soap", "market"))
+    ({'sku': 'soap'}, {'sku': 'soap', 'pool': 'market'})
+    """
+    pool = pool_of(key)
+    return {"sku": sku_of(key)} | ({} if pool == MAIN else {"pool": pool})
+
+
 def lot_name(key: LotKey) -> str:
     """Return a lot's key as people read it.
 

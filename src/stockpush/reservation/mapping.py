@@ -81,7 +81,9 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     listings = {}
     for given in command.listings:
         known = view.catalogue.listings.get(given.key, given)
-        listings[given.key] = replace(known, sku=given.sku, pack=given.pack, ref=given.ref)
+        listings[given.key] = replace(
+            known, sku=given.sku, pack=given.pack, ref=given.ref, weight=given.weight
+        )
     _settle_fields(draft, listings)
     opened = 0
     for line in command.opening:
@@ -156,13 +158,21 @@ def _forget_rests(draft: Draft, bill: BillOfMaterials) -> None:
 
 
 def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
-    """Return the known items whose promise rule the import changes: their targets may change."""
+    """Return the known items whose promise rule or exposure the import changes, and with it
+    perhaps their targets.
+    """
     return {
         item.sku
         for item in command.items
         if (old := catalogue.items.get(item.sku)) is not None
-        and (old.promise, old.buildable_max) != (item.promise, item.buildable_max)
+        and _offered_by(old) != _offered_by(item)
     }
+
+
+def _offered_by(item: Item) -> tuple[object, ...]:
+    """Return what an item says of how much of it is offered."""
+    shared = (item.exposure, item.guard_min, item.home_channel, item.exposure_max)
+    return (item.promise, item.buildable_max, *shared)
 
 
 def _moved_on(view: View, command: ImportCatalogue) -> list[str]:

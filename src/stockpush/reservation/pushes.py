@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
-from functools import lru_cache
+from typing import NamedTuple
 
 from stockpush.messages import (
     Accepted,
@@ -24,7 +23,6 @@ from stockpush.messages import (
     StartChannel,
 )
 from stockpush.model import (
-    MAIN,
     ChannelPolicy,
     Dirty,
     DriftClass,
@@ -35,11 +33,11 @@ from stockpush.model import (
     Mode,
     Push,
     PushOutcomeKind,
-    pool_of,
+    Shelf,
     shelf_key,
-    sku_of,
 )
 from stockpush.reservation import atp as netting
+from stockpush.reservation import sharing
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.drift import note_reading, take_apart
 from stockpush.reservation.expectation import (
@@ -54,6 +52,7 @@ from stockpush.reservation.expectation import (
     wants_reading,
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
+from stockpush.reservation.ledger import where
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -69,6 +68,16 @@ POST_CHECK = timedelta(seconds=2)
 """How long after a write without compare-and-set the field is read again (R10)."""
 
 
+class Reached(NamedTuple):
+    """What a change of others' stock or demand makes of items that share a material with them.
+
+    The fields whose offer differs, and the shelves of those that begin or cease to be guarded.
+    """
+
+    fields: frozenset[FieldKey] = frozenset()
+    shelves: tuple[Shelf, ...] = ()
+
+
 class Wait(StrEnum):
     """What a dirty field waits for before its number is written, besides its turn."""
 
@@ -80,12 +89,23 @@ class Wait(StrEnum):
 
 def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
     """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
-    buffer = buffer_of(view, field.sku, policy)
-    shown = offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap)
-    return target(shown, _standing(field, policy), cap=policy.cap)
+    shown = shown_on(view, field, atp=atp, policy=policy)
+    return target(shown.offer, standing_on(field, policy), cap=policy.cap)
 
 
-def _standing(field: Field, policy: ChannelPolicy) -> int:
+def shown_on(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> sharing.Shown:
+    """Return what the field should sell from now on at this ATP, in the channel's units.
+
+    One that no listing of its item is on any more shows what it would alone.
+    """
+    if _is_mapped(view, field):
+        return sharing.shown(view, field.key, atp=atp, policy=policy)
+    buffer = sharing.buffer_of(view.catalogue, field.sku, policy)
+    alone = offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap)
+    return sharing.Shown(alone, alone)
+
+
+def standing_on(field: Field, policy: ChannelPolicy) -> int:
     """Return the sold units that stand on the field's number.
 
     Where they are kept apart a hold is beyond them, and was never taken off the number. It comes
@@ -102,27 +122,17 @@ def _standing(field: Field, policy: ChannelPolicy) -> int:
     return standing(field)
 
 
-def buffer_of(view: View, sku: str, policy: ChannelPolicy) -> int:
-    """Return the channel's safety buffer in the item's smallest units, rounded up."""
-    return _smallest_units(policy.buffer, view.catalogue.items[sku].scale)
-
-
-@lru_cache(maxsize=256)
-def _smallest_units(quantity: Decimal, scale: int) -> int:
-    """Return a quantity of an item in its smallest units, rounded up."""
-    return int(quantity.scaleb(scale).to_integral_value(ROUND_CEILING))
-
-
 def mark(
     view: View,
     decisions: Sequence[Decision],
     at: datetime,
-    reached: frozenset[FieldKey] | None = None,
+    reached: Reached | None = None,
 ) -> Decision:
     """Make the outbox right for every field whose target may have changed, and for no other.
 
-    Run once per transaction, over the view after its last decision. Where groups were read in part,
-    `reached` are the fields of other items whose offer differs (`reach.fields`).
+    Run once per transaction, over the view after its last decision. Items that begin or cease to be
+    guarded are told apart first. Where groups were read in part, `reached` is what differs of other
+    items.
     """
     skus = frozenset[str]().union(*(each.touched_skus for each in decisions))
     fields = frozenset[FieldKey]().union(*(each.touched_fields for each in decisions))
@@ -134,11 +144,15 @@ def mark(
     else:
         assert reached is not None, "how far the change reaches was not looked for"
         affected = frozenset(sku for sku in skus if view.catalogue.knows(sku))
-        keys = set(fields) | view.catalogue.fields_showing(affected) | reached
+        keys = set(fields) | view.catalogue.fields_showing(affected) | reached.fields
     rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
     shelf_on = view.catalogue.shelf_on
     showing = sorted({shelf_on(row.key.channel, row.sku) for row in rows} | (set(skus) & affected))
     atps = netting.atp_all(view.net(showing), showing)
+    shown = {shelf_on(row.key.channel, row.sku) for row in rows} & atps.keys()
+    turned = sharing.turned(view, {shelf: atps[shelf] for shelf in shown})
+    if turned:
+        view = view.after(Decision(shelves=turned))
     changed: list[Field] = []
     dirty: list[Dirty] = []
     clean: list[tuple[FieldKey, int]] = []
@@ -163,7 +177,11 @@ def mark(
         fields=tuple(changed),
         dirty=tuple(dirty),
         clean=tuple(clean),
-        events=_shortages({row.key for each in decisions for row in each.shelves}, atps),
+        shelves=turned + (() if reached is None else reached.shelves),
+        events=(
+            *sharing.told(turned, atps),
+            *_shortages({row.key for each in decisions for row in each.shelves}, atps),
+        ),
     )
 
 
@@ -178,11 +196,11 @@ def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple
     policy = view.catalogue.policies.get(field.key.channel)
     if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
         return field, 0
-    shown = offer(atp, buffer=buffer_of(view, field.sku, policy), pack=field.pack, cap=policy.cap)
+    shown = shown_on(view, field, atp=atp, policy=policy).offer
     if shown <= LOW_OFFER_MAX:
         field = wants_reading(field, at=at + LOW_READ_EVERY)
     return field, _difference(
-        view, field, target(shown, _standing(field, policy), cap=policy.cap), policy
+        view, field, target(shown, standing_on(field, policy), cap=policy.cap), policy
     )
 
 
@@ -221,16 +239,10 @@ def _queue(view: View, field: Field, at: datetime, *, decrease: bool) -> Dirty:
 def _shortages(skus: Iterable[str], atps: dict[str, int]) -> tuple[Event, ...]:
     """Return an event for each item whose changed shelf leaves demand that nothing covers."""
     return tuple(
-        Event("shortage.found", _where(shelf) | {"short": -atps[shelf]})
+        Event("shortage.found", where(shelf) | {"short": -atps[shelf]})
         for shelf in sorted(set(skus))
         if atps.get(shelf, 0) < 0
     )
-
-
-def _where(shelf: str) -> dict[str, str]:
-    """Return how a log line names a shelf."""
-    pool = pool_of(shelf)
-    return {"sku": sku_of(shelf)} | ({} if pool == MAIN else {"pool": pool})
 
 
 def start(view: View, command: StartChannel, at: datetime) -> Decision:
@@ -441,12 +453,15 @@ def is_doubted(field: Field, at: datetime) -> bool:
 
 def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPolicy) -> Terms:
     """Return the terms that sum to the field's target (`target_of`), in the channel's units."""
+    shelf = view.catalogue.shelf_on(field.key.channel, field.sku)
+    shown = shown_on(view, field, atp=netting.atp(net, shelf), policy=policy)
     return terms(
-        item_derivation(view, net, view.catalogue.shelf_on(field.key.channel, field.sku)),
-        buffer=buffer_of(view, field.sku, policy),
+        item_derivation(view, net, shelf),
+        buffer=sharing.buffer_of(view.catalogue, field.sku, policy),
         pack=field.pack,
         cap=policy.cap,
-        undeducted=_standing(field, policy),
+        undeducted=standing_on(field, policy),
+        share=(shown.because, shown.offer) if shown.because else None,
     )
 
 

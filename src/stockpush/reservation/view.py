@@ -309,5 +309,6 @@ def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
         catalogue.policies,
         _put(catalogue.locations, decision.locations, lambda row: row.name),
         (*feeds, *decision.feeds),
+        stock=catalogue.stock,
         known=catalogue,
     )

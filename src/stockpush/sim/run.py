@@ -170,7 +170,7 @@ class _Run:
                 self.network.acted,
                 swarm,
             )
-            if ETSY in self.world.shops and isinstance(self.machine, Machine)
+            if ETSY in self.world.shops
             else None
         )
         self.traded_s = 0.0
@@ -353,10 +353,10 @@ class _Run:
         return (lambda: machine.files.path) if isinstance(machine, Machine) else None
 
     def _channels(self) -> frozenset[str]:
-        """Return which channels there may be; the naive sync knows two platforms."""
+        """Return which channels there may be."""
         if self.plan.channels is not None:
             return self.plan.channels
-        if self.plan.naive or self.plan.shopify_only:
+        if self.plan.shopify_only:
             return NARROW
         return draw_channels(dice(self.seed, "channels"))
 

@@ -26,6 +26,7 @@ from stockpush.model import (
     Dirty,
     Drift,
     DriftClass,
+    Exposure,
     Feed,
     Field,
     FieldKey,
@@ -135,12 +136,17 @@ def item_row(item: Item) -> Row:
         item.promise.value,
         item.buildable_max,
         item.lots.value,
+        None if item.exposure is None else item.exposure.value,
+        item.guard_min,
+        item.home_channel,
+        item.exposure_max,
     )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
-    sku, name, kind, unit, scale, bought, promise, buildable_max, lots = row
+    sku, name, kind, unit, scale, bought, promise, buildable_max, lots, *rest = row
+    exposure, guard_min, home_channel, exposure_max = rest
     return Item(
         sku,
         name,
@@ -151,6 +157,10 @@ def read_item(row: Row) -> Item:
         Promise(promise),
         buildable_max,
         LotRule(lots),
+        None if exposure is None else Exposure(exposure),
+        guard_min,
+        home_channel,
+        exposure_max,
     )
 
 
@@ -224,12 +234,13 @@ def listing_row(listing: Listing) -> Row:
         listing.field_key,
         int(listing.adopted),
         listing.parked_reason,
+        listing.weight,
     )
 
 
 def read_listing(row: Row) -> Listing:
     """Return the listing of a row of `listing`."""
-    channel, ref_key, sku, pack, ref, order_key, field_key, adopted, parked_reason = row
+    channel, ref_key, sku, pack, ref, order_key, field_key, adopted, parked_reason, weight = row
     return Listing(
         key=ListingKey(channel, ref_key),
         sku=sku,
@@ -239,6 +250,7 @@ def read_listing(row: Row) -> Listing:
         field_key=field_key,
         adopted=bool(adopted),
         parked_reason=parked_reason,
+        weight=weight,
     )
 
 
@@ -248,14 +260,15 @@ def read_listing(row: Row) -> Listing:
 def shelf_row(shelf: Shelf) -> Row:
     """Return the row of `shelf`."""
     rests = json_text(shelf.rests) if shelf.rests else _NOTHING
-    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held, shelf.pool)
+    guard = (shelf.guard_level, int(shelf.guarded))
+    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held, *guard, shelf.pool)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    sku, on_hand, reserved, rests, held, pool = row
+    sku, on_hand, reserved, rests, held, guard_level, guarded, pool = row
     left = () if rests == _NOTHING else _RESTS.decode(rests)
-    return Shelf(sku, on_hand, reserved, held, left, pool)
+    return Shelf(sku, on_hand, reserved, held, left, guard_level, bool(guarded), pool)
 
 
 def lot_row(lot: Lot) -> Row:

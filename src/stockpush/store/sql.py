@@ -15,8 +15,17 @@ from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
 from stockpush.errors import StoreConflict
-from stockpush.model import ChannelState, Credential, Delivery, Dirty, Field, FieldKey, Push
-from stockpush.ports import Request
+from stockpush.model import (
+    ChannelState,
+    Credential,
+    Delivery,
+    Dirty,
+    Field,
+    FieldKey,
+    Push,
+    shelf_key,
+)
+from stockpush.ports import Request, Sold
 from stockpush.store import address, migrations, rows
 from stockpush.store.dialects import Database, Dialect, Session, Write
 from stockpush.store.dialects.sqlite import AsyncCreator
@@ -134,6 +143,29 @@ class SqlStore:
         arguments = (rows.micros(at), limit)
         due = await self._query(self._statements.lots_due, arguments, _first)
         return list(dict.fromkeys(due))
+
+    async def sold(self, *, since: datetime, lately: datetime) -> Sequence[Sold]:
+        """Return what each channel has sold of each item, by SKU and channel."""
+        arguments = (rows.micros(lately), rows.micros(since))
+        return await self._query(self._statements.sold, arguments, lambda row: Sold(*row))
+
+    async def shown(self, *, since: datetime) -> Sequence[tuple[str, str, int]]:
+        """Return where each item that was sold since is shown, by SKU and channel."""
+        return await self._query(self._statements.shown, (rows.micros(since),), _three)
+
+    async def push_seconds(self, channel: str, *, limit: int) -> Sequence[float]:
+        """Return how long the newest applied pushes took."""
+        spans = await self._query(self._statements.push_spans, (channel, limit), _first)
+        return [micros / 1_000_000 for micros in spans]
+
+    async def guard_levels(self) -> Mapping[str, int]:
+        """Return the measured guard levels above 0, by the shelf's key."""
+        found = await self._query(self._statements.guard_levels, (), _three)
+        return {shelf_key(sku, pool): level for sku, pool, level in found}
+
+    async def feeds(self) -> Mapping[str, str]:
+        """Return which pool feeds each channel that has been said one."""
+        return dict(await self._query(self._statements.feed.every, (), rows.read_feed))
 
     async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:
         """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
@@ -312,6 +344,10 @@ class SqlStore:
 
 def _first(row: Row) -> Any:
     return row[0]
+
+
+def _three(row: Row) -> tuple[str, str, int]:
+    return row[0], row[1], row[2]
 
 
 def _newest(row: Row) -> datetime | None:

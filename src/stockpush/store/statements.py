@@ -14,9 +14,12 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Double,
     Select,
     Table,
     bindparam,
+    case,
+    cast,
     delete,
     exists,
     func,
@@ -27,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from stockpush.model import DeliveryState, HoldState
+from stockpush.model import DeliveryState, HoldState, PushOutcomeKind
 from stockpush.store import schema
 from stockpush.store.dialects import Dialect
 
@@ -487,6 +490,66 @@ class Statements:
             .order_by(lot.c.turns_at, lot.c.sku)
             .limit(bindparam("limit"))
             .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def sold(self) -> str:
+        """Count what was sold of each item by channel; parameters: since when lately, and at all.
+
+        No index is kept for what is asked for once an hour.
+        """
+        row = schema.reservation
+        # As a float, for no sum of orders may be beyond what the database can count.
+        units = cast(row.c.ordered, Double) * row.c.pack
+        lately = case((row.c.placed_at >= bindparam("lately"), _literal(1)), else_=_literal(0))
+        return self._compile(
+            select(row.c.sku, row.c.channel, func.count(), func.sum(units), func.sum(lately))
+            .where(row.c.sku.is_not(None))
+            .where(row.c.placed_at >= bindparam("since"))
+            .group_by(row.c.sku, row.c.channel)
+            .order_by(row.c.sku, row.c.channel)
+        )
+
+    @cached_property
+    def shown(self) -> str:
+        """Count the fields of ours that show items sold of late, by channel; parameter: since when.
+
+        No index is kept for that either.
+        """
+        listing, row = schema.listing, schema.reservation
+        sold = select(row.c.sku).where(row.c.placed_at >= bindparam("since"))
+        return self._compile(
+            select(listing.c.sku, listing.c.channel, func.count(listing.c.field_key.distinct()))
+            .where(listing.c.adopted == _literal(1))
+            .where(listing.c.parked_reason.is_(None))
+            .where(listing.c.field_key.is_not(None))
+            .where(listing.c.sku.in_(sold))
+            .group_by(listing.c.sku, listing.c.channel)
+            .order_by(listing.c.sku, listing.c.channel)
+        )
+
+    @cached_property
+    def push_spans(self) -> str:
+        """Read how long a channel's newest applied pushes took; parameters: channel, limit."""
+        push = schema.push
+        return self._compile(
+            select(push.c.settled_at - push.c.sent_at)
+            .where(push.c.channel == bindparam("of_channel"))
+            .where(push.c.outcome == _literal(PushOutcomeKind.APPLIED.value))
+            .where(push.c.settled_at.is_not(None))
+            .order_by(push.c.id.desc())
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def guard_levels(self) -> str:
+        """Read the measured guard levels above 0."""
+        shelf = schema.shelf
+        return self._compile(
+            select(shelf.c.sku, shelf.c.pool, shelf.c.guard_level).where(
+                shelf.c.guard_level > _literal(0)
+            )
         )
 
     @cached_property

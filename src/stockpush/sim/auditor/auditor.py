@@ -12,6 +12,7 @@ from stockpush.sim.auditor.bound import Bound
 from stockpush.sim.auditor.commits import Commits
 from stockpush.sim.auditor.database import Database
 from stockpush.sim.auditor.findings import Findings, Violation
+from stockpush.sim.auditor.guards import Guards
 from stockpush.sim.auditor.known import Known
 from stockpush.sim.auditor.languages.of import language_of
 from stockpush.sim.auditor.notes import Notes
@@ -68,6 +69,7 @@ class Auditor:
         self._books = Books(books, known, findings)
         self._rest = Rest(world, truth, books, notes, findings, is_watched=is_watched)
         self._truth = truth
+        truth.guards = Guards(books) if books.is_there else None
 
     # -- what was found ------------------------------------------------------------------------
 

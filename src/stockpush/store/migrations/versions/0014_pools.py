@@ -2,8 +2,8 @@
 
 Frozen: a migration is history and does not follow `schema.py`; a later change is a later file.
 
-Revision ID: 0016
-Revises: 0012
+Revision ID: 0014
+Revises: 0013
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0016"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 
 TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 QUANTITY = "BETWEEN -1000000000000000 AND 1000000000000000"
 UNSIGNED = "BETWEEN 0 AND 1000000000000000"
 SHORT = sa.text("on_hand < reserved + held")
-KEPT = "sku, on_hand, reserved, rests, held"
+KEPT = "sku, on_hand, reserved, rests, held, guard_level, guarded"
 
 
 def upgrade() -> None:
@@ -67,10 +67,14 @@ def _make_anew() -> None:
         sa.Column("reserved", sa.BigInteger(), nullable=False),
         sa.Column("rests", TEXT, nullable=False),
         sa.Column("held", sa.BigInteger(), nullable=False),
+        sa.Column("guard_level", sa.BigInteger(), nullable=False),
+        sa.Column("guarded", sa.BigInteger(), nullable=False),
         sa.Column("pool", TEXT, nullable=False),
         sa.CheckConstraint(f"on_hand {QUANTITY}", name="ck_shelf_on_hand_range"),
         sa.CheckConstraint(f"reserved {UNSIGNED}", name="ck_shelf_reserved_range"),
         sa.CheckConstraint(f"held {UNSIGNED}", name="ck_shelf_held_range"),
+        sa.CheckConstraint(f"guard_level {UNSIGNED}", name="ck_shelf_guard_level_range"),
+        sa.CheckConstraint("guarded IN (0, 1)", name="ck_shelf_guarded_flag"),
         sa.CheckConstraint("pool <> ''", name="ck_shelf_pool_filled"),
         sa.ForeignKeyConstraint(["sku"], ["item.sku"], name="fk_shelf_sku"),
         sa.PrimaryKeyConstraint("sku", "pool", name="pk_shelf"),
