@@ -7,6 +7,7 @@ they share a material) and how to undo it. Nothing is deleted: undo writes what 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Final
@@ -38,7 +39,7 @@ from stockpush.messages import (
     StockMove,
     UndoMovement,
 )
-from stockpush.model import Item, MovementKind
+from stockpush.model import MAIN, Item, MovementKind
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import name_of as hold_name
 from stockpush.units import parse_quantity
@@ -170,7 +171,20 @@ def count(
             location=name_of(location, field="--location"),
             lot=named,
         )
-        return Asked(command, f"Counted {amount(units, item)}{of_lot(named)}")
+
+        def seen(places: Sequence[str]) -> str:
+            words = [item.sku, bare(units, item).replace(" ", "")]
+            there = command.location or MAIN
+            if places:
+                words += ["--from", places[0], "--to", there]
+            elif there != MAIN:
+                words += ["--location", there]
+            verb, why = ("transfer", "moved") if places else ("receive", "came in")
+            typed = shlex.join([verb, *words, "--lot", named or ""])
+            return f"stockpush {typed}  (if it {why})"
+
+        what = f"Counted {amount(units, item)}{of_lot(named)}"
+        return Asked(command, what, seen=seen if named and units else None)
 
     act("count", write, sku, asked)
 

@@ -298,6 +298,20 @@ def plan(view: View) -> tuple[PlanRow, ...]:
     return tuple(rows)
 
 
+def ready(view: View) -> int:
+    """Return how many fields a plan takes account of: read, of a known channel, ours to write."""
+    policies = view.catalogue.policies
+    rows = ((view.field(key), policies.get(key.channel)) for key in view.catalogue.listings_on)
+    return sum(
+        row is not None
+        and policy is not None
+        and row.expected is not None
+        and row.parked_reason is None
+        and (row.adopted or policy.mode is not Mode.LIVE)
+        for row, policy in rows
+    )
+
+
 def parked(view: View) -> tuple[ParkedRow, ...]:
     """Return the listings that no plan holds because a person is needed, by channel and listing."""
     return tuple(

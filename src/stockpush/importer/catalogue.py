@@ -43,7 +43,7 @@ from stockpush.model import (
     PurchaseUnit,
 )
 from stockpush.ports import CatalogueRows
-from stockpush.reservation.bom import Bills
+from stockpush.reservation.bom import Bills, refuse_too_large
 from stockpush.units import (
     SCALE_MAX,
     find_unit,
@@ -139,7 +139,7 @@ def read_catalogue(
     mistakes.raise_any()
     bills = reader.bills.resolve()
     mistakes.raise_any()
-    Bills.build(bills.values(), reader.all_items.keys())
+    refuse_too_large(Bills.build(bills.values(), reader.all_items.keys()))
     return reader.catalogue()
 
 
