@@ -25,8 +25,9 @@ from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
 from stockpush.reservation import sharing
 from stockpush.reservation.atp import Netting
+from stockpush.reservation.expectation import standing_on
 from stockpush.reservation.ledger import withheld
-from stockpush.reservation.pushes import shown_on, standing_on, target_of
+from stockpush.reservation.pushes import shown_on, target_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
 

@@ -54,8 +54,6 @@ from stockpush.units import (
 
 _NONE = "none"
 """What takes a column's value away; an empty cell leaves it as it is."""
-_EXPOSURES = (Exposure.MIRROR, Exposure.GUARD)
-"""The ways of sharing that can be chosen yet."""
 
 Refs = Callable[[str, Mapping[str, Any]], str]
 """(channel, reference as given) -> its canonical key; raises `CatalogueInvalid`."""
@@ -349,10 +347,10 @@ class _Reader:
         if _says_none(given):
             return None
         word = given.strip().lower() if isinstance(given, str) else given
-        if word in set(_EXPOSURES):
+        if word in set(Exposure):
             return Exposure(word)
-        expected = "one of " + ", ".join((*_EXPOSURES, _NONE))
-        hint = nearest(given, _EXPOSURES)
+        expected = "one of " + ", ".join((*Exposure, _NONE))
+        hint = nearest(given, Exposure)
         self._mistakes.add(row.where("exposure"), found=given, expected=expected, hint=hint)
         return False
 

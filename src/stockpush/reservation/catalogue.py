@@ -48,6 +48,7 @@ class Catalogue:
     an item (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
     the items that are made and have a promise rule: the most that may wait to be built. `lotted`
     are the items of which any stock is kept by lot or place, `locations` the places besides MAIN.
+    `split` are the leaders of groups in which what can be promised is parted.
     """
 
     revision: int
@@ -62,6 +63,7 @@ class Catalogue:
     lotted: frozenset[str]
     ceilings: Mapping[str, int]
     stock: StockPolicy = UNSAID
+    split: frozenset[str] = frozenset()
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -75,6 +77,12 @@ class Catalogue:
     def exposure(self, sku: str) -> Exposure:
         """Return how the item's listings share what can be promised of it."""
         return self.items[sku].exposure or self.stock.exposure
+
+    def is_split(self, sku: str) -> bool:
+        """Answer whether what can be promised of the item is parted among listings: it, or another
+        that shares a material with it, is split.
+        """
+        return bool(self.split) and self.leader(sku) in self.split
 
     def home_channel(self, sku: str) -> str | None:
         """Return the channel that gets the last of the item, None where it is all the same."""
@@ -168,6 +176,11 @@ def build(
             if (ceiling := _ceiling(by_sku[sku])) is not None
         },
         stock=stock,
+        split=frozenset(
+            compiled.group_order(item.sku)[0]
+            for item in by_sku.values()
+            if (item.exposure or stock.exposure) is Exposure.SPLIT
+        ),
         layouts=layouts,
         locations={place.name: place for place in locations},
         lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),

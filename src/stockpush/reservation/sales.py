@@ -340,8 +340,15 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     )
     polled = order.version.fetch > 0 and effect.deducted != 0
     if effect.deducted_unknown:
-        field = perhaps_put_back(field, effect.perhaps_put_back, at=draft.at)
+        field = perhaps_put_back(
+            field,
+            effect.perhaps_put_back,
+            at=draft.at,
+            is_split=draft.view.catalogue.is_split(field.sku),
+        )
     elif polled and policy is not None and not policy.compare_and_set:
         # No delivery told of it, and nothing compares there: somebody may have written over it.
         field = wants_reading(field, at=draft.at)
+    if field.unsure_since is not None:
+        field = replace(field, unsure_since=None)  # it is to be read once more, with nothing heard
     draft.change(field)

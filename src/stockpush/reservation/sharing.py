@@ -32,6 +32,7 @@ from typing import NamedTuple
 from stockpush.messages import Decision, Event, NoteGuardLevels
 from stockpush.model import ChannelPolicy, Exposure, FieldKey, Mode, Shelf
 from stockpush.reservation import atp as netting
+from stockpush.reservation import parting
 from stockpush.reservation.catalogue import Catalogue, smallest_units
 from stockpush.reservation.exposure import offer
 from stockpush.reservation.view import View
@@ -54,8 +55,8 @@ class Sharer(NamedTuple):
 class Shown(NamedTuple):
     """What a listing shows: its `offer`, in listing units, and why it is less than the whole.
 
-    `alone` is what it would show alone. `because` is "guard", "exposure_max", or "" where nothing
-    is shared out.
+    `alone` is what it would show alone. `because` is "guard", "exposure_max", "split", or "" where
+    nothing is shared out.
     """
 
     offer: int
@@ -69,6 +70,9 @@ def shown(view: View, key: FieldKey, *, atp: int, policy: ChannelPolicy) -> Show
     sku = listing.sku
     buffer = buffer_of(view.catalogue, sku, policy)
     alone = offer(atp, buffer=buffer, pack=listing.pack, cap=policy.cap)
+    if view.catalogue.is_split(sku):
+        packs = parting.offered(view, key, sku=sku, pack=listing.pack, policy=policy)
+        return Shown(packs, alone, "split")
     guarded = is_guarded(view, sku)
     limit = view.catalogue.items[sku].exposure_max
     if not guarded and limit is None:

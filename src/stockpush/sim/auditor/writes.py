@@ -83,8 +83,21 @@ class Writes:
             if name not in wanted or wanted[name].target != became:
                 text = f"became {became}, was not asked for"
                 self.findings.of("I11", self.notes.fields[name].listed, text)
+        if self.world.is_split:
+            self._check_parts(exchange)
         for name, number in wanted.items():
             self._check(exchange, name, number, applied=name in applied, alone=not asked.whole)
+
+    def _check_parts(self, exchange: Exchange) -> None:
+        """I17: where what there is is parted, a raise leaves all that is on sale anywhere there."""
+        for change in exchange.changes:
+            name = self.notes.by_listing.get((exchange.channel, change.listing))
+            if name is None or change.after <= change.before:
+                continue
+            listed = self.notes.fields[name].listed
+            if (short := -self.truth.besides(listed)) > 0:
+                text = f"{change} puts {short} on sale that somebody else may sell"
+                self.findings.of("I17", listed, text)
 
     def told(self, exchange: Exchange) -> None:
         """The daemon has just got an answer."""
