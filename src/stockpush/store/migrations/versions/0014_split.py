@@ -2,7 +2,7 @@
 
 Frozen: a migration is history and does not follow `schema.py`; a later change is a later file.
 
-Revision ID: 0015
+Revision ID: 0014
 Revises: 0013
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0015"
+revision = "0014"
 down_revision = "0013"
 
 
