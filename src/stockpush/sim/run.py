@@ -342,13 +342,13 @@ class _Run:
         )
 
     async def _silence(self) -> None:
-        """I15: from now on nothing is written."""
+        """I15: from now on nothing is written, but where a guard level moves by the clock."""
         if isinstance(self.machine, Machine):
             self.slow, self.machine.look_s, self.machine.is_watched = True, SLOW_LOOK_S, False
             await self.machine.reload()
-        writes = self.auditor.writes
+        writes = self.auditor.unasked_writes
         await self.clock.sleep(self._silent_s())
-        self.result.quiet_writes = self.auditor.writes - writes
+        self.result.quiet_writes = self.auditor.unasked_writes - writes
         if self.result.quiet_writes and not self.plan.naive:
             self._violate(f"I15 {self.result.quiet_writes} writes after everything agreed")
 

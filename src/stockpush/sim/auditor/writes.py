@@ -26,13 +26,17 @@ from stockpush.sim.world import Listed, World
 
 UNTOLD_S = 900.0
 """For how long what was put back may hide sales, where nobody tells of it."""
+SHARED_S = 120.0
+"""For how long numbers are written after a guard level has moved."""
 SLACK_S = 1.0
 """The shops' instants are whole seconds."""
 
 
 @dataclass(slots=True)
 class Writes:
-    """`count` are requests to write that reached a shop."""
+    """`count` are requests to write that reached a shop, `shared_anew` those of them that came
+    when a guard level had just moved.
+    """
 
     world: World
     languages: Mapping[str, Language]
@@ -44,6 +48,7 @@ class Writes:
     findings: Findings
     stale_read_s: float
     count: int = 0
+    shared_anew: int = 0
     _open: dict[int, list[tuple[FieldName, int, bool]]] = field(default_factory=dict)
     """Exchange -> (field, push, whether it changed anything) of what it wrote."""
 
@@ -61,6 +66,7 @@ class Writes:
             self.findings.seen["access_renewed"] += asked.renews_access and done
             return
         self.count += 1
+        self.shared_anew += self.findings.now() - self.commits.shared_at <= SHARED_S
         if asked.seen:
             self.findings.seen[asked.seen] += 1
         for text in asked.odd:
