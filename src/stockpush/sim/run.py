@@ -342,7 +342,7 @@ class _Run:
         )
 
     async def _silence(self) -> None:
-        """I15: from now on nothing is written, but where a guard level moves by the clock."""
+        """I15: from now on nothing is written, but where what is left is shared anew."""
         if isinstance(self.machine, Machine):
             self.slow, self.machine.look_s, self.machine.is_watched = True, SLOW_LOOK_S, False
             await self.machine.reload()

@@ -110,7 +110,7 @@ class Auditor:
 
     @property
     def unasked_writes(self) -> int:
-        """Return those of them that no guard level explains that has just moved."""
+        """Return those of them that no new sharing of what is left explains."""
         return self._writes.count - self._writes.shared_anew
 
     def violate(self, invariant: str, subject: str, text: str) -> None:

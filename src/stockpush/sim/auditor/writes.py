@@ -27,7 +27,7 @@ from stockpush.sim.world import Listed, World
 UNTOLD_S = 900.0
 """For how long what was put back may hide sales, where nobody tells of it."""
 SHARED_S = 120.0
-"""For how long numbers are written after a guard level has moved."""
+"""For how long numbers are written after a guard level has moved, or who shares."""
 SLACK_S = 1.0
 """The shops' instants are whole seconds."""
 
@@ -35,7 +35,7 @@ SLACK_S = 1.0
 @dataclass(slots=True)
 class Writes:
     """`count` are requests to write that reached a shop, `shared_anew` those of them that came
-    when a guard level had just moved.
+    when what is left had just to be shared anew.
     """
 
     world: World
@@ -49,6 +49,8 @@ class Writes:
     stale_read_s: float
     count: int = 0
     shared_anew: int = 0
+    _sharing: set[FieldName] = field(default_factory=set)
+    _sharing_since: float = -NEVER
     _open: dict[int, list[tuple[FieldName, int, bool]]] = field(default_factory=dict)
     """Exchange -> (field, push, whether it changed anything) of what it wrote."""
 
@@ -66,7 +68,7 @@ class Writes:
             self.findings.seen["access_renewed"] += asked.renews_access and done
             return
         self.count += 1
-        self.shared_anew += self.findings.now() - self.commits.shared_at <= SHARED_S
+        self.shared_anew += self._is_shared_anew()
         if asked.seen:
             self.findings.seen[asked.seen] += 1
         for text in asked.odd:
@@ -104,6 +106,17 @@ class Writes:
             if (short := -self.truth.besides(listed)) > 0:
                 text = f"{change} puts {short} on sale that somebody else may sell"
                 self.findings.of("I17", listed, text)
+
+    def _is_shared_anew(self) -> bool:
+        """Answer whether what is left was shared otherwise a moment ago: a level moves by the
+        clock, and a listing that its owner took off sale has no share once that is known.
+        """
+        if self.truth.guards is None:
+            return False
+        now, sharing = self.findings.now(), set(self.truth.guards.sharing())
+        if sharing != self._sharing:
+            self._sharing, self._sharing_since = sharing, now
+        return now - max(self.commits.shared_at, self._sharing_since) <= SHARED_S
 
     def told(self, exchange: Exchange) -> None:
         """The daemon has just got an answer."""
