@@ -712,7 +712,11 @@ LISTED = ITEM + '[[listings]]\nchannel = "my-woo"\nitem = "a"\n'
             "c.toml items[1] (a): exposure",
             "did you mean 'guard'?",
         ),
-        (ITEM + "exposure = 1", "c.toml items[1] (a): exposure", "one of mirror, guard, none"),
+        (
+            ITEM + "exposure = 1",
+            "c.toml items[1] (a): exposure",
+            "one of mirror, guard, split, none",
+        ),
         (ITEM + "guard_min = -1", "c.toml items[1] (a): guard_min", "0 or more"),
         (ITEM + 'exposure_max = "2 kg"', "c.toml items[1] (a): exposure_max", "kg measures mass"),
         (

@@ -150,7 +150,6 @@ def test_the_home_channel_is_a_configured_one(tmp_path: Path):
 @pytest.mark.parametrize(
     "text",
     [
-        '[stock]\nexposure = "split"',
         '[stock]\non_manual_edit = "adopt"',
         f'{SHOP}on_manual_edit = "ask"',
     ],

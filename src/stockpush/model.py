@@ -541,6 +541,9 @@ class Field:
     `surplus_date` is the channel's clock at the reading that first showed the present surplus.
     `overwritten_sold` are units taken off since the last reading of which our last write may have
     put the number back (R10).
+    `unsure` are units that may be on sale there besides what is expected, until a reading has told:
+    an order that ended may have put them back, or a write that compares nothing sold them twice.
+    `unsure_since` is the reading since which only a poll is missing to tell.
     `first_observed_at` is None while the channel is in shadow. `shadowed` is the last target
     recorded there.
     """
@@ -578,6 +581,8 @@ class Field:
     uneaten_surplus: int = 0
     surplus_date: datetime | None = None
     overwritten_sold: int = 0
+    unsure: int = 0
+    unsure_since: datetime | None = None
 
 
 @quick

@@ -168,9 +168,7 @@ class DaemonSettings(_Section):
 class StockSettings(_Section):
     """`[stock]`: what holds for every channel that does not say otherwise."""
 
-    exposure: Annotated[Exposure, _later("split")] = Field(
-        default=Exposure.GUARD, description="mirror or guard"
-    )
+    exposure: Exposure = Field(default=Exposure.GUARD, description="mirror, guard or split")
     guard_min: _Buffer = Field(default=Decimal(0), description=_BUFFER)
     home_channel: str | None = Field(default=None, description="the name of a configured channel")
     buffer: _Buffer = Field(default=Decimal(0), description=_BUFFER)

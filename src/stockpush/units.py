@@ -178,16 +178,17 @@ def parse_quantity(
     scale: int,
     field: str,
     signed: bool = False,
+    zero: bool = True,
     purchase_units: Iterable[PurchaseUnit] = (),
 ) -> int:
     """Return `given` in smallest units (10**-`scale` of `unit`), within ±QUANTITY_MAX.
 
     `given` is text with or without a unit ("5", "2.5 kg", "1500 g", "2 boxes" where the item has
     that among its `purchase_units`), an `int` or a `Decimal`; a bare number is in `unit`. A
-    negative quantity needs `signed`. Raises `QuantityInvalid` for what is not a plain decimal
-    number (floats, booleans, NaN, exponents), is out of bounds or is finer than the scale, and for
-    a unit that the item does not have; `UnitMismatch` for a unit of another dimension. `field`
-    names the place.
+    negative quantity needs `signed`, and 0 is refused without `zero`. Raises `QuantityInvalid` for
+    what is not a plain decimal number (floats, booleans, NaN, exponents), is out of bounds or is
+    finer than the scale, and for a unit that the item does not have; `UnitMismatch` for a unit of
+    another dimension. `field` names the place.
 
     >>> parse_quantity("1500 g", unit="kg", scale=3, field="quantity")
     1500
@@ -209,7 +210,9 @@ def parse_quantity(
             raise
     smallest = number * size
     if smallest < 0 and not signed:
-        raise _invalid(given, field, "a quantity of 0 or more")
+        raise _invalid(given, field, "a quantity of 0 or more" if zero else "more than 0")
+    if smallest == 0 and not zero:
+        raise _invalid(given, field, "a quantity other than 0" if signed else "more than 0")
     if abs(smallest) > QUANTITY_MAX:
         most = format_quantity(QUANTITY_MAX, scale)
         raise _invalid(given, field, f"at most {most} {own.name}")

@@ -115,7 +115,7 @@ def test_a_day_is_held_to_its_end(shop: Terminal):
     [
         (("hold", "wick"), "QUANTITY"),
         (("hold", "wick", "1", "soap-lav"), "quantity of soap-lav is missing"),
-        (("hold", "wick", "0"), "found 0"),
+        (("hold", "wick", "0"), "more than 0"),
         (("hold", "wick", "many"), "quantity of wick"),
         (("hold", "wick", "1.5"), "smallest step"),
         (("hold", "wick", "1", "soap-lav", "1kg"), "mass"),

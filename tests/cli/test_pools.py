@@ -171,6 +171,30 @@ def test_a_verb_is_of_the_pool_or_place_that_it_names(
 
 
 @pytest.mark.parametrize(
+    ("typed", "again"),
+    [
+        ("sell soap-lav 1 --at fair --pool market", "sell soap-lav 1 --at PLACE --pool market"),
+        ("count soap-lav 9 --pool market", "adjust soap-lav 8 --pool market"),
+        ("adjust soap-lav -1 --pool market", "adjust soap-lav -1 --pool market"),
+        ("receive soap-lav 4 --location stall", "receive soap-lav 4 --location stall"),
+    ],
+)
+def test_what_was_undone_is_done_again_in_its_own_pool(sellers: Terminal, typed: str, again: str):
+    """The command to type names the pool or the place."""
+    done = sellers.done(*typed.split(), "--json").json["id"]
+    sellers.done("undo", done)
+    refused = sellers("undo", done, "--json")
+    assert refused.json["next"] == f"stockpush {again}  (to do it again)"
+
+
+def test_a_lot_that_was_seen_at_a_pool_came_in_there(sellers: Terminal):
+    """Nothing is known of it: the command to type takes it in where it was counted."""
+    refused = sellers("count", "soap-lav", "3", "--lot", "A1", "--pool", "market", "--json")
+    came_in = "stockpush receive soap-lav 3 --location stall --lot A1  (if it came in)"
+    assert (refused.code, refused.json["error"]["next"]) == (4, came_in)
+
+
+@pytest.mark.parametrize(
     "typed",
     [
         ("sell", "soap-lav", "1", "--at", "fair"),

@@ -485,7 +485,7 @@ def test_every_term_that_a_push_can_have_has_a_wording() -> None:
     net = view.net(["candle"])
     kept = world.field("shopify", "a")
     named = {name for name, _ in pushes._terms(view, net, kept, POLICIES["shopify"], -1)}
-    for shared in ({"guard_min": 99}, {"exposure_max": 0}):
+    for shared in ({"guard_min": 99}, {"exposure_max": 0}, {"exposure": Exposure.SPLIT}):
         world = shop().item("candle", **shared)
         view = View(world.catalogue, world.rows)
         named |= {name for name, _ in pushes._terms(view, net, kept, POLICIES["shopify"], 0)}

@@ -30,6 +30,7 @@ from stockpush.model import (
     MAIN,
     BillLine,
     BillOfMaterials,
+    Exposure,
     Location,
     MovementKind,
     Shelf,
@@ -39,6 +40,7 @@ from stockpush.reservation import catalogue, view
 from stockpush.reservation.atp import atp as netted_atp
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.ledger import Books, check
+from stockpush.reservation.parting import may_raise
 from stockpush.reservation.view import View
 from tests.reservation import oracle
 from tests.reservation.test_reach import large_from
@@ -138,6 +140,56 @@ def guarded() -> World:
 def guards(world: World) -> dict[str, bool]:
     """Return whether the candle is guarded, by pool."""
     return {row.pool: row.guarded for row in world.rows.shelves.values()}
+
+
+def test_each_pool_is_split_by_itself() -> None:
+    """Wax for three at home is parted among the listings of home, candles and balms, for five at
+    the market among those of the market, where the home channel comes first; and a listing of home
+    that was not read yet holds up home alone.
+    """
+    world = shop()
+    world.catalogue = with_pool("shopify", MARKET, known=world.catalogue)
+    world.do(StartChannel("shopify"))
+    world.stock(candle=0, balm=0, wax=3).bill("candle", wax=1).bill("balm", wax=1)
+    world.item("balm", exposure=Exposure.SPLIT).item("candle", home_channel="woo")
+    world.moves("wax", 5, MovementKind.RECEIPT, "r1", location="stall")
+    listed = (("etsy", "balm"), ("faire", "candle"), ("shopify", "balm"), ("woo", "candle"))
+    for channel, sku in listed:
+        world.list(channel, channel[0], sku, shows=0)
+    world.syncs()
+    shown = {"etsy/e": 2, "faire/f": 1, "shopify/s": 2, "woo/w": 3}
+    assert world.expected() == shown
+    world.hears(world.order("shopify", "1", line("s", 1)))
+    assert world.dirty == set()
+    world.list("etsy", "e2", "candle")
+    world.moves("wax", 9, MovementKind.RECEIPT, "r2")
+    world.moves("wax", 2, MovementKind.RECEIPT, "r3", location="stall")
+    seen = View(world.catalogue, world.rows)
+    assert {key.channel: may_raise(seen, row) for key, row in seen.rows.fields.items()} == {
+        "etsy": False,
+        "faire": False,
+        "shopify": True,
+        "woo": True,
+    }
+    assert world.syncs() == {("shopify", "s"): 3}
+
+
+@pytest.mark.parametrize("large_min", [1, 10**9])
+def test_a_channel_that_changes_pools_leaves_its_part_behind(large_min: int) -> None:
+    """What it shows is set aside of the new pool's from then on, and what was of the old one's is
+    free for whom that feeds.
+    """
+    with large_from(large_min):
+        world = shop(woo_in=MAIN)
+        world.stock(candle=4).item("candle", exposure=Exposure.SPLIT)
+        world.moves("candle", 3, MovementKind.RECEIPT, "r1", location="stall")
+        world.list("shopify", "s", "candle", shows=0).list("woo", "w", "candle", shows=0)
+        assert world.syncs() == {("shopify", "s"): 2, ("woo", "w"): 2}
+        world.catalogue = with_pool("woo", MARKET, known=world.catalogue)
+        world.do(StartChannel("woo"))
+        assert world.syncs() == {("shopify", "s"): 4}
+        world.hears(world.order("woo", "1", line("w", 2)))
+        assert world.syncs() == {("woo", "w"): 1}
 
 
 def test_what_is_left_is_shared_within_a_pool() -> None:
@@ -392,9 +444,9 @@ def made_of() -> tuple[BillOfMaterials, ...]:
     )
 
 
-def opened(world: World, channels: tuple[str, ...]) -> World:
+def opened(world: World, channels: tuple[str, ...], exposure: Exposure) -> World:
     """Give the shop its items, bills and listings."""
-    world.stock(**dict.fromkeys(SKUS, 0))
+    world.stock(**dict.fromkeys(SKUS, 0)).item("candle", exposure=exposure)
     world.do(ImportCatalogue((), made_of(), (), (), "bills", "test"))
     for channel in channels:
         for at, sku in enumerate(SKUS[3:]):
@@ -413,12 +465,12 @@ def undated(row: Any) -> Any:
 class Twins:
     """One shop with two pools, and beside it two shops of their own, to which the same happens."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, exposure: Exposure) -> None:
         self.dice = Random(seed)
-        self.whole = opened(shop(), ("shopify", "woo"))
+        self.whole = opened(shop(), ("shopify", "woo"), exposure)
         self.parts = {
-            MAIN: opened(shop(places=(), woo_in=MAIN), ("shopify",)),
-            MARKET: opened(shop(places=(), woo_in=MAIN), ("woo",)),
+            MAIN: opened(shop(places=(), woo_in=MAIN), ("shopify",), exposure),
+            MARKET: opened(shop(places=(), woo_in=MAIN), ("woo",), exposure),
         }
         self.hold_in: dict[int, tuple[str, int]] = {}
         for pool, part in self.parts.items():
@@ -574,15 +626,19 @@ class Twins:
         assert check(books(self.whole)) == []
 
 
+@pytest.mark.parametrize("exposure", [Exposure.GUARD, Exposure.SPLIT])
 @pytest.mark.parametrize("large_min", [1, 10**9])
 @pytest.mark.parametrize("first", range(0, SEEDS, 8))
-def test_two_pools_are_two_shops_with_transfers(first: int, large_min: int) -> None:
+def test_two_pools_are_two_shops_with_transfers(
+    first: int, large_min: int, exposure: Exposure
+) -> None:
     """Sales, cancels, builds, holds, readings, pushes and transfers: every row, ATP and number that
-    is sent is what each pool had come to as a shop of its own, read whole or in part.
+    is sent is what each pool had come to as a shop of its own, read whole or in part, shared or
+    parted.
     """
     with large_from(large_min):
         for seed in range(first, first + 8):
-            twins = Twins(seed)
+            twins = Twins(seed, exposure)
             for number in range(DEEDS):
                 twins.deed(number)
                 try:

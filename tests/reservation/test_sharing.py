@@ -21,7 +21,7 @@ from stockpush.model import (
     PushOutcomeKind,
     StockPolicy,
 )
-from stockpush.reservation import sharing
+from stockpush.reservation import catalogue, sharing
 from stockpush.reservation.atp import atp
 from stockpush.reservation.pushes import derivation, target_of
 from stockpush.reservation.sharing import Sharer, share
@@ -324,6 +324,24 @@ def test_a_start_looks_at_every_item_anew() -> None:
     world.syncs()
     assert shows(world) == [1, 1, 1]
     assert world.rows.shelves["candle"].guarded
+
+
+def test_a_large_group_that_is_read_in_part_shares_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soap takes wax, and candles come to their level: their packs of three are no fewer for it by
+    themselves, but one of two listings has to give its own up.
+    """
+    monkeypatch.setattr(catalogue, "LARGE_MIN", 1)
+    world = World().stock(wax=5, candle=0, soap=0).bill("candle", wax=1).bill("soap", wax=1)
+    world.item("candle", guard_min=4, home_channel="woo")
+    for channel in ("shopify", "woo"):
+        world.list(channel, f"{channel[0]}c", "candle", pack=3, shows=0)
+    world.list("shopify", "ss", "soap", shows=0)
+    world.syncs()
+    assert world.expected() == {"shopify/sc": 1, "shopify/ss": 5, "woo/wc": 1}
+    world.hears(world.order("shopify", "1", line("ss", 1)))
+    assert world.rows.shelves["candle"].guarded
+    world.syncs()
+    assert world.expected() == {"shopify/sc": 0, "shopify/ss": 4, "woo/wc": 1}
 
 
 LIMITS = [

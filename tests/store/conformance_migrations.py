@@ -124,7 +124,7 @@ class MigrationsConformance:
         shelf of the item may come, and no second one there.
         """
         with monkeypatch.context() as patch:
-            patch.setattr(migrations, "HEAD", "0013")
+            patch.setattr(migrations, "HEAD", "0014")
             await migrate(database)
         item = "'soap', 'Soap', 'product', 'piece', 0, '[]', 'buildable', NULL, 'some'"
         exposure = "NULL, NULL, NULL, NULL"
@@ -138,7 +138,7 @@ class MigrationsConformance:
         async with database.engine.begin() as connection:
             for each in written:
                 await connection.exec_driver_sql(each)
-        assert await migrate(database) == "0013"
+        assert await migrate(database) == "0014"
         store = await SqlStore.open(database_url)
         try:
             catalogue, kept = await reads.snapshot(store)

@@ -13,7 +13,7 @@ from stockpush.cli.output import cell, print_json, refuse, say, show, table
 from stockpush.cli.session import find_item, with_parts
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import Accepted, Command, CountStock, Outcome, Refused, Replayed
-from stockpush.model import Item
+from stockpush.model import MAIN, Item, MovementKind
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.production import Used
 
@@ -31,7 +31,9 @@ class Told:
     changes: tuple[Change, ...] = ()
     undo: str | None = None
     counted: bool = False
-    fields: Mapping[str, str] = field(default_factory=dict)
+    undone_by: int | None = None
+    """Of a command that was done before: what has taken it back since."""
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Asked:
     """What takes it back, where that is not an undo of its movements."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Where lots and locations were named, for those not named by --lot and --location."""
+    seen: Callable[[Sequence[str]], str] | None = None
+    """What to type where a lot was seen of which nothing is known there, but at those places."""
 
 
 def act(verb: str, write: Write, sku: str, asked: Callable[[Item, str], Asked]) -> None:
@@ -105,11 +109,13 @@ def carry_out(
         if write.dry_run:
             # What is due counts in what there was before, so the verb is decided after it too.
             decision = await parts.lane.rehearse(*await parts.lane.overdue(), wanted.command)
+            if isinstance(decision.outcome, Replayed):
+                return await _done_before(parts, wanted, decision.outcome)
             changes = changes_between(before, before.after(decision))
-            return Told(wanted.what, decision.outcome, changes=changes, fields=wanted.fields)
+            return Told(wanted.what, decision.outcome, changes=changes, asked=wanted)
         (done,) = await parts.lane.commit([wanted.command])
         if isinstance(done.outcome, Replayed):
-            return Told(wanted.what, done.outcome, done.outcome.movement_ids)
+            return await _done_before(parts, wanted, done.outcome)
         changes = changes_between(before, await parts.view())
         counted = isinstance(wanted.command, CountStock)
         return Told(
@@ -119,17 +125,24 @@ def carry_out(
             changes,
             undo=wanted.undo if _has_changed(done.outcome) else None,
             counted=counted,
-            fields=wanted.fields,
+            asked=wanted,
         )
 
     told = with_parts(write.config, job)
     match told.outcome:
         case Refused("not_found", message, told_of):
-            raise _not_found(message, told_of, told.fields, id_field, where)
+            raise _not_found(message, told_of, told.asked, id_field, where)
         case Refused() as refused:
-            refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
+            refuse(refused, as_json=write.as_json, next=_next(refused))
         case Accepted() | Replayed():
             _tell(told, write, undoes=undoes, facts=facts)
+
+
+async def _done_before(parts: Parts, wanted: Asked, outcome: Replayed) -> Told:
+    """Return what became of a command that was done before, and may have been undone since."""
+    ids = outcome.movement_ids
+    undone_by = await parts.undo_of(ids[0]) if ids else None
+    return Told(wanted.what, outcome, ids, undone_by=undone_by)
 
 
 def _has_changed(outcome: Outcome) -> bool:
@@ -138,14 +151,17 @@ def _has_changed(outcome: Outcome) -> bool:
 
 
 def _not_found(
-    message: str, facts: Mapping[str, Any], fields: Mapping[str, str], id_field: str, where: str
+    message: str, facts: Mapping[str, Any], asked: Asked | None, id_field: str, where: str
 ) -> NotFound:
     """Return the error for a movement, hold, lot, location or pool that is not there."""
     at, found, next_command = id_field, None, where
+    fields = {} if asked is None else asked.fields
     if "lot" in facts:
         found = facts["lot"]
         at = fields.get(found, "--lot")
         next_command = f"stockpush lots {shlex.quote(facts['sku'])}"
+        if asked is not None and asked.seen is not None:
+            next_command = asked.seen(facts.get("lies_at", ()))
     elif "location" in facts:
         found = facts["location"]
         at = fields.get(found, "--location")
@@ -163,8 +179,53 @@ def _not_found(
     )
 
 
+def _next(refused: Refused) -> str | None:
+    """Return what to type after a refusal, None where there is nothing."""
+    match refused.refusal:
+        case "already_undone" | "is_an_undo":
+            return again(refused.facts)
+        case "not_undoable":
+            sku = shlex.quote(refused.facts["sku"])
+            return f"stockpush adjust {sku} QUANTITY  (to correct the balance, with a sign)"
+        case _:
+            return _NEXT.get(refused.refusal)
+
+
+def again(facts: Mapping[str, str]) -> str:
+    """Return the command that does again what was undone.
+
+    >>> told = {"sku": "wax", "unit": "kg", "quantity": "5", "location": "main", "pool": "main"}
+    >>> again(told | {"kind": "receipt", "lot": "A12"})
+    'stockpush receive wax 5kg --lot A12  (to do it again)'
+    """
+    sku, signed = shlex.quote(facts["sku"]), facts["quantity"]
+    unit = "" if facts["unit"] == "piece" else facts["unit"]
+    verb = _AGAIN.get(facts["kind"])
+    pool = "" if facts["pool"] == MAIN else f" --pool {shlex.quote(facts['pool'])}"
+    if verb is None:
+        return f"stockpush adjust {sku} {signed}{unit}{pool}  (to do it again)"
+    if verb == "transfer":
+        return f"stockpush lots {sku}  (then the same transfer again)"
+    place = f" --at PLACE{pool}" if verb == "sell" else ""
+    if verb != "sell" and facts["location"] != MAIN:
+        place = f" --location {shlex.quote(facts['location'])}"
+    lot = f" --lot {shlex.quote(facts['lot'])}" if facts["lot"] and verb != "sell" else ""
+    return f"stockpush {verb} {sku} {signed.lstrip('-')}{unit}{lot}{place}  (to do it again)"
+
+
+_AGAIN: Final[Mapping[str, str]] = {
+    MovementKind.RECEIPT: "receive",
+    MovementKind.BUILD_IN: "build",
+    MovementKind.SCRAP: "scrap",
+    MovementKind.RETURN: "return",
+    MovementKind.SALE: "sell",
+    MovementKind.TRANSFER: "transfer",
+}
+"""The verb that makes a movement of each kind; of others an adjustment does."""
 _NEXT: Final[Mapping[str, str]] = {
     "no_bill": "stockpush import catalog.toml  (with a bill of materials for it)",
+    "out_of_bounds": "the same command with a smaller quantity",
+    "whole_batches_only": "the same command with a multiple of the batch",
     "key_reused": "the same command with another --key, or without",
     "not_held": "stockpush holds --all",
     "not_on_bill": "the same command with --used for a component of the bill",
@@ -185,7 +246,8 @@ _NEXT: Final[Mapping[str, str]] = {
 def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> None:
     first = f"mv-{told.movement_ids[0]}" if told.movement_ids else None
     undo = told.undo
-    if first is not None and not undoes:
+    undone = None if told.undone_by is None else f"mv-{told.undone_by}"
+    if first is not None and not undoes and undone is None:
         undo = f"stockpush undo {first}"
     replayed = isinstance(told.outcome, Replayed)
     known = told.outcome.facts if isinstance(told.outcome, Accepted) else {}
@@ -196,6 +258,7 @@ def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> No
                 "undo": undo,
                 "dry_run": write.dry_run,
                 "replayed": replayed,
+                "undone_by": undone,
                 "movements": [f"mv-{number}" for number in told.movement_ids],
                 "changed": [change.as_json() for change in told.changes],
                 **{name: known.get(name) for name in facts},
@@ -203,7 +266,10 @@ def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> No
         )
         return
     if replayed:
-        say(f"Done before under this key, as {first}; nothing was changed now.")
+        since = "" if undone is None else f", and undone since by {undone}"
+        say(f"Done before under this key, as {first}{since}; nothing was changed now.")
+        if undone is not None:
+            say("Next: the same command with another --key  (to do it again)")
     elif write.dry_run:
         say(f"{told.what}: not done, only shown.", "bold")
     else:

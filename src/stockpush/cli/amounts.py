@@ -27,6 +27,20 @@ def units_of(
     words: Sequence[str], item: Item, write: Write, *, signed: bool = False, zero: bool = False
 ) -> int:
     """Return the quantity that was typed, in smallest units; a unit may stand apart (`5 kg`)."""
+    refuse_options(words, write)
+    return parse_quantity(
+        " ".join(words),
+        unit=item.unit,
+        scale=item.scale,
+        field="quantity",
+        signed=signed,
+        zero=zero,
+        purchase_units=item.purchase_units,
+    )
+
+
+def refuse_options(words: Sequence[str], write: Write) -> None:
+    """Raise `UsageError` for an option among quantities: what begins with - may be a number."""
     for word in words:
         if word.startswith("--"):
             if word in write.options:
@@ -34,23 +48,6 @@ def units_of(
             near = get_close_matches(word, write.options, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise UsageError(f"There is no option {word}.{hint}", field=word, found=word)
-    text = " ".join(words)
-    units = parse_quantity(
-        text,
-        unit=item.unit,
-        scale=item.scale,
-        field="quantity",
-        signed=signed,
-        purchase_units=item.purchase_units,
-    )
-    if units == 0 and not zero:
-        raise UsageError(
-            "quantity: found 0, which would change nothing.",
-            field="quantity",
-            found=text,
-            expected="a quantity other than 0" if signed else "more than 0",
-        )
-    return units
 
 
 def amount(units: int, item: Item) -> str:

@@ -224,6 +224,9 @@ def _print_written(done: Done) -> None:
 # -- adopt -----------------------------------------------------------------------------------
 
 
+_TO_READ: Final = "stockpush run  (it reads what they show)"
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One listing that is not adopted, side by side: what it shows and what we would show.
@@ -263,7 +266,8 @@ def adopt(
 ) -> None:
     """Agree that the numbers are ours from now on.
 
-    First what each listing shows and what it would show stand side by side.
+    First what each listing shows and what it would show stand side by side. One that has not been
+    read yet is not adopted.
 
     Without a channel it takes every live one. Nothing is written to a shop here: the daemon reads
     each number and the open orders again, and only then pushes.
@@ -274,14 +278,19 @@ def adopt(
         return await _sides(parts, channel)
 
     sides = with_parts(config, look, what="Comparing ...")
-    chosen = tuple(side for side in sides if channel is not None or side.mode == Mode.LIVE)
+    wanted = tuple(side for side in sides if channel is not None or side.mode == Mode.LIVE)
+    chosen = tuple(side for side in wanted if side.shows is not None)
     if not as_json:
         _print_sides(sides)
+        _say_unread(wanted)
+    if wanted and not chosen and not dry_run:
+        refused = Refused("not_read", "none of these listings has been read yet")
+        refuse(refused, as_json=as_json, next=_TO_READ)
     if not chosen or dry_run:
         if as_json:
             print_json(_adopted_json(sides, 0, None, dry_run=dry_run))
         elif sides:
-            _say_what_remains(sides, chosen)
+            _say_what_remains(sides, wanted, chosen)
         return
     typed = " ".join(["stockpush adopt", *([] if channel is None else [channel]), "--yes"])
     question = f"Adopt {len(chosen)} listings, so that our numbers become theirs?"
@@ -347,9 +356,22 @@ def _print_sides(sides: Sequence[Side]) -> None:
     say()
 
 
-def _say_what_remains(sides: Sequence[Side], chosen: Sequence[Side]) -> None:
+def _say_unread(wanted: Sequence[Side]) -> None:
+    """Say which listings are left out: what they show would be written over unseen."""
+    unread = [f"{side.sku} on {side.key.channel}" for side in wanted if side.shows is None]
+    if unread and len(unread) < len(wanted):
+        say(f"Not read yet, and so not adopted: {', '.join(unread)}. Next: {_TO_READ}")
+
+
+def _say_what_remains(
+    sides: Sequence[Side], wanted: Sequence[Side], chosen: Sequence[Side]
+) -> None:
     if chosen:
         say("Nothing was adopted: this was a rehearsal.")
+        return
+    if wanted:
+        say("Nothing was adopted: none of these listings has been read yet.")
+        say(f"Next: {_TO_READ}")
         return
     first = sides[0].key.channel
     say("Nothing was adopted: none of these channels is live.")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias
 import typer
 
 from stockpush.cli.acting import example
+from stockpush.cli.amounts import refuse_options
 from stockpush.cli.changes import Change, changes_between, print_changes, warn_of
 from stockpush.cli.options import Config, Json, Write, writing
 from stockpush.cli.output import cell, print_json, reference, refuse, say, show, table
@@ -107,6 +108,7 @@ def hold(
 
     async def job(parts: Parts) -> Told:
         view = await parts.view()
+        refuse_options([sku, *quantity], write)
         lines = _lines(view.catalogue, [sku, *quantity])
         further = "stockpush hold --help"
         holding.check_pool(pool, view.catalogue, field="--pool")

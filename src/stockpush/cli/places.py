@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from stockpush.cli.session import one_line
-from stockpush.engine.instants import DAY_OR_INSTANT, begin_of, end_of, read_instant
+from stockpush.engine.instants import begin_of, end_of, expected_of, read_instant
 from stockpush.errors import UsageError
 from stockpush.messages import LotTerms
 from stockpush.model import Item, LotRule
@@ -108,7 +108,7 @@ def _instant(text: str | None, *, field: str, after: bool) -> datetime | None:
         return None
     at = read_instant(text, None, day=end_of if after else begin_of)
     if at is None:
-        given, expected = text.strip(), DAY_OR_INSTANT
+        given, expected = text.strip(), expected_of(text)
         raise UsageError(
             f"{field}: found {given!r}, expected {expected}.",
             field=field,

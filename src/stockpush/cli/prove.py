@@ -87,6 +87,12 @@ def prove(
             "--busy", help="With --worlds: an hour of many shoppers, and a maker who keeps up."
         ),
     ] = False,
+    split: Annotated[
+        bool,
+        typer.Option(
+            "--split", help="With --worlds: what there is is parted among listings on Shopify."
+        ),
+    ] = False,
     cut: Annotated[
         float | None,
         typer.Option("--cut", metavar="SECONDS", help="End the faults early, after so long."),
@@ -130,6 +136,8 @@ def prove(
             "--shopify-only": shopify_only,
             "--channels": channels is not None,
             "--busy": busy,
+            "--split": split,
+            "--sync ours": sync is Sync.OURS,
             "--strict": strict,
             "--trace": trace,
             "--shrink": shrink,
@@ -150,6 +158,7 @@ def prove(
         shopify_only=shopify_only,
         channels=channels_named(channels),
         busy=busy,
+        split=split,
         span_s=BUSY_S if busy else None,
         shopfront=front,
         cut_s=None if cut is None else bounded("--cut", cut, 0, 1e9),

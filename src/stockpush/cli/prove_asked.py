@@ -70,6 +70,8 @@ _NOT_WITH: Final[tuple[tuple[str, str], ...]] = (
     ("--strict", "--sync naive"),
     ("--strict", "--channels"),
     ("--channels", "--shopify-only"),
+    ("--split", "--channels"),
+    ("--split", "--shopify-only"),
     ("--json", "--markdown"),
 )
 _ONLY_WITH: Final[tuple[tuple[str, str], ...]] = (
@@ -79,6 +81,8 @@ _ONLY_WITH: Final[tuple[tuple[str, str], ...]] = (
     ("--shopify-only", "--worlds"),
     ("--channels", "--worlds"),
     ("--busy", "--worlds"),
+    ("--split", "--worlds"),
+    ("--split", "--sync ours"),
 )
 
 
@@ -169,6 +173,8 @@ def options_of(plan: Plan, usual: Plan) -> list[str]:
         words += ["--channels", ",".join(sorted(plan.channels))]
     if plan.busy and not usual.busy:
         words.append("--busy")
+    if plan.split and not usual.split:
+        words.append("--split")
     return words
 
 

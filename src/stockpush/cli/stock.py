@@ -23,6 +23,7 @@ from stockpush.engine import report
 from stockpush.engine.report import ParkedRow, PlanRow, StockRow
 from stockpush.model import MAIN, shelf_key
 from stockpush.reservation.ledger import shelf_name
+from stockpush.reservation.view import View
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
@@ -137,19 +138,36 @@ def plan(config: Config = None, as_json: Json = False) -> None:
     And what is not written until a person has mended it.
     """
 
-    async def read(parts: Parts) -> tuple[tuple[PlanRow, ...], tuple[ParkedRow, ...]]:
+    async def read(parts: Parts) -> tuple[tuple[PlanRow, ...], tuple[ParkedRow, ...], str | None]:
         view = await parts.view()
-        return report.plan(view), report.parked(view)
+        return report.plan(view), report.parked(view), _to_be_ready(view)
 
-    rows, parked = with_parts(config, read, what="Computing what would be pushed ...")
+    rows, parked, first = with_parts(config, read, what="Computing what would be pushed ...")
     if as_json:
         print_json({"data": [row.as_json() for row in rows], "parked": parked})
         return
     if rows:
         print_plan(rows)
+    elif first is not None:
+        say("Nothing would be written: no listing is ready to be.")
+        say(f"Next: {first}")
     else:
         say("Nothing would be written: every listing that is ready shows what it should.")
     _print_parked(parked)
+
+
+def _to_be_ready(view: View) -> str | None:
+    """Return what to type for a first listing to be ready, None where one is, or is to be mended.
+
+    A listing is read first, then adopted.
+    """
+    listings = [each for each in view.catalogue.listings.values() if each.parked_reason is None]
+    if report.ready(view) or (view.catalogue.listings and not listings):
+        return None
+    if not listings:
+        return "stockpush import catalog.toml  (with [[listings]])"
+    states = {report.listing_row(view, each, 0).observed for each in listings if not each.adopted}
+    return "stockpush adopt" if states - {None} else "stockpush run  (it reads what they show)"
 
 
 def _print_parked(rows: Sequence[ParkedRow]) -> None:

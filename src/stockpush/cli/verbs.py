@@ -7,6 +7,7 @@ they share a material) and how to undo it. Nothing is deleted: undo writes what 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Final
@@ -160,7 +161,7 @@ def count(
     Of an item with lots: all that can be sold, or with --lot or --location what lies there.
     """
 
-    def asked(item: Item, key: str) -> Asked:
+    def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
         units = units_of(quantity, item, write, zero=True)
         named = name_of(lot, field="--lot")
         command = CountStock(
@@ -173,9 +174,22 @@ def count(
             lot=named,
             pool=pool,
         )
-        return Asked(command, f"Counted {amount(units, item)}{of_lot(named)}")
 
-    act("count", write, sku, asked)
+        def seen(places: Sequence[str]) -> str:
+            words = [item.sku, bare(units, item).replace(" ", "")]
+            there = command.location or catalogue.home(pool)
+            if places:
+                words += ["--from", places[0], "--to", there]
+            elif there != MAIN:
+                words += ["--location", there]
+            verb, why = ("transfer", "moved") if places else ("receive", "came in")
+            typed = shlex.join([verb, *words, "--lot", named or ""])
+            return f"stockpush {typed}  (if it {why})"
+
+        what = f"Counted {amount(units, item)}{of_lot(named)}"
+        return Asked(command, what, seen=seen if named and units else None)
+
+    act_in("count", write, sku, asked)
 
 
 @writing

@@ -101,6 +101,10 @@ class Parts:
         found = (as_of(each, at) for each in page.data)
         return reads.Page(tuple(each for each in found if state in (None, each.state)), page.next)
 
+    async def undo_of(self, movement_id: int) -> int | None:
+        """Return the movement that undoes another one, None where none does."""
+        return await reads.undo_of(self.store, movement_id)
+
     async def hold(self, hold_id: int) -> Hold | None:
         """Return a hold as it is now, None if there is none."""
         found = await reads.hold(self.store, hold_id)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from stockpush.engine.instants import DAY_OR_INSTANT, end_of, read_instant, read_when
+from stockpush.engine.instants import end_of, expected_of, read_instant, read_when
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import Refused
 from stockpush.model import HOLD_LINES_MAX, MAIN, Hold, HoldLine, Item, shelf_key
@@ -195,6 +195,8 @@ def next_after(refused: Refused, *, key: str, until: str) -> str | None:
             return _next_of_short(refused.facts)
         case "key_reused":
             return f"the same with another {key}, or without"
+        case "out_of_bounds":
+            return "the same with a smaller quantity, or fewer lines"
         case "not_held":
             return "stockpush holds --all"
         case "until_past":
@@ -241,24 +243,17 @@ def read_id(text: str, *, field: str) -> int:
 
 
 def read_quantity(given: object, item: Item, *, field: str) -> int:
-    """Return a quantity of an item in its smallest units, > 0. Raises `QuantityInvalid` and
-    `UsageError` that name `field`.
+    """Return a quantity of an item in its smallest units, > 0. Raises `QuantityInvalid` that
+    names `field`.
     """
-    units = parse_quantity(
+    return parse_quantity(
         given,
         unit=item.unit,
         scale=item.scale,
         field=field,
+        zero=False,
         purchase_units=item.purchase_units,
     )
-    if units == 0:
-        raise UsageError(
-            f"{field}: found 0, which would hold nothing.",
-            field=field,
-            found=shown(str(given)),
-            expected="more than 0",
-        )
-    return units
 
 
 def read_end(
@@ -313,7 +308,7 @@ def _read_instant(text: str, *, field: str, local: bool) -> datetime:
             f"{field} does not say when it ends.",
             field=field,
             found=shown(text),
-            expected=f"{DAY_OR_INSTANT} (a day is its end)" if local else _WITH_ZONE,
+            expected=f"{expected_of(text)} (a day is its end)" if local else _WITH_ZONE,
         )
     return until
 
@@ -441,7 +436,7 @@ def _line(body: Mapping[str, Any], name: str) -> str:
         raise UsageError(
             f"{name} is not a line of text.",
             field=name,
-            found=f"{len(text)} characters",
+            found=f"{len(text)} characters" if len(text) > NOTE_LENGTH_MAX else shown(text),
             expected=f"one line of at most {NOTE_LENGTH_MAX} printable characters",
         )
     return text

@@ -23,6 +23,7 @@ YEAR_MIN: Final = 1970
 """Earliest year of an instant: nothing was sold with this program before it."""
 DAY_OR_INSTANT: Final = "a day such as 2027-03-01, or an instant such as 2027-03-01T18:00+01:00"
 """What `read_when` takes, where a day is as good as an instant."""
+_BEFORE_THE_END: Final = f"a day before {date.max}, with which the calendar ends"
 _AGO = re.compile(r"-?\s*(?P<count>[0-9]{1,9})\s*(?P<unit>s|min|m|h|d|w)(\s+ago)?", re.IGNORECASE)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAY_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].+")
@@ -93,6 +94,17 @@ def read_instant(
         return None if when is None else day(when, zone)
     except (ValueError, OverflowError):  # at the ends of the calendar
         return None
+
+
+def expected_of(text: str) -> str:
+    """Return what was expected instead of a text that is no day or instant to come.
+
+    >>> expected_of("9999-12-31")
+    'a day before 9999-12-31, with which the calendar ends'
+    """
+    when = read_when(text)
+    ends = when is not None and when.year == date.max.year
+    return _BEFORE_THE_END if ends else DAY_OR_INSTANT
 
 
 def begin_of(day: date, zone: tzinfo | None) -> datetime:

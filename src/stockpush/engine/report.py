@@ -29,8 +29,9 @@ from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
 from stockpush.reservation import sharing
 from stockpush.reservation.atp import Netting
+from stockpush.reservation.expectation import standing_on
 from stockpush.reservation.ledger import shelf_name, withheld
-from stockpush.reservation.pushes import shown_on, standing_on, target_of
+from stockpush.reservation.pushes import shown_on, target_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
 
@@ -333,6 +334,20 @@ def plan(view: View) -> tuple[PlanRow, ...]:
                 )
             )
     return tuple(rows)
+
+
+def ready(view: View) -> int:
+    """Return how many fields a plan takes account of: read, of a known channel, ours to write."""
+    policies = view.catalogue.policies
+    rows = ((view.field(key), policies.get(key.channel)) for key in view.catalogue.listings_on)
+    return sum(
+        row is not None
+        and policy is not None
+        and row.expected is not None
+        and row.parked_reason is None
+        and (row.adopted or policy.mode is not Mode.LIVE)
+        for row, policy in rows
+    )
 
 
 def parked(view: View) -> tuple[ParkedRow, ...]:

@@ -429,6 +429,11 @@ def _waits(
             return "the channel's open orders have to be read first: stockpush run"
         case Wait.READING:
             return "it is raised once its number has been read again: stockpush run"
+        case Wait.OTHERS:
+            return (
+                "it is raised once the numbers and orders of all that it shares with have been "
+                "read: stockpush run"
+            )
         case None:
             pass
     if queued is None:

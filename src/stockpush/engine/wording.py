@@ -83,6 +83,11 @@ WORDINGS: Mapping[str, Wording] = {
     "exposure_max": Wording(
         "limited", "so that not too much is sold if every listing sells out at once"
     ),
+    "split": Wording(
+        "other listings",
+        "set aside for other listings, or not given up by them yet",
+        "nothing is set aside for others",
+    ),
     "cap": Wording("cap", "more than the channel can hold", "less than the channel can hold"),
     "undeducted": Wording(
         "undeducted",

@@ -43,7 +43,7 @@ from stockpush.model import (
     PurchaseUnit,
 )
 from stockpush.ports import CatalogueRows
-from stockpush.reservation.bom import Bills
+from stockpush.reservation.bom import Bills, refuse_too_large
 from stockpush.units import (
     SCALE_MAX,
     find_unit,
@@ -54,8 +54,6 @@ from stockpush.units import (
 
 _NONE = "none"
 """What takes a column's value away; an empty cell leaves it as it is."""
-_EXPOSURES = (Exposure.MIRROR, Exposure.GUARD)
-"""The ways of sharing that can be chosen yet."""
 
 Refs = Callable[[str, Mapping[str, Any]], str]
 """(channel, reference as given) -> its canonical key; raises `CatalogueInvalid`."""
@@ -139,7 +137,7 @@ def read_catalogue(
     mistakes.raise_any()
     bills = reader.bills.resolve()
     mistakes.raise_any()
-    Bills.build(bills.values(), reader.all_items.keys())
+    refuse_too_large(Bills.build(bills.values(), reader.all_items.keys()))
     return reader.catalogue()
 
 
@@ -349,10 +347,10 @@ class _Reader:
         if _says_none(given):
             return None
         word = given.strip().lower() if isinstance(given, str) else given
-        if word in set(_EXPOSURES):
+        if word in set(Exposure):
             return Exposure(word)
-        expected = "one of " + ", ".join((*_EXPOSURES, _NONE))
-        hint = nearest(given, _EXPOSURES)
+        expected = "one of " + ", ".join((*Exposure, _NONE))
+        hint = nearest(given, Exposure)
         self._mistakes.add(row.where("exposure"), found=given, expected=expected, hint=hint)
         return False
 

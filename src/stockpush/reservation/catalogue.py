@@ -60,7 +60,8 @@ class Catalogue:
     the shelves of items that are made and have a promise rule: the most that may wait to be built.
     `lotted` are the items of which any stock is kept by lot or place, `locations` the places
     besides MAIN. `feeds` has the channels that a pool was said to feed, and `pools` every pool that
-    something is sold from, MAIN first. `netted` are the bills by shelf.
+    something is sold from, MAIN first. `netted` are the bills by shelf. `split` are the leaders of
+    groups of shelves in which what can be promised is parted.
     """
 
     revision: int
@@ -78,6 +79,7 @@ class Catalogue:
     pools: tuple[str, ...] = (MAIN,)
     feeds: Mapping[str, str] = field(default_factory=dict)
     stock: StockPolicy = UNSAID
+    split: frozenset[str] = frozenset()
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -117,6 +119,12 @@ class Catalogue:
     def exposure(self, sku: str) -> Exposure:
         """Return how the item's listings share what can be promised of it."""
         return self.items[sku].exposure or self.stock.exposure
+
+    def is_split(self, shelf: str) -> bool:
+        """Answer whether what can be promised of a shelf is parted among the listings of its pool:
+        its item, or another that shares a material with it, is split.
+        """
+        return bool(self.split) and self.leader(shelf) in self.split
 
     def home_channel(self, shelf: str) -> str | None:
         """Return the channel that gets the last of a shelf, None where it is all the same.
@@ -227,6 +235,12 @@ def build(
             if (ceiling := _ceiling(by_sku[sku_of(shelf)])) is not None
         },
         stock=stock,
+        split=frozenset(
+            netted.group_order(shelf_key(item.sku, pool))[0]
+            for item in by_sku.values()
+            if (item.exposure or stock.exposure) is Exposure.SPLIT
+            for pool in pools
+        ),
         layouts=layouts,
         locations=places,
         netted=netted,

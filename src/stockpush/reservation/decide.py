@@ -336,7 +336,10 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
             if row.field is not None and (sku := catalogue.shelf_of(row.field)) is not None
         }
     )
-    large = set() if asked.whole else {sku for sku in skus if catalogue.is_large(sku)}
+    large = set()
+    if not asked.whole:
+        # What is parted is parted among all that share a material.
+        large = {sku for sku in skus if catalogue.is_large(sku) and not catalogue.is_split(sku)}
     group = catalogue.group(skus - large) | frozenset(skus)
     below: tuple[str, ...] = ()
     if large:

@@ -230,7 +230,7 @@ class Draft:
         if field.read_due_at is not None:
             return field
         wait = timedelta(seconds=policy.reconcile_s)
-        if field.hold or field.surplus:
+        if field.hold or field.surplus or field.unsure:
             wait = min(SUSPENSE_READ_EVERY, wait)
         return replace(field, read_due_at=self.at + wait)
 

@@ -339,14 +339,24 @@ def _until(asked: datetime | timedelta, at: datetime) -> datetime | Refused:
     until = at + min(asked, 2 * HOLD_MAX) if isinstance(asked, timedelta) else asked
     facts = {"until": until.isoformat(), "latest": latest.isoformat()}
     if until <= at:
-        return Refused("until_past", f"{until.isoformat()} is not in the future", facts)
+        return Refused("until_past", f"{_said(until)} is not in the future", facts)
     if until > latest:
         return Refused(
             "until_too_late",
-            f"a hold lasts at most {HOLD_MAX.days} days, until {latest.isoformat()}",
+            f"a hold lasts at most {HOLD_MAX.days} days, until {_said(latest)}",
             facts,
         )
     return until
+
+
+def _said(at: datetime) -> str:
+    """Return an instant as people read it, in a zone that is named.
+
+    >>> from datetime import UTC
+    >>> _said(datetime(2026, 12, 24, 18, 0, 0, 123456, tzinfo=UTC))
+    '2026-12-24 18:00:00+00:00'
+    """
+    return at.isoformat(sep=" ", timespec="seconds")
 
 
 def _held(view: View, number: int, at: datetime | None) -> Hold | Refused:
@@ -356,13 +366,13 @@ def _held(view: View, number: int, at: datetime | None) -> Hold | Refused:
         return Refused("not_found", f"there is no hold {name_of(number)}")
     facts: dict[str, Any] = {"hold": name_of(number), "state": hold.state.value}
     if hold.state is not HoldState.HELD:
-        ended = "" if hold.ended_at is None else f" at {hold.ended_at.isoformat()}"
+        ended = "" if hold.ended_at is None else f" at {_said(hold.ended_at)}"
         text = f"{name_of(number)} was {hold.state.value}{ended}"
         if hold.state is HoldState.EXPIRED:
-            text = f"{name_of(number)} expired at {hold.until.isoformat()}"
+            text = f"{name_of(number)} expired at {_said(hold.until)}"
         return Refused("not_held", text, facts)
     if at is not None and is_due(hold, at):
-        text = f"{name_of(number)} expired at {hold.until.isoformat()}"
+        text = f"{name_of(number)} expired at {_said(hold.until)}"
         return Refused("not_held", text, facts | {"state": HoldState.EXPIRED.value})
     return hold
 

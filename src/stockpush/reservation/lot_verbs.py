@@ -6,7 +6,7 @@ A line that names neither location nor lot goes where `lots.pick` says, or, comi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -215,7 +215,8 @@ def place_of(draft: Draft, sku: str, name: str, location: str | None) -> Lot | R
     if location is not None:
         rows = [lot for lot in rows if lot.key.location == location]
     if not rows:
-        return _no_lot(draft, sku, name, location)
+        elsewhere = [lot.key.location for lot in _rows_of(draft, sku, name) if lot.on_hand]
+        return _no_lot(draft, sku, name, location, elsewhere)
     filled = [lot for lot in rows if lot.on_hand]
     if len(filled) > 1:
         places = [lot.key.location for lot in filled]
@@ -281,8 +282,21 @@ def _rows_of(draft: Draft, sku: str, name: str) -> list[Lot]:
     return [lot for lot in draft.lots_of(sku) if lot.key.lot == name != UNLOTTED]
 
 
-def _no_lot(draft: Draft, sku: str, name: str, location: str | None = None) -> Refused:
+def _no_lot(
+    draft: Draft,
+    sku: str,
+    name: str,
+    location: str | None = None,
+    elsewhere: Sequence[str] = (),
+) -> Refused:
+    """Return the refusal of a lot that is not there, or not at `location` but `elsewhere`."""
     known = _names(draft.lots_of(sku))
+    if elsewhere:
+        return Refused(
+            "not_found",
+            f"lot {name} of {sku} does not lie at {location}, but at {' and '.join(elsewhere)}",
+            {"sku": sku, "lot": name, "lies_at": list(elsewhere)},
+        )
     where = "" if location is None else f" at {location}"
     listed = f"; there are {', '.join(known)}" if known else ""
     return Refused(

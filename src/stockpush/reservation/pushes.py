@@ -46,13 +46,16 @@ from stockpush.reservation.expectation import (
     cautious,
     confirmed,
     observed,
+    orders_read_since,
     outcome_read,
     parked,
-    standing,
+    standing_on,
+    unsure,
     wants_reading,
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
 from stockpush.reservation.ledger import where
+from stockpush.reservation.parting import may_raise
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -85,6 +88,8 @@ class Wait(StrEnum):
     """The channel's open orders, read once after the field's first reading."""
     READING = "reading"
     """A reading, before its number is raised (R7)."""
+    OTHERS = "others"
+    """A reading, or the open orders, of a listing that it parts what there is with."""
 
 
 def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
@@ -103,23 +108,6 @@ def shown_on(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> sh
     buffer = sharing.buffer_of(view.catalogue, field.sku, policy)
     alone = offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap)
     return sharing.Shown(alone, alone)
-
-
-def standing_on(field: Field, policy: ChannelPolicy) -> int:
-    """Return the sold units that stand on the field's number.
-
-    Where they are kept apart a hold is beyond them, and was never taken off the number. It comes
-    off what buyers are shown twice until the poll that follows explains it: those units may be
-    shipped before we write, and on top of the number they would then be on sale (R11). A surplus
-    are those of ours that the channel does not keep: it takes none of them off the number, so on
-    top of it they would be on sale too.
-    Where the channel does not keep them for whoever ordered, none may stand: others would buy them.
-    """
-    if not policy.holds_unpaid:
-        return 0
-    if policy.committed_apart:
-        return max(0, field.undeducted - field.surplus)
-    return standing(field)
 
 
 def mark(
@@ -144,12 +132,12 @@ def mark(
     else:
         assert reached is not None, "how far the change reaches was not looked for"
         affected = frozenset(sku for sku in skus if view.catalogue.knows(sku))
+        affected |= view.catalogue.group(filter(view.catalogue.is_split, affected))
         keys = set(fields) | view.catalogue.fields_showing(affected) | reached.fields
     rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
-    shelf_on = view.catalogue.shelf_on
-    showing = sorted({shelf_on(row.key.channel, row.sku) for row in rows} | (set(skus) & affected))
+    showing = sorted({_shelf(view, row) for row in rows} | (set(skus) & affected))
     atps = netting.atp_all(view.net(showing), showing)
-    shown = {shelf_on(row.key.channel, row.sku) for row in rows} & atps.keys()
+    shown = {_shelf(view, row) for row in rows} & atps.keys()
     turned = sharing.turned(view, {shelf: atps[shelf] for shelf in shown})
     if turned:
         view = view.after(Decision(shelves=turned))
@@ -161,7 +149,7 @@ def mark(
         if not _is_mapped(view, row):
             clean += [] if queued is None else [(row.key, queued.revision)]
             continue
-        field, difference = _looked_at(view, row, atps.get(shelf_on(row.key.channel, row.sku)), at)
+        field, difference = _looked_at(view, row, atps.get(_shelf(view, row)), at)
         if field is not row:
             changed.append(field)
         if difference == 0:
@@ -330,7 +318,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         if field.expected is None or theirs or field.parked_reason:
             clean.append((key, queued.revision))
             continue
-        if not shadow and not _orders_read_since(field, channel.polled_begun_at, policy):
+        if not shadow and not orders_read_since(field, channel.polled_begun_at, policy):
             assert field.first_observed_at is not None
             listed_at = field.first_observed_at + timedelta(seconds=policy.orders_lag_s)
             poll_from = listed_at if poll_from is None else min(poll_from, listed_at)
@@ -338,7 +326,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         if wanted == (field.shadowed if shadow else field.expected):
             clean.append((key, queued.revision))
             continue
-        doubted = command.lower_only or is_doubted(field, at)
+        doubted = command.lower_only or is_doubted(field, at) or not may_raise(view, field)
         if not shadow and wanted > field.expected and doubted:
             waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
@@ -358,6 +346,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             outcome=PushOutcomeKind.SHADOW if shadow else None,
         )
         opened.append(push)
+        if view.catalogue.is_split(_shelf(view, field)):
+            view = view.after(Decision(pushes=(push,)))  # it may be sold from now on
         if shadow:
             clean.append((key, queued.revision))
             fields.append(replace(field, shadowed=sent))
@@ -367,7 +357,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         assert field.expected is not None
         wanted = target_of(view, field, atp=_atp(view, net, field), policy=policy)
         sent = cautious(wanted, field)
-        if sent > field.expected and (command.lower_only or is_doubted(field, at)):
+        doubted = command.lower_only or is_doubted(field, at) or not may_raise(view, field)
+        if sent > field.expected and doubted:
             # Orders may have lowered what we expect to below nothing: no number is.
             sent = max(0, field.expected)
         queued = view.rows.dirty.get(field.key)
@@ -407,9 +398,14 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     )
 
 
+def _shelf(view: View, field: Field) -> str:
+    """Return the shelf of what a field shows, in its channel's pool."""
+    return view.catalogue.shelf_on(field.key.channel, field.sku)
+
+
 def _atp(view: View, net: netting.Netting, field: Field) -> int:
     """Return the ATP of what a field shows, in its channel's pool."""
-    return netting.atp(net, view.catalogue.shelf_on(field.key.channel, field.sku))
+    return netting.atp(net, _shelf(view, field))
 
 
 def _companions(
@@ -437,7 +433,7 @@ def _companions(
         and field.adopted
         and field.expected is not None
         and field.parked_reason is None
-        and _orders_read_since(field, polled, policy)
+        and orders_read_since(field, polled, policy)
     ]
 
 
@@ -453,7 +449,7 @@ def is_doubted(field: Field, at: datetime) -> bool:
 
 def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPolicy) -> Terms:
     """Return the terms that sum to the field's target (`target_of`), in the channel's units."""
-    shelf = view.catalogue.shelf_on(field.key.channel, field.sku)
+    shelf = _shelf(view, field)
     shown = shown_on(view, field, atp=netting.atp(net, shelf), policy=policy)
     return terms(
         item_derivation(view, net, shelf),
@@ -476,10 +472,12 @@ def waits_for(
 ) -> Wait | None:
     """Return why `open_pushes` would leave out a live field of ours that is to show `wanted`."""
     polled = view.channel(field.key.channel).polled_begun_at
-    if not _orders_read_since(field, polled, policy):
+    if not orders_read_since(field, polled, policy):
         return Wait.ORDERS
     is_raise = field.expected is not None and wanted > field.expected
-    return Wait.READING if is_raise and is_doubted(field, at) else None
+    if is_raise and is_doubted(field, at):
+        return Wait.READING
+    return Wait.OTHERS if is_raise and not may_raise(view, field) else None
 
 
 def _terms(
@@ -493,21 +491,6 @@ def _terms(
 def _recorded_only(push: Push) -> bool:
     """Answer whether a push was only recorded."""
     return push.outcome is PushOutcomeKind.SHADOW
-
-
-def _orders_read_since(
-    field: Field, polled_begun_at: datetime | None, policy: ChannelPolicy
-) -> bool:
-    """Answer whether all open orders were read after the field's first reading.
-
-    Before that the central count may lack sales which that reading already shows, and pushing it
-    would put them back. An order may reach the channel's own list later than its number.
-    """
-    return (
-        polled_begun_at is not None
-        and field.first_observed_at is not None
-        and polled_begun_at > field.first_observed_at + timedelta(seconds=policy.orders_lag_s)
-    )
 
 
 def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
@@ -593,6 +576,9 @@ def _applied(view: View, field: Field, push: Push, settled: PushSettled, at: dat
     after = confirmed(field, expected_sent=push.expected, target=push.target, at=at)
     if view.catalogue.policies[field.key.channel].compare_and_set:
         return after
+    is_split = view.catalogue.is_split(_shelf(view, field))
+    if settled.outcome is PushOutcomeKind.APPLIED and is_split:
+        after = unsure(after, max(0, push.expected), at=at)
     if settled.gap_from is not None or settled.outcome is PushOutcomeKind.APPLIED:
         # Where nothing was written, what the write before may have overwritten still counts.
         after = replace(after, gap_from=settled.gap_from, gap_until=settled.gap_until)

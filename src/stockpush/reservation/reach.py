@@ -29,7 +29,9 @@ from stockpush.reservation.view import View
 
 def items(before: View, after: View, touched: Iterable[str]) -> frozenset[str]:
     """Return the items whose ATP may have changed with the stock or demand of `touched`."""
-    concerned = sorted(sku for sku in touched if after.catalogue.knows(sku))
+    concerned = sorted(
+        sku for sku in touched if after.catalogue.knows(sku) and not after.catalogue.is_split(sku)
+    )
     was, now = before.net(concerned), after.net(concerned)
     changed = {
         sku

@@ -318,7 +318,8 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     heard = waiting - field.undeducted
     if heard:
         field = replace(field, undeducted=waiting)
-    policy = draft.view.catalogue.policies.get(key.channel)
+    catalogue = draft.view.catalogue
+    policy = catalogue.policies.get(key.channel)
     was_open = effect.before is not None and effect.before.open > 0
     if policy is not None and policy.committed_apart and (was_open or effect.after.open > 0):
         known = field
@@ -342,8 +343,15 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     )
     polled = order.version.fetch > 0 and effect.deducted != 0
     if effect.deducted_unknown:
-        field = perhaps_put_back(field, effect.perhaps_put_back, at=draft.at)
+        field = perhaps_put_back(
+            field,
+            effect.perhaps_put_back,
+            at=draft.at,
+            is_split=catalogue.is_split(catalogue.shelf_on(key.channel, field.sku)),
+        )
     elif polled and policy is not None and not policy.compare_and_set:
         # No delivery told of it, and nothing compares there: somebody may have written over it.
         field = wants_reading(field, at=draft.at)
+    if field.unsure_since is not None:
+        field = replace(field, unsure_since=None)  # it is to be read once more, with nothing heard
     draft.change(field)

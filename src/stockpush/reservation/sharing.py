@@ -36,6 +36,7 @@ from typing import NamedTuple
 from stockpush.messages import Decision, Event, NoteGuardLevels
 from stockpush.model import ChannelPolicy, Exposure, FieldKey, Mode, Shelf, sku_of
 from stockpush.reservation import atp as netting
+from stockpush.reservation import parting
 from stockpush.reservation.catalogue import Catalogue, smallest_units
 from stockpush.reservation.exposure import offer
 from stockpush.reservation.ledger import where
@@ -59,8 +60,8 @@ class Sharer(NamedTuple):
 class Shown(NamedTuple):
     """What a listing shows: its `offer`, in listing units, and why it is less than the whole.
 
-    `alone` is what it would show alone. `because` is "guard", "exposure_max", or "" where nothing
-    is shared out.
+    `alone` is what it would show alone. `because` is "guard", "exposure_max", "split", or "" where
+    nothing is shared out.
     """
 
     offer: int
@@ -74,6 +75,9 @@ def shown(view: View, key: FieldKey, *, atp: int, policy: ChannelPolicy) -> Show
     sku, shelf = listing.sku, view.catalogue.shelf_on(key.channel, listing.sku)
     buffer = buffer_of(view.catalogue, sku, policy)
     alone = offer(atp, buffer=buffer, pack=listing.pack, cap=policy.cap)
+    if view.catalogue.is_split(shelf):
+        packs = parting.offered(view, key, shelf=shelf, pack=listing.pack, policy=policy)
+        return Shown(packs, alone, "split")
     guarded = is_guarded(view, shelf)
     limit = view.catalogue.items[sku].exposure_max
     if not guarded and limit is None:

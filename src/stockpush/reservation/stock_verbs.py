@@ -36,6 +36,7 @@ from stockpush.reservation.lot_verbs import (
 )
 from stockpush.reservation.production import as_it_went
 from stockpush.reservation.view import View
+from stockpush.units import format_quantity
 from stockpush.values import replace
 
 
@@ -170,20 +171,32 @@ def undo(view: View, command: UndoMovement, at: datetime) -> Decision:
         )
     written = tuple(row for row in view.rows.movements.values() if row.cause == named.cause)
     done = {row.id for row in written} & view.rows.undone
+    name, first = f"mv-{command.movement_id}", min(written, key=lambda row: row.id or 0)
     if done:
-        return Decision(
-            outcome=Refused("already_undone", f"mv-{command.movement_id} has been undone before")
-        )
-    if named.undoes is not None or not named.cause.startswith("cmd "):
-        return Decision(
-            outcome=Refused(
-                "not_undoable",
-                f"mv-{command.movement_id} was written by {named.cause!r}; only the stock verbs "
-                "can be undone. Use `stockpush adjust` to correct the balance",
-            )
-        )
+        told = _of_first(view, first, 1)
+        return Decision(outcome=Refused("already_undone", f"{name} has been undone before", told))
+    if named.undoes is not None:
+        text = f"{name} is itself the undo of mv-{named.undoes}, and an undo is not undone"
+        return Decision(outcome=Refused("is_an_undo", text, _of_first(view, first, -1)))
+    if not named.cause.startswith("cmd "):
+        text = f"{name} was written by {named.cause!r}, and only the stock verbs can be undone"
+        return Decision(outcome=Refused("not_undoable", text, {"sku": named.sku}))
     moves = undo_moves(written)
     return _carry_out(view, command, moves, content, at, undoes=written, exactly=True)
+
+
+def _of_first(view: View, first: StockMovement, sign: int) -> dict[str, str]:
+    """Return what the first movement of a command did, or of what it undoes, to do it again."""
+    item, quantity = view.catalogue.items[first.sku], sign * first.quantity
+    return {
+        "kind": first.kind.value,
+        "sku": item.sku,
+        "unit": item.unit,
+        "quantity": format_quantity(quantity, item.scale),
+        "location": first.location,
+        "pool": view.catalogue.pool_at(first.location),
+        "lot": first.lot or "",
+    }
 
 
 def _carry_out(
@@ -242,9 +255,10 @@ def _carry_out(
     balances += [(row.sku, row.quantity) for row in draft.movements]
     for sku, quantity in balances:
         if abs(quantity) > QUANTITY_MAX:
-            return Decision(
-                outcome=Refused("out_of_bounds", f"{sku} would pass the largest quantity")
-            )
+            item = view.catalogue.items[sku]
+            most = f"{format_quantity(QUANTITY_MAX, item.scale)} {item.unit}"
+            text = f"{sku} would pass the largest quantity, {most}"
+            return Decision(outcome=Refused("out_of_bounds", text, {"sku": sku}))
     return replace(
         draft.decision(),
         outcome=Accepted(),

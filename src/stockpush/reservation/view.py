@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import TypeAlias, TypeVar
 
 from stockpush.messages import Decision, Rows
@@ -49,6 +50,8 @@ class View:
     rows: Rows
     _lines: Mapping[_Order, tuple[Reservation, ...]] | None = None
     """The reservations by order; None: to be found when the view is made."""
+    memory: dict[object, object] = attribute(default_factory=dict, compare=False, repr=False)
+    """What has been found so far of what follows from the rest."""
 
     def __post_init__(self) -> None:
         if self._lines is None:
@@ -108,9 +111,12 @@ class View:
         """
         if self.rows.partial is not None:
             return self._net_part([sku for sku in skus if self.catalogue.knows(sku)])
-        group = self.catalogue.group(skus)
+        return self.net_more(self.catalogue.group(skus), {})
+
+    def net_more(self, group: frozenset[str], more: Mapping[str, int]) -> netting.Netting:
+        """Net a whole group that was read whole, with `more` units of demand (signed) of some."""
         on_hand = {sku: self.shelf(sku).on_hand for sku in group}
-        demand = {sku: self.demand(sku) for sku in group}
+        demand = {sku: self.demand(sku) + more.get(sku, 0) for sku in group}
         ceilings, rests = self.catalogue.ceilings, self._rests(group)
         if len(group) >= ARRAYS_MIN:
             layout = self.catalogue.layout(group)
@@ -213,6 +219,7 @@ class Unfolding:
 
     def take(self, decision: Decision) -> None:
         """Go on to the rows as they stand once `decision` is written."""
+        self.view.memory.clear()
         for shelf in decision.shelves:
             self._shelves[shelf.key] = shelf
         for field in decision.fields:

@@ -55,6 +55,8 @@ SAID_OF, LIMITED = 0.5, 0.3
 LEAST_LEVELS = (0, 1, 2, 3, 5, 8)
 LIMITS = (0, 1, 3)
 """The guard minima and limits that are drawn."""
+TWINS, SPLIT_TWINS = 0.2, 0.8
+"""How often an item is on Shopify twice, and where what there is is parted."""
 CASES = {ETSY: (1,), SITE: (1,), WOO: (1,), SHOPIFY: (2, 6), FAIRE: (4, 12)}
 """How one pool is packed on each channel."""
 
@@ -75,11 +77,16 @@ def draw_world(
     *,
     channels: Collection[str] = NARROW,
     shopify_only: bool = False,
+    is_split: bool = False,
 ) -> World:
     """Draw a world whose shops' clocks follow `clock`, which tells the true time.
 
-    `NARROW` channels are both, or Shopify alone; of others all are there.
+    `NARROW` channels are both, or Shopify alone; of others all are there. `is_split` worlds have
+    more listings of one item.
     """
+    if is_split:
+        drawing = _Drawing(dice, clock, [SHOPIFY], twins=SPLIT_TWINS)
+        return replace(drawing.world(), is_split=True, guards=False, shared={})
     if set(channels) == NARROW and (shopify_only or dice.random() < 0.15):
         channels = {SHOPIFY}
     return _Drawing(dice, clock, [each for each in CHANNELS if each in channels]).world()
@@ -97,6 +104,8 @@ class _Drawing:
     listings: list[Listed] = field(default_factory=list)
     clocks: dict[str, ShopClock] = field(default_factory=dict)
     products: int = 0
+    twins: float = TWINS
+    """How often an item is listed once more on Shopify."""
 
     def world(self) -> World:
         """Draw everything, shops last."""
@@ -312,7 +321,7 @@ class _Drawing:
         pack = dice.choice((2, 3, 6)) if dice.random() < 0.1 else 1
         if on_shopify:
             self._on_shopify(shops[SHOPIFY], sku, pack)
-            if dice.random() < 0.2:
+            if dice.random() < self.twins:
                 self._on_shopify(shops[SHOPIFY], sku, dice.choice((1, 1, 2, 6)))
         if on_woo:
             self._on_woo(shops[WOO], sku, pack)

@@ -62,6 +62,8 @@ HARMLESS = frozenset(
     }
 )
 """Kinds of faults that keep no number wrong for longer than they last (`Auditor.check_calm`)."""
+TAKING = frozenset({"housekeeper", "typist"})
+"""Who takes away, or types, what is parted."""
 HISTORY_SENT = 0.5
 """How many orders from before the daemon's time have been sent."""
 HISTORY_S = 300.0
@@ -107,6 +109,7 @@ class _Run:
                 self.clock.now,
                 channels=self._channels(),
                 shopify_only=plan.shopify_only,
+                is_split=plan.split,
             )
             if plan.shopfront is None
             else plan.shopfront.world(dice(seed, "world"), self.clock.now)
@@ -288,7 +291,8 @@ class _Run:
         """Yield everybody but who stays at home."""
         for each in people.everybody():
             coroutine = cast("CoroutineType[Any, Any, None]", each)
-            if coroutine.cr_code.co_name.strip("_") in self.plan.away:
+            name = coroutine.cr_code.co_name.strip("_")
+            if name in self.plan.away or (self.world.is_split and name in TAKING):
                 each.close()
             else:
                 yield each
@@ -301,7 +305,8 @@ class _Run:
             self.lives = self.machine.lives
             self.auditor.restarted()
         self.auditor.check_books()
-        hurried = self.plan.pace is not None and self.plan.pace.hurried
+        # Where it is parted, a unit in doubt is kept for minutes.
+        hurried = self.world.is_split or (self.plan.pace is not None and self.plan.pace.hurried)
         if self.plan.early and self.swarm.kinds <= HARMLESS and not hurried:
             sunny = not self.swarm.kinds and self.plan.travel_s is None
             self.auditor.check_calm(SUNNY_S if sunny else CALM_S)
@@ -331,19 +336,19 @@ class _Run:
     def _wrong(self) -> int:
         """Return how many numbers a shop shows that are not what can be sold."""
         return sum(
-            self.world.shows(each) != self.truth.target(each)
+            not self.truth.is_right(each)
             for each in self.world.fields()
             if not self.auditor.is_delisted(each)
         )
 
     async def _silence(self) -> None:
-        """I15: from now on nothing is written."""
+        """I15: from now on nothing is written, but where what is left is shared anew."""
         if isinstance(self.machine, Machine):
             self.slow, self.machine.look_s, self.machine.is_watched = True, SLOW_LOOK_S, False
             await self.machine.reload()
-        writes = self.auditor.writes
+        writes = self.auditor.unasked_writes
         await self.clock.sleep(self._silent_s())
-        self.result.quiet_writes = self.auditor.writes - writes
+        self.result.quiet_writes = self.auditor.unasked_writes - writes
         if self.result.quiet_writes and not self.plan.naive:
             self._violate(f"I15 {self.result.quiet_writes} writes after everything agreed")
 

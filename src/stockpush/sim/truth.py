@@ -370,6 +370,32 @@ class Truth:
             return True
         return before and left <= level + max(1, math.ceil(level / 4))
 
+    def is_right(self, listed: Listed) -> bool:
+        """Answer whether the listing's field shows what it should.
+
+        Where what there is is parted, many ways to part it are right: what all listings show is
+        there, and nobody could show a pack more.
+        """
+        shows = self.world.shows(listed)
+        if not self.world.is_split:
+            return shows == self.target(listed)
+        more = self.besides(listed)
+        standing = self.undeducted(listed)
+        if shows > standing and more < 0:
+            return False
+        room = more - self.world.buffers[listed.channel]
+        return shows >= standing and (shows >= self.world.cap(listed.channel) or room < listed.pack)
+
+    def besides(self, listed: Listed) -> int:
+        """Return how many more of the listing's item there are, were all sold that shops show;
+        negative where they show too much.
+        """
+        left = self.free()
+        for each in self.world.fields():
+            on_sale = max(0, self.world.shows(each) - self.undeducted(each))
+            left[each.sku] -= on_sale * each.pack
+        return self.atp(listed.sku, left)
+
 
 # -- netting, by its definition ----------------------------------------------------------------
 

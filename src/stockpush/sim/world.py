@@ -111,6 +111,8 @@ class World:
     """By item, where the owner has said anything of it."""
     weights: Mapping[Listed, int] = field(default_factory=dict)
     """Of listings that do not weigh 1."""
+    is_split: bool = False
+    """Whether what there is is parted among the listings. Then nobody takes anything away."""
 
     @property
     def own_channel_only(self) -> bool:
@@ -193,7 +195,7 @@ class World:
         )
         if public_url is not None:
             daemon += f'public_url = "{public_url}"\n'
-        exposure = "guard" if self.guards else "mirror"
+        exposure = "split" if self.is_split else "guard" if self.guards else "mirror"
         parts = [daemon, f'[stock]\nexposure = "{exposure}"\n']
         parts += [
             f'[channels.{name}]\nconnector = "{CONNECTORS[name]}"\n'

@@ -263,6 +263,14 @@ async def hold(store: SqlStore, hold_id: int) -> Hold | None:
     return found[0] if found else None
 
 
+async def undo_of(store: SqlStore, movement_id: int) -> int | None:
+    """Return the movement that undoes another one, None where none does."""
+    table = schema.movement
+    async with reading(store) as reader:
+        found = await reader.filtered(select(table.c.id), {table.c.undoes: movement_id})
+    return found[0][0] if found else None
+
+
 async def _with_lines(reader: Reader, found: Sequence[Row]) -> tuple[Hold, ...]:
     """Return the holds of rows of `hold`."""
     lines = await reader.of_ids(schema.hold_line.c.hold_id, [row[0] for row in found])

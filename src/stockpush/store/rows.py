@@ -480,6 +480,8 @@ def field_row(field: Field) -> Row:
         field.uneaten_surplus,
         micros_or_none(field.surplus_date),
         field.overwritten_sold,
+        field.unsure,
+        micros_or_none(field.unsure_since),
     )
 
 
@@ -490,7 +492,8 @@ def read_field(row: Row) -> Field:
     (suspense_since, suspense_reads, overwritten, doubt, let_go, let_go_date, *rest) = rest
     (written_at, pushed_at, *rest) = rest
     (gap_from, gap_until, read_due_at, lost_compares, sold_since_push, *rest) = rest
-    (shadowed, adopted, parked_reason, uneaten_surplus, surplus_date, overwritten_sold) = rest
+    (shadowed, adopted, parked_reason, uneaten_surplus, surplus_date, *rest) = rest
+    (overwritten_sold, unsure, unsure_since) = rest
     return Field(
         key=FieldKey(channel, key),
         sku=sku,
@@ -525,6 +528,8 @@ def read_field(row: Row) -> Field:
         uneaten_surplus=uneaten_surplus,
         surplus_date=instant_or_none(surplus_date),
         overwritten_sold=overwritten_sold,
+        unsure=unsure,
+        unsure_since=instant_or_none(unsure_since),
     )
 
 

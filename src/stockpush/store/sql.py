@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
-from stockpush.errors import StoreConflict
+from stockpush.errors import StockPushError, StoreConflict, StoreFull
 from stockpush.model import (
     ChannelState,
     Credential,
@@ -63,6 +63,7 @@ class SqlStore:
         its own thread); each call must open one more connection to the same file.
         With `migrate=False` an old schema is an error (`SchemaOlder`); a newer one always
         is (`SchemaNewer`). Raises `UsageError` for a URL that is none and `StoreUnavailable`.
+        An SQLite file on a full disk can still be read; what writes is `StoreFull` then.
         """
         database = address.database(url, busy_timeout_s=busy_timeout_s, async_creator=async_creator)
         try:
@@ -70,6 +71,11 @@ class SqlStore:
                 await migrations.migrate(database)
             else:
                 await migrations.require_current(database)
+        except StoreFull:
+            await database.close()
+            if async_creator is not None:
+                raise
+            return cls(await _only_read(url, busy_timeout_s=busy_timeout_s))
         except BaseException:
             await database.close()
             raise
@@ -340,6 +346,20 @@ class SqlStore:
     async def close(self) -> None:
         """Close every connection."""
         await self._database.close()
+
+
+async def _only_read(url: str, *, busy_timeout_s: float) -> Database:
+    """Return the database on a full disk, to be read alone; raise `StoreFull` if it cannot be."""
+    database = address.database(url, busy_timeout_s=busy_timeout_s, only_read=True)
+    try:
+        await migrations.require_current(database)
+    except StockPushError as error:
+        await database.close()
+        raise StoreFull from error
+    except BaseException:
+        await database.close()
+        raise
+    return database
 
 
 def _first(row: Row) -> Any:

@@ -108,6 +108,11 @@ class Auditor:
         """Return how many requests to write reached a shop."""
         return self._writes.count
 
+    @property
+    def unasked_writes(self) -> int:
+        """Return those of them that no new sharing of what is left explains."""
+        return self._writes.count - self._writes.shared_anew
+
     def violate(self, invariant: str, subject: str, text: str) -> None:
         """Note a violation that somebody else has seen."""
         self._findings.add(invariant, subject, text)

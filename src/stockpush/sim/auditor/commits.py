@@ -65,6 +65,8 @@ class Commits:
     """Push -> `_ended_unheard` when it was opened, where there is any."""
     unsent: dict[int, int] = field(default_factory=dict)
     """Push -> `_sent_unheard` when it was opened, where there is any."""
+    shared_at: float = -NEVER
+    """When what an item's listings share it by last changed: levels move by the clock, too."""
     _committed_at: float = -NEVER
     _commits: int = 0
     _line_seen: int = 0
@@ -86,7 +88,8 @@ class Commits:
             self.known.add((channel, order, line), now)
         before, self._sums = self._sums, self._read_sums()
         if before is not None and before.guards != self._sums.guards:
-            self.truth.changed_at = self.now()  # others are to show another number
+            # Others are to show another number.
+            self.truth.changed_at = self.shared_at = self.now()
         for name, note in self.notes.fields.items():
             if before is not None and before.expected.get(name) != self._sums.expected.get(name):
                 note.moved_at = now
