@@ -10,11 +10,13 @@ written for a day. The auditor watches from outside throughout.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import CoroutineType
@@ -81,8 +83,26 @@ def simulate(seed: int, plan: Plan | None = None) -> Report:
     """Run one seed and return its report; nothing is raised for what the seed shows."""
     plan = plan or Plan()
     database = empty_database()
-    with tempfile.TemporaryDirectory(prefix="stockpush-sim-", dir=_fast_disk()) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="stockpush-sim-", dir=_fast_disk()) as folder,
+        _no_collector(),
+    ):
         return _Run(seed, plan, Path(folder), database).report()
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Keep the collector of garbage out of a world: what it finalises of a killed daemon would act
+    at an instant that depends on what the process did before, and no seed would be the same twice.
+    """
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def dice(seed: int, part: str) -> random.Random:
