@@ -384,6 +384,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
                 terms=_terms(view, net, field, policy, sent - wanted),
             )
         )
+        if view.catalogue.is_split(_shelf(view, field)):
+            view = view.after(Decision(pushes=(opened[-1],)))  # as above
         fields.append(replace(field, sold_since_push=0))
     return Decision(
         outcome=Accepted(
