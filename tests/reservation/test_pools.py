@@ -413,6 +413,17 @@ def test_a_pool_that_feeds_a_channel_keeps_a_location() -> None:
     assert refused.refusal == "pool_fed"
 
 
+@pytest.mark.parametrize("large_min", [1, 10**9])
+def test_a_location_may_be_given_to_a_pool_that_is_new(large_min: int) -> None:
+    """Also where many items share the material that lies there: nobody knew that pool before."""
+    with large_from(large_min):
+        world = candles()
+        place = Location("back room", pool="fair")
+        world.do(ImportCatalogue((), (), (), (), "moved", "test", locations=(place,)))
+        assert (world.atp("candle", MARKET), world.atp("candle", "fair")) == (2, 3)
+        assert world.dirty == {"woo/w1"}
+
+
 def test_with_one_pool_there_is_nothing_more() -> None:
     """Bills are compiled once, a shelf's key is the SKU, and no command asks for more."""
     world = World().stock(candle=5, wax=9).bill("candle", wax=1).list("shopify", "s", "candle")
