@@ -413,6 +413,23 @@ def test_a_pool_that_feeds_a_channel_keeps_a_location() -> None:
     assert refused.refusal == "pool_fed"
 
 
+def test_a_pool_in_which_something_is_held_keeps_a_location() -> None:
+    """Four of five are held at the market, which an import would end: the shop may not sell them
+    as well, so the hold is ended first.
+    """
+    world = shop(woo_in=MAIN)
+    world.stock(soap=0).list("shopify", "s", "soap", shows=0)
+    world.moves("soap", 5, MovementKind.RECEIPT, "r1", location="stall")
+    world.holds(("soap", 4), pool=MARKET)
+    gone = tuple(Location(name, pool=MAIN) for name in ("stall", "back room"))
+    refused = world.do(ImportCatalogue((), (), (), (), "gone", "test", locations=gone)).outcome
+    assert (refused.refusal, refused.facts["pool"]) == ("pool_held", MARKET)
+    assert world.syncs() == {}
+    world.do(ReleaseHold(1, "release", "test"))
+    world.do(ImportCatalogue((), (), (), (), "again", "test", locations=gone))
+    assert world.syncs() == {("shopify", "s"): 5}
+
+
 @pytest.mark.parametrize("large_min", [1, 10**9])
 def test_a_location_may_be_given_to_a_pool_that_is_new(large_min: int) -> None:
     """Also where many items share the material that lies there: nobody knew that pool before."""
