@@ -34,6 +34,7 @@ from stockpush.reservation.pushes import derivation, target_of
 from stockpush.reservation.sharing import Sharer, share
 from stockpush.reservation.view import View
 from stockpush.sim.shares import Taker, shares
+from tests.reservation.test_reach import large_from
 from tests.reservation.world import World, line
 
 
@@ -337,14 +338,23 @@ def test_a_push_that_ends_after_its_listing_moved_leaves_the_shelf_alone() -> No
     assert not world.rows.in_flight
 
 
-def test_a_sale_of_a_listing_that_shares_a_number_with_another_item_is_taken() -> None:
-    """Both are parked. The other item's shelf is not read for it, and is left alone."""
-    world = World().stock(candle=5, balm=6).item("candle", guard_min=2).item("balm", guard_min=2)
-    world.list("woo", "a", "candle", shows=0).list("woo", "b", "balm", field="a")
-    before = world.rows.shelves["candle"]
-    world.hears(world.order("woo", "1", line("b", 1)))
-    assert world.rows.shelves["balm"].reserved == 1
-    assert world.rows.shelves["candle"] == before
+@pytest.mark.parametrize("channel", ["woo", "shopify"])
+@pytest.mark.parametrize("large_min", [1, 10**9])
+def test_a_sale_of_an_item_that_shares_a_number_with_another_one_is_taken(
+    channel: str, large_min: int
+) -> None:
+    """Both listings on that number are parked, and it may be sold elsewhere. The other item's shelf
+    is not read for it, whether groups are read whole or in part, and is left alone.
+    """
+    with large_from(large_min):
+        world = World().stock(candle=5, balm=6)
+        world.item("candle", guard_min=2).item("balm", guard_min=2)
+        world.list("woo", "a", "candle", shows=0).list("woo", "b", "balm", field="a")
+        world.list("shopify", "b", "balm", shows=6)
+        before = world.rows.shelves["candle"]
+        world.hears(world.order(channel, "1", line("b", 1)))
+        assert world.rows.shelves["balm"].reserved == 1
+        assert world.rows.shelves["candle"] == before
 
 
 def test_a_start_looks_at_every_item_anew() -> None:

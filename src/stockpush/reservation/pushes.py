@@ -135,9 +135,9 @@ def mark(
         affected |= view.catalogue.group(filter(view.catalogue.is_split, affected))
         keys = set(fields) | view.catalogue.fields_showing(affected) | reached.fields
     rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
-    showing = sorted({_shelf(view, row) for row in rows} | (set(skus) & affected))
+    shown = {_shelf(view, row) for row in rows if _is_read(view, row)}
+    showing = sorted(shown | (set(skus) & affected))
     atps = netting.atp_all(view.net(showing), showing)
-    shown = {_shelf(view, row) for row in rows if _is_read(view, row)} & atps.keys()
     turned = sharing.turned(view, {shelf: atps[shelf] for shelf in shown})
     if turned:
         view = view.after(Decision(shelves=turned))
