@@ -249,6 +249,21 @@ def test_an_import_leaves_a_fed_pool_its_location(sellers: Terminal):
     assert refused.json["next"] == "edit pool in the configuration, then: stockpush run"
 
 
+def test_an_import_leaves_a_pool_its_location_where_something_is_held(sellers: Terminal):
+    """It is refused as a whole, with where to look for the hold."""
+    sellers.write("new.toml", '[[locations]]\nname = "tent"\npool = "fair"\n')
+    sellers.write("moved.toml", '[[locations]]\nname = "tent"\npool = "main"\n')
+    assert sellers("import", "new.toml", "--yes").code == 0
+    assert sellers("receive", "soap-lav", "2", "--location", "tent").code == 0
+    assert sellers("hold", "soap-lav", "1", "--pool", "fair").code == 0
+    refused = sellers("import", "moved.toml", "--yes", "--json")
+    assert (refused.code, refused.json["refused"]) == (5, "pool_held")
+    assert (refused.json["pool"], refused.json["sku"]) == ("fair", "soap-lav")
+    assert refused.json["next"] == "stockpush holds"
+    assert sellers("release", "hold-1").code == 0
+    assert sellers("import", "moved.toml", "--yes").code == 0
+
+
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [

@@ -413,6 +413,34 @@ def test_a_pool_that_feeds_a_channel_keeps_a_location() -> None:
     assert refused.refusal == "pool_fed"
 
 
+def test_a_pool_in_which_something_is_held_keeps_a_location() -> None:
+    """Four of five are held at the market, which an import would end: the shop may not sell them
+    as well, so the hold is ended first.
+    """
+    world = shop(woo_in=MAIN)
+    world.stock(soap=0).list("shopify", "s", "soap", shows=0)
+    world.moves("soap", 5, MovementKind.RECEIPT, "r1", location="stall")
+    world.holds(("soap", 4), pool=MARKET)
+    gone = tuple(Location(name, pool=MAIN) for name in ("stall", "back room"))
+    refused = world.do(ImportCatalogue((), (), (), (), "gone", "test", locations=gone)).outcome
+    assert (refused.refusal, refused.facts["pool"]) == ("pool_held", MARKET)
+    assert world.syncs() == {}
+    world.do(ReleaseHold(1, "release", "test"))
+    world.do(ImportCatalogue((), (), (), (), "again", "test", locations=gone))
+    assert world.syncs() == {("shopify", "s"): 5}
+
+
+@pytest.mark.parametrize("large_min", [1, 10**9])
+def test_a_location_may_be_given_to_a_pool_that_is_new(large_min: int) -> None:
+    """Also where many items share the material that lies there: nobody knew that pool before."""
+    with large_from(large_min):
+        world = candles()
+        place = Location("back room", pool="fair")
+        world.do(ImportCatalogue((), (), (), (), "moved", "test", locations=(place,)))
+        assert (world.atp("candle", MARKET), world.atp("candle", "fair")) == (2, 3)
+        assert world.dirty == {"woo/w1"}
+
+
 def test_with_one_pool_there_is_nothing_more() -> None:
     """Bills are compiled once, a shelf's key is the SKU, and no command asks for more."""
     world = World().stock(candle=5, wax=9).bill("candle", wax=1).list("shopify", "s", "candle")

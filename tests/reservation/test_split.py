@@ -396,6 +396,22 @@ def test_the_terms_sum_to_the_target(there: int) -> None:
         assert sum(units for _, units in terms) == target_of(view_, field, atp=atp, policy=policy)
 
 
+def test_a_channel_in_shadow_shows_no_more_than_there_is() -> None:
+    """Two of six are ordered and not paid, and stand on the number; then five are gone untold, the
+    two perhaps among them. Those count once in what is allotted, and twice in what can be promised.
+    """
+    world = split_shop(6, a=0)
+    world.list("shadow", "s", CANDLE, adopt=False)
+    world.reads("shadow", "s", 3)
+    world.hears(world.order("shopify", "1", line("a", 2, deducted=0)))
+    world.syncs()
+    world.reads("shopify", "a", 1)
+    world.moves(CANDLE, 10, MovementKind.RECEIPT)
+    assert (world.field("shopify", "a").hold, world.atp(CANDLE)) == (5, 9)
+    world.pushes("shadow")
+    assert world.field("shadow", "s").shadowed == 9
+
+
 @pytest.mark.parametrize(("large", "arrays"), [(100, 1000), (2, 1000), (2, 2)])
 def test_a_large_group_is_read_whole(
     large: int, arrays: int, monkeypatch: pytest.MonkeyPatch

@@ -94,6 +94,7 @@ def import_files(
         again = {
             "bills_changed": f"{command} --dry-run",
             "pool_fed": "edit pool in the configuration, then: stockpush run",
+            "pool_held": "stockpush holds",
         }
         refuse(done.outcome, as_json=as_json, next=again.get(done.outcome.refusal))
     if as_json:

@@ -337,7 +337,7 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
         }
     )
     large = set()
-    if not asked.whole:
+    if not (asked.whole or asked.lots_at):
         # What is parted is parted among all that share a material.
         large = {sku for sku in skus if catalogue.is_large(sku) and not catalogue.is_split(sku)}
     group = catalogue.group(skus - large) | frozenset(skus)

@@ -72,7 +72,8 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     catalogue = view.catalogue
     if command.locations:
         view = view.after(Decision(locations=command.locations))
-    if (refused := _unfed(view.catalogue)) is not None:
+    refused = _unfed(view.catalogue) or (_still_held(view) if command.locations else None)
+    if refused is not None:
         return Decision(outcome=refused)
     draft = Draft(view, at)
     for lot in view.rows.lots.values():
@@ -131,6 +132,22 @@ def _unfed(catalogue: Catalogue) -> Refused | None:
                 f"nothing would be sold from the pool {pool} any more, which feeds {channel}; "
                 f"give {channel} another pool first, and run it so once",
                 {"pool": pool, "channel": channel, "expected": list(catalogue.pools)},
+            )
+    return None
+
+
+def _still_held(view: View) -> Refused | None:
+    """Return the refusal of locations that leave nothing in a pool in which something is held.
+
+    What lies there would be another pool's from now on, which knows nothing of the hold.
+    """
+    for key, shelf in sorted(view.rows.shelves.items()):
+        if shelf.held and not view.catalogue.knows(key):
+            return Refused(
+                "pool_held",
+                f"nothing would be sold from the pool {shelf.pool} any more, where {shelf.sku} is "
+                "held; release or sell what is held there first",
+                {"pool": shelf.pool, "sku": shelf.sku, "expected": list(view.catalogue.pools)},
             )
     return None
 
