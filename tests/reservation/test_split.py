@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stockpush.messages import FieldsUnreadable
 from stockpush.model import Exposure, Field, FieldKey, MovementKind, Push, PushOutcomeKind
 from stockpush.reservation import atp as netting
 from stockpush.reservation import catalogue as catalogues
@@ -359,6 +360,20 @@ def test_a_cancel_that_does_not_tell_gives_nothing_away() -> None:
     world.reads("shopify", "a", 0)
     assert world.field("shopify", "a").unsure == 0
     assert world.syncs() == {FieldKey("shopify", "a"): 1}
+
+
+def test_what_was_held_of_a_parked_listing_stays_its_own() -> None:
+    """The order of a sale that a reading showed comes between, and then nobody reads the number any
+    more: what is still held may be on sale there, and no other listing is raised by it.
+    """
+    world = split_shop(2, a=2, b=0)
+    world.reads("shopify", "a", 1)
+    world.hears(world.order("shopify", "1", line("a", 1)))
+    before = world.field("shopify", "a")
+    assert (before.expected, before.hold) == (0, 1), "one is left there"
+    world.do(FieldsUnreadable(((FieldKey("shopify", "a"), "it cannot be read"),)))
+    assert world.field("shopify", "a").hold == 0
+    assert world.syncs() == {}
 
 
 def test_nothing_is_raised_while_another_number_is_not_known() -> None:

@@ -313,7 +313,10 @@ def _settle_field(
         return
     # Nobody reads a parked field until a person has had it resolved again, so that a hold would
     # stay for ever; polls find its orders.
-    draft.let_go(field, parked(field, field.parked_reason), DriftClass.MANUAL_EDIT, "parked")
+    catalogue = draft.view.catalogue
+    is_split = catalogue.is_split(catalogue.shelf_on(key.channel, field.sku))
+    away = parked(field, field.parked_reason, is_split=is_split)
+    draft.let_go(field, away, DriftClass.MANUAL_EDIT, "parked")
 
 
 def _forget_field(draft: Draft, key: FieldKey) -> None:

@@ -545,7 +545,8 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
                 if queued is not None:
                     dirty.append(_again(queued, push, settled, at))
             case PushOutcomeKind.REJECTED | PushOutcomeKind.GONE:
-                away = parked(field, settled.reason)
+                is_split = view.catalogue.is_split(_shelf(view, field))
+                away = parked(field, settled.reason, is_split=is_split)
                 draft.let_go(field, away, DriftClass.MANUAL_EDIT, "parked")
                 listings += [
                     replace(listing, parked_reason=settled.reason)
