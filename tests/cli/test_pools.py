@@ -277,3 +277,26 @@ def test_a_pool_is_named_as_before(sellers: Terminal, cells: str, expected: str)
     sellers.write("new.toml", f'[[locations]]\nname = "fair"\n{cells}\n')
     refused = sellers("import", "new.toml", "--yes", "--json")
     assert (refused.code, refused.json["error"]["expected"]) == (2, expected)
+
+
+def test_a_place_and_a_pool_that_it_is_not_of_are_not_counted(sellers: Terminal):
+    """Which of the two was meant is not guessed; its own pool beside it says nothing new."""
+    for place, pool, of in (("main", "market", "main"), ("stall", "main", "market")):
+        typed = ("count", "soap-lav", "9", "--location", place, "--pool", pool)
+        error = sellers(*typed, "--json").json["error"]
+        assert (error["field"], error["found"]) == ("--pool", pool)
+        assert error["expected"].startswith(f"{of},")
+        assert sellers(*typed).code == 2
+    assert stock(sellers)["soap-lav", "market"]["on_hand"] == "1"
+    sellers.done("count", "soap-lav", "9", "--location", "stall", "--pool", "market")
+    assert stock(sellers)["soap-lav", "market"]["on_hand"] == "9"
+
+
+def test_a_hold_is_sold_from_its_own_pool_whatever_is_typed(sellers: Terminal):
+    """Naming main beside a hold of the market is refused as any other pool is."""
+    sellers.done("hold", "soap-lav", "1", "--pool", "market")
+    for pool in ("main", "market"):
+        refused = sellers("sell", "--hold", "hold-1", "--at", "fair", "--pool", pool)
+        assert refused.code == 2
+        assert "stockpush sell --hold hold-1 --at fair" in refused.out + refused.err
+    sellers.done("sell", "--hold", "hold-1", "--at", "fair")

@@ -307,6 +307,22 @@ async def test_what_is_written_is_as_described(private: Listener) -> None:
         check(told, described["responses"][str(status)]["content"]["application/json"]["schema"])
 
 
+async def test_all_that_explains_a_refusal_is_described(private: Listener) -> None:
+    """What to buy, what could be promised and what listings would fall to have schemas that hold."""
+    document = (await sent(private, "GET", "/api/v1/openapi.json"))[1]
+    schema = document["components"]["schemas"]["Refusal"]
+    body = {"lines": [{"sku": "candle", "quantity": 999}]}
+    told = (await sent(private, "POST", HOLDS, body))[1]
+    assert {"to_buy", "lines", "listings"} <= told.keys() <= schema["properties"].keys()
+    assert told["to_buy"]
+    assert told["lines"]
+    validator = jsonschema.Draft202012Validator(document | schema)
+    validator.validate(told)
+    for name in ("to_buy", "lines", "listings"):
+        with pytest.raises(jsonschema.ValidationError):
+            validator.validate({**told, name: [{"sku": 1}]})
+
+
 async def test_what_waits_for_a_hold_s_end_is_counted(private: Listener) -> None:
     """`stockpush_holds_open`."""
     await sent(private, "POST", HOLDS, ONE)
