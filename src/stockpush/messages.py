@@ -351,8 +351,9 @@ class BuildStock:
     """Build `quantity` smallest units of `sku`, consuming its bill of materials.
 
     `used` are (component, smallest units) of which another quantity was consumed than the bill
-    says; `scrapped` of the units built were lost. `location`, `lot` and `terms` say where what was
-    built lies.
+    says; `scrapped` of the units built were lost. `take` are the substitutes that it took, in that
+    order, where its bill names what they share (empty: by SKU). `location`, `lot` and `terms` say
+    where what was built lies.
     """
 
     sku: str
@@ -365,6 +366,7 @@ class BuildStock:
     location: str | None = None
     lot: str | None = None
     terms: LotTerms | None = None
+    take: tuple[str, ...] = ()
 
 
 @quick

@@ -75,7 +75,8 @@ class Item:
 
     `purchase_units` are units of this item alone, in which its quantities may be typed as well.
     `promise` is its promise rule, of which `buildable_max` (>= 0, None: no limit) is the most that
-    may wait to be built, where it is `buildable`.
+    may wait to be built, where it is `buildable`. `substitute_for` is the item under whose name
+    bills may take this one, or another of its substitutes; nothing is stocked of that item itself.
     """
 
     sku: str
@@ -87,6 +88,7 @@ class Item:
     promise: Promise = Promise.BUILDABLE
     buildable_max: int | None = None
     lots: LotRule = LotRule.NEVER
+    substitute_for: str | None = None
 
 
 @quick

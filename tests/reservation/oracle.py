@@ -25,7 +25,8 @@ class World:
 
     `ceilings` has those with a promise rule: the most that may wait to be built (0: finished only).
     `rests` has what builds of an item have taken of a component beyond what they used, in parts of
-    a smallest unit (`model.Rest`).
+    a smallest unit (`model.Rest`). `name_of` has the name of each substitute, an item of which
+    nothing is on hand.
     """
 
     bills: tuple[BillOfMaterials, ...]
@@ -34,6 +35,7 @@ class World:
     ceilings: Mapping[str, int] = field(default_factory=dict)
     rests: Mapping[tuple[str, str], int] = field(default_factory=dict)
     skus: tuple[str, ...] = field(default=())
+    name_of: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "skus", tuple(self.on_hand))
@@ -74,10 +76,18 @@ class Netted:
                 if line.component == sku and built(parent)
             ]
 
+        def left(sku: str) -> int:
+            return max(0, world.on_hand[sku] - gross(sku))
+
+        @cache
+        def gross(sku: str) -> int:
+            return world.demand[sku] + sum(uses(sku)) - (lowered or {}).get(sku, 0)
+
         @cache
         def net(sku: str) -> int:
-            gross = world.demand[sku] + sum(uses(sku)) - (lowered or {}).get(sku, 0)
-            return max(0, gross - world.on_hand[sku])
+            substitutes = [each for each, name in world.name_of.items() if name == sku]
+            there = world.on_hand[sku] + sum(map(left, substitutes))
+            return max(0, gross(sku) - there)
 
         @cache
         def built(sku: str) -> int:
@@ -88,6 +98,8 @@ class Netted:
 
         @cache
         def covered(sku: str) -> bool:
+            if sku in world.name_of and not covered(world.name_of[sku]):
+                return False
             if net(sku) == 0:
                 return True
             return sku in bills and all(covered(line.component) for line in bills[sku].lines)
@@ -131,7 +143,8 @@ def limits(world: World, sku: str, promised: int) -> set[str]:
         if netted.covered(item):
             return set()
         if item not in lines:
-            return {item}
+            itself = {item} if netted.net(item) else set()
+            return itself | (short(world.name_of[item]) if item in world.name_of else set())
         return set().union(*(short(line.component) for line in lines[item]))
 
     return short(sku)
@@ -147,7 +160,7 @@ def rules(world: World, sku: str, promised: int) -> set[str]:
 
 def random_world(random: Random) -> World:
     """Return a world of 2..7 items; diamonds, batches, rounding, scrap, shortages, negative stock,
-    promise rules.
+    promise rules, substitutes.
     """
     skus = [f"i{at}" for at in range(random.randint(2, 7))]
     bills = []
@@ -166,7 +179,8 @@ def random_world(random: Random) -> World:
                     batch_only=random.random() < 0.35,
                 )
             )
-    return World(
+    name_of = _with_a_name(bills, skus, random) if random.random() < 0.5 else {}
+    world = World(
         tuple(bills),
         {sku: random.choice((-2, 0, 0, 1, 2, 3, 5, 8, 13)) for sku in skus},
         {sku: random.choice((0, 0, 0, 0, 1, 2, 4)) for sku in skus},
@@ -178,13 +192,41 @@ def random_world(random: Random) -> World:
             if random.random() < 0.2
         },
     )
+    return with_substitutes(world, name_of)
+
+
+def _with_a_name(
+    bills: list[BillOfMaterials], skus: list[str], random: Random
+) -> Mapping[str, str]:
+    """Return up to three leaves as substitutes for another one, if no bill names both."""
+    leaves = [sku for sku in skus if sku not in {bill.item for bill in bills}]
+    name = random.choice(leaves)
+    beside = {
+        line.component
+        for bill in bills
+        for line in bill.lines
+        if name in {each.component for each in bill.lines}
+    }
+    others = [sku for sku in leaves if sku != name and sku not in beside]
+    return dict.fromkeys(random.sample(others, min(len(others), random.randint(1, 3))), name)
+
+
+def with_substitutes(world: World, name_of: Mapping[str, str]) -> World:
+    """Return the world with these substitutes; of their names nothing is there or asked for."""
+    nothing = dict.fromkeys(name_of.values(), 0)
+    return replace(
+        world,
+        on_hand={**world.on_hand, **nothing},
+        demand={**world.demand, **nothing},
+        name_of=name_of,
+    )
 
 
 @st.composite
 def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
     """Draw a world of 2..6 items that shrinks towards few bills, no stock, demand and rules.
 
-    `ruled`: some have a promise rule.
+    `ruled`: some have a promise rule; some of the leaves may be substitutes for another one.
     """
     skus = [f"i{at}" for at in range(draw(st.integers(2, 6)))]
     bills = []
@@ -198,7 +240,13 @@ def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
             bills.append(
                 BillOfMaterials(sku, draw(st.integers(1, 4)), lines, batch_only=draw(st.booleans()))
             )
-    return World(
+    leaves = [sku for sku in skus if sku not in {bill.item for bill in bills}]
+    name_of = {}
+    if len(leaves) > 1 and draw(st.booleans()):
+        name, *others = leaves
+        together = [{line.component for line in bill.lines} for bill in bills]
+        name_of = {sku: name for sku in others if not any({sku, name} <= each for each in together)}
+    world = World(
         tuple(bills),
         {sku: draw(st.integers(-3, 12)) for sku in skus},
         {sku: draw(st.integers(0, 5)) for sku in skus},
@@ -216,3 +264,4 @@ def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
             if draw(st.booleans())
         },
     )
+    return with_substitutes(world, name_of)

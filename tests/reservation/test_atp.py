@@ -34,7 +34,7 @@ invariant = settings(max_examples=150, deadline=None)
 
 def netted(world: World) -> Netting:
     """Net all of a world."""
-    bills = Bills.build(world.bills, set(world.skus))
+    bills = Bills.build(world.bills, set(world.skus), world.name_of)
     rests: dict[str, dict[str, int]] = {}
     for (sku, component), ahead in world.rests.items():
         rests.setdefault(sku, {})[component] = ahead
@@ -414,7 +414,8 @@ def assert_equal_to_brute_force(case: World) -> None:
         promised = oracle.atp(case, sku)
         assert atp(netting, sku) == promised, sku
         finished = max(0, case.on_hand[sku] - case.demand[sku])
-        assert buildable(netting, sku) == max(0, promised - finished), sku
+        is_a_name = sku in case.name_of.values()
+        assert buildable(netting, sku) == (0 if is_a_name else max(0, promised - finished)), sku
         limits = limited_by(netting, sku)
         assert len(limits) == len(set(limits))
         assert set(limits) == oracle.limits(case, sku, promised), sku
@@ -431,7 +432,7 @@ def test_the_fast_way_equals_brute_force(case: World) -> None:
 
 def test_the_fast_way_equals_brute_force_on_seeded_worlds() -> None:
     """The same on many worlds, which must contain each hard thing often enough to mean it."""
-    searched = short = partly_relieved = ruled = 0
+    searched = short = partly_relieved = ruled = named = taken = 0
     for seed in range(SEEDS):
         case = random_world(Random(seed))
         assert_equal_to_brute_force(case)
@@ -442,10 +443,14 @@ def test_the_fast_way_equals_brute_force_on_seeded_worlds() -> None:
             short += promised < 0
             partly_relieved += not free and -promised != netting.net[sku]
             ruled += bool(ruled_by(netting, sku))
+            named += sku in case.name_of.values() and netting.net[sku] > 0
+            taken += sku in case.name_of and promised < case.on_hand[sku] - netting.gross[sku]
     assert searched > SEEDS / 30
     assert short > SEEDS / 2
     assert partly_relieved > SEEDS / 30
     assert ruled > SEEDS / 4
+    assert named > SEEDS / 30
+    assert taken > SEEDS / 30
 
 
 # -- invariants --------------------------------------------------------------------------------
@@ -521,6 +526,7 @@ def test_order_and_split_lines_do_not_matter(case: World, data: st.DataObject) -
         {sku: case.demand[sku] for sku in skus[::-1]},
         case.ceilings,
         case.rests,
+        name_of=case.name_of,
     )
     assert atps(other) == atps(case)
     for sku in skus:

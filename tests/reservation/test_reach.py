@@ -21,7 +21,7 @@ from tests.reservation.world import World, line
 SEEDS = 20
 """Random shops, each with some forty deeds; about five seconds."""
 DEEDS = 40
-MATERIALS = ("oil", "wax", "wick")
+MATERIALS = ("oil", "wax", "wick", "cotton", "hemp")
 PRODUCTS = ("balm", "candle", "salve", "soap")
 
 
@@ -43,11 +43,12 @@ def workshop(dice: Random) -> World:
     )
     world.stock(**{sku: dice.randint(0, 3) for sku in PRODUCTS})
     world.bill("base", wax=2, oil=1)
-    world.bill("candle", wax=3, wick=1)
+    world.stock(cotton=dice.randint(0, 9), hemp=dice.randint(0, 9)).alike("cord", "cotton", "hemp")
+    world.bill("candle", wax=3, wick=1, cord=2)
     world.bill("balm", 10, batch=True, wax=12, oil=2)
-    world.bill("salve", base=1, wax=1)
+    world.bill("salve", base=1, wax=1, cotton=1)
     world.bill("soap", 4, oil=3)
-    for at, sku in enumerate((*PRODUCTS, "wick")):
+    for at, sku in enumerate((*PRODUCTS, "wick", "hemp")):
         world.list("shopify", f"s{at}", sku, shows=1, pack=dice.choice((1, 1, 3)))
         world.list("woo", f"w{at}", sku, shows=1)
     world.syncs()
@@ -56,7 +57,7 @@ def workshop(dice: Random) -> World:
 
 def deed(dice: Random, world: World, number: int) -> None:
     """Do one thing that happens in a shop."""
-    at = dice.randrange(len(PRODUCTS) + 1)
+    at = dice.randrange(len(PRODUCTS) + 2)
     match dice.randrange(10):
         case 0 | 1 | 2:
             channel = dice.choice(("shopify", "woo"))

@@ -68,6 +68,7 @@ ITEM = Item(
     promise=Promise.FINISHED,
     buildable_max=QUANTITY_MAX,
     lots=LotRule.ALWAYS,
+    substitute_for="kerze größe",
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)

@@ -69,7 +69,7 @@ Quantity: TypeAlias = Annotated[
 ]
 _OPTIONS: Final = (
     *("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at"),
-    *("--used", "--scrapped", "--lot", "--location", "--expires", "--available-from"),
+    *("--used", "--scrapped", "--take", "--lot", "--location", "--expires", "--available-from"),
     *("--cost", "--supplier", "--from", "--to"),
 )
 _MOVEMENT: Final = re.compile(r"(?:mv-)?([0-9]{1,18})", re.IGNORECASE)
@@ -213,6 +213,14 @@ def build(
             "--scrapped", metavar="QUANTITY", help="How many of those built were lost in it."
         ),
     ] = None,
+    take: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--take",
+            metavar="SKU",
+            help="Which substitute was taken, where the bill takes any. Otherwise by SKU.",
+        ),
+    ] = None,
     lot: LotName = None,
     location: LocationName = None,
     expires: Expires = None,
@@ -248,6 +256,7 @@ def build(
             location=name_of(location, field="--location"),
             lot=named,
             terms=terms_of(item, named, expires=expires, available_from=available_from),
+            take=tuple(find_item(catalogue, each).sku for each in take or ()),
         )
         less = f", of which {_bare(lost, item)} were lost" if lost else ""
         return Asked(command, f"Built {_amount(units, item)}{_of(named)}{less}")
@@ -666,6 +675,9 @@ _NEXT: Final[Mapping[str, str]] = {
     "no_bill": "stockpush import catalog.toml  (with a bill of materials for it)",
     "key_reused": "the same command with another --key, or without",
     "not_held": "stockpush holds --all",
+    "has_substitutes": "the same command with one of its substitutes",
+    "not_a_substitute": "the same command with another --take, or without",
+    "used_twice": "the same command with --used for the one or the others",
     "not_on_bill": "the same command with --used for a component of the bill",
     "more_lost_than_built": "the same command with a smaller --scrapped",
     "lot_differs": "stockpush lots  (then the same command with another --lot, or without the day)",

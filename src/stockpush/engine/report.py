@@ -44,7 +44,8 @@ class StockRow:
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
     materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
     a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot, or
-    where nothing is sold.
+    where nothing is sold. `substitutes` are the items that share this one as a name, of which
+    `on_hand` is then what is there of all of them; `substitute_for` is the name that it shares.
     """
 
     sku: str
@@ -63,6 +64,8 @@ class StockRow:
     promise: str = Promise.BUILDABLE.value
     buildable_max: str | None = None
     withheld: str = "0"
+    substitutes: tuple[str, ...] = ()
+    substitute_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +151,40 @@ def _item(
         for key in view.catalogue.fields_of.get(sku, ())
         if (row := view.field(key)) is not None
     )
-    scale = item.scale
+    scale, bills = item.scale, view.catalogue.bills
+    members = bills.substitutes.get(sku, ())
+    on_hand = sum(view.shelf(each).on_hand for each in members or (sku,))
     return StockRow(
         sku=sku,
         name=item.name,
         kind=item.kind.value,
         unit=item.unit,
-        on_hand=format_quantity(shelf.on_hand, scale),
+        on_hand=format_quantity(on_hand, scale),
         reserved=format_quantity(shelf.reserved, scale),
         held=format_quantity(shelf.held, scale),
         suspense=format_quantity(view.suspense(sku), scale),
         buildable=format_quantity(netting.buildable(net, sku), scale),
         atp=format_quantity(atp, scale),
         exposure=format_quantity(max(0, shown - max(0, atp)), scale),
-        limited_by=netting.stopped_by(net, sku) if sku in view.catalogue.bills.by_item else (),
+        limited_by=_limits(net, sku),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
         promise=item.promise.value,
         buildable_max=(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
         ),
         withheld=format_quantity(withheld, scale),
+        substitutes=members,
+        substitute_for=item.substitute_for,
     )
+
+
+def _limits(net: Netting, sku: str) -> tuple[str, ...]:
+    """Return what stops the next unit of an item, but for itself."""
+    if sku in net.bills.by_item:
+        return netting.stopped_by(net, sku)
+    if sku in net.bills.name_of:
+        return tuple(each for each in netting.limited_by(net, sku) if each != sku)
+    return ()
 
 
 def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:

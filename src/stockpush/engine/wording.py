@@ -59,6 +59,11 @@ WORDINGS: Mapping[str, Wording] = {
         "to make other items that are ordered",
         "nothing that is ordered is still to be made of it",
     ),
+    "substitutes": Wording(
+        "substitutes",
+        "what bills take under a name that items share, of the one or the other",
+        "no bill takes it in place of another",
+    ),
     "to_build": Wording(
         "to build",
         "can be built, to make up for what is ordered and used above",
@@ -269,6 +274,21 @@ def _used_in_builds(now: Now, _quantity: int) -> Note:
     )
 
 
+def _substitutes(now: Now, quantity: int) -> Note:
+    bills, sku = now.view.catalogue.bills, now.item.sku
+    if (name := bills.name_of.get(sku)) is None:
+        members = bills.substitutes.get(sku, ())
+        there = [f"{now.amount(netting.left(now.net, each), each)} of {each}" for each in members]
+        sources = ", ".join(f"item {each}" for each in members)
+        return Note(f"what is left of its substitutes: {_listed(there)}" if there else "", sources)
+    if not quantity:
+        return Note(WORDINGS["substitutes"].none)
+    takers = [text for text, _ in _takers(now, name)[:NAMES_MAX]]
+    others = [each for each in bills.substitutes[name] if each != sku]
+    beside = f", beyond what is left of {_listed(others)}" if others else ""
+    return Note(f"taken as {name}: {_listed(takers)}{beside}", f"item {name}")
+
+
 def _to_build(now: Now, _quantity: int) -> Note:
     return Note(WORDINGS["to_build"].means, f"bill {now.item.sku}")
 
@@ -373,10 +393,11 @@ _OF_ITEM: Mapping[str, Callable[[Now, int], Note]] = {
     "held": _held,
     "suspense": _suspense,
     "used_in_builds": _used_in_builds,
+    "substitutes": _substitutes,
     "to_build": _to_build,
     "buildable": _buildable,
 }
-_ALWAYS = frozenset({"on_hand", "buildable"})
+_ALWAYS = frozenset({"on_hand", "buildable", "substitutes"})
 """Terms of which something is said even where they are 0."""
 
 # -- terms of a listing ----------------------------------------------------------------------

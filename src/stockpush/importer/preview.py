@@ -111,6 +111,7 @@ def _item(item: Item) -> dict[str, str]:
         "promise": item.promise,
         "buildable_max": "" if item.buildable_max is None else _quantity(item.buildable_max, item),
         "lots": "true" if item.lots is LotRule.ALWAYS else "false",
+        "substitute_for": item.substitute_for or "",
     }
 
 

@@ -50,6 +50,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "buildable_max",
         "on_hand",
         "lots",
+        "substitute_for",
     ),
     Table.BOMS: ("item", "base", "yield", "batch_only", "kit", "backflush", "lines"),
     Table.LISTINGS: ("channel", "item", "pack", "ref"),

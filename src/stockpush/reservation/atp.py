@@ -33,6 +33,12 @@ draw on: each net stays at or below its ceiling, or where it is beyond it alread
 of what is blocked. What is left of a batch that is made for demand there is may be promised
 whatever the rules of its components say, for it draws on nothing more; its own rule holds for it.
 
+*Substitutes* are netted on their own demand first, and what each has left is what there is of the
+name that they share: gross(name) is what bills take of it less the sum of max(0, S(m) - gross(m))
+over its substitutes m, so it may be negative, and nothing is on hand of the name itself. A
+substitute is covered if its own net is 0 and the name is covered: a unit that is promised of it by
+itself leaves one less for the name. Blocked, it is relieved of both its net and the name's.
+
 Everything is exact in Python's unbounded integers. Formulas: docs/architecture.md, "ATP".
 """
 
@@ -52,9 +58,9 @@ class Netting:
 
     All quantities are in each item's smallest units and every mapping has every netted item, in
     low-level order within a group. `on_hand` is signed; `gross` >= 0 unless the item was relieved
-    below its own stock; `net`, `built` >= 0. `blocked` are the items that are not covered.
-    `ceilings` has those with a promise rule: the most that may wait to be built; `rests` those
-    whose builds have left something of roundings, by component (`model.Rest`).
+    below its own stock, or is the name of substitutes; `net`, `built` >= 0. `blocked` are the items
+    that are not covered. `ceilings` has those with a promise rule: the most that may wait to be
+    built; `rests` those whose builds have left something of roundings, by component (`model.Rest`).
     `bound` >= 0 is how much further demand of each item could at most be covered; 0 if blocked.
     """
 
@@ -141,6 +147,8 @@ def atp(netting: Netting, sku: str) -> int:
     if netting.known is not None:
         return netting.known[sku]
     if sku in netting.blocked:
+        if (name := netting.bills.name_of.get(sku)) is not None:
+            return -netting.net[sku] - netting.net[name]
         relieved = _with_gross(netting, sku, netting.on_hand[sku])
         return _rise(relieved, sku) - netting.net[sku]
     return _rise(netting, sku)
@@ -152,9 +160,19 @@ def atp_all(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
 
 
 def buildable(netting: Netting, sku: str) -> int:
-    """Return the units >= 0 of the item's ATP that are not finished yet, smallest units."""
+    """Return the units >= 0 of the item's ATP that are not finished yet, smallest units.
+
+    Nothing is made of what has no bill, and the name of substitutes has none.
+    """
+    if sku in netting.bills.substitutes:
+        return 0
     finished = max(0, netting.on_hand[sku] - netting.demand[sku])
     return max(0, atp(netting, sku) - finished)
+
+
+def left(netting: Netting, sku: str) -> int:
+    """Return the units >= 0 of a substitute that its own demand leaves, for the name it shares."""
+    return max(0, netting.on_hand[sku] - netting.gross[sku])
 
 
 def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
@@ -177,8 +195,11 @@ def missing(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
             continue
         if item in netting.bills.by_item:
             needed.update(line.component for line in netting.bills.components(item))
-        else:
+            continue
+        if netting.net[item]:
             short[item] = netting.net[item]
+        if (name := netting.bills.name_of.get(item)) is not None:
+            needed.add(name)
     return short
 
 
@@ -244,6 +265,7 @@ def _netted(
     `outside` is the requirement on each item that does not come from the items of `order`.
     """
     gross = dict(outside)
+    name_of = bills.name_of
     net: dict[str, int] = {}
     built: dict[str, int] = {}
     for sku in order:
@@ -254,17 +276,22 @@ def _netted(
             rest = rests.get(sku, _NO_REST)
             for line in bill.lines:
                 gross[line.component] += use(bill, line, built[sku], rest.get(line.component, 0))
+        if (name := name_of.get(sku)) is not None:
+            gross[name] -= max(0, on_hand[sku] - gross[sku])
     blocked: set[str] = set()
     bound: dict[str, int] = {}
     for sku in reversed(order):
         bill = bills.by_item.get(sku)
         # Also where a rest is enough: nothing is built of what is short.
         stopped = not bill or any(line.component in blocked for line in bill.lines)
-        if net[sku] and stopped:
+        name = name_of.get(sku)
+        if (net[sku] and stopped) or name in blocked:
             blocked.add(sku)
             bound[sku] = 0
             continue
         bound[sku] = max(0, on_hand[sku] - gross[sku])
+        if name is not None:
+            bound[sku] = min(bound[sku], bound[name])
         if bill and not stopped:
             most = _built_at_most(bill, built[sku], bound, rests.get(sku, _NO_REST))
             bound[sku] += max(0, min(most, ceilings.get(sku, most)) - net[sku])
@@ -307,6 +334,8 @@ def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
             for line in bill.lines:
                 ahead = rest.get(line.component, 0)
                 outside[line.component] -= use(bill, line, netting.built[item], ahead)
+        if (name := bills.name_of.get(item)) is not None:
+            outside[name] += left(netting, item)
     outside[sku] = gross
     return _netted(bills, cone, netting.on_hand, netting.demand, outside, NO_RULES, netting.rests)
 
@@ -337,6 +366,8 @@ def _covers(netting: Netting, sku: str, units: int) -> bool:
         if item in netting.blocked:
             return False
         net = netting.gross[item] + draw - netting.on_hand[item]
+        if (name := bills.name_of.get(item)) is not None:
+            drawn[name] = drawn.get(name, 0) + left(netting, item) - max(0, -net)
         if net <= 0:
             continue
         bill = bills.by_item.get(item)

@@ -13,6 +13,7 @@ knows which build took what (`ledger.builds_of`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from stockpush.messages import Refused, StockMove
 from stockpush.model import BillOfMaterials, MovementKind, StockMovement
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, builds_of, rests_after
+from stockpush.reservation.substitutes import choose
 from stockpush.values import replace
 
 LEAVING = frozenset({MovementKind.SALE, MovementKind.SCRAP})
@@ -39,12 +41,13 @@ class Plan:
     """What a build takes by its bill: `moves` are those of `ledger.build_moves`.
 
     Of the components in `stated` something else was taken, or was said to be, which leaves nothing
-    of roundings.
+    of roundings. `first` are the substitutes that are taken, where somebody says so.
     """
 
     bill: BillOfMaterials
     moves: tuple[StockMove, ...]
     stated: frozenset[str] = frozenset()
+    first: tuple[str, ...] = ()
 
 
 def write(draft: Draft, movement: StockMovement) -> None:
@@ -64,11 +67,21 @@ def make_up(draft: Draft, taken: Taken) -> None:
         _make_up(draft, taken)
 
 
-def finish(draft: Draft, plan: Plan, written: Iterable[Taken]) -> None:
-    """Keep what a build has left of roundings, and build what it took of its components."""
+def finish(
+    draft: Draft, plan: Plan, written: Iterable[Taken], named: Iterable[StockMovement]
+) -> None:
+    """Keep what a build has left of roundings, and build what it took of its components.
+
+    `named` are its movements of what substitutes share: they are written here, of those.
+    """
     made, *parts = plan.moves
     used = {move.sku: -move.quantity for move in parts}
     _keep_rests(draft, plan.bill, made.quantity, used, stated=plan.stated)
+    for movement in named:
+        view = draft.view.after(draft.decision())
+        chosen = choose(view, movement.sku, -movement.quantity, plan.first)
+        for sku, units in chosen.items():
+            _take(draft, replace(movement, sku=sku, quantity=-units))
     for taken in written:
         if taken.movement.kind is MovementKind.BUILD_OUT:
             _make_up(draft, taken)
@@ -85,8 +98,16 @@ def take_back_rests(draft: Draft, undone: Iterable[StockMovement]) -> None:
     for build in builds_of(sorted(undone, key=lambda row: row.id or 0)):
         bill = draft.view.catalogue.bills.by_item.get(build.sku)
         if bill is not None:
-            used = {part: -units for part, units in build.taken.items()}
-            _keep_rests(draft, bill, -build.quantity, used, stated=build.stated)
+            name_of = draft.view.catalogue.bills.name_of
+            on_bill = {line.component for line in bill.lines}
+            called = {
+                part: part if part in on_bill else name_of.get(part, part) for part in build.taken
+            }
+            used: Counter[str] = Counter()
+            for part, units in build.taken.items():
+                used[called[part]] -= units
+            stated = {called[part] for part in build.stated}
+            _keep_rests(draft, bill, -build.quantity, used, stated=stated)
 
 
 def _take(draft: Draft, movement: StockMovement) -> Taken:
@@ -111,7 +132,9 @@ def _make_up(draft: Draft, taken: Taken) -> None:
         return  # A sale is never refused: what no shelf could hold the parts of stays below zero.
     made, *parts = (_line(move, taken.movement) for move in moves)
     draft.move(made)
-    finish(draft, Plan(bill, moves), [_take(draft, part) for part in parts])
+    named = draft.view.catalogue.bills.substitutes
+    taken_of = [_take(draft, part) for part in parts if part.sku not in named]
+    finish(draft, Plan(bill, moves), taken_of, [part for part in parts if part.sku in named])
 
 
 def _line(move: StockMove, like: StockMovement) -> StockMovement:

@@ -9,6 +9,11 @@ of them can be reached by two paths (only then do two draws compete for one stoc
 *groups*, items connected through bills in any direction. Stock or demand of one group says
 nothing about the ATP of another, so a group is the unit in which rows are read and netted.
 
+*Substitutes* share a name, which bills may use: an item itself, of which nothing is stocked. They
+are bought, not made. Their name stands below them, for it is netted from what each of them has left
+once its own demand is known, and each of them is *tied* to it: a unit that leaves by itself leaves
+less for the name, so it can only be promised while the name is covered too.
+
 A catalogue that cannot be netted is refused here, before it is stored.
 """
 
@@ -18,6 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
 
 from stockpush.errors import BillCycle, CatalogueInvalid
 from stockpush.model import (
@@ -37,10 +43,13 @@ class Bills:
     """All bills of one catalogue revision; build it with `Bills.build`.
 
     `by_item` has each bill under the item that it makes, lines of one component added up. An item
-    that no bill names needs no entry anywhere: it is a group of its own.
+    that no bill names needs no entry anywhere: it is a group of its own. `substitutes` has the
+    items that share a name under that name, by SKU, and `name_of` the name of each.
     """
 
     by_item: Mapping[str, BillOfMaterials]
+    substitutes: Mapping[str, tuple[str, ...]]
+    name_of: Mapping[str, str]
     _parents: Mapping[str, tuple[str, ...]]
     _descendants: Mapping[str, tuple[str, ...]]
     _groups: Mapping[str, tuple[str, ...]]
@@ -48,12 +57,18 @@ class Bills:
     _position: Mapping[str, int]
 
     @classmethod
-    def build(cls, bills: Iterable[BillOfMaterials], skus: Collection[str]) -> Bills:
-        """Check and compile `bills` against the known `skus`.
+    def build(
+        cls,
+        bills: Iterable[BillOfMaterials],
+        skus: Collection[str],
+        name_of: Mapping[str, str] = MappingProxyType({}),
+    ) -> Bills:
+        """Check and compile `bills` against the known `skus`; `name_of` is that of substitutes.
 
         Raises `CatalogueInvalid` for a second bill of one item, an item or component that is not
         among `skus`, a bill without lines, a yield or quantity outside 1..QUANTITY_MAX, a chain
-        of more than BILL_DEPTH_MAX bills; `BillCycle` for an item that is made from itself.
+        of more than BILL_DEPTH_MAX bills, substitutes that are made, or whose name is no item
+        without a bill, a bill that names both; `BillCycle` for an item that is made from itself.
         The result does not depend on the order of `bills`.
 
         >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500), BillLine("wick", 10)))
@@ -69,19 +84,26 @@ class Bills:
                     expected="one bill per item",
                 )
             by_item[bill.item] = _checked(bill, skus)
+        substitutes = _substitutes(name_of, by_item, skus)
+        below: dict[str, tuple[str, ...]] = {
+            sku: tuple(line.component for line in by_item[sku].lines) for sku in sorted(by_item)
+        }
+        below |= {sku: (name_of[sku],) for sku in sorted(name_of)}
         parents: defaultdict[str, list[str]] = defaultdict(list)
-        for sku in sorted(by_item):
-            for line in by_item[sku].lines:
-                parents[line.component].append(sku)
-        order = _low_level_order(by_item, parents)
-        descendants = _descendants(by_item, order)
+        for sku, components in below.items():
+            for component in components:
+                parents[component].append(sku)
+        order = _low_level_order(below.keys(), parents)
+        descendants = _descendants(below, order)
         return cls(
             by_item=by_item,
+            substitutes=substitutes,
+            name_of=dict(name_of),
             _parents={sku: tuple(found) for sku, found in parents.items()},
             _descendants=descendants,
-            _groups=_groups(by_item, parents, order),
+            _groups=_groups(below, parents, order),
             _reachable_twice=frozenset(
-                sku for sku in by_item if _paths_meet(by_item, (sku, *descendants[sku]))
+                sku for sku in by_item if _paths_meet(below, (sku, *descendants[sku]))
             ),
             _position={sku: at for at, sku in enumerate(order)},
         )
@@ -92,20 +114,29 @@ class Bills:
         return bill.lines if bill else ()
 
     def parents(self, sku: str) -> tuple[str, ...]:
-        """Return the items whose bill names `sku`, sorted."""
+        """Return the items on whose ATP `sku` bears directly, sorted.
+
+        Those whose bill names it, and the substitutes whose name it is.
+        """
         return self._parents.get(sku, ())
 
     def descendants(self, sku: str) -> tuple[str, ...]:
-        """Return every item that `sku` is made from, at any depth, in low-level order.
+        """Return every item that `sku` is made from, at any depth, in low-level order; below a
+        substitute is its name.
 
         Within one low-level code, and so altogether, the order is stable: by SKU.
         """
         return self._descendants.get(sku, ())
 
     def cones(self, skus: Iterable[str]) -> tuple[str, ...]:
-        """Return `skus` and every item that one of them is made from, in low-level order."""
+        """Return `skus` and every item that one of them is made from, in low-level order.
+
+        With the name of substitutes come all of them, since it is netted from what they have left.
+        """
         found = set(skus)
         found.update(*(self.descendants(sku) for sku in tuple(found)))
+        if self.substitutes:
+            found.update(*(self.substitutes.get(sku, ()) for sku in tuple(found)))
         return tuple(sorted(found, key=lambda sku: (self._position.get(sku, -1), sku)))
 
     def group(self, sku: str) -> frozenset[str]:
@@ -261,13 +292,48 @@ def _check_quantity(what: str, quantity: int, field: str) -> None:
         )
 
 
-def _low_level_order(by_item: Mapping[str, BillOfMaterials], parents: _Parents) -> tuple[str, ...]:
+def _substitutes(
+    name_of: Mapping[str, str], by_item: Mapping[str, BillOfMaterials], skus: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the substitutes of each name, by SKU; raise `CatalogueInvalid` for impossible ones."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for sku in sorted(name_of):
+        name = name_of[sku]
+        for wrong, what, expected in (
+            (name not in skus, f"{name}, which is not an item", "the SKU of an item"),
+            (name == sku, "itself", "another item, which is the name of its substitutes"),
+            (name in name_of, f"{name}, which is a substitute itself", "an item that is none"),
+            (name in by_item, f"{name}, which has a bill of materials", "an item without one"),
+            (sku in by_item, f"{name} and has a bill of materials", "an item that is bought"),
+        ):
+            if wrong:
+                raise CatalogueInvalid(
+                    f"{sku} is a substitute for {what}",
+                    field=f"items.{sku}.substitute_for",
+                    found=name,
+                    expected=expected,
+                )
+        found[name].append(sku)
+    for item in sorted(by_item) if found else ():
+        named = {line.component for line in by_item[item].lines}
+        both = next((sku for sku in sorted(named) if name_of.get(sku) in named), None)
+        if both is not None:
+            raise CatalogueInvalid(
+                f"the bill of {item} names {both} and {name_of[both]}, its name",
+                field=f"boms.{item}.lines.{both}",
+                found=both,
+                expected=f"one of the two: {name_of[both]} takes any of its substitutes",
+            )
+    return {name: tuple(members) for name, members in found.items()}
+
+
+def _low_level_order(below: Collection[str], parents: _Parents) -> tuple[str, ...]:
     """Return every item that a bill names, by low-level code, then by SKU.
 
     Raises `BillCycle`, and `CatalogueInvalid` for a chain of more than BILL_DEPTH_MAX bills.
     """
     level: dict[str, int] = {}
-    named = sorted(by_item.keys() | parents.keys())
+    named = sorted({*below, *parents})
     try:
         for sku in TopologicalSorter({sku: parents.get(sku, ()) for sku in named}).static_order():
             level[sku] = max((level[parent] + 1 for parent in parents.get(sku, ())), default=0)
@@ -310,26 +376,28 @@ def _too_deep(sku: str, level: Mapping[str, int], parents: _Parents) -> Catalogu
 
 
 def _descendants(
-    by_item: Mapping[str, BillOfMaterials], order: tuple[str, ...]
+    children: Mapping[str, tuple[str, ...]], order: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
-    """Return, for each item with a bill, all items below it in low-level order."""
+    """Return, for each item with something directly below it, all items below it in low-level
+    order.
+    """
     position = {sku: at for at, sku in enumerate(order)}
     below: dict[str, set[str]] = {}
     for sku in reversed(order):
-        if sku in by_item:
-            components = {line.component for line in by_item[sku].lines}
+        if sku in children:
+            components = set(children[sku])
             below[sku] = components.union(*(below.get(sku, ()) for sku in components))
     return {sku: tuple(sorted(found, key=position.__getitem__)) for sku, found in below.items()}
 
 
-def _paths_meet(by_item: Mapping[str, BillOfMaterials], cone: tuple[str, ...]) -> bool:
-    """Answer whether two lines within `cone` (an item and all below it) name one component."""
-    named = Counter(line.component for sku in cone if sku in by_item for line in by_item[sku].lines)
+def _paths_meet(children: Mapping[str, tuple[str, ...]], cone: tuple[str, ...]) -> bool:
+    """Answer whether one item is directly below two within `cone` (an item and all below it)."""
+    named = Counter(component for sku in cone for component in children.get(sku, ()))
     return max(named.values()) > 1
 
 
 def _groups(
-    by_item: Mapping[str, BillOfMaterials], parents: _Parents, order: tuple[str, ...]
+    children: Mapping[str, tuple[str, ...]], parents: _Parents, order: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
     """Return, for each item that a bill names, its connected items in low-level order."""
     members: dict[str, list[str]] = {}
@@ -342,8 +410,7 @@ def _groups(
                 continue
             founder[sku] = start
             waiting += parents.get(sku, ())
-            if sku in by_item:
-                waiting += (line.component for line in by_item[sku].lines)
+            waiting += children.get(sku, ())
         members.setdefault(founder[start], []).append(start)
     groups = {start: tuple(found) for start, found in members.items()}
     return {sku: groups[start] for sku, start in founder.items()}

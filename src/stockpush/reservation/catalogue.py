@@ -7,7 +7,7 @@ another revision in the database builds it anew. Balances are never part of it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -118,7 +118,7 @@ def build(
     `known` is an earlier one: where the bills are still the same they are not compiled again.
     """
     by_sku = {item.sku: item for item in items}
-    compiled, layouts = _compiled(bills, by_sku.keys(), known)
+    compiled, layouts = _compiled(bills, by_sku, known)
     by_key = {listing.key: listing for listing in listings}
     by_order_key: dict[tuple[str, str], Listing] = {}
     fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
@@ -152,18 +152,22 @@ def build(
 
 
 def _compiled(
-    bills: Iterable[BillOfMaterials], skus: Collection[str], known: Catalogue | None
+    bills: Iterable[BillOfMaterials], items: Mapping[str, Item], known: Catalogue | None
 ) -> tuple[Bills, dict[frozenset[str], Layout]]:
     """Return the compiled bills and what has been laid out of them, the known ones if they fit."""
     given = tuple(bills)
+    name_of = {
+        sku: item.substitute_for for sku, item in items.items() if item.substitute_for is not None
+    }
     if (
         known is not None
         and len(given) == len(known.bills.by_item)
         and all(known.bills.by_item.get(bill.item) == bill for bill in given)
-        and all(sku in skus for sku in known.items)
+        and all(sku in items for sku in known.items)
+        and known.bills.name_of == name_of
     ):
         return known.bills, known.layouts
-    return Bills.build(given, skus), {}
+    return Bills.build(given, items.keys(), name_of), {}
 
 
 def _ceiling(item: Item) -> int | None:

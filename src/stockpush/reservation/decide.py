@@ -149,6 +149,7 @@ def _lots_of(moving: Iterable[str], catalogue: Catalogue) -> frozenset[str]:
         bill = catalogue.bills.by_item.get(sku)
         if bill is not None and bill.backflush:
             waiting += (line.component for line in bill.lines)
+        waiting += catalogue.bills.substitutes.get(sku, ())
     return catalogue.lotted & found
 
 
@@ -250,7 +251,8 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
             return Needs(
                 skus=frozenset(named),
                 whole=frozenset(named),
-                moved=frozenset(move.sku for move in command.opening),
+                moved=frozenset(move.sku for move in command.opening)
+                | mapping.names_of_substitutes(command, catalogue),
                 lots_at=frozenset(
                     place.name
                     for place in command.locations

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+from stockpush.errors import CatalogueInvalid
 from stockpush.messages import (
     Accepted,
     AdoptListings,
@@ -69,6 +70,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
                 {"bills": moved_on},
             )
         )
+    _check_names(view, command)
     if command.locations:
         view = view.after(Decision(locations=command.locations))
     draft = Draft(view, at)
@@ -137,13 +139,45 @@ def _forget_rests(draft: Draft, bill: BillOfMaterials) -> None:
 
 
 def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
-    """Return the known items whose promise rule the import changes: their targets may change."""
-    return {
-        item.sku
-        for item in command.items
-        if (old := catalogue.items.get(item.sku)) is not None
-        and (old.promise, old.buildable_max) != (item.promise, item.buildable_max)
-    }
+    """Return the known items of which the import changes what may be promised: their targets may
+    change. Those whose promise rule it changes, and substitutes with the names that they share.
+    """
+    found = set()
+    for item in command.items:
+        old = catalogue.items.get(item.sku)
+        if old is None:
+            names = {None, item.substitute_for}
+        else:
+            names = {old.substitute_for, item.substitute_for}
+            if (old.promise, old.buildable_max) != (item.promise, item.buildable_max):
+                found.add(item.sku)
+        if len(names) > 1:
+            found |= {item.sku, *(name for name in names if name is not None)}
+    return found
+
+
+def names_of_substitutes(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
+    """Return the items that the import makes the name of substitutes."""
+    named = {item.substitute_for for item in command.items if item.substitute_for is not None}
+    return named - catalogue.bills.substitutes.keys()
+
+
+def _check_names(view: View, command: ImportCatalogue) -> None:
+    """Raise `CatalogueInvalid` for a name of substitutes that has stock or listings itself."""
+    catalogue = view.catalogue
+    named = names_of_substitutes(command, catalogue)
+    listed = {row.sku for row in command.listings}
+    listed |= {row.sku for key, row in catalogue.listings.items()}
+    opened = {row.sku for row in command.opening if row.quantity}
+    for sku in sorted(named | (listed | opened) & catalogue.bills.substitutes.keys()):
+        has = "stock" if sku in view.rows.moved | opened else "listings" if sku in listed else None
+        if has is not None:
+            raise CatalogueInvalid(
+                f"{sku} is the name of substitutes and has {has} itself",
+                field=f"items.{sku}.substitute_for",
+                found=sku,
+                expected="an item of its own as their name, of which nothing is stocked or listed",
+            )
 
 
 def _moved_on(view: View, command: ImportCatalogue) -> list[str]:

@@ -22,8 +22,8 @@ from stockpush.messages import (
     TransferStock,
     UndoMovement,
 )
-from stockpush.model import MAIN, QUANTITY_MAX, MovementKind, StockMovement
-from stockpush.reservation import backflush, keyed
+from stockpush.model import MAIN, QUANTITY_MAX, BillOfMaterials, MovementKind, StockMovement
+from stockpush.reservation import backflush, keyed, substitutes
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, undo_moves
 from stockpush.reservation.lot_verbs import lot_to_be, place_of, put, transfer_moves
@@ -60,6 +60,7 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
         used=command.used,
         scrapped=command.scrapped,
         items=view.catalogue.items,
+        substitutes=view.catalogue.bills.substitutes,
     )
     if isinstance(went, Refused):
         return Decision(outcome=went)
@@ -70,7 +71,9 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
         else move
         for move in went.moves
     )
-    plan = backflush.Plan(bill, planned, stated=frozenset(sku for sku, _ in command.used))
+    if (refused := _not_a_substitute(view, bill, command)) is not None:
+        return Decision(outcome=refused)
+    plan = backflush.Plan(bill, planned, stated=went.stated, first=command.take)
     decision = _carry_out(view, command, placed, content, at, builds=plan)
     if isinstance(decision.outcome, Accepted):
         return replace(decision, outcome=Accepted(facts={"used": went.used}))
@@ -79,7 +82,25 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
 
 def _told_of(command: BuildStock) -> tuple[object, ...]:
     """Return what identifies how a build went, nothing for one that went as planned."""
-    return (command.used, command.scrapped) if command.used or command.scrapped else ()
+    told: tuple[object, ...] = ()
+    if command.used or command.scrapped:
+        told = (command.used, command.scrapped)
+    return (*told, ("take", command.take)) if command.take else told
+
+
+def _not_a_substitute(view: View, bill: BillOfMaterials, command: BuildStock) -> Refused | None:
+    """Return the refusal of what is to be taken and is no substitute for anything on the bill."""
+    named = view.catalogue.bills.substitutes
+    members = {sku for line in bill.lines for sku in named.get(line.component, ())}
+    wrong = next((sku for sku in command.take if sku not in members), None)
+    if wrong is None:
+        return None
+    listed = f"; there are {', '.join(sorted(members))}" if members else ""
+    return Refused(
+        "not_a_substitute",
+        f"{wrong} is no substitute for anything that {bill.item} is made from{listed}",
+        {"sku": wrong, "expected": sorted(members)},
+    )
 
 
 def count(view: View, command: CountStock, at: datetime) -> Decision:
@@ -190,6 +211,7 @@ def _carry_out(
         return Decision(outcome=before)
     draft = Draft(view, at)
     written: list[backflush.Taken] = []
+    named: list[StockMovement] = []
     lines = tuple(moves)
     undone = [row.id for row in undoes] if undoes else [None] * len(lines)
     for line, undone_id in zip(lines, undone, strict=True):
@@ -206,6 +228,11 @@ def _carry_out(
             undoes=undone_id,
         )
         told = replace(movement, reason="; ".join(filter(None, (command.reason, line.reason))))
+        if (refused := substitutes.refused(view.catalogue.bills, line.sku)) is not None:
+            if builds is None:
+                return Decision(outcome=refused)
+            named.append(told)
+            continue
         if exactly:
             draft.move(replace(told, location=line.location or MAIN, lot=line.lot))
             continue
@@ -216,7 +243,7 @@ def _carry_out(
         if builds is None:
             backflush.make_up(draft, written[-1])
     if builds is not None:
-        backflush.finish(draft, builds, written)
+        backflush.finish(draft, builds, written, named)
     backflush.take_back_rests(draft, undoes)
     balances = [(shelf.sku, shelf.on_hand) for shelf in draft.shelves.values()]
     balances += [(lot.key.sku, lot.on_hand) for lot in draft.lots.values()]

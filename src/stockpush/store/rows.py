@@ -134,12 +134,13 @@ def item_row(item: Item) -> Row:
         item.promise.value,
         item.buildable_max,
         item.lots.value,
+        item.substitute_for,
     )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
-    sku, name, kind, unit, scale, bought, promise, buildable_max, lots = row
+    sku, name, kind, unit, scale, bought, promise, buildable_max, lots, substitute_for = row
     return Item(
         sku,
         name,
@@ -150,6 +151,7 @@ def read_item(row: Row) -> Item:
         Promise(promise),
         buildable_max,
         LotRule(lots),
+        substitute_for,
     )
 
 

@@ -132,6 +132,7 @@ item: Final = Table(
     _text("promise"),
     _whole("buildable_max", absent=True),
     _text("lots"),
+    _text("substitute_for", absent=True),
     *_filled("sku"),
     _one_of("kind", Kind),
     _one_of("lots", LotRule),
