@@ -352,8 +352,8 @@ class BuildStock:
 
     `used` are (component, smallest units) of which another quantity was consumed than the bill
     says; `scrapped` of the units built were lost. `take` are the substitutes that it took, in that
-    order, where its bill names what they share (empty: by SKU). `location`, `lot` and `terms` say
-    where what was built lies.
+    order, where its bill names what they share (empty: by SKU). `bill` is the version of its bill,
+    None for the present one. `location`, `lot` and `terms` say where what was built lies.
     """
 
     sku: str
@@ -367,6 +367,7 @@ class BuildStock:
     lot: str | None = None
     terms: LotTerms | None = None
     take: tuple[str, ...] = ()
+    bill: int | None = None
 
 
 @quick
@@ -744,6 +745,11 @@ class Decision:
     """Catalogue rows to upsert. Any listing, item or bill bumps the catalogue's revision."""
     locations: tuple[Location, ...] = ()
     """Catalogue rows to upsert, as well."""
+    older_bills: tuple[BillOfMaterials, ...] = ()
+    """Bills that were replaced and that open reservations were made with, to upsert by item and
+    version."""
+    forgotten_bills: frozenset[tuple[str, int]] = frozenset()
+    """(item, version) of older bills that no open reservation needs any more, to delete."""
     lots: tuple[Lot, ...] = ()
     events: tuple[Event, ...] = ()
     touched_skus: frozenset[str] = frozenset()

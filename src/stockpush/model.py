@@ -168,6 +168,7 @@ class BillOfMaterials:
     make, a bundle or a pack of several. `backflush` (always of a kit): what leaves before it was
     finished is built in the same transaction.
     Two lines of one component have already been added up; no line names `item` itself.
+    `version` (>= 1) rises whenever it becomes another recipe.
     A *variant* shares the bill of the item `base`: its `overrides` replace that bill's lines of the
     same component, or add to them, and a quantity of 0 takes one away. Everything else here is what
     comes of it (`reservation.bom.resolve`).
@@ -181,6 +182,7 @@ class BillOfMaterials:
     backflush: bool = False
     base: str | None = None
     overrides: tuple[BillLine, ...] = ()
+    version: int = 1
 
 
 class FieldKey(NamedTuple):
@@ -282,6 +284,17 @@ class Rest(NamedTuple):
     ahead: int
 
 
+class Pin(NamedTuple):
+    """Open reservation units (> 0, smallest units) that were made with an older bill of the item.
+
+    `rests` are what builds by that bill have left of roundings.
+    """
+
+    version: int
+    units: int
+    rests: tuple[Rest, ...] = ()
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Shelf:
@@ -291,6 +304,7 @@ class Shelf:
     none. `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds'
     lines (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
+    `pins` are the part of `reserved` that was made with older bills, oldest first.
     """
 
     sku: str
@@ -298,6 +312,7 @@ class Shelf:
     reserved: int = 0
     held: int = 0
     rests: tuple[Rest, ...] = ()
+    pins: tuple[Pin, ...] = ()
 
 
 class MovementKind(StrEnum):
@@ -406,7 +421,8 @@ class Reservation:
     put back. `deducted` is what the channel has taken off its field for this line and not put
     back. `baseline_shipped`, `baseline_written_off` moved before we first looked and move no
     stock of ours. `sku` and `field` are None while no listing is mapped to `order_key`.
-    `order_state` is the channel's own word for the order.
+    `order_state` is the channel's own word for the order. `bill` is the version of its item's bill
+    of materials that it was made with, or the present one where that is not kept any more.
     """
 
     key: ReservationKey
@@ -425,6 +441,7 @@ class Reservation:
     sku: str | None = None
     pack: int = 1
     field: FieldKey | None = None
+    bill: int = 1
 
 
 @quick

@@ -85,6 +85,11 @@ class CatalogueRows(Protocol):
         """Return every location besides MAIN, by name."""
         ...
 
+    @property
+    def older_bills(self) -> Sequence[BillOfMaterials]:
+        """Return the replaced bills that open reservations were made with, by item and version."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -48,7 +48,7 @@ def in_both_ways(world: World) -> tuple[plain.Netting, plain.Netting | None]:
 
 def assert_equal(world: World) -> None:
     """Compare every number of every item, and the questions that are asked of a netting."""
-    expected, found = in_both_ways(replace(world, name_of={}))
+    expected, found = in_both_ways(replace(world, name_of={}, older={}))
     assert found is not None
     for name in ("gross", "net", "built", "bound"):
         assert dict(getattr(found, name)) == dict(getattr(expected, name)), name

@@ -402,8 +402,8 @@ def drawn_lines(random: random.Random, skus: tuple[str, ...]) -> tuple[HoldLine,
 
 
 def bare(world: oracle.World) -> oracle.World:
-    """Return the world without promise rules and without what roundings have left."""
-    return replace(world, ceilings={}, rests={})
+    """Return the world without promise rules, older bills and what roundings have left."""
+    return replace(world, ceilings={}, rests={}, older={})
 
 
 def test_a_list_is_refused_exactly_where_brute_force_says_so() -> None:

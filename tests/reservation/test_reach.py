@@ -58,7 +58,7 @@ def workshop(dice: Random) -> World:
 def deed(dice: Random, world: World, number: int) -> None:
     """Do one thing that happens in a shop."""
     at = dice.randrange(len(PRODUCTS) + 2)
-    match dice.randrange(10):
+    match dice.randrange(11):
         case 0 | 1 | 2:
             channel = dice.choice(("shopify", "woo"))
             units = line(f"{channel[0]}{at}", dice.randint(1, 4))
@@ -85,6 +85,9 @@ def deed(dice: Random, world: World, number: int) -> None:
             skus = dice.sample((*MATERIALS, *PRODUCTS), dice.choice((1, 1, 2)))
             days = dice.choice((0.5, 30))
             world.holds(*((sku, dice.randint(1, 3)) for sku in skus), days=days, key=f"h{number}")
+        case 10:
+            taken = {"wax": dice.randint(1, 4), dice.choice(("wick", "oil", "hemp")): 1}
+            world.bill(dice.choice(("candle", "salve")), dice.choice((1, 2, number + 3)), **taken)
         case 9:
             hold = dice.randint(1, max(1, len(world.rows.holds)))
             world.do(
@@ -101,8 +104,8 @@ def deed(dice: Random, world: World, number: int) -> None:
 
 @pytest.mark.parametrize("first", range(0, SEEDS, 10))
 def test_what_is_decided_does_not_depend_on_how_much_was_read(first: int) -> None:
-    """Sales, cancels, builds, holds, corrections, readings and pushes: after each, every row is the
-    same, whether groups are read whole or in part.
+    """Sales, cancels, builds, other bills, holds, corrections, readings and pushes: after each,
+    every row is the same, whether groups are read whole or in part.
     """
     for seed in range(first, first + 10):
         worlds = []

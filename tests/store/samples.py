@@ -36,6 +36,7 @@ from stockpush.model import (
     LotRule,
     MovementKind,
     OrderVersion,
+    Pin,
     Promise,
     PurchaseUnit,
     Push,
@@ -81,6 +82,16 @@ BILL = BillOfMaterials(
     backflush=True,
     base="beeswax",
     overrides=(BillLine("wick", 10, Scrap(1, 30)), BillLine("tin größe", 0)),
+    version=3,
+)
+OLDER_BILL = BillOfMaterials(
+    "candle-lav",
+    12,
+    (BillLine("wick", 11, Scrap(1, 20)), BillLine("beeswax", 1)),
+    batch_only=True,
+    kit=True,
+    backflush=True,
+    version=2,
 )
 LISTING = Listing(
     key=ListingKey("my-shopify", "variant/808950810"),
@@ -112,6 +123,7 @@ SHELF = Shelf(
     reserved=QUANTITY_MAX,
     held=QUANTITY_MAX,
     rests=(Rest("wick größe", -3), Rest("beeswax", QUANTITY_MAX * SCRAP_OF_MAX)),
+    pins=(Pin(2, QUANTITY_MAX, (Rest("wick größe", 5),)), Pin(3, 1)),
 )
 FIELD_ROW = Field(
     key=FIELD,
@@ -165,6 +177,7 @@ RESERVATION = Reservation(
     sku="candle-lav",
     pack=6,
     field=FIELD,
+    bill=2,
 )
 HOLD = Hold(
     id=7,
@@ -235,6 +248,7 @@ COMMAND = CommandDone("key-1", "digest-1", at(90))
 EVERYTHING = Decision(
     items=(ITEM, WAX, WICK),
     bills=(BILL,),
+    older_bills=(OLDER_BILL,),
     listings=(LISTING,),
     locations=(LOCATION,),
     lots=(LOT,),

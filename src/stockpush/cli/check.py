@@ -136,7 +136,14 @@ def _undeducted(rows: CheckRows) -> list[Violation]:
 def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violation]:
     """ATP from what is kept is ATP from the ledger and the orders."""
     stored, audit = rows.catalogue, rows.audit
-    catalogue = build(stored.revision, stored.items, stored.bills, stored.listings, policies)
+    catalogue = build(
+        stored.revision,
+        stored.items,
+        stored.bills,
+        stored.listings,
+        policies,
+        older_bills=stored.older_bills,
+    )
     apart = ledger.withheld(audit.lots.values())
     recomputed = {
         sku: Shelf(
@@ -145,6 +152,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             reserved=audit.open.get(sku, 0),
             held=audit.held.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
+            pins=audit.shelves.get(sku, Shelf(sku)).pins,
         )
         for sku in catalogue.items
     }

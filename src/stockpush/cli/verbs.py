@@ -69,7 +69,16 @@ Quantity: TypeAlias = Annotated[
 ]
 _OPTIONS: Final = (
     *("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at"),
-    *("--used", "--scrapped", "--take", "--lot", "--location", "--expires", "--available-from"),
+    *(
+        "--used",
+        "--scrapped",
+        "--take",
+        "--bill",
+        "--lot",
+        "--location",
+        "--expires",
+        "--available-from",
+    ),
     *("--cost", "--supplier", "--from", "--to"),
 )
 _MOVEMENT: Final = re.compile(r"(?:mv-)?([0-9]{1,18})", re.IGNORECASE)
@@ -221,6 +230,14 @@ def build(
             help="Which substitute was taken, where the bill takes any. Otherwise by SKU.",
         ),
     ] = None,
+    bill: Annotated[
+        int | None,
+        typer.Option(
+            "--bill",
+            metavar="NUMBER",
+            help="By which older bill, for orders made with it. Otherwise the present one.",
+        ),
+    ] = None,
     lot: LotName = None,
     location: LocationName = None,
     expires: Expires = None,
@@ -257,6 +274,7 @@ def build(
             lot=named,
             terms=terms_of(item, named, expires=expires, available_from=available_from),
             take=tuple(find_item(catalogue, each).sku for each in take or ()),
+            bill=bill,
         )
         less = f", of which {_bare(lost, item)} were lost" if lost else ""
         return Asked(command, f"Built {_amount(units, item)}{_of(named)}{less}")
@@ -675,6 +693,7 @@ _NEXT: Final[Mapping[str, str]] = {
     "no_bill": "stockpush import catalog.toml  (with a bill of materials for it)",
     "key_reused": "the same command with another --key, or without",
     "not_held": "stockpush holds --all",
+    "no_such_bill": "the same command with another --bill, or without",
     "has_substitutes": "the same command with one of its substitutes",
     "not_a_substitute": "the same command with another --take, or without",
     "used_twice": "the same command with --used for the one or the others",

@@ -62,7 +62,7 @@ class Parts:
         """Return the catalogue as it is now."""
         rows = await self.store.catalogue()
         policies = self.lane.policies
-        return build(rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations)
+        return _built(rows, policies)
 
     async def view(self) -> View:
         """Return everything that reports are computed from, at one instant.
@@ -73,9 +73,7 @@ class Parts:
 
     def _view(self, rows: CatalogueRows, gathered: Rows) -> View:
         policies = self.lane.policies
-        catalogue = build(
-            rows.revision, rows.items, rows.bills, rows.listings, policies, rows.locations
-        )
+        catalogue = _built(rows, policies)
         at = self.clock.now()
         view = turned(View(catalogue, gathered), at)
         due = tuple(each.id for each in gathered.holds.values() if is_due(each, at))
@@ -209,6 +207,19 @@ class Parts:
     def unseal(self, body: bytes, channel: str) -> bytes:
         """Return a kept body as the channel sent it."""
         return keys.decrypt(self.secret_key(), body, f"delivery:{channel}")
+
+
+def _built(rows: CatalogueRows, policies: Mapping[str, ChannelPolicy]) -> Catalogue:
+    """Return the catalogue of what is stored."""
+    return build(
+        rows.revision,
+        rows.items,
+        rows.bills,
+        rows.listings,
+        policies,
+        rows.locations,
+        rows.older_bills,
+    )
 
 
 def connect(settings: ChannelSettings) -> Connector:

@@ -33,7 +33,7 @@ from stockpush.ports import Clock, Store, Transaction
 from stockpush.reservation import reach
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.decide import decide, mark, needs, widen
-from stockpush.reservation.view import Unfolding, View
+from stockpush.reservation.view import Unfolding, View, is_of_catalogue
 from stockpush.values import replace
 
 V = TypeVar("V")
@@ -265,7 +265,7 @@ class CommitLane:
             ids = await transaction.apply([*decisions, marking])
         self.counters.commits += 1
         self.counters.commands += len(commands)
-        if any(each.items or each.bills or each.listings or each.locations for each in decisions):
+        if any(map(is_of_catalogue, decisions)):
             self._former, self._catalogue = self._catalogue or self._former, None
         done = [
             Done(each.outcome, movement_ids)
@@ -300,6 +300,7 @@ class CommitLane:
                 rows.listings,
                 self.policies,
                 rows.locations,
+                rows.older_bills,
                 known=self._catalogue or self._former,
             )
         return self._catalogue

@@ -38,6 +38,14 @@ class ListingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OlderBillRow:
+    """An older bill that open orders were made with: `reserved` units go by it, as a decimal."""
+
+    bill: int
+    reserved: str
+
+
+@dataclass(frozen=True, slots=True)
 class StockRow:
     """One item of `stock --json`: quantities are decimal strings in the item's unit.
 
@@ -46,6 +54,7 @@ class StockRow:
     a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot, or
     where nothing is sold. `substitutes` are the items that share this one as a name, of which
     `on_hand` is then what is there of all of them; `substitute_for` is the name that it shares.
+    `bill` is the version of its bill of materials, `older_bills` are those that open orders go by.
     """
 
     sku: str
@@ -64,6 +73,8 @@ class StockRow:
     promise: str = Promise.BUILDABLE.value
     buildable_max: str | None = None
     withheld: str = "0"
+    bill: int | None = None
+    older_bills: tuple[OlderBillRow, ...] = ()
     substitutes: tuple[str, ...] = ()
     substitute_for: str | None = None
 
@@ -173,6 +184,10 @@ def _item(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
         ),
         withheld=format_quantity(withheld, scale),
+        bill=None if sku not in bills.by_item else bills.by_item[sku].version,
+        older_bills=tuple(
+            OlderBillRow(pin.version, format_quantity(pin.units, scale)) for pin in shelf.pins
+        ),
         substitutes=members,
         substitute_for=item.substitute_for,
     )

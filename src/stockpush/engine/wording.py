@@ -25,6 +25,7 @@ from stockpush.model import (
 )
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
+from stockpush.reservation.bom import item_of
 from stockpush.reservation.holds import name_of
 from stockpush.reservation.orders import undeducted
 from stockpush.reservation.view import View
@@ -290,7 +291,14 @@ def _substitutes(now: Now, quantity: int) -> Note:
 
 
 def _to_build(now: Now, _quantity: int) -> Note:
-    return Note(WORDINGS["to_build"].means, f"bill {now.item.sku}")
+    bills, sku = now.view.catalogue.bills, now.item.sku
+    by_others = [
+        f"{now.units(now.net.built[name])} by its bill {bills.made[name].version}"
+        for name in bills.older.get(sku, ())
+        if now.net.built[name]
+    ]
+    text = WORDINGS["to_build"].means
+    return Note(f"{text}; {_listed(by_others)}" if by_others else text, f"bill {sku}")
 
 
 def _buildable(now: Now, quantity: int) -> Note:
@@ -360,16 +368,20 @@ def _takers(now: Now, component: str) -> list[tuple[str, str]]:
         built = now.net.built.get(parent, 0)
         if not built:
             continue
-        bill, rest = bills.by_item[parent], now.net.rests.get(parent, {}).get(component, 0)
+        bill, made = bills.made[parent], item_of(parent)
+        rests = now.net.rests.get(parent, {})
         used = sum(
-            netting.use(bill, line, built, rest)
+            netting.use(bill, line, built, rests.get(component, 0))
             for line in bill.lines
             if line.component == component
         )
-        ordered = _ordered_as(now, parent)
-        others = "" if ordered == [parent] else f" (ordered as {_listed(ordered[:NAMES_MAX])})"
-        text = f"{now.amount(used, component)} for {now.amount(built, parent)} {parent}{others}"
-        found.append((-used, text, parent))
+        if made != parent:
+            others = f" (ordered by its bill {bill.version})"
+        else:
+            ordered = _ordered_as(now, parent)
+            others = "" if ordered == [parent] else f" (ordered as {_listed(ordered[:NAMES_MAX])})"
+        text = f"{now.amount(used, component)} for {now.amount(built, made)} {made}{others}"
+        found.append((-used, text, made))
     return [(text, parent) for _, text, parent in sorted(found)]
 
 

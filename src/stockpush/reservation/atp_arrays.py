@@ -66,7 +66,7 @@ class Layout:
     anything is reached from it by two paths), `line_from`, `line_to`. One per line: `parent`,
     `component` (places), `quantity` for `per` of the parent (its yield, in parts of its scrap).
     `fits` is false where those are numbers for which 64 bits will not do, or items are substitutes
-    for one another.
+    for one another or have older bills.
     """
 
     bills: Bills
@@ -97,8 +97,8 @@ class Layout:
         parent = _integers([at for at, _, _ in lines])
         quantity = [line.quantity * sum(line.scrap) for _, _, line in lines]
         per = [bill.yield_quantity * line.scrap.of for _, bill, line in lines]
-        # What substitutes have left for their name is no line of a bill: plain netting knows it.
-        named = any(sku in bills.substitutes for sku in skus)
+        # That an item is tied to another one is no line of a bill: plain netting knows of it.
+        named = any(sku in bills.substitutes or sku in bills.older for sku in skus)
         fits = max((*quantity, *per), default=0) < FITS and not named
         code = _integers([codes[sku] for sku in order])
         has_bill = np.array([bill is not None for bill in made], dtype=np.bool_)

@@ -18,7 +18,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from stockpush.messages import Refused, StockMove
-from stockpush.model import BillOfMaterials, MovementKind, StockMovement
+from stockpush.model import BillOfMaterials, MovementKind, Rest, StockMovement
+from stockpush.reservation import older
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, builds_of, rests_after
 from stockpush.reservation.substitutes import choose
@@ -50,21 +51,22 @@ class Plan:
     first: tuple[str, ...] = ()
 
 
-def write(draft: Draft, movement: StockMovement) -> None:
+def write(draft: Draft, movement: StockMovement, *, version: int | None = None) -> None:
     """Write a movement; what leaves below what is finished is built where the bill says so.
 
-    What goes out is picked among the item's lots; what comes in belongs to none.
+    `version` is that of the item's bill by which it was ordered, None for the present one. What
+    goes out is picked among the item's lots; what comes in belongs to none.
     """
     if movement.quantity < 0:
-        make_up(draft, _take(draft, movement))
+        make_up(draft, _take(draft, movement), version=version)
     else:
         draft.move(movement)
 
 
-def make_up(draft: Draft, taken: Taken) -> None:
+def make_up(draft: Draft, taken: Taken, *, version: int | None = None) -> None:
     """Build what has left below what is finished, if the item's bill says so."""
     if taken.movement.kind in LEAVING and taken.movement.quantity < 0:
-        _make_up(draft, taken)
+        _make_up(draft, taken, version=version)
 
 
 def finish(
@@ -117,17 +119,34 @@ def _take(draft: Draft, movement: StockMovement) -> Taken:
     return Taken(movement, there - draft.shelf(movement.sku).on_hand)
 
 
-def _make_up(draft: Draft, taken: Taken) -> None:
+def bill_of(draft: Draft, sku: str, version: int | None) -> BillOfMaterials | None:
+    """Return a version of the item's bill, the present one where that is not kept."""
+    bills = draft.view.catalogue.bills
+    known = (bills.made[name] for name in bills.older.get(sku, ()))
+    return next((bill for bill in known if bill.version == version), bills.by_item.get(sku))
+
+
+def rests_of(draft: Draft, bill: BillOfMaterials) -> tuple[Rest, ...]:
+    """Return what builds by a version of an item's bill have left of roundings."""
+    shelf = draft.shelf(bill.item)
+    if bill.version == draft.present_bill(bill.item):
+        return shelf.rests
+    # What leaves last has no pin any more.
+    pins = (*shelf.pins, *draft.view.shelf(bill.item).pins)
+    return next((pin.rests for pin in pins if pin.version == bill.version), ())
+
+
+def _make_up(draft: Draft, taken: Taken, *, version: int | None = None) -> None:
     """Build what a movement has taken below zero, if the item's bill says so."""
     sku = taken.movement.sku
-    bill = draft.view.catalogue.bills.by_item.get(sku)
+    bill = bill_of(draft, sku, version)
     if bill is None or not bill.backflush:
         return
     missing = min(taken.units, -draft.shelf(sku).on_hand)
     if missing <= 0:
         return
     batch = bill.yield_quantity if bill.batch_only else 1
-    moves = build_moves(bill, -(-missing // batch) * batch, draft.shelf(sku).rests)
+    moves = build_moves(bill, -(-missing // batch) * batch, rests_of(draft, bill))
     if isinstance(moves, Refused):
         return  # A sale is never refused: what no shelf could hold the parts of stays below zero.
     made, *parts = (_line(move, taken.movement) for move in moves)
@@ -151,7 +170,11 @@ def _keep_rests(
     stated: Collection[str],
 ) -> None:
     """Keep what a build has left of roundings with the shelf of its item."""
-    shelf = draft.shelf(bill.item)
-    rests = rests_after(bill, shelf.rests, quantity, taken, stated=stated)
-    if rests != shelf.rests:
+    shelf, before = draft.shelf(bill.item), rests_of(draft, bill)
+    rests = rests_after(bill, before, quantity, taken, stated=stated)
+    if rests == before:
+        return
+    if bill.version == draft.present_bill(bill.item):
         draft.shelves[bill.item] = replace(shelf, rests=rests)
+    else:
+        draft.shelves[bill.item] = older.with_rests(shelf, bill.version, rests)

@@ -14,6 +14,11 @@ are bought, not made. Their name stands below them, for it is netted from what e
 once its own demand is known, and each of them is *tied* to it: a unit that leaves by itself leaves
 less for the name, so it can only be promised while the name is covered too.
 
+An *older* bill is one that open reservations were made with. It is netted as an item of its own,
+with a name of its own (`older_name`): its demand is theirs, and finished stock serves it before the
+present bill's. It stands below its item, which is tied to it: what is ordered comes first, so
+nothing more of the item can be promised while an older bill's part of it is not covered.
+
 A catalogue that cannot be netted is refused here, before it is stored.
 """
 
@@ -44,10 +49,14 @@ class Bills:
 
     `by_item` has each bill under the item that it makes, lines of one component added up. An item
     that no bill names needs no entry anywhere: it is a group of its own. `substitutes` has the
-    items that share a name under that name, by SKU, and `name_of` the name of each.
+    items that share a name under that name, by SKU, and `name_of` the name of each. `made` has, in
+    addition to `by_item`, each older bill under its name, and `older` the names of an item's older
+    bills, oldest first. They stand in groups, cones and descendants as items do.
     """
 
     by_item: Mapping[str, BillOfMaterials]
+    made: Mapping[str, BillOfMaterials]
+    older: Mapping[str, tuple[str, ...]]
     substitutes: Mapping[str, tuple[str, ...]]
     name_of: Mapping[str, str]
     _parents: Mapping[str, tuple[str, ...]]
@@ -62,8 +71,10 @@ class Bills:
         bills: Iterable[BillOfMaterials],
         skus: Collection[str],
         name_of: Mapping[str, str] = MappingProxyType({}),
+        older: Iterable[BillOfMaterials] = (),
     ) -> Bills:
-        """Check and compile `bills` against the known `skus`; `name_of` is that of substitutes.
+        """Check and compile `bills` against the known `skus`; `name_of` is that of substitutes,
+        `older` are bills that open reservations were made with, of items that have one.
 
         Raises `CatalogueInvalid` for a second bill of one item, an item or component that is not
         among `skus`, a bill without lines, a yield or quantity outside 1..QUANTITY_MAX, a chain
@@ -89,6 +100,14 @@ class Bills:
             sku: tuple(line.component for line in by_item[sku].lines) for sku in sorted(by_item)
         }
         below |= {sku: (name_of[sku],) for sku in sorted(name_of)}
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        made = dict(by_item)
+        for bill in sorted(older, key=lambda bill: (bill.item, bill.version)):
+            name = older_name(bill)
+            made[name] = bill
+            names[bill.item].append(name)
+            below[name] = tuple(line.component for line in bill.lines)
+            below[bill.item] += (name,)
         parents: defaultdict[str, list[str]] = defaultdict(list)
         for sku, components in below.items():
             for component in components:
@@ -97,20 +116,22 @@ class Bills:
         descendants = _descendants(below, order)
         return cls(
             by_item=by_item,
+            made=made,
+            older={sku: tuple(found) for sku, found in names.items()},
             substitutes=substitutes,
             name_of=dict(name_of),
             _parents={sku: tuple(found) for sku, found in parents.items()},
             _descendants=descendants,
             _groups=_groups(below, parents, order),
             _reachable_twice=frozenset(
-                sku for sku in by_item if _paths_meet(below, (sku, *descendants[sku]))
+                sku for sku in made if _paths_meet(below, (sku, *descendants[sku]))
             ),
             _position={sku: at for at, sku in enumerate(order)},
         )
 
     def components(self, sku: str) -> tuple[BillLine, ...]:
-        """Return the lines of the item's bill, empty for an item without one."""
-        bill = self.by_item.get(sku)
+        """Return the lines of an item's bill, or of an older one; empty for an item without one."""
+        bill = self.made.get(sku)
         return bill.lines if bill else ()
 
     def parents(self, sku: str) -> tuple[str, ...]:
@@ -160,6 +181,20 @@ class Bills:
     def reachable_twice(self, sku: str) -> bool:
         """Answer whether any item can be reached from `sku` downwards by two paths."""
         return sku in self._reachable_twice
+
+
+_OLDER = "\x1f"
+"""What no SKU has in it."""
+
+
+def older_name(bill: BillOfMaterials) -> str:
+    """Return the name under which an older bill is netted."""
+    return f"{bill.item}{_OLDER}{bill.version}"
+
+
+def item_of(name: str) -> str:
+    """Return the item of an older bill's name; of an item's SKU itself."""
+    return name.partition(_OLDER)[0]
 
 
 def merge_lines(lines: Iterable[BillLine]) -> tuple[BillLine, ...]:
@@ -350,7 +385,8 @@ def _cycle(path: list[str], what: str = "bills of materials go in a circle") -> 
 
     `path` is graphlib's: its ends are equal and each item is a parent of the next.
     """
-    ring = path[:-1]
+    ring = [item_of(name) for name in path[:-1]]
+    ring = [sku for at, sku in enumerate(ring) if sku != ring[at - 1]] or ring[:1]
     start = ring.index(min(ring))
     printed = " -> ".join((*ring[start:], *ring[:start], ring[start]))
     return BillCycle(

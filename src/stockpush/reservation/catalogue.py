@@ -43,6 +43,7 @@ class Catalogue:
     an item (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
     the items that are made and have a promise rule: the most that may wait to be built. `lotted`
     are the items of which any stock is kept by lot or place, `locations` the places besides MAIN.
+    `older_bills` are those that open reservations were made with, in no order.
     """
 
     revision: int
@@ -56,6 +57,7 @@ class Catalogue:
     locations: Mapping[str, Location]
     lotted: frozenset[str]
     ceilings: Mapping[str, int]
+    older_bills: tuple[BillOfMaterials, ...] = ()
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -91,6 +93,8 @@ class Catalogue:
         for sku in skus:
             if sku in self.items and sku not in found:
                 found |= self.bills.group(sku)
+        if self.bills.older:
+            found &= self.items.keys()
         return frozenset(found)
 
     def fields_showing(self, skus: Iterable[str]) -> frozenset[FieldKey]:
@@ -110,6 +114,7 @@ def build(
     listings: Iterable[Listing],
     policies: Mapping[str, ChannelPolicy],
     locations: Iterable[Location] = (),
+    older_bills: Iterable[BillOfMaterials] = (),
     *,
     known: Catalogue | None = None,
 ) -> Catalogue:
@@ -118,7 +123,8 @@ def build(
     `known` is an earlier one: where the bills are still the same they are not compiled again.
     """
     by_sku = {item.sku: item for item in items}
-    compiled, layouts = _compiled(bills, by_sku, known)
+    older = tuple(older_bills)
+    compiled, layouts = _compiled(bills, by_sku, older, known)
     by_key = {listing.key: listing for listing in listings}
     by_order_key: dict[tuple[str, str], Listing] = {}
     fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
@@ -146,13 +152,17 @@ def build(
             if (ceiling := _ceiling(by_sku[sku])) is not None
         },
         layouts=layouts,
+        older_bills=older,
         locations={place.name: place for place in locations},
         lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),
     )
 
 
 def _compiled(
-    bills: Iterable[BillOfMaterials], items: Mapping[str, Item], known: Catalogue | None
+    bills: Iterable[BillOfMaterials],
+    items: Mapping[str, Item],
+    older: tuple[BillOfMaterials, ...],
+    known: Catalogue | None,
 ) -> tuple[Bills, dict[frozenset[str], Layout]]:
     """Return the compiled bills and what has been laid out of them, the known ones if they fit."""
     given = tuple(bills)
@@ -165,9 +175,10 @@ def _compiled(
         and all(known.bills.by_item.get(bill.item) == bill for bill in given)
         and all(sku in items for sku in known.items)
         and known.bills.name_of == name_of
+        and set(known.older_bills) == set(older)
     ):
         return known.bills, known.layouts
-    return Bills.build(given, items.keys(), name_of), {}
+    return Bills.build(given, items.keys(), name_of, older), {}
 
 
 def _ceiling(item: Item) -> int | None:

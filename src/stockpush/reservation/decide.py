@@ -146,9 +146,10 @@ def _lots_of(moving: Iterable[str], catalogue: Catalogue) -> frozenset[str]:
         if sku in found:
             continue
         found.add(sku)
-        bill = catalogue.bills.by_item.get(sku)
-        if bill is not None and bill.backflush:
-            waiting += (line.component for line in bill.lines)
+        for name in (sku, *catalogue.bills.older.get(sku, ())):
+            bill = catalogue.bills.made.get(name)
+            if bill is not None and bill.backflush:
+                waiting += (line.component for line in bill.lines)
         waiting += catalogue.bills.substitutes.get(sku, ())
     return catalogue.lotted & found
 
@@ -197,8 +198,8 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                 keys=frozenset({command.key}), skus=frozenset(move.sku for move in command.moves)
             )
         case BuildStock():
-            bill = catalogue.bills.by_item.get(command.sku)
-            lines = () if bill is None else bill.lines
+            bills = (command.sku, *catalogue.bills.older.get(command.sku, ()))
+            lines = [line for name in bills for line in catalogue.bills.components(name)]
             moved = frozenset({command.sku, *(line.component for line in lines)})
             return Needs(keys=frozenset({command.key}), skus=moved)
         case QuarantineLot():
@@ -247,6 +248,8 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                     if listing.key in catalogue.listings
                 }
                 | mapping.differently_promised(command, catalogue)
+                | {bill.item for bill in catalogue.older_bills}
+                | {line.component for bill in catalogue.older_bills for line in bill.lines}
             )
             return Needs(
                 skus=frozenset(named),
@@ -292,6 +295,7 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
     below: tuple[str, ...] = ()
     if large:
         below = catalogue.bills.cones({*large, *View(catalogue, rows).short()})
+        below = tuple(sku for sku in below if sku in catalogue.items)
     return Needs(
         skus=group.union(below),
         # Of the others stock counts, and not where it lies: they do not move.

@@ -25,7 +25,7 @@ from stockpush.model import (
     Shelf,
     StockMovement,
 )
-from stockpush.reservation import lots
+from stockpush.reservation import lots, older
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -157,12 +157,22 @@ class Draft:
 
     # -- what is claimed, and fields -----------------------------------------------------------
 
-    def reserve(self, sku: str, units: int) -> None:
-        """Change the item's open reservation units by `units` (signed, smallest units)."""
+    def reserve(self, sku: str, units: int, bill: int) -> int:
+        """Change the item's open reservation units by `units` (signed, smallest units), which go by
+        version `bill` of its bill; return the version that they go by now.
+        """
+        present = self.present_bill(sku)
+        shelf = self.shelf(sku)
+        by_an_older = None if bill == present else older.reserve(shelf, units, bill)
         if units:
-            shelf = self.shelf(sku)
-            self.shelves[sku] = replace(shelf, reserved=shelf.reserved + units)
+            self.shelves[sku] = by_an_older or replace(shelf, reserved=shelf.reserved + units)
             self.touched.add(sku)
+        return present if by_an_older is None else bill
+
+    def present_bill(self, sku: str) -> int:
+        """Return the version of the item's bill, 1 without one."""
+        bill = self.view.catalogue.bills.by_item.get(sku)
+        return 1 if bill is None else bill.version
 
     def hold(self, sku: str, units: int) -> None:
         """Change the item's units in open holds by `units` (signed, smallest units)."""

@@ -73,7 +73,10 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
     {'on_hand': 1, 'reserved': -1, 'held': -1, 'suspense': -1, 'used_in_builds': 0, 'to_build': 2,
      'buildable': 3}
     """
-    on_hand, demand, gross = net.on_hand[sku], net.demand[sku], net.gross[sku]
+    on_hand, demand, gross = (
+        sum(of[name] for name in (sku, *net.bills.older.get(sku, ())))
+        for of in (net.on_hand, net.demand, net.gross)
+    )
     assert held >= 0, f"held is {held}"
     assert 0 <= suspense <= demand - held, f"suspense {suspense} is not part of demand {demand}"
     atp, buildable, shared = netting.atp(net, sku), netting.buildable(net, sku), 0

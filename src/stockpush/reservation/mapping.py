@@ -34,7 +34,7 @@ from stockpush.model import (
     Reservation,
     StockMovement,
 )
-from stockpush.reservation import bom, keyed
+from stockpush.reservation import bom, keyed, older
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
@@ -97,8 +97,15 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
                 reason=command.reason or "opening stock",
             )
         )
+    bills, older_bills = [], []
     for bill in command.bills:
-        _forget_rests(draft, bill)
+        old = view.catalogue.bills.by_item.get(bill.item)
+        bills.append(bill if old is None else _next_version(draft, old, bill))
+        if old is not None and any(
+            pin.version == old.version for pin in draft.shelf(bill.item).pins
+        ):
+            older_bills.append(old)
+    kept = older.kept([*view.catalogue.older_bills, *older_bills], draft.shelf)
     touched = draft.touched | {
         sku
         for bill in command.bills
@@ -110,7 +117,10 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         draft.decision(),
         outcome=Accepted(facts={"opened": opened}),
         items=tuple(_with_lots(item, view) for item in command.items),
-        bills=command.bills,
+        bills=tuple(bills),
+        older_bills=tuple(older_bills),
+        forgotten_bills=frozenset((bill.item, bill.version) for bill in view.catalogue.older_bills)
+        - kept,
         locations=command.locations,
         listings=tuple(listings.values()),
         commands=(CommandDone(command.key, digest, at),),
@@ -130,12 +140,18 @@ def _with_lots(item: Item, view: View) -> Item:
     return item
 
 
-def _forget_rests(draft: Draft, bill: BillOfMaterials) -> None:
-    """What roundings have left by the bill before says nothing of another one."""
-    old, shelf = draft.view.catalogue.bills.by_item.get(bill.item), draft.shelf(bill.item)
-    same = old is not None and (old.yield_quantity, old.lines) == (bill.yield_quantity, bill.lines)
-    if shelf.rests and not same:
-        draft.shelves[bill.item] = replace(shelf, rests=())
+def _next_version(draft: Draft, old: BillOfMaterials, new: BillOfMaterials) -> BillOfMaterials:
+    """Return the bill with its version: the next one if it is another recipe.
+
+    What was reserved by the old one then stays with it, and so does what roundings have left by it.
+    """
+    if not older.replaced(old, new):
+        return replace(new, version=old.version)
+    shelf = draft.shelf(new.item)
+    after = older.pin(shelf, old, new)
+    if after != shelf:
+        draft.shelves[new.item] = after
+    return replace(new, version=old.version + 1)
 
 
 def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
@@ -332,7 +348,9 @@ def _take_in(draft: Draft, listing: Listing, naming: Sequence[Reservation]) -> N
         )
         draft.reservations[row.key] = mapped
         if row.sku is None:
-            draft.reserve(listing.sku, mapped.open * mapped.pack)
+            present = draft.present_bill(listing.sku)
+            draft.reserve(listing.sku, mapped.open * mapped.pack, present)
+            draft.reservations[row.key] = mapped = replace(mapped, bill=present)
         _move_undeducted(draft, row.field, field, undeducted(mapped))
 
 

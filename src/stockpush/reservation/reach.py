@@ -35,7 +35,8 @@ def items(before: View, after: View, touched: Iterable[str]) -> frozenset[str]:
         for sku in was.gross.keys() | now.gross.keys()
         if _standing(before, was, sku) != _standing(after, now, sku)
     }
-    return after.catalogue.bills.where_used(changed.union(concerned))
+    reached = after.catalogue.bills.where_used(changed.union(concerned))
+    return reached & after.catalogue.items.keys()
 
 
 def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
@@ -43,7 +44,7 @@ def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
     assert after.rows.partial is not None
     there = {sku for sku in skus if sku in after.catalogue.items}
     wanted = after.catalogue.bills.cones({*there, *before.short(), *after.short()})
-    return frozenset(wanted) - after.rows.partial
+    return (frozenset(wanted) & after.catalogue.items.keys()) - after.rows.partial
 
 
 def fields(before: View, after: View, reached: Iterable[str]) -> frozenset[FieldKey]:
@@ -63,7 +64,7 @@ def fields(before: View, after: View, reached: Iterable[str]) -> frozenset[Field
 def _standing(view: View, net: Netting, sku: str) -> tuple[int, int, int, bool]:
     """Return gross, net, built and whether it is blocked; of an item not netted, which is none."""
     if sku not in net.gross:
-        return view.demand(sku), 0, 0, False
+        return view.part_demand(sku), 0, 0, False
     return net.gross[sku], net.net[sku], net.built[sku], sku in net.blocked
 
 

@@ -280,7 +280,11 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
                 Event("line.unmapped", where | {"listing": line.order_key, "units": line.open})
             )
         return
-    draft.reserve(line.sku, effect.open * line.pack)
+    sku = line.sku
+    made_with = draft.present_bill(sku) if effect.before is None else line.bill
+    kept = draft.reserve(sku, effect.open * line.pack, made_with)
+    if kept != line.bill:
+        line = draft.reservations[line.key] = replace(line, bill=kept)
     for kind, units in (
         (MovementKind.SALE, effect.shipped),
         (MovementKind.SCRAP, effect.written_off),
@@ -290,12 +294,13 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
                 draft,
                 StockMovement(
                     at=draft.at,
-                    sku=line.sku,
+                    sku=sku,
                     quantity=-units * line.pack,
                     kind=kind if units > 0 else MovementKind.RETURN,
                     cause="order " + "/".join(line.key),
                     actor=line.key.channel,
                 ),
+                version=made_with,
             )
     if line.field is not None:
         _write_field(draft, line.field, effect, order)

@@ -51,7 +51,13 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
                 "no_bill", f"{command.sku} has no bill of materials, so it cannot be built"
             )
         )
-    planned = build_moves(bill, command.quantity, view.shelf(command.sku).rests)
+    if command.bill is not None:
+        found = backflush.bill_of(Draft(view, at), command.sku, command.bill)
+        if found is None or found.version != command.bill:
+            return Decision(outcome=_no_such_bill(view, bill, command.bill))
+        bill = found
+    rests = backflush.rests_of(Draft(view, at), bill)
+    planned = build_moves(bill, command.quantity, rests)
     if isinstance(planned, Refused):
         return Decision(outcome=planned)
     went = as_it_went(
@@ -85,7 +91,20 @@ def _told_of(command: BuildStock) -> tuple[object, ...]:
     told: tuple[object, ...] = ()
     if command.used or command.scrapped:
         told = (command.used, command.scrapped)
+    if command.bill is not None:
+        told = (*told, ("bill", command.bill))
     return (*told, ("take", command.take)) if command.take else told
+
+
+def _no_such_bill(view: View, bill: BillOfMaterials, version: int) -> Refused:
+    bills = view.catalogue.bills
+    known = [*(bills.made[name].version for name in bills.older.get(bill.item, ())), bill.version]
+    return Refused(
+        "no_such_bill",
+        f"{bill.item} has no bill of materials {version} that an open order was made with; "
+        f"the present one is {bill.version}",
+        {"sku": bill.item, "expected": known},
+    )
 
 
 def _not_a_substitute(view: View, bill: BillOfMaterials, command: BuildStock) -> Refused | None:

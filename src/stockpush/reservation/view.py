@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from stockpush.messages import Decision, Rows
 from stockpush.model import ChannelState, DeliveryState, Field, FieldKey, Reservation, Shelf
 from stockpush.reservation import atp as netting
+from stockpush.reservation import older
+from stockpush.reservation.bom import item_of
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.catalogue import build as build_catalogue
 from stockpush.values import replace
@@ -95,9 +97,7 @@ class View:
         if self.rows.partial is not None:
             return self._net_part([sku for sku in skus if sku in self.catalogue.items])
         group = self.catalogue.group(skus)
-        on_hand = {sku: self.shelf(sku).on_hand for sku in group}
-        demand = {sku: self.demand(sku) for sku in group}
-        ceilings, rests = self.catalogue.ceilings, self._rests(group)
+        on_hand, demand, ceilings, rests = self._standing(group)
         if len(group) >= ARRAYS_MIN:
             layout = self.catalogue.layout(group)
             at_once = layout.net(on_hand, demand, ceilings=ceilings, rests=rests)
@@ -111,18 +111,53 @@ class View:
         """Net what `skus`, and the items that are short, are made from."""
         part = self.catalogue.bills.cones({*skus, *self.short()})
         assert self.rows.partial is not None
-        unread = [sku for sku in part if sku not in self.rows.partial]
+        items = [sku for sku in part if sku in self.catalogue.items]
+        unread = [sku for sku in items if sku not in self.rows.partial]
         assert not unread, f"shelves were not gathered for {unread[:5]}"
-        on_hand = {sku: self.shelf(sku).on_hand for sku in part}
-        demand = {sku: self.demand(sku) for sku in part}
+        on_hand, demand, ceilings, rests = self._standing(items)
         return netting.net_part(
-            self.catalogue.bills,
-            on_hand,
-            demand,
-            part,
-            ceilings=self.catalogue.ceilings,
-            rests=self._rests(part),
+            self.catalogue.bills, on_hand, demand, part, ceilings=ceilings, rests=rests
         )
+
+    def _standing(
+        self, skus: Collection[str]
+    ) -> tuple[
+        Mapping[str, int], Mapping[str, int], Mapping[str, int], Mapping[str, Mapping[str, int]]
+    ]:
+        """Return stock, demand, promise rules and rests of some items as netting takes them.
+
+        That of an item with older bills is shared among them.
+        """
+        on_hand = {sku: self.shelf(sku).on_hand for sku in skus}
+        demand = {sku: self.demand(sku) for sku in skus}
+        ceilings, rests = self.catalogue.ceilings, self._rests(skus)
+        bills = self.catalogue.bills
+        for sku in bills.older.keys() & on_hand.keys() if bills.older else ():
+            pins = older.pinned(bills, self.shelf(sku))
+            *others, own = older.parts(
+                bills,
+                sku,
+                on_hand=on_hand[sku],
+                demand=demand[sku],
+                pinned={name: pin.units for name, pin in pins.items()},
+            )
+            for part in (*others, own):
+                on_hand[part.name], demand[part.name] = part.on_hand, part.demand
+            rests |= {name: dict(pin.rests) for name, pin in pins.items() if pin.rests}
+            if sku in ceilings:
+                most = max(0, ceilings[sku] - older.missing_of(others))
+                ceilings = {**ceilings, sku: most}
+        return on_hand, demand, ceilings, rests
+
+    def part_demand(self, name: str) -> int:
+        """Return what of `demand` goes by an item's present bill, or by an older one's name."""
+        bills, sku = self.catalogue.bills, item_of(name)
+        if sku not in bills.older:
+            return self.demand(name)
+        pins = older.pinned(bills, self.shelf(sku))
+        if name != sku:
+            return pins[name].units if name in pins else 0
+        return self.demand(sku) - sum(pin.units for pin in pins.values())
 
     def _rests(self, skus: Iterable[str]) -> dict[str, dict[str, int]]:
         """Return what builds have left of roundings, by item and component, where they have."""
@@ -234,7 +269,7 @@ class Unfolding:
             following = max(view.rows.next_hold, *(row.id + 1 for row in decision.holds))
             rows = replace(view.rows, next_hold=following)
             view = View(view.catalogue, rows, self._lines)
-        if decision.items or decision.bills or decision.listings or decision.locations:
+        if is_of_catalogue(decision):
             view = View(_catalogue(view.catalogue, decision), view.rows, self._lines)
         self.view = view
 
@@ -268,21 +303,35 @@ def _by_order(
     return {order: tuple(of.values()) for order, of in lines.items()}
 
 
-def _put(known: Mapping[K, V], changed: Iterable[V], key: Callable[[V], K]) -> Iterable[V]:
+def _put(known: Iterable[V], changed: Iterable[V], key: Callable[[V], K]) -> Iterable[V]:
     """Return the rows with the changed ones in place."""
-    return {**known, **{key(row): row for row in changed}}.values()
+    return {key(row): row for each in (known, changed) for row in each}.values()
 
 
 def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
     """Return the catalogue after the decision's upserts."""
-    if not (decision.items or decision.bills or decision.listings or decision.locations):
+    if not is_of_catalogue(decision):
         return catalogue
+    kept = _put(catalogue.older_bills, decision.older_bills, lambda row: (row.item, row.version))
     return build_catalogue(
         catalogue.revision + 1,
-        _put(catalogue.items, decision.items, lambda row: row.sku),
-        _put(catalogue.bills.by_item, decision.bills, lambda row: row.item),
-        _put(catalogue.listings, decision.listings, lambda row: row.key),
+        _put(catalogue.items.values(), decision.items, lambda row: row.sku),
+        _put(catalogue.bills.by_item.values(), decision.bills, lambda row: row.item),
+        _put(catalogue.listings.values(), decision.listings, lambda row: row.key),
         catalogue.policies,
-        _put(catalogue.locations, decision.locations, lambda row: row.name),
+        _put(catalogue.locations.values(), decision.locations, lambda row: row.name),
+        [bill for bill in kept if (bill.item, bill.version) not in decision.forgotten_bills],
         known=catalogue,
+    )
+
+
+def is_of_catalogue(decision: Decision) -> bool:
+    """Answer whether a decision changes the catalogue."""
+    return bool(
+        decision.items
+        or decision.bills
+        or decision.listings
+        or decision.locations
+        or decision.older_bills
+        or decision.forgotten_bills
     )

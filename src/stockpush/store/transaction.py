@@ -51,6 +51,7 @@ class StoredCatalogue:
     bills: tuple[BillOfMaterials, ...]
     listings: tuple[Listing, ...]
     locations: tuple[Location, ...] = ()
+    older_bills: tuple[BillOfMaterials, ...] = ()
 
 
 async def read_catalogue(session: Session, statements: Statements) -> StoredCatalogue:
@@ -61,12 +62,14 @@ async def read_catalogue(session: Session, statements: Statements) -> StoredCata
     lines = await session.fetch(statements.bill_lines)
     listings = await session.fetch(statements.listing.every)
     locations = await session.fetch(statements.location.every)
+    older_bills = await session.fetch(statements.older_bill.every)
     return StoredCatalogue(
         revision=int(revision[0][0]),
         items=rows.each(rows.read_item, items),
         bills=rows.read_bills(bills, lines),
         listings=rows.each(rows.read_listing, listings),
         locations=rows.each(rows.read_location, locations),
+        older_bills=rows.each(rows.read_older_bill, older_bills),
     )
 
 
@@ -294,7 +297,8 @@ class SqlTransaction:
 
     def _write_catalogue(self, written: _Written, changes: Changes) -> None:
         s = self._statements
-        if not (changes.items or changes.bills or changes.listings or changes.locations):
+        bills = changes.bills or changes.older_bills or changes.forgotten_bills
+        if not (changes.items or bills or changes.listings or changes.locations):
             return
         self._revision = None
         # The revision first: of two transactions that share it, one then loses before it writes.
@@ -303,6 +307,10 @@ class SqlTransaction:
         written.run(s.location.upsert, [rows.location_row(each) for each in changes.locations])
         written.run(s.bill.upsert, [rows.bill_row(bill) for bill in changes.bills])
         written.run(s.delete_bill_lines, [(bill.item,) for bill in changes.bills])
+        written.run(s.delete_older_bill, sorted(changes.forgotten_bills))
+        written.run(
+            s.older_bill.upsert, [rows.older_bill_row(bill) for bill in changes.older_bills]
+        )
         lines = [line for bill in changes.bills for line in rows.bill_line_rows(bill)]
         written.run(s.bill_line.insert, lines)
         written.run(s.listing.upsert, [rows.listing_row(each) for each in changes.listings])
