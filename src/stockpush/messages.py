@@ -511,7 +511,11 @@ class AdoptListings:
 @quick
 @dataclass(frozen=True, slots=True)
 class ImportCatalogue:
-    """Upsert items, bills and listings, and open stock where an item has no movement yet."""
+    """Upsert items, bills and listings, and open stock where an item has no movement yet.
+
+    `corrects`: a bill that is another recipe than before was a mistake, so that open reservations
+    go by it too.
+    """
 
     items: tuple[Item, ...]
     bills: tuple[BillOfMaterials, ...]
@@ -521,6 +525,7 @@ class ImportCatalogue:
     actor: str
     reason: str = ""
     locations: tuple[Location, ...] = ()
+    corrects: bool = False
 
 
 Command: TypeAlias = (

@@ -7,8 +7,8 @@ import doctest
 import pytest
 
 from stockpush.errors import BillCycle
-from stockpush.messages import BuildStock, Refused
-from stockpush.model import Pin, Shelf
+from stockpush.messages import BuildStock, ImportCatalogue, Refused
+from stockpush.model import BillLine, BillOfMaterials, Pin, Shelf
 from stockpush.reservation import older
 from tests.reservation.test_reach import large_from
 from tests.reservation.world import World, line
@@ -102,6 +102,17 @@ def test_the_same_recipe_again_is_no_new_bill() -> None:
     world.bill("candle", soy=2).bill("candle", soy=2, backflush=True)
     assert world.rows.shelves["candle"].pins == ()
     assert world.catalogue.bills.by_item["candle"].version == 1
+
+
+def test_a_bill_that_was_a_mistake_is_corrected_for_open_orders_too() -> None:
+    """The soy was a slip, and the orders before it are no other candles."""
+    world = World().stock(candle=0, balm=0, soy=20, palm=30).bill("candle", soy=2)
+    world.list("shopify", "ca", "candle", shows=1)
+    world.hears(world.order("shopify", "1", line("ca", 4)))
+    right = BillOfMaterials("candle", 1, (BillLine("palm", 3),))
+    world.do(ImportCatalogue((), (right,), (), (), "right", "test", corrects=True))
+    assert world.rows.shelves["candle"].pins == ()
+    assert atps(world) == (6, 0, 20, 18)
 
 
 @pytest.mark.parametrize("items", [1, 10**9])

@@ -117,7 +117,9 @@ class CatalogueFile:
     ignored: tuple[IgnoredStock, ...]
     locations: tuple[Location, ...] = ()
 
-    def command(self, *, key: str, actor: str, reason: str = "") -> ImportCatalogue:
+    def command(
+        self, *, key: str, actor: str, reason: str = "", corrects: bool = False
+    ) -> ImportCatalogue:
         """Return the command that writes it."""
         return ImportCatalogue(
             items=self.items,
@@ -128,6 +130,7 @@ class CatalogueFile:
             key=key,
             actor=actor,
             reason=reason,
+            corrects=corrects,
         )
 
 

@@ -58,6 +58,8 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     content: tuple[object, ...] = ("import", items, command.bills, command.listings)
     if command.locations:
         content += (command.locations,)
+    if command.corrects:
+        content += ("corrects",)
     digest = keyed.digest(*content)
     if (before := keyed.answered(view, command.key, digest)) is not None:
         return Decision(outcome=before)
@@ -100,7 +102,9 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     bills, older_bills = [], []
     for bill in command.bills:
         old = view.catalogue.bills.by_item.get(bill.item)
-        bills.append(bill if old is None else _next_version(draft, old, bill))
+        bills.append(
+            bill if old is None else _next_version(draft, old, bill, corrects=command.corrects)
+        )
         if old is not None and any(
             pin.version == old.version for pin in draft.shelf(bill.item).pins
         ):
@@ -140,18 +144,23 @@ def _with_lots(item: Item, view: View) -> Item:
     return item
 
 
-def _next_version(draft: Draft, old: BillOfMaterials, new: BillOfMaterials) -> BillOfMaterials:
+def _next_version(
+    draft: Draft, old: BillOfMaterials, new: BillOfMaterials, *, corrects: bool
+) -> BillOfMaterials:
     """Return the bill with its version: the next one if it is another recipe.
 
-    What was reserved by the old one then stays with it, and so does what roundings have left by it.
+    One that `corrects` the old one takes its place, for what is open as well. Otherwise what was
+    reserved by the old one then stays with it, and so does what roundings have left by it.
     """
     if not older.replaced(old, new):
         return replace(new, version=old.version)
     shelf = draft.shelf(new.item)
     after = older.pin(shelf, old, new)
+    if corrects:
+        after = replace(after, pins=shelf.pins)
     if after != shelf:
         draft.shelves[new.item] = after
-    return replace(new, version=old.version + 1)
+    return replace(new, version=old.version if corrects else old.version + 1)
 
 
 def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
