@@ -62,11 +62,14 @@ async def read_catalogue(session: Session, statements: Statements) -> StoredCata
     lines = await session.fetch(statements.bill_lines)
     listings = await session.fetch(statements.listing.every)
     locations = await session.fetch(statements.location.every)
-    older_bills = await session.fetch(statements.older_bill.every)
+    made = rows.read_bills(bills, lines)
+    # Where no bill was ever replaced there is no older one, and nothing to ask for.
+    replaced = any(bill.version > 1 for bill in made)
+    older_bills = await session.fetch(statements.older_bill.every) if replaced else ()
     return StoredCatalogue(
         revision=int(revision[0][0]),
         items=rows.each(rows.read_item, items),
-        bills=rows.read_bills(bills, lines),
+        bills=made,
         listings=rows.each(rows.read_listing, listings),
         locations=rows.each(rows.read_location, locations),
         older_bills=rows.each(rows.read_older_bill, older_bills),
