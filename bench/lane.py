@@ -69,7 +69,7 @@ async def sell(job: Job) -> Took:
         lane, groups = parts.lane, list[Group]()
         if job.trace is not None:
             store = SqlStore(_Recording(parts.store._database, groups))  # noqa: SLF001  # it has no other door
-            lane = CommitLane(store, parts.clock, lane.policies)
+            lane = CommitLane(store, parts.clock, lane.policies, lane.stock)
         serving = asyncio.create_task(lane.run())
         waiting = iter(commands)
         for command in itertools.islice(waiting, job.warm_up):

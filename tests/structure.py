@@ -49,6 +49,7 @@ ROOMS: Mapping[str, tuple[str, ...] | None] = {
         "engine.channel_report",
         "engine.commit",
         "engine.holding",
+        "engine.instants",
         "engine.intake",
         "engine.report",
         "engine.rest",

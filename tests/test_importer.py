@@ -18,6 +18,7 @@ from stockpush.messages import ImportCatalogue, StockMove
 from stockpush.model import (
     BillLine,
     BillOfMaterials,
+    Exposure,
     Item,
     Kind,
     Listing,
@@ -464,6 +465,46 @@ def test_what_may_be_promised() -> None:
     assert only == (replace(WAX, promise=Promise.FINISHED),)
 
 
+def test_how_listings_share_what_is_left() -> None:
+    """Exposure, guard level, home channel and limit are an item's own; left out they stay."""
+    candle = replace(
+        CANDLE,
+        exposure=Exposure.MIRROR,
+        guard_min=3,
+        home_channel="my-woo",
+        exposure_max=0,
+    )
+    toml = """
+        [[items]]
+        sku = "candle-lav"
+        name = "Lavender candle"
+        exposure = "Mirror"
+        guard_min = 3
+        home_channel = "my-woo"
+        exposure_max = 0
+        [[listings]]
+        channel = "my-woo"
+        item = "candle-lav"
+        weight = 3
+        ref = { product_id = 7 }
+    """
+    first = read(("c.toml", toml))
+    assert first.items == (candle,)
+    assert [listing.weight for listing in first.listings] == [3]
+    known = Known(
+        items={"candle-lav": candle},
+        listings={listing.key: listing for listing in first.listings},
+    )
+    again = read(
+        ("items.csv", "sku\ncandle-lav\n"),
+        ("listings.csv", "channel,item,ref.product_id\nmy-woo,candle-lav,7\n"),
+        known=known,
+    )
+    assert (again.items, again.listings[0].weight) == ((candle,), 3)
+    csv = "sku,exposure,guard_min,home_channel,exposure_max\ncandle-lav,none,none,none,none\n"
+    assert read(("items.csv", csv), known=known).items == (CANDLE,)
+
+
 def test_kits_and_what_is_built_as_it_leaves() -> None:
     """A kit is always built as it leaves; another bill only if it says so, and its variants."""
     items = "".join(f'[[items]]\nsku = "{sku}"\n' for sku in ("box", "set", "pack", "rose", "wax"))
@@ -740,6 +781,32 @@ LISTED = ITEM + '[[listings]]\nchannel = "my-woo"\nitem = "a"\n'
         ),
         (ITEM + 'promise = "finish"', "c.toml items[1] (a): promise", "did you mean 'finished'?"),
         (ITEM + "promise = true", "c.toml items[1] (a): promise", "one of finished, buildable"),
+        (
+            ITEM + 'exposure = "gard"',
+            "c.toml items[1] (a): exposure",
+            "did you mean 'guard'?",
+        ),
+        (
+            ITEM + "exposure = 1",
+            "c.toml items[1] (a): exposure",
+            "one of mirror, guard, split, none",
+        ),
+        (ITEM + "guard_min = -1", "c.toml items[1] (a): guard_min", "0 or more"),
+        (ITEM + 'exposure_max = "2 kg"', "c.toml items[1] (a): exposure_max", "kg measures mass"),
+        (
+            ITEM + 'home_channel = "my-shopfy"',
+            "c.toml items[1] (a): home_channel",
+            "did you mean 'my-shopify'?",
+        ),
+        *(
+            (
+                ITEM + "[[listings]]\nchannel = 'my-woo'\nitem = 'a'\nref = { product_id = 1 }\n"
+                f"weight = {weight}",
+                "c.toml listings[1] (a): weight",
+                "a whole number from 1 to 1000",
+            )
+            for weight in ("0", "1001", "true", "1.5", '"many"')
+        ),
         (ITEM + "buildable_max = -1", "c.toml items[1] (a): buildable_max", "0 or more"),
         (ITEM + 'buildable_max = "2 kg"', "c.toml items[1] (a): buildable_max", "kg measures mass"),
         (
@@ -887,7 +954,7 @@ def test_a_mistake_in_toml(toml: str, where: str, expected: str) -> None:
             "found 'byte 0xe9', expected text in UTF-8",
         ),
         ("items.csv", "sku\na".encode("utf-16"), "items.csv line 1", "text in UTF-8"),
-        ("stock.csv", "a,b\n1,2", "stock.csv line 1", "a header line with sku; or"),
+        ("stock.csv", "a,b\n1,2", "stock.csv line 1", "or name, sellable"),
         ("stock.xlsx", "PK", "stock.xlsx", "a file named .toml or .csv"),
         (
             "boms.csv",

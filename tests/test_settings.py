@@ -51,7 +51,7 @@ def test_without_file_and_environment_everything_has_its_default():
         "127.0.0.1:8378",
     ]
     assert (settings.stock.exposure, settings.stock.buffer, settings.stock.on_manual_edit) == (
-        "mirror",
+        "guard",
         0,
         "restore",
     )
@@ -138,11 +138,18 @@ def test_a_slip_is_named_with_what_was_expected(
     assert caught.value.exit_code is ExitCode.USAGE
 
 
+def test_the_home_channel_is_a_configured_one(tmp_path: Path):
+    """The channel that gets the last of every item is one that there is; a slip is told."""
+    settings = load(tmp_path, f'[stock]\nhome_channel = "my-shop"\nguard_min = 2\n{SHOP}')
+    assert (settings.stock.home_channel, settings.stock.guard_min) == ("my-shop", 2)
+    with pytest.raises(ConfigInvalid, match="Did you mean my-shop") as caught:
+        load(tmp_path, f'[stock]\nhome_channel = "my-shp"\n{SHOP}')
+    assert caught.value.field == "stock.home_channel"
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        '[stock]\nexposure = "guard"',
-        '[stock]\nexposure = "split"',
         '[stock]\non_manual_edit = "adopt"',
         f'{SHOP}on_manual_edit = "ask"',
     ],
@@ -220,7 +227,9 @@ def test_the_example_is_valid_and_complete():
     written = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
     own = set(ChannelSettings.model_fields) - {"name", "extra"}
     assert set(written["daemon"]) == set(DaemonSettings.model_fields)
-    assert set(written["stock"]) == set(StockSettings.model_fields)
+    # A new owner has no channel yet that could be home.
+    assert "# home_channel = " in EXAMPLE.read_text(encoding="utf-8")
+    assert {*written["stock"], "home_channel"} == set(StockSettings.model_fields)
     assert own <= set(written["channels"]["my-shopify"])
     shown: dict[str, set[str]] = {}
     for each in written["channels"].values():

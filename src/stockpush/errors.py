@@ -119,6 +119,16 @@ class StoreDamaged(StoreUnavailable):
     code = "store_damaged"
 
 
+class StoreFull(StoreUnavailable):
+    """The disk that the database lies on is full: nothing was written."""
+
+    code = "store_full"
+
+    def __init__(self) -> None:
+        """Say so, and what to do."""
+        super().__init__(next="df -h  (make room on that disk, then the same again)")
+
+
 class StoreUnsafe(StoreUnavailable):
     """The disk did not confirm what was written; it may be lost."""
 

@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from stockpush.model import (
+    MAIN,
     BillOfMaterials,
     ChannelState,
     Delivery,
     Dirty,
     Drift,
+    Feed,
     Field,
     FieldKey,
     Health,
@@ -305,6 +307,14 @@ class NoteHeard:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class NoteGuardLevels:
+    """The guard levels of these shelves are so high now, in smallest units, as measured."""
+
+    levels: tuple[tuple[str, int], ...]
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class LotTerms:
     """What is said of a lot that comes in; None and "" where nothing is (`model.Lot`)."""
 
@@ -337,12 +347,16 @@ class StockMove:
 @quick
 @dataclass(frozen=True, slots=True)
 class MoveStock:
-    """Move stock by hand. All of it or none. `key` is the idempotency key."""
+    """Move stock by hand. All of it or none. `key` is the idempotency key.
+
+    A line that names neither location nor lot is of what lies in `pool`.
+    """
 
     moves: tuple[StockMove, ...]
     key: str
     actor: str
     reason: str = ""
+    pool: str = MAIN
 
 
 @quick
@@ -375,7 +389,7 @@ class BuildStock:
 class CountStock:
     """State that `counted` smallest units of `sku` are on hand: one adjusting movement.
 
-    All that can be sold, or with `location` or `lot` what lies there.
+    All that can be sold from `pool`, or with `location` or `lot` what lies there.
     """
 
     sku: str
@@ -385,6 +399,7 @@ class CountStock:
     reason: str = ""
     location: str | None = None
     lot: str | None = None
+    pool: str = MAIN
 
 
 @quick
@@ -436,7 +451,7 @@ class UndoMovement:
 @quick
 @dataclass(frozen=True, slots=True)
 class PlaceHold:
-    """Set units aside: every line or none. `until` is an instant, or how long from now.
+    """Set units of `pool` aside: every line or none. `until` is an instant, or how long from now.
 
     Lines of one item add up. `key` is the idempotency key.
     """
@@ -447,6 +462,7 @@ class PlaceHold:
     key: str
     actor: str
     reason: str = ""
+    pool: str = MAIN
 
 
 @quick
@@ -539,6 +555,7 @@ Command: TypeAlias = (
     | SettlePushes
     | NoteHealth
     | NoteHeard
+    | NoteGuardLevels
     | MoveStock
     | BuildStock
     | CountStock
@@ -565,6 +582,7 @@ class Needs:
     """Which rows a command reads, by key. A key without a row is simply absent from `Rows`."""
 
     skus: frozenset[str] = frozenset()
+    """Keys of shelves; those of the same items in other pools may come with them."""
     fields: frozenset[FieldKey] = frozenset()
     orders: frozenset[tuple[str, str]] = frozenset()
     """(channel, order id): every reservation of that order."""
@@ -592,6 +610,8 @@ class Needs:
     """Locations of which every lot is read."""
     holds: frozenset[int] = frozenset()
     """Ids of holds."""
+    open_on: frozenset[str] = frozenset()
+    """Channels of which every open reservation is read."""
     hold_keys: frozenset[str] = frozenset()
     """Idempotency keys to place a hold with: the hold that was, and the id that the next gets."""
 
@@ -631,6 +651,7 @@ class Rows:
     """The rows that were asked for, as read (and locked) inside the transaction."""
 
     shelves: Mapping[str, Shelf] = field(default_factory=dict)
+    """By `Shelf.key`."""
     fields: Mapping[FieldKey, Field] = field(default_factory=dict)
     reservations: Mapping[ReservationKey, Reservation] = field(default_factory=dict)
     dirty: Mapping[FieldKey, Dirty] = field(default_factory=dict)
@@ -749,6 +770,7 @@ class Decision:
     bills: tuple[BillOfMaterials, ...] = ()
     """Catalogue rows to upsert. Any listing, item or bill bumps the catalogue's revision."""
     locations: tuple[Location, ...] = ()
+    feeds: tuple[Feed, ...] = ()
     """Catalogue rows to upsert, as well."""
     older_bills: tuple[BillOfMaterials, ...] = ()
     """Bills that were replaced and that open reservations were made with, to upsert by item and
@@ -758,6 +780,7 @@ class Decision:
     lots: tuple[Lot, ...] = ()
     events: tuple[Event, ...] = ()
     touched_skus: frozenset[str] = frozenset()
+    """Keys of shelves."""
     touched_fields: frozenset[FieldKey] = frozenset()
     poll_now: frozenset[str] = frozenset()
     """Channels whose orders should be polled at once."""

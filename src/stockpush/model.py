@@ -20,6 +20,8 @@ QUANTITY_MAX = 10**15
 """Largest item quantity, in smallest units (both signs)."""
 WIRE_QUANTITY_MAX = 10**9
 """Largest quantity a channel may send or be sent (both signs)."""
+WEIGHT_MAX = 1000
+"""Largest weight of a listing among those of its item; the smallest is 1."""
 BILL_DEPTH_MAX = 16
 """Deepest chain of bills of materials, and of variants of one another."""
 SCRAP_OF_MAX = 10**6
@@ -28,7 +30,10 @@ HOLD_LINES_MAX = 100
 """Most lines that one hold is asked for with; those of one item are added up afterwards."""
 MAIN = "main"
 """The location of whatever is said to lie nowhere else. It needs no entry and is always sellable.
+The pool that it belongs to, and whatever is said to belong to no other, has the same name.
 """
+POOL_MARK = "\x1f"
+"""What stands between SKU and pool in a shelf's key; no SKU or name can have it in it."""
 UNLOTTED = ""
 """The name under which what belongs to no lot stands in the key of a `Lot`."""
 
@@ -61,6 +66,14 @@ class Promise(StrEnum):
     BUILDABLE = "buildable"
 
 
+class Exposure(StrEnum):
+    """How the listings of an item share what can be promised of it (its *exposure*)."""
+
+    MIRROR = "mirror"
+    GUARD = "guard"
+    SPLIT = "split"
+
+
 class PurchaseUnit(NamedTuple):
     """What an item is bought in: one `name` ("box") is `size` (>= 1) of its smallest units."""
 
@@ -75,8 +88,11 @@ class Item:
 
     `purchase_units` are units of this item alone, in which its quantities may be typed as well.
     `promise` is its promise rule, of which `buildable_max` (>= 0, None: no limit) is the most that
-    may wait to be built, where it is `buildable`. `substitute_for` is the item under whose name
-    bills may take this one, or another of its substitutes; nothing is stocked of that item itself.
+    may wait to be built, where it is `buildable`.
+    `exposure`, `guard_min` (>= 0) and `home_channel` are None where `StockPolicy` decides.
+    `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if every
+    listing sold out at once. `substitute_for` is the item under whose name bills may take this one,
+    or another of its substitutes; nothing is stocked of that item itself.
     """
 
     sku: str
@@ -88,16 +104,31 @@ class Item:
     promise: Promise = Promise.BUILDABLE
     buildable_max: int | None = None
     lots: LotRule = LotRule.NEVER
+    exposure: Exposure | None = None
+    guard_min: int | None = None
+    home_channel: str | None = None
+    exposure_max: int | None = None
     substitute_for: str | None = None
 
 
 @quick
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place where stock lies, besides MAIN; unless it is `sellable` nothing is sold from it."""
+    """A place where stock lies, besides MAIN; unless it is `sellable` nothing is sold from it.
+
+    `pool` is the one that it belongs to: what lies there is promised on the channels of that pool.
+    """
 
     name: str
     sellable: bool = True
+    pool: str = MAIN
+
+
+class Feed(NamedTuple):
+    """Which pool a channel is fed by; a channel that none is known of is fed by MAIN."""
+
+    channel: str
+    pool: str
 
 
 class LotKey(NamedTuple):
@@ -231,7 +262,8 @@ class Listing:
     `ref` is the reference as the owner wrote it. `order_key` is how order lines name the
     listing and `field_key` which field holds its number; the connector tells both, some only
     after reading the channel (None until then). `adopted`: the owner agreed that its number is
-    ours. `parked_reason`: set when a person is needed before it can be pushed again.
+    ours. `parked_reason`: set when a person is needed before it can be pushed again. `weight` (1 to
+    WEIGHT_MAX) is its part beside the other listings of the item, where they share what is left.
     """
 
     key: ListingKey
@@ -242,6 +274,24 @@ class Listing:
     field_key: str | None = None
     adopted: bool = False
     parked_reason: str | None = None
+    weight: int = 1
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class StockPolicy:
+    """What holds of every item that does not say otherwise itself (`[stock]`).
+
+    `guard_min` (>= 0) is in the item's unit.
+    """
+
+    exposure: Exposure = Exposure.GUARD
+    guard_min: Decimal = Decimal(0)
+    home_channel: str | None = None
+
+
+UNSAID = StockPolicy()
+"""What holds where the owner has said nothing."""
 
 
 @quick
@@ -255,7 +305,8 @@ class ChannelPolicy:
     `suspense_min_s` and `orders_lag_s` are R4's; `reconcile_s` is how old a reading may get.
     `committed_apart`: the channel never takes an order off the number, but tells beside it how many
     units its open orders have committed (R11). `holds_unpaid`: its checkout keeps what an order has
-    not taken off the number yet for that order, and sells it to nobody else.
+    not taken off the number yet for that order, and sells it to nobody else. `pool` is the one that
+    is to feed it, and does from the channel's next start on (`Feed`).
     """
 
     name: str
@@ -271,6 +322,7 @@ class ChannelPolicy:
     reconcile_s: float = 3600.0
     committed_apart: bool = False
     holds_unpaid: bool = True
+    pool: str = MAIN
 
 
 class Rest(NamedTuple):
@@ -285,9 +337,10 @@ class Rest(NamedTuple):
 
 
 class Pin(NamedTuple):
-    """Open reservation units (> 0, smallest units) that were made with an older bill of the item.
+    """Open reservation units (> 0, smallest units) in one pool that were made with an older bill of
+    the item.
 
-    `rests` are what builds by that bill have left of roundings.
+    `rests` are what builds by that bill have left of roundings there.
     """
 
     version: int
@@ -295,16 +348,45 @@ class Pin(NamedTuple):
     rests: tuple[Rest, ...] = ()
 
 
+def shelf_key(sku: str, pool: str = MAIN) -> str:
+    r"""Return the key of an item's shelf in a pool: in MAIN it is the SKU.
+
+    >>> shelf_key("soap"), shelf_key("soap", "market")
+    ('soap', 'soap\x1fmarket')
+    """
+    return sku if pool == MAIN else f"{sku}{POOL_MARK}{pool}"
+
+
+def sku_of(shelf: str) -> str:
+    """Return the item of a shelf's key.
+
+    >>> sku_of("soap"), sku_of(shelf_key("soap", "market"))
+    ('soap', 'soap')
+    """
+    return shelf.partition(POOL_MARK)[0]
+
+
+def pool_of(shelf: str) -> str:
+    """Return the pool of a shelf's key.
+
+    >>> pool_of("soap"), pool_of(shelf_key("soap", "market"))
+    ('main', 'market')
+    """
+    return shelf.partition(POOL_MARK)[2] or MAIN
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """An item's stock that can be sold: `on_hand` signed, reserved units included.
+    """An item's stock in one pool that can be sold: `on_hand` signed, reserved units included.
 
     Of an item with lots or locations it is what lies in those that count (`Lot.counts`) and in
     none. `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds'
     lines (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
-    `pins` are the part of `reserved` that was made with older bills, oldest first.
+    `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
+    share what is left because of it, or of the owner's minimum. `pins` are the part of `reserved`
+    that was made with older bills, oldest first.
     """
 
     sku: str
@@ -312,7 +394,15 @@ class Shelf:
     reserved: int = 0
     held: int = 0
     rests: tuple[Rest, ...] = ()
+    guard_level: int = 0
+    guarded: bool = False
+    pool: str = MAIN
     pins: tuple[Pin, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Return the shelf's key."""
+        return shelf_key(self.sku, self.pool)
 
 
 class MovementKind(StrEnum):
@@ -378,7 +468,8 @@ class Hold:
 
     `id` is typeable (`hold-12`), `key` the idempotency key that it was placed with. No two lines
     name one item. It expires at `until` if nobody has ended it before; `ended_at` is None while it
-    is held. `note` says what it is for, `reason` why it was last changed.
+    is held. `note` says what it is for, `reason` why it was last changed. `pool` is where its
+    units are set aside.
     """
 
     id: int
@@ -391,6 +482,7 @@ class Hold:
     note: str = ""
     reason: str = ""
     ended_at: datetime | None = None
+    pool: str = MAIN
 
 
 class OrderVersion(NamedTuple):
@@ -469,6 +561,9 @@ class Field:
     `surplus_date` is the channel's clock at the reading that first showed the present surplus.
     `overwritten_sold` are units taken off since the last reading of which our last write may have
     put the number back (R10).
+    `unsure` are units that may be on sale there besides what is expected, until a reading has told:
+    an order that ended may have put them back, or a write that compares nothing sold them twice.
+    `unsure_since` is the reading since which only a poll is missing to tell.
     `first_observed_at` is None while the channel is in shadow. `shadowed` is the last target
     recorded there.
     """
@@ -506,6 +601,8 @@ class Field:
     uneaten_surplus: int = 0
     surplus_date: datetime | None = None
     overwritten_sold: int = 0
+    unsure: int = 0
+    unsure_since: datetime | None = None
 
 
 @quick

@@ -15,6 +15,7 @@ from stockpush.model import (
     Credential,
     Delivery,
     Dirty,
+    Feed,
     Field,
     FieldKey,
     Item,
@@ -86,6 +87,11 @@ class CatalogueRows(Protocol):
         ...
 
     @property
+    def feeds(self) -> Sequence[Feed]:
+        """Return which pool feeds each channel that has been said one, by channel."""
+        ...
+
+    @property
     def older_bills(self) -> Sequence[BillOfMaterials]:
         """Return the replaced bills that open reservations were made with, by item and version."""
         ...
@@ -99,6 +105,19 @@ class Request:
     kind: str
     arguments: Mapping[str, Any]
     asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """What one channel has sold of an item: order lines, and smallest units of the item, since some
+    instant; `lines_lately` since a later one.
+    """
+
+    sku: str
+    channel: str
+    lines: int
+    units: float
+    lines_lately: int
 
 
 class Transaction(Protocol):
@@ -190,6 +209,30 @@ class Store(Protocol):
 
     async def lots_due(self, *, at: datetime, limit: int) -> Sequence[str]:
         """Return the SKUs of up to `limit` lots that it has changed by `at`, longest ago first."""
+        ...
+
+    async def sold(self, *, since: datetime, lately: datetime) -> Sequence[Sold]:
+        """Return what each channel has sold of each item since, cancelled lines too, by SKU and
+        channel; by when the channel says that orders were placed.
+        """
+        ...
+
+    async def shown(self, *, since: datetime) -> Sequence[tuple[str, str, int]]:
+        """Return (SKU, channel, how many of its fields show the item and are ours) of each item
+        that was sold since, by SKU and channel.
+        """
+        ...
+
+    async def push_seconds(self, channel: str, *, limit: int) -> Sequence[float]:
+        """Return how long the newest pushes took that the channel applied, at most `limit`."""
+        ...
+
+    async def guard_levels(self) -> Mapping[str, int]:
+        """Return the measured guard level of each shelf that has one above 0, by its key."""
+        ...
+
+    async def feeds(self) -> Mapping[str, str]:
+        """Return which pool feeds each channel that has been said one."""
         ...
 
     async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:

@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDi
 
 from stockpush.errors import ConfigInvalid
 from stockpush.keys import read_secret_key
-from stockpush.model import Mode
+from stockpush.model import MAIN, Exposure, Mode
 from stockpush.secret import Secret
 from stockpush.settings_tree import PATH_VARIABLE, Shape, read_environment, read_file, shaped
 
@@ -168,9 +168,9 @@ class DaemonSettings(_Section):
 class StockSettings(_Section):
     """`[stock]`: what holds for every channel that does not say otherwise."""
 
-    exposure: Annotated[Literal["mirror"], _later("guard", "split")] = Field(
-        default="mirror", description="mirror"
-    )
+    exposure: Exposure = Field(default=Exposure.GUARD, description="mirror, guard or split")
+    guard_min: _Buffer = Field(default=Decimal(0), description=_BUFFER)
+    home_channel: str | None = Field(default=None, description="the name of a configured channel")
     buffer: _Buffer = Field(default=Decimal(0), description=_BUFFER)
     on_manual_edit: _OnManualEdit = Field(default="restore", description=_ON_MANUAL_EDIT)
     hold_days: _Number = Field(default=7, ge=1, le=366, description="days, 1 to 366")
@@ -190,6 +190,12 @@ class ChannelSettings(_Section):
     mode: Mode = Field(default=Mode.SHADOW, description="shadow or live")
     poll_s: _Number = Field(default=60, ge=2, le=3600, description="seconds, 2 to 3600")
     reconcile_s: _Number = Field(default=3600, ge=2, le=86400, description="seconds, 2 to 86400")
+    pool: str = Field(
+        default=MAIN,
+        min_length=1,
+        max_length=255,
+        description="the pool that feeds it, as [[locations]] of the catalogue names it",
+    )
     orders_lag_s: _Number | None = Field(
         default=None, ge=0, le=600, description="seconds, 0 to 600; else what the platform needs"
     )
@@ -237,9 +243,26 @@ class Settings(BaseSettings):
         )
         try:
             # The documented parameter for ready-made sources is missing from the type's signature.
-            return cls(_build_sources=(sources, {}))  # type: ignore[call-arg]
+            settings = cls(_build_sources=(sources, {}))  # type: ignore[call-arg]
         except ValidationError as error:
             raise _first_mistake(error, path, variables) from None
+        settings._check_home(path)
+        return settings
+
+    def _check_home(self, path: Path | None) -> None:
+        """Raise `ConfigInvalid` for a home channel that there is not."""
+        home = self.stock.home_channel
+        if home is None or home in self.channels:
+            return
+        near = get_close_matches(home, list(self.channels), n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ConfigInvalid(
+            f"stock.home_channel is no configured channel.{hint}",
+            field="stock.home_channel",
+            found=home,
+            expected=", ".join(self.channels) or "a channel under [channels.NAME]",
+            next=f"edit {path or 'stock.home_channel'}",
+        )
 
 
 def find(path: Path | None, environ: Mapping[str, str]) -> Path | None:

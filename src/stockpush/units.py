@@ -178,16 +178,17 @@ def parse_quantity(
     scale: int,
     field: str,
     signed: bool = False,
+    zero: bool = True,
     purchase_units: Iterable[PurchaseUnit] = (),
 ) -> int:
     """Return `given` in smallest units (10**-`scale` of `unit`), within ±QUANTITY_MAX.
 
     `given` is text with or without a unit ("5", "2.5 kg", "1500 g", "2 boxes" where the item has
     that among its `purchase_units`), an `int` or a `Decimal`; a bare number is in `unit`. A
-    negative quantity needs `signed`. Raises `QuantityInvalid` for what is not a plain decimal
-    number (floats, booleans, NaN, exponents), is out of bounds or is finer than the scale, and for
-    a unit that the item does not have; `UnitMismatch` for a unit of another dimension. `field`
-    names the place.
+    negative quantity needs `signed`, and 0 is refused without `zero`. Raises `QuantityInvalid` for
+    what is not a plain decimal number (floats, booleans, NaN, exponents), is out of bounds or is
+    finer than the scale, and for a unit that the item does not have; `UnitMismatch` for a unit of
+    another dimension. `field` names the place.
 
     >>> parse_quantity("1500 g", unit="kg", scale=3, field="quantity")
     1500
@@ -209,7 +210,9 @@ def parse_quantity(
             raise
     smallest = number * size
     if smallest < 0 and not signed:
-        raise _invalid(given, field, "a quantity of 0 or more")
+        raise _invalid(given, field, "a quantity of 0 or more" if zero else "more than 0")
+    if smallest == 0 and not zero:
+        raise _invalid(given, field, "a quantity other than 0" if signed else "more than 0")
     if abs(smallest) > QUANTITY_MAX:
         most = format_quantity(QUANTITY_MAX, scale)
         raise _invalid(given, field, f"at most {most} {own.name}")
@@ -280,6 +283,18 @@ def _plain(name: str) -> str:
 def _known(plain: str) -> Unit | None:
     """Return the unit that everybody knows by this name."""
     return UNITS.get(_ALIASES.get(plain, plain))
+
+
+def is_unit(name: str, purchase_units: Iterable[PurchaseUnit] = ()) -> bool:
+    """Answer whether it is a unit: one that everybody knows, or one of an item's `purchase_units`.
+
+    >>> is_unit("kg"), is_unit("sacks"), is_unit("sacks", [PurchaseUnit("sack", 25000)])
+    (True, False, True)
+    """
+    plain = _plain(name)
+    return _known(plain) is not None or any(
+        plain in spellings(each.name) for each in purchase_units
+    )
 
 
 def _smallest_units(

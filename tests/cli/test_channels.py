@@ -9,7 +9,7 @@ from stockpush import compose, keys
 from stockpush.messages import NoteHeard
 from stockpush.model import LOOK_AT, HeardBy
 from stockpush.store.lock import DaemonLock
-from tests.cli.daemon_rows import SAMPLES, asked, commit, with_parts
+from tests.cli.daemon_rows import SAMPLES, asked, commit, resolved, with_parts
 from tests.cli.terminal import Terminal
 
 ETSY = """
@@ -127,7 +127,7 @@ def test_no_channel_is_no_error(terminal: Terminal):
 
 
 def test_adopt_compares_first_and_takes_live_channels(sellers: Terminal):
-    """Side by side without --yes; with it, the live channel's listings, read yet or not."""
+    """Side by side without --yes; with it, the live channel's listings that were read."""
     refused = sellers("adopt")
     assert refused.code == 2
     rows = [line.split() for line in refused.out.splitlines()]
@@ -136,10 +136,10 @@ def test_adopt_compares_first_and_takes_live_channels(sellers: Terminal):
     assert ["my-woo", "shadow", "product_id=30", "soap-lav", "102", "102", "0"] in rows
     assert sellers.done("adopt", "--dry-run", "--json").json["adopted"] == 0
     answer = sellers.done("adopt", "--yes", "--json").json
-    assert answer["adopted"] == 2
+    assert answer["adopted"] == 1
     assert [row["shows"] for row in answer["data"]] == [None, 4, 102]
     left = sellers.done("adopt", "--dry-run", "--json").json["data"]
-    assert [row["channel"] for row in left] == ["my-woo"]
+    assert [row["channel"] for row in left] == ["my-shopify", "my-woo"]
 
 
 def test_the_reason_for_adopting_is_kept(sellers: Terminal):
@@ -152,12 +152,14 @@ def test_the_reason_for_adopting_is_kept(sellers: Terminal):
     kept = json.loads(row[1])
     assert (row[0], kept["reason"]) == ("adopt", "counted on Sunday")
     assert kept["actor"].startswith("cli:")
-    assert [channel for channel, _ in kept["listings"]] == ["my-shopify", "my-shopify"]
+    assert [channel for channel, _ in kept["listings"]] == ["my-shopify"]
     assert asked(sellers) == []
 
 
 def test_a_shadow_channel_is_adopted_by_name(sellers: Terminal):
     """Whoever names it means it; otherwise it is said what to type."""
+    assert "Not read yet, and so not adopted: soap-lav" in sellers.done("adopt", "--yes").out
+    commit(sellers, *resolved("my-shopify", "variant/2", "2", shows=1))
     sellers.done("adopt", "--yes")
     result = sellers.done("adopt")
     assert "Next: stockpush adopt my-woo" in result.out

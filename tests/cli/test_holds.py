@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -102,12 +102,20 @@ def test_an_instant_without_a_zone_is_by_the_clock_on_the_wall(shop: Terminal):
     assert datetime.fromisoformat(exact["until"]) == there
 
 
+def test_a_day_is_held_to_its_end(shop: Terminal):
+    """As a lot is sold on its last day, and `why --at` looks at the whole of one."""
+    day = datetime.now().astimezone().date() + timedelta(days=1)
+    answer = shop.done("hold", "wick", "1", "--until", day.isoformat(), "--json").json
+    after = datetime.combine(day + timedelta(days=1), time.min).astimezone()
+    assert datetime.fromisoformat(answer["until"]) == after
+
+
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
         (("hold", "wick"), "QUANTITY"),
         (("hold", "wick", "1", "soap-lav"), "quantity of soap-lav is missing"),
-        (("hold", "wick", "0"), "found 0"),
+        (("hold", "wick", "0"), "more than 0"),
         (("hold", "wick", "many"), "quantity of wick"),
         (("hold", "wick", "1.5"), "smallest step"),
         (("hold", "wick", "1", "soap-lav", "1kg"), "mass"),
@@ -116,7 +124,9 @@ def test_an_instant_without_a_zone_is_by_the_clock_on_the_wall(shop: Terminal):
         (("hold", "wick", "1", "--for", "0d"), "90m, 2h, 3d or 1w"),
         (("hold", "wick", "1", "--for", "367d"), "366d at most"),
         (("hold", "wick", "1", "--for", "3d", "--until", "2030-01-01"), "both say when"),
-        (("hold", "wick", "1", "--until", "tomorrow"), "2026-12-24T18:00"),
+        (("hold", "wick", "1", "--until", "tomorrow"), "2027-03-01T18:00"),
+        (("hold", "wick", "1", "--until", "20301224"), "2027-03-01T18:00"),
+        (("hold", "wick", "1", "--until", "2030-W50-1"), "2027-03-01T18:00"),
         (("hold", "wick", "1", "--until", "0001-01-01T00:00+23:00"), "not in the future"),
         (("hold", "wick", "1", "--note", "a\nb"), "line of text"),
         (("hold", "wick", "1", "--key", " "), "--key is empty"),
@@ -195,6 +205,61 @@ def test_no_with_what_is_short_and_what_to_buy(shop: Terminal):
         shop.done("receive", each["sku"], f"{each['quantity']}{each['unit']}")
     shop.done("hold", "candle-lav", "500")
     assert shop.atp()["candle-lav"] == "0"
+
+
+RULED = """\
+[[items]]
+sku = "candle-lav"
+promise = "finished"
+[[boms]]
+item = "pair"
+kit = true
+lines = [{ item = "candle-lav", quantity = 2 }]
+[[items]]
+sku = "pair"
+"""
+
+
+def test_no_where_a_component_s_promise_rule_is_in_the_way(shop: Terminal):
+    """Nothing is to buy either: the rule that it waits for is looked at."""
+    shop.write("rule.toml", RULED)
+    shop.done("import", "rule.toml", "--yes")
+    refused = shop("hold", "pair", "9", "--json")
+    assert refused.code == 5
+    assert refused.json["limited_by"] == "promise rule of candle-lav"
+    assert (refused.json["to_buy"], refused.json["next"]) == ([], "stockpush why pair")
+
+
+def test_what_is_held_may_be_told_as_it_is_bought(shop: Terminal):
+    """In one word or two, like every quantity of the item."""
+    shop.write("bought.toml", '[[items]]\nsku = "wick"\npurchase_units = { spool = 5 }\n')
+    shop.done("import", "bought.toml", "--yes")
+    shop.done("hold", "wick", "2 spools")
+    shop.done("hold", "wick", "1", "spool", "beeswax", "5")
+    assert held(shop) == {"beeswax": "5", "wick": "15"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (("hold", "beeswax", "many"), "stockpush hold beeswax 5g"),
+        (("hold", "wick", "1", "--for", "soon"), "stockpush hold --help"),
+        (("renew", "hold-1", "--for", "soon"), "stockpush renew hold-1 --for 3d"),
+        (("hold", "wick", "1", "--until", "2001-01-01"), "the same with a later --until"),
+        (("hold", "wick", "1", "--until", "2901-01-01"), "the same with an earlier --until"),
+    ],
+    ids=typed_words,
+)  # fmt: skip
+def test_a_slip_is_answered_with_what_to_type(shop: Terminal, typed: tuple[str, ...], says: str):
+    """Whether it cannot be read or cannot be."""
+    told = shop(*typed, "--json").json
+    assert told.get("error", told)["next"] == says
+
+
+def test_a_sale_of_no_hold_names_the_option(shop: Terminal):
+    """And where holds are listed."""
+    error = shop("sell", "--hold", "hold-9", "--at", "market", "--json").json["error"]
+    assert (error["field"], error["next"]) == ("--hold", "stockpush holds --all")
 
 
 def test_no_for_people(shop: Terminal):
@@ -301,7 +366,7 @@ def test_a_hold_is_not_undone_but_released(shop: Terminal):
     """Somebody who types undo is told what to type."""
     shop.done("hold", "wick", "1")
     result = shop("undo", "hold-1", "--json")
-    assert (result.code, result.json["error"]["next"]) == (2, "stockpush release ID")
+    assert (result.code, result.json["error"]["next"]) == (2, "stockpush release hold-1")
 
 
 def test_renewing_tells_how_to_take_it_back(shop: Terminal):

@@ -108,6 +108,12 @@ def test_a_quarantined_lot_leaves_what_can_be_sold(kept: Terminal):
     assert kept.on_hand("beeswax") == "5500"
 
 
+def test_a_quarantine_that_changed_nothing_is_not_undone(kept: Terminal):
+    """Who undid the second would release what the first withheld."""
+    assert kept.done("quarantine", "beeswax", "B07", "--json").json["undo"] is not None
+    assert kept.done("quarantine", "beeswax", "B07", "--json").json["undo"] is None
+
+
 def test_a_rehearsed_quarantine_changes_nothing(kept: Terminal):
     """--dry-run shows what would happen."""
     shown = kept.done("quarantine", "beeswax", "B07", "--dry-run", "--json").json
@@ -140,13 +146,15 @@ def test_what_was_paid_is_on_record(shop: Terminal):
         (("receive", "beeswax", "1", "--expires", "2099-01-01"), 2, "--expires", "no lot is named"),
         (("receive", "beeswax", "1", "--lot", "C", "--expires", "soon"), 2, "--expires", "a day"),
         (("receive", "wick", "1", "--lot", "C", "--expires", "9999-12-31"), 2, "--expires", "day"),
+        (("receive", "beeswax", "1", "--lot", "C", "--expires", "20990101"), 2, "--expires", "day"),
         (("receive", "beeswax", "1", "--lot", " "), 2, "--lot", "empty"),
         (("receive", "beeswax", "1", "--lot", "a\nb"), 2, "--lot", "line of text"),
         (("receive", "beeswax", "1", "--cost", "ten"), 2, "--cost", "an amount"),
         (("receive", "beeswax", "1", "--location", "moon"), 4, "--location", "main, market"),
-        (("transfer", "beeswax", "1", "--from", "moon", "--to", "main"), 4, "--location", "moon"),
+        (("transfer", "beeswax", "1", "--from", "moon", "--to", "main"), 4, "--from", "moon"),
+        (("transfer", "beeswax", "1", "--from", "main", "--to", "moon"), 4, "--to", "moon"),
         (("scrap", "beeswax", "1", "--lot", "C"), 4, "--lot", "A12, B07"),
-        (("quarantine", "beeswax", "C"), 4, "--lot", "A12, B07"),
+        (("quarantine", "beeswax", "C"), 4, "LOT", "A12, B07"),
         (("quarantine", "nothing", "C"), 4, "SKU", "nothing"),
         (("lots", "nothing"), 4, "SKU", "nothing"),
     ],
@@ -266,7 +274,8 @@ def test_the_same_import_under_one_key_is_the_same_whatever_has_lots(kept: Termi
     ("line", "says"),
     [
         ('[[locations]]\nname = "main"\nsellable = false\n', "main is always there"),
-        ('[[locations]]\nname = "Market"\n', "written as before"),
+        ('[[locations]]\nname = "Market"\n', "written alike"),
+        ('[[locations]]\nname = "attic"\n[[locations]]\nname = "Attic"\n', "'attic' is there"),
         ('[[locations]]\nname = "attic"\nsellable = "perhaps"\n', "true or false"),
         ('[[locations]]\nname = "attic"\nlocked = true\n', "one of name, sellable"),
         ("[[locations]]\nsellable = true\n", "name"),

@@ -23,7 +23,10 @@ def test_stock_and_why_tell_of_what_was_ordered_by_another_bill(terminal: Termin
     terminal.write("catalog.toml", CATALOGUE.format(wax="soy"))
     terminal.done("import", "catalog.toml", "--yes")
     with closing(sqlite3.connect(terminal.folder / "stockpush.db")) as file, file:
-        file.execute("INSERT INTO shelf VALUES ('candle', 0, 2, '[]', 0, '[]')")
+        file.execute(
+            "INSERT INTO shelf (sku, pool, on_hand, reserved, held, rests, guard_level, guarded,"
+            " pins) VALUES ('candle', 'main', 0, 2, 0, '[]', 0, 0, '[]')"
+        )
     terminal.write("catalog.toml", CATALOGUE.format(wax="palm"))
     terminal.done("import", "catalog.toml", "--yes")
     rows = {row["sku"]: row for row in terminal.done("stock", "--json").json["data"]}

@@ -101,7 +101,6 @@ def broken_at_2(seed: int, plan: Plan) -> Report:
         (("--busy",), "needs --worlds"),
         (("--channels", "etsy"), "needs --worlds"),
         (("--worlds", "--sync", "ours", "--channels", "amazon"), "knows nothing called"),
-        (("--worlds", "--channels", "etsy,shopify"), "alone"),
         (("--worlds", "--channels", "woo", "--strict"), "do not go together"),
         (("--seeds", "0"), "out of bounds"),
         (("--seed", "-1"), "out of bounds"),
@@ -190,18 +189,18 @@ def test_what_holds_ends_with_0_and_both_columns(terminal: Terminal, faked: Any)
     assert "✔ Every invariant held." in result.out
 
 
-def test_the_worlds_channels_can_be_named_and_are_those_of_the_naive_sync_beside_it(
+def test_the_worlds_channels_can_be_named_and_are_the_same_for_both_syncs(
     terminal: Terminal, faked: Any
 ):
-    """Named ones are in the command that runs a world again; two are all that the other knows."""
+    """Named ones are in the command that runs a world again; else they are drawn."""
     ran = faked(broken_at_2)
     typed = ("prove", "--worlds", "--jobs", "1", "--seeds", "2")
-    result = terminal(*typed, "--sync", "ours", "--channels", "etsy,faire")
+    result = terminal(*typed, "--channels", "etsy,faire")
     assert "--channels etsy,faire --seed 2" in result.out
     terminal(*typed)
-    terminal(*typed, "--sync", "ours")
-    found = [plan.channels for _, plan in ran]
-    assert found == [frozenset({"etsy", "faire"})] * 2 + [NARROW] * 4 + [None] * 2
+    found = [(plan.naive, plan.channels) for _, plan in ran]
+    named = frozenset({"etsy", "faire"})
+    assert found == [(False, named), (True, named)] * 2 + [(False, None), (True, None)] * 2
 
 
 def test_strict_fails_for_a_row_that_never_came_up(terminal: Terminal, faked: Any):

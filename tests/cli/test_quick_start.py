@@ -191,8 +191,12 @@ def test_the_commands_of_the_readme_work_as_written(terminal: Terminal):
     config.write_text(text[:start] + table + text[end:])
     terminal.write("catalog.toml", catalogue + listing)
     for words in commands_of(channels):
-        if words[0] not in {"run", "connect"}:  # one runs until it is stopped, one asks the shop
-            terminal.done(*words, *(["--yes"] if words[0] in {"import", "adopt"} else []))
+        if words[0] in {"run", "connect"}:
+            continue  # one runs until it is stopped, one asks the shop
+        if words[0] == "adopt":  # so nothing has been read, and that is told
+            assert terminal(*words, "--yes").err.endswith("run  (it reads what they show)\n")
+            continue
+        terminal.done(*words, *(["--yes"] if words[0] == "import" else []))
     (row,) = terminal.done("stock", "candle-lav", "--json").json["data"][0]["listings"]
     assert row["channel"] == "my-shopify"
 

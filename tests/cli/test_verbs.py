@@ -50,22 +50,22 @@ def test_a_verb_moves_stock(shop: Terminal, typed: tuple[str, ...], sku: str, on
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
-        (("receive", "beeswax", "0"), "found 0"),
-        (("receive", "beeswax", "-5"), "0 or more"),
+        (("receive", "beeswax", "0"), "more than 0"),
+        (("receive", "beeswax", "-5"), "more than 0"),
         (("receive", "beeswax", "5l"), "volume"),
         (("receive", "beeswax", "1e3"), "exponent"),
         (("receive", "beeswax", "0.5"), "smallest step"),
         (("receive", "beeswax", "many"), "decimal point"),
         (("receive", "beeswax", "5", "--jsno"), "Did you mean --json?"),
-        (("adjust", "wick", "0"), "found 0"),
+        (("adjust", "wick", "0"), "other than 0"),
         (("count", "wick", "-1"), "0 or more"),
         (("sell", "wick", "1"), "--at"),
         (("sell", "wick", "1", "--at", " "), "no place"),
         (("receive", "wick", "1", "--reason", "a\nb"), "line of text"),
         (("receive", "wick", "1", "--reason", "x" * 201), "line of text"),
         (("receive", "wick", "1", "--key", " "), "--key is empty"),
-        (("scrap", "wick", "0"), "found 0"),
-        (("scrap", "wick", "-1"), "0 or more"),
+        (("scrap", "wick", "0"), "more than 0"),
+        (("scrap", "wick", "-1"), "more than 0"),
         (("return", "wick", "5l"), "volume"),
         (("build", "candle-lav", "10", "--used", "beeswax"), "SKU=QUANTITY"),
         (("build", "candle-lav", "10", "--used", "=5g"), "SKU=QUANTITY"),
@@ -77,6 +77,8 @@ def test_a_verb_moves_stock(shop: Terminal, typed: tuple[str, ...], sku: str, on
         (("build", "candle-lav", "10", "--scrapped", "half"), "--scrapped"),
         (("undo", "candle-lav"), "mv-1042"),
         (("adjust", "wick", "--", "-3", "--json"), "before the lone --"),
+        (("adjust", "wick", "3", "--lot", "A"), "There is no option --lot"),
+        (("sell", "wick", "3", "--at", "market", "--hodl"), "Did you mean --hold?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -262,3 +264,26 @@ def test_a_quantity_may_be_typed_in_what_the_item_is_bought_in(shop: Terminal):
     assert refused.code == 2
     assert "no unit 'box' of this item, which is counted in g" in refused.err
     assert shop.on_hand("wick") == "288"
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [("hold-12", "stockpush release hold-12"), ("candle-lav", "stockpush undo --help")],
+)
+def test_what_is_no_movement_is_answered_with_what_to_type(shop: Terminal, typed: str, says: str):
+    """A hold is released, and not undone."""
+    assert shop("undo", typed, "--json").json["error"]["next"] == says
+
+
+def test_what_a_build_used_may_be_told_as_it_is_bought(shop: Terminal):
+    """Wherever a quantity of the item is typed; what was lost as well."""
+    shop.write(
+        "bought.toml",
+        '[[items]]\nsku = "wick"\npurchase_units = { spool = 5 }\n'
+        '[[items]]\nsku = "candle-lav"\npurchase_units = { tray = 2 }\n',
+    )
+    shop.done("import", "bought.toml", "--yes")
+    typed = ("build", "candle-lav", "10", "--used", "wick=2 spools", "--scrapped", "1 tray")
+    built = shop.done(*typed, "--json").json
+    assert [row["used"] for row in built["used"] if row["sku"] == "wick"] == ["10"]
+    assert shop.on_hand("candle-lav") == "13"

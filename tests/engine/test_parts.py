@@ -10,7 +10,7 @@ import pytest
 
 from stockpush.connectors.base import PushLine
 from stockpush.engine.commit import PART_MAX
-from stockpush.messages import AdoptListings, ImportCatalogue, StockMove
+from stockpush.messages import AdoptListings, ImportCatalogue, MoveStock, StockMove
 from stockpush.model import Item, Kind, Listing, ListingKey, Mode, MovementKind
 from stockpush.store import reads
 from tests.engine.world import SHOP, Floor, floor, ran
@@ -47,11 +47,14 @@ def test_the_fields_of_a_large_call_are_numbered_through(mode: Mode, tmp_path: P
             made.shop.push = noting  # type: ignore[assignment, method-assign]
             await furnished(made)
             await made.passes(1500)
+            moves = tuple(StockMove(name, -1, MovementKind.ADJUSTMENT) for name in NAMES)
+            await made.lane.submit(MoveStock(moves, "all at once", "test"))
+            await made.passes(1500)
             assert made.lane.counters.rollbacks == 0
             assert made.lane.trouble is None
             assert bool(sizes) == (mode is Mode.LIVE)
-            pushes = (await reads.pushes(made.store, limit=200)).data
-            assert len(pushes) == len(NAMES)
+            pushes = (await reads.pushes(made.store, limit=len(NAMES))).data
+            assert {each.target for each in pushes} == {8}
             assert max(Counter(each.call_id for each in pushes).values()) > PART_MAX
             assert len({(each.call_id, each.position) for each in pushes}) == len(NAMES)
 

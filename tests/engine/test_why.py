@@ -25,6 +25,7 @@ from stockpush.messages import (
 from stockpush.model import (
     ChannelPolicy,
     ChannelState,
+    Exposure,
     FieldKey,
     Health,
     Location,
@@ -483,9 +484,95 @@ def test_every_term_that_a_push_can_have_has_a_wording() -> None:
     view = View(world.catalogue, world.rows)
     net = view.net(["candle"])
     kept = world.field("shopify", "a")
-    terms = pushes._terms(view, net, kept, POLICIES["shopify"], -1)
-    assert {name for name, _ in terms} == WORDINGS.keys()
+    named = {name for name, _ in pushes._terms(view, net, kept, POLICIES["shopify"], -1)}
+    for shared in ({"guard_min": 99}, {"exposure_max": 0}, {"exposure": Exposure.SPLIT}):
+        world = shop().item("candle", **shared)
+        view = View(world.catalogue, world.rows)
+        named |= {name for name, _ in pushes._terms(view, net, kept, POLICIES["shopify"], 0)}
+    world = shop().stock(tin=2).alike("case", "box", "tin").list("shopify", "x", "box", shows=4)
+    view, box = View(world.catalogue, world.rows), world.field("shopify", "x")
+    named |= {
+        name for name, _ in pushes._terms(view, view.net(["box"]), box, POLICIES["shopify"], 0)
+    }
+    assert named == WORDINGS.keys()
     assert set(OUTCOMES) == set(PushOutcomeKind)
+
+
+def test_a_share_says_how_much_of_what_is_left_it_is() -> None:
+    """Of five candles the level shares, each listing's line has its part, and the sum holds."""
+    world = World().stock(candle=5).item("candle", guard_min=5, home_channel="woo")
+    world.list("shopify", "a", "candle", shows=0).list("woo", "b", "candle", shows=0)
+    world.list("etsy", "e", "candle", pack=2, shows=0)
+    found = why(world, "candle")
+    shared = {
+        each.channel: notes(each.terms)["guard"]
+        for each in found.listings
+        if each.shown is not None
+    }
+    assert shared == {
+        "etsy": (
+            -1,
+            "2 of 5 for this listing: the guard level is 5 (yours), and the last one is at woo",
+        ),
+        "shopify": (
+            -4,
+            "1 of 5 for this listing: the guard level is 5 (yours), and the last one is at woo",
+        ),
+        "woo": (
+            -3,
+            "2 of 5 for this listing: the guard level is 5 (yours), and the last one is at woo",
+        ),
+    }
+    for each in found.listings:
+        assert sum(term.quantity for term in each.terms) == each.shown
+
+
+def test_a_limit_says_what_it_is_for() -> None:
+    """Five candles on two channels, of which two may be sold too much."""
+    world = World().stock(candle=5).item("candle", exposure_max=2)
+    world.list("shopify", "a", "candle", shows=0).list("woo", "b", "candle", shows=0)
+    said = {notes(each.terms)["exposure_max"] for each in why(world, "candle").listings}
+    told = "no more than 2 may be sold that are not there, if every listing sold out at once"
+    assert said == {(-1, told), (-2, told)}
+
+
+def test_exposure_is_what_would_be_sold_too_much() -> None:
+    """What channels show, in units of the item, less what there is; what is sold does not count."""
+    world = World().stock(candle=5)
+    world.list("shopify", "a", "candle", shows=0).list("woo", "b", "candle", shows=0)
+    world.list("etsy", "e", "candle", pack=2, shows=0)
+
+    def exposure() -> str:
+        (row,) = report.stock(View(world.catalogue, world.rows), ["candle"])
+        assert why(world, "candle").exposure == row.exposure
+        return row.exposure
+
+    assert exposure() == "0"
+    (push,) = world.pushes("woo", call="under way")
+    assert exposure() == "0"  # 5 on one channel, and 5 there are
+    world.syncs()
+    assert world.expected() == {"etsy/e": 2, "shopify/a": 5, "woo/b": 0}
+    assert exposure() == "9"  # 4, 5, and 5 on their way
+    world.settles(push)
+    world.hears(world.order("shopify", "1", line("a", 2, deducted=0)))
+    world.item("candle", exposure_max=1)
+    world.syncs()
+    assert world.expected()["shopify/a"] >= 2  # those two still stand on it
+    assert exposure() == "1"
+
+
+def test_the_stock_table_tells_how_an_item_is_shared() -> None:
+    """Policy, level, whether it holds, home and limit of the item; weight and share by listing."""
+    world = World().stock(candle=3, soap=9).item("candle", guard_min=3, home_channel="woo")
+    world.item("soap", exposure=Exposure.MIRROR, exposure_max=20)
+    world.list("shopify", "a", "candle", shows=0, weight=2).list("woo", "b", "candle", shows=0)
+    world.list("woo", "s", "soap", shows=0)
+    candle, soap = report.stock(View(world.catalogue, world.rows))
+    told = (candle.policy, candle.guard_level, candle.guarded, candle.home_channel)
+    assert told == ("guard", "3", True, "woo")
+    assert [(each.weight, each.share) for each in candle.listings] == [(2, 2), (1, 1)]
+    assert (soap.policy, soap.guard_level, soap.guarded) == ("mirror", "0", False)
+    assert (soap.exposure_max, soap.listings[0].share) == ("20", None)
 
 
 # -- then ------------------------------------------------------------------------------------

@@ -10,7 +10,15 @@ from random import Random
 
 import pytest
 
-from stockpush.messages import BuildStock, ExpireHolds, Needs, ReleaseHold, Rows, SellHold
+from stockpush.messages import (
+    BuildStock,
+    ExpireHolds,
+    Needs,
+    NoteGuardLevels,
+    ReleaseHold,
+    Rows,
+    SellHold,
+)
 from stockpush.model import ChannelPolicy, MovementKind
 from stockpush.reservation import catalogue
 from stockpush.reservation.decide import widen
@@ -50,7 +58,9 @@ def workshop(dice: Random) -> World:
     world.bill("soap", 4, oil=3)
     for at, sku in enumerate((*PRODUCTS, "wick", "hemp")):
         world.list("shopify", f"s{at}", sku, shows=1, pack=dice.choice((1, 1, 3)))
-        world.list("woo", f"w{at}", sku, shows=1)
+        world.list("woo", f"w{at}", sku, shows=1, weight=dice.choice((1, 3)))
+    world.item("candle", guard_min=dice.randint(0, 3), home_channel="woo")
+    world.item("salve", exposure_max=dice.randint(0, 2))
     world.syncs()
     return world
 
@@ -58,7 +68,7 @@ def workshop(dice: Random) -> World:
 def deed(dice: Random, world: World, number: int) -> None:
     """Do one thing that happens in a shop."""
     at = dice.randrange(len(PRODUCTS) + 2)
-    match dice.randrange(11):
+    match dice.randrange(12):
         case 0 | 1 | 2:
             channel = dice.choice(("shopify", "woo"))
             units = line(f"{channel[0]}{at}", dice.randint(1, 4))
@@ -100,12 +110,15 @@ def deed(dice: Random, world: World, number: int) -> None:
                 )
             )
             world.now += timedelta(hours=dice.choice((0, 0, 20)))
+        case 11:
+            skus = dice.sample(PRODUCTS, 2)
+            world.do(NoteGuardLevels(tuple((sku, dice.choice((0, 2, 5))) for sku in skus)))
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, 10))
 def test_what_is_decided_does_not_depend_on_how_much_was_read(first: int) -> None:
-    """Sales, cancels, builds, other bills, holds, corrections, readings and pushes: after each,
-    every row is the same, whether groups are read whole or in part.
+    """Sales, cancels, builds, other bills, holds, guard levels, corrections, readings and pushes:
+    after each, every row is the same, whether groups are read whole or in part.
     """
     for seed in range(first, first + 10):
         worlds = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from stockpush.messages import (
     AdoptListings,
@@ -33,6 +34,7 @@ from stockpush.messages import (
     StockMove,
 )
 from stockpush.model import (
+    MAIN,
     BillLine,
     BillOfMaterials,
     ChannelPolicy,
@@ -50,10 +52,13 @@ from stockpush.model import (
     OrderVersion,
     Push,
     PushOutcomeKind,
+    shelf_key,
+    sku_of,
 )
 from stockpush.reservation import reach
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.decide import decide, mark, needs, widen
+from stockpush.reservation.pushes import Reached
 from stockpush.reservation.view import View
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -105,16 +110,17 @@ class World:
 
     def _reached(
         self, before: View, after: View, decision: Decision
-    ) -> tuple[View, frozenset[FieldKey] | None]:
+    ) -> tuple[View, Reached | None]:
         """Gather what has changed besides, as the commit lane does."""
         if after.rows.partial is None:
             return after, None
         before, after = self._with_shelves(before, after, decision.touched_skus)
         items = reach.items(before, after, decision.touched_skus)
         before, after = self._with_shelves(before, after, items)
-        fields = reach.fields(before, after, items)
-        unread = fields | after.catalogue.fields_showing(decision.touched_skus)
-        return after.joined(self._gather(Needs(fields=unread - after.rows.fields.keys()))), fields
+        reached = reach.reached(before, after, items)
+        after = after.after(Decision(shelves=reached.shelves))
+        unread = reached.fields | after.catalogue.fields_showing(decision.touched_skus)
+        return after.joined(self._gather(Needs(fields=unread - after.rows.fields.keys()))), reached
 
     def _with_shelves(self, before: View, after: View, skus: frozenset[str]) -> tuple[View, View]:
         unread = reach.shelves(before, after, skus)
@@ -126,11 +132,12 @@ class World:
         shelves, fields = asked.skus, asked.fields
         if asked.leaders:
             shelves = shelves | {
-                sku for sku, row in rows.shelves.items() if row.reserved + row.held > row.on_hand
+                key for key, row in rows.shelves.items() if row.reserved + row.held > row.on_hand
             }
             fields = fields | {key for key, row in rows.fields.items() if row.hold}
+        skus = set(map(sku_of, shelves))  # as the store does: an item's shelves in every pool
         return Rows(
-            shelves={sku: row for sku, row in rows.shelves.items() if sku in shelves},
+            shelves={key: row for key, row in rows.shelves.items() if row.sku in skus},
             fields={key: row for key, row in rows.fields.items() if key in fields},
             dirty={key: row for key, row in rows.dirty.items() if key in asked.fields},
             in_flight={key: row for key, row in rows.in_flight.items() if key in asked.fields},
@@ -138,6 +145,7 @@ class World:
                 key: row
                 for key, row in rows.reservations.items()
                 if key[:2] in asked.orders
+                or (key.channel in asked.open_on and row.open > 0)
                 or (
                     (key.channel, row.order_key) in asked.order_keys
                     and (row.open > 0 or row.sku is None)
@@ -211,6 +219,12 @@ class World:
         )
         return self
 
+    def item(self, sku: str, **columns: Any) -> World:
+        """Import an item again with other columns."""
+        item = replace(self.catalogue.items[sku], **columns)
+        self.do(ImportCatalogue((item,), (), (), (), f"item {len(self.log)}", "test"))
+        return self
+
     def bill(
         self,
         sku: str,
@@ -244,10 +258,11 @@ class World:
         shows: int | None = None,
         field: str | None = None,
         adopt: bool = True,
+        weight: int = 1,
     ) -> World:
         """Import, resolve, adopt and read one listing, with all open orders read after it."""
         key = ListingKey(channel, ref)
-        listing = Listing(key, sku, pack, {"id": ref})
+        listing = Listing(key, sku, pack, {"id": ref}, weight=weight)
         self.do(ImportCatalogue((), (), (listing,), (), f"list {key}", "test"))
         self.do(ResolveListings((ListingResolved(key, ref, field or ref),)))
         if adopt:
@@ -325,11 +340,23 @@ class World:
         )
         return self.do(ReceiveDelivery(delivery, (order,)))
 
-    def moves(self, sku: str, quantity: int, kind: MovementKind, key: str = "k") -> Decision:
+    def moves(
+        self,
+        sku: str,
+        quantity: int,
+        kind: MovementKind,
+        key: str = "k",
+        *,
+        location: str | None = None,
+        pool: str = MAIN,
+    ) -> Decision:
         """Move stock by hand."""
-        return self.do(MoveStock((StockMove(sku, quantity, kind),), key, "test"))
+        move = StockMove(sku, quantity, kind, location=location)
+        return self.do(MoveStock((move,), key, "test", pool=pool))
 
-    def holds(self, *lines: tuple[str, int], days: float = 7, key: str | None = None) -> Decision:
+    def holds(
+        self, *lines: tuple[str, int], days: float = 7, key: str | None = None, pool: str = MAIN
+    ) -> Decision:
         """Place a hold of (item, units) for so many days."""
         return self.do(
             PlaceHold(
@@ -338,6 +365,7 @@ class World:
                 "",
                 key or f"hold {len(self.log)}",
                 "test",
+                pool=pool,
             )
         )
 
@@ -373,11 +401,12 @@ class World:
         """E of every field, by "channel/key"."""
         return {"/".join(key): row.expected for key, row in sorted(self.rows.fields.items())}
 
-    def atp(self, sku: str) -> int:
-        """The item's ATP."""
+    def atp(self, sku: str, pool: str = MAIN) -> int:
+        """The item's ATP in a pool."""
         from stockpush.reservation.atp import atp
 
-        return atp(View(self.catalogue, self.rows).net([sku]), sku)
+        shelf = shelf_key(sku, pool)
+        return atp(View(self.catalogue, self.rows).net([shelf]), shelf)
 
     @property
     def dirty(self) -> set[str]:

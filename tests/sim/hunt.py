@@ -31,7 +31,7 @@ from stockpush.sim.report import Report
 from stockpush.sim.run import simulate
 from stockpush.sim.shopfront import Offered, Shopfront
 from stockpush.sim.swarm import FaultKind as Kind
-from stockpush.sim.world import Thing, World
+from stockpush.sim.world import Bill, Shared, Thing, World
 from tests.sim.planted import BUGS
 
 SEEDS_MAX = 40
@@ -44,12 +44,14 @@ _AUDITED = re.compile(r"[IF]\d+ ")
 @dataclass(frozen=True, slots=True)
 class Corner(Shopfront):
     """A shopfront with as much of everything as one of `stock` says, drawn for each item; orders
-    are polled and fields are read as often as it says, too.
+    are polled, fields are read and what is left is shared out as it says, too.
     """
 
     stock: tuple[int, ...] = (6, 12, 20)
     poll_s: int = 60
     reconcile_s: int = 3600
+    shared: Shared | None = None
+    is_split: bool = False
 
     def world(self, dice: random.Random, clock: Callable[[], datetime]) -> World:
         """Draw a world of it."""
@@ -61,8 +63,11 @@ class Corner(Shopfront):
         return replace(
             world,
             things=things,
+            shared={} if self.shared is None else dict.fromkeys(things, self.shared),
             poll_s=dict.fromkeys(world.shops, self.poll_s),
             reconcile_s=dict.fromkeys(world.shops, self.reconcile_s),
+            guards=not self.is_split,
+            is_split=self.is_split,
         )
 
 
@@ -115,6 +120,25 @@ MANY = corner(*BOTH, stock=(60, 100))
 WATCHED = corner(*BOTH, stock=(60, 100), reconcile_s=10)
 """Fields are read all the time."""
 SELDOM_POLLED = corner(*BOTH, poll_s=300, reconcile_s=10)
+FOUR = corner(
+    *((SHOPIFY, 1), (SHOPIFY, 1), (SHOPIFY, 1), (SHOPIFY, 1)),
+    stock=(2, 3, 4),
+    poll_s=20,
+    reconcile_s=10,
+    is_split=True,
+)
+"""What little there is is parted among listings, which are read all the time."""
+TWO_ITEMS = Corner(
+    (
+        Thing(CANDLE, "product", "piece", 0),
+        Thing("balm", "product", "piece", 0),
+        Thing("wax", "material", "g", 0),
+    ),
+    (Bill(CANDLE, 1, (("wax", 1),)), Bill("balm", 1, (("wax", 1),))),
+    (Offered(SHOPIFY, CANDLE), Offered(SHOPIFY, "balm")),
+    is_split=True,
+)
+"""Two items are made of one material, and what there is of it is parted."""
 SLOW_S = (0.1, 6.0)
 """Lines so slow that everything overlaps everything else."""
 WAVES = Pace(900.0, 60.0, wave_s=(30.0, 200.0))
@@ -231,6 +255,20 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
         "open_forgotten": focus(shopfront=stall(FAIRE), pace=Pace(60.0, 300.0)),
         "unkept_on_sale": focus(shopfront=stall(FAIRE), pace=Pace(60.0, 300.0)),
         "backorder_twice": focus(shopfront=stall(FAIRE, SHOPIFY), pace=Pace(150.0, 300.0)),
+        "shared_alone": focus(shopfront=corner(*BOTH, shared=Shared(least=8)), pace=WAVES),
+        "split_raised_early": focus(
+            {Kind.WEBHOOK_LATE: 10.0, Kind.REQUEST_LOST: 0.4},
+            shopfront=FOUR,
+            pace=Pace(900.0, 3000.0),
+            span_s=1800.0,
+        ),
+        "split_restock_given_away": focus(
+            {Kind.WEBHOOK_LATE: 30.0}, shopfront=FOUR, pace=Pace(900.0, 3000.0)
+        ),
+        "split_hold_ignored": focus(
+            {Kind.WEBHOOK_LOST: 1.0}, shopfront=FOUR, pace=Pace(200.0, 120.0)
+        ),
+        "split_per_item": focus(shopfront=TWO_ITEMS, pace=Pace(200.0, 120.0)),
     }
 )
 """Bug -> where it is looked for."""

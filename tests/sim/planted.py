@@ -285,8 +285,8 @@ _PACK_FORGOTTEN = Planted(
     (
         Edit(
             "reservation.sales:_write",
-            "draft.reserve(line.sku, effect.open * line.pack)",
-            "draft.reserve(line.sku, effect.open)",
+            "effect.open * line.pack)",
+            "effect.open)",
         ),
     ),
 )
@@ -311,7 +311,7 @@ _FIRST_PUSH_BLIND = Planted(
     (
         Edit(
             "reservation.pushes:open_pushes",
-            "if not shadow and not _orders_read_since(field, channel.polled_begun_at, policy):",
+            "if not shadow and not orders_read_since(field, channel.polled_begun_at, policy):",
             "if False:",
         ),
     ),
@@ -430,7 +430,7 @@ _SURPLUS_SOLD = Planted(
     ("R5", "F33"),
     (
         Edit(
-            "reservation.view:View.net",
+            "reservation.view:View.net_more",
             "{sku: self.shelf(sku).on_hand for sku in group}",
             "{\n"
             "            sku: self.shelf(sku).on_hand\n"
@@ -500,7 +500,7 @@ _UNDEDUCTED_IGNORED = Planted(
     ("F19",),
     (
         Edit(
-            "reservation.pushes:_standing",
+            "reservation.expectation:standing_on",
             "return standing(field)",
             "return 0",
         ),
@@ -737,7 +737,7 @@ _UNPAID_FOR_SALE = Planted(
     ("F19", "F30"),
     (
         Edit(
-            "reservation.pushes:_standing",
+            "reservation.expectation:standing_on",
             "if not policy.holds_unpaid:",
             "if False:",
         ),
@@ -763,7 +763,7 @@ _OPEN_FORGOTTEN = Planted(
     ("R11", "I14"),
     (
         Edit(
-            "reservation.pushes:_standing",
+            "reservation.expectation:standing_on",
             "return max(0, field.undeducted - field.surplus)",
             "return 0",
         ),
@@ -776,7 +776,7 @@ _UNKEPT_ON_SALE = Planted(
     ("R11", "I14"),
     (
         Edit(
-            "reservation.pushes:_standing",
+            "reservation.expectation:standing_on",
             "return max(0, field.undeducted - field.surplus)",
             "return field.undeducted",
         ),
@@ -792,6 +792,79 @@ _BACKORDER_TWICE = Planted(
             "connectors.faire.orders:_line",
             "moved = min(pieces, elsewhere[key])",
             "moved = 0",
+        ),
+    ),
+)
+
+_SHARED_ALONE = Planted(
+    "shared_alone",
+    "each listing takes its share as if the others were not there, so that units are shared twice",
+    ("I14",),
+    (
+        Edit(
+            "reservation.sharing:sharers_of",
+            "if is_written or key == joined_by:",
+            "if key == joined_by:",
+        ),
+    ),
+)
+
+# -- what is parted ------------------------------------------------------------------------------
+
+_SPLIT_RAISED_EARLY = Planted(
+    "split_raised_early",
+    "a part is handed over before the lowering that frees it is confirmed",
+    ("I17",),
+    (
+        Edit(
+            "reservation.split:reach",
+            "return share.at_most + room if share.compares else max(share.at_most, room)",
+            "return share.cap",
+        ),
+    ),
+)
+
+_SPLIT_RESTOCK_GIVEN_AWAY = Planted(
+    "split_restock_given_away",
+    "what a cancelled order frees is given to other listings, though its own shop put it back",
+    ("R1", "I17"),
+    (
+        Edit(
+            "reservation.expectation:deducted",
+            "moved = _put_back(field, -delta, instant, slack_s, at)",
+            "moved = wants_reading(field, at=at)",
+        ),
+    ),
+)
+
+_SPLIT_HOLD_IGNORED = Planted(
+    "split_hold_ignored",
+    "what a listing seems to have sold untold is parted once more",
+    ("R2", "I17"),
+    (
+        Edit(
+            "reservation.split:share_of",
+            "hold, sold = field.hold, field.undeducted if policy.holds_unpaid else 0",
+            "hold, sold = 0, field.undeducted if policy.holds_unpaid else 0",
+        ),
+        Edit("reservation.view:View.suspense", "fields[key].hold * fields[key].pack", "0"),
+    ),
+)
+
+_SPLIT_PER_ITEM = Planted(
+    "split_per_item",
+    "each item is parted by itself, and what two are made of is handed out twice",
+    ("I17",),
+    (
+        Edit(
+            "reservation.parting:_parted",
+            "leader = view.catalogue.leader(shelf)",
+            "leader = shelf",
+        ),
+        Edit(
+            "reservation.parting:_parted",
+            "_part(view, view.catalogue.group([leader]))",
+            "_part(view, [leader])",
         ),
     ),
 )
@@ -840,6 +913,11 @@ BUGS: Mapping[str, Planted] = MappingProxyType(
             _OPEN_FORGOTTEN,
             _UNKEPT_ON_SALE,
             _BACKORDER_TWICE,
+            _SHARED_ALONE,
+            _SPLIT_RAISED_EARLY,
+            _SPLIT_RESTOCK_GIVEN_AWAY,
+            _SPLIT_HOLD_IGNORED,
+            _SPLIT_PER_ITEM,
         )
     }
 )

@@ -417,11 +417,12 @@ CREATE TABLE push (id INTEGER PRIMARY KEY, channel, field_key, expected, target,
 CREATE TABLE movement (sku, quantity);
 CREATE TABLE reservation (channel, order_id, line_id, sku, open, pack, deducted,
     updated_at DEFAULT 0, fetch_number DEFAULT 0, ordered, shipped, written_off);
-CREATE TABLE shelf (sku, on_hand, reserved);
+CREATE TABLE shelf (sku, on_hand, reserved, guard_level, guarded);
 CREATE TABLE field (channel, key, sku, pack, hold, surplus, undeducted, let_go, expected);
 CREATE TABLE delivery (channel, digest, state);
+CREATE TABLE listing (channel, field_key, adopted, parked_reason);
 INSERT INTO movement VALUES ('soap', 3);
-INSERT INTO shelf VALUES ('soap', 3, 0);
+INSERT INTO shelf VALUES ('soap', 3, 0, 0, 0);
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,23 +16,30 @@ from stockpush.sim import naive as naive_module
 from stockpush.sim import naive_api
 from stockpush.sim.accounts import (
     ACCESS_TOKEN,
-    CONSUMER_KEY,
-    CONSUMER_SECRET,
+    CHANNELS,
+    ETSY,
+    FAIRE,
     SHOPIFY,
     SHOPIFY_SECRET,
+    SITE,
     WOO,
     WOO_SECRET,
+    EtsyTerms,
 )
+from stockpush.sim.contest import account
 from stockpush.sim.drawing import draw_world
 from stockpush.sim.loop import Owner, SimClock, SimIds, VirtualLoop, spawn
-from stockpush.sim.naive import Naive, ShopifyAccount, WooAccount
+from stockpush.sim.naive import Naive, ShopifyAccount
 from stockpush.sim.network import SimNetwork
+from stockpush.sim.shopfront import Offered, Shopfront
 from stockpush.sim.shops.base import ShopAnswer, ShopRequest, SoldOut, WebhookOut
+from stockpush.sim.shops.etsy import EtsyShop
+from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
 from stockpush.sim.shops.woocommerce.outbox import sign
 from stockpush.sim.truth import Truth
-from stockpush.sim.world import Listed, World
+from stockpush.sim.world import Listed, Thing, World
 from tests.connectors.shopify_world import SCHEMA, needs_schema
 
 LISTENS = "https://naive.example.com/hook"
@@ -110,15 +117,12 @@ def floor(loop: VirtualLoop, world: World, *, compares: bool = True) -> Floor:
             raise ConnectionError from error
         return ShopAnswer(answer.status_code, dict(answer.headers), await answer.aread())
 
-    accounts = {
-        SHOPIFY: ShopifyAccount(ACCESS_TOKEN, SHOPIFY_SECRET, compares=compares),
-        WOO: WooAccount(CONSUMER_KEY, CONSUMER_SECRET, WOO_SECRET),
-    }
+    shopify = ShopifyAccount(ACCESS_TOKEN, SHOPIFY_SECRET, compares=compares)
     naive = Naive(
         clock=clock,
         ids=SimIds(random.Random(2)),
         send=send,
-        accounts={name: accounts[name] for name in world.shops},
+        accounts={name: shopify if name == SHOPIFY else account(name) for name in world.shops},
         listings=world.listings,
         opening={sku: thing.opening for sku, thing in world.things.items()},
         bills=world.bills,
@@ -199,28 +203,63 @@ def test_on_a_quiet_day_every_shop_shows_what_can_be_sold(seed: int, compares: b
     run(work, drawn(seed), compares=compares)
 
 
+@pytest.mark.parametrize("channel", [ETSY, FAIRE, SITE])
+@pytest.mark.parametrize("seed", range(5))
+def test_on_a_quiet_day_the_other_platforms_show_it_too(seed: int, channel: str) -> None:
+    """Beside WooCommerce: documents of several variations, what is sold out and comes back, unpaid
+    receipts, cases, backorders and whatever Faire does that is not known.
+    """
+
+    async def work(made: Floor) -> None:
+        await made.clock.sleep(90)
+        assert made.wrong() == []
+        dice = random.Random(seed)
+        orders: list[tuple[Listed, str]] = []
+        for _ in range(25):
+            _somebody_acts(made, dice, orders)
+            await made.clock.sleep(660)  # Faire, and refunds on Etsy, are heard of by polls alone
+            made.truth.refresh_unpaid()  # some have lapsed meanwhile
+            assert made.wrong() == []
+        assert made.naive.is_idle
+
+    run(work, wide(seed, {channel, WOO}))
+
+
+def wide(seed: int, channels: Collection[str] = CHANNELS) -> Callable[[Any], World]:
+    """Return what draws the world of a seed on these channels."""
+    return lambda clock: draw_world(random.Random(seed), clock, channels=channels)
+
+
 def _somebody_acts(made: Floor, dice: random.Random, orders: list[tuple[Listed, str]]) -> None:
     roll = dice.random()
     if roll < 0.5 or not orders:
         listed = dice.choice(made.world.listings)
-        unpaid = {"paid": False} if listed.channel == WOO and dice.random() < 0.3 else {}
+        payable = listed.channel in {WOO, ETSY}
+        unpaid = {"paid": False} if payable and dice.random() < 0.3 else {}
         if (order := made.buy(listed, dice.choice((1, 1, 2)), **unpaid)) is not None:
             orders.append((listed, order))
         return
     listed, order = orders.pop(dice.randrange(len(orders)))
     shop = made.world.shops[listed.channel]
-    if roll < 0.6:
+    line = next(each for each in shop.lines() if each.order_id == order)
+    if isinstance(shop, EtsyShop) and line.status == "payment processing":
+        shop.cancel(order, restock=False)
+    elif isinstance(shop, FaireShop) and roll < 0.7:
+        shop.accept(order)
+        made.acted(listed.channel, shop.backorder(order, listed.listing, 1, until=None))
+    elif roll < 0.6:
         shop.ship(order)
     elif roll < 0.75:
         shop.cancel(order, restock=True)
     elif roll < 0.9:
-        line = next(each for each in shop.lines() if each.order_id == order)
         if line.open:
             shop.refund(order, listed.listing, 1, restock=dice.random() < 0.5)
     elif isinstance(shop, WooShop):
         dice.choice((shop.pay, shop.fail, shop.trash, shop.delete))(order)
-    else:
+    elif isinstance(shop, ShopifyShop):
         dice.choice((shop.ship, shop.delete_order))(order)
+    else:
+        shop.ship(order)
     made.acted(listed.channel, order)
 
 
@@ -468,6 +507,109 @@ def test_the_hourly_push_relists_what_has_just_been_sold() -> None:
         return replace(world, poll_s=dict.fromkeys(world.shops, 3000))
 
     run(work, rarely_polled)
+
+
+@pytest.mark.parametrize("channel", [ETSY, SITE])
+def test_a_sold_unit_is_put_back_on_sale_elsewhere_too(channel: str) -> None:
+    """Three are there. Two are sold on Etsy, or on a shop of one's own, whose webhook is late, and
+    one on WooCommerce: the count is two, and two is what is set.
+    """
+
+    async def work(made: Floor) -> None:
+        await made.clock.sleep(90)
+        there, woo = made.world.listings
+        made.world.shops[channel].faults.webhook_delay_s = 30.0
+        assert made.buy(there, 2) is not None
+        assert made.buy(woo, 1) is not None
+        await made.clock.sleep(8)
+        assert made.world.shows(there) == 2
+        assert made.truth.target(there) == 0
+        await made.clock.sleep(120)
+        assert made.wrong() == []
+
+    run(work, three_on(channel))
+
+
+def test_what_was_ordered_on_faire_unheard_is_not_sold_again() -> None:
+    """Its number is set by the orders that are known, which is in the tool's favour."""
+
+    async def work(made: Floor) -> None:
+        await made.clock.sleep(90)
+        there, woo = made.world.listings
+        assert made.buy(there, 2) is not None
+        assert made.buy(woo, 1) is not None
+        await made.clock.sleep(8)
+        assert made.world.shops[FAIRE].quantity(there.listing) == 0
+        await made.clock.sleep(120)
+        assert made.wrong() == []
+
+    run(work, three_on(FAIRE))
+
+
+def test_an_etsy_listing_is_taken_off_sale_and_put_back_here_alone() -> None:
+    """With nothing left it is off sale; what comes in puts it back. One that its owner took off
+    sale stays so.
+    """
+
+    async def work(made: Floor) -> None:
+        await made.clock.sleep(90)
+        there, woo = made.world.listings
+        shop = made.world.shops[ETSY]
+        assert isinstance(shop, EtsyShop)
+        number = int(there.listing)
+        made.buy(woo, 3)
+        await made.clock.sleep(30)
+        assert shop.listing(number).state == "inactive"
+        made.naive.move({there.sku: 2})
+        await made.clock.sleep(30)
+        assert (shop.listing(number).state, made.world.shows(there)) == ("active", 2)
+        shop.sets_state(number, "inactive")
+        made.naive.move({there.sku: 1})
+        await made.clock.sleep(30)
+        assert shop.listing(number).state == "inactive"
+
+    run(work, three_on(ETSY))
+
+
+def test_access_to_etsy_that_was_lost_waits_for_its_owner() -> None:
+    """The answer with the new tokens gets lost: nothing can be read until access is granted."""
+
+    async def work(made: Floor) -> None:
+        await made.clock.sleep(90)
+        there, woo = made.world.listings
+        shop = made.world.shops[ETSY]
+        assert isinstance(shop, EtsyShop)
+        shop.loses_next_grant = True
+        shop.access.expire()
+        made.buy(woo)
+        await made.clock.sleep(120)
+        assert made.naive.needs_login() == [ETSY]
+        assert made.world.shows(there) == 3
+        made.naive.grant(ETSY, *shop.grant())
+        await made.clock.sleep(90)
+        assert (made.naive.needs_login(), made.world.shows(there)) == ([], 2)
+
+    run(work, three_on(ETSY))
+
+
+def three_on(channel: str) -> Callable[[Any], World]:
+    """Return what makes a world with three candles, on sale on a channel and on WooCommerce."""
+    front = Shopfront(
+        (Thing("candle", "product", "piece", 3),),
+        (),
+        (Offered(channel, "candle", document="e 1"), Offered(WOO, "candle")),
+    )
+
+    def world(clock: Any) -> World:
+        made = front.world(random.Random(1), clock)
+        return replace(
+            made,
+            things={"candle": Thing("candle", "product", "piece", 3)},
+            poll_s=dict.fromkeys(made.shops, 60),
+            etsy=EtsyTerms(),
+        )
+
+    return world
 
 
 # -- the shapes -----------------------------------------------------------------------------------

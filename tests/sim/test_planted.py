@@ -67,6 +67,7 @@ from stockpush.model import (
     Delivery,
     DeliveryState,
     Dirty,
+    Exposure,
     FieldKey,
     Health,
     Item,
@@ -633,6 +634,53 @@ def unpaid_for_sale() -> int | None:
     return made.expected()["etsy/1"]
 
 
+def shared_alone() -> int:
+    """How many of three candles, which are to be shared, two channels show together."""
+    made = World().stock(candle=3).item("candle", guard_min=3)
+    made.list("shopify", "a", "candle", shows=0).list("woo", "b", "candle", shows=0)
+    made.syncs()
+    return sum(shown or 0 for shown in made.expected().values())
+
+
+def split_shop(there: int, **shows: int) -> World:
+    """Candles that are split, on listings that show so many."""
+    made = World().stock(candle=there).item("candle", exposure=Exposure.SPLIT)
+    for ref, quantity in shows.items():
+        made.list("shopify", ref, "candle", shows=quantity)
+    return made
+
+
+def split_lowering() -> list[int]:
+    """What is raised while the lowering that would free it is under way."""
+    made = split_shop(2, a=3, b=0)
+    made.pushes("shopify", call="1")
+    made.moves("candle", 1, MovementKind.RECEIPT)
+    return [push.target for push in made.pushes("shopify", call="2")]
+
+
+def split_restock_given_away() -> int | None:
+    """What a listing is believed to show whose shop has put back what was cancelled."""
+    made = split_shop(2, a=1, b=1)
+    made.hears(made.order("shopify", "1", line("a", 1)))
+    made.hears(made.order("shopify", "1", line("a", 1, open=0, deducted=0), version=2))
+    return made.expected()["shopify/a"]
+
+
+def split_hold_ignored() -> list[int]:
+    """What is raised when a listing seems to have sold one of two."""
+    made = split_shop(2, a=1, b=1)
+    made.reads("shopify", "a", 0)
+    return [push.target for push in made.pushes("shopify")]
+
+
+def split_per_item() -> int:
+    """How many of three waxes two items show together."""
+    made = World().stock(candle=0, balm=0, wax=30).bill("candle", 1, wax=10).bill("balm", 1, wax=10)
+    made.item("candle", exposure=Exposure.SPLIT)
+    made.list("shopify", "c", "candle", shows=0).list("shopify", "b", "balm", shows=0)
+    return sum(made.syncs().values())
+
+
 def rotation_ignored() -> str | None:
     """Which refresh token is kept after a renewal."""
     body = b'{"access_token":"a","expires_in":3600,"refresh_token":"new"}'
@@ -723,6 +771,11 @@ SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "open_forgotten": (open_forgotten, 10, 8),
     "unkept_on_sale": (unkept_on_sale, 8, 10),
     "backorder_twice": (backorder_twice, 2, 3),
+    "shared_alone": (shared_alone, 3, 6),
+    "split_raised_early": (split_lowering, [], [1]),
+    "split_restock_given_away": (split_restock_given_away, 1, 0),
+    "split_hold_ignored": (split_hold_ignored, [], [1]),
+    "split_per_item": (split_per_item, 3, 6),
 }
 """Bug -> (what is looked at, what it is, what it is with the bug)."""
 

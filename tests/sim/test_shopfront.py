@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import tomllib
+from dataclasses import replace
 
 import pytest
 
 from stockpush.errors import CatalogueInvalid, UsageError
-from stockpush.sim.accounts import SHOPIFY, WOO
+from stockpush.sim.accounts import ETSY, FAIRE, SHOPIFY, SITE, WOO
 from stockpush.sim.loop import EPOCH
+from stockpush.sim.plan import Plan
+from stockpush.sim.run import simulate
 from stockpush.sim.shopfront import LISTED_MAX, Shopfront, candle_front, read_shopfront, shopfront
 from stockpush.sim.world import World
 from tests.cli.terminal import CATALOGUE
@@ -28,11 +31,13 @@ def catalogue(listings: str) -> list[tuple[str, bytes]]:
 def test_the_candle_shop_is_that_of_the_demo():
     """Every item, bill and listing; the soap's number is its product's."""
     world = drawn(candle_front())
-    assert len(world.listings) == 11
+    assert len(world.listings) == 16
+    assert set(world.shops) == {SHOPIFY, WOO, ETSY, FAIRE}
     assert sorted(world.bills) == ["balm", "candle-lav", "candle-plain", "gift-box", "soap-lav"]
     (soap,) = (each for each in world.listings if (each.channel, each.sku) == (WOO, "soap-lav"))
     assert (soap.field, soap.listing.partition(":")[0]) == (soap.field, soap.field)
-    assert {world.shows(each) for each in world.listings} == {0}
+    assert {world.shows(each) for each in world.listings if each.channel != ETSY} == {0}
+    assert {world.shows(each) for each in world.listings if each.channel == ETSY} == {1}
 
 
 def test_what_is_left_is_drawn_and_never_more_than_there_is():
@@ -74,7 +79,8 @@ def test_accounts_of_one_kind_are_one_shop_and_variations_of_a_product_share_its
         (WOO, "soap-lav", 1),
     ]
     assert len({each.field for each in world.listings}) == 3
-    shared = Shopfront(front.things, front.bills, candle_front().offered[-1:] * 2)
+    soap = next(each for each in candle_front().offered if each.parent)
+    shared = Shopfront(front.things, front.bills, (soap, soap))
     assert len({each.field for each in drawn(shared).listings}) == 1
 
 
@@ -107,12 +113,108 @@ def test_a_sku_that_needs_escaping_gets_a_plain_name_of_its_own():
     assert len(tomllib.loads(world.catalogue())["items"]) == 4
 
 
+EVERYWHERE = """
+[[listings]]
+channel = "e"
+item = "candle-lav"
+ref = { listing_id = 5, property_values = "Scent=Lavender" }
+[[listings]]
+channel = "e"
+item = "soap-lav"
+ref = { listing_id = 5, product_sku = "SOAP" }
+[[listings]]
+channel = "e"
+item = "soap-lav"
+pack = 2
+ref = { listing_id = 6 }
+[[listings]]
+channel = "other-e"
+item = "soap-lav"
+ref = { listing_id = 5 }
+[[listings]]
+channel = "f"
+item = "candle-lav"
+pack = 12
+ref = { variant_id = "po_7kqx2m9a4t" }
+[[listings]]
+channel = "g"
+item = "candle-lav"
+ref = { product = "lavender-candle" }
+"""
+
+
+def test_every_platform_is_known_by_its_references():
+    """Etsy, Faire by the case and one's own shop; a Faire variant is not taken for Shopify's."""
+    world = drawn(read_shopfront(catalogue(EVERYWHERE)))
+    assert [(each.channel, each.sku, each.pack) for each in world.listings] == [
+        (ETSY, "candle-lav", 1),
+        (ETSY, "soap-lav", 1),
+        (ETSY, "soap-lav", 2),
+        (ETSY, "soap-lav", 1),
+        (FAIRE, "candle-lav", 12),
+        (SITE, "candle-lav", 1),
+    ]
+    assert len({each.field for each in world.listings}) == 6
+    assert list(world.things)[:1] == ["candle-lav"]
+    tomllib.loads(world.catalogue())
+
+
+def test_listings_of_one_etsy_document_are_variations_of_one_listing():
+    """They are written together; the document of another account is another one. Each document is
+    on sale, so that one of something is shown.
+    """
+    world = drawn(read_shopfront(catalogue(EVERYWHERE)))
+    etsy = [each for each in world.listings if each.channel == ETSY]
+    documents = [each.listing.partition(":")[0] for each in etsy]
+    assert documents[0] == documents[1]
+    assert len(set(documents)) == 3
+    assert [":" in each.listing for each in etsy] == [True, True, False, False]
+    assert [world.shows(each) for each in etsy] == [1, 0, 1, 1]
+
+
+def test_an_etsy_listing_whose_quantity_varies_by_nothing_has_one_number():
+    """A reference that names the listing alone says so, as does what the daemon was told. Of
+    another item or pack it would be parked, and is left out.
+    """
+    alone = EVERYWHERE.replace(', product_sku = "SOAP"', "").replace("soap-lav", "candle-lav")
+    front = read_shopfront(catalogue(alone.replace("pack = 2\n", "")))
+    first, second, *_ = drawn(front).listings
+    assert first.listing != second.listing
+    assert first.field == second.field == first.listing.partition(":")[0]
+    other = read_shopfront(catalogue(EVERYWHERE.replace(', product_sku = "SOAP"', "")))
+    assert [each.sku for each in other.offered if each.shop == ETSY][:2] == [
+        "candle-lav",
+        "soap-lav",
+    ]
+    assert len(other.offered) == len(front.offered) - 1
+
+
+def test_worlds_of_shopify_and_woocommerce_alone_stay_what_they_were():
+    """The other shops draw from the seed only where they are."""
+    front = candle_front()
+    two = replace(front, offered=tuple(e for e in front.offered if e.shop in (SHOPIFY, WOO)))
+    world = drawn(two)
+    assert set(world.shops) == {SHOPIFY, WOO}
+    assert (world.hot.channel, world.hot.sku) == (WOO, "balm")
+    assert [thing.opening for thing in world.things.values()] == [1, 3, 1, 8, 3, 7500, 50, 60, 0]
+
+
+def test_one_number_for_several_variations_on_etsy_is_kept_right():
+    """The daemon's run holds: what it writes to one is written to all of them, once."""
+    alone = EVERYWHERE.replace(', product_sku = "SOAP"', "").replace("soap-lav", "candle-lav")
+    front = read_shopfront(catalogue(alone.replace("pack = 2\n", "")))
+    report = simulate(3, Plan(shopfront=front, cut_s=300.0, silent_s=60.0, faults={}))
+    assert (report.violations, report.sales > 0) == ([], True)
+
+
 def test_a_reference_of_no_known_shop_is_refused():
-    """With the field and what was expected."""
-    with pytest.raises(CatalogueInvalid, match="expected variant_id or inventory_item_id"):
-        read_shopfront(
-            catalogue('[[listings]]\nchannel = "a"\nitem = "wick"\nref = { listing_id = 1 }\n')
-        )
+    """With the field and what was expected; one with a slip in it is told what the slip is."""
+    for ref, says in (
+        ("{ asin = 1 }", "expected variant_id or inventory_item_id; product_id"),
+        ("{ listing_id = 'x' }", "a whole number above 0"),
+    ):
+        with pytest.raises(CatalogueInvalid, match=says):
+            read_shopfront(catalogue(f'[[listings]]\nchannel = "a"\nitem = "wick"\nref = {ref}\n'))
 
 
 def test_channels_that_cannot_be_simulated_are_left_out():

@@ -27,6 +27,7 @@ from stockpush.model import (
     DeliveryState,
     Dirty,
     DriftClass,
+    Feed,
     Field,
     FieldKey,
     Hold,
@@ -34,6 +35,8 @@ from stockpush.model import (
     HoldState,
     Item,
     Kind,
+    Listing,
+    ListingKey,
     Location,
     Lot,
     LotKey,
@@ -43,6 +46,7 @@ from stockpush.model import (
     Shelf,
     StockMovement,
 )
+from stockpush.ports import Sold
 from stockpush.store import SqlStore, reads
 from stockpush.store.dialects import Session
 from stockpush.store.transaction import SqlTransaction
@@ -56,6 +60,7 @@ from tests.store.samples import (
     DIRTY,
     DRIFT,
     EVERYTHING,
+    FEED,
     FIELD,
     FIELD_ROW,
     HOLD,
@@ -153,6 +158,10 @@ BROKEN = {
     "on_hand_bound": Decision(shelves=(Shelf("candle-lav", QUANTITY_MAX + 1),)),
     "on_hand_past_64_bits": Decision(shelves=(Shelf("candle-lav", 2**70),)),
     "reserved_negative": Decision(shelves=(Shelf("candle-lav", 0, -1),)),
+    "shelf_without_pool": Decision(shelves=(Shelf("candle-lav", pool=""),)),
+    "location_without_pool": Decision(locations=(replace(LOCATION, pool=""),)),
+    "hold_without_pool": Decision(holds=(replace(HOLD, pool="", lines=()),)),
+    "feed_of_no_pool": Decision(feeds=(Feed("my-shopify", ""),)),
     "shelf_without_item": Decision(shelves=(Shelf("no-such-item"),)),
     "held_negative": Decision(shelves=(Shelf("candle-lav", 0, 0, -1),)),
     "hold_line_0": Decision(holds=(replace(HOLD, lines=(HoldLine("candle-lav", 0),)),)),
@@ -244,7 +253,7 @@ class StoreConformance:
         async with store.transaction() as transaction:
             rows = await transaction.gather(replace(ALL, movements=frozenset({movement_id})))
             catalogue = await transaction.catalogue()
-        assert rows.shelves == {"candle-lav": SHELF}
+        assert rows.shelves == {SHELF.key: SHELF}
         assert rows.lots == {LOT.key: LOT}
         assert rows.fields == {FIELD: FIELD_ROW}
         assert rows.reservations == {RESERVATION.key: RESERVATION}
@@ -262,12 +271,33 @@ class StoreConformance:
         assert catalogue.bills == (BILL,)
         assert catalogue.listings == (LISTING,)
         assert catalogue.locations == (LOCATION,)
+        assert catalogue.feeds == (FEED,)
         assert catalogue.older_bills == (OLDER_BILL,)
         await write(store, Decision(forgotten_bills=frozenset({("candle-lav", 2)})))
         assert (await store.catalogue()).older_bills == ()
         [drift] = (await reads.drifts(store, limit=10)).data
         assert drift.drift == replace(DRIFT, id=drift.drift.id)
         assert drift.refs == (LISTING.ref,)
+
+    async def test_an_item_has_a_shelf_in_each_pool(self, store: SqlStore) -> None:
+        """Two shelves of one item are two rows; whoever asks for one is given all of that item."""
+        market = Shelf("candle-lav", 7, pool="market")
+        await write(store, Decision(items=(ITEM,), shelves=(Shelf("candle-lav", 5), market)))
+        for asked in ("candle-lav", market.key):
+            found = await gathered(store, Needs(skus=frozenset({asked})))
+            assert found.shelves == {"candle-lav": Shelf("candle-lav", 5), market.key: market}
+        await write(store, Decision(shelves=(replace(market, on_hand=6),)))
+        found = await gathered(store, Needs(skus=frozenset({market.key})))
+        assert [row.on_hand for row in found.shelves.values()] == [5, 6]
+
+    async def test_what_is_open_on_a_channel_is_found_by_it(self, store: SqlStore) -> None:
+        """Its reservations with open units and no other, whatever they name."""
+        key = RESERVATION.key
+        done = replace(RESERVATION, key=key._replace(line_id="done"), open=0)
+        other = replace(RESERVATION, key=key._replace(channel="my-etsy"), field=None)
+        await write(store, EVERYTHING, Decision(reservations=(done, other)))
+        found = await gathered(store, Needs(open_on=frozenset({key.channel, "absent"})))
+        assert found.reservations == {key: RESERVATION}
 
     async def test_an_empty_database_has_nothing(self, store: SqlStore) -> None:
         """Before the first write every answer is empty and the catalogue's revision is 0."""
@@ -325,6 +355,88 @@ class StoreConformance:
             (ids[0][1], 2),
             (ids[0][0], 5),
         ]
+
+    # -- what guard levels are measured from ------------------------------------------------
+
+    async def test_sales_are_counted_by_item_and_channel(self, store: SqlStore) -> None:
+        """Lines and units since an instant, those of late apart; unmapped ones are nobody's."""
+        shop, etsy = (
+            replace(RESERVATION, key=ReservationKey(name, "1", "1"), field=None, ordered=2, pack=3)
+            for name in ("shop", "etsy")
+        )
+        old = replace(shop, key=ReservationKey("shop", "2", "1"), placed_at=at(-100))
+        great = replace(
+            etsy,
+            key=ReservationKey("etsy", "3", "1"),
+            ordered=WIRE_QUANTITY_MAX,
+            pack=QUANTITY_MAX,
+            placed_at=at(50),
+        )
+        unmapped = replace(shop, key=ReservationKey("shop", "4", "1"), sku=None)
+        older = replace(shop, key=ReservationKey("shop", "5", "1"), placed_at=at(-200))
+        lines = [
+            replace(row, placed_at=at(0)) if row in (shop, etsy) else row
+            for row in (shop, etsy, old, great, unmapped, older)
+        ]
+        await write(store, Decision(items=(ITEM, WAX), reservations=tuple(lines)))
+        found = await store.sold(since=at(-100), lately=at(0))
+        assert found == [
+            Sold("candle-lav", "etsy", 2, 6 + float(WIRE_QUANTITY_MAX * QUANTITY_MAX), 2),
+            Sold("candle-lav", "shop", 2, 12, 1),
+        ]
+
+    async def test_where_what_was_sold_is_shown(self, store: SqlStore) -> None:
+        """Fields count once each, of listings that are adopted and not parked."""
+        ours = replace(LISTING, parked_reason=None)
+
+        def also(ref: str, **columns: Any) -> Listing:
+            return replace(ours, key=ListingKey(ours.key.channel, ref), **columns)
+
+        listings = (
+            ours,
+            also("same field"),
+            also("other field", field_key="other"),
+            also("parked", field_key="p", parked_reason="gone"),
+            also("theirs", field_key="t", adopted=False),
+            also("not resolved", field_key=None),
+            also("not sold", field_key="n", sku="beeswax"),
+        )
+        line = replace(RESERVATION, field=None, placed_at=at(0))
+        await write(store, Decision(items=(ITEM, WAX), listings=listings, reservations=(line,)))
+        assert await store.shown(since=at(0)) == [("candle-lav", "my-shopify", 2)]
+        assert await store.shown(since=at(1)) == []
+
+    async def test_how_long_pushes_took(self, store: SqlStore) -> None:
+        """The newest that the channel applied, and no others."""
+        pushes = tuple(
+            replace(
+                PUSH,
+                call_id=f"call {number}",
+                sent_at=at(number),
+                settled_at=at(number + number / 4),
+                outcome=outcome,
+                id=None,
+            )
+            for number, outcome in enumerate(
+                (PushOutcomeKind.APPLIED, PushOutcomeKind.APPLIED, PushOutcomeKind.CONFLICT), 1
+            )
+        )
+        await write(store, Decision(items=(ITEM,), fields=(FIELD_ROW,), pushes=pushes))
+        assert await store.push_seconds("my-shopify", limit=9) == [0.5, 0.25]
+        assert await store.push_seconds("my-shopify", limit=1) == [0.5]
+        assert await store.push_seconds("other", limit=9) == []
+
+    async def test_guard_levels_above_none(self, store: SqlStore) -> None:
+        """Each pool has its own; most items have none, and are left out."""
+        market = Shelf("candle-lav", guard_level=2, pool="market")
+        shelves = (Shelf("candle-lav", guard_level=3), market, Shelf("beeswax"))
+        await write(store, Decision(items=(ITEM, WAX), shelves=shelves))
+        assert await store.guard_levels() == {"candle-lav": 3, market.key: 2}
+
+    async def test_which_pool_feeds_a_channel(self, store: SqlStore) -> None:
+        """Of a channel that was said none nothing is told."""
+        await write(store, Decision(feeds=(Feed("etsy", "market"),)))
+        assert await store.feeds() == {"etsy": "market"}
 
     # -- lots --------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy import CheckConstraint, Connection, inspect, text
 
 from stockpush.errors import SchemaNewer, SchemaOlder, StoreConflict
 from stockpush.messages import Decision
-from stockpush.model import MovementKind
+from stockpush.model import MAIN, Location, MovementKind, Rest, Shelf
 from stockpush.store import SqlStore, address, migrations, reads
 from stockpush.store.dialects import Database
 from stockpush.store.migrations import head, migrate, require_current
@@ -115,6 +116,44 @@ class MigrationsConformance:
         with pytest.raises(SchemaOlder) as refused:
             await SqlStore.open(database_url, migrate=False)
         assert refused.value.next == "stockpush migrate"
+
+    async def test_stock_of_before_pools_is_in_the_pool_main(
+        self, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Shelves, locations and holds: all that they say, and that they are in that pool; another
+        shelf of the item may come, and no second one there.
+        """
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "HEAD", "0014")
+            await migrate(database)
+        item = "'soap', 'Soap', 'product', 'piece', 0, '[]', 'buildable', NULL, 'some'"
+        exposure = "NULL, NULL, NULL, NULL"
+        rests = '[["oil",4]]'
+        written = [
+            f"INSERT INTO item VALUES ({item}, {exposure})",
+            f"INSERT INTO shelf VALUES ('soap', 7, 5, '{rests}', 3, 2, 1)",
+            "INSERT INTO location VALUES ('stall', 0)",
+            "INSERT INTO hold VALUES (4, 'k', 1, 9, 'held', 'anna', '', '', NULL)",
+        ]
+        async with database.engine.begin() as connection:
+            for each in written:
+                await connection.exec_driver_sql(each)
+        assert await migrate(database) == "0014"
+        store = await SqlStore.open(database_url)
+        try:
+            catalogue, kept = await reads.snapshot(store)
+            kept_all = Shelf("soap", 7, 5, 3, (Rest("oil", 4),), 2, guarded=True, pool=MAIN)
+            assert kept.shelves == {"soap": kept_all}
+            assert catalogue.locations == (Location("stall", sellable=False, pool=MAIN),)
+            assert catalogue.feeds == ()
+            assert kept.holds[4].pool == MAIN
+            for pool in ("market", MAIN):
+                other = Decision(shelves=(Shelf("soap", 1, pool=pool),))
+                with pytest.raises(StoreConflict) if pool == MAIN else nullcontext():
+                    async with store.transaction() as transaction:
+                        await transaction.apply([other])
+        finally:
+            await store.close()
 
     async def test_a_ledger_of_before_lots_is_kept_movement_by_movement(
         self, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,7 @@ from stockpush.model import (
     PushOutcomeKind,
     ReservationKey,
     Shelf,
+    shelf_key,
 )
 from stockpush.reservation.orders import undeducted
 from stockpush.store import SqlStore, reads
@@ -31,11 +32,13 @@ from tests.store.samples import (
     DELIVERY,
     DRIFT,
     EVERYTHING,
+    FEED,
     FIELD,
     FIELD_ROW,
     HOLD,
     ITEM,
     LISTING,
+    LOCATION,
     PUSH,
     RESERVATION,
     WAX,
@@ -341,6 +344,24 @@ class ReadsConformance:
         assert audit.undeducted == {FIELD: 4}
         assert sum(undeducted(line) for line in reservations if line.field == FIELD) == 4
 
+    async def test_an_audit_sums_by_pool(self, store: SqlStore) -> None:
+        """What moved at a location counts for its pool, what is open for the channel's."""
+        there = replace(moved("candle-lav", 4), location=LOCATION.name)
+        await write(store, Decision(items=(ITEM,), locations=(LOCATION,), feeds=(FEED,)))
+        elsewhere = replace(RESERVATION, key=ReservationKey("my-etsy", "1", "1"), field=None)
+        await write(
+            store,
+            Decision(
+                fields=(FIELD_ROW,),
+                reservations=(RESERVATION, elsewhere),
+                movements=(moved("candle-lav", 9), there, there),
+            ),
+        )
+        audit = await reads.audit(store)
+        shelf, units = shelf_key("candle-lav", LOCATION.pool), RESERVATION.open * RESERVATION.pack
+        assert audit.moved == {"candle-lav": 9, shelf: 8}
+        assert audit.open == {"candle-lav": units, shelf: units}
+
     async def test_the_books_are_all_there(self, store: SqlStore) -> None:
         """Every movement, shelf, reservation and command, with ids, as one reading."""
         [(movement_id,)] = await write(store, EVERYTHING)
@@ -378,10 +399,11 @@ class ReadsConformance:
         assert await reads.hold(store, 4711) is None
 
     async def test_what_is_held_is_summed_over_open_holds(self, store: SqlStore) -> None:
-        """By item; the whole books have the others, too."""
+        """By item and pool; the whole books have the others, too."""
         ended = replace(a_hold(8), state=HoldState.SOLD, ended_at=at(5))
         await write(store, replace(EVERYTHING, holds=(HOLD, ended, a_hold(9))))
-        assert (await reads.audit(store)).held == {"candle-lav": QUANTITY_MAX, "wick": 6}
+        candle, wick = (shelf_key(sku, HOLD.pool) for sku in ("candle-lav", "wick"))
+        assert (await reads.audit(store)).held == {candle: QUANTITY_MAX, wick: 6}
         checked = await reads.check_rows(store, deep=True)
         assert checked.holds == 3
         assert checked.books.holds == (HOLD, ended, a_hold(9))

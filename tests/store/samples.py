@@ -10,6 +10,7 @@ from stockpush.messages import CommandDone, Decision
 from stockpush.model import (
     QUANTITY_MAX,
     SCRAP_OF_MAX,
+    WEIGHT_MAX,
     BillLine,
     BillOfMaterials,
     ChannelState,
@@ -19,6 +20,8 @@ from stockpush.model import (
     Dirty,
     Drift,
     DriftClass,
+    Exposure,
+    Feed,
     Field,
     FieldKey,
     Health,
@@ -69,6 +72,10 @@ ITEM = Item(
     promise=Promise.FINISHED,
     buildable_max=QUANTITY_MAX,
     lots=LotRule.ALWAYS,
+    exposure=Exposure.SPLIT,
+    guard_min=QUANTITY_MAX,
+    home_channel="my-shopify",
+    exposure_max=7,
     substitute_for="kerze größe",
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
@@ -102,8 +109,10 @@ LISTING = Listing(
     field_key=FIELD.key,
     adopted=True,
     parked_reason="not tracked",
+    weight=WEIGHT_MAX,
 )
-LOCATION = Location("fair", sellable=False)
+LOCATION = Location("fair", sellable=False, pool="market größe")
+FEED = Feed("my-shopify", "market größe")
 LOT = Lot(
     key=LotKey("candle-lav", "fair", "A 12"),
     since=at(11),
@@ -123,6 +132,9 @@ SHELF = Shelf(
     reserved=QUANTITY_MAX,
     held=QUANTITY_MAX,
     rests=(Rest("wick größe", -3), Rest("beeswax", QUANTITY_MAX * SCRAP_OF_MAX)),
+    guard_level=QUANTITY_MAX,
+    guarded=True,
+    pool="market größe",
     pins=(Pin(2, QUANTITY_MAX, (Rest("wick größe", 5),)), Pin(3, 1)),
 )
 FIELD_ROW = Field(
@@ -136,6 +148,8 @@ FIELD_ROW = Field(
     uneaten_surplus=1,
     surplus_date=at(2),
     overwritten_sold=1,
+    unsure=2,
+    unsure_since=at(3),
     undeducted=4,
     revision=5,
     observed=-6,
@@ -189,6 +203,7 @@ HOLD = Hold(
     actor="anna",
     note="for the market · größe",
     reason="they asked",
+    pool="market größe",
 )
 MOVEMENT = StockMovement(
     at=at(30),
@@ -251,6 +266,7 @@ EVERYTHING = Decision(
     older_bills=(OLDER_BILL,),
     listings=(LISTING,),
     locations=(LOCATION,),
+    feeds=(FEED,),
     lots=(LOT,),
     shelves=(SHELF,),
     fields=(FIELD_ROW,),

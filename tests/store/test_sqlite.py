@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import sqlite3
 import stat
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from operator import attrgetter
@@ -15,7 +17,13 @@ from typing import Any
 import aiosqlite
 import pytest
 
-from stockpush.errors import StoreDamaged, StoreRuleBroken, StoreUnavailable, StoreUnsafe
+from stockpush.errors import (
+    StoreDamaged,
+    StoreFull,
+    StoreRuleBroken,
+    StoreUnavailable,
+    StoreUnsafe,
+)
 from stockpush.messages import Decision, Needs
 from stockpush.model import Shelf
 from stockpush.store import SqlStore, reads
@@ -140,6 +148,52 @@ async def test_a_full_disk_is_unavailable_and_leaves_nothing(
     assert len((await store.catalogue()).items) == 200
 
 
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[], None]]:
+    """Have no file grow beyond the smallest size from now on: what a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("logged", [False, True], ids=["closed", "killed"])
+async def test_on_a_full_disk_what_there_is_can_be_read(
+    open_store: OpenStore, database_path: Path, full_disk: Callable[[], None], *, logged: bool
+) -> None:
+    """Also what stands in the log alone after a kill; what writes says that the disk is full."""
+    store = await open_store()
+    await write(store, Decision(items=(ITEM,)))
+    left = {}
+    if logged:
+        names = (database_path, database_path.with_name("shop.db-wal"))
+        left = {name: name.read_bytes() for name in names}
+    await store.close()
+    for name, content in left.items():
+        name.write_bytes(content)
+    full_disk()
+    full = await SqlStore.open(f"sqlite:///{database_path}")
+    assert [item.sku for item in (await full.catalogue()).items] == [ITEM.sku]
+    assert (await reads.snapshot(full))[0].revision == 1
+    for _ in range(2):
+        with pytest.raises(StoreFull) as refused:
+            await write(full, EVERYTHING)
+        assert refused.value.next == "df -h  (make room on that disk, then the same again)"
+    with pytest.raises(StoreFull):
+        async with full.only_daemon():
+            pass
+    await full.close()
+
+
+async def test_on_a_full_disk_nothing_is_made_anew(
+    database_path: Path, full_disk: Callable[[], None]
+) -> None:
+    """A database that is not there yet is refused with the reason, again and again."""
+    full_disk()
+    for _ in range(2):
+        with pytest.raises(StoreFull):
+            await SqlStore.open(f"sqlite:///{database_path}")
+
+
 class InlineConnection(aiosqlite.Connection):
     """An aiosqlite connection without a thread, as a simulator on one loop needs it."""
 
@@ -164,7 +218,8 @@ class InlineConnection(aiosqlite.Connection):
         (sqlite3.SQLITE_IOERR_FSYNC, StoreUnsafe),
         (sqlite3.SQLITE_IOERR_DIR_FSYNC, StoreUnsafe),
         (sqlite3.SQLITE_IOERR_WRITE, StoreUnavailable),
-        (sqlite3.SQLITE_FULL, StoreUnavailable),
+        (sqlite3.SQLITE_FULL, StoreFull),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, StoreFull),
         (sqlite3.SQLITE_CORRUPT_INDEX, StoreDamaged),
     ],
 )
@@ -249,12 +304,14 @@ def test_every_query_of_the_path_of_a_sale_uses_an_index() -> None:
     statements = Statements(SqliteDialect())
     small = {"channel", "meta"}
     checked = 0
-    tables = ("shelf", "field", "dirty", "command", "push")
+    tables = ("field", "dirty", "command", "push")
     queries = {f"{name}.lock": getattr(statements, name).lock for name in tables} | {
         name: getattr(statements, name)
         for name in (
+            "shelves_of_items",
             "reservations_of_orders",
             "reservations_of_order_keys",
+            "reservations_open_on",
             "pushes_in_flight",
             "deliveries_of_digests",
             "movements_of_commands",

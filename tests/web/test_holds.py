@@ -72,6 +72,7 @@ async def test_a_hold_is_placed_and_released(private: Listener) -> None:
             "note": "market",
             "reason": "every year",
             "actor": "api",
+            "pool": "main",
         },
     )
     assert (await atp(private, "candle"))[0] == "3"
@@ -112,6 +113,12 @@ async def test_what_cannot_be_promised_is_refused(private: Listener) -> None:
         "limited_by": "wax",
         "to_buy": [{"sku": "wax", "unit": "kg", "quantity": "1"}],
     }
+    assert told["lines"] == [
+        {"sku": "soap", "unit": "piece", "asked": "50", "available": "100"},
+        {"sku": "candle", "unit": "piece", "asked": "20", "available": "13"},
+    ]
+    assert {(each["sku"], each["to"]) for each in told["listings"]} >= {("candle", 0)}
+    assert told["next"] == "stockpush receive wax 1kg  (when it has arrived)"
     assert (await atp(private, "soap"))[0] == "0"
 
 

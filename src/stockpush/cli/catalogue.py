@@ -99,8 +99,11 @@ def import_files(
 
     done = with_parts(config, write, what="Writing the catalogue ...")
     if isinstance(done.outcome, Refused):
-        again = f"{command} --dry-run" if done.outcome.refusal == "bills_changed" else None
-        refuse(done.outcome, as_json=as_json, next=again)
+        again = {
+            "bills_changed": f"{command} --dry-run",
+            "pool_fed": "edit pool in the configuration, then: stockpush run",
+        }
+        refuse(done.outcome, as_json=as_json, next=again.get(done.outcome.refusal))
     if as_json:
         print_json(_as_json(read, done, dry_run=False))
     else:
@@ -229,6 +232,9 @@ def _print_written(done: Done) -> None:
 # -- adopt -----------------------------------------------------------------------------------
 
 
+_TO_READ: Final = "stockpush run  (it reads what they show)"
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One listing that is not adopted, side by side: what it shows and what we would show.
@@ -268,7 +274,8 @@ def adopt(
 ) -> None:
     """Agree that the numbers are ours from now on.
 
-    First what each listing shows and what it would show stand side by side.
+    First what each listing shows and what it would show stand side by side. One that has not been
+    read yet is not adopted.
 
     Without a channel it takes every live one. Nothing is written to a shop here: the daemon reads
     each number and the open orders again, and only then pushes.
@@ -279,14 +286,19 @@ def adopt(
         return await _sides(parts, channel)
 
     sides = with_parts(config, look, what="Comparing ...")
-    chosen = tuple(side for side in sides if channel is not None or side.mode == Mode.LIVE)
+    wanted = tuple(side for side in sides if channel is not None or side.mode == Mode.LIVE)
+    chosen = tuple(side for side in wanted if side.shows is not None)
     if not as_json:
         _print_sides(sides)
+        _say_unread(wanted)
+    if wanted and not chosen and not dry_run:
+        refused = Refused("not_read", "none of these listings has been read yet")
+        refuse(refused, as_json=as_json, next=_TO_READ)
     if not chosen or dry_run:
         if as_json:
             print_json(_adopted_json(sides, 0, None, dry_run=dry_run))
         elif sides:
-            _say_what_remains(sides, chosen)
+            _say_what_remains(sides, wanted, chosen)
         return
     typed = " ".join(["stockpush adopt", *([] if channel is None else [channel]), "--yes"])
     question = f"Adopt {len(chosen)} listings, so that our numbers become theirs?"
@@ -320,10 +332,10 @@ async def _sides(parts: Parts, channel: str | None) -> tuple[Side, ...]:
     names = set(channels) if channel is None else {find_channel(channels, channel)}
     view = await parts.view()
     # A report has an item's listings in the order of their keys.
-    rows = {row.sku: iter(row.listings) for row in report.stock(view)}
+    rows = {(row.sku, row.pool): iter(row.listings) for row in report.stock(view)}
     sides = []
     for key, listing in sorted(view.catalogue.listings.items()):
-        row = next(rows[listing.sku])
+        row = next(rows[listing.sku, view.catalogue.fed_by(key.channel)])
         if key.channel in names and not listing.adopted:
             mode = channels[key.channel].mode.value
             sides.append(Side(key, listing.sku, listing.ref, row.observed, row.offer, mode))
@@ -352,9 +364,22 @@ def _print_sides(sides: Sequence[Side]) -> None:
     say()
 
 
-def _say_what_remains(sides: Sequence[Side], chosen: Sequence[Side]) -> None:
+def _say_unread(wanted: Sequence[Side]) -> None:
+    """Say which listings are left out: what they show would be written over unseen."""
+    unread = [f"{side.sku} on {side.key.channel}" for side in wanted if side.shows is None]
+    if unread and len(unread) < len(wanted):
+        say(f"Not read yet, and so not adopted: {', '.join(unread)}. Next: {_TO_READ}")
+
+
+def _say_what_remains(
+    sides: Sequence[Side], wanted: Sequence[Side], chosen: Sequence[Side]
+) -> None:
     if chosen:
         say("Nothing was adopted: this was a rehearsal.")
+        return
+    if wanted:
+        say("Nothing was adopted: none of these listings has been read yet.")
+        say(f"Next: {_TO_READ}")
         return
     first = sides[0].key.channel
     say("Nothing was adopted: none of these channels is live.")

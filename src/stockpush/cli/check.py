@@ -21,7 +21,7 @@ from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, print_json, say, show, table
 from stockpush.cli.session import settings_of, with_parts
 from stockpush.errors import ExitCode, StoreDamaged
-from stockpush.model import ChannelPolicy, Shelf
+from stockpush.model import ChannelPolicy, Shelf, pool_of, sku_of
 from stockpush.reservation import ledger
 from stockpush.reservation.atp import atp_all
 from stockpush.reservation.catalogue import build
@@ -48,8 +48,10 @@ def check(
     """
 
     async def read(parts: Parts) -> tuple[CheckRows, list[Violation]]:
+        from stockpush import compose
         from stockpush.store import reads
 
+        await compose.check_pools(parts)
         rows = await reads.check_rows(parts.store, deep=deep)
         return rows, violations(rows, parts.lane.policies)
 
@@ -91,15 +93,22 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
             rows.books.commands,
             rows.books.holds,
             rows.books.lots,
+            _pools(rows),
+            dict(rows.catalogue.feeds),
         )
         found += ledger.check(books)
     return list(dict.fromkeys(found))  # the ledger finds again what its sums have shown
 
 
+def _pools(rows: CheckRows) -> dict[str, str]:
+    """Return the pool of every location."""
+    return {place.name: place.pool for place in rows.catalogue.locations}
+
+
 def _sums(rows: CheckRows) -> list[Violation]:
-    """What is kept of each item is the sum of its movements, open order lines and open holds."""
+    """What is kept of each shelf is the sum of its movements, open order lines and open holds."""
     audit = rows.audit
-    apart = ledger.withheld(audit.lots.values())
+    apart = ledger.withheld(audit.lots.values(), _pools(rows))
     found = []
     named = audit.shelves.keys() | audit.moved.keys() | audit.open.keys() | audit.held.keys()
     for sku in sorted(named):
@@ -110,7 +119,8 @@ def _sums(rows: CheckRows) -> list[Violation]:
             ("held_is_open_holds", audit.held.get(sku, 0), shelf.held),
         ):
             if summed != kept:
-                found.append(Violation(invariant, sku, str(summed), str(kept)))
+                name = ledger.shelf_name(sku)
+                found.append(Violation(invariant, name, str(summed), str(kept)))
     for key in sorted(audit.lots.keys() | audit.lots_moved.keys()):
         balance = audit.lots[key].on_hand if key in audit.lots else 0
         if balance != audit.lots_moved.get(key, 0):
@@ -142,29 +152,33 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
         stored.bills,
         stored.listings,
         policies,
-        older_bills=stored.older_bills,
+        stored.locations,
+        stored.feeds,
+        stored.older_bills,
     )
-    apart = ledger.withheld(audit.lots.values())
+    apart = ledger.withheld(audit.lots.values(), _pools(rows))
+    every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
     recomputed = {
         sku: Shelf(
-            sku,
+            sku_of(sku),
+            pool=pool_of(sku),
             on_hand=audit.moved.get(sku, 0) - apart.get(sku, 0),
             reserved=audit.open.get(sku, 0),
             held=audit.held.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
             pins=audit.shelves.get(sku, Shelf(sku)).pins,
         )
-        for sku in catalogue.items
+        for sku in every
     }
 
     def promised(view: View) -> dict[str, int]:
-        return atp_all(view.net(catalogue.items), sorted(catalogue.items))
+        return atp_all(view.net(every), every)
 
     kept = promised(View(catalogue, rows.kept))
     sound = promised(View(catalogue, replace(rows.kept, shelves=recomputed)))
     return [
-        Violation("atp_is_of_the_ledger", sku, str(sound[sku]), str(kept[sku]))
-        for sku in sorted(catalogue.items)
+        Violation("atp_is_of_the_ledger", ledger.shelf_name(sku), str(sound[sku]), str(kept[sku]))
+        for sku in every
         if sound[sku] != kept[sku]
     ]
 

@@ -127,10 +127,22 @@ async def _channels(parts: Parts) -> list[Examined]:
     """Look at the public address and at each channel."""
     from stockpush.compose import accounts
 
-    found = [examined(None, each) for each in await accounts.examine_address(parts)]
+    found = await _pools(parts)
+    found += [examined(None, each) for each in await accounts.examine_address(parts)]
     for name in parts.settings.channels:
         found += [examined(name, each) for each in await accounts.examine_channel(parts, name)]
     return found
+
+
+async def _pools(parts: Parts) -> list[Examined]:
+    """Look at the pools that feed the channels, where there are several."""
+    from stockpush.compose import check_pools
+
+    try:
+        pools = await check_pools(parts)
+    except ConfigInvalid as error:
+        return [Examined(None, "pools", False, error.message, error.next or "")]
+    return [Examined(None, "pools", True, ", ".join(pools))] if len(pools) > 1 else []
 
 
 def examined(channel: str | None, finding: Finding) -> Examined:

@@ -8,22 +8,24 @@ command here, also where no daemon has noted it.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias
 
 import typer
 
-from stockpush.cli.options import Config, DryRun, Json, Key, Reason, Yes
+from stockpush.cli.acting import example
+from stockpush.cli.amounts import refuse_options
+from stockpush.cli.changes import Change, changes_between, print_changes, warn_of
+from stockpush.cli.options import Config, Json, Write, writing
 from stockpush.cli.output import cell, print_json, reference, refuse, say, show, table
+from stockpush.cli.places import PoolName
 from stockpush.cli.session import actor, find_item, one_line, with_parts
-from stockpush.cli.verbs import Change, Write, changes_between, print_changes, warn_of
 from stockpush.engine import holding
 from stockpush.engine.holding import FallRow, HoldLineRow, HoldRow, PromiseRow, read_id
-from stockpush.errors import NotFound, QuantityInvalid, UsageError
+from stockpush.errors import NotFound, UsageError
 from stockpush.messages import (
     Accepted,
     Command,
@@ -34,11 +36,11 @@ from stockpush.messages import (
     RenewHold,
     Replayed,
 )
-from stockpush.model import Hold, HoldLine, HoldState
+from stockpush.model import MAIN, Hold, HoldLine, HoldState, shelf_key
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import merged, name_of, taken
 from stockpush.reservation.view import View
-from stockpush.units import find_unit
+from stockpush.units import is_unit
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
@@ -52,17 +54,14 @@ For: TypeAlias = Annotated[
 ]
 Until: TypeAlias = Annotated[
     str | None,
-    typer.Option("--until", metavar="INSTANT", help="Until when: 2026-12-24T18:00."),
+    typer.Option(
+        "--until", metavar="INSTANT", help="Until when: 2026-12-24T18:00, or a day's end."
+    ),
 ]
 HOLDS_DEFAULT: Final = 100
 HOLDS_MAX: Final = 500
 """How many holds are listed unless told otherwise, and at most."""
 _NAMES: Final = ("--for", "--until")
-_NEXT: Final = {
-    "key_reused": "the same command with another --key, or without",
-    "not_held": "stockpush holds --all",
-}
-"""What to type after a refusal, where there is something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,9 @@ class Told:
     promises: tuple[PromiseRow, ...] = ()
 
 
+@writing
 def hold(
+    write: Write,
     sku: Annotated[str, typer.Argument(metavar="SKU", help="Which item.")],
     quantity: Annotated[
         list[str],
@@ -94,12 +95,7 @@ def hold(
     span: For = None,
     until: Until = None,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
+    pool: PoolName = MAIN,
 ) -> None:
     """Set units aside: all of it or nothing.
 
@@ -108,17 +104,21 @@ def hold(
     With --dry-run it answers whether an order of that size can be taken: what is short, what to
     buy, how many could be promised now, and what other listings would fall to.
     """
-    del yes  # taken by every writing command; it acts at once
-    write = _write(config, as_json, dry_run, reason, key)
     told_note = one_line(note, field="--note")
 
     async def job(parts: Parts) -> Told:
         view = await parts.view()
+        refuse_options([sku, *quantity], write)
         lines = _lines(view.catalogue, [sku, *quantity])
-        end = holding.read_end(span, until, default=parts.hold_for, names=_NAMES, local=True)
-        command = PlaceHold(lines, end, told_note, _key(write, parts), actor(), write.reason)
+        further = "stockpush hold --help"
+        holding.check_pool(pool, view.catalogue, field="--pool")
+        shelves = [shelf_key(line.sku, pool) for line in lines]
+        end = _read_end(span, until, default=parts.hold_for, further=further)
+        command = PlaceHold(
+            lines, end, told_note, write.key_or(parts.ids.new), actor(), write.reason, pool=pool
+        )
         rows = holding.line_rows(view.catalogue, merged(lines))
-        told = await _carry_out(parts, write, view, command, [line.sku for line in lines])
+        told = await _carry_out(parts, write, view, command, shelves)
         told = replace(
             told,
             what=_listed(rows),
@@ -128,35 +128,30 @@ def hold(
         outcome = told.outcome
         if not isinstance(outcome, Refused) or outcome.refusal != "insufficient_atp":
             return told
-        could = taken(view, merged(lines))
+        could = taken(view, merged(lines), pool)
         return replace(
             told,
-            falls=holding.falls(view, could, [line.sku for line in lines]),
-            promises=holding.promises(view, lines),
+            outcome=holding.explained(view, lines, outcome, pool),
+            falls=holding.falls(view, could, shelves),
+            promises=holding.promises(view, lines, pool),
         )
 
-    told = with_parts(config, job)
+    told = with_parts(write.config, job)
     if isinstance(told.outcome, Refused):
         _refuse_hold(told, told.outcome, write)
     ends = "" if told.hold is None else f" until {_local(told.hold)}"
     _tell(told, write, did=f"Held {told.what}{ends}", could=f"Yes, {told.what} can be held{ends}")
 
 
+@writing
 def release(
+    write: Write,
     hold_id: HoldId,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
 ) -> None:
     """Give back what a hold set aside.
 
     For example: stockpush release hold-12
     """
-    del yes  # taken by every writing command; it acts at once
-    write = _write(config, as_json, dry_run, reason, key)
     number = read_id(hold_id, field="ID")
 
     def command(_: Hold | None, key: str) -> Command:
@@ -167,32 +162,27 @@ def release(
     _tell(told, write, did=f"Released {words}", could=f"{words} would be released")
 
 
+@writing
 def renew(
+    write: Write,
     hold_id: HoldId,
     span: For = None,
     until: Until = None,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
 ) -> None:
     """Have a hold end at another time.
 
     For example: stockpush renew hold-12 --for 3d
     """
-    del yes  # taken by every writing command; it acts at once
-    write = _write(config, as_json, dry_run, reason, key)
     number = read_id(hold_id, field="ID")
+    further = f"stockpush renew {name_of(number)} --for 3d"
     if span is None and until is None:
         raise UsageError(
             "When the hold is to end is missing.",
             field="--for",
             expected="--for TIME or --until INSTANT",
-            next=f"stockpush renew {name_of(number)} --for 3d",
+            next=further,
         )
-    end = holding.read_end(span, until, default=timedelta(), names=_NAMES, local=True)
+    end = _read_end(span, until, default=timedelta(), further=further)
 
     def command(_: Hold | None, key: str) -> Command:
         return RenewHold(number, end, key, actor(), write.reason)
@@ -243,20 +233,6 @@ def holds(
 # -- carrying out ----------------------------------------------------------------------------
 
 
-def _write(
-    config: Path | None, as_json: bool, dry_run: bool, reason: str, key: str | None
-) -> Write:
-    return Write(config, as_json, dry_run, one_line(reason, field="--reason"), key)
-
-
-def _key(write: Write, parts: Parts) -> str:
-    """Return the idempotency key that was given, or a fresh one."""
-    key = parts.ids.new() if write.key is None else one_line(write.key, field="--key")
-    if not key:
-        raise UsageError("--key is empty.", field="--key", expected="any text of your own")
-    return key
-
-
 def _on_hold(
     write: Write,
     number: int,
@@ -267,8 +243,10 @@ def _on_hold(
 
     async def job(parts: Parts) -> Told:
         view, before = await parts.view(), await parts.hold(number)
-        skus = [] if before is None else [line.sku for line in before.lines]
-        told = await _carry_out(parts, write, view, command(before, _key(write, parts)), skus)
+        skus = [] if before is None else [shelf_key(line.sku, before.pool) for line in before.lines]
+        told = await _carry_out(
+            parts, write, view, command(before, write.key_or(parts.ids.new)), skus
+        )
         if before is None:
             return told
         return replace(
@@ -281,7 +259,7 @@ def _on_hold(
     told = with_parts(write.config, job)
     if isinstance(told.outcome, Refused):
         if told.outcome.refusal != "not_found":
-            refuse(told.outcome, as_json=write.as_json, next=_NEXT.get(told.outcome.refusal))
+            _refuse(told.outcome, write)
         raise NotFound(
             f"There is no hold {name_of(number)}.",
             field="ID",
@@ -375,37 +353,27 @@ def _refuse_hold(told: Told, refused: Refused, write: Write) -> NoReturn:
             field="SKU",
             next="stockpush stock",
         )
-    if refused.refusal != "insufficient_atp":
-        refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
-    to_buy = refused.facts["to_buy"]
-    if not write.as_json:
+    if refused.refusal == "insufficient_atp" and not write.as_json:
         _print_promises(told.promises)
-        say()
-        if to_buy:
-            say("To buy:", "bold")
-        for each in to_buy:
-            unit = "" if each["unit"] == "piece" else f" {each['unit']} of"
-            say(f"{each['quantity']}{unit} {each['sku']}")
+        _print_to_buy(refused.facts["to_buy"])
         _print_falls(told.falls, "If it were taken all the same, listings would fall:")
         say()
-    # Where a promise rule is in the way there is nothing to buy.
-    todo = f"stockpush why {shlex.quote(refused.facts['sku'])}"
-    if to_buy:
-        first = to_buy[0]
-        unit = "" if first["unit"] == "piece" else first["unit"]
-        todo = f"stockpush receive {first['sku']} {first['quantity']}{unit}  (when it has arrived)"
-    refuse(
-        replace(
-            refused,
-            facts={
-                **refused.facts,
-                "lines": told.promises,
-                "listings": [each.as_json() for each in told.falls],
-            },
-        ),
-        as_json=write.as_json,
-        next=todo,
-    )
+    _refuse(refused, write)
+
+
+def _refuse(refused: Refused, write: Write) -> NoReturn:
+    further = holding.next_after(refused, key="--key", until="--until")
+    refuse(refused, as_json=write.as_json, next=further)
+
+
+def _print_to_buy(rows: Sequence[Mapping[str, str]]) -> None:
+    if not rows:
+        return
+    say()
+    say("To buy:", "bold")
+    for each in rows:
+        unit = "" if each["unit"] == "piece" else f" {each['unit']} of"
+        say(f"{each['quantity']}{unit} {each['sku']}")
 
 
 def _print_promises(rows: Sequence[PromiseRow]) -> None:
@@ -442,11 +410,14 @@ def _print_holds(rows: Sequence[HoldRow], *, everything: bool) -> None:
     if not rows:
         say("There are no holds." if everything else "Nothing is held.")
         return
-    shown = table("id", "what", "until", *(["=state"] if everything else []), "for")
+    pooled = any(row.pool != MAIN for row in rows)
+    pool, state = (["pool"] if pooled else []), (["=state"] if everything else [])
+    shown = table("id", "what", *pool, "until", *state, "for")
     for row in rows:
         shown.add_row(
             cell(row.id),
             cell(_listed(row.lines)),
+            *([cell(row.pool)] if pooled else []),
             cell(row.until),
             *([cell(row.state, "" if row.state == "held" else "dim")] if everything else []),
             cell(row.note, "dim"),
@@ -476,6 +447,17 @@ def _local(row: HoldRow) -> str:
 # -- reading arguments -----------------------------------------------------------------------
 
 
+def _read_end(
+    span: str | None, until: str | None, *, default: timedelta, further: str
+) -> datetime | timedelta:
+    """Return when a hold is to end; a slip gets `further` as what to type."""
+    try:
+        return holding.read_end(span, until, default=default, names=_NAMES, local=True)
+    except UsageError as error:
+        error.next = further
+        raise
+
+
 def _lines(catalogue: Catalogue, words: Sequence[str]) -> tuple[HoldLine, ...]:
     """Return the lines that were typed: a SKU and a quantity, again and again.
 
@@ -490,19 +472,16 @@ def _lines(catalogue: Catalogue, words: Sequence[str]) -> tuple[HoldLine, ...]:
                 f"The quantity of {item.sku} is missing.",
                 field="QUANTITY",
                 expected="a quantity after each SKU",
-                next=f"stockpush hold {' '.join(words)} 5",
+                next=f"stockpush hold {shlex.join(words)} 5",
             )
         text = left.pop(0)
-        if left and text[-1:].isdigit() and left[0] not in catalogue.items and _is_unit(left[0]):
+        apart = left and text[-1:].isdigit() and left[0] not in catalogue.items
+        if apart and is_unit(left[0], item.purchase_units):
             text = f"{text} {left.pop(0)}"
-        quantity = holding.read_quantity(text, item, field=f"quantity of {item.sku}")
+        try:
+            quantity = holding.read_quantity(text, item, field=f"quantity of {item.sku}")
+        except UsageError as error:
+            error.next = error.next or example("hold", item)
+            raise
         lines.append(HoldLine(item.sku, quantity))
     return tuple(lines)
-
-
-def _is_unit(word: str) -> bool:
-    try:
-        find_unit(word, field="unit")
-    except QuantityInvalid:
-        return False
-    return True

@@ -1,7 +1,8 @@
-"""`lots`: what lies where, of which lot, and until when it is sold."""
+"""What lies where, of which lot, and until when it is sold: lots, transfer, quarantine."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from stockpush.cli.options import Config, Json
+from stockpush.cli.acting import Asked, act, carry_out
+from stockpush.cli.amounts import Quantity, Sku, amount, of_lot, units_of
+from stockpush.cli.options import Config, Json, Write, stating, writing
 from stockpush.cli.output import balance, cell, print_json, say, show, table
-from stockpush.cli.places import last_day
-from stockpush.cli.session import find_item, with_parts
-from stockpush.model import MAIN, UNLOTTED, Lot
+from stockpush.cli.places import LotName, last_day, name_of
+from stockpush.cli.session import actor, find_item, with_parts
+from stockpush.messages import QuarantineLot, TransferStock
+from stockpush.model import MAIN, UNLOTTED, Item, Lot
+from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.lots import LotState, state
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
@@ -53,6 +58,7 @@ class LotRow:
     cost: str | None = None
     supplier: str | None = None
     note: str | None = None
+    pool: str = MAIN
 
 
 def lots(
@@ -83,6 +89,70 @@ def lots(
         say("Next: stockpush receive SKU QUANTITY --lot NAME")
 
 
+@writing
+def transfer(
+    write: Write,
+    sku: Sku,
+    quantity: Quantity,
+    origin: Annotated[str, typer.Option("--from", metavar="NAME", help="Where it lay.")],
+    destination: Annotated[str, typer.Option("--to", metavar="NAME", help="Where it lies now.")],
+    lot: LotName = None,
+) -> None:
+    """Record that stock lies somewhere else now.
+
+    For example: stockpush transfer soap-lav 20 --from main --to market
+    """
+
+    def asked(item: Item, key: str) -> Asked:
+        units = units_of(quantity, item, write)
+        named = name_of(lot, field="--lot")
+        command = TransferStock(
+            item.sku,
+            units,
+            name_of(origin, field="--from") or MAIN,
+            name_of(destination, field="--to") or MAIN,
+            key,
+            actor(),
+            write.reason,
+            lot=named,
+        )
+        where = f"from {command.origin} to {command.destination}"
+        fields = {command.destination: "--to", command.origin: "--from"}
+        what = f"Moved {amount(units, item)}{of_lot(named)} {where}"
+        return Asked(command, what, fields=fields)
+
+    act("transfer", write, sku, asked)
+
+
+@stating
+def quarantine(
+    write: Write,
+    sku: Sku,
+    lot: Annotated[str, typer.Argument(metavar="LOT", help="Which lot.")],
+    release: Annotated[bool, typer.Option("--release", help="It can be sold again.")] = False,
+) -> None:
+    """Withhold a lot from sale until it is released.
+
+    Wherever it lies. For example: stockpush quarantine soap-lav A12 --reason "soft bars"
+    """
+
+    def asked(catalogue: Catalogue, _key: str) -> Asked:
+        item = find_item(catalogue, sku)
+        named = name_of(lot, field="LOT") or ""
+        command = QuarantineLot(
+            item.sku, named, quarantined=not release, actor=actor(), reason=write.reason
+        )
+        back = "" if release else " --release"
+        undo = f"stockpush quarantine {shlex.quote(item.sku)} {shlex.quote(named)}{back}"
+        what = "Released" if release else "In quarantine:"
+        return Asked(command, f"{what} lot {named} of {item.sku}", undo, {named: "LOT"})
+
+    carry_out(write, asked)
+
+
+# -- showing ---------------------------------------------------------------------------------
+
+
 def _of_item(view: View, sku: str, at: datetime) -> Iterable[LotRow]:
     """Return an item's rows: its lots that are not empty, then what belongs to none."""
     item = view.catalogue.items[sku]
@@ -91,7 +161,9 @@ def _of_item(view: View, sku: str, at: datetime) -> Iterable[LotRow]:
     for lot in sorted(found, key=lambda lot: (lot.expires_at or ends, lot.since, lot.key)):
         if lot.on_hand:
             yield _row(view, lot, at)
-    unlotted = view.shelf(sku).on_hand - sum(lot.on_hand for lot in found if lot.counts)
+    pool_at = view.catalogue.pool_at
+    counted = (lot.on_hand for lot in found if lot.counts and pool_at(lot.key.location) == MAIN)
+    unlotted = view.shelf(sku).on_hand - sum(counted)
     if unlotted or not found:
         on_hand = format_quantity(unlotted, item.scale)
         yield LotRow(sku, None, MAIN, on_hand, item.unit, LotState.SELLABLE.value)
@@ -115,11 +187,14 @@ def _row(view: View, lot: Lot, at: datetime) -> LotRow:
         cost=lot.cost or None,
         supplier=lot.supplier or None,
         note=lot.note or None,
+        pool=view.catalogue.pool_at(lot.key.location),
     )
 
 
 def _print(rows: Sequence[LotRow]) -> None:
-    shown = table("SKU", "lot", "location", ">on hand", "", "=state", "sold until", "supplier", "")
+    pooled = any(row.pool != MAIN for row in rows)
+    where = ("SKU", "lot", "location", *(["pool"] if pooled else []))
+    shown = table(*where, ">on hand", "", "=state", "sold until", "supplier", "")
     for row in rows:
         until = None if row.expires_at is None else last_day(row.expires_at)
         note = "soon" if row.soon else row.note
@@ -127,6 +202,7 @@ def _print(rows: Sequence[LotRow]) -> None:
             cell(row.sku),
             cell(row.lot or "-", "" if row.lot else "dim"),
             cell(row.location, "dim" if row.location == MAIN else ""),
+            *([cell(row.pool, "dim" if row.pool == MAIN else "")] if pooled else []),
             balance(row.on_hand),
             cell(row.unit, "dim"),
             cell(row.state, _STATES[row.state]),

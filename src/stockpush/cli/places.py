@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, TypeAlias
 
 import typer
 
 from stockpush.cli.session import one_line
+from stockpush.engine.instants import begin_of, end_of, expected_of, read_instant
 from stockpush.errors import UsageError
 from stockpush.messages import LotTerms
 from stockpush.model import Item, LotRule
 
 LotName: TypeAlias = Annotated[
     str | None, typer.Option("--lot", metavar="LOT", help="Of which lot (batch, crate, barrel).")
+]
+PoolName: TypeAlias = Annotated[
+    str,
+    typer.Option("--pool", metavar="NAME", help="In which pool of locations, if not in main."),
 ]
 LocationName: TypeAlias = Annotated[
     str | None,
@@ -37,7 +42,6 @@ Supplier: TypeAlias = Annotated[
     str | None, typer.Option("--supplier", metavar="TEXT", help="Whom it came from.")
 ]
 _COST: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,4})?")
-_DAY: Final = "a day such as 2027-03-01, or an instant such as 2027-03-01T18:00+01:00"
 
 
 def name_of(text: str | None, *, field: str) -> str | None:
@@ -102,16 +106,16 @@ def _instant(text: str | None, *, field: str, after: bool) -> datetime | None:
     """Return the local midnight that a day begins with, or (`after`) ends with; or the instant."""
     if text is None:
         return None
-    given = text.strip()
-    try:
-        if "T" in given.upper():
-            return datetime.fromisoformat(given).astimezone(UTC)
-        day = date.fromisoformat(given) + timedelta(days=int(after))
-        return datetime.combine(day, time.min).astimezone().astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
+    at = read_instant(text, None, day=end_of if after else begin_of)
+    if at is None:
+        given, expected = text.strip(), expected_of(text)
         raise UsageError(
-            f"{field}: found {given!r}, expected {_DAY}.", field=field, found=given, expected=_DAY
-        ) from None
+            f"{field}: found {given!r}, expected {expected}.",
+            field=field,
+            found=given,
+            expected=expected,
+        )
+    return at.astimezone(UTC)
 
 
 def _cost(text: str | None) -> str:

@@ -87,6 +87,12 @@ def prove(
             "--busy", help="With --worlds: an hour of many shoppers, and a maker who keeps up."
         ),
     ] = False,
+    split: Annotated[
+        bool,
+        typer.Option(
+            "--split", help="With --worlds: what there is is parted among listings on Shopify."
+        ),
+    ] = False,
     cut: Annotated[
         float | None,
         typer.Option("--cut", metavar="SECONDS", help="End the faults early, after so long."),
@@ -130,6 +136,8 @@ def prove(
             "--shopify-only": shopify_only,
             "--channels": channels is not None,
             "--busy": busy,
+            "--split": split,
+            "--sync ours": sync is Sync.OURS,
             "--strict": strict,
             "--trace": trace,
             "--shrink": shrink,
@@ -145,12 +153,12 @@ def prove(
 
     front, source = shopfront_of(catalogue or [], own=own, worlds=worlds, config=config)
     usual = Sync.BOTH if not shrink else Sync.OURS
-    compared = worlds and (sync or usual) is not Sync.OURS
     plan = Plan(
         without=kinds,
         shopify_only=shopify_only,
-        channels=channels_named(channels, compared=compared),
+        channels=channels_named(channels),
         busy=busy,
+        split=split,
         span_s=BUSY_S if busy else None,
         shopfront=front,
         cut_s=None if cut is None else bounded("--cut", cut, 0, 1e9),
@@ -163,7 +171,7 @@ def prove(
         *(["--config", str(config)] if config and own else []),
         *(["--worlds"] if worlds else []),
         *(["--sync", str(sync)] if sync is not None else []),
-        *options_of(plan, Plan() if channels is not None else Plan(channels=plan.channels)),
+        *options_of(plan, Plan()),
     ]
     asked = Asked(plan, sync or usual, source, tuple(options))
     number = (

@@ -70,6 +70,8 @@ _NOT_WITH: Final[tuple[tuple[str, str], ...]] = (
     ("--strict", "--sync naive"),
     ("--strict", "--channels"),
     ("--channels", "--shopify-only"),
+    ("--split", "--channels"),
+    ("--split", "--shopify-only"),
     ("--json", "--markdown"),
 )
 _ONLY_WITH: Final[tuple[tuple[str, str], ...]] = (
@@ -79,6 +81,8 @@ _ONLY_WITH: Final[tuple[tuple[str, str], ...]] = (
     ("--shopify-only", "--worlds"),
     ("--channels", "--worlds"),
     ("--busy", "--worlds"),
+    ("--split", "--worlds"),
+    ("--split", "--sync ours"),
 )
 
 
@@ -115,26 +119,13 @@ def bounded(option: str, value: Any, low: float, high: float) -> Any:
     )
 
 
-def channels_named(names: str | None, *, compared: bool) -> frozenset[str] | None:
-    """Return the channels of the drawn worlds, None for whichever are drawn.
-
-    The naive sync knows two platforms, and what is `compared` is the same world.
-    """
+def channels_named(names: str | None) -> frozenset[str] | None:
+    """Return the channels of the drawn worlds, None for whichever are drawn."""
     from stockpush.sim.accounts import CHANNELS
-    from stockpush.sim.drawing import NARROW
 
     if names is None:
-        return NARROW if compared else None
-    chosen = frozenset(_known("--channels", each, CHANNELS) for each in names.split(","))
-    if compared and not chosen <= NARROW:
-        raise UsageError(
-            "The naive sync knows Shopify and WooCommerce alone.",
-            field="--channels",
-            found=names,
-            expected=f"{','.join(sorted(NARROW))}, or --sync ours",
-            next="stockpush prove --worlds --sync ours --channels etsy,faire",
-        )
-    return chosen
+        return None
+    return frozenset(_known("--channels", each, CHANNELS) for each in names.split(","))
 
 
 def kind_named(name: str) -> FaultKind:
@@ -182,6 +173,8 @@ def options_of(plan: Plan, usual: Plan) -> list[str]:
         words += ["--channels", ",".join(sorted(plan.channels))]
     if plan.busy and not usual.busy:
         words.append("--busy")
+    if plan.split and not usual.split:
+        words.append("--split")
     return words
 
 

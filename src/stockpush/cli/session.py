@@ -103,7 +103,7 @@ def one_line(text: str, *, field: str) -> str:
         raise UsageError(
             f"{field} is not a line of text.",
             field=field,
-            found=f"{len(trimmed)} characters",
+            found=f"{len(trimmed)} characters" if len(trimmed) > TEXT_LENGTH_MAX else trimmed,
             expected=f"one line of at most {TEXT_LENGTH_MAX} printable characters",
         )
     return trimmed

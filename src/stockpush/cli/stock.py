@@ -21,10 +21,15 @@ from stockpush.cli.output import (
 from stockpush.cli.session import find_item, with_parts
 from stockpush.engine import report
 from stockpush.engine.report import ParkedRow, PlanRow, StockRow
+from stockpush.model import MAIN, shelf_key
+from stockpush.reservation.ledger import shelf_name
+from stockpush.reservation.view import View
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
 
+EXPOSED_MAX = 10
+"""Of how many items the exposure is told."""
 _STATES = {
     "in_sync": "green",
     "dirty": "yellow",
@@ -66,12 +71,13 @@ def stock(
 
 
 def _print_items(rows: Sequence[StockRow]) -> None:
-    shown = table(
-        "SKU", ">on hand", ">reserved", ">held", ">suspense", ">buildable", ">ATP", "", "limited by"
-    )
+    pooled = any(row.pool != MAIN for row in rows)
+    amounts = (">on hand", ">reserved", ">held", ">suspense", ">buildable", ">ATP")
+    shown = table("SKU", *(["pool"] if pooled else []), *amounts, "", "limited by")
     for row in rows:
         shown.add_row(
             cell(row.sku),
+            *([cell(row.pool)] if pooled else []),
             balance(row.on_hand),
             cell(row.reserved),
             cell(row.held),
@@ -82,13 +88,24 @@ def _print_items(rows: Sequence[StockRow]) -> None:
             cell(", ".join(row.limited_by), "dim"),
         )
     show(shown)
+    exposed = [
+        f"{row.exposure} {row.unit} of {shelf_name(shelf_key(row.sku, row.pool))}"
+        for row in rows
+        if row.exposure != "0"
+    ]
+    if exposed:
+        left = len(exposed) - EXPOSED_MAX
+        told = ", ".join(exposed[:EXPOSED_MAX]) + (f" and {left} more items" if left > 0 else "")
+        say()
+        say(f"Exposure, if every listing sold out at once: {told}", "dim")
     apart = [row for row in rows if row.withheld != "0"]
     if apart:
         say()
         listed = ", ".join(f"{row.withheld} {row.unit} of {row.sku}" for row in apart)
         say(f"Besides, and not sold now: {listed} (stockpush lots)", "dim")
     pinned = [
-        f"{each.reserved} {row.unit} of {row.sku} by its bill {each.bill} (now {row.bill})"
+        f"{each.reserved} {row.unit} of {shelf_name(shelf_key(row.sku, row.pool))}"
+        f" by its bill {each.bill} (now {row.bill})"
         for row in rows
         for each in row.older_bills
     ]
@@ -130,19 +147,36 @@ def plan(config: Config = None, as_json: Json = False) -> None:
     And what is not written until a person has mended it.
     """
 
-    async def read(parts: Parts) -> tuple[tuple[PlanRow, ...], tuple[ParkedRow, ...]]:
+    async def read(parts: Parts) -> tuple[tuple[PlanRow, ...], tuple[ParkedRow, ...], str | None]:
         view = await parts.view()
-        return report.plan(view), report.parked(view)
+        return report.plan(view), report.parked(view), _to_be_ready(view)
 
-    rows, parked = with_parts(config, read, what="Computing what would be pushed ...")
+    rows, parked, first = with_parts(config, read, what="Computing what would be pushed ...")
     if as_json:
         print_json({"data": [row.as_json() for row in rows], "parked": parked})
         return
     if rows:
         print_plan(rows)
+    elif first is not None:
+        say("Nothing would be written: no listing is ready to be.")
+        say(f"Next: {first}")
     else:
         say("Nothing would be written: every listing that is ready shows what it should.")
     _print_parked(parked)
+
+
+def _to_be_ready(view: View) -> str | None:
+    """Return what to type for a first listing to be ready, None where one is, or is to be mended.
+
+    A listing is read first, then adopted.
+    """
+    listings = [each for each in view.catalogue.listings.values() if each.parked_reason is None]
+    if report.ready(view) or (view.catalogue.listings and not listings):
+        return None
+    if not listings:
+        return "stockpush import catalog.toml  (with [[listings]])"
+    states = {report.listing_row(view, each, 0).observed for each in listings if not each.adopted}
+    return "stockpush adopt" if states - {None} else "stockpush run  (it reads what they show)"
 
 
 def _print_parked(rows: Sequence[ParkedRow]) -> None:
@@ -155,12 +189,15 @@ def _print_parked(rows: Sequence[ParkedRow]) -> None:
 
 def print_plan(rows: Sequence[PlanRow]) -> None:
     """Print the plan for people."""
-    shown = table("channel", "reference", "SKU", ">shows", ">to", "because")
+    pooled = any(row.pool != MAIN for row in rows)
+    pool = ["pool"] if pooled else []
+    shown = table("channel", "reference", "SKU", *pool, ">shows", ">to", "because")
     for row in rows:
         shown.add_row(
             cell(row.channel),
             cell(reference(row.ref), "dim"),
             cell(row.sku),
+            *([cell(row.pool)] if pooled else []),
             cell(row.was),
             cell(row.to, "bold"),
             cell(row.because, "dim"),

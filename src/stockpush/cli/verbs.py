@@ -1,4 +1,4 @@
-"""The stock verbs: receive, build, count, adjust, scrap, return, sell, transfer, undo.
+"""The stock verbs: receive, build, count, adjust, scrap, return, sell, undo.
 
 Each acts at once, prints what it changed (its own item, and every other whose ATP moved because
 they share a material) and how to undo it. Nothing is deleted: undo writes what compensates.
@@ -8,154 +8,49 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Final
 
 import typer
-from rich.text import Text
 
-from stockpush.cli.options import Config, DryRun, Json, Key, Reason, Yes
-from stockpush.cli.output import balance, cell, note, print_json, refuse, say, show, table
+from stockpush.cli.acting import Asked, act, act_in, carry_out
+from stockpush.cli.amounts import Quantity, Sku, amount, bare, of_lot, units_of
+from stockpush.cli.options import Write, writing
 from stockpush.cli.places import (
     AvailableFrom,
     Cost,
     Expires,
     LocationName,
     LotName,
+    PoolName,
     Supplier,
     name_of,
     paid,
     terms_of,
 )
-from stockpush.cli.session import actor, find_item, one_line, with_parts
+from stockpush.cli.session import actor, find_item, one_line
 from stockpush.engine.holding import read_id
-from stockpush.errors import NotFound, UsageError
+from stockpush.errors import UsageError
 from stockpush.messages import (
-    Accepted,
     BuildStock,
-    Command,
     CountStock,
     MoveStock,
-    Outcome,
-    QuarantineLot,
-    Refused,
-    Replayed,
     SellHold,
     StockMove,
-    TransferStock,
     UndoMovement,
 )
 from stockpush.model import MAIN, Item, MovementKind
-from stockpush.reservation.atp import atp
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import name_of as hold_name
-from stockpush.reservation.production import Used
-from stockpush.reservation.view import View
-from stockpush.units import format_quantity, parse_quantity
+from stockpush.units import parse_quantity
 
-if TYPE_CHECKING:
-    from stockpush.compose import Parts
-
-Sku: TypeAlias = Annotated[str, typer.Argument(metavar="SKU", help="Which item.")]
-Quantity: TypeAlias = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="QUANTITY",
-        help="How much: in the item's own unit, or with another (5kg, '2.5 l', 2 boxes).",
-    ),
-]
-_OPTIONS: Final = (
-    *("--config", "--json", "--dry-run", "--yes", "--reason", "--key", "--at"),
-    *(
-        "--used",
-        "--scrapped",
-        "--take",
-        "--bill",
-        "--lot",
-        "--location",
-        "--expires",
-        "--available-from",
-    ),
-    *("--cost", "--supplier", "--from", "--to"),
-)
 _MOVEMENT: Final = re.compile(r"(?:mv-)?([0-9]{1,18})", re.IGNORECASE)
-CHANGES_MAX: Final = 20
-"""Most items shown whose ATP moved along; the rest are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """What was asked for besides the verb itself."""
-
-    config: Path | None
-    as_json: bool
-    dry_run: bool
-    reason: str
-    key: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One item before and after, smallest units. `stock_moved`: it moved itself."""
-
-    item: Item
-    on_hand: tuple[int, int]
-    held: tuple[int, int]
-    atp: tuple[int, int]
-
-    @property
-    def stock_moved(self) -> bool:
-        """Answer whether its stock changed, and not what is held or promised of it alone."""
-        return self.on_hand[0] != self.on_hand[1]
-
-    @property
-    def is_named(self) -> bool:
-        """Answer whether something was done to itself, and not to what shares its materials."""
-        return self.stock_moved or self.held[0] != self.held[1]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return decimal strings in the item's unit."""
-        scale = self.item.scale
-        before, after = (
-            {
-                "on_hand": format_quantity(self.on_hand[at], scale),
-                "held": format_quantity(self.held[at], scale),
-                "atp": format_quantity(self.atp[at], scale),
-            }
-            for at in (0, 1)
-        )
-        return {"sku": self.item.sku, "unit": self.item.unit, "before": before, "after": after}
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What became of a verb, and the words for it."""
-
-    what: str
-    outcome: Outcome
-    movement_ids: tuple[int, ...] = ()
-    changes: tuple[Change, ...] = ()
-    undo: str | None = None
-    counted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A verb's command, and what it did once it has done it (`Received 5 kg of beeswax`)."""
-
-    command: Command
-    what: str
-    undo: str | None = None
-    """What takes it back, where that is not an undo of its movements."""
-
-
-# -- the verbs -------------------------------------------------------------------------------
-
-
+@writing
 def receive(
+    write: Write,
     sku: Sku,
     quantity: Quantity,
     lot: LotName = None,
@@ -164,12 +59,6 @@ def receive(
     available_from: AvailableFrom = None,
     cost: Cost = None,
     supplier: Supplier = None,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
 ) -> None:
     """Take in what has arrived.
 
@@ -177,11 +66,9 @@ def receive(
 
     As a lot: stockpush receive beeswax 5kg --lot A12 --expires 2027-03-01 --cost 62.50
     """
-    del yes  # taken by every writing command; a verb acts at once
-    write = Write(config, as_json, dry_run, _reason(reason), key)
 
     def asked(item: Item, key: str) -> Asked:
-        units = _units(quantity, item)
+        units = units_of(quantity, item, write)
         named = name_of(lot, field="--lot")
         terms = terms_of(
             item,
@@ -200,12 +87,14 @@ def receive(
             lot=named,
             terms=terms,
         )
-        return Asked(_move(move, key, write), f"Received {_amount(units, item)}{_of(named)}")
+        return Asked(_move(move, key, write), f"Received {amount(units, item)}{of_lot(named)}")
 
-    _act("receive", write, sku, asked)
+    act("receive", write, sku, asked)
 
 
+@writing
 def build(
+    write: Write,
     sku: Sku,
     quantity: Quantity,
     used: Annotated[
@@ -242,12 +131,6 @@ def build(
     location: LocationName = None,
     expires: Expires = None,
     available_from: AvailableFrom = None,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
 ) -> None:
     """Record what was made.
 
@@ -255,11 +138,9 @@ def build(
 
     As it really went: stockpush build candle-lav 40 --used beeswax=6200g --scrapped 2
     """
-    del yes  # taken by every writing command; a verb acts at once
-    write = Write(config, as_json, dry_run, _reason(reason), key)
 
     def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
-        units = _units(quantity, item)
+        units = units_of(quantity, item, write)
         lost = _lost(scrapped, item)
         named = name_of(lot, field="--lot")
         command = BuildStock(
@@ -276,23 +157,20 @@ def build(
             take=tuple(find_item(catalogue, each).sku for each in take or ()),
             bill=bill,
         )
-        less = f", of which {_bare(lost, item)} were lost" if lost else ""
-        return Asked(command, f"Built {_amount(units, item)}{_of(named)}{less}")
+        less = f", of which {bare(lost, item)} were lost" if lost else ""
+        return Asked(command, f"Built {amount(units, item)}{of_lot(named)}{less}")
 
-    _act_in("build", write, sku, asked, facts=("used",))
+    act_in("build", write, sku, asked, facts=("used",))
 
 
+@writing
 def count(
+    write: Write,
     sku: Sku,
     quantity: Quantity,
     lot: LotName = None,
     location: LocationName = None,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
+    pool: PoolName = MAIN,
 ) -> None:
     """State what somebody counted.
 
@@ -300,11 +178,9 @@ def count(
 
     Of an item with lots: all that can be sold, or with --lot or --location what lies there.
     """
-    del yes  # taken by every writing command; a verb acts at once
-    write = Write(config, as_json, dry_run, _reason(reason), key)
 
-    def asked(item: Item, key: str) -> Asked:
-        units = _units(quantity, item, zero=True)
+    def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
+        units = units_of(quantity, item, write, zero=True)
         named = name_of(lot, field="--lot")
         command = CountStock(
             item.sku,
@@ -314,59 +190,63 @@ def count(
             write.reason,
             location=name_of(location, field="--location"),
             lot=named,
+            pool=pool,
         )
-        return Asked(command, f"Counted {_amount(units, item)}{_of(named)}")
 
-    _act("count", write, sku, asked)
+        def seen(places: Sequence[str]) -> str:
+            words = [item.sku, bare(units, item).replace(" ", "")]
+            there = command.location or catalogue.home(pool)
+            if places:
+                words += ["--from", places[0], "--to", there]
+            elif there != MAIN:
+                words += ["--location", there]
+            verb, why = ("transfer", "moved") if places else ("receive", "came in")
+            typed = shlex.join([verb, *words, "--lot", named or ""])
+            return f"stockpush {typed}  (if it {why})"
+
+        what = f"Counted {amount(units, item)}{of_lot(named)}"
+        return Asked(command, what, seen=seen if named and units else None)
+
+    act_in("count", write, sku, asked)
 
 
+@writing
 def adjust(
+    write: Write,
     sku: Sku,
     quantity: Quantity,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
+    pool: PoolName = MAIN,
 ) -> None:
     """Add or, with a sign, take away.
 
     For example: stockpush adjust wick -3 --reason broken
     """
-    del yes  # taken by every writing command; a verb acts at once
-    write = Write(config, as_json, dry_run, _reason(reason), key)
 
     def asked(item: Item, key: str) -> Asked:
-        units = _units(quantity, item, signed=True)
+        units = units_of(quantity, item, write, signed=True)
         move = StockMove(item.sku, units, MovementKind.ADJUSTMENT)
         sign = "+" if units > 0 else ""
-        return Asked(_move(move, key, write), f"Adjusted {item.sku} by {sign}{_bare(units, item)}")
+        done = f"Adjusted {item.sku} by {sign}{bare(units, item)}"
+        return Asked(_move(move, key, write, pool), done)
 
-    _act("adjust", write, sku, asked)
+    act("adjust", write, sku, asked)
 
 
+@writing
 def scrap(
+    write: Write,
     sku: Sku,
     quantity: Quantity,
     lot: LotName = None,
     location: LocationName = None,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
 ) -> None:
     """Take off what is spoilt, broken or lost.
 
     For example: stockpush scrap soap-lav 3 --reason cracked
     """
-    del yes  # taken by every writing command; a verb acts at once
-    write = Write(config, as_json, dry_run, _reason(reason), key)
 
     def asked(item: Item, key: str) -> Asked:
-        units = _units(quantity, item)
+        units = units_of(quantity, item, write)
         named = name_of(lot, field="--lot")
         move = StockMove(
             item.sku,
@@ -375,32 +255,26 @@ def scrap(
             location=name_of(location, field="--location"),
             lot=named,
         )
-        return Asked(_move(move, key, write), f"Scrapped {_amount(units, item)}{_of(named)}")
+        return Asked(_move(move, key, write), f"Scrapped {amount(units, item)}{of_lot(named)}")
 
-    _act("scrap", write, sku, asked)
+    act("scrap", write, sku, asked)
 
 
+@writing
 def take_back(
+    write: Write,
     sku: Sku,
     quantity: Quantity,
     lot: LotName = None,
     location: LocationName = None,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
 ) -> None:
     """Put back what a buyer sent back.
 
     A refund alone puts nothing back on the shelf. For example: stockpush return soap-lav 1
     """
-    del yes  # taken by every writing command; a verb acts at once
-    write = Write(config, as_json, dry_run, _reason(reason), key)
 
     def asked(item: Item, key: str) -> Asked:
-        units = _units(quantity, item)
+        units = units_of(quantity, item, write)
         named = name_of(lot, field="--lot")
         move = StockMove(
             item.sku,
@@ -409,12 +283,14 @@ def take_back(
             location=name_of(location, field="--location"),
             lot=named,
         )
-        return Asked(_move(move, key, write), f"Took back {_amount(units, item)}{_of(named)}")
+        return Asked(_move(move, key, write), f"Took back {amount(units, item)}{of_lot(named)}")
 
-    _act("return", write, sku, asked)
+    act("return", write, sku, asked)
 
 
+@writing
 def sell(
+    write: Write,
     at: Annotated[str, typer.Option("--at", metavar="PLACE", help="Where: market, shop, ...")],
     sku: Annotated[str | None, typer.Argument(metavar="SKU", help="Which item.")] = None,
     quantity: Annotated[
@@ -425,12 +301,7 @@ def sell(
         str | None,
         typer.Option("--hold", metavar="ID", help="All of a hold, instead of SKU and QUANTITY."),
     ] = None,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
+    pool: PoolName = MAIN,
 ) -> None:
     """Record a sale made elsewhere.
 
@@ -438,7 +309,6 @@ def sell(
 
     What was held is sold whole: stockpush sell --hold hold-12 --at market
     """
-    del yes  # taken by every writing command; a verb acts at once
     place = one_line(at, field="--at")
     if not place:
         raise UsageError("--at names no place.", field="--at", expected="where it was sold")
@@ -450,7 +320,14 @@ def sell(
                 found=sku,
                 expected="--hold alone, or an item and a quantity",
             )
-        _sell_hold(hold, place, Write(config, as_json, dry_run, _reason(reason), key))
+        if pool != MAIN:
+            raise UsageError(
+                "--hold sells from the pool that the hold is of.",
+                field="--pool",
+                found=pool,
+                expected="--hold alone",
+            )
+        _sell_hold(hold, place, write)
         return
     if sku is None or not quantity:
         raise UsageError(
@@ -460,15 +337,15 @@ def sell(
             next="stockpush sell --help",
         )
     typed = quantity
-    why = ": ".join(each for each in (f"sold at {place}", _reason(reason)) if each)
-    write = Write(config, as_json, dry_run, why, key)
+    why = ": ".join(each for each in (f"sold at {place}", write.reason) if each)
+    sold = replace(write, reason=why)
 
     def asked(item: Item, key: str) -> Asked:
-        units = _units(typed, item)
+        units = units_of(typed, item, write)
         move = StockMove(item.sku, -units, MovementKind.SALE)
-        return Asked(_move(move, key, write), f"Sold {_amount(units, item)} at {place}")
+        return Asked(_move(move, key, sold, pool), f"Sold {amount(units, item)} at {place}")
 
-    _act("sell", write, sku, asked)
+    act("sell", sold, sku, asked)
 
 
 def _sell_hold(hold: str, place: str, write: Write) -> None:
@@ -479,96 +356,21 @@ def _sell_hold(hold: str, place: str, write: Write) -> None:
         command = SellHold(number, place, key, actor(), write.reason)
         return Asked(command, f"Sold {hold_name(number)} at {place}")
 
-    _carry_out(write, asked, where="stockpush holds --all")
+    carry_out(write, asked, id_field="--hold", where="stockpush holds --all")
 
 
-def transfer(
-    sku: Sku,
-    quantity: Quantity,
-    origin: Annotated[str, typer.Option("--from", metavar="NAME", help="Where it lay.")],
-    destination: Annotated[str, typer.Option("--to", metavar="NAME", help="Where it lies now.")],
-    lot: LotName = None,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
-) -> None:
-    """Record that stock lies somewhere else now.
-
-    For example: stockpush transfer soap-lav 20 --from main --to market
-    """
-    del yes  # taken by every writing command; a verb acts at once
-    write = Write(config, as_json, dry_run, _reason(reason), key)
-
-    def asked(item: Item, key: str) -> Asked:
-        units = _units(quantity, item)
-        named = name_of(lot, field="--lot")
-        command = TransferStock(
-            item.sku,
-            units,
-            name_of(origin, field="--from") or MAIN,
-            name_of(destination, field="--to") or MAIN,
-            key,
-            actor(),
-            write.reason,
-            lot=named,
-        )
-        where = f"from {command.origin} to {command.destination}"
-        return Asked(command, f"Moved {_amount(units, item)}{_of(named)} {where}")
-
-    _act("transfer", write, sku, asked)
-
-
-def quarantine(
-    sku: Sku,
-    lot: Annotated[str, typer.Argument(metavar="LOT", help="Which lot.")],
-    release: Annotated[bool, typer.Option("--release", help="It can be sold again.")] = False,
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-) -> None:
-    """Withhold a lot from sale until it is released.
-
-    Wherever it lies. For example: stockpush quarantine soap-lav A12 --reason "soft bars"
-    """
-    del yes  # taken by every writing command; a verb acts at once
-    write = Write(config, as_json, dry_run, _reason(reason), None)
-
-    def asked(catalogue: Catalogue, _key: str) -> Asked:
-        item = find_item(catalogue, sku)
-        named = name_of(lot, field="LOT") or ""
-        command = QuarantineLot(
-            item.sku, named, quarantined=not release, actor=actor(), reason=write.reason
-        )
-        back = "" if release else " --release"
-        undo = f"stockpush quarantine {shlex.quote(item.sku)} {shlex.quote(named)}{back}"
-        what = "Released" if release else "In quarantine:"
-        return Asked(command, f"{what} lot {named} of {item.sku}", undo)
-
-    _carry_out(write, asked)
-
-
+@writing
 def undo(
+    write: Write,
     movement: Annotated[
         str, typer.Argument(metavar="ID", help="What the command printed: mv-1042.")
     ],
-    config: Config = None,
-    as_json: Json = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = "",
-    key: Key = None,
 ) -> None:
     """Take a whole command back.
 
     By the id that it printed: stockpush undo mv-1042. Nothing is deleted; what compensates it is
     written.
     """
-    del yes  # taken by every writing command; a verb acts at once
     match = _MOVEMENT.fullmatch(movement.strip())
     if match is None:
         raise UsageError(
@@ -576,265 +378,29 @@ def undo(
             field="ID",
             found=movement,
             expected="an id that a command has printed, such as mv-1042",
-            next="stockpush release ID" if "hold" in movement.lower() else None,
+            next=_instead(movement),
         )
     number = int(match[1])
-    write = Write(config, as_json, dry_run, _reason(reason), key)
 
     def asked(_: Catalogue, key: str) -> Asked:
         command = UndoMovement(number, key, actor(), write.reason)
         return Asked(command, f"Undid mv-{number}")
 
-    _carry_out(write, asked, undoes=True)
-
-
-# -- carrying out ----------------------------------------------------------------------------
-
-
-def _act(verb: str, write: Write, sku: str, asked: Callable[[Item, str], Asked]) -> None:
-    """Carry out a verb on the item that was named; a quantity that is none gets an example."""
-    _act_in(verb, write, sku, lambda _, item, key: asked(item, key))
-
-
-def _act_in(
-    verb: str,
-    write: Write,
-    sku: str,
-    asked: Callable[[Catalogue, Item, str], Asked],
-    *,
-    facts: Sequence[str] = (),
-) -> None:
-    """Do as `_act` for a verb that names other items too; `facts` of the outcome are told."""
-
-    def on_item(catalogue: Catalogue, key: str) -> Asked:
-        item = find_item(catalogue, sku)
-        try:
-            return asked(catalogue, item, key)
-        except UsageError as error:
-            error.next = error.next or _example(verb, item)
-            raise
-
-    _carry_out(write, on_item, facts=facts)
-
-
-def _example(verb: str, item: Item) -> str:
-    """Return a command that would do.
-
-    >>> from stockpush.model import Kind
-    >>> _example("sell", Item("beeswax", "", Kind.MATERIAL, "kg", scale=3))
-    'stockpush sell beeswax 5kg --at market'
-    """
-    quantity = "5" if item.unit == "piece" else shlex.quote(f"5{item.unit}")
-    place = {"sell": " --at market", "transfer": " --from main --to market"}.get(verb, "")
-    return f"stockpush {verb} {shlex.quote(item.sku)} {quantity}{place}"
-
-
-def _carry_out(
-    write: Write,
-    asked: Callable[[Catalogue, str], Asked],
-    *,
-    undoes: bool = False,
-    facts: Sequence[str] = (),
-    where: str = "stockpush stock",
-) -> None:
-    """Carry a verb out, or with --dry-run only decide it, and tell what came of it.
-
-    `where` is the command that shows what there is, for what was not found.
-    """
-
-    async def job(parts: Parts) -> Told:
-        before = await parts.view()
-        key = parts.ids.new() if write.key is None else one_line(write.key, field="--key")
-        if not key:
-            raise UsageError("--key is empty.", field="--key", expected="any text of your own")
-        wanted = asked(before.catalogue, key)
-        if write.dry_run:
-            # What is due counts in what there was before, so the verb is decided after it too.
-            decision = await parts.lane.rehearse(*await parts.lane.overdue(), wanted.command)
-            changes = changes_between(before, before.after(decision))
-            return Told(wanted.what, decision.outcome, changes=changes)
-        (done,) = await parts.lane.commit([wanted.command])
-        if isinstance(done.outcome, Replayed):
-            return Told(wanted.what, done.outcome, done.outcome.movement_ids)
-        changes = changes_between(before, await parts.view())
-        counted = isinstance(wanted.command, CountStock)
-        return Told(wanted.what, done.outcome, done.movement_ids, changes, wanted.undo, counted)
-
-    told = with_parts(write.config, job)
-    match told.outcome:
-        case Refused("not_found", message, named):
-            raise _not_found(message, named, where)
-        case Refused() as refused:
-            refuse(refused, as_json=write.as_json, next=_NEXT.get(refused.refusal))
-        case Accepted() | Replayed():
-            _tell(told, write, undoes=undoes, facts=facts)
-
-
-def _not_found(message: str, facts: Mapping[str, Any], where: str) -> NotFound:
-    """Return the error for a movement, hold, lot or location that is not there."""
-    field, found, next_command = "ID", None, where
-    if "lot" in facts:
-        field, found = "--lot", facts["lot"]
-        next_command = f"stockpush lots {shlex.quote(facts['sku'])}"
-    elif "location" in facts:
-        field, found = "--location", facts["location"]
-        next_command = "stockpush import catalog.toml  (with [[locations]] for it)"
-    expected = " or ".join(facts.get("expected", ())) or None
-    return NotFound(
-        f"{message[0].upper()}{message[1:]}.",
-        field=field,
-        found=found,
-        expected=expected,
-        next=next_command,
-    )
-
-
-_NEXT: Final[Mapping[str, str]] = {
-    "no_bill": "stockpush import catalog.toml  (with a bill of materials for it)",
-    "key_reused": "the same command with another --key, or without",
-    "not_held": "stockpush holds --all",
-    "no_such_bill": "the same command with another --bill, or without",
-    "has_substitutes": "the same command with one of its substitutes",
-    "not_a_substitute": "the same command with another --take, or without",
-    "used_twice": "the same command with --used for the one or the others",
-    "not_on_bill": "the same command with --used for a component of the bill",
-    "more_lost_than_built": "the same command with a smaller --scrapped",
-    "lot_differs": "stockpush lots  (then the same command with another --lot, or without the day)",
-    "lots_there": "stockpush lots  (then the same command with --lot for each)",
-    "never_sellable": "the same command with a later --expires",
-    "not_there": "stockpush lots  (what lies where; count what you see there)",
-    "same_place": "the same command with another --to",
-    "several_places": "the same command with --location for one of them",
-}
-"""What to type after a refusal, where there is something."""
-
-
-def changes_between(before: View, after: View) -> tuple[Change, ...]:
-    """Return the items whose stock, held units or ATP differ: what was named first, then by SKU."""
-    skus = sorted(after.catalogue.items.keys() & before.catalogue.items.keys())
-    moved = [
-        sku
-        for sku in skus
-        if before.shelf(sku).on_hand != after.shelf(sku).on_hand
-        or before.shelf(sku).held != after.shelf(sku).held
-    ]
-    concerned = sorted(after.catalogue.group(moved))
-    nets = before.net(concerned), after.net(concerned)
-    changes = (
-        Change(
-            after.catalogue.items[sku],
-            (before.shelf(sku).on_hand, after.shelf(sku).on_hand),
-            (before.shelf(sku).held, after.shelf(sku).held),
-            (atp(nets[0], sku), atp(nets[1], sku)),
-        )
-        for sku in concerned
-    )
-    changed = [each for each in changes if each.is_named or each.atp[0] != each.atp[1]]
-    return tuple(sorted(changed, key=lambda each: (not each.is_named, each.item.sku)))
-
-
-# -- telling ---------------------------------------------------------------------------------
-
-
-def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> None:
-    first = f"mv-{told.movement_ids[0]}" if told.movement_ids else None
-    undo = told.undo
-    if first is not None and not undoes:
-        undo = f"stockpush undo {first}"
-    replayed = isinstance(told.outcome, Replayed)
-    known = told.outcome.facts if isinstance(told.outcome, Accepted) else {}
-    if write.as_json:
-        print_json(
-            {
-                "id": first,
-                "undo": undo,
-                "dry_run": write.dry_run,
-                "replayed": replayed,
-                "movements": [f"mv-{number}" for number in told.movement_ids],
-                "changed": [change.as_json() for change in told.changes],
-                **{name: known.get(name) for name in facts},
-            }
-        )
-        return
-    if replayed:
-        say(f"Done before under this key, as {first}; nothing was changed now.")
-    elif write.dry_run:
-        say(f"{told.what}: not done, only shown.", "bold")
-    else:
-        say(told.what, "bold")
-    if told.changes:
-        say()
-        print_changes(told.changes)
-    elif not replayed:
-        say("The ledger said so already." if told.counted else "What can be sold is as before.")
-    _print_used(known.get("used", ()))
-    if undo:
-        say()
-        say(f"Undo: {undo}")
-    warn_of(told.changes)
-
-
-def _print_used(used: Sequence[Used]) -> None:
-    """Print what a build consumed against its plan, where that was stated."""
-    if not used:
-        return
-    say()
-    shown = table("used", ">planned", ">really", "")
-    for row in used:
-        shown.add_row(cell(row.sku), cell(row.planned), cell(row.used), cell(row.unit, "dim"))
-    show(shown)
-
-
-def print_changes(changes: Sequence[Change]) -> None:
-    """Print what changed, before and after; what is held only where that changed."""
-    with_held = any(change.held[0] != change.held[1] for change in changes)
-    shown = table("SKU", ">on hand", *([">held"] if with_held else []), ">ATP", "")
-    for change in changes[:CHANGES_MAX]:
-        scale = change.item.scale
-        held = _turn(change.held, scale) if change.held[0] != change.held[1] else cell(None)
-        shown.add_row(
-            cell(change.item.sku),
-            _turn(change.on_hand, scale) if change.stock_moved else cell(None),
-            *([held] if with_held else []),
-            _turn(change.atp, scale),
-            cell(change.item.unit, "dim"),
-        )
-    show(shown)
-    if len(changes) > CHANGES_MAX:
-        say(f"... and the ATP of {len(changes) - CHANGES_MAX} more items", "dim")
-
-
-def _turn(values: tuple[int, int], scale: int) -> Text:
-    """Return `before -> after`."""
-    before, after = (format_quantity(value, scale) for value in values)
-    if before == after:
-        return cell(after)
-    return Text.assemble((f"{before} → ", "dim"), balance(after))
-
-
-def warn_of(changes: Sequence[Change]) -> None:
-    """Say where the numbers ask for somebody's attention."""
-    for change in changes:
-        sku, scale = shlex.quote(change.item.sku), change.item.scale
-        if change.stock_moved and change.on_hand[1] < 0:
-            note(f"{sku} is below zero on hand; when you have counted it: stockpush count {sku} N")
-        if change.atp[1] < 0 <= change.atp[0]:
-            short = format_quantity(-change.atp[1], scale)
-            note(f"{sku} is short of {short} {change.item.unit}: more is claimed than can be made")
+    carry_out(write, asked, undoes=True)
 
 
 # -- reading arguments -----------------------------------------------------------------------
 
 
-def _move(move: StockMove, key: str, write: Write) -> MoveStock:
-    return MoveStock((move,), key, actor(), write.reason)
+def _move(move: StockMove, key: str, write: Write, pool: str = MAIN) -> MoveStock:
+    return MoveStock((move,), key, actor(), write.reason, pool)
 
 
 def _lost(text: str | None, item: Item) -> int:
     """Return how many of a build were lost, smallest units."""
     if text is None:
         return 0
-    return parse_quantity(text, unit=item.unit, scale=item.scale, field="--scrapped")
+    return _parsed(text, item, field="--scrapped")
 
 
 def _really_used(given: Sequence[str], catalogue: Catalogue) -> tuple[tuple[str, int], ...]:
@@ -857,62 +423,27 @@ def _really_used(given: Sequence[str], catalogue: Catalogue) -> tuple[tuple[str,
                 found=text,
                 expected="each component once",
             )
-        used[item.sku] = parse_quantity(
-            quantity, unit=item.unit, scale=item.scale, field=f"--used {item.sku}"
-        )
+        used[item.sku] = _parsed(quantity, item, field=f"--used {item.sku}")
     return tuple(sorted(used.items()))
 
 
-def _reason(text: str) -> str:
-    return one_line(text, field="--reason")
-
-
-def _units(words: Sequence[str], item: Item, *, signed: bool = False, zero: bool = False) -> int:
-    """Return the quantity that was typed, in smallest units; a unit may stand apart (`5 kg`)."""
-    for word in words:
-        if word.startswith("--"):
-            if word in _OPTIONS:
-                raise UsageError(f"{word} must stand before the lone --.", field=word)
-            near = get_close_matches(word, _OPTIONS, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise UsageError(f"There is no option {word}.{hint}", field=word, found=word)
-    text = " ".join(words)
-    units = parse_quantity(
+def _parsed(text: str, item: Item, *, field: str) -> int:
+    return parse_quantity(
         text,
         unit=item.unit,
         scale=item.scale,
-        field="quantity",
-        signed=signed,
+        field=field,
         purchase_units=item.purchase_units,
     )
-    if units == 0 and not zero:
-        raise UsageError(
-            "quantity: found 0, which would change nothing.",
-            field="quantity",
-            found=text,
-            expected="a quantity other than 0" if signed else "more than 0",
-        )
-    return units
 
 
-def _amount(units: int, item: Item) -> str:
-    """Return a quantity with its unit and item, as people say it.
+def _instead(text: str) -> str:
+    """Return what to type instead of an undo of what is no movement.
 
-    >>> from stockpush.model import Kind
-    >>> _amount(40, Item("candle", "", Kind.PRODUCT, "piece"))
-    '40 candle'
-    >>> _amount(5000, Item("beeswax", "", Kind.MATERIAL, "kg", scale=3))
-    '5 kg of beeswax'
+    >>> _instead("hold-12"), _instead("soap")
+    ('stockpush release hold-12', 'stockpush undo --help')
     """
-    amount = _bare(units, item)
-    return f"{amount} {item.sku}" if item.unit == "piece" else f"{amount} of {item.sku}"
-
-
-def _of(lot: str | None) -> str:
-    """Return which lot it is of, as people say it."""
-    return "" if lot is None else f" (lot {lot})"
-
-
-def _bare(units: int, item: Item) -> str:
-    number = format_quantity(units, item.scale)
-    return number if item.unit == "piece" else f"{number} {item.unit}"
+    try:
+        return f"stockpush release {hold_name(read_id(text, field='ID'))}"
+    except UsageError:
+        return "stockpush undo --help"

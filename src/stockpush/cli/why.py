@@ -74,12 +74,15 @@ def why(
     elif found.past:
         _print_past(found)
     else:
-        _print_now(found)
+        for each in (found, *found.elsewhere):
+            if each is not found:
+                say()
+            _print_now(each, pooled=bool(found.elsewhere))
 
 
-def _print_now(found: Why) -> None:
-    """Print the sum of the item, and the sum of each listing."""
-    _say_name(found)
+def _print_now(found: Why, *, pooled: bool) -> None:
+    """Print the sum of the item, and the sum of each listing; `pooled`: of one pool of several."""
+    _say_name(found, f"in the pool {found.pool}" if pooled else "")
     total = _Line(found.atp or "", "to promise (ATP)", found.note or "")
     _print_sum(_lines(found.terms), total)
     _print_sums(
@@ -94,7 +97,14 @@ def _print_now(found: Why) -> None:
     _say_unknown(found)
     if not found.listings:
         say()
-        say("It is not listed on any channel.", "dim")
+        say(f"It is not listed on any channel{' of this pool' if pooled else ''}.", "dim")
+    elif found.exposure != "0":
+        counted = "" if found.unit == "piece" else f" {found.unit}"
+        say()
+        say(
+            f"Exposure {found.exposure}{counted}: sold too much if every listing sold out at once.",
+            "dim",
+        )
 
 
 def _listing_lines(found: Why, listing: ListingWhy) -> list[_Line]:

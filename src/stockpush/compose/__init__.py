@@ -8,6 +8,7 @@ database.py   the database before it is opened
 
 from stockpush.compose.assembly import (
     Parts,
+    check_pools,
     connect,
     parts,
     polled_only,
@@ -22,6 +23,7 @@ __all__ = [
     "Crew",
     "Daemon",
     "Parts",
+    "check_pools",
     "connect",
     "daemon",
     "parts",

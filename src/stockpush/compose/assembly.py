@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from stockpush.engine.transport import ChannelApi, Network
 from stockpush.engine.why import CHANGES_MAX, LINES_MAX, Why, why_now, why_then
 from stockpush.errors import CatalogueInvalid, ConfigInvalid
 from stockpush.messages import Command, ExpireHolds, Rows
-from stockpush.model import ChannelPolicy, Delivery, Health, Hold, HoldState
+from stockpush.model import MAIN, ChannelPolicy, Delivery, Health, Hold, HoldState, StockPolicy
 from stockpush.ports import CatalogueRows, Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.holds import as_of, expire, is_due
@@ -60,9 +61,20 @@ class Parts:
 
     async def catalogue(self) -> Catalogue:
         """Return the catalogue as it is now."""
-        rows = await self.store.catalogue()
-        policies = self.lane.policies
-        return _built(rows, policies)
+        return self._catalogue(await self.store.catalogue())
+
+    def _catalogue(self, rows: CatalogueRows) -> Catalogue:
+        return build(
+            rows.revision,
+            rows.items,
+            rows.bills,
+            rows.listings,
+            self.lane.policies,
+            rows.locations,
+            rows.feeds,
+            rows.older_bills,
+            stock=self.lane.stock,
+        )
 
     async def view(self) -> View:
         """Return everything that reports are computed from, at one instant.
@@ -72,10 +84,8 @@ class Parts:
         return self._view(*await reads.snapshot(self.store))
 
     def _view(self, rows: CatalogueRows, gathered: Rows) -> View:
-        policies = self.lane.policies
-        catalogue = _built(rows, policies)
         at = self.clock.now()
-        view = turned(View(catalogue, gathered), at)
+        view = turned(View(self._catalogue(rows), gathered), at)
         due = tuple(each.id for each in gathered.holds.values() if is_due(each, at))
         return view.after(expire(view, ExpireHolds(due), at)) if due else view
 
@@ -91,6 +101,10 @@ class Parts:
         page = await reads.holds(self.store, limit=limit, before=before, state=kept)
         found = (as_of(each, at) for each in page.data)
         return reads.Page(tuple(each for each in found if state in (None, each.state)), page.next)
+
+    async def undo_of(self, movement_id: int) -> int | None:
+        """Return the movement that undoes another one, None where none does."""
+        return await reads.undo_of(self.store, movement_id)
 
     async def hold(self, hold_id: int) -> Hold | None:
         """Return a hold as it is now, None if there is none."""
@@ -108,7 +122,7 @@ class Parts:
         asked_at = self.clock.now()
         then = None
         if at is not None:
-            typed = f"stockpush why {sku} --at -2h"
+            typed = f"stockpush why {shlex.quote(sku)} --at -2h"
             then = parse_instant(at, now=asked_at, zone=zone, field=field, next=typed)
         catalogue = await self.catalogue()
         if sku not in catalogue.items:
@@ -209,19 +223,6 @@ class Parts:
         return keys.decrypt(self.secret_key(), body, f"delivery:{channel}")
 
 
-def _built(rows: CatalogueRows, policies: Mapping[str, ChannelPolicy]) -> Catalogue:
-    """Return the catalogue of what is stored."""
-    return build(
-        rows.revision,
-        rows.items,
-        rows.bills,
-        rows.listings,
-        policies,
-        rows.locations,
-        rows.older_bills,
-    )
-
-
 def connect(settings: ChannelSettings) -> Connector:
     """Return the connector of one configured channel, ready to be worked.
 
@@ -299,7 +300,35 @@ def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) 
         reconcile_s=channel.reconcile_s,
         committed_apart=manifest.committed_apart,
         holds_unpaid=manifest.holds_unpaid,
+        pool=channel.pool,
     )
+
+
+def stock_policy(settings: Settings) -> StockPolicy:
+    """Return what the owner says of every item that says nothing of its own."""
+    stock = settings.stock
+    return StockPolicy(stock.exposure, stock.guard_min, stock.home_channel)
+
+
+async def check_pools(parts: Parts) -> tuple[str, ...]:
+    """Return the pools that feed the channels, MAIN if that is the only one.
+
+    Raises `ConfigInvalid` for a channel that is to be fed by a pool that nothing is sold from.
+    """
+    wanted = {policy.pool for policy in parts.lane.policies.values()} | {MAIN}
+    if wanted == {MAIN}:
+        return (MAIN,)
+    catalogue = await parts.catalogue()
+    for name, policy in sorted(catalogue.policies.items()):
+        if policy.pool not in catalogue.pools:
+            raise ConfigInvalid(
+                f"channels.{name}.pool names a pool that nothing is sold from.",
+                field=f"channels.{name}.pool",
+                found=policy.pool,
+                expected=" or ".join(catalogue.pools),
+                next="stockpush import catalog.toml  (with [[locations]] of that pool)",
+            )
+    return tuple(sorted(wanted))
 
 
 @asynccontextmanager
@@ -333,6 +362,7 @@ async def parts(
                 name: policy_of(settings, channel, manifests[name])
                 for name, channel in settings.channels.items()
             },
+            stock_policy(settings),
         )
         yield Parts(settings, store, lane, steady, ids or SystemIds(), connectors)
     finally:

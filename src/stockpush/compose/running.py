@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from stockpush import keys, systemd
-from stockpush.compose.assembly import Parts, door_of
+from stockpush.compose.assembly import Parts, check_pools, door_of
 from stockpush.connectors.base import Connector, ReadsWhole
 from stockpush.engine.channel import Channel
 from stockpush.engine.full_read import FullReader
@@ -48,6 +48,7 @@ async def _crew(
     """
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.store.only_daemon())
+        await check_pools(parts)
         # The daemon before this one may have ended after the database was opened here.
         parts.clock.not_before(await parts.store.newest_instant())
         workers = []

@@ -28,12 +28,13 @@ from stockpush.messages import (
     Rows,
     TurnLots,
 )
-from stockpush.model import ChannelPolicy, FieldKey
+from stockpush.model import UNSAID, ChannelPolicy, StockPolicy
 from stockpush.ports import Clock, Store, Transaction
 from stockpush.reservation import reach
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.decide import decide, mark, needs, widen
-from stockpush.reservation.view import Unfolding, View, is_of_catalogue
+from stockpush.reservation.pushes import Reached
+from stockpush.reservation.view import Unfolding, View, changes_catalogue
 from stockpush.values import replace
 
 V = TypeVar("V")
@@ -88,6 +89,7 @@ class CommitLane:
     store: Store
     clock: Clock
     policies: Mapping[str, ChannelPolicy]
+    stock: StockPolicy = UNSAID
     counters: Counters = field(default_factory=Counters)
     trouble: str | None = None
     """Why the database could last not be written to; None once it could be again."""
@@ -265,7 +267,7 @@ class CommitLane:
             ids = await transaction.apply([*decisions, marking])
         self.counters.commits += 1
         self.counters.commands += len(commands)
-        if any(map(is_of_catalogue, decisions)):
+        if any(map(changes_catalogue, decisions)):
             self._former, self._catalogue = self._catalogue or self._former, None
         done = [
             Done(each.outcome, movement_ids)
@@ -300,7 +302,9 @@ class CommitLane:
                 rows.listings,
                 self.policies,
                 rows.locations,
+                rows.feeds,
                 rows.older_bills,
+                stock=self.stock,
                 known=self._catalogue or self._former,
             )
         return self._catalogue
@@ -352,10 +356,10 @@ async def _gather(
 
 async def _reached(
     transaction: Transaction, before: View, after: View, decisions: Sequence[Decision]
-) -> tuple[View, frozenset[FieldKey] | None]:
+) -> tuple[View, Reached | None]:
     """Where groups were read in part, gather what else has changed with the group's decisions.
 
-    Return the view with that, and the fields reached; None where all was read before.
+    Return the view with that, and what is reached; None where all was read before.
     """
     if after.rows.partial is None:
         return after, None
@@ -363,11 +367,13 @@ async def _reached(
     before, after = await _with_shelves(transaction, before, after, touched)
     items = reach.items(before, after, touched)
     before, after = await _with_shelves(transaction, before, after, items)
-    fields = reach.fields(before, after, items)
-    unread = (fields | after.catalogue.fields_showing(touched)) - after.rows.fields.keys()
+    reached = reach.reached(before, after, items)
+    if reached.shelves:
+        after = after.after(Decision(shelves=reached.shelves))
+    unread = (reached.fields | after.catalogue.fields_showing(touched)) - after.rows.fields.keys()
     if unread:
         after = after.joined(await transaction.gather(Needs(fields=unread)))
-    return after, fields
+    return after, reached
 
 
 async def _with_shelves(

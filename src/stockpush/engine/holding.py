@@ -9,19 +9,24 @@ may be added, never renamed or removed.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from stockpush.engine.instants import end_of, expected_of, read_instant, read_when
 from stockpush.errors import NotFound, UsageError
-from stockpush.model import HOLD_LINES_MAX, Hold, HoldLine, Item
+from stockpush.messages import Refused
+from stockpush.model import HOLD_LINES_MAX, MAIN, Hold, HoldLine, Item, shelf_key
 from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import HOLD_MAX, merged, name_of, taken
 from stockpush.reservation.pushes import target_of
+from stockpush.reservation.sharing import as_turned
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity, parse_quantity
+from stockpush.values import replace
 
 _HOLD: Final = re.compile(r"(?:hold-)?([0-9]{1,18})", re.IGNORECASE)
 _SPAN: Final = re.compile(r"([0-9]{1,6})\s*([mhdw])", re.IGNORECASE)
@@ -31,6 +36,7 @@ _SPANS: Final = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
+_WITH_ZONE: Final = "an instant with a zone, such as 2026-12-24T18:00+01:00"
 NOTE_LENGTH_MAX: Final = 200
 """Longest note or reason, in characters."""
 TEXT_SHOWN_MAX: Final = 100
@@ -63,6 +69,7 @@ class HoldRow:
     note: str
     reason: str
     actor: str
+    pool: str = MAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,7 @@ def row(catalogue: Catalogue, hold: Hold) -> HoldRow:
         note=hold.note,
         reason=hold.reason,
         actor=hold.actor,
+        pool=hold.pool,
     )
 
 
@@ -123,37 +131,40 @@ def line_rows(catalogue: Catalogue, lines: Iterable[HoldLine]) -> tuple[HoldLine
     )
 
 
-def promises(view: View, lines: Iterable[HoldLine]) -> tuple[PromiseRow, ...]:
-    """Return what could be promised of each line now, lines of one item added up.
+def promises(view: View, lines: Iterable[HoldLine], pool: str = MAIN) -> tuple[PromiseRow, ...]:
+    """Return what could be promised of each line in a pool now, lines of one item added up.
 
     Each is looked at beside those before it, as much of them as could be promised.
     """
     rows = []
     for line in merged(lines):
         item = view.catalogue.items[line.sku]
-        available = max(0, netting.atp(view.net([line.sku]), line.sku))
+        shelf = shelf_key(line.sku, pool)
+        available = max(0, netting.atp(view.net([shelf]), shelf))
         asked, could = (format_quantity(each, item.scale) for each in (line.quantity, available))
         rows.append(PromiseRow(item.sku, item.unit, asked, could))
-        view = taken(view, [HoldLine(line.sku, min(line.quantity, available))])
+        view = taken(view, [HoldLine(line.sku, min(line.quantity, available))], pool)
     return tuple(rows)
 
 
 def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]:
     """Return the listings whose number differs between two views, by channel and listing.
 
-    `skus` are the items that something was done to; all that share a material with them are looked
-    at. A listing whose number was not read yet, or that waits for a person, is left out; of several
-    on one number each is told of.
+    `skus` are the shelves that something was done to; all that share a material with them are
+    looked at. A listing whose number was not read yet, or that waits for a person, is left out; of
+    several on one number each is told of.
     """
     group = before.catalogue.group(skus)
+    after = as_turned(after, group)
     nets = before.net(group), after.net(group)
     rows = []
     for key in sorted(before.catalogue.fields_showing(group)):
         field, policy = before.field(key), before.catalogue.policies.get(key.channel)
         if field is None or policy is None or field.expected is None or field.parked_reason:
             continue
+        shelf = before.catalogue.shelf_on(key.channel, field.sku)
         was, to = (
-            target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
+            target_of(view, field, atp=netting.atp(net, shelf), policy=policy)
             for view, net in zip((before, after), nets, strict=True)
         )
         if was != to:
@@ -162,6 +173,52 @@ def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]
                 for listing in before.catalogue.listings_on[key]
             ]
     return tuple(rows)
+
+
+def explained(view: View, lines: Sequence[HoldLine], refused: Refused, pool: str = MAIN) -> Refused:
+    """Return why a hold cannot be placed with what could be promised of each line instead, and what
+    listings would fall to if it were taken all the same.
+    """
+    could = taken(view, merged(lines), pool)
+    fallen = falls(view, could, [shelf_key(line.sku, pool) for line in lines])
+    told = {"lines": promises(view, lines, pool), "listings": [each.as_json() for each in fallen]}
+    return replace(refused, facts={**refused.facts, **told})
+
+
+def next_after(refused: Refused, *, key: str, until: str) -> str | None:
+    """Return what to do after a refusal on a hold, None where there is nothing.
+
+    `key` and `until` are what the two are called where it was asked for.
+    """
+    match refused.refusal:
+        case "insufficient_atp":
+            return _next_of_short(refused.facts)
+        case "key_reused":
+            return f"the same with another {key}, or without"
+        case "out_of_bounds":
+            return "the same with a smaller quantity, or fewer lines"
+        case "not_held":
+            return "stockpush holds --all"
+        case "until_past":
+            return f"the same with a later {until}"
+        case "until_too_late":
+            return f"the same with an earlier {until}"
+        case _:
+            return None
+
+
+def _next_of_short(facts: Mapping[str, Any]) -> str:
+    """Return the command for what is bought first, or the one that shows the promise rule which
+    alone stands against it.
+    """
+    if not facts["to_buy"]:
+        return f"stockpush why {shlex.quote(facts['sku'])}"
+    first = facts["to_buy"][0]
+    unit = "" if first["unit"] == "piece" else first["unit"]
+    bought = f"{shlex.quote(first['sku'])} {first['quantity']}{unit}"
+    location = facts.get("location", MAIN)
+    place = "" if location == MAIN else f" --location {shlex.quote(location)}"
+    return f"stockpush receive {bought}{place}  (when it has arrived)"
 
 
 # -- reading ---------------------------------------------------------------------------------
@@ -186,18 +243,17 @@ def read_id(text: str, *, field: str) -> int:
 
 
 def read_quantity(given: object, item: Item, *, field: str) -> int:
-    """Return a quantity of an item in its smallest units, > 0. Raises `QuantityInvalid` and
-    `UsageError` that name `field`.
+    """Return a quantity of an item in its smallest units, > 0. Raises `QuantityInvalid` that
+    names `field`.
     """
-    units = parse_quantity(given, unit=item.unit, scale=item.scale, field=field)
-    if units == 0:
-        raise UsageError(
-            f"{field}: found 0, which would hold nothing.",
-            field=field,
-            found=shown(str(given)),
-            expected="more than 0",
-        )
-    return units
+    return parse_quantity(
+        given,
+        unit=item.unit,
+        scale=item.scale,
+        field=field,
+        zero=False,
+        purchase_units=item.purchase_units,
+    )
 
 
 def read_end(
@@ -212,7 +268,7 @@ def read_end(
 
     At most one of the two may be given; with neither it is `default`. `names` are what the two are
     called where they were given. `local`: an instant without a zone is by the clock on the wall
-    here; otherwise it is refused. Whether it is in the future, the core says.
+    here, and a date its end; otherwise both are refused. Whether it is to come, the core says.
 
     >>> read_end("90m", None, default=timedelta(7), names=("--for", "--until"), local=True)
     datetime.timedelta(seconds=5400)
@@ -243,18 +299,18 @@ def _read_span(text: str, *, field: str) -> timedelta:
 
 
 def _read_instant(text: str, *, field: str, local: bool) -> datetime:
-    expected = "an instant such as 2026-12-24T18:00" + ("" if local else "+01:00, with a zone")
-    try:
-        instant = datetime.fromisoformat(text.strip())
-        if instant.tzinfo is None and local:
-            instant = instant.astimezone()
-    except (ValueError, OverflowError):
-        instant = None
-    if instant is None or instant.tzinfo is None:
+    until = read_instant(text, None, day=end_of)
+    if not local:
+        when = read_when(text)
+        until = when if isinstance(when, datetime) and when.tzinfo is not None else None
+    if until is None:
         raise UsageError(
-            f"{field} is not {expected}.", field=field, found=shown(text), expected=expected
+            f"{field} does not say when it ends.",
+            field=field,
+            found=shown(text),
+            expected=f"{expected_of(text)} (a day is its end)" if local else _WITH_ZONE,
         )
-    return instant
+    return until
 
 
 def shown(text: str) -> str:
@@ -262,26 +318,39 @@ def shown(text: str) -> str:
     return text[:TEXT_SHOWN_MAX].encode(errors="replace").decode()
 
 
+def check_pool(pool: str, catalogue: Catalogue, *, field: str) -> None:
+    """Raise `NotFound` for a pool that nothing is sold from."""
+    if pool not in catalogue.pools:
+        raise NotFound(
+            f"There is no pool {shown(pool)!r} that anything is sold from.",
+            field=field,
+            found=shown(pool),
+            expected=" or ".join(catalogue.pools),
+            next="stockpush import catalog.toml  (with [[locations]] of that pool)",
+        )
+
+
 # -- what a script posts -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A hold as it was posted: lines, and when it ends."""
+    """A hold as it was posted: lines, when it ends, and the pool it is of."""
 
     lines: tuple[HoldLine, ...]
     until: datetime | timedelta
     note: str
     reason: str
+    pool: str = MAIN
 
 
 def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Posted:
     """Return the hold that a body asks for; `content` is its JSON.
 
-    `{"lines": [{"sku", "quantity"}], "for" or "until", "note", "reason"}`, all but the lines
-    optional. Raises `UsageError` and `NotFound` that name the field, such as `lines[1].sku`.
+    `{"lines": [{"sku", "quantity"}], "for" or "until", "pool", "note", "reason"}`, all but the
+    lines optional. Raises `UsageError` and `NotFound` that name the field, such as `lines[1].sku`.
     """
-    body = _table(content, "body", ("lines", "for", "until", "note", "reason"))
+    body = _table(content, "body", ("lines", "for", "until", "pool", "note", "reason"))
     lines = body.get("lines")
     if not isinstance(lines, list) or not lines:
         raise _wrong("lines", lines, 'a list such as [{"sku": "candle", "quantity": "5"}]')
@@ -294,7 +363,15 @@ def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Po
         until=read_posted_end(body, default=default),
         note=_line(body, "note"),
         reason=_line(body, "reason"),
+        pool=_posted_pool(body, catalogue),
     )
+
+
+def _posted_pool(body: Mapping[str, Any], catalogue: Catalogue) -> str:
+    """Return the pool that a body names, MAIN where it names none."""
+    pool = _text(body, "pool") or MAIN
+    check_pool(pool, catalogue, field="pool")
+    return pool
 
 
 def read_renewal(content: Any) -> tuple[datetime | timedelta, str]:
@@ -359,7 +436,7 @@ def _line(body: Mapping[str, Any], name: str) -> str:
         raise UsageError(
             f"{name} is not a line of text.",
             field=name,
-            found=f"{len(text)} characters",
+            found=f"{len(text)} characters" if len(text) > NOTE_LENGTH_MAX else shown(text),
             expected=f"one line of at most {NOTE_LENGTH_MAX} printable characters",
         )
     return text

@@ -1,12 +1,13 @@
-"""Instants of the past as people write them: `2026-11-22 10:00`, a date, `-2h`.
+"""Instants as people write them: `2026-11-22 10:00`, a date, and of the past `-2h`.
 
-A date is its end, so that the whole day is looked at; today's is now. Without a zone an instant is
-in the asker's. Nothing in the future can be asked for.
+Without a zone an instant is in the asker's. A date is its end, so that the whole day is looked at,
+or has its lot sold, or its units held; asked about the past, today's is now.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final, NoReturn
 
@@ -20,6 +21,9 @@ EXPECTED: Final = (
 )
 YEAR_MIN: Final = 1970
 """Earliest year of an instant: nothing was sold with this program before it."""
+DAY_OR_INSTANT: Final = "a day such as 2027-03-01, or an instant such as 2027-03-01T18:00+01:00"
+"""What `read_when` takes, where a day is as good as an instant."""
+_BEFORE_THE_END: Final = f"a day before {date.max}, with which the calendar ends"
 _AGO = re.compile(r"-?\s*(?P<count>[0-9]{1,9})\s*(?P<unit>s|min|m|h|d|w)(\s+ago)?", re.IGNORECASE)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAY_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].+")
@@ -59,21 +63,71 @@ def parse_instant(
     return at
 
 
+def read_when(text: str) -> datetime | date | None:
+    """Return the instant, with a zone or without, or the date that was written; None for no such.
+
+    >>> read_when("2026-11-22"), read_when("2026-11-22 10:00"), read_when("20261122")
+    (datetime.date(2026, 11, 22), datetime.datetime(2026, 11, 22, 10, 0), None)
+    """
+    given = text.strip()
+    if len(given) > TEXT_LENGTH_MAX:
+        return None
+    try:
+        if _DATE.fullmatch(given):
+            return date.fromisoformat(given)
+        return datetime.fromisoformat(given) if _DAY_AND_TIME.fullmatch(given) else None
+    except ValueError:
+        return None
+
+
+def read_instant(
+    text: str, zone: tzinfo | None, *, day: Callable[[date, tzinfo | None], datetime]
+) -> datetime | None:
+    """Return the instant that was written, of a date what `day` makes of it; None for no such.
+
+    `zone` is that of what has none, None for this machine's.
+    """
+    when = read_when(text)
+    try:
+        if isinstance(when, datetime):
+            return _placed(when, zone)
+        return None if when is None else day(when, zone)
+    except (ValueError, OverflowError):  # at the ends of the calendar
+        return None
+
+
+def expected_of(text: str) -> str:
+    """Return what was expected instead of a text that is no day or instant to come.
+
+    >>> expected_of("9999-12-31")
+    'a day before 9999-12-31, with which the calendar ends'
+    """
+    when = read_when(text)
+    ends = when is not None and when.year == date.max.year
+    return _BEFORE_THE_END if ends else DAY_OR_INSTANT
+
+
+def begin_of(day: date, zone: tzinfo | None) -> datetime:
+    """Return the midnight with which a day begins."""
+    return _placed(datetime.combine(day, time.min), zone)
+
+
+def end_of(day: date, zone: tzinfo | None) -> datetime:
+    """Return the midnight with which a day ends."""
+    return begin_of(day + timedelta(days=1), zone)
+
+
 def _read(given: str, now: datetime, zone: tzinfo | None) -> datetime | None:
     if ago := _AGO.fullmatch(given):
         return now - timedelta(seconds=int(ago["count"]) * _SECONDS[ago["unit"].lower()])
-    if _DATE.fullmatch(given):
-        return _end_of(date.fromisoformat(given), now, zone)
-    if _DAY_AND_TIME.fullmatch(given):
-        return _placed(datetime.fromisoformat(given), zone)
-    return None
 
+    def last_of(day: date, zone: tzinfo | None) -> datetime:
+        """Return the last instant of a day; of today, now."""
+        if day == now.astimezone(zone).date():
+            return now
+        return _placed(datetime.combine(day, time.max), zone)
 
-def _end_of(day: date, now: datetime, zone: tzinfo | None) -> datetime:
-    """Return the last instant of a day; of today, now."""
-    if day == now.astimezone(zone).date():
-        return now
-    return _placed(datetime.combine(day, time.max), zone)
+    return read_instant(given, zone, day=last_of)
 
 
 def _placed(at: datetime, zone: tzinfo | None) -> datetime:

@@ -7,24 +7,41 @@ The shapes are those of docs/interface.md: keys may be added, never renamed or r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from stockpush.model import ChannelPolicy, FieldKey, Listing, Mode, Promise, PushOutcomeKind
+from stockpush.model import (
+    MAIN,
+    ChannelPolicy,
+    Exposure,
+    FieldKey,
+    Listing,
+    Mode,
+    Promise,
+    PushOutcomeKind,
+    pool_of,
+    shelf_key,
+    sku_of,
+)
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
+from stockpush.reservation import sharing
 from stockpush.reservation.atp import Netting
-from stockpush.reservation.ledger import withheld
-from stockpush.reservation.pushes import target_of
+from stockpush.reservation.expectation import standing_on
+from stockpush.reservation.ledger import shelf_name, withheld
+from stockpush.reservation.pushes import shown_on, target_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
 
 
 @dataclass(frozen=True, slots=True)
 class ListingRow:
-    """One listing of `stock --json`: `offer`, `expected`, `observed` in listing units."""
+    """One listing of `stock --json`: `offer`, `expected`, `observed` in listing units.
+
+    `share` is what it is given of what is shared out, None where it shows the whole.
+    """
 
     channel: str
     ref: Mapping[str, Any]
@@ -35,6 +52,8 @@ class ListingRow:
     pushed_at: datetime | None
     state: str
     reason: str | None
+    weight: int = 1
+    share: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +66,16 @@ class OlderBillRow:
 
 @dataclass(frozen=True, slots=True)
 class StockRow:
-    """One item of `stock --json`: quantities are decimal strings in the item's unit.
+    """One item of `stock --json` in one pool: quantities are decimal strings in the item's unit.
 
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
     materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
     a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot, or
-    where nothing is sold. `substitutes` are the items that share this one as a name, of which
-    `on_hand` is then what is there of all of them; `substitute_for` is the name that it shares.
-    `bill` is the version of its bill of materials, `older_bills` are those that open orders go by.
+    where nothing is sold. `policy` is how its listings share it; `guarded`: they do so now, since
+    there is as little as `guard_level`. `exposure_max` is None for no limit. `substitutes` are the
+    items that share this one as a name, of which `on_hand` is then what is there of all of them;
+    `substitute_for` is the name that it shares. `bill` is the version of its bill of materials,
+    `older_bills` are those that open orders go by.
     """
 
     sku: str
@@ -73,6 +94,12 @@ class StockRow:
     promise: str = Promise.BUILDABLE.value
     buildable_max: str | None = None
     withheld: str = "0"
+    policy: str = Exposure.MIRROR.value
+    guard_level: str = "0"
+    guarded: bool = False
+    home_channel: str | None = None
+    exposure_max: str | None = None
+    pool: str = MAIN
     bill: int | None = None
     older_bills: tuple[OlderBillRow, ...] = ()
     substitutes: tuple[str, ...] = ()
@@ -91,6 +118,7 @@ class PlanRow:
     was: int
     to: int
     because: str
+    pool: str = MAIN
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape of `plan --json`."""
@@ -101,6 +129,7 @@ class PlanRow:
             "from": self.was,
             "to": self.to,
             "because": self.because,
+            "pool": self.pool,
         }
 
 
@@ -117,25 +146,44 @@ class ParkedRow:
 def stock(view: View, skus: Iterable[str] | None = None) -> tuple[StockRow, ...]:
     """Return the stock table, by SKU; of the items asked for, or of all.
 
+    An item has a row in the pool MAIN, and in every other one of which there is something to say.
     `view` holds every shelf and field of the groups concerned.
     """
     catalogue = view.catalogue
     wanted = sorted(catalogue.items if skus is None else skus)
-    net = view.net(wanted)
+    rows = _rows(view, [shelf for sku in wanted for shelf in catalogue.shelves_of(sku)])
+    return tuple(row for row in rows if row.pool == MAIN or row.listings or _has_any(row))
+
+
+def stock_in(view: View, sku: str, pool: str) -> StockRow:
+    """Return the row of an item in one pool."""
+    (row,) = _rows(view, [shelf_key(sku, pool)])
+    return row
+
+
+def _has_any(row: StockRow) -> bool:
+    """Answer whether there is anything of an item, or anything claimed."""
+    amounts = (row.on_hand, row.reserved, row.held, row.suspense, row.atp, row.withheld)
+    return any(amount != "0" for amount in amounts)
+
+
+def _rows(view: View, shelves: Sequence[str]) -> Iterator[StockRow]:
+    """Yield the rows of some shelves, in their order."""
+    catalogue, net = view.catalogue, view.net(shelves)
     listed: dict[str, list[Listing]] = {}
     for key in sorted(catalogue.listings):
         listing = catalogue.listings[key]
-        listed.setdefault(listing.sku, []).append(listing)
-    apart = withheld(view.rows.lots.values())
-    return tuple(
-        _item(view, net, sku, listed.get(sku, []), withheld=apart.get(sku, 0)) for sku in wanted
-    )
+        listed.setdefault(catalogue.shelf_on(key.channel, listing.sku), []).append(listing)
+    pools = {name: place.pool for name, place in catalogue.locations.items()}
+    apart = withheld(view.rows.lots.values(), pools)
+    for shelf in shelves:
+        yield _item(view, net, shelf, listed.get(shelf, []), withheld=apart.get(shelf, 0))
 
 
 def stock_page(
     view: View, *, limit: int, after: str | None = None
 ) -> tuple[tuple[StockRow, ...], str | None]:
-    """Return at most `limit` (>= 1) items by SKU, those after the cursor `after`.
+    """Return at most `limit` (>= 1) items by SKU, those after the cursor `after`, in each pool.
 
     The second value is the cursor of the following page, None at the end. An item that comes or
     goes between two pages moves no other item to another page.
@@ -146,25 +194,28 @@ def stock_page(
 
 
 def shortages(view: View) -> tuple[str, ...]:
-    """Return the SKUs whose ATP is negative: demand that nothing covers."""
+    """Return the SKUs, and the pools other than MAIN, whose ATP is negative: demand that nothing
+    covers.
+    """
     # Cheaper than the ATP of every item; that both agree is tested.
-    return tuple(sorted(view.net(view.catalogue.items).blocked))
+    return tuple(map(shelf_name, sorted(_net_all(view).blocked)))
+
+
+def _net_all(view: View) -> Netting:
+    """Net every item in every pool."""
+    catalogue = view.catalogue
+    return view.net(shelf for sku in catalogue.items for shelf in catalogue.shelves_of(sku))
 
 
 def _item(
-    view: View, net: Netting, sku: str, listings: Iterable[Listing], *, withheld: int
+    view: View, net: Netting, key: str, listings: Iterable[Listing], *, withheld: int
 ) -> StockRow:
-    """Return one item's row."""
-    item, shelf = view.catalogue.items[sku], view.shelf(sku)
-    atp = netting.atp(net, sku)
-    shown = sum(
-        row.pack * ((row.expected or 0) + row.hold)
-        for key in view.catalogue.fields_of.get(sku, ())
-        if (row := view.field(key)) is not None
-    )
+    """Return the row of an item in a pool."""
+    item, shelf = view.catalogue.items[sku_of(key)], view.shelf(key)
+    sku, atp = item.sku, netting.atp(net, key)
     scale, bills = item.scale, view.catalogue.bills
     members = bills.substitutes.get(sku, ())
-    on_hand = sum(view.shelf(each).on_hand for each in members or (sku,))
+    on_hand = sum(view.shelf(shelf_key(each, pool_of(key))).on_hand for each in members or (sku,))
     return StockRow(
         sku=sku,
         name=item.name,
@@ -173,17 +224,25 @@ def _item(
         on_hand=format_quantity(on_hand, scale),
         reserved=format_quantity(shelf.reserved, scale),
         held=format_quantity(shelf.held, scale),
-        suspense=format_quantity(view.suspense(sku), scale),
-        buildable=format_quantity(netting.buildable(net, sku), scale),
+        suspense=format_quantity(view.suspense(key), scale),
+        buildable=format_quantity(netting.buildable(net, key), scale),
         atp=format_quantity(atp, scale),
-        exposure=format_quantity(max(0, shown - max(0, atp)), scale),
-        limited_by=_limits(net, sku),
+        exposure=format_quantity(exposure(view, key, atp), scale),
+        limited_by=_limits(net, key),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
         promise=item.promise.value,
         buildable_max=(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
         ),
         withheld=format_quantity(withheld, scale),
+        policy=view.catalogue.exposure(sku).value,
+        guard_level=format_quantity(sharing.level_of(view, key), scale),
+        guarded=sharing.is_guarded(view, key),
+        home_channel=view.catalogue.home_channel(key),
+        exposure_max=(
+            None if item.exposure_max is None else format_quantity(item.exposure_max, scale)
+        ),
+        pool=pool_of(key),
         bill=None if sku not in bills.by_item else bills.by_item[sku].version,
         older_bills=tuple(
             OlderBillRow(pin.version, format_quantity(pin.units, scale)) for pin in shelf.pins
@@ -193,20 +252,46 @@ def _item(
     )
 
 
-def _limits(net: Netting, sku: str) -> tuple[str, ...]:
-    """Return what stops the next unit of an item, but for itself."""
-    if sku in net.bills.by_item:
-        return netting.stopped_by(net, sku)
-    if sku in net.bills.name_of:
-        return tuple(each for each in netting.limited_by(net, sku) if each != sku)
+def _limits(net: Netting, shelf: str) -> tuple[str, ...]:
+    """Return what stops the next unit of a shelf, but for itself."""
+    if shelf in net.bills.by_item:
+        return netting.stopped_by(net, shelf)
+    if shelf in net.bills.name_of:
+        return tuple(sku_of(each) for each in netting.limited_by(net, shelf) if each != shelf)
     return ()
+
+
+def exposure(view: View, shelf: str, atp: int) -> int:
+    """Return how many units (smallest, >= 0) would be sold beyond what there is, at the worst: if
+    every listing that shows the shelf sold out at once.
+
+    What a channel seems to have sold untold counts as on sale still, until that is settled. A write
+    under way counts if it raises the number; open units that the channel keeps for their buyers do
+    not.
+    """
+    shown = 0
+    for key in view.catalogue.fields_of.get(shelf, ()):
+        row, policy = view.field(key), view.catalogue.policies.get(key.channel)
+        if row is None:
+            continue
+        number = row.expected or 0
+        flying = view.rows.in_flight.get(key)
+        if flying is not None:
+            number = max(number, flying.target)
+        standing = 0 if policy is None else standing_on(row, policy)
+        shown += row.pack * max(0, number + row.hold - standing)
+    return max(0, shown - max(0, atp))
 
 
 def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
     """Return one listing's row."""
     policy = view.catalogue.policies.get(listing.key.channel)
     row = _field(view, listing)
-    wanted = None if policy is None or row is None else target_of(view, row, atp=atp, policy=policy)
+    wanted = share = None
+    if policy is not None and row is not None:
+        wanted = target_of(view, row, atp=atp, policy=policy)
+        shown = shown_on(view, row, atp=atp, policy=policy)
+        share = shown.offer if shown.because else None
     state, reason = _state(view, listing, row, policy, wanted)
     return ListingRow(
         channel=listing.key.channel,
@@ -218,6 +303,8 @@ def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
         pushed_at=None if row is None else row.pushed_at,
         state=state,
         reason=reason,
+        weight=listing.weight,
+        share=share,
     )
 
 
@@ -255,7 +342,7 @@ def _field(view: View, listing: Listing) -> FieldRow | None:
 def plan(view: View) -> tuple[PlanRow, ...]:
     """Return what would be pushed now and why, by channel and listing; a shared field once."""
     catalogue = view.catalogue
-    net = view.net(catalogue.items)
+    net = _net_all(view)
     rows = []
     for key in sorted(catalogue.listings_on):
         first, row = catalogue.listings_on[key][0], view.field(key)
@@ -264,7 +351,8 @@ def plan(view: View) -> tuple[PlanRow, ...]:
             continue
         if not row.adopted and policy.mode is Mode.LIVE:
             continue
-        wanted = target_of(view, row, atp=netting.atp(net, row.sku), policy=policy)
+        shelf = catalogue.shelf_on(key.channel, row.sku)
+        wanted = target_of(view, row, atp=netting.atp(net, shelf), policy=policy)
         if wanted != row.expected:
             rows.append(
                 PlanRow(
@@ -274,9 +362,24 @@ def plan(view: View) -> tuple[PlanRow, ...]:
                     was=row.expected,
                     to=wanted,
                     because=_because(view, net, row, policy),
+                    pool=catalogue.fed_by(key.channel),
                 )
             )
     return tuple(rows)
+
+
+def ready(view: View) -> int:
+    """Return how many fields a plan takes account of: read, of a known channel, ours to write."""
+    policies = view.catalogue.policies
+    rows = ((view.field(key), policies.get(key.channel)) for key in view.catalogue.listings_on)
+    return sum(
+        row is not None
+        and policy is not None
+        and row.expected is not None
+        and row.parked_reason is None
+        and (row.adopted or policy.mode is not Mode.LIVE)
+        for row, policy in rows
+    )
 
 
 def parked(view: View) -> tuple[ParkedRow, ...]:
@@ -291,7 +394,7 @@ def parked(view: View) -> tuple[ParkedRow, ...]:
 def _because(view: View, net: Netting, row: FieldRow, policy: ChannelPolicy) -> str:
     """Return in a few words where the planned number comes from."""
     item = view.catalogue.items[row.sku]
-    atp = netting.atp(net, row.sku)
+    atp = netting.atp(net, view.catalogue.shelf_on(row.key.channel, row.sku))
     text = f"{format_quantity(atp, item.scale)} {item.unit} to promise"
     if row.pack != 1:
         text += f", {row.pack} to a pack"

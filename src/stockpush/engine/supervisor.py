@@ -22,6 +22,7 @@ from stockpush import logs
 from stockpush.engine.channel import Channel
 from stockpush.engine.commit import CommitLane
 from stockpush.engine.full_read import FullReader
+from stockpush.engine.guard_keeper import GuardKeeper
 from stockpush.engine.lot_clock import LotClock
 from stockpush.engine.pusher import Pusher
 from stockpush.engine.reconcile import Reconciler
@@ -104,6 +105,8 @@ class Supervisor:
             self._start(group, "requests", self._watch)
             self._start(group, "holds", self._sweeper.run)
             self._start(group, "lots", self._lots.run)
+            keeper = GuardKeeper(self.store, self.lane, self.clock)
+            self._start(group, "guard levels", keeper.run)
             for each in self.workers:
                 name = each.channel.name
                 self._start(group, f"{name} health", partial(self._tell_health, each.channel))

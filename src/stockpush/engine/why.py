@@ -13,14 +13,15 @@ docs/interface.md: keys may be added, never renamed or removed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
 from stockpush.engine import wording
-from stockpush.engine.report import ListingRow, listing_row
+from stockpush.engine.report import ListingRow, exposure, listing_row
 from stockpush.engine.wording import OUTCOMES, Now, OpenUnits, when
 from stockpush.model import (
+    MAIN,
     ChannelPolicy,
     Field,
     FieldKey,
@@ -33,6 +34,7 @@ from stockpush.model import (
     PushOutcomeKind,
     Reservation,
     StockMovement,
+    shelf_key,
 )
 from stockpush.ports import KEPT
 from stockpush.reservation import atp as netting
@@ -157,9 +159,10 @@ class ListingWhy:
 class Why:
     """One item of `why --json`: quantities are decimal strings in the item's unit.
 
-    `at` is the instant that it is about. Now `terms` sum to `atp`, of which `limited_by` are the
-    materials that stop one more. Of the past only `on_hand` is known of the item itself: `terms`
-    is empty and `atp` None.
+    `at` is the instant that it is about. Now it is about one `pool`, the listings among it, and
+    `elsewhere` has the same of every other one; `terms` sum to `atp`, and `exposure` is how many
+    would be sold beyond what there is if every listing sold out at once. Of the past only `on_hand`
+    is known of the item itself, of all pools together: `terms` is empty, `atp` and `exposure` None.
     """
 
     sku: str
@@ -172,6 +175,9 @@ class Why:
     terms: tuple[ItemTerm, ...]
     listings: tuple[ListingWhy, ...]
     note: str | None = None
+    pool: str = MAIN
+    elsewhere: tuple[Why, ...] = ()
+    exposure: str | None = None
 
 
 # -- the database's side ---------------------------------------------------------------------
@@ -280,17 +286,46 @@ def why_now(
     `view` holds every shelf and field of the item's group. `settings` names the setting that each
     channel's buffer comes from; instants are told in `zone`, None for this machine's.
     """
-    item, net = view.catalogue.items[sku], view.net([sku])
-    now = Now(view, net, item, evidence.last, evidence.open, evidence.lines, settings, zone)
-    terms = item_derivation(view, net, sku)
-    atp = netting.atp(net, sku)
+    first, *others = (
+        _why_in(view, evidence, sku, pool, at=at, settings=settings, zone=zone)
+        for pool in view.catalogue.pools
+    )
+    return replace(first, elsewhere=tuple(others))
+
+
+def _why_in(
+    view: View,
+    evidence: Evidence,
+    sku: str,
+    pool: str,
+    *,
+    at: datetime,
+    settings: Mapping[str, str],
+    zone: tzinfo | None,
+) -> Why:
+    """Return the derivations of an item's numbers in one pool."""
+    item, shelf, fed_by = view.catalogue.items[sku], shelf_key(sku, pool), view.catalogue.fed_by
+    net = view.net([shelf])
+    now = Now(
+        view,
+        net,
+        item,
+        evidence.last,
+        [each for each in evidence.open if fed_by(each.channel) == pool],
+        [each for each in evidence.lines if fed_by(each.key.channel) == pool],
+        settings,
+        zone,
+        pool,
+    )
+    terms = item_derivation(view, net, shelf)
+    atp = netting.atp(net, shelf)
     return Why(
         sku=sku,
         name=item.name,
         unit=item.unit,
         at=at,
         past=False,
-        on_hand=format_quantity(view.shelf(sku).on_hand, item.scale),
+        on_hand=format_quantity(view.shelf(shelf).on_hand, item.scale),
         atp=format_quantity(atp, item.scale),
         terms=tuple(
             ItemTerm(
@@ -299,11 +334,15 @@ def why_now(
             for name, quantity in terms
         ),
         listings=tuple(
-            _listing_now(now, listing, terms, atp, at) for listing in _listings(view, sku)
+            _listing_now(now, listing, terms, atp, at)
+            for listing in _listings(view, sku)
+            if fed_by(listing.key.channel) == pool
         ),
         note=f"{now.amount(-atp, sku)} short: more is ordered than can be made"
         if atp < 0
         else None,
+        pool=pool,
+        exposure=format_quantity(exposure(view, shelf, atp), item.scale),
     )
 
 
@@ -390,6 +429,11 @@ def _waits(
             return "the channel's open orders have to be read first: stockpush run"
         case Wait.READING:
             return "it is raised once its number has been read again: stockpush run"
+        case Wait.OTHERS:
+            return (
+                "it is raised once the numbers and orders of all that it shares with have been "
+                "read: stockpush run"
+            )
         case None:
             pass
     if queued is None:
@@ -430,8 +474,8 @@ def why_then(
 
     `view` is that of `asked_at`, the present.
     """
-    item, net = view.catalogue.items[sku], view.net([sku])
-    atp = netting.atp(net, sku)
+    item, net = view.catalogue.items[sku], view.net(view.catalogue.shelves_of(sku))
+    shelf_on = view.catalogue.shelf_on
     apart = _withheld(view, past, at)
     note = (
         wording.moved(past.last, item, zone).text
@@ -450,8 +494,10 @@ def why_then(
         atp=None,
         terms=(),
         listings=tuple(
-            _listing_then(view, listing, listing_row(view, listing, atp), past, at, asked_at, zone)
+            _listing_then(view, listing, row, past, at, asked_at, zone)
             for listing in _listings(view, sku)
+            for atp in (netting.atp(net, shelf_on(listing.key.channel, sku)),)
+            for row in (listing_row(view, listing, atp),)
         ),
         note=note,
     )

@@ -15,6 +15,7 @@ from datetime import datetime, tzinfo
 from typing import Final, NamedTuple, Protocol
 
 from stockpush.model import (
+    MAIN,
     ChannelPolicy,
     Field,
     HoldState,
@@ -22,12 +23,16 @@ from stockpush.model import (
     PushOutcomeKind,
     Reservation,
     StockMovement,
+    shelf_key,
+    sku_of,
 )
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
 from stockpush.reservation.bom import item_of
 from stockpush.reservation.holds import name_of
 from stockpush.reservation.orders import undeducted
+from stockpush.reservation.pushes import shown_on
+from stockpush.reservation.sharing import level_of
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
 
@@ -76,6 +81,19 @@ WORDINGS: Mapping[str, Wording] = {
         "parts of packs", "what the lines above leave out of whole packs, put together"
     ),
     "oversold": Wording("oversold", "below none is shown as none", "not below none"),
+    "guard": Wording(
+        "shared out",
+        "little is left, and the item's listings share it",
+        "all that is left is this listing's",
+    ),
+    "exposure_max": Wording(
+        "limited", "so that not too much is sold if every listing sells out at once"
+    ),
+    "split": Wording(
+        "other listings",
+        "set aside for other listings, or not given up by them yet",
+        "nothing is set aside for others",
+    ),
     "cap": Wording("cap", "more than the channel can hold", "less than the channel can hold"),
     "undeducted": Wording(
         "undeducted",
@@ -136,8 +154,9 @@ class OpenUnits(Protocol):
 class Now:
     """What the notes of one item are made of, all of one instant.
 
-    `lines` are its newest open order lines, newest first; `settings` names the setting that each
-    channel's buffer comes from. `zone` None: instants are told in this machine's time.
+    All is of one `pool`. `lines` are its newest open order lines, newest first; `settings` names
+    the setting that each channel's buffer comes from. `zone` None: instants are told in this
+    machine's time.
     """
 
     view: View
@@ -148,14 +167,20 @@ class Now:
     lines: Sequence[Reservation]
     settings: Mapping[str, str]
     zone: tzinfo | None
+    pool: str = MAIN
+
+    @property
+    def shelf(self) -> str:
+        """Return the key of the item's shelf."""
+        return shelf_key(self.item.sku, self.pool)
 
     def units(self, quantity: int) -> str:
         """Return a quantity of the item, without its sign."""
         return format_quantity(abs(quantity), self.item.scale)
 
     def amount(self, quantity: int, sku: str) -> str:
-        """Return a quantity of any item with its unit."""
-        return amount(quantity, self.view.catalogue.items[sku])
+        """Return a quantity of any item, named by its SKU or a shelf's key, with its unit."""
+        return amount(quantity, self.view.catalogue.items[sku_of(sku)])
 
 
 def amount(quantity: int, item: Item) -> str:
@@ -197,7 +222,10 @@ def of_listing(now: Now, name: str, quantity: int, field: Field, policy: Channel
 def _on_hand(now: Now, _quantity: int) -> Note:
     if now.last is None:
         return Note("it has never moved")
-    return moved(now.last, now.item, now.zone)
+    said, catalogue = moved(now.last, now.item, now.zone), now.view.catalogue
+    if len(catalogue.pools) == 1:
+        return said
+    return said._replace(text=f"{said.text} in {catalogue.pool_at(now.last.location)}")
 
 
 def moved(last: StockMovement, item: Item, zone: tzinfo | None) -> Note:
@@ -231,7 +259,7 @@ def _held(now: Now, _quantity: int) -> Note:
     found = [
         (hold, line.quantity)
         for _, hold in sorted(now.view.rows.holds.items(), reverse=True)
-        if hold.state is HoldState.HELD
+        if hold.state is HoldState.HELD and hold.pool == now.pool
         for line in hold.lines
         if line.sku == now.item.sku
     ]
@@ -250,7 +278,7 @@ def _held(now: Now, _quantity: int) -> Note:
 def _suspense(now: Now, _quantity: int) -> Note:
     held = [
         field
-        for key in now.view.catalogue.fields_of.get(now.item.sku, ())
+        for key in now.view.catalogue.fields_of.get(now.shelf, ())
         if (field := now.view.field(key)) is not None and field.hold
     ]
     texts = [
@@ -265,7 +293,7 @@ def _suspense(now: Now, _quantity: int) -> Note:
 
 
 def _used_in_builds(now: Now, _quantity: int) -> Note:
-    takers = _takers(now, now.item.sku)
+    takers = _takers(now, now.shelf)
     used = [text for text, _ in takers[:NAMES_MAX]]
     if len(takers) > NAMES_MAX:
         used.append(f"{len(takers) - NAMES_MAX} more items")
@@ -276,29 +304,31 @@ def _used_in_builds(now: Now, _quantity: int) -> Note:
 
 
 def _substitutes(now: Now, quantity: int) -> Note:
-    bills, sku = now.view.catalogue.bills, now.item.sku
-    if (name := bills.name_of.get(sku)) is None:
-        members = bills.substitutes.get(sku, ())
-        there = [f"{now.amount(netting.left(now.net, each), each)} of {each}" for each in members]
-        sources = ", ".join(f"item {each}" for each in members)
+    bills, shelf = now.view.catalogue.netted, now.shelf
+    if (name := bills.name_of.get(shelf)) is None:
+        members = bills.substitutes.get(shelf, ())
+        there = [
+            f"{now.amount(netting.left(now.net, each), each)} of {sku_of(each)}" for each in members
+        ]
+        sources = ", ".join(f"item {sku_of(each)}" for each in members)
         return Note(f"what is left of its substitutes: {_listed(there)}" if there else "", sources)
     if not quantity:
         return Note(WORDINGS["substitutes"].none)
     takers = [text for text, _ in _takers(now, name)[:NAMES_MAX]]
-    others = [each for each in bills.substitutes[name] if each != sku]
+    others = [sku_of(each) for each in bills.substitutes[name] if each != shelf]
     beside = f", beyond what is left of {_listed(others)}" if others else ""
-    return Note(f"taken as {name}: {_listed(takers)}{beside}", f"item {name}")
+    return Note(f"taken as {sku_of(name)}: {_listed(takers)}{beside}", f"item {sku_of(name)}")
 
 
 def _to_build(now: Now, _quantity: int) -> Note:
-    bills, sku = now.view.catalogue.bills, now.item.sku
+    bills = now.view.catalogue.netted
     by_others = [
         f"{now.units(now.net.built[name])} by its bill {bills.made[name].version}"
-        for name in bills.older.get(sku, ())
+        for name in bills.older.get(now.shelf, ())
         if now.net.built[name]
     ]
     text = WORDINGS["to_build"].means
-    return Note(f"{text}; {_listed(by_others)}" if by_others else text, f"bill {sku}")
+    return Note(f"{text}; {_listed(by_others)}" if by_others else text, f"bill {now.item.sku}")
 
 
 def _buildable(now: Now, quantity: int) -> Note:
@@ -306,9 +336,12 @@ def _buildable(now: Now, quantity: int) -> Note:
     bill = now.view.catalogue.bills.by_item.get(sku)
     if bill is None:
         return Note("it has no bill of materials: it is not made here")
-    limits, rules = netting.limited_by(now.net, sku), netting.ruled_by(now.net, sku)
-    few, ruled = limits[:NAMES_MAX], rules[:NAMES_MAX]
-    texts = [(f"{each} " if len(few) > 1 else "") + _claimed(now, each) for each in few]
+    limits, rules = netting.limited_by(now.net, now.shelf), netting.ruled_by(now.net, now.shelf)
+    few, ruled = (list(map(sku_of, each[:NAMES_MAX])) for each in (limits, rules))
+    texts = [
+        (f"{sku_of(each)} " if len(few) > 1 else "") + _claimed(now, each)
+        for each in limits[:NAMES_MAX]
+    ]
     if len(limits) > NAMES_MAX:
         texts.append(f"{len(limits) - NAMES_MAX} more materials end with it")
     if few:
@@ -334,7 +367,7 @@ def _buildable(now: Now, quantity: int) -> Note:
 def _rule(now: Now, sku: str) -> str:
     """Return what the promise rule of an item says that stops one more."""
     whose = "its promise rule" if sku == now.item.sku else f"the promise rule of {sku}"
-    most = now.net.ceilings[sku]
+    most = now.net.ceilings[shelf_key(sku, now.pool)]
     if not most:
         return f"{whose}: only what is finished is promised"
     return f"{whose}: at most {now.amount(most, sku)} may wait to be built"
@@ -363,12 +396,13 @@ def _claimed(now: Now, material: str) -> str:
 
 def _takers(now: Now, component: str) -> list[tuple[str, str]]:
     """Return whose builds, for what is ordered, take how much of a component; the most first."""
-    bills, found = now.view.catalogue.bills, []
+    bills, found = now.view.catalogue.netted, []
     for parent in bills.parents(component):
         built = now.net.built.get(parent, 0)
         if not built:
             continue
         bill, made = bills.made[parent], item_of(parent)
+        name = sku_of(made)
         rests = now.net.rests.get(parent, {})
         used = sum(
             netting.use(bill, line, built, rests.get(component, 0))
@@ -379,15 +413,15 @@ def _takers(now: Now, component: str) -> list[tuple[str, str]]:
             others = f" (ordered by its bill {bill.version})"
         else:
             ordered = _ordered_as(now, parent)
-            others = "" if ordered == [parent] else f" (ordered as {_listed(ordered[:NAMES_MAX])})"
-        text = f"{now.amount(used, component)} for {now.amount(built, made)} {made}{others}"
-        found.append((-used, text, made))
+            others = "" if ordered == [name] else f" (ordered as {_listed(ordered[:NAMES_MAX])})"
+        text = f"{now.amount(used, component)} for {now.amount(built, made)} {name}{others}"
+        found.append((-used, text, name))
     return [(text, parent) for _, text, parent in sorted(found)]
 
 
 def _ordered_as(now: Now, sku: str) -> list[str]:
     """Return the items whose orders have `sku` made, itself among them, by name."""
-    bills, found, waiting = now.view.catalogue.bills, {sku}, [sku]
+    bills, found, waiting = now.view.catalogue.netted, {sku}, [sku]
     while waiting:
         above = [
             each
@@ -396,7 +430,8 @@ def _ordered_as(now: Now, sku: str) -> list[str]:
         ]
         found.update(above)
         waiting += above
-    return sorted(each for each in found if now.net.demand[each]) or [sku]
+    ordered = {sku_of(item_of(each)) for each in found if now.net.demand[each]}
+    return sorted(ordered) or [sku_of(sku)]
 
 
 _OF_ITEM: Mapping[str, Callable[[Now, int], Note]] = {
@@ -421,6 +456,25 @@ def _buffer(now: Now, _quantity: int, _field: Field, policy: ChannelPolicy) -> N
     kept = f"{policy.buffer} {now.item.unit}"
     setting = now.settings.get(policy.name, "stock.buffer")
     return Note(f"{kept} kept back: setting {setting}", f"setting {setting}")
+
+
+def _guard(now: Now, _quantity: int, field: Field, policy: ChannelPolicy) -> Note:
+    sku, atp = now.item.sku, netting.atp(now.net, now.shelf)
+    shown = shown_on(now.view, field, atp=atp, policy=policy)
+    level = level_of(now.view, now.shelf)
+    said = f"{now.units(shown.offer * field.pack)} of {now.units(max(0, atp))} for this listing"
+    owners = now.view.catalogue.guard_min(sku)
+    whose = "yours" if owners == level else "as measured"
+    home = now.view.catalogue.home_channel(now.shelf)
+    last = f", and the last one is at {home}" if home is not None else ""
+    return Note(f"{said}: the guard level is {now.units(level)} ({whose}){last}", f"item {sku}")
+
+
+def _exposure_max(now: Now, _quantity: int, _field: Field, _policy: ChannelPolicy) -> Note:
+    limit = now.item.exposure_max
+    assert limit is not None
+    sold = f"no more than {now.units(limit)} may be sold that are not there"
+    return Note(f"{sold}, if every listing sold out at once", f"item {now.item.sku}")
 
 
 def _cap(_now: Now, quantity: int, _field: Field, policy: ChannelPolicy) -> Note:
@@ -451,6 +505,8 @@ def _undeducted(now: Now, quantity: int, field: Field, _policy: ChannelPolicy) -
 
 _OF_LISTING: Mapping[str, Callable[[Now, int, Field, ChannelPolicy], Note]] = {
     "buffer": _buffer,
+    "guard": _guard,
+    "exposure_max": _exposure_max,
     "cap": _cap,
     "undeducted": _undeducted,
 }

@@ -1,4 +1,4 @@
-"""Rows into items, bills of materials, listings and opening stock, each checked where it stands.
+"""Rows into items, listings, locations and opening stock, each checked where it stands.
 
 What a row leaves out keeps its present value, or takes the default: an item is a product counted
 in pieces, a bill yields 1 unit, a listing sells 1 unit. Rows of all files are read together, so
@@ -10,9 +10,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from stockpush.errors import CatalogueInvalid, QuantityInvalid
+from stockpush.importer.bills import BillReader
+from stockpush.importer.cells import Cells
 from stockpush.importer.mistakes import Mistakes, nearest
 from stockpush.importer.preview import (
     Change,
@@ -27,9 +29,9 @@ from stockpush.importer.tables import Row, Tables, read_tables
 from stockpush.messages import ImportCatalogue, StockMove
 from stockpush.model import (
     MAIN,
-    NO_SCRAP,
-    BillLine,
+    WEIGHT_MAX,
     BillOfMaterials,
+    Exposure,
     Item,
     Kind,
     Listing,
@@ -39,27 +41,19 @@ from stockpush.model import (
     MovementKind,
     Promise,
     PurchaseUnit,
-    Scrap,
 )
 from stockpush.ports import CatalogueRows
-from stockpush.reservation.bom import Bills, merge_lines, resolve
+from stockpush.reservation.bom import Bills, refuse_too_large
 from stockpush.units import (
     SCALE_MAX,
     find_unit,
-    format_scrap,
     parse_quantity,
-    parse_scrap,
     purchase_unit_name,
     spellings,
 )
 
-TEXT_LENGTH_MAX = 255
-"""Longest SKU or name."""
-
 _NONE = "none"
 """What takes a column's value away; an empty cell leaves it as it is."""
-_OF_THE_BASE = ("yield", "batch_only", "kit", "backflush")
-"""What a variant has of its base."""
 
 Refs = Callable[[str, Mapping[str, Any]], str]
 """(channel, reference as given) -> its canonical key; raises `CatalogueInvalid`."""
@@ -151,16 +145,16 @@ def read_catalogue(
     reader.read_locations(tables.locations)
     reader.check_substitutes(tables)
     mistakes.raise_any()
-    bills = reader.resolve_bills()
+    bills = reader.bills.resolve()
     mistakes.raise_any()
-    Bills.build(bills.values(), reader.all_items.keys(), reader.name_of())
+    refuse_too_large(Bills.build(bills.values(), reader.all_items.keys(), reader.name_of()))
     return reader.catalogue()
 
 
 class _Reader:
     """The values read so far. `None` from a method means that a mistake was noted.
 
-    `all_items` are the items there will be: those known and those read.
+    `all_items` are the items there will be: those known and those read. `bills` reads the bills.
     """
 
     def __init__(
@@ -179,8 +173,10 @@ class _Reader:
         self._listing_places: dict[ListingKey, str] = {}
         self._on_hand: dict[str, int] = {}
         self._locations: dict[str, Location] = {}
-        self.bills: dict[str, BillOfMaterials] = {}
-        self._bill_rows: dict[str, Row] = {}
+        self.bills = BillReader(mistakes, known.bills, self.all_items, self._find_item)
+        cells = Cells(mistakes)
+        self._text, self._boolean = cells.text, cells.boolean
+        self._quantity, self._positive = cells.quantity, cells.positive
 
     def catalogue(self) -> CatalogueFile:
         """Return what was read, with its preview."""
@@ -188,7 +184,7 @@ class _Reader:
         moved = {sku for sku in self._on_hand if sku in known.moved}
         return CatalogueFile(
             items=tuple(self._items.values()),
-            bills=tuple(self.bills.values()),
+            bills=tuple(self.bills.made.values()),
             listings=tuple(self._listings.values()),
             locations=tuple(self._locations.values()),
             opening=tuple(
@@ -198,7 +194,7 @@ class _Reader:
             ),
             changes=(
                 *(item_change(known.items.get(new.sku), new) for new in self._items.values()),
-                *(bill_change(known.bills.get(b.item), b, items) for b in self.bills.values()),
+                *(bill_change(known.bills.get(b.item), b, items) for b in self.bills.made.values()),
                 *(
                     listing_change(known.listings.get(new.key), new, items)
                     for new in self._listings.values()
@@ -283,7 +279,8 @@ class _Reader:
         if "substitute_for" in row.cells:
             other = self._text(row, "substitute_for")
             item = replace(item, substitute_for=None if other == _NONE else other)
-        return self._with_rule(row, old, item)
+        ruled = self._with_rule(row, old, item)
+        return None if ruled is None else self._with_exposure(row, old, ruled)
 
     def name_of(self) -> dict[str, str]:
         """Return the name that each substitute shares with others."""
@@ -349,25 +346,71 @@ class _Reader:
             hint = nearest(given, Promise)
             self._mistakes.add(row.where("promise"), found=given, expected=expected, hint=hint)
             return None
-        promise, most = Promise(word), old.buildable_max if old else None
-        where = row.where("buildable_max")
-        told = row.cells.get("buildable_max")
-        if told is not None:
-            none = isinstance(told, str) and told.strip().lower() == _NONE
-            most = None if none else self._quantity(row, "buildable_max", item)
-            if most is None and not none:
-                return None
-        elif most is not None and old is not None and (item.unit, item.scale) != _counted_in(old):
-            expected = f"buildable_max again, since it was told in {old.unit} (or none)"
-            self._mistakes.add(where, found=None, expected=expected)
+        promise, told = Promise(word), row.cells.get("buildable_max")
+        sound, most = self._limit(
+            row, "buildable_max", item, old, old.buildable_max if old else None
+        )
+        if not sound:
             return None
         if promise is Promise.FINISHED:
             if told is not None and most is not None:
                 expected = "nothing: with promise = finished nothing is promised that is not there"
-                self._mistakes.add(where, found=told, expected=expected)
+                self._mistakes.add(row.where("buildable_max"), found=told, expected=expected)
                 return None
             most = None
         return replace(item, promise=promise, buildable_max=most)
+
+    def _limit(
+        self, row: Row, name: str, item: Item, old: Item | None, known: int | None
+    ) -> tuple[bool, int | None]:
+        """Return whether a limit is sound, and what it is; `none` takes the `known` one away."""
+        if name in row.cells:
+            if _says_none(row.cells[name]):
+                return True, None
+            most = self._quantity(row, name, item)
+            return most is not None, most
+        if known is not None and old is not None and (item.unit, item.scale) != _counted_in(old):
+            expected = f"{name} again, since it was told in {old.unit} (or none)"
+            self._mistakes.add(row.where(name), found=None, expected=expected)
+            return False, None
+        return True, known
+
+    def _with_exposure(self, row: Row, old: Item | None, item: Item) -> Item | None:
+        """Return the item with how its listings share what is left of it."""
+        exposure = self._exposure(row, old)
+        sound, guard_min = self._limit(row, "guard_min", item, old, old.guard_min if old else None)
+        whole, exposure_max = self._limit(
+            row, "exposure_max", item, old, old.exposure_max if old else None
+        )
+        home = old.home_channel if old else None
+        if "home_channel" in row.cells:
+            told = row.cells["home_channel"]
+            home = None if _says_none(told) else self._channel(row, "home_channel")
+            sound = sound and (home is not None or _says_none(told))
+        if exposure is False or not sound or not whole:
+            return None
+        return replace(
+            item,
+            exposure=exposure,
+            guard_min=guard_min,
+            home_channel=home,
+            exposure_max=exposure_max,
+        )
+
+    def _exposure(self, row: Row, old: Item | None) -> Exposure | Literal[False] | None:
+        """Return the item's own exposure, None where it has none; False: a mistake was noted."""
+        if "exposure" not in row.cells:
+            return old.exposure if old else None
+        given = row.cells["exposure"]
+        if _says_none(given):
+            return None
+        word = given.strip().lower() if isinstance(given, str) else given
+        if word in set(Exposure):
+            return Exposure(word)
+        expected = "one of " + ", ".join((*Exposure, _NONE))
+        hint = nearest(given, Exposure)
+        self._mistakes.add(row.where("exposure"), found=given, expected=expected, hint=hint)
+        return False
 
     def _purchase_units(
         self, row: Row, old: Item | None, unit: str, scale: int
@@ -441,178 +484,16 @@ class _Reader:
 
     # -- bills of materials ------------------------------------------------------------------
 
+    # -- bills of materials ------------------------------------------------------------------
+
     def read_bills(self, rows: Iterable[Row]) -> None:
-        """Read the bills; items and components may stand in any file or be known already."""
-        places: dict[str, str] = {}
-        for row in rows:
-            sku = self._text(row, "item")
-            if sku is None:
-                continue
-            if sku in places:
-                expected = f"one bill per item; {places[sku]} has it too"
-                self._mistakes.add(row.where("item"), found=sku, expected=expected)
-                continue
-            places[sku] = row.place
-            self._bill_rows[sku] = row
-            bill = self._variant(row, sku) if "base" in row.cells else self._bill(row, sku)
-            if bill is not None:
-                self.bills[sku] = bill
-        for bill in self.bills.values():
-            if bill.base is not None:
-                self._check_base(self._bill_rows[bill.item], bill.item, bill.base)
+        """Read the bills, then note items that became mro while a bill names them."""
+        self.bills.read(rows)
         for sku, item in self._items.items():
-            if item.kind is Kind.MRO and self._in_kept_bill(sku):
+            if item.kind is Kind.MRO and self.bills.keeps(sku):
                 where = f"{self._places[sku]}: kind"
                 expected = "another kind: a bill of materials names this item"
                 self._mistakes.add(where, found=str(item.kind), expected=expected)
-
-    def _in_kept_bill(self, sku: str) -> bool:
-        """Answer whether a known bill that the files do not restate names the item."""
-        return any(
-            sku == bill.item or any(line.component == sku for line in bill.lines)
-            for bill in self._known.bills.values()
-            if bill.item not in self.bills
-        )
-
-    def _bill(self, row: Row, sku: str) -> BillOfMaterials | None:
-        item = self._item_in_bill(row, sku)
-        yield_quantity = None
-        if item is not None:
-            yield_quantity = self._positive(row, "yield", item, default=10**item.scale)
-        batch_only = self._boolean(row, "batch_only")
-        if not row.lines and not row.cells.get("lines"):
-            expected = "at least one component"
-            self._mistakes.add(row.where("lines"), found=None, expected=expected)
-        lines = self._bill_lines(row, sku)
-        kit = self._boolean(row, "kit")
-        backflush = self._boolean(row, "backflush") if "backflush" in row.cells else kit
-        if kit and batch_only:
-            expected = "nothing: a kit is put together when it is sent, one at a time"
-            self._mistakes.add(row.where("batch_only"), found=True, expected=expected)
-            return None
-        if kit and backflush is False:
-            expected = "nothing, or true: a kit is put together when it is sent"
-            self._mistakes.add(row.where("backflush"), found=False, expected=expected)
-            return None
-        if yield_quantity is None or not lines or None in (batch_only, kit, backflush):
-            return None
-        return BillOfMaterials(
-            sku,
-            yield_quantity,
-            lines,
-            batch_only=bool(batch_only),
-            kit=bool(kit),
-            backflush=bool(backflush),
-        )
-
-    def _bill_lines(
-        self, row: Row, sku: str, *, none_too: bool = False
-    ) -> tuple[BillLine, ...] | None:
-        """Return the lines, those of one component added up; `none_too`: 0 takes one away."""
-        lines = [self._bill_line(line, sku, none_too=none_too) for line in row.lines]
-        sound = [line for line in lines if line is not None]
-        scraps: dict[str, Scrap] = {}
-        for line, its_row in zip(lines, row.lines, strict=True):
-            if line is None:
-                continue
-            if scraps.setdefault(line.component, line.scrap) != line.scrap:
-                expected = f"{format_scrap(scraps[line.component])}, as on its line before"
-                found = its_row.cells.get("scrap")
-                self._mistakes.add(its_row.where("scrap"), found=found, expected=expected)
-                return None
-        return merge_lines(sound) if len(sound) == len(lines) else None
-
-    def _variant(self, row: Row, sku: str) -> BillOfMaterials | None:
-        """Return a bill that shares another one, without what follows from that one yet."""
-        base = self._text(row, "base")
-        item = self._item_in_bill(row, sku)
-        for name in _OF_THE_BASE:
-            if name in row.cells:
-                expected = f"nothing: a variant has it of its base ({base})"
-                self._mistakes.add(row.where(name), found=row.cells[name], expected=expected)
-        overrides = self._bill_lines(row, sku, none_too=True)
-        if base is None or item is None or overrides is None:
-            return None
-        return BillOfMaterials(sku, 1, (), base=base, overrides=overrides)
-
-    def _check_base(self, row: Row, sku: str, base: str) -> None:
-        """Note a base that has no bill, or is not counted as its variant is."""
-        if base not in self._known.bills and base not in self._bill_rows:
-            bills = {*self._known.bills, *self._bill_rows} - {sku}
-            expected = "an item with a bill of materials, here or already imported"
-            self._mistakes.add(
-                row.where("base"), found=base, expected=expected, hint=nearest(base, bills)
-            )
-            return
-        item, other = self.all_items[sku], self.all_items.get(base)
-        if other is not None and (item.unit, item.scale) != (other.unit, other.scale):
-            expected = f"a base counted in {item.unit} with scale {item.scale}, as {sku} is"
-            found = f"{base}, counted in {other.unit} with scale {other.scale}"
-            self._mistakes.add(row.where("base"), found=found, expected=expected)
-
-    def resolve_bills(self) -> Mapping[str, BillOfMaterials]:
-        """Work out variants, known ones whose base changes too; return every bill there will be.
-
-        Raises `BillCycle` for bills that are based on one another.
-        """
-        bills = resolve({**self._known.bills, **self.bills})
-        for sku, bill in bills.items():
-            row = self._bill_rows.get(sku)
-            if row is None:
-                if bill != self._known.bills[sku]:
-                    self.bills[sku] = bill
-                continue
-            self.bills[sku] = bill
-            if bill.base is None:
-                continue
-            there = {line.component for line in bills[bill.base].lines}
-            for line in bill.overrides:
-                if not line.quantity and line.component not in there:
-                    expected = f"a component of the bill of {bill.base}, to take it away"
-                    self._mistakes.add(
-                        row.where("lines"),
-                        found=line.component,
-                        expected=expected,
-                        hint=nearest(line.component, there),
-                    )
-            if not bill.lines:
-                expected = "at least one component that is left"
-                self._mistakes.add(row.where("lines"), found=None, expected=expected)
-        return bills
-
-    def _bill_line(self, row: Row, made: str, *, none_too: bool) -> BillLine | None:
-        component = self._text(row, "item")
-        if component is None:
-            return None
-        if component == made:
-            expected = "a component other than the item that the bill makes"
-            self._mistakes.add(row.where("item"), found=component, expected=expected)
-            return None
-        item = self._item_in_bill(row, component)
-        if item is None:
-            return None
-        quantity = (self._quantity if none_too else self._positive)(row, "quantity", item)
-        scrap = self._scrap(row)
-        if quantity is None or scrap is None:
-            return None
-        return BillLine(component, quantity, scrap if quantity else NO_SCRAP)
-
-    def _scrap(self, row: Row) -> Scrap | None:
-        if "scrap" not in row.cells:
-            return NO_SCRAP
-        try:
-            return parse_scrap(row.cells["scrap"], field=row.where("scrap"))
-        except QuantityInvalid as error:
-            self._mistakes.take(error)
-            return None
-
-    def _item_in_bill(self, row: Row, sku: str) -> Item | None:
-        item = self._find_item(row, sku)
-        if item is not None and item.kind is Kind.MRO:
-            expected = "an item that is made or consumed (mro items are in no bill)"
-            self._mistakes.add(row.where("item"), found=sku, expected=expected)
-            return None
-        return item
 
     # -- listings ----------------------------------------------------------------------------
 
@@ -627,24 +508,44 @@ class _Reader:
             pack = self._positive(row, "pack", item, default=10**item.scale)
             if key is None or pack is None:
                 continue
+            known = self._known.listings.get(key)
+            weight = self._weight(row, 1 if known is None else known.weight)
+            if weight is None:
+                continue
             if key in self._listings:
                 expected = f"each reference once; {self._listing_places[key]} has it too"
                 self._mistakes.add(row.where("ref"), found=key.ref, expected=expected)
                 continue
             self._listing_places[key] = row.place
-            self._listings[key] = Listing(key, item.sku, pack, row.cells["ref"])
+            self._listings[key] = Listing(key, item.sku, pack, row.cells["ref"], weight=weight)
+
+    def _weight(self, row: Row, known: int) -> int | None:
+        """Return the listing's weight; a row that has none leaves it as it is."""
+        given = row.cells.get("weight", known)
+        if not isinstance(given, bool) and str(given).isdecimal() and len(str(given)) < 10:
+            weight = int(given)
+            if 1 <= weight <= WEIGHT_MAX:
+                return weight
+        expected = f"a whole number from 1 to {WEIGHT_MAX}"
+        self._mistakes.add(row.where("weight"), found=given, expected=expected)
+        return None
+
+    def _channel(self, row: Row, name: str) -> str | None:
+        """Return the configured channel that a cell names."""
+        channel = self._text(row, name)
+        if channel is None or channel in self._channels:
+            return channel
+        known = ", ".join(sorted(self._channels)) or "none is configured yet"
+        self._mistakes.add(
+            row.where(name),
+            found=channel,
+            expected=f"a configured channel ({known})",
+            hint=nearest(channel, self._channels),
+        )
+        return None
 
     def _listing_key(self, row: Row) -> ListingKey | None:
-        channel = self._text(row, "channel")
-        if channel is not None and channel not in self._channels:
-            known = ", ".join(sorted(self._channels)) or "none is configured yet"
-            self._mistakes.add(
-                row.where("channel"),
-                found=channel,
-                expected=f"a configured channel ({known})",
-                hint=nearest(channel, self._channels),
-            )
-            channel = None
+        channel = self._channel(row, "channel")
         ref = row.cells.get("ref")
         if not isinstance(ref, dict) or not ref or not all(map(_is_plain, ref.values())):
             expected = "a table of the channel's reference fields, such as { product_id = 1 }"
@@ -663,15 +564,17 @@ class _Reader:
 
     def read_locations(self, rows: Iterable[Row]) -> None:
         """Read the places besides the main one, from which things are sold or not."""
+        folded = {_folded(each): each for each in (MAIN, *self._known.locations)}
         for row in rows:
             name = self._text(row, "name")
             if name is None:
                 continue
-            folded = {_folded(each): each for each in (MAIN, *self._known.locations)}
-            other = folded.get(_folded(name), name)
+            other = folded.setdefault(_folded(name), name)
             if name == MAIN or other != name or name in self._locations:
                 expected = (
-                    "a name of its own, written as before; main is always there, and sold from"
+                    "another name: main is always there, and sold from"
+                    if other == MAIN
+                    else f"each location once, and written alike: {other!r} is there"
                 )
                 self._mistakes.add(row.where("name"), found=name, expected=expected)
                 continue
@@ -679,10 +582,27 @@ class _Reader:
             sellable: bool | None = True if old is None else old.sellable
             if "sellable" in row.cells:
                 sellable = self._boolean(row, "sellable")
-            if sellable is not None:
-                self._locations[name] = Location(name, sellable)
+            pool: str | None = MAIN if old is None else old.pool
+            if "pool" in row.cells:
+                pool = self._pool(row)
+            if sellable is not None and pool is not None:
+                self._locations[name] = Location(name, sellable, pool)
 
-    # -- one cell ----------------------------------------------------------------------------
+    def _pool(self, row: Row) -> str | None:
+        """Return the pool that a location belongs to, written as another location has it."""
+        pool = self._text(row, "pool")
+        if pool is None:
+            return None
+        known = (MAIN, *(place.pool for place in self._known.locations.values()))
+        others = (*known, *(place.pool for place in self._locations.values()))
+        other = next((each for each in others if _folded(each) == _folded(pool)), pool)
+        if other != pool:
+            expected = f"{other}, as it was written before, or a name that differs more"
+            self._mistakes.add(row.where("pool"), found=pool, expected=expected)
+            return None
+        return pool
+
+    # -- what another row names --------------------------------------------------------------
 
     def _find_item(self, row: Row, sku: str) -> Item | None:
         """Return an item that another row names; None without a note if it is broken itself."""
@@ -699,59 +619,10 @@ class _Reader:
             )
         return None
 
-    def _text(self, row: Row, name: str) -> str | None:
-        given = row.cells.get(name)
-        if isinstance(given, str):
-            text = given.strip()
-            controls = any(unicodedata.category(letter) == "Cc" for letter in text)
-            if 0 < len(text) <= TEXT_LENGTH_MAX and not controls:
-                return text
-        expected = f"text of 1 to {TEXT_LENGTH_MAX} characters on one line"
-        if given is not None and not isinstance(given, str):
-            expected += ", in quotes"
-        self._mistakes.add(row.where(name), found=given, expected=expected)
-        return None
 
-    def _boolean(self, row: Row, name: str) -> bool | None:
-        match row.cells.get(name, False):
-            case bool() as given:
-                return given
-            case str() as text if text.lower() in {"true", "yes", "1"}:
-                return True
-            case str() as text if text.lower() in {"false", "no", "0"}:
-                return False
-            case given:
-                self._mistakes.add(row.where(name), found=given, expected="true or false")
-                return None
-
-    def _quantity(self, row: Row, name: str, item: Item) -> int | None:
-        if name not in row.cells:
-            expected = f"a quantity in {item.unit}"
-            self._mistakes.add(row.where(name), found=None, expected=expected)
-            return None
-        try:
-            return parse_quantity(
-                row.cells[name],
-                unit=item.unit,
-                scale=item.scale,
-                field=row.where(name),
-                purchase_units=item.purchase_units,
-            )
-        except QuantityInvalid as error:
-            self._mistakes.take(error)
-            return None
-
-    def _positive(
-        self, row: Row, name: str, item: Item, *, default: int | None = None
-    ) -> int | None:
-        if name not in row.cells and default is not None:
-            return default
-        quantity = self._quantity(row, name, item)
-        if quantity == 0:
-            expected = f"more than 0 {item.unit}"
-            self._mistakes.add(row.where(name), found=row.cells[name], expected=expected)
-            return None
-        return quantity
+def _says_none(given: object) -> bool:
+    """Answer whether a cell takes its column's value away."""
+    return isinstance(given, str) and given.strip().lower() == _NONE
 
 
 def _counted_in(item: Item) -> tuple[str, int]:

@@ -109,14 +109,18 @@ def _item(item: Item) -> dict[str, str]:
             f"{each.name} of {_quantity(each.size, item)}" for each in item.purchase_units
         ),
         "promise": item.promise,
-        "buildable_max": "" if item.buildable_max is None else _quantity(item.buildable_max, item),
+        "buildable_max": _limit(item.buildable_max, item),
         "lots": "true" if item.lots is LotRule.ALWAYS else "false",
+        "exposure": item.exposure or "",
+        "guard_min": _limit(item.guard_min, item),
+        "home_channel": item.home_channel or "",
+        "exposure_max": _limit(item.exposure_max, item),
         "substitute_for": item.substitute_for or "",
     }
 
 
 def _location(location: Location) -> dict[str, str]:
-    return {"sellable": "true" if location.sellable else "false"}
+    return {"sellable": "true" if location.sellable else "false", "pool": location.pool}
 
 
 def _bill(bill: BillOfMaterials, items: Mapping[str, Item]) -> dict[str, str]:
@@ -141,12 +145,17 @@ def _listing(listing: Listing, items: Mapping[str, Item]) -> dict[str, str]:
     return {
         "item": listing.sku,
         "pack": _quantity(listing.pack, items[listing.sku]),
+        "weight": str(listing.weight),
         "ref": ref,
     }
 
 
 def _flag(*, told: bool) -> str:
     return "true" if told else "false"
+
+
+def _limit(value: int | None, item: Item) -> str:
+    return "" if value is None else _quantity(value, item)
 
 
 def _quantity(value: int, item: Item) -> str:

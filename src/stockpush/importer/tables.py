@@ -50,11 +50,15 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "buildable_max",
         "on_hand",
         "lots",
+        "exposure",
+        "guard_min",
+        "home_channel",
+        "exposure_max",
         "substitute_for",
     ),
     Table.BOMS: ("item", "base", "yield", "batch_only", "kit", "backflush", "lines"),
-    Table.LISTINGS: ("channel", "item", "pack", "ref"),
-    Table.LOCATIONS: ("name", "sellable"),
+    Table.LISTINGS: ("channel", "item", "pack", "weight", "ref"),
+    Table.LOCATIONS: ("name", "sellable", "pool"),
 }
 """The keys of each TOML table."""
 LINE_COLUMNS = ("item", "quantity", "scrap")
@@ -72,7 +76,7 @@ _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "quantity",
         "scrap",
     ),
-    Table.LISTINGS: ("channel", "item", "pack"),
+    Table.LISTINGS: ("channel", "item", "pack", "weight"),
     Table.LOCATIONS: COLUMNS[Table.LOCATIONS],
 }
 _LINE_CELLS = (("item", "component"), ("quantity", "quantity"), ("scrap", "scrap"))
@@ -272,7 +276,7 @@ def _table_of(name: str, columns: Sequence[str], mistakes: Mistakes) -> Table | 
     for table, required in _CSV_REQUIRED.items():
         if set(required) <= set(columns):
             return table
-    expected = "a header line with sku; or item, component, quantity; or channel, item"
+    expected = "a header line with sku; item, component, quantity; channel, item; or name, sellable"
     mistakes.add(f"{name} line 1", found=",".join(columns), expected=expected)
     return None
 

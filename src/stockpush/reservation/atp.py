@@ -54,7 +54,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from stockpush.model import BillLine, BillOfMaterials
+from stockpush.model import BillLine, BillOfMaterials, sku_of
 from stockpush.reservation.bom import Bills
 
 
@@ -229,10 +229,10 @@ def stopped_by(netting: Netting, sku: str) -> tuple[str, ...]:
     "promise rule" for its own and "promise rule of SKU" for a component's.
     """
     rules = (
-        "promise rule" if ruled == sku else f"promise rule of {ruled}"
+        "promise rule" if ruled == sku else f"promise rule of {sku_of(ruled)}"
         for ruled in ruled_by(netting, sku)
     )
-    return (*limited_by(netting, sku), *rules)
+    return (*map(sku_of, limited_by(netting, sku)), *rules)
 
 
 def use(bill: BillOfMaterials, line: BillLine, built: int, ahead: int = 0) -> int:

@@ -18,7 +18,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from stockpush.messages import Refused, StockMove
-from stockpush.model import BillOfMaterials, MovementKind, Rest, StockMovement
+from stockpush.model import (
+    MAIN,
+    BillOfMaterials,
+    MovementKind,
+    Rest,
+    StockMovement,
+    shelf_key,
+)
 from stockpush.reservation import older
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, builds_of, rests_after
@@ -31,15 +38,18 @@ LEAVING = frozenset({MovementKind.SALE, MovementKind.SCRAP})
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A movement, at no place yet, and by how much it has lowered what can be sold of its item."""
+    """A movement, at no place yet, and by how much it has lowered what can be sold of its item in
+    a pool.
+    """
 
     movement: StockMovement
     units: int
+    pool: str = MAIN
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a build takes by its bill: `moves` are those of `ledger.build_moves`.
+    """What a build in a pool takes by its bill: `moves` are those of `ledger.build_moves`.
 
     Of the components in `stated` something else was taken, or was said to be, which leaves nothing
     of roundings. `first` are the substitutes that are taken, where somebody says so.
@@ -49,18 +59,22 @@ class Plan:
     moves: tuple[StockMove, ...]
     stated: frozenset[str] = frozenset()
     first: tuple[str, ...] = ()
+    pool: str = MAIN
 
 
-def write(draft: Draft, movement: StockMovement, *, version: int | None = None) -> None:
-    """Write a movement; what leaves below what is finished is built where the bill says so.
+def write(
+    draft: Draft, movement: StockMovement, *, pool: str = MAIN, version: int | None = None
+) -> None:
+    """Write a movement in a pool; what leaves below what is finished is built where the bill says
+    so.
 
     `version` is that of the item's bill by which it was ordered, None for the present one. What
     goes out is picked among the item's lots; what comes in belongs to none.
     """
     if movement.quantity < 0:
-        make_up(draft, _take(draft, movement), version=version)
+        make_up(draft, _take(draft, movement, pool), version=version)
     else:
-        draft.move(movement)
+        draft.come(movement, pool=pool)
 
 
 def make_up(draft: Draft, taken: Taken, *, version: int | None = None) -> None:
@@ -78,21 +92,22 @@ def finish(
     """
     made, *parts = plan.moves
     used = {move.sku: -move.quantity for move in parts}
-    _keep_rests(draft, plan.bill, made.quantity, used, stated=plan.stated)
+    _keep_rests(draft, plan.bill, made.quantity, used, stated=plan.stated, pool=plan.pool)
     for movement in named:
         view = draft.view.after(draft.decision())
-        chosen = choose(view, movement.sku, -movement.quantity, plan.first)
+        name = shelf_key(movement.sku, plan.pool)
+        chosen = choose(view, name, -movement.quantity, plan.first)
         for sku, units in chosen.items():
-            _take(draft, replace(movement, sku=sku, quantity=-units))
+            _take(draft, replace(movement, sku=sku, quantity=-units), plan.pool)
     for taken in written:
         if taken.movement.kind is MovementKind.BUILD_OUT:
             _make_up(draft, taken)
 
 
-def sellable(draft: Draft, sku: str) -> int:
-    """Return what can be sold of an item, the clock taken account of (signed)."""
+def sellable(draft: Draft, sku: str, *, pool: str = MAIN) -> int:
+    """Return what can be sold of an item in a pool, the clock taken account of (signed)."""
     draft.turn_lots(sku)
-    return draft.shelf(sku).on_hand
+    return draft.shelf(shelf_key(sku, pool)).on_hand
 
 
 def take_back_rests(draft: Draft, undone: Iterable[StockMovement]) -> None:
@@ -109,14 +124,16 @@ def take_back_rests(draft: Draft, undone: Iterable[StockMovement]) -> None:
             for part, units in build.taken.items():
                 used[called[part]] -= units
             stated = {called[part] for part in build.stated}
-            _keep_rests(draft, bill, -build.quantity, used, stated=stated)
+            pool = draft.view.catalogue.pool_at(build.location)
+            _keep_rests(draft, bill, -build.quantity, used, stated=stated, pool=pool)
 
 
-def _take(draft: Draft, movement: StockMovement) -> Taken:
+def _take(draft: Draft, movement: StockMovement, pool: str) -> Taken:
     """Take what goes out where it is picked."""
-    there = sellable(draft, movement.sku)
-    draft.take(movement)
-    return Taken(movement, there - draft.shelf(movement.sku).on_hand)
+    there = sellable(draft, movement.sku, pool=pool)
+    draft.take(movement, pool=pool)
+    left = draft.shelf(shelf_key(movement.sku, pool)).on_hand
+    return Taken(movement, there - left, pool)
 
 
 def bill_of(draft: Draft, sku: str, version: int | None) -> BillOfMaterials | None:
@@ -126,13 +143,14 @@ def bill_of(draft: Draft, sku: str, version: int | None) -> BillOfMaterials | No
     return next((bill for bill in known if bill.version == version), bills.by_item.get(sku))
 
 
-def rests_of(draft: Draft, bill: BillOfMaterials) -> tuple[Rest, ...]:
-    """Return what builds by a version of an item's bill have left of roundings."""
-    shelf = draft.shelf(bill.item)
+def rests_of(draft: Draft, bill: BillOfMaterials, pool: str) -> tuple[Rest, ...]:
+    """Return what builds in a pool by a version of an item's bill have left of roundings."""
+    key = shelf_key(bill.item, pool)
+    shelf = draft.shelf(key)
     if bill.version == draft.present_bill(bill.item):
         return shelf.rests
     # What leaves last has no pin any more.
-    pins = (*shelf.pins, *draft.view.shelf(bill.item).pins)
+    pins = (*shelf.pins, *draft.view.shelf(key).pins)
     return next((pin.rests for pin in pins if pin.version == bill.version), ())
 
 
@@ -142,18 +160,20 @@ def _make_up(draft: Draft, taken: Taken, *, version: int | None = None) -> None:
     bill = bill_of(draft, sku, version)
     if bill is None or not bill.backflush:
         return
-    missing = min(taken.units, -draft.shelf(sku).on_hand)
+    shelf = draft.shelf(shelf_key(sku, taken.pool))
+    missing = min(taken.units, -shelf.on_hand)
     if missing <= 0:
         return
     batch = bill.yield_quantity if bill.batch_only else 1
-    moves = build_moves(bill, -(-missing // batch) * batch, rests_of(draft, bill))
+    moves = build_moves(bill, -(-missing // batch) * batch, rests_of(draft, bill, taken.pool))
     if isinstance(moves, Refused):
         return  # A sale is never refused: what no shelf could hold the parts of stays below zero.
     made, *parts = (_line(move, taken.movement) for move in moves)
-    draft.move(made)
+    draft.come(made, pool=taken.pool)
     named = draft.view.catalogue.bills.substitutes
-    taken_of = [_take(draft, part) for part in parts if part.sku not in named]
-    finish(draft, Plan(bill, moves), taken_of, [part for part in parts if part.sku in named])
+    written = [_take(draft, part, taken.pool) for part in parts if part.sku not in named]
+    plan = Plan(bill, moves, pool=taken.pool)
+    finish(draft, plan, written, [part for part in parts if part.sku in named])
 
 
 def _line(move: StockMove, like: StockMovement) -> StockMovement:
@@ -168,13 +188,14 @@ def _keep_rests(
     taken: Mapping[str, int],
     *,
     stated: Collection[str],
+    pool: str,
 ) -> None:
     """Keep what a build has left of roundings with the shelf of its item."""
-    shelf, before = draft.shelf(bill.item), rests_of(draft, bill)
+    shelf, before = draft.shelf(shelf_key(bill.item, pool)), rests_of(draft, bill, pool)
     rests = rests_after(bill, before, quantity, taken, stated=stated)
     if rests == before:
         return
     if bill.version == draft.present_bill(bill.item):
-        draft.shelves[bill.item] = replace(shelf, rests=rests)
+        draft.shelves[shelf.key] = replace(shelf, rests=rests)
     else:
-        draft.shelves[bill.item] = older.with_rests(shelf, bill.version, rests)
+        draft.shelves[shelf.key] = older.with_rests(shelf, bill.version, rests)

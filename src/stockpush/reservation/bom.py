@@ -27,7 +27,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
+from math import ceil
 from types import MappingProxyType
 
 from stockpush.errors import BillCycle, CatalogueInvalid
@@ -183,8 +185,8 @@ class Bills:
         return sku in self._reachable_twice
 
 
-_OLDER = "\x1f"
-"""What no SKU has in it."""
+_OLDER = "\x1e"
+"""What no SKU has in it, and no key of a shelf."""
 
 
 def older_name(bill: BillOfMaterials) -> str:
@@ -193,8 +195,43 @@ def older_name(bill: BillOfMaterials) -> str:
 
 
 def item_of(name: str) -> str:
-    """Return the item of an older bill's name; of an item's SKU itself."""
+    """Return the item, or the shelf, of an older bill's name; of any other that itself."""
     return name.partition(_OLDER)[0]
+
+
+def refuse_too_large(bills: Bills) -> None:
+    """Raise `CatalogueInvalid` for a chain of bills by which one of an item needs too much.
+
+    That is more than QUANTITY_MAX smallest units of something, for one smallest unit: what is short
+    of it could be told to nobody. A catalogue that is stored already is not asked.
+    """
+    most: dict[str, tuple[Fraction, str]] = {}
+    for sku in sorted(bills.by_item, key=lambda sku: len(bills.descendants(sku))):
+        bill = bills.by_item[sku]
+        for line in bill.lines:
+            lost, of = line.scrap
+            each = Fraction(line.quantity * (of + lost), bill.yield_quantity * of)
+            below = most.get(line.component, (Fraction(1), ""))[0]
+            need = each * max(Fraction(1), below)
+            if sku not in most or need > most[sku][0]:
+                most[sku] = (need, line.component)
+        if most[sku][0] > QUANTITY_MAX:
+            raise _too_large(sku, most)
+
+
+def _too_large(sku: str, most: Mapping[str, tuple[Fraction, str]]) -> CatalogueInvalid:
+    """Return the error for the chain from `sku` down to that of which too much is needed."""
+    need, path = ceil(most[sku][0]), [sku, most[sku][1]]
+    while path[-1] in most and most[path[-1]][0] > 1:
+        path.append(most[path[-1]][1])
+    printed = " -> ".join(path)
+    return CatalogueInvalid(
+        f"one smallest unit of {sku} needs {need} of {path[-1]}: {printed}",
+        field=f"boms.{sku}",
+        found=str(need),
+        expected=f"at most {QUANTITY_MAX} in the smallest unit, over all bills of the chain",
+        next="stockpush import FILE  (with smaller quantities, or a larger yield)",
+    )
 
 
 def merge_lines(lines: Iterable[BillLine]) -> tuple[BillLine, ...]:

@@ -2,6 +2,12 @@
 
 It is built from the stored rows at one revision and kept in memory; a transaction that finds
 another revision in the database builds it anew. Balances are never part of it.
+
+*Pools.* Each location belongs to a pool, and each channel is fed by one. An item has a shelf in
+every pool, and a bill is one for each pool: from the components that lie there. So what is netted
+are shelves, and the bills say which shelf is made from which (`netted`); no two pools share any, so
+each is a shop of its own. The key of a shelf in the pool MAIN is the SKU, and with no other pool
+`netted` are the bills themselves.
 """
 
 from __future__ import annotations
@@ -9,12 +15,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from stockpush.model import (
     MAIN,
+    UNSAID,
     BillOfMaterials,
     ChannelPolicy,
+    Exposure,
+    Feed,
     FieldKey,
     Item,
     Listing,
@@ -22,8 +33,13 @@ from stockpush.model import (
     Location,
     LotRule,
     Promise,
+    StockPolicy,
+    pool_of,
+    shelf_key,
+    sku_of,
 )
 from stockpush.reservation.bom import Bills
+from stockpush.values import replace
 
 if TYPE_CHECKING:
     from stockpush.reservation.atp_arrays import Layout
@@ -40,10 +56,13 @@ class Catalogue:
     """Everything that changes only when a person changes it, indexed for the core.
 
     `by_order_key` finds the listing that an order line names; `fields_of` the fields that show
-    an item (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
-    the items that are made and have a promise rule: the most that may wait to be built. `lotted`
-    are the items of which any stock is kept by lot or place, `locations` the places besides MAIN.
-    `older_bills` are those that open reservations were made with, in no order.
+    a shelf (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
+    the shelves of items that are made and have a promise rule: the most that may wait to be built.
+    `lotted` are the items of which any stock is kept by lot or place, `locations` the places
+    besides MAIN. `feeds` has the channels that a pool was said to feed, and `pools` every pool that
+    something is sold from, MAIN first. `netted` are the bills by shelf. `split` are the leaders of
+    groups of shelves in which what can be promised is parted. `older_bills` are those that open
+    reservations were made with, in no order.
     """
 
     revision: int
@@ -57,7 +76,12 @@ class Catalogue:
     locations: Mapping[str, Location]
     lotted: frozenset[str]
     ceilings: Mapping[str, int]
+    netted: Bills
     older_bills: tuple[BillOfMaterials, ...] = ()
+    pools: tuple[str, ...] = (MAIN,)
+    feeds: Mapping[str, str] = field(default_factory=dict)
+    stock: StockPolicy = UNSAID
+    split: frozenset[str] = frozenset()
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -68,6 +92,61 @@ class Catalogue:
         place = self.locations.get(location)
         return place is not None and place.sellable
 
+    def pool_at(self, location: str) -> str:
+        """Return the pool that a location belongs to."""
+        place = self.locations.get(location)
+        return MAIN if place is None else place.pool
+
+    def home(self, pool: str) -> str:
+        """Return the location of a pool where what is said to lie nowhere in it lies."""
+        if pool == MAIN:
+            return MAIN
+        names = (name for name, place in self.locations.items() if place.pool == pool)
+        return min(names, key=lambda name: (not self.sells_from(name), name), default=MAIN)
+
+    def fed_by(self, channel: str) -> str:
+        """Return the pool that feeds a channel."""
+        return self.feeds.get(channel, MAIN)
+
+    def shelves_of(self, sku: str) -> tuple[str, ...]:
+        """Return the keys of an item's shelves, one in every pool."""
+        return tuple(shelf_key(sku, pool) for pool in self.pools)
+
+    def knows(self, shelf: str) -> bool:
+        """Answer whether there is a shelf: its item is in the catalogue, and its pool sells."""
+        if shelf in self.items:
+            return True
+        return sku_of(shelf) in self.items and pool_of(shelf) in self.pools
+
+    def shelves_among(self, names: Iterable[str]) -> Iterable[str]:
+        """Return those of netted names that are shelves: what an older bill goes by is none."""
+        return filter(self.knows, names) if self.netted.older else names
+
+    def exposure(self, sku: str) -> Exposure:
+        """Return how the item's listings share what can be promised of it."""
+        return self.items[sku].exposure or self.stock.exposure
+
+    def is_split(self, shelf: str) -> bool:
+        """Answer whether what can be promised of a shelf is parted among the listings of its pool:
+        its item, or another that shares a material with it, is split.
+        """
+        return bool(self.split) and self.leader(shelf) in self.split
+
+    def home_channel(self, shelf: str) -> str | None:
+        """Return the channel that gets the last of a shelf, None where it is all the same.
+
+        That is so too where the home channel of the item is fed by another pool.
+        """
+        home = self.items[sku_of(shelf)].home_channel or self.stock.home_channel
+        return home if home is not None and self.fed_by(home) == pool_of(shelf) else None
+
+    def guard_min(self, sku: str) -> int:
+        """Return the least guard level of the item, in its smallest units, rounded up."""
+        item = self.items[sku]
+        if item.guard_min is not None:
+            return item.guard_min
+        return smallest_units(self.stock.guard_min, item.scale)
+
     def layout(self, group: frozenset[str]) -> Layout:
         """Return whole groups of items laid out in arrays, made when first asked for."""
         # NumPy takes a while to be read in, and most makers have nothing for it to do.
@@ -76,35 +155,42 @@ class Catalogue:
         if group not in self.layouts:
             while len(self.layouts) >= LAYOUTS_MAX:
                 self.layouts.pop(next(iter(self.layouts)))
-            self.layouts[group] = Layout.build(self.bills, group)
+            self.layouts[group] = Layout.build(self.netted, group)
         return self.layouts[group]
 
     def is_large(self, sku: str) -> bool:
         """Answer whether so many items share materials with this one that only a part is read."""
-        return len(self.bills.group_order(sku)) >= LARGE_MIN
+        return len(self.netted.group_order(sku)) >= LARGE_MIN
 
     def leader(self, sku: str) -> str:
         """Return the item whose shelf stands for the item's whole group."""
-        return self.bills.group_order(sku)[0]
+        return self.netted.group_order(sku)[0]
 
     def group(self, skus: Iterable[str]) -> frozenset[str]:
-        """Return the items that share a material, directly or not, with any of `skus`."""
+        """Return the shelves that share a material, directly or not, with any of `skus`."""
         found: set[str] = set()
         for sku in skus:
-            if sku in self.items and sku not in found:
-                found |= self.bills.group(sku)
-        if self.bills.older:
-            found &= self.items.keys()
-        return frozenset(found)
+            if sku not in found and self.knows(sku):
+                found |= self.netted.group(sku)
+        return frozenset(self.shelves_among(found))
 
     def fields_showing(self, skus: Iterable[str]) -> frozenset[FieldKey]:
-        """Return the fields that show any of `skus`."""
+        """Return the fields that show any of the shelves `skus`."""
         return frozenset(key for sku in skus for key in self.fields_of.get(sku, ()))
 
     def sku_of(self, field: FieldKey) -> str | None:
         """Return the item that a field shows, None for a field that no listing maps to."""
         listings = self.listings_on.get(field)
         return listings[0].sku if listings else None
+
+    def shelf_of(self, field: FieldKey) -> str | None:
+        """Return the shelf that a field shows, None for a field that no listing maps to."""
+        sku = self.sku_of(field)
+        return None if sku is None else self.shelf_on(field.channel, sku)
+
+    def shelf_on(self, channel: str, sku: str) -> str:
+        """Return the shelf from which a channel sells an item."""
+        return shelf_key(sku, self.feeds[channel]) if channel in self.feeds else sku
 
 
 def build(
@@ -114,8 +200,10 @@ def build(
     listings: Iterable[Listing],
     policies: Mapping[str, ChannelPolicy],
     locations: Iterable[Location] = (),
+    feeds: Iterable[Feed] = (),
     older_bills: Iterable[BillOfMaterials] = (),
     *,
+    stock: StockPolicy = UNSAID,
     known: Catalogue | None = None,
 ) -> Catalogue:
     """Index the stored rows. Raises `CatalogueInvalid` (and `BillCycle`) for impossible bills.
@@ -123,8 +211,11 @@ def build(
     `known` is an earlier one: where the bills are still the same they are not compiled again.
     """
     by_sku = {item.sku: item for item in items}
+    places = {place.name: place for place in locations}
+    fed = dict(feeds)
+    pools = _pools(places.values())
     older = tuple(older_bills)
-    compiled, layouts = _compiled(bills, by_sku, older, known)
+    compiled, netted, layouts = _compiled(bills, by_sku, pools, older, known)
     by_key = {listing.key: listing for listing in listings}
     by_order_key: dict[tuple[str, str], Listing] = {}
     fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
@@ -135,7 +226,7 @@ def build(
             by_order_key[(key.channel, listing.order_key)] = listing
         if listing.field_key is not None:
             field = FieldKey(key.channel, listing.field_key)
-            fields_of[listing.sku].add(field)
+            fields_of[shelf_key(listing.sku, fed.get(key.channel, MAIN))].add(field)
             listings_on[field].append(listing)
     return Catalogue(
         revision=revision,
@@ -147,38 +238,89 @@ def build(
         fields_of={sku: tuple(sorted(fields)) for sku, fields in fields_of.items()},
         listings_on={field: tuple(found) for field, found in listings_on.items()},
         ceilings={
-            sku: ceiling
-            for sku in compiled.by_item
-            if (ceiling := _ceiling(by_sku[sku])) is not None
+            shelf: ceiling
+            for shelf in netted.by_item
+            if (ceiling := _ceiling(by_sku[sku_of(shelf)])) is not None
         },
+        stock=stock,
+        split=frozenset(
+            netted.group_order(shelf_key(item.sku, pool))[0]
+            for item in by_sku.values()
+            if (item.exposure or stock.exposure) is Exposure.SPLIT
+            for pool in pools
+        ),
         layouts=layouts,
+        locations=places,
+        netted=netted,
         older_bills=older,
-        locations={place.name: place for place in locations},
+        pools=pools,
+        feeds=fed,
         lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),
     )
+
+
+def _pools(locations: Iterable[Location]) -> tuple[str, ...]:
+    """Return the pools that something is sold from, MAIN first, then by name."""
+    return (MAIN, *sorted({place.pool for place in locations if place.sellable} - {MAIN}))
 
 
 def _compiled(
     bills: Iterable[BillOfMaterials],
     items: Mapping[str, Item],
+    pools: tuple[str, ...],
     older: tuple[BillOfMaterials, ...],
     known: Catalogue | None,
-) -> tuple[Bills, dict[frozenset[str], Layout]]:
-    """Return the compiled bills and what has been laid out of them, the known ones if they fit."""
+) -> tuple[Bills, Bills, dict[frozenset[str], Layout]]:
+    """Return the compiled bills, those by shelf, and what has been laid out of them: the known ones
+    if they fit.
+    """
     given = tuple(bills)
     name_of = {
         sku: item.substitute_for for sku, item in items.items() if item.substitute_for is not None
     }
     if (
         known is not None
+        and known.pools == pools
         and len(given) == len(known.bills.by_item)
         and all(known.bills.by_item.get(bill.item) == bill for bill in given)
         and all(sku in items for sku in known.items)
         and known.bills.name_of == name_of
         and set(known.older_bills) == set(older)
     ):
-        return known.bills, known.layouts
-    return Bills.build(given, items.keys(), name_of, older), {}
+        return known.bills, known.netted, known.layouts
+    compiled = Bills.build(given, items.keys(), name_of, older)
+    if len(pools) == 1:
+        return compiled, compiled, {}
+    netted = Bills.build(
+        [_in_pool(bill, pool) for pool in pools for bill in given],
+        {shelf_key(sku, pool) for pool in pools for sku in items},
+        {
+            shelf_key(sku, pool): shelf_key(name, pool)
+            for pool in pools
+            for sku, name in name_of.items()
+        },
+        [_in_pool(bill, pool) for pool in pools for bill in older],
+    )
+    return compiled, netted, {}
+
+
+def _in_pool(bill: BillOfMaterials, pool: str) -> BillOfMaterials:
+    """Return a bill by which the shelf of its item in a pool is made from others there."""
+    if pool == MAIN:
+        return bill
+    return replace(
+        bill,
+        item=shelf_key(bill.item, pool),
+        lines=tuple(
+            replace(line, component=shelf_key(line.component, pool)) for line in bill.lines
+        ),
+    )
+
+
+@lru_cache(maxsize=256)
+def smallest_units(quantity: Decimal, scale: int) -> int:
+    """Return a quantity of an item in its smallest units, rounded up."""
+    return int(quantity.scaleb(scale).to_integral_value(ROUND_CEILING))
 
 
 def _ceiling(item: Item) -> int | None:

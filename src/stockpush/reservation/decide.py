@@ -25,6 +25,7 @@ from stockpush.messages import (
     ImportCatalogue,
     MoveStock,
     Needs,
+    NoteGuardLevels,
     NoteHealth,
     NoteHeard,
     Observe,
@@ -46,8 +47,17 @@ from stockpush.messages import (
     TurnLots,
     UndoMovement,
 )
-from stockpush.model import FieldKey
-from stockpush.reservation import drift, holds, lot_verbs, mapping, pushes, sales, stock_verbs
+from stockpush.model import MAIN, FieldKey, shelf_key, sku_of
+from stockpush.reservation import (
+    drift,
+    holds,
+    lot_verbs,
+    mapping,
+    pushes,
+    sales,
+    sharing,
+    stock_verbs,
+)
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.pushes import mark
 from stockpush.reservation.view import View
@@ -82,6 +92,8 @@ def decide(view: View, command: Command, at: datetime) -> Decision:
             return sales.note_health(view, command)
         case NoteHeard():
             return sales.note_heard(view, command)
+        case NoteGuardLevels():
+            return sharing.note_levels(view, command)
         case MoveStock():
             return stock_verbs.move(view, command, at)
         case BuildStock():
@@ -136,11 +148,13 @@ def needs(command: Command, catalogue: Catalogue) -> Needs:
 
 
 def _lots_of(moving: Iterable[str], catalogue: Catalogue) -> frozenset[str]:
-    """Return the items whose lots bear on what moves: those, and what is built as they leave."""
+    """Return the items whose lots bear on what moves: those of these shelves, and what is built as
+    they leave.
+    """
     if not catalogue.lotted:
         return frozenset()
     found: set[str] = set()
-    waiting = list(moving)
+    waiting = [sku_of(shelf) for shelf in moving]
     while waiting:
         sku = waiting.pop()
         if sku in found:
@@ -183,6 +197,10 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
             started = _of_fields(
                 (key for key in catalogue.listings_on if key.channel == command.channel), catalogue
             )
+            pool = catalogue.policies[command.channel].pool
+            if pool in catalogue.pools and pool != catalogue.fed_by(command.channel):
+                both = _everywhere(map(sku_of, started.skus), catalogue)
+                started = replace(started, skus=both, open_on=frozenset({command.channel}))
             return replace(started, whole=started.skus)
         case RequestReads():
             return Needs(fields=frozenset(command.fields))
@@ -193,28 +211,53 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
             return _of_fields((settled.field for settled in command.settled), catalogue)
         case NoteHealth() | NoteHeard():
             return Needs()
+        case NoteGuardLevels():
+            return Needs(skus=frozenset(shelf for shelf, _ in command.levels))
         case MoveStock():
             return Needs(
-                keys=frozenset({command.key}), skus=frozenset(move.sku for move in command.moves)
+                keys=frozenset({command.key}),
+                skus=frozenset[str]().union(
+                    *(
+                        _moved_of(move.sku, move.location, move.lot, command.pool, catalogue)
+                        for move in command.moves
+                    )
+                ),
             )
         case BuildStock():
             bills = (command.sku, *catalogue.bills.older.get(command.sku, ()))
             lines = [line for name in bills for line in catalogue.bills.components(name)]
-            moved = frozenset({command.sku, *(line.component for line in lines)})
-            return Needs(keys=frozenset({command.key}), skus=moved)
+            pool = catalogue.pool_at(command.location or MAIN)
+            moved = (command.sku, *(line.component for line in lines))
+            return Needs(
+                keys=frozenset({command.key}),
+                skus=frozenset(shelf_key(sku, pool) for sku in moved),
+            )
         case QuarantineLot():
-            return Needs(skus=frozenset({command.sku}))
+            return Needs(skus=_everywhere([command.sku], catalogue))
         case TurnLots():
-            return Needs(skus=frozenset(command.skus))
-        case CountStock() | TransferStock():
-            return Needs(keys=frozenset({command.key}), skus=frozenset({command.sku}))
+            return Needs(skus=_everywhere(command.skus, catalogue))
+        case CountStock():
+            return Needs(
+                keys=frozenset({command.key}),
+                skus=frozenset(
+                    _moved_of(command.sku, command.location, command.lot, command.pool, catalogue)
+                ),
+            )
+        case TransferStock():
+            return Needs(
+                keys=frozenset({command.key}),
+                skus=frozenset(
+                    shelf_key(command.sku, catalogue.pool_at(place))
+                    for place in (command.origin, command.destination)
+                ),
+            )
         case UndoMovement():
             return Needs(keys=frozenset({command.key}), movements=frozenset({command.movement_id}))
         case PlaceHold():
             return Needs(
                 keys=frozenset({command.key}),
                 hold_keys=frozenset({command.key}),
-                skus=frozenset(line.sku for line in command.lines),
+                skus=frozenset(shelf_key(line.sku, command.pool) for line in command.lines),
             )
         case RenewHold() | ReleaseHold() | SellHold():
             return Needs(keys=frozenset({command.key}), holds=frozenset({command.hold}))
@@ -225,7 +268,7 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
         case AdoptListings():
             return Needs(
                 skus=frozenset(
-                    catalogue.listings[key].sku
+                    catalogue.shelf_on(key.channel, catalogue.listings[key].sku)
                     for key in command.listings
                     if key in catalogue.listings
                 )
@@ -251,9 +294,10 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                 | {bill.item for bill in catalogue.older_bills}
                 | {line.component for bill in catalogue.older_bills for line in bill.lines}
             )
+            shelves = _everywhere(named, catalogue)
             return Needs(
-                skus=frozenset(named),
-                whole=frozenset(named),
+                skus=shelves,
+                whole=shelves,
                 moved=frozenset(move.sku for move in command.opening)
                 | mapping.names_of_substitutes(command, catalogue),
                 lots_at=frozenset(
@@ -276,28 +320,37 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
     marking asks for the rest (`reach`).
     """
     moving = (
-        {row.sku for row in rows.reservations.values() if row.sku is not None}
-        | {row.sku for row in rows.movements.values()}
-        | {key.sku for key in rows.lots}
-        | {line.sku for row in rows.holds.values() for line in row.lines}
+        {
+            catalogue.shelf_on(row.key.channel, row.sku)
+            for row in rows.reservations.values()
+            if row.sku is not None
+        }
+        | {shelf_key(row.sku, catalogue.pool_at(row.location)) for row in rows.movements.values()}
+        | {shelf_key(key.sku, catalogue.pool_at(key.location)) for key in rows.lots}
+        | {shelf_key(line.sku, row.pool) for row in rows.holds.values() for line in row.lines}
     )
+    if asked.lots_at or asked.open_on:
+        # What lies or is open there may be another pool's from now on.
+        moving |= _everywhere(map(sku_of, moving), catalogue)
     skus = (
         set(asked.skus)
         | moving
         | {
             sku
             for row in rows.reservations.values()
-            if row.field is not None and (sku := catalogue.sku_of(row.field)) is not None
+            if row.field is not None and (sku := catalogue.shelf_of(row.field)) is not None
         }
     )
-    large = set() if asked.whole else {sku for sku in skus if catalogue.is_large(sku)}
+    large = set()
+    if not asked.whole:
+        # What is parted is parted among all that share a material.
+        large = {sku for sku in skus if catalogue.is_large(sku) and not catalogue.is_split(sku)}
     group = catalogue.group(skus - large) | frozenset(skus)
     below: tuple[str, ...] = ()
     if large:
-        below = catalogue.bills.cones({*large, *View(catalogue, rows).short()})
-        below = tuple(sku for sku in below if sku in catalogue.items)
+        below = catalogue.netted.cones({*large, *View(catalogue, rows).short()})
     return Needs(
-        skus=group.union(below),
+        skus=group.union(catalogue.shelves_among(below)),
         # Of the others stock counts, and not where it lies: they do not move.
         lots=asked.lots | _lots_of(moving, catalogue),
         fields=catalogue.fields_showing(group)
@@ -307,11 +360,25 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
     )
 
 
+def _everywhere(skus: Iterable[str], catalogue: Catalogue) -> frozenset[str]:
+    """Return the shelves of some items in every pool."""
+    return frozenset(shelf for sku in skus for shelf in catalogue.shelves_of(sku))
+
+
+def _moved_of(
+    sku: str, location: str | None, lot: str | None, pool: str, catalogue: Catalogue
+) -> Iterable[str]:
+    """Return the shelves of an item that moving it may change: of a lot that lies anywhere, all."""
+    if location is not None:
+        return (shelf_key(sku, catalogue.pool_at(location)),)
+    return (shelf_key(sku, pool),) if lot is None else catalogue.shelves_of(sku)
+
+
 def _skus_named(orders: Iterable[OrderSeen], catalogue: Catalogue) -> frozenset[str]:
-    """Return the items whose listings the orders' lines name."""
+    """Return the shelves of what is listed under the names of the orders' lines."""
     return frozenset(
         [
-            listing.sku
+            catalogue.shelf_on(order.channel, listing.sku)
             for order in orders
             for line in order.lines
             if (listing := catalogue.by_order_key.get((order.channel, line.order_key))) is not None
@@ -324,7 +391,7 @@ def _of_fields(fields: Iterable[FieldKey], catalogue: Catalogue) -> Needs:
     keys = frozenset(fields)
     return Needs(
         fields=keys,
-        skus=frozenset(sku for key in keys if (sku := catalogue.sku_of(key)) is not None),
+        skus=frozenset(sku for key in keys if (sku := catalogue.shelf_of(key)) is not None),
     )
 
 
@@ -336,7 +403,9 @@ def _of_resolved(command: ResolveListings, catalogue: Catalogue) -> Needs:
         if resolved.listing in catalogue.listings
     ]
     return Needs(
-        skus=frozenset(listing.sku for _, listing in known),
+        skus=frozenset(
+            catalogue.shelf_on(listing.key.channel, listing.sku) for _, listing in known
+        ),
         fields=frozenset(
             FieldKey(resolved.listing.channel, resolved.field_key)
             for resolved, _ in known

@@ -24,6 +24,8 @@ from stockpush.model import (
     ReservationKey,
     Shelf,
     StockMovement,
+    shelf_key,
+    sku_of,
 )
 from stockpush.reservation import lots, older
 from stockpush.reservation.view import View
@@ -53,7 +55,7 @@ class Draft:
         self.touched_fields: set[FieldKey] = set()
 
     def shelf(self, sku: str) -> Shelf:
-        """Return the item's shelf as changed so far."""
+        """Return the shelf of a key as changed so far."""
         return self.shelves.get(sku) or self.view.shelf(sku)
 
     def field(self, key: FieldKey) -> Field | None:
@@ -67,39 +69,61 @@ class Draft:
             lot = self.lot(LotKey(movement.sku, movement.location, movement.lot or UNLOTTED))
             self.put_lot(replace(lot, on_hand=lot.on_hand + movement.quantity))
             return
-        shelf = self.shelf(movement.sku)
-        self.shelves[movement.sku] = replace(shelf, on_hand=shelf.on_hand + movement.quantity)
-        self.touched.add(movement.sku)
+        self._shelve(movement.sku, movement.quantity)  # in MAIN, where the key is the SKU
 
-    def take(self, movement: StockMovement, *, location: str | None = None) -> None:
+    def come(self, movement: StockMovement, *, pool: str) -> None:
+        """Write a movement, at no place yet, where things lie in a pool if nobody says where."""
+        home = self.view.catalogue.home(pool)
+        self.move(movement if home == MAIN else replace(movement, location=home))
+
+    def take(
+        self, movement: StockMovement, *, location: str | None = None, pool: str = MAIN
+    ) -> None:
         """Write what goes out (`quantity` < 0) where it is picked: a movement for each place.
 
-        `location`: only what lies there is taken, whether it is sold from there or not.
+        `location`: only what lies there is taken, whether it is sold from there or not; without
+        one, what lies in the `pool`.
         """
         if movement.sku not in self.view.catalogue.lotted:
-            self.move(movement)
+            self.come(movement, pool=pool)
             return
         self.turn_lots(movement.sku)
-        for each in self.picks(movement.sku, -movement.quantity, location):
+        for each in self.picks(movement.sku, -movement.quantity, location, pool=pool):
             self.move(
                 replace(movement, quantity=-each.quantity, location=each.location, lot=each.lot)
             )
 
-    def picks(self, sku: str, quantity: int, location: str | None) -> tuple[lots.Pick, ...]:
-        """Return what to take where for `quantity` of an item, at `location` or wherever it lies.
+    def picks(
+        self, sku: str, quantity: int, location: str | None, *, pool: str = MAIN
+    ) -> tuple[lots.Pick, ...]:
+        """Return what to take where for `quantity` of an item, at `location` or wherever it lies
+        in the `pool`.
 
         The item's lots have been turned.
         """
+        catalogue = self.view.catalogue
         found = self.lots_of(sku)
         if location is not None:
             found = lots.at_place(found, location, at=self.at)
+        else:
+            found = [lot for lot in found if catalogue.pool_at(lot.key.location) == pool]
         return lots.pick(
-            found, quantity, at=self.at, unlotted=self.unlotted(sku), location=location
+            found,
+            quantity,
+            at=self.at,
+            unlotted=self.unlotted(sku),
+            location=location,
+            home=catalogue.home(pool),
         )
 
     def unlotted(self, sku: str) -> int:
         """Return what lies at MAIN of an item in no lot (signed)."""
-        counted = (lot.on_hand for lot in self.lots_of(sku) if lot.counts)
+        pool_at = self.view.catalogue.pool_at
+        counted = (
+            lot.on_hand
+            for lot in self.lots_of(sku)
+            if lot.counts and pool_at(lot.key.location) == MAIN
+        )
         return self.shelf(sku).on_hand - sum(counted)
 
     # -- lots ----------------------------------------------------------------------------------
@@ -124,22 +148,32 @@ class Draft:
         rows |= {key: lot for key, lot in self.lots.items() if key.sku == sku}
         return [rows[key] for key in sorted(rows)]
 
-    def put_lot(self, lot: Lot) -> None:
-        """Record a lot's new value, turned, and what that makes of the shelf."""
-        key = lot.key
+    def put_lot(self, lot: Lot, *, was_in: str | None = None) -> None:
+        """Record a lot's new value, turned, and what that makes of the shelf.
+
+        `was_in` is the pool that its location belonged to, where it belongs to another one now.
+        """
+        key, pool = lot.key, self.view.catalogue.pool_at(lot.key.location)
         before = self.lots.get(key) or self.view.rows.lots.get(key)
         counted = before.on_hand if before is not None and before.counts else 0
         after = self._turned(lot)
         self.lots[key] = after
-        difference = (after.on_hand if after.counts else 0) - counted
-        if difference:
-            shelf = self.shelf(key.sku)
-            self.shelves[key.sku] = replace(shelf, on_hand=shelf.on_hand + difference)
-            self.touched.add(key.sku)
+        counts = after.on_hand if after.counts else 0
+        if was_in not in (None, pool):
+            self._shelve(shelf_key(key.sku, was_in), -counted)
+            counted = 0
+        if counts != counted:
+            self._shelve(shelf_key(key.sku, pool), counts - counted)
         item = self.items.get(key.sku) or self.view.catalogue.items.get(key.sku)
         if item is not None and item.lots is LotRule.NEVER:
             # From now on whoever moves this item asks for its lots.
             self.items[key.sku] = replace(item, lots=LotRule.SOME)
+
+    def _shelve(self, key: str, units: int) -> None:
+        """Change what is on hand of a shelf by `units` (signed)."""
+        shelf = self.shelf(key)
+        self.shelves[key] = replace(shelf, on_hand=shelf.on_hand + units)
+        self.touched.add(key)
 
     def turn_lots(self, sku: str) -> None:
         """Take account of what the clock has changed of the item's lots."""
@@ -157,16 +191,17 @@ class Draft:
 
     # -- what is claimed, and fields -----------------------------------------------------------
 
-    def reserve(self, sku: str, units: int, bill: int) -> int:
-        """Change the item's open reservation units by `units` (signed, smallest units), which go by
-        version `bill` of its bill; return the version that they go by now.
+    def reserve(self, shelf: str, units: int, bill: int, *, moved: bool = False) -> int:
+        """Change the open reservation units of a shelf by `units` (signed, smallest units), which
+        go by version `bill` of its item's bill; return the version that they go by now.
+
+        `moved`: they were open in another pool, and go by the same version in this one.
         """
-        present = self.present_bill(sku)
-        shelf = self.shelf(sku)
-        by_an_older = None if bill == present else older.reserve(shelf, units, bill)
+        present, row = self.present_bill(sku_of(shelf)), self.shelf(shelf)
+        by_an_older = None if bill == present else older.reserve(row, units, bill, anew=moved)
         if units:
-            self.shelves[sku] = by_an_older or replace(shelf, reserved=shelf.reserved + units)
-            self.touched.add(sku)
+            self.shelves[shelf] = by_an_older or replace(row, reserved=row.reserved + units)
+            self.touched.add(shelf)
         return present if by_an_older is None else bill
 
     def present_bill(self, sku: str) -> int:
@@ -175,7 +210,7 @@ class Draft:
         return 1 if bill is None else bill.version
 
     def hold(self, sku: str, units: int) -> None:
-        """Change the item's units in open holds by `units` (signed, smallest units)."""
+        """Change a shelf's units in open holds by `units` (signed, smallest units)."""
         shelf = self.shelf(sku)
         self.shelves[sku] = replace(shelf, held=shelf.held + units)
         self.touched.add(sku)
@@ -196,7 +231,7 @@ class Draft:
 
     def _put(self, field: Field) -> None:
         self.fields[field.key] = self._to_be_read(field)
-        self.touched.add(field.sku)
+        self.touched.add(self.view.catalogue.shelf_on(field.key.channel, field.sku))
         self.touched_fields.add(field.key)
 
     def _to_be_read(self, field: Field) -> Field:
@@ -207,7 +242,7 @@ class Draft:
         if field.read_due_at is not None:
             return field
         wait = timedelta(seconds=policy.reconcile_s)
-        if field.hold or field.surplus:
+        if field.hold or field.surplus or field.unsure:
             wait = min(SUSPENSE_READ_EVERY, wait)
         return replace(field, read_due_at=self.at + wait)
 

@@ -9,6 +9,7 @@ from stockpush.model import ChannelPolicy, Drift, DriftClass, Field, Mode
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import (
     Reading,
+    assured,
     believed,
     observed,
     observed_apart,
@@ -69,7 +70,16 @@ def _take(draft: Draft, field: Field, seen: QuantitySeen, policy: ChannelPolicy 
     )
     after = result.field
     state = draft.view.channel(seen.field.channel)
-    if not draft.view.has_unread(field.key.channel):
+    unread = draft.view.has_unread(field.key.channel)
+    alone = seen.revision_sent == field.revision and result.reading is not Reading.SAYS_NOTHING
+    if alone and not unread:
+        after = assured(
+            after,
+            sent_at=seen.sent_at,
+            polled_begun_at=state.polled_begun_at,
+            orders_lag_s=policy.orders_lag_s,
+        )
+    if not unread:
         if result.reading is Reading.EXPECTED:
             sure = believed(
                 after, polled_begun_at=state.polled_begun_at, orders_lag_s=policy.orders_lag_s

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from stockpush.model import Field
+from stockpush.model import ChannelPolicy, Field
 from stockpush.values import replace
 
 READ_AGAIN = timedelta(seconds=2)
@@ -175,16 +175,52 @@ def _put_back(field: Field, units: int, instant: datetime, slack_s: float, at: d
     )
 
 
-def perhaps_put_back(field: Field, units: int, *, at: datetime) -> Field:
+def perhaps_put_back(field: Field, units: int, *, at: datetime, is_split: bool = False) -> Field:
     """R3 where the channel does not tell whether it put `units` (>= 0) back: the field is read.
 
     While units are missing a reading cannot tell either, for they may stand behind as many that
     were sold. Then E is raised as if they were back, and the reading holds what it does not find.
+    Otherwise, where what there is `is_split`, they stay the listing's own until it has told.
     """
     field = wants_reading(field, at=at)
-    if field.expected is None or not field.hold or not units:
+    if field.expected is None or not units:
         return field
+    if not field.hold:
+        return unsure(field, units, at=at) if is_split else field
     return replace(field, expected=field.expected + units, revision=field.revision + 1)
+
+
+def unsure(field: Field, units: int, *, at: datetime) -> Field:
+    """Count `units` (>= 0) more that may be on sale there besides what is expected."""
+    if not units:
+        return field
+    asked = wants_reading(field, at=at)
+    return replace(
+        asked, unsure=field.unsure + units, unsure_since=None, revision=field.revision + 1
+    )
+
+
+def assured(
+    field: Field,
+    *,
+    sent_at: datetime,
+    polled_begun_at: datetime | None,
+    orders_lag_s: float,
+) -> Field:
+    """Take it that a field was read on which units are unsure; nothing was heard of it meanwhile.
+
+    One reading does not tell: what was put back may have been sold again, unheard. So it takes two,
+    and between them a poll of all orders that tells of none.
+    """
+    if not field.unsure:
+        return field
+    since = field.unsure_since
+    if since is None:
+        return replace(field, unsure_since=sent_at)
+    polls_from = since + timedelta(seconds=orders_lag_s)
+    if polled_begun_at is None or polled_begun_at <= polls_from:
+        return field
+    return replace(field, unsure=0, unsure_since=None)
 
 
 def _in_gap(field: Field, delta: int, instant: datetime, slack_s: float, at: datetime) -> Field:
@@ -452,6 +488,8 @@ def reshadowed(field: Field, quantity: int, *, sent_at: datetime, date: datetime
         uneaten_surplus=0,
         overwritten=0,
         overwritten_sold=0,
+        unsure=0,
+        unsure_since=None,
         suspense_since=None,
         suspense_reads=0,
         observed=quantity,
@@ -623,6 +661,38 @@ def standing(field: Field) -> int:
     1
     """
     return max(0, field.undeducted - field.hold)
+
+
+def standing_on(field: Field, policy: ChannelPolicy) -> int:
+    """Return the sold units that stand on the field's number.
+
+    Where they are kept apart a hold is beyond them, and was never taken off the number. It comes
+    off what buyers are shown twice until the poll that follows explains it: those units may be
+    shipped before we write, and on top of the number they would then be on sale (R11). A surplus
+    are those of ours that the channel does not keep: it takes none of them off the number, so on
+    top of it they would be on sale too.
+    Where the channel does not keep them for whoever ordered, none may stand: others would buy them.
+    """
+    if not policy.holds_unpaid:
+        return 0
+    if policy.committed_apart:
+        return max(0, field.undeducted - field.surplus)
+    return standing(field)
+
+
+def orders_read_since(
+    field: Field, polled_begun_at: datetime | None, policy: ChannelPolicy
+) -> bool:
+    """Answer whether all open orders were read after the field's first reading.
+
+    Before that the central count may lack sales which that reading already shows, and pushing it
+    would put them back. An order may reach the channel's own list later than its number.
+    """
+    return (
+        polled_begun_at is not None
+        and field.first_observed_at is not None
+        and polled_begun_at > field.first_observed_at + timedelta(seconds=policy.orders_lag_s)
+    )
 
 
 def _first_surplus(field: Field, date: datetime | None) -> datetime | None:

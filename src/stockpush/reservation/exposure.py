@@ -1,6 +1,7 @@
 """Exposure: what a listing may show, and the derivation of that number.
 
-Theory of operation. With the policy `mirror` every listing shares the whole ATP of its item:
+Theory of operation. A listing shows the whole ATP of its item, unless what is left is shared out
+(`sharing`):
 
     offer  = clamp(floor((ATP - buffer) / pack), 0, cap)        in listing units
     target = min(cap of the field, offer + undeducted)
@@ -98,14 +99,24 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
     )
 
 
-def terms(item: Terms, *, buffer: int, pack: int, cap: int, undeducted: int) -> Terms:
+def terms(
+    item: Terms,
+    *,
+    buffer: int,
+    pack: int,
+    cap: int,
+    undeducted: int,
+    share: tuple[str, int] | None = None,
+) -> Terms:
     """Return the derivation of the target, in listing units.
 
     `item` are terms in the item's smallest units that sum to its ATP (`item_terms`); the other
     arguments are as for `offer` and `target`. After the item's terms stand `buffer` (<= 0),
     `part_of_a_pack` (either sign), `oversold` (>= 0: a number below none is shown as none), `cap`
     (<= 0: what the cap hides) and `undeducted` (>= 0). The sum is
-    `target(offer(...), undeducted, cap=cap)`.
+    `target(offer(...), undeducted, cap=cap)`. Where something is shared out, `share` names why and
+    how much of it is the listing's (at most its offer): a term of that name (<= 0) stands before
+    `cap`, and the sum is `target` of the share.
 
     >>> terms((("on_hand", 9), ("reserved", -2)), buffer=1, pack=3, cap=1, undeducted=1)
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -115,13 +126,16 @@ def terms(item: Terms, *, buffer: int, pack: int, cap: int, undeducted: int) -> 
     _assert_policy(buffer=buffer, pack=pack, cap=cap)
     counted = (*item, ("buffer", -buffer))
     packs = tuple((name, _whole_packs(quantity, pack)) for name, quantity in counted)
-    shared = _total(counted) // pack
-    shown = min(cap, max(0, shared))
+    left = _total(counted) // pack
+    whole = max(0, left)
+    name, part = share or ("", whole)
+    assert 0 <= part <= whole, f"a share of {part} in {whole}"
     return (
         *packs,
-        ("part_of_a_pack", shared - _total(packs)),
-        ("oversold", max(0, -shared)),
-        ("cap", target(shown, undeducted, cap=cap) - max(0, shared) - undeducted),
+        ("part_of_a_pack", left - _total(packs)),
+        ("oversold", max(0, -left)),
+        *([(name, part - whole)] if share else []),
+        ("cap", target(min(cap, part), undeducted, cap=cap) - part - undeducted),
         ("undeducted", undeducted),
     )
 

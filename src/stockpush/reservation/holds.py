@@ -37,6 +37,7 @@ from stockpush.messages import (
 )
 from stockpush.model import (
     HOLD_LINES_MAX,
+    MAIN,
     QUANTITY_MAX,
     Hold,
     HoldLine,
@@ -44,10 +45,13 @@ from stockpush.model import (
     Item,
     MovementKind,
     StockMovement,
+    shelf_key,
+    sku_of,
 )
 from stockpush.reservation import atp as netting
 from stockpush.reservation import backflush, keyed, substitutes
 from stockpush.reservation.draft import Draft
+from stockpush.reservation.lot_verbs import unknown_pool
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity
 from stockpush.values import replace
@@ -74,16 +78,19 @@ HOLD_MAX: Final = timedelta(days=366)
 
 def place(view: View, command: PlaceHold, at: datetime) -> Decision:
     """Set units aside, every line or none."""
-    content = keyed.digest("hold", command.lines, command.until, command.note)
+    in_pool = () if command.pool == MAIN else (command.pool,)
+    content = keyed.digest("hold", command.lines, command.until, command.note, *in_pool)
     if (before := keyed.answered(view, command.key, content)) is not None:
         return Decision(outcome=_with_hold(view, command.key, before))
     until = _until(command.until, at)
     if isinstance(until, Refused):
         return Decision(outcome=until)
-    lines = merged(command.lines)
-    if (refused := _impossible(view, command.lines, lines)) is not None:
+    lines, pool = merged(command.lines), command.pool
+    if (refused := unknown_pool(view, pool)) is not None:
         return Decision(outcome=refused)
-    if (refused := shortfall(view, lines)) is not None:
+    if (refused := _impossible(view, command.lines, lines, pool)) is not None:
+        return Decision(outcome=refused)
+    if (refused := shortfall(view, lines, pool)) is not None:
         return Decision(outcome=refused)
     hold = Hold(
         id=view.rows.next_hold,
@@ -95,10 +102,11 @@ def place(view: View, command: PlaceHold, at: datetime) -> Decision:
         actor=command.actor,
         note=command.note,
         reason=command.reason,
+        pool=pool,
     )
     draft = Draft(view, at)
     for line in lines:
-        draft.hold(line.sku, line.quantity)
+        draft.hold(shelf_key(line.sku, pool), line.quantity)
     _change(draft, None, hold)
     return _accepted(draft, hold, CommandDone(command.key, content, at))
 
@@ -157,6 +165,7 @@ def sell(view: View, command: SellHold, at: datetime) -> Decision:
                 actor=command.actor,
                 reason=why,
             ),
+            pool=hold.pool,
         )
     for shelf in draft.shelves.values():
         if abs(shelf.on_hand) > QUANTITY_MAX:
@@ -211,9 +220,11 @@ def merged(lines: Iterable[HoldLine]) -> tuple[HoldLine, ...]:
 # -- may it be taken? ------------------------------------------------------------------------
 
 
-def taken(view: View, lines: Sequence[HoldLine]) -> View:
-    """Return the view as it would be with these lines (each item once) held too, covered or not."""
-    shelves = [view.shelf(line.sku) for line in lines]
+def taken(view: View, lines: Sequence[HoldLine], pool: str = MAIN) -> View:
+    """Return the view as it would be with these lines (each item once) held in a pool too, covered
+    or not.
+    """
+    shelves = [view.shelf(shelf_key(line.sku, pool)) for line in lines]
     return view.after(
         Decision(
             shelves=tuple(
@@ -224,19 +235,19 @@ def taken(view: View, lines: Sequence[HoldLine]) -> View:
     )
 
 
-def shortfall(view: View, lines: Sequence[HoldLine]) -> Refused | None:
-    """Return why these lines (each item once) cannot be held together, None if they can.
+def shortfall(view: View, lines: Sequence[HoldLine], pool: str = MAIN) -> Refused | None:
+    """Return why these lines (each item once) cannot be held together in a pool, None if they can.
 
     The refusal names the first line that does not fit beside those before it: `short` of what was
     `asked`, because of `limited_by`. `to_buy` is what would make all of them possible.
     """
-    skus = [line.sku for line in lines]
-    net = taken(view, lines).net(skus)
-    for position, line in enumerate(lines):
-        beside = taken(view, lines[:position]).net([line.sku])
-        available = max(0, netting.atp(beside, line.sku))
+    skus = [shelf_key(line.sku, pool) for line in lines]
+    net = taken(view, lines, pool).net(skus)
+    for position, (line, shelf) in enumerate(zip(lines, skus, strict=True)):
+        beside = taken(view, lines[:position], pool).net([shelf])
+        available = max(0, netting.atp(beside, shelf))
         if available < line.quantity:
-            return _insufficient(view, line, available, beside, net, skus)
+            return _insufficient(view, line, available, beside, net, skus, pool)
     blocked = [sku for sku in skus if sku in net.blocked]
     assert not blocked, f"{blocked} are not covered together and each beside the others"
     return None
@@ -249,15 +260,17 @@ def _insufficient(
     beside: netting.Netting,
     net: netting.Netting,
     skus: Sequence[str],
+    pool: str,
 ) -> Refused:
     """Return the refusal of a line of which `available` units fit beside the lines before it."""
     item = view.catalogue.items[line.sku]
-    limits = netting.stopped_by(beside, line.sku)
+    limits = netting.stopped_by(beside, shelf_key(line.sku, pool))
+    where = f" in the pool {pool}" if len(view.catalogue.pools) > 1 else ""
     return Refused(
         "insufficient_atp",
         f"{_of(line.quantity, item)} were asked for and {_amount(available, item)} can be "
-        f"promised, {_amount(line.quantity - available, item)} fewer; {' and '.join(limits)} "
-        f"{'limits' if len(limits) == 1 else 'limit'} it",
+        f"promised{where}, {_amount(line.quantity - available, item)} fewer; "
+        f"{' and '.join(limits)} {'limits' if len(limits) == 1 else 'limit'} it",
         {
             "sku": item.sku,
             "unit": item.unit,
@@ -271,8 +284,10 @@ def _insufficient(
                     "unit": view.catalogue.items[sku].unit,
                     "quantity": format_quantity(units, view.catalogue.items[sku].scale),
                 }
-                for sku, units in netting.missing(net, skus).items()
+                for shelf, units in netting.missing(net, skus).items()
+                for sku in (sku_of(shelf),)
             ],
+            **({"pool": pool, "location": view.catalogue.home(pool)} if where else {}),
         },
     )
 
@@ -287,7 +302,9 @@ def _of(units: int, item: Item) -> str:
     return f"{amount} {item.sku}" if item.unit == "piece" else f"{amount} of {item.sku}"
 
 
-def _impossible(view: View, given: Sequence[HoldLine], lines: Sequence[HoldLine]) -> Refused | None:
+def _impossible(
+    view: View, given: Sequence[HoldLine], lines: Sequence[HoldLine], pool: str
+) -> Refused | None:
     """Return why no stock could be enough for these lines, None where some could."""
     if not 1 <= len(given) <= HOLD_LINES_MAX:
         return Refused(
@@ -301,7 +318,7 @@ def _impossible(view: View, given: Sequence[HoldLine], lines: Sequence[HoldLine]
         if line.quantity < 1:
             return _out_of_bounds(line.sku)
     for line in lines:
-        if view.shelf(line.sku).held + line.quantity > QUANTITY_MAX:
+        if view.shelf(shelf_key(line.sku, pool)).held + line.quantity > QUANTITY_MAX:
             return _out_of_bounds(line.sku)
     return None
 
@@ -324,14 +341,24 @@ def _until(asked: datetime | timedelta, at: datetime) -> datetime | Refused:
     until = at + min(asked, 2 * HOLD_MAX) if isinstance(asked, timedelta) else asked
     facts = {"until": until.isoformat(), "latest": latest.isoformat()}
     if until <= at:
-        return Refused("until_past", f"{until.isoformat()} is not in the future", facts)
+        return Refused("until_past", f"{_said(until)} is not in the future", facts)
     if until > latest:
         return Refused(
             "until_too_late",
-            f"a hold lasts at most {HOLD_MAX.days} days, until {latest.isoformat()}",
+            f"a hold lasts at most {HOLD_MAX.days} days, until {_said(latest)}",
             facts,
         )
     return until
+
+
+def _said(at: datetime) -> str:
+    """Return an instant as people read it, in a zone that is named.
+
+    >>> from datetime import UTC
+    >>> _said(datetime(2026, 12, 24, 18, 0, 0, 123456, tzinfo=UTC))
+    '2026-12-24 18:00:00+00:00'
+    """
+    return at.isoformat(sep=" ", timespec="seconds")
 
 
 def _held(view: View, number: int, at: datetime | None) -> Hold | Refused:
@@ -341,13 +368,13 @@ def _held(view: View, number: int, at: datetime | None) -> Hold | Refused:
         return Refused("not_found", f"there is no hold {name_of(number)}")
     facts: dict[str, Any] = {"hold": name_of(number), "state": hold.state.value}
     if hold.state is not HoldState.HELD:
-        ended = "" if hold.ended_at is None else f" at {hold.ended_at.isoformat()}"
+        ended = "" if hold.ended_at is None else f" at {_said(hold.ended_at)}"
         text = f"{name_of(number)} was {hold.state.value}{ended}"
         if hold.state is HoldState.EXPIRED:
-            text = f"{name_of(number)} expired at {hold.until.isoformat()}"
+            text = f"{name_of(number)} expired at {_said(hold.until)}"
         return Refused("not_held", text, facts)
     if at is not None and is_due(hold, at):
-        text = f"{name_of(number)} expired at {hold.until.isoformat()}"
+        text = f"{name_of(number)} expired at {_said(hold.until)}"
         return Refused("not_held", text, facts | {"state": HoldState.EXPIRED.value})
     return hold
 
@@ -355,7 +382,7 @@ def _held(view: View, number: int, at: datetime | None) -> Hold | Refused:
 def _end(draft: Draft, hold: Hold, state: HoldState, reason: str) -> Hold:
     """End a hold: its units are nobody's any more."""
     for line in hold.lines:
-        draft.hold(line.sku, -line.quantity)
+        draft.hold(shelf_key(line.sku, hold.pool), -line.quantity)
     ended = replace(hold, state=state, ended_at=draft.at, reason=reason)
     _change(draft, hold, ended)
     return ended

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from stockpush.messages import CommandDone, Refused, StockMove
@@ -31,18 +32,28 @@ from stockpush.model import (
     Rest,
     Shelf,
     StockMovement,
+    pool_of,
+    shelf_key,
+    sku_of,
 )
 from stockpush.reservation.atp import use
 
+NO_POOLS: Mapping[str, str] = MappingProxyType({})
+"""Of a shop where everything is in the pool MAIN."""
 
-def balances(movements: Iterable[StockMovement]) -> dict[str, int]:
-    """Return on hand per SKU, signed, smallest units: the sum of each item's movements.
 
-    An item that never moved has no entry. The order of the movements does not matter.
+def balances(
+    movements: Iterable[StockMovement], pools: Mapping[str, str] = NO_POOLS
+) -> dict[str, int]:
+    """Return on hand per shelf, signed, smallest units: the sum of the movements in its pool.
+
+    `pools` has the locations that belong to another pool than MAIN. An item that never moved has no
+    entry. The order of the movements does not matter.
     """
     on_hand: Counter[str] = Counter()
     for movement in movements:
-        on_hand[movement.sku] += movement.quantity
+        key = shelf_key(movement.sku, pools.get(movement.location, MAIN))
+        on_hand[key] += movement.quantity
     return dict(on_hand)
 
 
@@ -56,13 +67,32 @@ def lot_balances(movements: Iterable[StockMovement]) -> dict[LotKey, int]:
     return dict(on_hand)
 
 
-def withheld(lots: Iterable[Lot]) -> dict[str, int]:
-    """Return per SKU what lies in lots that do not count in the shelf's on hand."""
+def withheld(lots: Iterable[Lot], pools: Mapping[str, str] = NO_POOLS) -> dict[str, int]:
+    """Return per shelf what lies in lots of its pool that do not count in its on hand."""
     apart: Counter[str] = Counter()
     for lot in lots:
         if not lot.counts:
-            apart[lot.key.sku] += lot.on_hand
+            apart[shelf_key(lot.key.sku, pools.get(lot.key.location, MAIN))] += lot.on_hand
     return dict(apart)
+
+
+def shelf_name(key: str) -> str:
+    """Return a shelf's key as people read it.
+
+    >>> shelf_name("soap"), shelf_name(shelf_key("soap", "market"))
+    ('soap', 'soap in market')
+    """
+    return key if pool_of(key) == MAIN else f"{sku_of(key)} in {pool_of(key)}"
+
+
+def where(key: str) -> dict[str, str]:
+    """Return what an event says of a shelf.
+
+    >>> where("soap"), where(shelf_key("soap", "market"))
+    ({'sku': 'soap'}, {'sku': 'soap', 'pool': 'market'})
+    """
+    pool = pool_of(key)
+    return {"sku": sku_of(key)} | ({} if pool == MAIN else {"pool": pool})
 
 
 def lot_name(key: LotKey) -> str:
@@ -153,7 +183,8 @@ def rests_after(
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A build among movements: of which item how many, and what it took of each component.
+    """A build among movements: of which item how many, at which location, and what it took of each
+    component.
 
     `stated` are the components of which somebody said what was really used.
     """
@@ -162,6 +193,7 @@ class Built:
     quantity: int
     taken: Mapping[str, int]
     stated: frozenset[str]
+    location: str
 
 
 def builds_of(movements: Iterable[StockMovement]) -> Iterator[Built]:
@@ -176,14 +208,14 @@ def builds_of(movements: Iterable[StockMovement]) -> Iterator[Built]:
     for movement in movements:
         if movement.kind is MovementKind.BUILD_IN:
             if built is not None:
-                yield Built(built.sku, built.quantity, taken, frozenset(stated))
+                yield Built(built.sku, built.quantity, taken, frozenset(stated), built.location)
             built, taken, stated = movement, Counter(), set()
         elif movement.kind is MovementKind.BUILD_OUT and built is not None:
             taken[movement.sku] -= movement.quantity
             if movement.reason != built.reason:
                 stated.add(movement.sku)
     if built is not None:
-        yield Built(built.sku, built.quantity, taken, frozenset(stated))
+        yield Built(built.sku, built.quantity, taken, frozenset(stated), built.location)
 
 
 def undo_moves(movements: Sequence[StockMovement]) -> tuple[StockMove, ...]:
@@ -205,7 +237,8 @@ class Books:
     """One consistent reading of everything that the invariants speak about.
 
     `movements` have their ids. `reservations`, `holds` and `lots` are all of them, whatever their
-    state.
+    state. `pools` has the pool of every location but MAIN, `feeds` that of every channel which is
+    fed by another than MAIN.
     """
 
     movements: Sequence[StockMovement]
@@ -214,11 +247,13 @@ class Books:
     commands: Sequence[CommandDone]
     holds: Sequence[Hold] = ()
     lots: Sequence[Lot] = ()
+    pools: Mapping[str, str] = field(default_factory=dict)
+    feeds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that does not hold: of which `subject` (a SKU, `mv-7`, `cmd KEY`), and how."""
+    """Something that does not hold: of which `subject` (a shelf, `mv-7`, `cmd KEY`), and how."""
 
     invariant: str
     subject: str
@@ -228,11 +263,13 @@ class Violation:
 
 def balance_is_fold(books: Books) -> list[Violation]:
     """On hand of every shelf, and of the lots that do not count in it, sums up the movements."""
-    folded = balances(books.movements)
-    kept = Counter({shelf.sku: shelf.on_hand for shelf in books.shelves})
-    kept.update(withheld(books.lots))
+    folded = balances(books.movements, books.pools)
+    kept = Counter({shelf.key: shelf.on_hand for shelf in books.shelves})
+    kept.update(withheld(books.lots, books.pools))
     return [
-        Violation("balance_is_fold", sku, str(folded.get(sku, 0)), str(kept.get(sku, 0)))
+        Violation(
+            "balance_is_fold", shelf_name(sku), str(folded.get(sku, 0)), str(kept.get(sku, 0))
+        )
         for sku in sorted(folded.keys() | kept.keys())
         if folded.get(sku, 0) != kept.get(sku, 0)
     ]
@@ -259,48 +296,56 @@ def quarantined_is_withheld(books: Books) -> list[Violation]:
 
 
 def reserved_is_open_demand(books: Books) -> list[Violation]:
-    """Reserved of every shelf is the sum of its item's open reservations, in item units."""
+    """Reserved of every shelf is the sum of its item's open reservations, in item units, on the
+    channels that its pool feeds.
+    """
     open_units: Counter[str] = Counter()
     for line in books.reservations:
         if line.sku is not None:
-            open_units[line.sku] += line.open * line.pack
-    kept = {shelf.sku: shelf.reserved for shelf in books.shelves}
+            key = shelf_key(line.sku, books.feeds.get(line.key.channel, MAIN))
+            open_units[key] += line.open * line.pack
+    kept = {shelf.key: shelf.reserved for shelf in books.shelves}
     return [
-        Violation("reserved_is_open_demand", sku, str(open_units[sku]), str(kept.get(sku, 0)))
+        Violation(
+            "reserved_is_open_demand", shelf_name(sku), str(open_units[sku]), str(kept.get(sku, 0))
+        )
         for sku in sorted(open_units.keys() | kept.keys())
         if open_units[sku] != kept.get(sku, 0)
     ]
 
 
 def pinned_is_open_demand(books: Books) -> list[Violation]:
-    """What every shelf has pinned to an older bill is the sum of the open reservations by it."""
+    """What every shelf has pinned to an older bill is the sum of the open reservations by it, on
+    the channels that its pool feeds.
+    """
     open_units: Counter[tuple[str, int]] = Counter()
     for line in books.reservations:
         if line.sku is not None and line.open:
-            open_units[line.sku, line.bill] += line.open * line.pack
+            key = shelf_key(line.sku, books.feeds.get(line.key.channel, MAIN))
+            open_units[key, line.bill] += line.open * line.pack
     return [
         Violation(
             "pinned_is_open_demand",
-            f"{shelf.sku} by bill {pin.version}",
-            str(open_units[shelf.sku, pin.version]),
+            f"{shelf_name(shelf.key)} by bill {pin.version}",
+            str(open_units[shelf.key, pin.version]),
             str(pin.units),
         )
-        for shelf in sorted(books.shelves, key=lambda shelf: shelf.sku)
+        for shelf in sorted(books.shelves, key=lambda shelf: shelf.key)
         for pin in shelf.pins
-        if open_units[shelf.sku, pin.version] != pin.units
+        if open_units[shelf.key, pin.version] != pin.units
     ]
 
 
 def held_is_open_holds(books: Books) -> list[Violation]:
-    """Held of every shelf is the sum of its item's lines in holds that have not ended."""
+    """Held of every shelf is the sum of its item's lines in open holds of its pool."""
     units: Counter[str] = Counter()
     for hold in books.holds:
         if hold.state is HoldState.HELD:
             for line in hold.lines:
-                units[line.sku] += line.quantity
-    kept = {shelf.sku: shelf.held for shelf in books.shelves}
+                units[shelf_key(line.sku, hold.pool)] += line.quantity
+    kept = {shelf.key: shelf.held for shelf in books.shelves}
     return [
-        Violation("held_is_open_holds", sku, str(units[sku]), str(kept.get(sku, 0)))
+        Violation("held_is_open_holds", shelf_name(sku), str(units[sku]), str(kept.get(sku, 0)))
         for sku in sorted(units.keys() | kept.keys())
         if units[sku] != kept.get(sku, 0)
     ]
@@ -308,7 +353,7 @@ def held_is_open_holds(books: Books) -> list[Violation]:
 
 def reserved_is_never_negative(books: Books) -> list[Violation]:
     """No shelf has fewer than 0 units reserved, no order line fewer than 0 open."""
-    shelves = [(shelf.sku, shelf.reserved) for shelf in books.shelves]
+    shelves = [(shelf_name(shelf.key), shelf.reserved) for shelf in books.shelves]
     lines = [("/".join(line.key), line.open) for line in books.reservations]
     return [
         Violation("reserved_is_never_negative", subject, ">= 0", str(units))

@@ -6,7 +6,7 @@ A line that names neither location nor lot goes where `lots.pick` says, or, comi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -106,8 +106,21 @@ def transfer_moves(draft: Draft, command: TransferStock) -> tuple[StockMove, ...
     )
 
 
-def put(draft: Draft, line: StockMove, movement: StockMovement) -> Refused | None:
-    """Write one line of a command where it says, or where its item's lots say.
+def pool_of_line(draft: Draft, line: StockMove, pool: str) -> str:
+    """Return the pool of what a line moves: of the place that it names, else `pool`."""
+    catalogue = draft.view.catalogue
+    if line.location is not None:
+        return catalogue.pool_at(line.location)
+    if len(catalogue.pools) > 1 and line.lot and line.kind not in _MAKES_LOTS:
+        found = place_of(draft, line.sku, line.lot, None)
+        return pool if isinstance(found, Refused) else catalogue.pool_at(found.key.location)
+    return pool
+
+
+def put(
+    draft: Draft, line: StockMove, movement: StockMovement, *, pool: str = MAIN
+) -> Refused | None:
+    """Write one line of a command where it says, or where its item's lots in the pool say.
 
     `movement` is the line's, at no place yet. Refused as `not_found` for a location or lot that is
     not there, as `not_there` where a place that was named holds less, as `lot_differs` where a lot
@@ -120,11 +133,11 @@ def put(draft: Draft, line: StockMove, movement: StockMovement) -> Refused | Non
         named = lot_to_be(draft, line.sku) or None
     if named is None and line.location is None:
         if line.quantity < 0:
-            draft.take(movement)
+            draft.take(movement, pool=pool)
         else:
-            draft.move(movement)
+            draft.come(movement, pool=pool)
         return None
-    location = line.location or MAIN
+    location = line.location or draft.view.catalogue.home(pool)
     if (refused := _unknown(draft, location)) is not None:
         return refused
     if named == UNLOTTED:
@@ -181,6 +194,18 @@ def _unknown(draft: Draft, location: str) -> Refused | None:
     )
 
 
+def unknown_pool(view: View, pool: str) -> Refused | None:
+    """Return the refusal of a pool that nothing is sold from."""
+    if pool in view.catalogue.pools:
+        return None
+    known = list(view.catalogue.pools)
+    return Refused(
+        "not_found",
+        f"there is no pool {pool!r}; there are {', '.join(known)}",
+        {"pool": pool, "expected": known},
+    )
+
+
 def place_of(draft: Draft, sku: str, name: str, location: str | None) -> Lot | Refused:
     """Return the row of a lot that was named: at `location`, or wherever it lies if at one place.
 
@@ -190,7 +215,8 @@ def place_of(draft: Draft, sku: str, name: str, location: str | None) -> Lot | R
     if location is not None:
         rows = [lot for lot in rows if lot.key.location == location]
     if not rows:
-        return _no_lot(draft, sku, name, location)
+        elsewhere = [lot.key.location for lot in _rows_of(draft, sku, name) if lot.on_hand]
+        return _no_lot(draft, sku, name, location, elsewhere)
     filled = [lot for lot in rows if lot.on_hand]
     if len(filled) > 1:
         places = [lot.key.location for lot in filled]
@@ -256,8 +282,21 @@ def _rows_of(draft: Draft, sku: str, name: str) -> list[Lot]:
     return [lot for lot in draft.lots_of(sku) if lot.key.lot == name != UNLOTTED]
 
 
-def _no_lot(draft: Draft, sku: str, name: str, location: str | None = None) -> Refused:
+def _no_lot(
+    draft: Draft,
+    sku: str,
+    name: str,
+    location: str | None = None,
+    elsewhere: Sequence[str] = (),
+) -> Refused:
+    """Return the refusal of a lot that is not there, or not at `location` but `elsewhere`."""
     known = _names(draft.lots_of(sku))
+    if elsewhere:
+        return Refused(
+            "not_found",
+            f"lot {name} of {sku} does not lie at {location}, but at {' and '.join(elsewhere)}",
+            {"sku": sku, "lot": name, "lies_at": list(elsewhere)},
+        )
     where = "" if location is None else f" at {location}"
     listed = f"; there are {', '.join(known)}" if known else ""
     return Refused(

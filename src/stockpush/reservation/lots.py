@@ -73,14 +73,21 @@ def turned(lot: Lot, at: datetime, *, place_sells: bool) -> Lot:
 
 
 def pick(
-    lots: Iterable[Lot], quantity: int, *, at: datetime, unlotted: int, location: str | None = None
+    lots: Iterable[Lot],
+    quantity: int,
+    *,
+    at: datetime,
+    unlotted: int,
+    location: str | None = None,
+    home: str = MAIN,
 ) -> tuple[Pick, ...]:
     """Return what to take where for `quantity` (> 0) smallest units, in the order of taking.
 
-    `lots` are all of one item, `unlotted` what lies at MAIN in no lot (signed). Only lots that
-    count and have not expired at `at` are taken from, never more than they hold: first named lots,
-    by expiry, then age, MAIN before other locations; then what has no lot, at MAIN first. What
-    nothing covers is taken from no lot, at MAIN, or at `location` where only that is asked of.
+    `lots` are all of one item in one pool, `unlotted` what lies at MAIN in no lot (signed), which
+    only the pool MAIN has. Only lots that count and have not expired at `at` are taken from, never
+    more than they hold: first named lots, by expiry, then age, MAIN before other locations; then
+    what has no lot, at MAIN first. What nothing covers is taken from no lot, at the pool's `home`,
+    or at `location` where only that is asked of.
     The picks sum to `quantity`; each place comes once.
 
     >>> from stockpush.model import LotKey
@@ -91,7 +98,7 @@ def pick(
     [('due', 3), ('old', 4), (None, 2)]
     """
     left = quantity
-    rest_at = MAIN if location is None else location
+    rest_at = home if location is None else location
     taken: dict[tuple[str, str], int] = {}
 
     def take(place: str, lot: str, held: int) -> None:
@@ -104,7 +111,7 @@ def pick(
     open_lots = [lot for lot in lots if _is_open(lot, at) and location in (None, lot.key.location)]
     for lot in sorted((each for each in open_lots if each.key.lot != UNLOTTED), key=_order):
         take(lot.key.location, lot.key.lot, lot.on_hand)
-    if location in (None, MAIN):
+    if rest_at == MAIN:
         take(MAIN, UNLOTTED, unlotted)
     for lot in sorted((each for each in open_lots if each.key.lot == UNLOTTED), key=_order):
         take(lot.key.location, UNLOTTED, lot.on_hand)

@@ -7,7 +7,7 @@ its number is ours, and its channel's *mode* says whether it is written to at al
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from stockpush.errors import CatalogueInvalid
@@ -32,6 +32,7 @@ from stockpush.model import (
     ListingKey,
     LotRule,
     Reservation,
+    Shelf,
     StockMovement,
 )
 from stockpush.reservation import bom, keyed, older
@@ -73,15 +74,21 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
             )
         )
     _check_names(view, command)
+    catalogue = view.catalogue
     if command.locations:
         view = view.after(Decision(locations=command.locations))
+    if (refused := _unfed(view.catalogue)) is not None:
+        return Decision(outcome=refused)
     draft = Draft(view, at)
     for lot in view.rows.lots.values():
-        draft.put_lot(lot)  # its location may be sold from now, or no more
+        # Its location may be sold from now, or no more, or belong to another pool.
+        draft.put_lot(lot, was_in=catalogue.pool_at(lot.key.location))
     listings = {}
     for given in command.listings:
         known = view.catalogue.listings.get(given.key, given)
-        listings[given.key] = replace(known, sku=given.sku, pack=given.pack, ref=given.ref)
+        listings[given.key] = replace(
+            known, sku=given.sku, pack=given.pack, ref=given.ref, weight=given.weight
+        )
     _settle_fields(draft, listings)
     opened = 0
     for line in command.opening:
@@ -100,23 +107,25 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
             )
         )
     bills, older_bills = [], []
+
+    def shelves_of(sku: str) -> Iterable[Shelf]:
+        return map(draft.shelf, view.catalogue.shelves_of(sku))
+
     for bill in command.bills:
         old = view.catalogue.bills.by_item.get(bill.item)
         bills.append(
             bill if old is None else _next_version(draft, old, bill, corrects=command.corrects)
         )
-        if old is not None and any(
-            pin.version == old.version for pin in draft.shelf(bill.item).pins
-        ):
+        if old is not None and (old.item, old.version) in older.kept([old], shelves_of):
             older_bills.append(old)
-    kept = older.kept([*view.catalogue.older_bills, *older_bills], draft.shelf)
-    touched = draft.touched | {
+    kept = older.kept([*view.catalogue.older_bills, *older_bills], shelves_of)
+    changed = differently_promised(command, view.catalogue) | {
         sku
         for bill in command.bills
         for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
         for sku in (bill.item, *(line.component for line in old.lines))
     }
-    touched |= differently_promised(command, view.catalogue)
+    touched = draft.touched.union(*(view.catalogue.shelves_of(sku) for sku in changed))
     return replace(
         draft.decision(),
         outcome=Accepted(facts={"opened": opened}),
@@ -130,6 +139,19 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         commands=(CommandDone(command.key, digest, at),),
         touched_skus=frozenset(touched),
     )
+
+
+def _unfed(catalogue: Catalogue) -> Refused | None:
+    """Return the refusal of locations that leave nothing in a pool that a channel is fed by."""
+    for channel, pool in sorted(catalogue.feeds.items()):
+        if pool not in catalogue.pools:
+            return Refused(
+                "pool_fed",
+                f"nothing would be sold from the pool {pool} any more, which feeds {channel}; "
+                f"give {channel} another pool first, and run it so once",
+                {"pool": pool, "channel": channel, "expected": list(catalogue.pools)},
+            )
+    return None
 
 
 def _as_stated(item: Item) -> Item:
@@ -150,22 +172,24 @@ def _next_version(
     """Return the bill with its version: the next one if it is another recipe.
 
     One that `corrects` the old one takes its place, for what is open as well. Otherwise what was
-    reserved by the old one then stays with it, and so does what roundings have left by it.
+    reserved by the old one then stays with it, in each pool, and so does what roundings have left
+    by it there.
     """
     if not older.replaced(old, new):
         return replace(new, version=old.version)
-    shelf = draft.shelf(new.item)
-    after = older.pin(shelf, old, new)
-    if corrects:
-        after = replace(after, pins=shelf.pins)
-    if after != shelf:
-        draft.shelves[new.item] = after
+    for shelf in map(draft.shelf, draft.view.catalogue.shelves_of(new.item)):
+        after = older.pin(shelf, old, new)
+        if corrects:
+            after = replace(after, pins=shelf.pins)
+        if after != shelf:
+            draft.shelves[shelf.key] = after
     return replace(new, version=old.version if corrects else old.version + 1)
 
 
 def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
-    """Return the known items of which the import changes what may be promised: their targets may
-    change. Those whose promise rule it changes, and substitutes with the names that they share.
+    """Return the items of which the import changes what may be promised or how it is offered: their
+    targets may change. Those whose promise rule or exposure it changes, and substitutes with the
+    names that they share.
     """
     found = set()
     for item in command.items:
@@ -174,7 +198,7 @@ def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[
             names = {None, item.substitute_for}
         else:
             names = {old.substitute_for, item.substitute_for}
-            if (old.promise, old.buildable_max) != (item.promise, item.buildable_max):
+            if _offered_by(old) != _offered_by(item):
                 found.add(item.sku)
         if len(names) > 1:
             found |= {item.sku, *(name for name in names if name is not None)}
@@ -203,6 +227,12 @@ def _check_names(view: View, command: ImportCatalogue) -> None:
                 found=sku,
                 expected="an item of its own as their name, of which nothing is stocked or listed",
             )
+
+
+def _offered_by(item: Item) -> tuple[object, ...]:
+    """Return what an item says of how much of it is offered."""
+    shared = (item.exposure, item.guard_min, item.home_channel, item.exposure_max)
+    return (item.promise, item.buildable_max, *shared)
 
 
 def _moved_on(view: View, command: ImportCatalogue) -> list[str]:
@@ -312,7 +342,7 @@ def _settle_field(
     known = draft.field(key)
     field = known or Field(key, first.sku, first.pack)
     if (field.sku, field.pack) != (first.sku, first.pack):
-        draft.touched.add(field.sku)
+        draft.touched.add(draft.view.catalogue.shelf_on(key.channel, field.sku))
     field = replace(
         field,
         sku=first.sku,
@@ -357,8 +387,9 @@ def _take_in(draft: Draft, listing: Listing, naming: Sequence[Reservation]) -> N
         )
         draft.reservations[row.key] = mapped
         if row.sku is None:
+            shelf = draft.view.catalogue.shelf_on(row.key.channel, listing.sku)
             present = draft.present_bill(listing.sku)
-            draft.reserve(listing.sku, mapped.open * mapped.pack, present)
+            draft.reserve(shelf, mapped.open * mapped.pack, present)
             draft.reservations[row.key] = mapped = replace(mapped, bill=present)
         _move_undeducted(draft, row.field, field, undeducted(mapped))
 

@@ -5,7 +5,9 @@ are open then keep the version that they were made with, and so does whatever is
 comes later is made by the present bill. The item's shelf knows how many units go by each older bill
 (`model.Pin`), the catalogue keeps the bills themselves, and netting takes each for an item of its
 own (`bom`). A version that no open reservation needs any more has no pin: a reservation of it that
-is opened again goes by the present bill, and the next import forgets the bill.
+is opened again goes by the present bill, and the next import forgets the bill. The shelf of each
+pool has pins of its own: what is open on a channel takes them along to the pool that feeds it from
+then on.
 
 Finished units serve the oldest bill first. What is missing below zero is the present bill's: those
 units left before they were built, and nobody knows by which one.
@@ -60,27 +62,24 @@ def missing_of(shares: Iterable[Part]) -> int:
 
 
 def pinned(bills: Bills, shelf: Shelf) -> dict[str, Pin]:
-    """Return an item's pins by the names of its older bills."""
-    names = {bills.made[name].version: name for name in bills.older.get(shelf.sku, ())}
+    """Return a shelf's pins by the names of its older bills; `bills` are those by shelf."""
+    names = {bills.made[name].version: name for name in bills.older.get(shelf.key, ())}
     return {names[pin.version]: pin for pin in shelf.pins if pin.version in names}
 
 
-def reserve(shelf: Shelf, units: int, version: int) -> Shelf | None:
+def reserve(shelf: Shelf, units: int, version: int, *, anew: bool = False) -> Shelf | None:
     """Return the shelf with so many open units (signed) more by an older bill; None if it is not
-    kept any more, or never was: then they go by the present one.
+    kept any more there, or never was: then they go by the present one, but for `anew`.
     """
-    known = next((pin for pin in shelf.pins if pin.version == version), None)
-    if known is None:
+    pins = {pin.version: pin for pin in shelf.pins}
+    if version not in pins and not anew:
         return None
-    after = known._replace(units=known.units + units)
+    known = pins.get(version, Pin(version, 0))
+    pins[version] = known._replace(units=known.units + units)
     return replace(
         shelf,
         reserved=shelf.reserved + units,
-        pins=tuple(
-            after if pin is known else pin
-            for pin in shelf.pins
-            if pin is not known or after.units > 0
-        ),
+        pins=tuple(pins[each] for each in sorted(pins) if pins[each].units > 0),
     )
 
 
@@ -119,11 +118,15 @@ def with_rests(shelf: Shelf, version: int, rests: tuple[Rest, ...]) -> Shelf:
 
 
 def kept(
-    older: Iterable[BillOfMaterials], shelf_of: Callable[[str], Shelf]
+    older: Iterable[BillOfMaterials], shelves_of: Callable[[str], Iterable[Shelf]]
 ) -> frozenset[tuple[str, int]]:
-    """Return (item, version) of the older bills that open reservations need."""
+    """Return (item, version) of the older bills that open reservations need, in any pool.
+
+    `shelves_of` returns an item's shelves.
+    """
     return frozenset(
         (bill.item, bill.version)
         for bill in older
-        if any(each.version == bill.version for each in shelf_of(bill.item).pins)
+        for shelf in shelves_of(bill.item)
+        if any(each.version == bill.version for each in shelf.pins)
     )

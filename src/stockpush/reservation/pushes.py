@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
-from functools import lru_cache
+from typing import NamedTuple
 
 from stockpush.messages import (
     Accepted,
@@ -27,14 +26,18 @@ from stockpush.model import (
     ChannelPolicy,
     Dirty,
     DriftClass,
+    Feed,
     Field,
     FieldKey,
     Listing,
     Mode,
     Push,
     PushOutcomeKind,
+    Shelf,
+    shelf_key,
 )
 from stockpush.reservation import atp as netting
+from stockpush.reservation import sharing
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.drift import note_reading, take_apart
 from stockpush.reservation.expectation import (
@@ -43,12 +46,16 @@ from stockpush.reservation.expectation import (
     cautious,
     confirmed,
     observed,
+    orders_read_since,
     outcome_read,
     parked,
-    standing,
+    standing_on,
+    unsure,
     wants_reading,
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
+from stockpush.reservation.ledger import where
+from stockpush.reservation.parting import may_raise
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -64,6 +71,16 @@ POST_CHECK = timedelta(seconds=2)
 """How long after a write without compare-and-set the field is read again (R10)."""
 
 
+class Reached(NamedTuple):
+    """What a change of others' stock or demand makes of items that share a material with them.
+
+    The fields whose offer differs, and the shelves of those that begin or cease to be guarded.
+    """
+
+    fields: frozenset[FieldKey] = frozenset()
+    shelves: tuple[Shelf, ...] = ()
+
+
 class Wait(StrEnum):
     """What a dirty field waits for before its number is written, besides its turn."""
 
@@ -71,53 +88,39 @@ class Wait(StrEnum):
     """The channel's open orders, read once after the field's first reading."""
     READING = "reading"
     """A reading, before its number is raised (R7)."""
+    OTHERS = "others"
+    """A reading, or the open orders, of a listing that it parts what there is with."""
 
 
 def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
     """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
-    buffer = buffer_of(view, field.sku, policy)
-    shown = offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap)
-    return target(shown, _standing(field, policy), cap=policy.cap)
+    shown = shown_on(view, field, atp=atp, policy=policy)
+    return target(shown.offer, standing_on(field, policy), cap=policy.cap)
 
 
-def _standing(field: Field, policy: ChannelPolicy) -> int:
-    """Return the sold units that stand on the field's number.
+def shown_on(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> sharing.Shown:
+    """Return what the field should sell from now on at this ATP, in the channel's units.
 
-    Where they are kept apart a hold is beyond them, and was never taken off the number. It comes
-    off what buyers are shown twice until the poll that follows explains it: those units may be
-    shipped before we write, and on top of the number they would then be on sale (R11). A surplus
-    are those of ours that the channel does not keep: it takes none of them off the number, so on
-    top of it they would be on sale too.
-    Where the channel does not keep them for whoever ordered, none may stand: others would buy them.
+    One that no listing of its item is on any more shows what it would alone.
     """
-    if not policy.holds_unpaid:
-        return 0
-    if policy.committed_apart:
-        return max(0, field.undeducted - field.surplus)
-    return standing(field)
-
-
-def buffer_of(view: View, sku: str, policy: ChannelPolicy) -> int:
-    """Return the channel's safety buffer in the item's smallest units, rounded up."""
-    return _smallest_units(policy.buffer, view.catalogue.items[sku].scale)
-
-
-@lru_cache(maxsize=256)
-def _smallest_units(quantity: Decimal, scale: int) -> int:
-    """Return a quantity of an item in its smallest units, rounded up."""
-    return int(quantity.scaleb(scale).to_integral_value(ROUND_CEILING))
+    if _is_mapped(view, field):
+        return sharing.shown(view, field.key, atp=atp, policy=policy)
+    buffer = sharing.buffer_of(view.catalogue, field.sku, policy)
+    alone = offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap)
+    return sharing.Shown(alone, alone)
 
 
 def mark(
     view: View,
     decisions: Sequence[Decision],
     at: datetime,
-    reached: frozenset[FieldKey] | None = None,
+    reached: Reached | None = None,
 ) -> Decision:
     """Make the outbox right for every field whose target may have changed, and for no other.
 
-    Run once per transaction, over the view after its last decision. Where groups were read in part,
-    `reached` are the fields of other items whose offer differs (`reach.fields`).
+    Run once per transaction, over the view after its last decision. Items that begin or cease to be
+    guarded are told apart first. Where groups were read in part, `reached` is what differs of other
+    items.
     """
     skus = frozenset[str]().union(*(each.touched_skus for each in decisions))
     fields = frozenset[FieldKey]().union(*(each.touched_fields for each in decisions))
@@ -128,11 +131,16 @@ def mark(
         keys = set(fields) | view.catalogue.fields_showing(affected)
     else:
         assert reached is not None, "how far the change reaches was not looked for"
-        affected = frozenset(sku for sku in skus if sku in view.catalogue.items)
-        keys = set(fields) | view.catalogue.fields_showing(affected) | reached
+        affected = frozenset(sku for sku in skus if view.catalogue.knows(sku))
+        affected |= view.catalogue.group(filter(view.catalogue.is_split, affected))
+        keys = set(fields) | view.catalogue.fields_showing(affected) | reached.fields
     rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
-    showing = sorted({row.sku for row in rows} | (set(skus) & affected))
+    showing = sorted({_shelf(view, row) for row in rows} | (set(skus) & affected))
     atps = netting.atp_all(view.net(showing), showing)
+    shown = {_shelf(view, row) for row in rows} & atps.keys()
+    turned = sharing.turned(view, {shelf: atps[shelf] for shelf in shown})
+    if turned:
+        view = view.after(Decision(shelves=turned))
     changed: list[Field] = []
     dirty: list[Dirty] = []
     clean: list[tuple[FieldKey, int]] = []
@@ -141,7 +149,7 @@ def mark(
         if not _is_mapped(view, row):
             clean += [] if queued is None else [(row.key, queued.revision)]
             continue
-        field, difference = _looked_at(view, row, atps.get(row.sku), at)
+        field, difference = _looked_at(view, row, atps.get(_shelf(view, row)), at)
         if field is not row:
             changed.append(field)
         if difference == 0:
@@ -157,7 +165,11 @@ def mark(
         fields=tuple(changed),
         dirty=tuple(dirty),
         clean=tuple(clean),
-        events=_shortages({row.sku for each in decisions for row in each.shelves}, atps),
+        shelves=turned + (() if reached is None else reached.shelves),
+        events=(
+            *sharing.told(turned, atps),
+            *_shortages({row.key for each in decisions for row in each.shelves}, atps),
+        ),
     )
 
 
@@ -172,11 +184,11 @@ def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple
     policy = view.catalogue.policies.get(field.key.channel)
     if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
         return field, 0
-    shown = offer(atp, buffer=buffer_of(view, field.sku, policy), pack=field.pack, cap=policy.cap)
+    shown = shown_on(view, field, atp=atp, policy=policy).offer
     if shown <= LOW_OFFER_MAX:
         field = wants_reading(field, at=at + LOW_READ_EVERY)
     return field, _difference(
-        view, field, target(shown, _standing(field, policy), cap=policy.cap), policy
+        view, field, target(shown, standing_on(field, policy), cap=policy.cap), policy
     )
 
 
@@ -215,9 +227,9 @@ def _queue(view: View, field: Field, at: datetime, *, decrease: bool) -> Dirty:
 def _shortages(skus: Iterable[str], atps: dict[str, int]) -> tuple[Event, ...]:
     """Return an event for each item whose changed shelf leaves demand that nothing covers."""
     return tuple(
-        Event("shortage.found", {"sku": sku, "short": -atps[sku]})
-        for sku in sorted(set(skus))
-        if atps.get(sku, 0) < 0
+        Event("shortage.found", where(shelf) | {"short": -atps[shelf]})
+        for shelf in sorted(set(skus))
+        if atps.get(shelf, 0) < 0
     )
 
 
@@ -227,8 +239,11 @@ def start(view: View, command: StartChannel, at: datetime) -> Decision:
     A field whose number was read in shadow is read anew when its channel has gone live: somebody
     else may have written there since, and a difference would look like sales.
     """
-    draft = Draft(view, at)
     policy = view.catalogue.policies[command.channel]
+    feeds = _fed_anew(view, command.channel, policy.pool)
+    draft = Draft(view.after(Decision(feeds=feeds)), at) if feeds else Draft(view, at)
+    if feeds:
+        _change_pools(draft, command.channel, view.catalogue.fed_by(command.channel))
     for key in sorted(view.catalogue.listings_on):
         field = view.field(key)
         if key.channel != command.channel or field is None or field.parked_reason is not None:
@@ -237,7 +252,29 @@ def start(view: View, command: StartChannel, at: datetime) -> Decision:
         if live and field.expected is not None and field.first_observed_at is None:
             field = wants_reading(replace(field, shadowed=None), at=at)
         draft.change(field)
-    return draft.decision()
+    return replace(draft.decision(), feeds=feeds)
+
+
+def _fed_anew(view: View, channel: str, pool: str) -> tuple[Feed, ...]:
+    """Return what is to be recorded where another pool feeds a channel from now on."""
+    known = pool in view.catalogue.pools  # whoever starts the daemon has refused one that is not
+    return (Feed(channel, pool),) if known and pool != view.catalogue.fed_by(channel) else ()
+
+
+def _change_pools(draft: Draft, channel: str, old: str) -> None:
+    """Have what is open on a channel claim stock of the pool that feeds it now, and not of `old`.
+
+    What is in suspense on its fields changes with them.
+    """
+    catalogue = draft.view.catalogue
+    for row in draft.view.rows.reservations.values():
+        if row.key.channel == channel and row.sku is not None:
+            units = row.open * row.pack
+            draft.reserve(shelf_key(row.sku, old), -units, row.bill)
+            draft.reserve(catalogue.shelf_on(channel, row.sku), units, row.bill, moved=units > 0)
+    for key in catalogue.listings_on:
+        if key.channel == channel and (sku := catalogue.sku_of(key)) is not None:
+            draft.touched.add(shelf_key(sku, old))
 
 
 def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
@@ -257,7 +294,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         {
             sku
             for key in (*command.fields, *together)
-            if (sku := view.catalogue.sku_of(key)) is not None
+            if (sku := view.catalogue.shelf_of(key)) is not None
         }
     )
     opened: list[Push] = []
@@ -276,13 +313,13 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         if any(other in view.rows.in_flight for other in together.get(key, ())):
             waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
-        wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
+        wanted = target_of(view, field, atp=_atp(view, net, field), policy=policy)
         shadow = policy.mode is Mode.SHADOW
         theirs = not shadow and (not field.adopted or field.first_observed_at is None)
         if field.expected is None or theirs or field.parked_reason:
             clean.append((key, queued.revision))
             continue
-        if not shadow and not _orders_read_since(field, channel.polled_begun_at, policy):
+        if not shadow and not orders_read_since(field, channel.polled_begun_at, policy):
             assert field.first_observed_at is not None
             listed_at = field.first_observed_at + timedelta(seconds=policy.orders_lag_s)
             poll_from = listed_at if poll_from is None else min(poll_from, listed_at)
@@ -290,7 +327,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         if wanted == (field.shadowed if shadow else field.expected):
             clean.append((key, queued.revision))
             continue
-        doubted = command.lower_only or is_doubted(field, at)
+        doubted = command.lower_only or is_doubted(field, at) or not may_raise(view, field)
         if not shadow and wanted > field.expected and doubted:
             waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
@@ -310,6 +347,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             outcome=PushOutcomeKind.SHADOW if shadow else None,
         )
         opened.append(push)
+        if view.catalogue.is_split(_shelf(view, field)):
+            view = view.after(Decision(pushes=(push,)))  # it may be sold from now on
         if shadow:
             clean.append((key, queued.revision))
             fields.append(replace(field, shadowed=sent))
@@ -317,9 +356,10 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             fields.append(replace(field, sold_since_push=0))
     for field in _companions(view, command, opened, policy):
         assert field.expected is not None
-        wanted = target_of(view, field, atp=netting.atp(net, field.sku), policy=policy)
+        wanted = target_of(view, field, atp=_atp(view, net, field), policy=policy)
         sent = cautious(wanted, field)
-        if sent > field.expected and (command.lower_only or is_doubted(field, at)):
+        doubted = command.lower_only or is_doubted(field, at) or not may_raise(view, field)
+        if sent > field.expected and doubted:
             # Orders may have lowered what we expect to below nothing: no number is.
             sent = max(0, field.expected)
         queued = view.rows.dirty.get(field.key)
@@ -359,6 +399,16 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
     )
 
 
+def _shelf(view: View, field: Field) -> str:
+    """Return the shelf of what a field shows, in its channel's pool."""
+    return view.catalogue.shelf_on(field.key.channel, field.sku)
+
+
+def _atp(view: View, net: netting.Netting, field: Field) -> int:
+    """Return the ATP of what a field shows, in its channel's pool."""
+    return netting.atp(net, _shelf(view, field))
+
+
 def _companions(
     view: View, command: OpenPushes, opened: Sequence[Push], policy: ChannelPolicy
 ) -> list[Field]:
@@ -384,7 +434,7 @@ def _companions(
         and field.adopted
         and field.expected is not None
         and field.parked_reason is None
-        and _orders_read_since(field, polled, policy)
+        and orders_read_since(field, polled, policy)
     ]
 
 
@@ -400,17 +450,20 @@ def is_doubted(field: Field, at: datetime) -> bool:
 
 def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPolicy) -> Terms:
     """Return the terms that sum to the field's target (`target_of`), in the channel's units."""
+    shelf = _shelf(view, field)
+    shown = shown_on(view, field, atp=netting.atp(net, shelf), policy=policy)
     return terms(
-        item_derivation(view, net, field.sku),
-        buffer=buffer_of(view, field.sku, policy),
+        item_derivation(view, net, shelf),
+        buffer=sharing.buffer_of(view.catalogue, field.sku, policy),
         pack=field.pack,
         cap=policy.cap,
-        undeducted=_standing(field, policy),
+        undeducted=standing_on(field, policy),
+        share=(shown.because, shown.offer) if shown.because else None,
     )
 
 
 def item_derivation(view: View, net: netting.Netting, sku: str) -> Terms:
-    """Return the terms that sum to the item's ATP, in its smallest units."""
+    """Return the terms that sum to the ATP of a shelf, in its item's smallest units."""
     held, suspense = view.shelf(sku).held, view.suspense(sku)
     return item_terms(net, sku, held=held, suspense=suspense)
 
@@ -420,10 +473,12 @@ def waits_for(
 ) -> Wait | None:
     """Return why `open_pushes` would leave out a live field of ours that is to show `wanted`."""
     polled = view.channel(field.key.channel).polled_begun_at
-    if not _orders_read_since(field, polled, policy):
+    if not orders_read_since(field, polled, policy):
         return Wait.ORDERS
     is_raise = field.expected is not None and wanted > field.expected
-    return Wait.READING if is_raise and is_doubted(field, at) else None
+    if is_raise and is_doubted(field, at):
+        return Wait.READING
+    return Wait.OTHERS if is_raise and not may_raise(view, field) else None
 
 
 def _terms(
@@ -437,21 +492,6 @@ def _terms(
 def _recorded_only(push: Push) -> bool:
     """Answer whether a push was only recorded."""
     return push.outcome is PushOutcomeKind.SHADOW
-
-
-def _orders_read_since(
-    field: Field, polled_begun_at: datetime | None, policy: ChannelPolicy
-) -> bool:
-    """Answer whether all open orders were read after the field's first reading.
-
-    Before that the central count may lack sales which that reading already shows, and pushing it
-    would put them back. An order may reach the channel's own list later than its number.
-    """
-    return (
-        polled_begun_at is not None
-        and field.first_observed_at is not None
-        and polled_begun_at > field.first_observed_at + timedelta(seconds=policy.orders_lag_s)
-    )
 
 
 def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
@@ -537,6 +577,9 @@ def _applied(view: View, field: Field, push: Push, settled: PushSettled, at: dat
     after = confirmed(field, expected_sent=push.expected, target=push.target, at=at)
     if view.catalogue.policies[field.key.channel].compare_and_set:
         return after
+    is_split = view.catalogue.is_split(_shelf(view, field))
+    if settled.outcome is PushOutcomeKind.APPLIED and is_split:
+        after = unsure(after, max(0, push.expected), at=at)
     if settled.gap_from is not None or settled.outcome is PushOutcomeKind.APPLIED:
         # Where nothing was written, what the write before may have overwritten still counts.
         after = replace(after, gap_from=settled.gap_from, gap_until=settled.gap_until)

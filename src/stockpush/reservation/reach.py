@@ -10,54 +10,65 @@ Afterwards the netting before and the netting after are compared. Where gross, n
 covered differ an item has changed, besides those whose stock or demand was written. The ATP of an
 item can only differ if it is made from a changed one, at any depth: its *where-used*. A candle
 that is sold from the shelf changes itself alone. One that has to be made takes wax, and reaches
-every item with wax in it; but only listings whose *offer* differs, after buffer, pack and cap, are
-looked at and perhaps marked.
+every item with wax in it; but only listings whose *offer* differs, after buffer, pack, cap and what
+is shared out, are looked at and perhaps marked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from stockpush.messages import Decision
 from stockpush.model import FieldKey
 from stockpush.reservation import atp as netting
+from stockpush.reservation import sharing
 from stockpush.reservation.atp import Netting
-from stockpush.reservation.exposure import offer
-from stockpush.reservation.pushes import buffer_of
+from stockpush.reservation.pushes import Reached
 from stockpush.reservation.view import View
 
 
 def items(before: View, after: View, touched: Iterable[str]) -> frozenset[str]:
     """Return the items whose ATP may have changed with the stock or demand of `touched`."""
-    concerned = sorted(sku for sku in touched if sku in after.catalogue.items)
+    concerned = sorted(
+        sku for sku in touched if after.catalogue.knows(sku) and not after.catalogue.is_split(sku)
+    )
     was, now = before.net(concerned), after.net(concerned)
     changed = {
         sku
         for sku in was.gross.keys() | now.gross.keys()
         if _standing(before, was, sku) != _standing(after, now, sku)
     }
-    reached = after.catalogue.bills.where_used(changed.union(concerned))
-    return reached & after.catalogue.items.keys()
+    reached = after.catalogue.netted.where_used(changed.union(concerned))
+    return frozenset(after.catalogue.shelves_among(reached))
 
 
 def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
     """Return the items whose shelves are still to be read to net `skus` before and after."""
     assert after.rows.partial is not None
-    there = {sku for sku in skus if sku in after.catalogue.items}
-    wanted = after.catalogue.bills.cones({*there, *before.short(), *after.short()})
-    return (frozenset(wanted) & after.catalogue.items.keys()) - after.rows.partial
+    there = {sku for sku in skus if after.catalogue.knows(sku)}
+    wanted = after.catalogue.netted.cones({*there, *before.short(), *after.short()})
+    return frozenset(after.catalogue.shelves_among(wanted)) - after.rows.partial
 
 
-def fields(before: View, after: View, reached: Iterable[str]) -> frozenset[FieldKey]:
-    """Return the fields whose offer differs, of the items reached; their shelves have been read."""
-    skus = sorted(reached)
-    was = netting.atp_all(before.net(skus), skus)
-    now = netting.atp_all(after.net(skus), skus)
-    return frozenset(
-        key
-        for sku in skus
-        if was[sku] != now[sku]
-        for key in after.catalogue.fields_of.get(sku, ())
-        if _offer(after, key, sku, was[sku]) != _offer(after, key, sku, now[sku])
+def reached(before: View, after: View, skus: Iterable[str]) -> Reached:
+    """Return what differs of the items reached; their shelves have been read."""
+    wanted = sorted(skus)
+    was = netting.atp_all(before.net(wanted), wanted)
+    now = netting.atp_all(after.net(wanted), wanted)
+    differs = [sku for sku in wanted if was[sku] != now[sku]]
+    shown = {sku: now[sku] for sku in differs if sku in after.catalogue.fields_of}
+    before = View(after.catalogue, before.rows, before.orders)  # a field may just have come
+    turned = sharing.turned(after, shown)
+    if turned:
+        after = after.after(Decision(shelves=turned))
+    return Reached(
+        frozenset(
+            key
+            for sku in shown
+            for key in after.catalogue.fields_of[sku]
+            if _offer(before, key, was[sku]) != _offer(after, key, now[sku])
+        ),
+        turned,
     )
 
 
@@ -68,10 +79,7 @@ def _standing(view: View, net: Netting, sku: str) -> tuple[int, int, int, bool]:
     return net.gross[sku], net.net[sku], net.built[sku], sku in net.blocked
 
 
-def _offer(view: View, key: FieldKey, sku: str, atp: int) -> int | None:
+def _offer(view: View, key: FieldKey, atp: int) -> int | None:
     """Return what a field would be offered; None where its channel is not configured."""
     policy = view.catalogue.policies.get(key.channel)
-    if policy is None:
-        return None
-    pack = view.catalogue.listings_on[key][0].pack
-    return offer(atp, buffer=buffer_of(view, sku, policy), pack=pack, cap=policy.cap)
+    return None if policy is None else sharing.shown(view, key, atp=atp, policy=policy).offer

@@ -280,9 +280,10 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
                 Event("line.unmapped", where | {"listing": line.order_key, "units": line.open})
             )
         return
-    sku = line.sku
+    catalogue, sku = draft.view.catalogue, line.sku
+    shelf = catalogue.shelf_on(line.key.channel, sku)
     made_with = draft.present_bill(sku) if effect.before is None else line.bill
-    kept = draft.reserve(sku, effect.open * line.pack, made_with)
+    kept = draft.reserve(shelf, effect.open * line.pack, made_with)
     if kept != line.bill:
         line = draft.reservations[line.key] = replace(line, bill=kept)
     for kind, units in (
@@ -300,6 +301,7 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
                     cause="order " + "/".join(line.key),
                     actor=line.key.channel,
                 ),
+                pool=catalogue.fed_by(line.key.channel),
                 version=made_with,
             )
     if line.field is not None:
@@ -321,7 +323,8 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     heard = waiting - field.undeducted
     if heard:
         field = replace(field, undeducted=waiting)
-    policy = draft.view.catalogue.policies.get(key.channel)
+    catalogue = draft.view.catalogue
+    policy = catalogue.policies.get(key.channel)
     was_open = effect.before is not None and effect.before.open > 0
     if policy is not None and policy.committed_apart and (was_open or effect.after.open > 0):
         known = field
@@ -345,8 +348,15 @@ def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) 
     )
     polled = order.version.fetch > 0 and effect.deducted != 0
     if effect.deducted_unknown:
-        field = perhaps_put_back(field, effect.perhaps_put_back, at=draft.at)
+        field = perhaps_put_back(
+            field,
+            effect.perhaps_put_back,
+            at=draft.at,
+            is_split=catalogue.is_split(catalogue.shelf_on(key.channel, field.sku)),
+        )
     elif polled and policy is not None and not policy.compare_and_set:
         # No delivery told of it, and nothing compares there: somebody may have written over it.
         field = wants_reading(field, at=draft.at)
+    if field.unsure_since is not None:
+        field = replace(field, unsure_since=None)  # it is to be read once more, with nothing heard
     draft.change(field)

@@ -22,20 +22,39 @@ from stockpush.messages import (
     TransferStock,
     UndoMovement,
 )
-from stockpush.model import MAIN, QUANTITY_MAX, BillOfMaterials, MovementKind, StockMovement
+from stockpush.model import (
+    MAIN,
+    QUANTITY_MAX,
+    BillOfMaterials,
+    MovementKind,
+    StockMovement,
+    shelf_key,
+)
 from stockpush.reservation import backflush, keyed, substitutes
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, undo_moves
-from stockpush.reservation.lot_verbs import lot_to_be, place_of, put, transfer_moves
+from stockpush.reservation.lot_verbs import (
+    lot_to_be,
+    place_of,
+    pool_of_line,
+    put,
+    transfer_moves,
+    unknown_pool,
+)
 from stockpush.reservation.production import as_it_went
 from stockpush.reservation.view import View
+from stockpush.units import format_quantity
 from stockpush.values import replace
 
 
 def move(view: View, command: MoveStock, at: datetime) -> Decision:
     """Move stock by hand: all of it or none."""
-    content = keyed.digest("move", *map(_stated, command.moves))
-    return _carry_out(view, command, command.moves, content, at)
+    content = keyed.digest("move", *map(_stated, command.moves), *_pool(command.pool))
+    if (before := keyed.answered(view, command.key, content)) is not None:
+        return Decision(outcome=before)
+    if (refused := unknown_pool(view, command.pool)) is not None:
+        return Decision(outcome=refused)
+    return _carry_out(view, command, command.moves, content, at, pool=command.pool)
 
 
 def build(view: View, command: BuildStock, at: datetime) -> Decision:
@@ -56,7 +75,8 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
         if found is None or found.version != command.bill:
             return Decision(outcome=_no_such_bill(view, bill, command.bill))
         bill = found
-    rests = backflush.rests_of(Draft(view, at), bill)
+    pool = MAIN if command.location is None else view.catalogue.pool_at(command.location)
+    rests = backflush.rests_of(Draft(view, at), bill, pool)
     planned = build_moves(bill, command.quantity, rests)
     if isinstance(planned, Refused):
         return Decision(outcome=planned)
@@ -79,8 +99,8 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
     )
     if (refused := _not_a_substitute(view, bill, command)) is not None:
         return Decision(outcome=refused)
-    plan = backflush.Plan(bill, planned, stated=went.stated, first=command.take)
-    decision = _carry_out(view, command, placed, content, at, builds=plan)
+    plan = backflush.Plan(bill, planned, stated=went.stated, first=command.take, pool=pool)
+    decision = _carry_out(view, command, placed, content, at, builds=plan, pool=pool)
     if isinstance(decision.outcome, Accepted):
         return replace(decision, outcome=Accepted(facts={"used": went.used}))
     return decision
@@ -128,9 +148,11 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
     Where units are missing of an item with lots, they are missing in those that go out first.
     """
     place = _place(command.location, command.lot, None)
-    content = keyed.digest("count", (command.sku, command.counted), *place)
+    content = keyed.digest("count", (command.sku, command.counted), *place, *_pool(command.pool))
     if (before := keyed.answered(view, command.key, content)) is not None:
         return Decision(outcome=before)
+    if (refused := unknown_pool(view, command.pool)) is not None:
+        return Decision(outcome=refused)
     found = _known_balance(Draft(view, at), command)
     if isinstance(found, Refused):
         return Decision(outcome=found)
@@ -141,7 +163,7 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
         location=command.location,
         lot=command.lot,
     )
-    return _carry_out(view, command, (move,), content, at)
+    return _carry_out(view, command, (move,), content, at, pool=command.pool)
 
 
 def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
@@ -154,7 +176,7 @@ def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
         row = place_of(draft, sku, command.lot, command.location)
         return row if isinstance(row, Refused) else row.on_hand
     if command.location is None:
-        return draft.shelf(sku).on_hand
+        return draft.shelf(shelf_key(sku, command.pool)).on_hand
     there = [lot for lot in draft.lots_of(sku) if lot.key.location == command.location]
     named = [lot.key.lot for lot in there if lot.on_hand and lot.key.lot]
     if named:
@@ -194,20 +216,32 @@ def undo(view: View, command: UndoMovement, at: datetime) -> Decision:
         )
     written = tuple(row for row in view.rows.movements.values() if row.cause == named.cause)
     done = {row.id for row in written} & view.rows.undone
+    name, first = f"mv-{command.movement_id}", min(written, key=lambda row: row.id or 0)
     if done:
-        return Decision(
-            outcome=Refused("already_undone", f"mv-{command.movement_id} has been undone before")
-        )
-    if named.undoes is not None or not named.cause.startswith("cmd "):
-        return Decision(
-            outcome=Refused(
-                "not_undoable",
-                f"mv-{command.movement_id} was written by {named.cause!r}; only the stock verbs "
-                "can be undone. Use `stockpush adjust` to correct the balance",
-            )
-        )
+        told = _of_first(view, first, 1)
+        return Decision(outcome=Refused("already_undone", f"{name} has been undone before", told))
+    if named.undoes is not None:
+        text = f"{name} is itself the undo of mv-{named.undoes}, and an undo is not undone"
+        return Decision(outcome=Refused("is_an_undo", text, _of_first(view, first, -1)))
+    if not named.cause.startswith("cmd "):
+        text = f"{name} was written by {named.cause!r}, and only the stock verbs can be undone"
+        return Decision(outcome=Refused("not_undoable", text, {"sku": named.sku}))
     moves = undo_moves(written)
     return _carry_out(view, command, moves, content, at, undoes=written, exactly=True)
+
+
+def _of_first(view: View, first: StockMovement, sign: int) -> dict[str, str]:
+    """Return what the first movement of a command did, or of what it undoes, to do it again."""
+    item, quantity = view.catalogue.items[first.sku], sign * first.quantity
+    return {
+        "kind": first.kind.value,
+        "sku": item.sku,
+        "unit": item.unit,
+        "quantity": format_quantity(quantity, item.scale),
+        "location": first.location,
+        "pool": view.catalogue.pool_at(first.location),
+        "lot": first.lot or "",
+    }
 
 
 def _carry_out(
@@ -220,11 +254,12 @@ def _carry_out(
     undoes: tuple[StockMovement, ...] = (),
     exactly: bool = False,
     builds: backflush.Plan | None = None,
+    pool: str = MAIN,
 ) -> Decision:
     """Write the moves of one command under its idempotency key.
 
     `exactly`: each goes to the very place that it names, and none is picked or refused. `builds` is
-    the plan of a build, whose moves these are.
+    the plan of a build, whose moves these are. `pool` is that of moves that name no place.
     """
     if (before := keyed.answered(view, command.key, digest)) is not None:
         return Decision(outcome=before)
@@ -255,10 +290,12 @@ def _carry_out(
         if exactly:
             draft.move(replace(told, location=line.location or MAIN, lot=line.lot))
             continue
-        there = backflush.sellable(draft, line.sku)
-        if (refused := put(draft, line, told)) is not None:
+        where = pool_of_line(draft, line, pool)
+        there = backflush.sellable(draft, line.sku, pool=where)
+        if (refused := put(draft, line, told, pool=where)) is not None:
             return Decision(outcome=refused)
-        written.append(backflush.Taken(movement, there - draft.shelf(line.sku).on_hand))
+        left = draft.shelf(shelf_key(line.sku, where)).on_hand
+        written.append(backflush.Taken(movement, there - left, where))
         if builds is None:
             backflush.make_up(draft, written[-1])
     if builds is not None:
@@ -269,9 +306,10 @@ def _carry_out(
     balances += [(row.sku, row.quantity) for row in draft.movements]
     for sku, quantity in balances:
         if abs(quantity) > QUANTITY_MAX:
-            return Decision(
-                outcome=Refused("out_of_bounds", f"{sku} would pass the largest quantity")
-            )
+            item = view.catalogue.items[sku]
+            most = f"{format_quantity(QUANTITY_MAX, item.scale)} {item.unit}"
+            text = f"{sku} would pass the largest quantity, {most}"
+            return Decision(outcome=Refused("out_of_bounds", text, {"sku": sku}))
     return replace(
         draft.decision(),
         outcome=Accepted(),
@@ -282,6 +320,11 @@ def _carry_out(
 def _stated(move: StockMove) -> tuple[object, ...]:
     """Return what identifies one line of a command."""
     return (move.sku, move.quantity, move.kind, *_place(move.location, move.lot, move.terms))
+
+
+def _pool(pool: str) -> tuple[object, ...]:
+    """Return what identifies the pool of a command, nothing for the one that most are of."""
+    return () if pool == MAIN else ("in", pool)
 
 
 def _place(location: str | None, lot: str | None, terms: LotTerms | None) -> tuple[object, ...]:

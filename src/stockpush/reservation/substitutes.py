@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from stockpush.messages import Refused
+from stockpush.model import sku_of
 from stockpush.reservation import atp as netting
 from stockpush.reservation.bom import Bills
 from stockpush.reservation.view import View
@@ -41,18 +42,20 @@ def spread(
 
 
 def choose(view: View, name: str, units: int, first: Sequence[str] = ()) -> dict[str, int]:
-    """Return what a build takes of each substitute for `units` of the name that they share.
+    """Return what a build takes of each substitute, by SKU, for `units` of the name that they share
+    in the pool of the shelf `name`.
 
     `view` has already what the build takes besides, and what it makes. `first`: only of these.
     """
-    members = view.catalogue.bills.substitutes[name]
-    among = [sku for sku in first if sku in members] or list(members)
+    members = view.catalogue.netted.substitutes[name]
+    by_sku = {sku_of(shelf): shelf for shelf in members}
+    among = [sku for sku in first if sku in by_sku] or list(by_sku)
     net = view.net([name])
     return spread(
         units,
         among,
-        left={sku: netting.left(net, sku) for sku in among},
-        on_hand={sku: view.shelf(sku).on_hand for sku in among},
+        left={sku: netting.left(net, by_sku[sku]) for sku in among},
+        on_hand={sku: view.shelf(by_sku[sku]).on_hand for sku in among},
     )
 
 

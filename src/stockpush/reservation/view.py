@@ -1,5 +1,8 @@
 """What the core looks at while it decides: the catalogue and the gathered rows, never mutated.
 
+Wherever stock or demand is asked for, `sku` is the key of a shelf (`model.shelf_key`): an item's in
+the pool MAIN is its SKU.
+
 `after(decision)` gives the view that the next command of the same transaction decides on, and
 `Unfolding` the views of many commands, one after the other.
 """
@@ -8,10 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as attribute
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 from stockpush.messages import Decision, Rows
-from stockpush.model import ChannelState, DeliveryState, Field, FieldKey, Reservation, Shelf
+from stockpush.model import (
+    ChannelState,
+    DeliveryState,
+    Feed,
+    Field,
+    FieldKey,
+    Reservation,
+    Rest,
+    Shelf,
+    pool_of,
+    shelf_key,
+    sku_of,
+)
 from stockpush.reservation import atp as netting
 from stockpush.reservation import older
 from stockpush.reservation.bom import item_of
@@ -37,6 +54,8 @@ class View:
     rows: Rows
     _lines: Mapping[_Order, tuple[Reservation, ...]] | None = None
     """The reservations by order; None: to be found when the view is made."""
+    memory: dict[object, object] = attribute(default_factory=dict, compare=False, repr=False)
+    """What has been found so far of what follows from the rest."""
 
     def __post_init__(self) -> None:
         if self._lines is None:
@@ -53,8 +72,8 @@ class View:
         return self.orders.get((channel, order_id), ())
 
     def shelf(self, sku: str) -> Shelf:
-        """Return the item's shelf; an item never stocked has an empty one."""
-        return self.rows.shelves.get(sku) or Shelf(sku)
+        """Return the shelf; of an item never stocked there it is an empty one."""
+        return self.rows.shelves.get(sku) or Shelf(sku_of(sku), pool=pool_of(sku))
 
     def field(self, key: FieldKey) -> Field | None:
         """Return the field's row, None while it has none."""
@@ -84,7 +103,7 @@ class View:
 
     def short(self) -> tuple[str, ...]:
         """Return the items, by SKU, of which more is demanded than is there, of those read."""
-        held = {self.catalogue.sku_of(key) for key, row in self.rows.fields.items() if row.hold}
+        held = {self.catalogue.shelf_of(key) for key, row in self.rows.fields.items() if row.hold}
         read = {*self.rows.shelves, *(sku for sku in held if sku is not None)}
         return tuple(sku for sku in sorted(read) if self.demand(sku) > self.shelf(sku).on_hand)
 
@@ -95,43 +114,47 @@ class View:
         and whatever else takes of it.
         """
         if self.rows.partial is not None:
-            return self._net_part([sku for sku in skus if sku in self.catalogue.items])
-        group = self.catalogue.group(skus)
-        on_hand, demand, ceilings, rests = self._standing(group)
+            return self._net_part([sku for sku in skus if self.catalogue.knows(sku)])
+        return self.net_more(self.catalogue.group(skus), {})
+
+    def net_more(self, group: frozenset[str], more: Mapping[str, int]) -> netting.Netting:
+        """Net a whole group that was read whole, with `more` units of demand (signed) of some."""
+        on_hand, demand, ceilings, rests = self._standing(group, more)
         if len(group) >= ARRAYS_MIN:
             layout = self.catalogue.layout(group)
             at_once = layout.net(on_hand, demand, ceilings=ceilings, rests=rests)
             if at_once is not None:
                 return at_once
         return netting.net(
-            self.catalogue.bills, on_hand, demand, group, ceilings=ceilings, rests=rests
+            self.catalogue.netted, on_hand, demand, group, ceilings=ceilings, rests=rests
         )
 
     def _net_part(self, skus: Iterable[str]) -> netting.Netting:
         """Net what `skus`, and the items that are short, are made from."""
-        part = self.catalogue.bills.cones({*skus, *self.short()})
+        part = self.catalogue.netted.cones({*skus, *self.short()})
         assert self.rows.partial is not None
-        items = [sku for sku in part if sku in self.catalogue.items]
-        unread = [sku for sku in items if sku not in self.rows.partial]
+        shelves = tuple(self.catalogue.shelves_among(part))
+        unread = [sku for sku in shelves if sku not in self.rows.partial]
         assert not unread, f"shelves were not gathered for {unread[:5]}"
-        on_hand, demand, ceilings, rests = self._standing(items)
+        on_hand, demand, ceilings, rests = self._standing(shelves)
         return netting.net_part(
-            self.catalogue.bills, on_hand, demand, part, ceilings=ceilings, rests=rests
+            self.catalogue.netted, on_hand, demand, part, ceilings=ceilings, rests=rests
         )
 
     def _standing(
-        self, skus: Collection[str]
+        self, shelves: Collection[str], more: Mapping[str, int] = MappingProxyType({})
     ) -> tuple[
         Mapping[str, int], Mapping[str, int], Mapping[str, int], Mapping[str, Mapping[str, int]]
     ]:
-        """Return stock, demand, promise rules and rests of some items as netting takes them.
+        """Return stock, demand, promise rules and rests of some shelves as netting takes them.
 
-        That of an item with older bills is shared among them.
+        That of an item with older bills is shared among them. `more` is demand (signed) besides
+        what there is; what is sold from now on goes by the present bill.
         """
-        on_hand = {sku: self.shelf(sku).on_hand for sku in skus}
-        demand = {sku: self.demand(sku) for sku in skus}
-        ceilings, rests = self.catalogue.ceilings, self._rests(skus)
-        bills = self.catalogue.bills
+        on_hand = {sku: self.shelf(sku).on_hand for sku in shelves}
+        demand = {sku: self.demand(sku) + more.get(sku, 0) for sku in shelves}
+        ceilings, rests = self.catalogue.ceilings, self._rests(shelves)
+        bills = self.catalogue.netted
         for sku in bills.older.keys() & on_hand.keys() if bills.older else ():
             pins = older.pinned(bills, self.shelf(sku))
             *others, own = older.parts(
@@ -143,15 +166,16 @@ class View:
             )
             for part in (*others, own):
                 on_hand[part.name], demand[part.name] = part.on_hand, part.demand
-            rests |= {name: dict(pin.rests) for name, pin in pins.items() if pin.rests}
+            pool = pool_of(sku)
+            rests |= {name: _by_shelf(pin.rests, pool) for name, pin in pins.items() if pin.rests}
             if sku in ceilings:
                 most = max(0, ceilings[sku] - older.missing_of(others))
                 ceilings = {**ceilings, sku: most}
         return on_hand, demand, ceilings, rests
 
     def part_demand(self, name: str) -> int:
-        """Return what of `demand` goes by an item's present bill, or by an older one's name."""
-        bills, sku = self.catalogue.bills, item_of(name)
+        """Return what of `demand` goes by a shelf's present bill, or by an older one's name."""
+        bills, sku = self.catalogue.netted, item_of(name)
         if sku not in bills.older:
             return self.demand(name)
         pins = older.pinned(bills, self.shelf(sku))
@@ -162,7 +186,7 @@ class View:
     def _rests(self, skus: Iterable[str]) -> dict[str, dict[str, int]]:
         """Return what builds have left of roundings, by item and component, where they have."""
         return {
-            sku: dict(shelf.rests)
+            sku: _by_shelf(shelf.rests, shelf.pool)
             for sku in skus
             if (shelf := self.rows.shelves.get(sku)) is not None and shelf.rests
         }
@@ -190,6 +214,11 @@ class View:
         unfolding = Unfolding(self)
         unfolding.take(decision)
         return unfolding.view
+
+
+def _by_shelf(rests: Iterable[Rest], pool: str) -> dict[str, int]:
+    """Return what builds in a pool have left of roundings, by the shelf of each component."""
+    return {shelf_key(rest.component, pool): rest.ahead for rest in rests}
 
 
 class Unfolding:
@@ -234,8 +263,9 @@ class Unfolding:
 
     def take(self, decision: Decision) -> None:
         """Go on to the rows as they stand once `decision` is written."""
+        self.view.memory.clear()
         for shelf in decision.shelves:
-            self._shelves[shelf.sku] = shelf
+            self._shelves[shelf.key] = shelf
         for field in decision.fields:
             self._fields[field.key] = field
         for delivery in decision.deliveries:
@@ -269,7 +299,7 @@ class Unfolding:
             following = max(view.rows.next_hold, *(row.id + 1 for row in decision.holds))
             rows = replace(view.rows, next_hold=following)
             view = View(view.catalogue, rows, self._lines)
-        if is_of_catalogue(decision):
+        if changes_catalogue(decision):
             view = View(_catalogue(view.catalogue, decision), view.rows, self._lines)
         self.view = view
 
@@ -308,10 +338,22 @@ def _put(known: Iterable[V], changed: Iterable[V], key: Callable[[V], K]) -> Ite
     return {key(row): row for each in (known, changed) for row in each}.values()
 
 
+def changes_catalogue(decision: Decision) -> bool:
+    """Answer whether the decision has rows of the catalogue."""
+    return bool(
+        decision.items
+        or decision.bills
+        or decision.listings
+        or decision.locations
+        or decision.feeds
+        or decision.older_bills
+        or decision.forgotten_bills
+    )
+
+
 def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
     """Return the catalogue after the decision's upserts."""
-    if not is_of_catalogue(decision):
-        return catalogue
+    feeds = (Feed(channel, pool) for channel, pool in catalogue.feeds.items())
     kept = _put(catalogue.older_bills, decision.older_bills, lambda row: (row.item, row.version))
     return build_catalogue(
         catalogue.revision + 1,
@@ -320,18 +362,8 @@ def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
         _put(catalogue.listings.values(), decision.listings, lambda row: row.key),
         catalogue.policies,
         _put(catalogue.locations.values(), decision.locations, lambda row: row.name),
+        (*feeds, *decision.feeds),
         [bill for bill in kept if (bill.item, bill.version) not in decision.forgotten_bills],
+        stock=catalogue.stock,
         known=catalogue,
-    )
-
-
-def is_of_catalogue(decision: Decision) -> bool:
-    """Answer whether a decision changes the catalogue."""
-    return bool(
-        decision.items
-        or decision.bills
-        or decision.listings
-        or decision.locations
-        or decision.older_bills
-        or decision.forgotten_bills
     )

@@ -7,7 +7,10 @@ The secrets are of shops that exist only in this process, and nobody may ever lo
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_never
 from urllib.parse import parse_qsl
 
@@ -82,6 +85,58 @@ class EtsyTerms:
 
     webhooks: bool = True
     renews: bool = True
+
+
+def etsy(clock: Callable[[], datetime], dice: random.Random) -> EtsyShop:
+    """Open an empty Etsy shop."""
+    shop = EtsyShop(
+        ETSY,
+        clock=clock,
+        dice=random.Random(dice.random()),  # noqa: S311  # drawn from the seed
+        shop_id=ETSY_SHOP,
+        keystring=ETSY_KEYSTRING,
+        shared_secret=ETSY_SHARED_SECRET,
+        refresh_token=ETSY_REFRESH_TOKEN,
+    )
+    shop.allowance.bucket_s = 600  # what is told to wait is less than a run lasts
+    return shop
+
+
+def faire(clock: Callable[[], datetime], dice: random.Random) -> FaireShop:
+    """Open an empty Faire account; what is not known of the platform is drawn."""
+    shop = FaireShop(
+        FAIRE,
+        clock=clock,
+        dice=random.Random(dice.random()),  # noqa: S311  # drawn from the seed
+        access_token=FAIRE_TOKEN,
+        shipping_takes_on_hand=dice.random() < 0.5,
+        parents_keep_backorders=dice.random() < 0.5,
+        backorders_stay_committed=dice.random() < 0.5,
+    )
+    shop.splits_backorders = dice.random() < 0.8
+    habits = shop.habits
+    habits.filters_beside_cursor = dice.choice(("refused", "needed", "ignored"))
+    habits.unknown_variant_refused = dice.random() < 0.5
+    habits.basic_instants = dice.random() < 0.5
+    habits.cursors = dice.random() < 0.8
+    if habits.cursors:
+        habits.page_max = dice.choice((2, 5, 50))
+    shop.retry_after_s = dice.choice((None, 2))
+    return shop
+
+
+def site(clock: Callable[[], datetime], dice: random.Random) -> GenericShop:
+    """Open an empty shop of the maker's own, which compares or does not."""
+    shop = GenericShop(
+        SITE,
+        clock=clock,
+        dice=random.Random(dice.random()),  # noqa: S311  # drawn from the seed
+        access_token=SITE_TOKEN,
+        webhook_key=SITE_KEY,
+        compares=dice.random() < 0.5,
+    )
+    shop.page_max = dice.choice((2, 5, 100))
+    return shop
 
 
 def section(name: str, terms: EtsyTerms) -> str:

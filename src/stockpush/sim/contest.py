@@ -20,12 +20,32 @@ from stockpush.sim.accounts import (
     ACCESS_TOKEN,
     CONSUMER_KEY,
     CONSUMER_SECRET,
+    ETSY,
+    ETSY_KEYSTRING,
+    ETSY_REFRESH_TOKEN,
+    ETSY_SECRET,
+    ETSY_SHARED_SECRET,
+    ETSY_SHOP,
+    FAIRE,
+    FAIRE_TOKEN,
     SHOPIFY,
     SHOPIFY_SECRET,
+    SITE,
+    SITE_KEY,
+    SITE_TOKEN,
+    WOO,
     WOO_SECRET,
 )
 from stockpush.sim.loop import Owner, SimClock, SimIds, VirtualLoop, spawn
-from stockpush.sim.naive import Naive, ShopifyAccount, WooAccount
+from stockpush.sim.naive import (
+    Account,
+    EtsyAccount,
+    FaireAccount,
+    Naive,
+    ShopifyAccount,
+    SiteAccount,
+    WooAccount,
+)
 from stockpush.sim.network import SimNetwork
 from stockpush.sim.shops.base import ShopAnswer, ShopRequest, WebhookOut
 from stockpush.sim.world import Bill, World
@@ -68,7 +88,7 @@ class NaiveMachine:
             clock=self.clock,
             ids=SimIds(self.dice),
             send=self._send,
-            accounts={name: _account(name) for name in world.shops},
+            accounts={name: account(name) for name in world.shops},
             listings=world.listings,
             opening={sku: thing.opening for sku, thing in world.things.items()},
             poll_s=world.poll_s,
@@ -136,6 +156,16 @@ class NaiveMachine:
             raise ConnectionRefusedError
         return await self.network.ask(channel, self._life.owner, request)
 
+    # -- access --------------------------------------------------------------------------------
+
+    def needs_login(self) -> list[str]:
+        """Return the channels to which somebody must grant access anew."""
+        return self.naive.needs_login() if self.is_up else []
+
+    async def grant(self, channel: str, access: str, refresh: str) -> None:
+        """Hand the sync what somebody has just granted."""
+        self.naive.grant(channel, access, refresh)
+
     # -- webhooks ------------------------------------------------------------------------------
 
     def webhook_url(self, channel: str) -> str:
@@ -193,7 +223,15 @@ def bills_of(catalogue: str) -> dict[str, Bill]:
     }
 
 
-def _account(channel: str) -> ShopifyAccount | WooAccount:
-    if channel == SHOPIFY:
-        return ShopifyAccount(ACCESS_TOKEN, SHOPIFY_SECRET)
-    return WooAccount(CONSUMER_KEY, CONSUMER_SECRET, WOO_SECRET)
+def account(channel: str) -> Account:
+    """Return what the sync was given for the shop of a channel."""
+    accounts: Mapping[str, Account] = {
+        SHOPIFY: ShopifyAccount(ACCESS_TOKEN, SHOPIFY_SECRET),
+        WOO: WooAccount(CONSUMER_KEY, CONSUMER_SECRET, WOO_SECRET),
+        ETSY: EtsyAccount(
+            ETSY_SHOP, ETSY_KEYSTRING, ETSY_SHARED_SECRET, ETSY_REFRESH_TOKEN, ETSY_SECRET
+        ),
+        FAIRE: FaireAccount(FAIRE_TOKEN),
+        SITE: SiteAccount(SITE_TOKEN, SITE_KEY),
+    }
+    return accounts[channel]

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from stockpush.sim import accounts
 from stockpush.sim.accounts import (
     ACCESS_TOKEN,
     CHANNELS,
@@ -20,19 +21,12 @@ from stockpush.sim.accounts import (
     CONSUMER_SECRET,
     DOMAIN,
     ETSY,
-    ETSY_KEYSTRING,
     ETSY_PROPERTY,
     ETSY_PROPERTY_NAME,
-    ETSY_REFRESH_TOKEN,
-    ETSY_SHARED_SECRET,
-    ETSY_SHOP,
     FAIRE,
-    FAIRE_TOKEN,
     SHOPIFY,
     SHOPIFY_SECRET,
     SITE,
-    SITE_KEY,
-    SITE_TOKEN,
     WOO,
     AnyShop,
     EtsyTerms,
@@ -42,7 +36,7 @@ from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.shops.generic import GenericShop
 from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
-from stockpush.sim.world import UNMAPPED, Bill, Listed, ShopClock, Thing, World
+from stockpush.sim.world import UNMAPPED, Bill, Listed, Shared, ShopClock, Thing, World
 
 SIZES = ((0.5, 1, 2), (0.3, 3, 5), (0.15, 6, 12), (0.05, 13, 20))
 """How many products a world has: (how likely, from, to)."""
@@ -54,6 +48,15 @@ HOW_MANY = (0.25, 0.4, 0.2, 0.1, 0.05)
 """How many channels such a world has: 1, 2, ... so often."""
 WIDE_PRODUCTS_MAX = 6
 """Most products of such a world: what many show, few do."""
+MIRRORS = 0.5
+"""How many worlds show all there is everywhere; in the others listings share what is left."""
+SAID_OF, LIMITED = 0.5, 0.3
+"""Of how many items their owner has said how, and of these how many are limited."""
+LEAST_LEVELS = (0, 1, 2, 3, 5, 8)
+LIMITS = (0, 1, 3)
+"""The guard minima and limits that are drawn."""
+TWINS, SPLIT_TWINS = 0.2, 0.8
+"""How often an item is on Shopify twice, and where what there is is parted."""
 CASES = {ETSY: (1,), SITE: (1,), WOO: (1,), SHOPIFY: (2, 6), FAIRE: (4, 12)}
 """How one pool is packed on each channel."""
 
@@ -74,11 +77,16 @@ def draw_world(
     *,
     channels: Collection[str] = NARROW,
     shopify_only: bool = False,
+    is_split: bool = False,
 ) -> World:
     """Draw a world whose shops' clocks follow `clock`, which tells the true time.
 
-    `NARROW` channels are both, or Shopify alone; of others all are there.
+    `NARROW` channels are both, or Shopify alone; of others all are there. `is_split` worlds have
+    more listings of one item.
     """
+    if is_split:
+        drawing = _Drawing(dice, clock, [SHOPIFY], twins=SPLIT_TWINS)
+        return replace(drawing.world(), is_split=True, guards=False, shared={})
     if set(channels) == NARROW and (shopify_only or dice.random() < 0.15):
         channels = {SHOPIFY}
     return _Drawing(dice, clock, [each for each in CHANNELS if each in channels]).world()
@@ -96,6 +104,8 @@ class _Drawing:
     listings: list[Listed] = field(default_factory=list)
     clocks: dict[str, ShopClock] = field(default_factory=dict)
     products: int = 0
+    twins: float = TWINS
+    """How often an item is listed once more on Shopify."""
 
     def world(self) -> World:
         """Draw everything, shops last."""
@@ -119,18 +129,42 @@ class _Drawing:
         sold = {listed.sku for listed in self.listings}
         hot = dice.choice([each for each in self.listings if each.sku in sold])
         buffer = 1 if dice.random() < 0.15 else 0
-        return World(
-            things=self.things,
-            bills=self.bills,
-            listings=tuple(self.listings),
-            unmapped=tuple(unmapped),
-            shops=shops,
-            buffers={name: buffer if dice.random() < 0.7 else 0 for name in shops},
-            poll_s={name: dice.choice((20, 30, 60, 60, 120, 300)) for name in shops},
-            reconcile_s={name: dice.choice((120, 600, 1800, 3600)) for name in shops},
-            hot=hot,
-            clocks=self.clocks,
-            etsy=terms,
+        return self._shared(
+            World(
+                things=self.things,
+                bills=self.bills,
+                listings=tuple(self.listings),
+                unmapped=tuple(unmapped),
+                shops=shops,
+                buffers={name: buffer if dice.random() < 0.7 else 0 for name in shops},
+                poll_s={name: dice.choice((20, 30, 60, 60, 120, 300)) for name in shops},
+                reconcile_s={name: dice.choice((120, 600, 1800, 3600)) for name in shops},
+                hot=hot,
+                clocks=self.clocks,
+                etsy=terms,
+            )
+        )
+
+    def _shared(self, world: World) -> World:
+        """Have the listings of half of all worlds share what is left; drawn last of all."""
+        dice = self.dice
+        if dice.random() < MIRRORS:
+            return replace(world, guards=False)
+        homes = (None, *world.shops)
+        return replace(
+            world,
+            shared={
+                sku: Shared(
+                    dice.choice(LEAST_LEVELS),
+                    dice.choice(homes),
+                    dice.choice(LIMITS) if dice.random() < LIMITED else None,
+                )
+                for sku in dict.fromkeys(each.sku for each in world.listings)
+                if dice.random() < SAID_OF
+            },
+            weights={
+                each: dice.choice((2, 3, 5)) for each in world.listings if dice.random() < 0.2
+            },
         )
 
     @property
@@ -184,11 +218,11 @@ class _Drawing:
             case "woo":
                 return self._woo()
             case "etsy":
-                return self._etsy()
+                return accounts.etsy(self._clock_of(ETSY), self.dice)
             case "faire":
-                return self._faire()
+                return accounts.faire(self._clock_of(FAIRE), self.dice)
             case _:
-                return self._site()
+                return accounts.site(self._clock_of(SITE), self.dice)
 
     def _shopify(self) -> ShopifyShop:
         return ShopifyShop(
@@ -211,53 +245,6 @@ class _Drawing:
             webhook_delay_s=self.dice.choice((0.3, 1.0, 5.0)),
             hold_stock_min=self.dice.choice((5, 15, 60)),
         )
-
-    def _etsy(self) -> EtsyShop:
-        shop = EtsyShop(
-            ETSY,
-            clock=self._clock_of(ETSY),
-            dice=random.Random(self.dice.random()),  # noqa: S311  # drawn from the seed
-            shop_id=ETSY_SHOP,
-            keystring=ETSY_KEYSTRING,
-            shared_secret=ETSY_SHARED_SECRET,
-            refresh_token=ETSY_REFRESH_TOKEN,
-        )
-        shop.allowance.bucket_s = 600  # what is told to wait is less than a run lasts
-        return shop
-
-    def _faire(self) -> FaireShop:
-        dice = self.dice
-        shop = FaireShop(
-            FAIRE,
-            clock=self._clock_of(FAIRE),
-            dice=random.Random(dice.random()),  # noqa: S311  # drawn from the seed
-            access_token=FAIRE_TOKEN,
-            shipping_takes_on_hand=dice.random() < 0.5,
-            parents_keep_backorders=dice.random() < 0.5,
-            backorders_stay_committed=dice.random() < 0.5,
-        )
-        shop.splits_backorders = dice.random() < 0.8
-        habits = shop.habits
-        habits.filters_beside_cursor = dice.choice(("refused", "needed", "ignored"))
-        habits.unknown_variant_refused = dice.random() < 0.5
-        habits.basic_instants = dice.random() < 0.5
-        habits.cursors = dice.random() < 0.8
-        if habits.cursors:
-            habits.page_max = dice.choice((2, 5, 50))
-        shop.retry_after_s = dice.choice((None, 2))
-        return shop
-
-    def _site(self) -> GenericShop:
-        shop = GenericShop(
-            SITE,
-            clock=self._clock_of(SITE),
-            dice=random.Random(self.dice.random()),  # noqa: S311  # drawn from the seed
-            access_token=SITE_TOKEN,
-            webhook_key=SITE_KEY,
-            compares=self.dice.random() < 0.5,
-        )
-        shop.page_max = self.dice.choice((2, 5, 100))
-        return shop
 
     # -- wide worlds -------------------------------------------------------------------------
 
@@ -334,7 +321,7 @@ class _Drawing:
         pack = dice.choice((2, 3, 6)) if dice.random() < 0.1 else 1
         if on_shopify:
             self._on_shopify(shops[SHOPIFY], sku, pack)
-            if dice.random() < 0.2:
+            if dice.random() < self.twins:
                 self._on_shopify(shops[SHOPIFY], sku, dice.choice((1, 1, 2, 6)))
         if on_woo:
             self._on_woo(shops[WOO], sku, pack)

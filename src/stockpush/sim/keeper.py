@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from stockpush.sim.accounts import ETSY
 from stockpush.sim.auditor import Auditor
+from stockpush.sim.contest import NaiveMachine
 from stockpush.sim.loop import SimClock
 from stockpush.sim.machine import Machine
 from stockpush.sim.shops.etsy import EtsyShop
@@ -49,7 +50,7 @@ class Keeper:
     world: World
     truth: Truth
     auditor: Auditor
-    machine: Machine
+    machine: Machine | NaiveMachine
     clock: SimClock
     dice: random.Random
     acted: Callable[[str], None]

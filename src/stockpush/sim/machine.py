@@ -260,7 +260,9 @@ class Machine:
         try:
             store = await self._open(parts.settings.daemon.database)
             try:
-                await CommitLane(store, self.clock, parts.lane.policies).commit([command])
+                await CommitLane(store, self.clock, parts.lane.policies, parts.lane.stock).commit(
+                    [command]
+                )
             finally:
                 await store.close()
         except (StoreUnavailable, StoreConflict):

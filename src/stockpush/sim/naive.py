@@ -10,7 +10,9 @@ hour all of them are. A push that fails is repeated until it succeeds.
 It is as careful as such tools are: signatures are verified, refunds are told from restocks, several
 listings and packs of an item and bills of materials are netted, unpaid orders are reserved, a poll
 that broke off is made again from where it began, no more than one push per shop is under way, and
-its memory outlives a restart. On Shopify each push is even compared with a number just read.
+its memory outlives a restart. On Shopify, and on a shop of one's own that can, each push is even
+compared with a number just read. Each platform is spoken as it wants to be: whole documents on
+Etsy, on Faire what is on hand with what open orders keep of it.
 
 What it has not is what the daemon adds: it does not know what a shop *should* show. A number that a
 shop has lowered for a sale not yet heard of looks like any number that is to be corrected, and the
@@ -28,7 +30,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-from stockpush.sim.accounts import CAP
+from stockpush.sim.accounts import CAP, CAPS
 from stockpush.sim.naive_api import (
     Gone,
     NaiveShopify,
@@ -38,7 +40,11 @@ from stockpush.sim.naive_api import (
     ShopApi,
     SoldOrder,
     ToFetch,
+    Wanted,
 )
+from stockpush.sim.naive_etsy import NaiveEtsy
+from stockpush.sim.naive_faire import NaiveFaire
+from stockpush.sim.naive_site import NaiveSite
 from stockpush.sim.shops.base import ConnectionDropped, ShopAnswer, ShopRequest, WebhookOut
 from stockpush.sim.truth import atp, group
 from stockpush.sim.world import Bill, Listed
@@ -109,6 +115,54 @@ class WooAccount:
         return NaiveWoo(send, self.consumer_key, self.consumer_secret, self.webhook_secret)
 
 
+@dataclass(frozen=True, slots=True)
+class EtsyAccount:
+    """What the tool was given for an Etsy shop; `refresh_token` is the first that was granted."""
+
+    shop_id: int
+    keystring: str
+    shared_secret: str
+    refresh_token: str
+    webhook_secret: str
+
+    def api(self, send: Send) -> NaiveEtsy:
+        """Return the shop as the sync needs it."""
+        return NaiveEtsy(
+            send,
+            self.shop_id,
+            self.keystring,
+            self.shared_secret,
+            self.refresh_token,
+            self.webhook_secret,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FaireAccount:
+    """What the tool was given for a Faire account."""
+
+    access_token: str
+
+    def api(self, send: Send) -> ShopApi:
+        """Return the account as the sync needs it."""
+        return NaiveFaire(send, self.access_token)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteAccount:
+    """What the tool was given for a shop of one's own."""
+
+    access_token: str
+    webhook_key: bytes
+
+    def api(self, send: Send) -> ShopApi:
+        """Return the shop as the sync needs it."""
+        return NaiveSite(send, self.access_token, self.webhook_key)
+
+
+Account = ShopifyAccount | WooAccount | EtsyAccount | FaireAccount | SiteAccount
+
+
 @dataclass(slots=True)
 class _Sold:
     """What one line has taken; `undeducted` of it still stands on the shop's number."""
@@ -175,7 +229,7 @@ class Naive:
         clock: Clock,
         ids: Ids,
         send: Callable[[str, ShopRequest], Awaitable[ShopAnswer]],
-        accounts: Mapping[str, ShopifyAccount | WooAccount],
+        accounts: Mapping[str, Account],
         listings: Sequence[Listed],
         opening: Mapping[str, int],
         poll_s: Mapping[str, float],
@@ -207,6 +261,8 @@ class Naive:
 
     async def run(self) -> None:
         """Poll, fetch and push, for ever."""
+        for _, api in self._granted_apis():
+            api.begin()
         self._push_everything()
         async with asyncio.TaskGroup() as work:
             work.create_task(self._push_each_hour())
@@ -245,13 +301,22 @@ class Naive:
         """Return the central count of an item, < 0 where more was sold than there is."""
         return self._free.get(sku, 0)
 
-    def target(self, listed: Listed) -> int:
-        """Return the number that the listing's field is to show."""
+    def wanted(self, listed: Listed) -> Wanted:
+        """Return what the listing's field is to show."""
         sku = listed.sku
         left = atp(sku, self._free, self._bills, group(sku, self._bills))
         offered = left - self._buffers.get(listed.channel, 0)
-        standing = self._standing[listed.channel, listed.field]
-        return min(CAP, min(CAP, max(0, offered // listed.pack)) + standing)
+        cap = CAPS.get(listed.channel, CAP)
+        offer = min(cap, max(0, offered // listed.pack))
+        return Wanted(offer, min(cap - offer, self._standing[listed.channel, listed.field]))
+
+    def needs_login(self) -> list[str]:
+        """Return the channels to which somebody must grant access anew."""
+        return [name for name, api in self._granted_apis() if api.needs_login]
+
+    def grant(self, channel: str, access: str, refresh: str) -> None:
+        """Go on with tokens that somebody has just granted."""
+        dict(self._granted_apis())[channel].granted(access, refresh)
 
     @property
     def is_idle(self) -> bool:
@@ -347,9 +412,14 @@ class Naive:
             self._apply(channel, order)
 
     async def _push_one(self, channel: _Channel, name: str) -> None:
-        number = partial(self.target, self._by_field[channel.name, name])
+        wanted = partial(self.wanted, self._by_field[channel.name, name])
         with suppress(Gone):
-            self.pushes += await channel.api.set_number(name, number, key=self._ids.new())
+            self.pushes += await channel.api.set_number(name, wanted, key=self._ids.new())
+
+    def _granted_apis(self) -> list[tuple[str, NaiveEtsy]]:
+        """Return the shops whose access is granted by their owner and ends."""
+        shops = ((name, each.api) for name, each in self._channels.items())
+        return [(name, api) for name, api in shops if isinstance(api, NaiveEtsy)]
 
     def _sender(self, channel: str) -> Send:
         async def send(request: ShopRequest) -> ShopAnswer:

@@ -1,8 +1,9 @@
-"""How the naive sync talks to a Shopify and to a WooCommerce shop: requests, webhooks, orders.
+"""What the naive sync needs of a shop, and how it talks to a Shopify and to a WooCommerce shop.
 
 Written apart from the connectors, as a tool of its own would be, over the same public APIs. An
 order comes out as what it has taken of each listing: the units bought less those that the shop
-put back on sale, which is what a careful tool takes off its count.
+put back on sale, which is what a careful tool takes off its count. The other platforms have modules
+of their own: `naive_etsy`, `naive_faire`, `naive_site`.
 """
 
 from __future__ import annotations
@@ -67,6 +68,19 @@ class ToFetch:
     order_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a field is to show: what is offered, and what was sold and still stands on it."""
+
+    offer: int
+    standing: int
+
+    @property
+    def number(self) -> int:
+        """Return both together."""
+        return self.offer + self.standing
+
+
 Take = Callable[[SoldOrder], None]
 
 
@@ -83,7 +97,7 @@ class ShopApi(Protocol):
         """Return one order, None if it is gone."""
         ...
 
-    async def set_number(self, field: str, number: Callable[[], int], *, key: str) -> bool:
+    async def set_number(self, field: str, wanted: Callable[[], Wanted], *, key: str) -> bool:
         """Have `field` show the number; False if it was seen to do so already."""
         ...
 
@@ -170,7 +184,7 @@ class NaiveShopify:
         node = (await self._ask("Order", _ORDER, variables))["order"]
         return None if node is None else _shopify(node)
 
-    async def set_number(self, field: str, number: Callable[[], int], *, key: str) -> bool:
+    async def set_number(self, field: str, wanted: Callable[[], Wanted], *, key: str) -> bool:
         """Read the number, then set it."""
         item, location = self._gid("InventoryItem", field), self._gid("Location", self.location)
         found = await self._ask("Levels", _LEVELS, {"ids": [item], "location": location})
@@ -178,10 +192,10 @@ class NaiveShopify:
             raise Gone
         level = found["nodes"][0]["inventoryLevel"]
         shown = None if level is None else level["quantities"][0]["quantity"]
-        wanted = number()
-        if shown == wanted:
+        number = wanted().number
+        if shown == number:
             return False
-        entry = {"inventoryItemId": item, "locationId": location, "quantity": wanted}
+        entry = {"inventoryItemId": item, "locationId": location, "quantity": number}
         entry["changeFromQuantity"] = shown if self.compares else None
         given = {"name": "available", "reason": "correction", "quantities": [entry]}
         told = await self._ask("SetQuantities", _SET, {"input": given, "key": key})
@@ -219,10 +233,10 @@ class NaiveShopify:
         }
         request = ShopRequest("POST", self.path, (), headers, json.dumps(body).encode())
         answer = await self.send(request)
-        told = _json(answer)
+        told = decoded(answer)
         if "data" not in told:
             raise Refused
-        return told["data"], _date(answer)
+        return told["data"], answered_at(answer)
 
     @staticmethod
     def _gid(kind: str, number: int | str) -> str:
@@ -315,12 +329,12 @@ class NaiveWoo:
         except Gone:
             return None
 
-    async def set_number(self, field: str, number: Callable[[], int], *, key: str) -> bool:
+    async def set_number(self, field: str, wanted: Callable[[], Wanted], *, key: str) -> bool:
         """Set the number, whatever it is; the platform knows no key and no comparing."""
         del key
         product, _, variation = field.partition(":")
         path = f"/products/{product}" + (f"/variations/{variation}" if variation else "")
-        body = {"manage_stock": True, "stock_quantity": number()}
+        body = {"manage_stock": True, "stock_quantity": wanted().number}
         await self._ask("PUT", path, body=json.dumps(body).encode())
         return True
 
@@ -361,7 +375,7 @@ class NaiveWoo:
             "authorization": f"Basic {base64.b64encode(pair).decode()}",
         }
         answer = await self.send(ShopRequest(method, _ROOT + path, query, headers, body))
-        return _json(answer), _date(answer)
+        return decoded(answer), answered_at(answer)
 
 
 def _woo(row: Json, refunds: Sequence[Json]) -> SoldOrder:
@@ -396,7 +410,7 @@ def _meta(line: Json, key: str) -> str:
     return next((str(each["value"]) for each in line["meta_data"] if each["key"] == key), "")
 
 
-# -- both ---------------------------------------------------------------------------------------
+# -- all of them --------------------------------------------------------------------------------
 
 
 def _is_signed(body: bytes, given: str, secret: str) -> bool:
@@ -404,7 +418,7 @@ def _is_signed(body: bytes, given: str, secret: str) -> bool:
     return hmac.compare_digest(base64.b64encode(digest), given.encode())
 
 
-def _json(answer: ShopAnswer) -> Any:
+def decoded(answer: ShopAnswer) -> Any:
     """Return what a shop answered; `Refused` where it did not, `Gone` where it never will."""
     if answer.status in {400, 404, 410}:
         raise Gone
@@ -417,7 +431,8 @@ def _json(answer: ShopAnswer) -> Any:
         raise Refused from error
 
 
-def _date(answer: ShopAnswer) -> datetime:
+def answered_at(answer: ShopAnswer) -> datetime:
+    """Return when a shop answered, by its own clock."""
     return parsedate_to_datetime(answer.headers["date"])
 
 

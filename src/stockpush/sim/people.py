@@ -288,6 +288,8 @@ class People:
             self._did(order.channel, order.order_id, f"cancelled, restock {restock}")
         elif roll < 0.8:
             self._refund(dice, order, "refunded_unshipped")
+        elif roll < 0.94 and self.world.is_split:
+            return  # a merchant may sell more than is shown
         elif roll < 0.94 and not isinstance(shop, EtsyShop):
             self._edit(dice, order)
         elif isinstance(shop, WooShop):
@@ -566,7 +568,7 @@ class People:
     async def _maker(self, dice: random.Random, rate: float) -> None:
         while await self._wait(dice, rate):
             roll = dice.random()
-            if roll < 0.3:
+            if roll < 0.3 or (self.world.is_split and roll < 0.93):
                 await self._move(dice, _receipt(dice, self.world), MovementKind.RECEIPT)
             elif roll < 0.5:
                 await self._build(dice)

@@ -18,7 +18,9 @@ class Plan:
     """What is run besides the seed. `channels` are those that there may be, as `drawing.draw_world`
     says (None: drawn). `without` leaves kinds of faults out; `span_s` sets the length
     of act one, `silent_s` that of the silence (both else drawn). `shopify_only` has one channel,
-    which compares; `busy` has many shoppers, and a maker who keeps up with them.
+    which compares; `busy` has many shoppers, and a maker who keeps up with them. `split` has that
+    one channel too, on which what there is is parted among listings, most items on several, and
+    nobody takes away what a shop may sell.
 
     `shopfront` is simulated in place of a drawn world; `naive` runs the naive sync in place of the
     daemon. `cut_s` ends act one early and changes nothing before that; `away` are people (`PEOPLE`)
@@ -36,6 +38,7 @@ class Plan:
     shopify_only: bool = False
     channels: frozenset[str] | None = None
     busy: bool = False
+    split: bool = False
     shopfront: Shopfront | None = None
     naive: bool = False
     cut_s: float | None = None

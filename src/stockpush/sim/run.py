@@ -10,11 +10,13 @@ written for a day. The auditor watches from outside throughout.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import CoroutineType
@@ -62,6 +64,8 @@ HARMLESS = frozenset(
     }
 )
 """Kinds of faults that keep no number wrong for longer than they last (`Auditor.check_calm`)."""
+TAKING = frozenset({"housekeeper", "typist"})
+"""Who takes away, or types, what is parted."""
 HISTORY_SENT = 0.5
 """How many orders from before the daemon's time have been sent."""
 HISTORY_S = 300.0
@@ -79,8 +83,26 @@ def simulate(seed: int, plan: Plan | None = None) -> Report:
     """Run one seed and return its report; nothing is raised for what the seed shows."""
     plan = plan or Plan()
     database = empty_database()
-    with tempfile.TemporaryDirectory(prefix="stockpush-sim-", dir=_fast_disk()) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="stockpush-sim-", dir=_fast_disk()) as folder,
+        _no_collector(),
+    ):
         return _Run(seed, plan, Path(folder), database).report()
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Keep the collector of garbage out of a world: what it finalises of a killed daemon would act
+    at an instant that depends on what the process did before, and no seed would be the same twice.
+    """
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def dice(seed: int, part: str) -> random.Random:
@@ -107,6 +129,7 @@ class _Run:
                 self.clock.now,
                 channels=self._channels(),
                 shopify_only=plan.shopify_only,
+                is_split=plan.split,
             )
             if plan.shopfront is None
             else plan.shopfront.world(dice(seed, "world"), self.clock.now)
@@ -170,7 +193,7 @@ class _Run:
                 self.network.acted,
                 swarm,
             )
-            if ETSY in self.world.shops and isinstance(self.machine, Machine)
+            if ETSY in self.world.shops
             else None
         )
         self.traded_s = 0.0
@@ -288,7 +311,8 @@ class _Run:
         """Yield everybody but who stays at home."""
         for each in people.everybody():
             coroutine = cast("CoroutineType[Any, Any, None]", each)
-            if coroutine.cr_code.co_name.strip("_") in self.plan.away:
+            name = coroutine.cr_code.co_name.strip("_")
+            if name in self.plan.away or (self.world.is_split and name in TAKING):
                 each.close()
             else:
                 yield each
@@ -301,7 +325,8 @@ class _Run:
             self.lives = self.machine.lives
             self.auditor.restarted()
         self.auditor.check_books()
-        hurried = self.plan.pace is not None and self.plan.pace.hurried
+        # Where it is parted, a unit in doubt is kept for minutes.
+        hurried = self.world.is_split or (self.plan.pace is not None and self.plan.pace.hurried)
         if self.plan.early and self.swarm.kinds <= HARMLESS and not hurried:
             sunny = not self.swarm.kinds and self.plan.travel_s is None
             self.auditor.check_calm(SUNNY_S if sunny else CALM_S)
@@ -331,19 +356,19 @@ class _Run:
     def _wrong(self) -> int:
         """Return how many numbers a shop shows that are not what can be sold."""
         return sum(
-            self.world.shows(each) != self.truth.target(each)
+            not self.truth.is_right(each)
             for each in self.world.fields()
             if not self.auditor.is_delisted(each)
         )
 
     async def _silence(self) -> None:
-        """I15: from now on nothing is written."""
+        """I15: from now on nothing is written, but where what is left is shared anew."""
         if isinstance(self.machine, Machine):
             self.slow, self.machine.look_s, self.machine.is_watched = True, SLOW_LOOK_S, False
             await self.machine.reload()
-        writes = self.auditor.writes
+        writes = self.auditor.unasked_writes
         await self.clock.sleep(self._silent_s())
-        self.result.quiet_writes = self.auditor.writes - writes
+        self.result.quiet_writes = self.auditor.unasked_writes - writes
         if self.result.quiet_writes and not self.plan.naive:
             self._violate(f"I15 {self.result.quiet_writes} writes after everything agreed")
 
@@ -353,10 +378,10 @@ class _Run:
         return (lambda: machine.files.path) if isinstance(machine, Machine) else None
 
     def _channels(self) -> frozenset[str]:
-        """Return which channels there may be; the naive sync knows two platforms."""
+        """Return which channels there may be."""
         if self.plan.channels is not None:
             return self.plan.channels
-        if self.plan.naive or self.plan.shopify_only:
+        if self.plan.shopify_only:
             return NARROW
         return draw_channels(dice(self.seed, "channels"))
 

@@ -16,14 +16,17 @@ covered; ATP is by how much demand may rise, or must fall, for that to be so (do
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from stockpush.sim.accounts import AnyShop
+from stockpush.sim.shares import Taker, shares
 from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.tills import told
-from stockpush.sim.world import Bill, Listed, World
+from stockpush.sim.world import Bill, Listed, Shared, World
 
 NEVER = float("inf")
 LineKey = tuple[str, str, str]
@@ -72,9 +75,21 @@ class State:
     durable_at: float = NEVER
 
 
+class Guards(Protocol):
+    """What the daemon's books say of who shares what is left of an item."""
+
+    def of(self, sku: str) -> tuple[int, bool]:
+        """Return the guard level that was measured of an item, and whether it is guarded."""
+        ...
+
+    def sharing(self) -> Collection[FieldName]:
+        """Return the fields that are written to: adopted, and not parked."""
+        ...
+
+
 @dataclass(slots=True)
 class Truth:
-    """`now` tells the virtual seconds."""
+    """`now` tells the virtual seconds. `guards` is None where nobody shares anything."""
 
     world: World
     now: Callable[[], float]
@@ -100,6 +115,7 @@ class Truth:
     """When there were last fewer of them: that looks like a sale, until a poll knows of none."""
     changed_at: float = -NEVER
     """When anything of this changed last."""
+    guards: Guards | None = None
     _by_name: dict[tuple[str, str], Listed] = field(default_factory=dict)
     _by_field: dict[FieldName, list[Line]] = field(default_factory=lambda: defaultdict(list))
     _by_order: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -301,7 +317,84 @@ class Truth:
 
     def target(self, listed: Listed) -> int:
         """Return what the listing's field should show."""
-        return min(self.world.cap(listed.channel), self.offer(listed) + self.undeducted(listed))
+        return min(self.world.cap(listed.channel), self._part(listed) + self.undeducted(listed))
+
+    def _part(self, listed: Listed) -> int:
+        """Return what the listing should sell from now on beside the others of its item."""
+        whole = self.offer(listed)
+        if self.guards is None or not self.world.guards:
+            return whole
+        said = self.world.shared.get(listed.sku, Shared())
+        left = max(0, self.atp(listed.sku))
+        guarded = self._is_guarded(listed.sku, said)
+        if not guarded and said.limit is None:
+            return whole
+        own = (listed.channel, listed.field)
+        written = {*self.guards.sharing(), own}
+        takers = [
+            self._taker(each, guarded=guarded)
+            for each in self.world.fields()
+            if each.sku == listed.sku and (each.channel, each.field) in written
+        ]
+        if not guarded and said.limit is not None:
+            left += said.limit
+            if sum(each.pack * each.most for each in takers) <= left:
+                return whole
+        return shares(left, takers, said.home)[own]
+
+    def _taker(self, listed: Listed, *, guarded: bool) -> Taker:
+        weights = [
+            self.world.weights.get(each, 1)
+            for each in self.world.listings
+            if (each.channel, each.field) == (listed.channel, listed.field)
+        ]
+        return Taker(
+            (listed.channel, listed.field),
+            listed.pack,
+            max(weights),
+            self.offer(listed),
+            self.world.buffers[listed.channel] if guarded else 0,
+        )
+
+    def _is_guarded(self, sku: str, said: Shared) -> bool:
+        """Answer whether an item's listings share what is left.
+
+        The books are believed only where it depends on what was before.
+        """
+        assert self.guards is not None
+        measured, before = self.guards.of(sku)
+        level, left = max(measured, said.least), self.atp(sku)
+        if level == 0:
+            return False
+        if left <= level:
+            return True
+        return before and left <= level + max(1, math.ceil(level / 4))
+
+    def is_right(self, listed: Listed) -> bool:
+        """Answer whether the listing's field shows what it should.
+
+        Where what there is is parted, many ways to part it are right: what all listings show is
+        there, and nobody could show a pack more.
+        """
+        shows = self.world.shows(listed)
+        if not self.world.is_split:
+            return shows == self.target(listed)
+        more = self.besides(listed)
+        standing = self.undeducted(listed)
+        if shows > standing and more < 0:
+            return False
+        room = more - self.world.buffers[listed.channel]
+        return shows >= standing and (shows >= self.world.cap(listed.channel) or room < listed.pack)
+
+    def besides(self, listed: Listed) -> int:
+        """Return how many more of the listing's item there are, were all sold that shops show;
+        negative where they show too much.
+        """
+        left = self.free()
+        for each in self.world.fields():
+            on_sale = max(0, self.world.shows(each) - self.undeducted(each))
+            left[each.sku] -= on_sale * each.pack
+        return self.atp(listed.sku, left)
 
 
 # -- netting, by its definition ----------------------------------------------------------------

@@ -61,6 +61,18 @@ class Listed:
     field: str
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """How the owner has an item's listings share what is left: `least` is the least guard level,
+    `home` the channel of the last one, `limit` what may be sold too much (None: any number), each
+    in smallest units.
+    """
+
+    least: int = 0
+    home: str | None = None
+    limit: int | None = None
+
+
 @dataclass(slots=True)
 class ShopClock:
     """A shop's own clock, `ahead_s` ahead of the true one."""
@@ -93,6 +105,14 @@ class World:
     """What a flash sale is of."""
     clocks: Mapping[str, ShopClock]
     etsy: EtsyTerms = field(default_factory=EtsyTerms)
+    guards: bool = True
+    """Whether listings may share what is left; else each shows all there is."""
+    shared: Mapping[str, Shared] = field(default_factory=dict)
+    """By item, where the owner has said anything of it."""
+    weights: Mapping[Listed, int] = field(default_factory=dict)
+    """Of listings that do not weigh 1."""
+    is_split: bool = False
+    """Whether what there is is parted among the listings. Then nobody takes anything away."""
 
     @property
     def own_channel_only(self) -> bool:
@@ -135,7 +155,7 @@ class World:
         """Return the catalogue file, with other bills where they are given."""
         parts = [
             f'[[items]]\nsku = "{thing.sku}"\nname = "{thing.sku}"\nkind = "{thing.kind}"\n'
-            f'unit = "{thing.unit}"\non_hand = {thing.opening}\n'
+            f'unit = "{thing.unit}"\non_hand = {thing.opening}\n{self._said_of(thing.sku)}'
             for thing in self.things.values()
         ]
         for bill in (self.bills if bills is None else bills).values():
@@ -148,10 +168,20 @@ class World:
             )
         parts += [
             f'[[listings]]\nchannel = "{listed.channel}"\nitem = "{listed.sku}"\n'
-            f"pack = {listed.pack}\nref = {accounts.reference(listed.channel, listed.listing)}\n"
+            f"pack = {listed.pack}\nweight = {self.weights.get(listed, 1)}\n"
+            f"ref = {accounts.reference(listed.channel, listed.listing)}\n"
             for listed in self.listings
         ]
         return "\n".join(parts)
+
+    def _said_of(self, sku: str) -> str:
+        """Return the columns that say how an item is shared."""
+        shared = self.shared.get(sku)
+        if shared is None:
+            return ""
+        home = "" if shared.home is None else f'home_channel = "{shared.home}"\n'
+        limit = "" if shared.limit is None else f"exposure_max = {shared.limit}\n"
+        return f"guard_min = {shared.least}\n{home}{limit}"
 
     def configuration(
         self, database: str, *, secret_key: str, mode: str = "live", public_url: str | None = None
@@ -165,7 +195,8 @@ class World:
         )
         if public_url is not None:
             daemon += f'public_url = "{public_url}"\n'
-        parts = [daemon]
+        exposure = "split" if self.is_split else "guard" if self.guards else "mirror"
+        parts = [daemon, f'[stock]\nexposure = "{exposure}"\n']
         parts += [
             f'[channels.{name}]\nconnector = "{CONNECTORS[name]}"\n'
             f'{accounts.section(name, self.etsy)}mode = "{mode}"\n'

@@ -51,16 +51,23 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def database(
-    url: str, *, busy_timeout_s: float, async_creator: AsyncCreator | None = None
+    url: str,
+    *,
+    busy_timeout_s: float,
+    async_creator: AsyncCreator | None = None,
+    only_read: bool = False,
 ) -> Database:
     """Return the connections to the database at `url`; nothing is opened yet.
 
     `busy_timeout_s` (> 0) bounds the wait for another writer. `async_creator` opens SQLite
-    connections in the caller's own way.
+    connections in the caller's own way. `only_read`: an SQLite file lies on a full
+    disk.
     """
     path = sqlite_path(url)
     if path is not None:
-        return SqliteDatabase(path, busy_timeout_s=busy_timeout_s, async_creator=async_creator)
+        return SqliteDatabase(
+            path, busy_timeout_s=busy_timeout_s, async_creator=async_creator, only_read=only_read
+        )
     if async_creator is not None:
         raise _wrong(url, "Only an SQLite database takes a connection factory.")
     parsed = _parse(url)

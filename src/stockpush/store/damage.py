@@ -33,6 +33,7 @@ QUICK_BYTES_MAX: Final = 256 * 1024 * 1024
 FINDINGS_MAX: Final = 3
 """Most findings that are repeated in the message."""
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 _UNSAFE: Final = (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
 _OF_A_NETWORK: Final = ("9p", "afs", "ceph", "cifs", "fuse.sshfs", "nfs", "nfs4", "smb3", "smbfs")
 _MOUNTS: Final = Path("/proc/self/mounts")
@@ -56,6 +57,14 @@ def is_unsafe(error: BaseException | None) -> bool:
     Source: https://lwn.net/Articles/752063/
     """
     return getattr(error, "sqlite_errorcode", None) in _UNSAFE
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Answer whether an error of the driver says that there is no room on the disk.
+
+    The `-shm` file, which every opening in the usual way makes, has an error of its own.
+    """
+    return getattr(error, "sqlite_errorcode", None) in _FULL
 
 
 def refuse_unreadable(path: Path) -> None:

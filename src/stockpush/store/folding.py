@@ -18,6 +18,7 @@ from stockpush.model import (
     Delivery,
     Dirty,
     Drift,
+    Feed,
     Field,
     FieldKey,
     Hold,
@@ -47,6 +48,7 @@ class Changes:
     bills: tuple[BillOfMaterials, ...]
     listings: tuple[Listing, ...]
     locations: tuple[Location, ...]
+    feeds: tuple[Feed, ...]
     older_bills: tuple[BillOfMaterials, ...]
     """To be written after `forgotten_bills` are deleted."""
     forgotten_bills: frozenset[tuple[str, int]]
@@ -82,12 +84,13 @@ def fold(decisions: Sequence[Decision]) -> Changes:
         bills=_last({bill.item: bill for d in decisions for bill in d.bills}),
         listings=_last({each.key: each for d in decisions for each in d.listings}),
         locations=_last({each.name: each for d in decisions for each in d.locations}),
+        feeds=_last({each.channel: each for d in decisions for each in d.feeds}),
         older_bills=_last(
             {(bill.item, bill.version): bill for d in decisions for bill in d.older_bills}
         ),
         forgotten_bills=frozenset(each for d in decisions for each in d.forgotten_bills),
         lots={lot.key: lot for d in decisions for lot in d.lots},
-        shelves={shelf.sku: shelf for d in decisions for shelf in d.shelves},
+        shelves={shelf.key: shelf for d in decisions for shelf in d.shelves},
         fields={field.key: field for d in decisions for field in d.fields},
         reservations={each.key: each for d in decisions for each in d.reservations},
         holds={hold.id: hold for d in decisions for hold in d.holds},

@@ -9,7 +9,7 @@ without bound come in pages, newest first.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -37,6 +37,7 @@ from stockpush.model import (
     Reservation,
     Shelf,
     StockMovement,
+    shelf_key,
 )
 from stockpush.store import rows, schema
 from stockpush.store.reader import Reader, reading
@@ -262,6 +263,14 @@ async def hold(store: SqlStore, hold_id: int) -> Hold | None:
     return found[0] if found else None
 
 
+async def undo_of(store: SqlStore, movement_id: int) -> int | None:
+    """Return the movement that undoes another one, None where none does."""
+    table = schema.movement
+    async with reading(store) as reader:
+        found = await reader.filtered(select(table.c.id), {table.c.undoes: movement_id})
+    return found[0][0] if found else None
+
+
 async def _with_lines(reader: Reader, found: Sequence[Row]) -> tuple[Hold, ...]:
     """Return the holds of rows of `hold`."""
     lines = await reader.of_ids(schema.hold_line.c.hold_id, [row[0] for row in found])
@@ -311,7 +320,7 @@ async def _snapshot(reader: Reader) -> tuple[StoredCatalogue, Rows]:
     pushes = await reader.open_pushes()
     held = await _open_holds(reader)
     return catalogue, Rows(
-        shelves={row.sku: row for row in shelves},
+        shelves={row.key: row for row in shelves},
         fields={row.key: row for row in fields},
         dirty={row.key: row for row in dirty},
         in_flight={row.field: row for row in pushes},
@@ -544,8 +553,9 @@ async def _changes(
 class Audit:
     """Balances as kept and as recomputed, of one instant; `check` compares them.
 
-    By SKU, in smallest units: `shelves` as kept, `moved` the sum of all movements, `open` the sum
-    of open x pack, `held` that of the lines of open holds. By lot: `lots` as kept, `lots_moved` the
+    By shelf, in smallest units: `shelves` as kept, `moved` the sum of the movements in its pool,
+    `open` the sum of open x pack on the pool's channels, `held` that of the lines of open holds. By
+    lot: `lots` as kept, `lots_moved` the
     sum of the movements that name it and its location. By field, in the channel's units: `fields`
     as kept, `undeducted` the sum over the field's reservations of what
     `reservation.orders.undeducted` says of each. A key without rows is absent.
@@ -599,7 +609,7 @@ async def check_rows(store: SqlStore, *, deep: bool) -> CheckRows:
         return CheckRows(
             catalogue,
             kept,
-            await _audit(reader),
+            await _audit(reader, catalogue),
             movements=await _count(reader, schema.movement),
             reservations=await _count(reader, schema.reservation),
             holds=await _count(reader, schema.hold),
@@ -610,7 +620,7 @@ async def check_rows(store: SqlStore, *, deep: bool) -> CheckRows:
 async def audit(store: SqlStore) -> Audit:
     """Return what is kept next to what the rows below it add up to, summed by the database."""
     async with reading(store) as reader:
-        return await _audit(reader)
+        return await _audit(reader, await reader.catalogue())
 
 
 async def books(store: SqlStore) -> BookRows:
@@ -619,21 +629,26 @@ async def books(store: SqlStore) -> BookRows:
         return await _books(reader)
 
 
-async def _audit(reader: Reader) -> Audit:
+async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
     movement, reservation = schema.movement, schema.reservation
-    moved = select(movement.c.sku, func.sum(movement.c.quantity)).group_by(movement.c.sku)
+    at = (movement.c.sku, movement.c.location)
+    moved = select(*at, func.sum(movement.c.quantity)).group_by(*at)
+    on = (reservation.c.sku, reservation.c.channel)
     opened = (
-        select(reservation.c.sku, func.sum(reservation.c.open * reservation.c.pack))
+        select(*on, func.sum(reservation.c.open * reservation.c.pack))
         .where(reservation.c.sku.is_not(None))
-        .group_by(reservation.c.sku)
+        .group_by(*on)
     )
     line, kept = schema.hold_line, schema.hold
+    among = (line.c.sku, kept.c.pool)
     held = (
-        select(line.c.sku, func.sum(line.c.quantity))
+        select(*among, func.sum(line.c.quantity))
         .select_from(line.join(kept, kept.c.id == line.c.hold_id))
         .where(kept.c.state == literal_column(f"'{HoldState.HELD.value}'"))
-        .group_by(line.c.sku)
+        .group_by(*among)
     )
+    pools = {place.name: place.pool for place in catalogue.locations}
+    feeds = dict(catalogue.feeds)
     # What was deducted covers first the units that have left, then the open ones.
     nothing: ColumnElement[int] = literal_column("0")
     spare = reservation.c.deducted - reservation.c.shipped - reservation.c.written_off
@@ -651,10 +666,18 @@ async def _audit(reader: Reader) -> Audit:
     lots = await reader.all(schema.lot, rows.read_lot)
     fields = await reader.all(schema.field, rows.read_field)
     return Audit(
-        shelves={shelf.sku: shelf for shelf in shelves},
-        moved={sku: int(total) for sku, total in await reader.filtered(moved, {})},
-        open={sku: int(total) for sku, total in await reader.filtered(opened, {})},
-        held={sku: int(total) for sku, total in await reader.filtered(held, {})},
+        shelves={shelf.key: shelf for shelf in shelves},
+        moved=_by_shelf(
+            (shelf_key(sku, pools.get(location, MAIN)), total)
+            for sku, location, total in await reader.filtered(moved, {})
+        ),
+        open=_by_shelf(
+            (shelf_key(sku, feeds.get(channel, MAIN)), total)
+            for sku, channel, total in await reader.filtered(opened, {})
+        ),
+        held=_by_shelf(
+            (shelf_key(sku, pool), total) for sku, pool, total in await reader.filtered(held, {})
+        ),
         fields={field.key: field for field in fields},
         undeducted={
             FieldKey(channel, key): int(total)
@@ -666,6 +689,14 @@ async def _audit(reader: Reader) -> Audit:
             for sku, location, lot, total in await reader.filtered(by_lot, {})
         },
     )
+
+
+def _by_shelf(parts: Iterable[tuple[str, Any]]) -> dict[str, int]:
+    """Return the sum of the parts of each shelf."""
+    totals: defaultdict[str, int] = defaultdict(int)
+    for key, total in parts:
+        totals[key] += int(total)
+    return dict(totals)
 
 
 async def _count(reader: Reader, table: Table) -> int:

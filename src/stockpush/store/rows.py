@@ -26,6 +26,8 @@ from stockpush.model import (
     Dirty,
     Drift,
     DriftClass,
+    Exposure,
+    Feed,
     Field,
     FieldKey,
     Health,
@@ -136,13 +138,18 @@ def item_row(item: Item) -> Row:
         item.promise.value,
         item.buildable_max,
         item.lots.value,
+        None if item.exposure is None else item.exposure.value,
+        item.guard_min,
+        item.home_channel,
+        item.exposure_max,
         item.substitute_for,
     )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
-    sku, name, kind, unit, scale, bought, promise, buildable_max, lots, substitute_for = row
+    sku, name, kind, unit, scale, bought, promise, buildable_max, lots, *rest = row
+    exposure, guard_min, home_channel, exposure_max, substitute_for = rest
     return Item(
         sku,
         name,
@@ -153,19 +160,29 @@ def read_item(row: Row) -> Item:
         Promise(promise),
         buildable_max,
         LotRule(lots),
+        None if exposure is None else Exposure(exposure),
+        guard_min,
+        home_channel,
+        exposure_max,
         substitute_for,
     )
 
 
 def location_row(location: Location) -> Row:
     """Return the row of `location`."""
-    return (location.name, int(location.sellable))
+    return (location.name, int(location.sellable), location.pool)
 
 
 def read_location(row: Row) -> Location:
     """Return the location of a row of `location`."""
-    name, sellable = row
-    return Location(name, bool(sellable))
+    name, sellable, pool = row
+    return Location(name, bool(sellable), pool)
+
+
+def read_feed(row: Row) -> Feed:
+    """Return the feed of a row of `feed`."""
+    channel, pool = row
+    return Feed(channel, pool)
 
 
 def bill_row(bill: BillOfMaterials) -> Row:
@@ -250,12 +267,13 @@ def listing_row(listing: Listing) -> Row:
         listing.field_key,
         int(listing.adopted),
         listing.parked_reason,
+        listing.weight,
     )
 
 
 def read_listing(row: Row) -> Listing:
     """Return the listing of a row of `listing`."""
-    channel, ref_key, sku, pack, ref, order_key, field_key, adopted, parked_reason = row
+    channel, ref_key, sku, pack, ref, order_key, field_key, adopted, parked_reason, weight = row
     return Listing(
         key=ListingKey(channel, ref_key),
         sku=sku,
@@ -265,6 +283,7 @@ def read_listing(row: Row) -> Listing:
         field_key=field_key,
         adopted=bool(adopted),
         parked_reason=parked_reason,
+        weight=weight,
     )
 
 
@@ -274,16 +293,17 @@ def read_listing(row: Row) -> Listing:
 def shelf_row(shelf: Shelf) -> Row:
     """Return the row of `shelf`."""
     rests = json_text(shelf.rests) if shelf.rests else _NOTHING
+    guard = (shelf.guard_level, int(shelf.guarded))
     pins = json_text(shelf.pins) if shelf.pins else _NOTHING
-    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held, pins)
+    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held, *guard, shelf.pool, pins)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    sku, on_hand, reserved, rests, held, pins = row
-    if rests == pins == _NOTHING:
-        return Shelf(sku, on_hand, reserved, held)
-    return Shelf(sku, on_hand, reserved, held, _RESTS.decode(rests), _PINS.decode(pins))
+    sku, on_hand, reserved, rests, held, guard_level, guarded, pool, pinned = row
+    left = () if rests == _NOTHING else _RESTS.decode(rests)
+    pins = () if pinned == _NOTHING else _PINS.decode(pinned)
+    return Shelf(sku, on_hand, reserved, held, left, guard_level, bool(guarded), pool, pins)
 
 
 def lot_row(lot: Lot) -> Row:
@@ -423,6 +443,7 @@ def hold_row(hold: Hold) -> Row:
         hold.note,
         hold.reason,
         micros_or_none(hold.ended_at),
+        hold.pool,
     )
 
 
@@ -450,8 +471,9 @@ def read_holds(holds: Iterable[Row], lines: Iterable[Row]) -> tuple[Hold, ...]:
             note=note,
             reason=reason,
             ended_at=instant_or_none(ended_at),
+            pool=pool,
         )
-        for number, key, placed_at, until, state, actor, note, reason, ended_at in holds
+        for number, key, placed_at, until, state, actor, note, reason, ended_at, pool in holds
     )
 
 
@@ -495,6 +517,8 @@ def field_row(field: Field) -> Row:
         field.uneaten_surplus,
         micros_or_none(field.surplus_date),
         field.overwritten_sold,
+        field.unsure,
+        micros_or_none(field.unsure_since),
     )
 
 
@@ -505,7 +529,8 @@ def read_field(row: Row) -> Field:
     (suspense_since, suspense_reads, overwritten, doubt, let_go, let_go_date, *rest) = rest
     (written_at, pushed_at, *rest) = rest
     (gap_from, gap_until, read_due_at, lost_compares, sold_since_push, *rest) = rest
-    (shadowed, adopted, parked_reason, uneaten_surplus, surplus_date, overwritten_sold) = rest
+    (shadowed, adopted, parked_reason, uneaten_surplus, surplus_date, *rest) = rest
+    (overwritten_sold, unsure, unsure_since) = rest
     return Field(
         key=FieldKey(channel, key),
         sku=sku,
@@ -540,6 +565,8 @@ def read_field(row: Row) -> Field:
         uneaten_surplus=uneaten_surplus,
         surplus_date=instant_or_none(surplus_date),
         overwritten_sold=overwritten_sold,
+        unsure=unsure,
+        unsure_since=instant_or_none(unsure_since),
     )
 
 

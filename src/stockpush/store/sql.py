@@ -14,9 +14,18 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
-from stockpush.errors import StoreConflict
-from stockpush.model import ChannelState, Credential, Delivery, Dirty, Field, FieldKey, Push
-from stockpush.ports import Request
+from stockpush.errors import StockPushError, StoreConflict, StoreFull
+from stockpush.model import (
+    ChannelState,
+    Credential,
+    Delivery,
+    Dirty,
+    Field,
+    FieldKey,
+    Push,
+    shelf_key,
+)
+from stockpush.ports import Request, Sold
 from stockpush.store import address, migrations, rows
 from stockpush.store.dialects import Database, Dialect, Session, Write
 from stockpush.store.dialects.sqlite import AsyncCreator
@@ -54,6 +63,7 @@ class SqlStore:
         its own thread); each call must open one more connection to the same file.
         With `migrate=False` an old schema is an error (`SchemaOlder`); a newer one always
         is (`SchemaNewer`). Raises `UsageError` for a URL that is none and `StoreUnavailable`.
+        An SQLite file on a full disk can still be read; what writes is `StoreFull` then.
         """
         database = address.database(url, busy_timeout_s=busy_timeout_s, async_creator=async_creator)
         try:
@@ -61,6 +71,11 @@ class SqlStore:
                 await migrations.migrate(database)
             else:
                 await migrations.require_current(database)
+        except StoreFull:
+            await database.close()
+            if async_creator is not None:
+                raise
+            return cls(await _only_read(url, busy_timeout_s=busy_timeout_s))
         except BaseException:
             await database.close()
             raise
@@ -134,6 +149,29 @@ class SqlStore:
         arguments = (rows.micros(at), limit)
         due = await self._query(self._statements.lots_due, arguments, _first)
         return list(dict.fromkeys(due))
+
+    async def sold(self, *, since: datetime, lately: datetime) -> Sequence[Sold]:
+        """Return what each channel has sold of each item, by SKU and channel."""
+        arguments = (rows.micros(lately), rows.micros(since))
+        return await self._query(self._statements.sold, arguments, lambda row: Sold(*row))
+
+    async def shown(self, *, since: datetime) -> Sequence[tuple[str, str, int]]:
+        """Return where each item that was sold since is shown, by SKU and channel."""
+        return await self._query(self._statements.shown, (rows.micros(since),), _three)
+
+    async def push_seconds(self, channel: str, *, limit: int) -> Sequence[float]:
+        """Return how long the newest applied pushes took."""
+        spans = await self._query(self._statements.push_spans, (channel, limit), _first)
+        return [micros / 1_000_000 for micros in spans]
+
+    async def guard_levels(self) -> Mapping[str, int]:
+        """Return the measured guard levels above 0, by the shelf's key."""
+        found = await self._query(self._statements.guard_levels, (), _three)
+        return {shelf_key(sku, pool): level for sku, pool, level in found}
+
+    async def feeds(self) -> Mapping[str, str]:
+        """Return which pool feeds each channel that has been said one."""
+        return dict(await self._query(self._statements.feed.every, (), rows.read_feed))
 
     async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:
         """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
@@ -310,8 +348,26 @@ class SqlStore:
         await self._database.close()
 
 
+async def _only_read(url: str, *, busy_timeout_s: float) -> Database:
+    """Return the database on a full disk, to be read alone; raise `StoreFull` if it cannot be."""
+    database = address.database(url, busy_timeout_s=busy_timeout_s, only_read=True)
+    try:
+        await migrations.require_current(database)
+    except StockPushError as error:
+        await database.close()
+        raise StoreFull from error
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
 def _first(row: Row) -> Any:
     return row[0]
+
+
+def _three(row: Row) -> tuple[str, str, int]:
+    return row[0], row[1], row[2]
 
 
 def _newest(row: Row) -> datetime | None:

@@ -14,9 +14,12 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Double,
     Select,
     Table,
     bindparam,
+    case,
+    cast,
     delete,
     exists,
     func,
@@ -27,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from stockpush.model import DeliveryState, HoldState
+from stockpush.model import DeliveryState, HoldState, PushOutcomeKind
 from stockpush.store import schema
 from stockpush.store.dialects import Dialect
 
@@ -99,6 +102,7 @@ class Statements:
         self.bill_line = TableStatements(dialect, schema.bill_line)
         self.listing = TableStatements(dialect, schema.listing)
         self.location = TableStatements(dialect, schema.location)
+        self.feed = TableStatements(dialect, schema.feed)
         self.shelf = TableStatements(dialect, schema.shelf)
         self.lot = TableStatements(dialect, schema.lot)
         self.movement = TableStatements(dialect, schema.movement)
@@ -149,7 +153,7 @@ class Statements:
         """Lock the shelves with more reserved and held than is there."""
         shelf = schema.shelf
         return self.dialect.together(
-            select(shelf).where(schema.SHORT).order_by(shelf.c.sku).with_for_update()
+            select(shelf).where(schema.SHORT).order_by(*shelf.primary_key).with_for_update()
         )
 
     @cached_property
@@ -159,6 +163,11 @@ class Statements:
         return self.dialect.together(
             select(field).where(schema.HOLDING).order_by(*field.primary_key).with_for_update()
         )
+
+    @cached_property
+    def shelves_of_items(self) -> str:
+        """Lock the shelves of some SKUs, in every pool."""
+        return self.shelf.lock_by(schema.shelf.c.sku)
 
     @cached_property
     def lots_of_items(self) -> str:
@@ -182,6 +191,12 @@ class Statements:
         table = schema.reservation
         wanted = (table.c.open > _literal(0)) | table.c.sku.is_(None)
         return self.reservation.lock_by(table.c.channel, table.c.order_key, where=wanted)
+
+    @cached_property
+    def reservations_open_on(self) -> str:
+        """Lock the open reservations of some channels."""
+        table = schema.reservation
+        return self.reservation.lock_by(table.c.channel, where=table.c.open > _literal(0))
 
     @cached_property
     def holds_of_keys(self) -> str:
@@ -486,6 +501,66 @@ class Statements:
             .order_by(lot.c.turns_at, lot.c.sku)
             .limit(bindparam("limit"))
             .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def sold(self) -> str:
+        """Count what was sold of each item by channel; parameters: since when lately, and at all.
+
+        No index is kept for what is asked for once an hour.
+        """
+        row = schema.reservation
+        # As a float, for no sum of orders may be beyond what the database can count.
+        units = cast(row.c.ordered, Double) * row.c.pack
+        lately = case((row.c.placed_at >= bindparam("lately"), _literal(1)), else_=_literal(0))
+        return self._compile(
+            select(row.c.sku, row.c.channel, func.count(), func.sum(units), func.sum(lately))
+            .where(row.c.sku.is_not(None))
+            .where(row.c.placed_at >= bindparam("since"))
+            .group_by(row.c.sku, row.c.channel)
+            .order_by(row.c.sku, row.c.channel)
+        )
+
+    @cached_property
+    def shown(self) -> str:
+        """Count the fields of ours that show items sold of late, by channel; parameter: since when.
+
+        No index is kept for that either.
+        """
+        listing, row = schema.listing, schema.reservation
+        sold = select(row.c.sku).where(row.c.placed_at >= bindparam("since"))
+        return self._compile(
+            select(listing.c.sku, listing.c.channel, func.count(listing.c.field_key.distinct()))
+            .where(listing.c.adopted == _literal(1))
+            .where(listing.c.parked_reason.is_(None))
+            .where(listing.c.field_key.is_not(None))
+            .where(listing.c.sku.in_(sold))
+            .group_by(listing.c.sku, listing.c.channel)
+            .order_by(listing.c.sku, listing.c.channel)
+        )
+
+    @cached_property
+    def push_spans(self) -> str:
+        """Read how long a channel's newest applied pushes took; parameters: channel, limit."""
+        push = schema.push
+        return self._compile(
+            select(push.c.settled_at - push.c.sent_at)
+            .where(push.c.channel == bindparam("of_channel"))
+            .where(push.c.outcome == _literal(PushOutcomeKind.APPLIED.value))
+            .where(push.c.settled_at.is_not(None))
+            .order_by(push.c.id.desc())
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
+    def guard_levels(self) -> str:
+        """Read the measured guard levels above 0."""
+        shelf = schema.shelf
+        return self._compile(
+            select(shelf.c.sku, shelf.c.pool, shelf.c.guard_level).where(
+                shelf.c.guard_level > _literal(0)
+            )
         )
 
     @cached_property

@@ -27,10 +27,12 @@ from stockpush.messages import Decision, Needs, Rows
 from stockpush.model import (
     BillOfMaterials,
     ChannelState,
+    Feed,
     Hold,
     Item,
     Listing,
     Location,
+    sku_of,
 )
 from stockpush.store import rows
 from stockpush.store.dialects import Dialect, Query, Session, Write
@@ -51,6 +53,7 @@ class StoredCatalogue:
     bills: tuple[BillOfMaterials, ...]
     listings: tuple[Listing, ...]
     locations: tuple[Location, ...] = ()
+    feeds: tuple[Feed, ...] = ()
     older_bills: tuple[BillOfMaterials, ...] = ()
 
 
@@ -62,6 +65,8 @@ async def read_catalogue(session: Session, statements: Statements) -> StoredCata
     lines = await session.fetch(statements.bill_lines)
     listings = await session.fetch(statements.listing.every)
     locations = await session.fetch(statements.location.every)
+    # Whoever has no location besides MAIN has no other pool.
+    feeds = await session.fetch(statements.feed.every) if locations else ()
     made = rows.read_bills(bills, lines)
     # Where no bill was ever replaced there is no older one, and nothing to ask for.
     replaced = any(bill.version > 1 for bill in made)
@@ -72,6 +77,7 @@ async def read_catalogue(session: Session, statements: Statements) -> StoredCata
         bills=made,
         listings=rows.each(rows.read_listing, listings),
         locations=rows.each(rows.read_location, locations),
+        feeds=rows.each(rows.read_feed, feeds),
         older_bills=rows.each(rows.read_older_bill, older_bills),
     )
 
@@ -145,9 +151,11 @@ class SqlTransaction:
     async def gather(self, needs: Needs) -> Rows:
         """Return the rows asked for, locked until the end; absent keys are left out."""
         s, asked = self._statements, _Asked(self._statements.dialect)
+        leading = frozenset(map(sku_of, needs.leaders))
         # First of all: whoever nets the same group waits here, holding nothing yet.
-        leaders = asked.of(s.shelf.lock, needs.leaders, rows.read_shelf)
-        shelves = asked.of(s.shelf.lock, needs.skus, rows.read_shelf)
+        leaders = asked.of(s.shelves_of_items, leading, rows.read_shelf)
+        skus = frozenset(map(sku_of, needs.skus))
+        shelves = asked.of(s.shelves_of_items, skus, rows.read_shelf)
         lots = asked.of(s.lots_of_items, needs.lots, rows.read_lot)
         lots_at = asked.of(s.lots_at_locations, needs.lots_at, rows.read_lot)
         fields = asked.of(s.field.lock, needs.fields, self._seen.field)
@@ -155,6 +163,7 @@ class SqlTransaction:
         holding = asked.all(s.fields_holding) if needs.leaders else tuple
         of_orders = asked.of(s.reservations_of_orders, needs.orders, rows.read_reservation)
         of_keys = asked.of(s.reservations_of_order_keys, needs.order_keys, rows.read_reservation)
+        open_on = asked.of(s.reservations_open_on, needs.open_on, rows.read_reservation)
         dirty = asked.of(s.dirty.lock, needs.fields, rows.read_dirty)
         in_flight = asked.of(s.pushes_in_flight, needs.fields, rows.read_push)
         deliveries = asked.of(s.deliveries_of_digests, needs.digests, rows.read_delivery)
@@ -178,7 +187,7 @@ class SqlTransaction:
             shelves=self._found(
                 s.shelf,
                 {
-                    row.sku: row
+                    row.key: row
                     for row in (*leaders(), *shelves(), *rows.each(rows.read_shelf, short()))
                 },
             ),
@@ -187,7 +196,7 @@ class SqlTransaction:
                 {row.key: row for row in (*fields(), *rows.each(self._seen.field, holding()))},
             ),
             reservations=self._found(
-                s.reservation, {row.key: row for row in (*of_orders(), *of_keys())}
+                s.reservation, {row.key: row for row in (*of_orders(), *of_keys(), *open_on())}
             ),
             dirty=self._found(s.dirty, {row.key: row for row in dirty()}),
             in_flight={push.field: push for push in in_flight()},
@@ -301,13 +310,15 @@ class SqlTransaction:
     def _write_catalogue(self, written: _Written, changes: Changes) -> None:
         s = self._statements
         bills = changes.bills or changes.older_bills or changes.forgotten_bills
-        if not (changes.items or bills or changes.listings or changes.locations):
+        catalogue = (changes.items, bills, changes.listings, changes.locations)
+        if not (any(catalogue) or changes.feeds):
             return
         self._revision = None
         # The revision first: of two transactions that share it, one then loses before it writes.
         written.run(s.bump_catalogue_revision, [()])
         written.run(s.item.upsert, [rows.item_row(item) for item in changes.items])
         written.run(s.location.upsert, [rows.location_row(each) for each in changes.locations])
+        written.run(s.feed.upsert, [tuple(each) for each in changes.feeds])
         written.run(s.bill.upsert, [rows.bill_row(bill) for bill in changes.bills])
         written.run(s.delete_bill_lines, [(bill.item,) for bill in changes.bills])
         written.run(s.delete_older_bill, sorted(changes.forgotten_bills))

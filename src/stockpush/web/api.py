@@ -24,7 +24,7 @@ from stockpush.engine.channel_report import ChannelRow, Reads, StoredChannel
 from stockpush.engine.commit import Done
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import Command, PlaceHold, Refused, ReleaseHold, RenewHold, Replayed
-from stockpush.model import Hold, HoldState
+from stockpush.model import MAIN, Hold, HoldLine, HoldState
 from stockpush.ports import Ids
 from stockpush.web import openapi
 from stockpush.web.door import answer, door, protect, shown
@@ -133,12 +133,13 @@ class _Api:
         return _page(rows, following)
 
     async def item(self, request: web.Request) -> web.Response:
-        _parameters(request)
+        pool = _parameters(request, "pool").get("pool", MAIN)
         sku = request.match_info["sku"]
         view = await self._reads.view()
         if sku not in view.catalogue.items:
             raise _no_item(sku)
-        return answer(report.stock(view, [sku])[0])
+        holding.check_pool(pool, view.catalogue, field="pool")
+        return answer(report.stock_in(view, sku, pool))
 
     async def why(self, request: web.Request) -> web.Response:
         at = _parameters(request, "at").get("at")
@@ -207,8 +208,10 @@ class _Holds:
         content = await _json(request)
         catalogue = await self._reads.catalogue()
         posted = holding.read_posted(content, catalogue, default=self._hold_for)
-        command = PlaceHold(posted.lines, posted.until, posted.note, key, ACTOR, posted.reason)
-        return await self._write(command)
+        command = PlaceHold(
+            posted.lines, posted.until, posted.note, key, ACTOR, posted.reason, posted.pool
+        )
+        return await self._write(command, lines=posted.lines, pool=posted.pool)
 
     async def renew(self, request: web.Request) -> web.Response:
         _parameters(request)
@@ -238,15 +241,25 @@ class _Holds:
             )
         return hold
 
-    async def _write(self, command: Command, named: Hold | None = None) -> web.Response:
+    async def _write(
+        self,
+        command: Command,
+        named: Hold | None = None,
+        *,
+        lines: Sequence[HoldLine] = (),
+        pool: str = MAIN,
+    ) -> web.Response:
         """Carry out a command; answer the hold as it is then, or why it was refused.
 
         201 for a hold that is new, 200 for one that was there, 409 for a refusal.
         """
         outcome = (await self._carry_out(command)).outcome
         if isinstance(outcome, Refused):
+            if outcome.refusal == "insufficient_atp":
+                outcome = holding.explained(await self._reads.view(), lines, outcome, pool)
             refusal = {"refused": outcome.refusal, "message": outcome.message, **outcome.facts}
-            return answer({**refusal, "next": None}, status=HTTPStatus.CONFLICT)
+            further = holding.next_after(outcome, key="Idempotency-Key", until="until")
+            return answer({**refusal, "next": further}, status=HTTPStatus.CONFLICT)
         number = outcome.facts["hold"] if named is None else named.id
         is_new = named is None and not isinstance(outcome, Replayed)
         hold = await self._reads.hold(number)

@@ -19,7 +19,7 @@ from stockpush.engine.channel_report import ChannelRow, DeliveryRow
 from stockpush.engine.holding import HoldRow
 from stockpush.engine.report import StockRow
 from stockpush.engine.why import Why
-from stockpush.model import HOLD_LINES_MAX, HoldState
+from stockpush.model import HOLD_LINES_MAX, MAIN, HoldState
 
 ERROR = "Error"
 """The shape of every refusal."""
@@ -39,8 +39,8 @@ class _Operation:
     """What can be done with a path.
 
     `page` answers many rows, in pages that can be asked for if `paged`, of one `state` if there are
-    several; an item can be asked for as it was if it `takes_at`. What writes takes an idempotency
-    key and, if any, the `body` whose schema is named.
+    several; an item can be asked for as it was if it `takes_at`, in one pool if it `takes_pool`.
+    What writes takes an idempotency key and, if any, the `body` whose schema is named.
     """
 
     path: str
@@ -49,6 +49,7 @@ class _Operation:
     page: bool = False
     paged: bool = False
     takes_at: bool = False
+    takes_pool: bool = False
     states: Sequence[str] = ()
     content_type: str = "application/json"
     method: str = "get"
@@ -64,7 +65,7 @@ PATHS: Sequence[_Operation] = (
         page=True,
         paged=True,
     ),
-    _Operation("/api/v1/items/{sku}", "One item.", StockRow),
+    _Operation("/api/v1/items/{sku}", "One item.", StockRow, takes_pool=True),
     _Operation(
         "/api/v1/items/{sku}/why", "Why an item's numbers are what they are.", Why, takes_at=True
     ),
@@ -137,6 +138,8 @@ def _operation(asked: _Operation, limit_default: int, limit_max: int) -> dict[st
         parameters.append(
             _parameter("at", "query", {"type": "string", "description": _AT, "example": "-2h"})
         )
+    if asked.takes_pool:
+        parameters.append(_parameter("pool", "query", {**text, "default": MAIN}))
     if asked.paged:
         bounds = {"type": "integer", "minimum": 1, "maximum": limit_max, "default": limit_default}
         parameters.append(_parameter("limit", "query", bounds))
@@ -253,6 +256,7 @@ def _bodies() -> dict[str, Any]:
                     "maxItems": HOLD_LINES_MAX,
                 },
                 "note": {"type": "string"},
+                "pool": {"type": "string", "default": MAIN},
                 **ends,
             },
             "additionalProperties": False,

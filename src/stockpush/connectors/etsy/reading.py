@@ -138,11 +138,11 @@ class Memory:
         Not at once: a request to take it off that got no answer may arrive long after it was seen
         on sale, and is still ours. What cannot be noted now is noted when it is next seen.
         """
-        noted = await api.noted() if isinstance(api, Notes) else self.noted
-        text = noted.get(f"{OFF_SALE}{listing_id}", "")
         if date is None:
             return
         with suppress(ChannelError):
+            noted = await api.noted() if isinstance(api, Notes) else self.noted
+            text = noted.get(f"{OFF_SALE}{listing_id}", "")
             if not text.startswith(SEEN):
                 await self._note(api, listing_id, f"{SEEN}{date.isoformat()}")
             elif date - datetime.fromisoformat(text.removeprefix(SEEN)) >= ON_SALE_KEPT:

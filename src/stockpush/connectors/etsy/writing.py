@@ -347,7 +347,8 @@ class Writer:
         if state != "active":
             message = STILL_SHOWN.format(state=state or "unreadable", wanted="active")
             return end.of(lines, end.unknown(message, None, read.gap.until(answer)))
-        await self._forget(api, read.listing_id)
+        # Not forgotten at once: an earlier request of ours to take it off may still come.
+        await self.memory.seen_on_sale(api, read.listing_id, answer.date)
         return told
 
     async def _forget(self, api: Api, listing_id: int) -> None:

@@ -12,6 +12,7 @@ from stockpush.sim.auditor.bound import Bound
 from stockpush.sim.auditor.commits import Commits
 from stockpush.sim.auditor.database import Database
 from stockpush.sim.auditor.findings import Findings, Violation
+from stockpush.sim.auditor.guards import Guards
 from stockpush.sim.auditor.known import Known
 from stockpush.sim.auditor.languages.of import language_of
 from stockpush.sim.auditor.notes import Notes
@@ -68,6 +69,7 @@ class Auditor:
         self._books = Books(books, known, findings)
         self._rest = Rest(world, truth, books, notes, findings, is_watched=is_watched)
         self._truth = truth
+        truth.guards = Guards(books) if books.is_there else None
 
     # -- what was found ------------------------------------------------------------------------
 
@@ -105,6 +107,11 @@ class Auditor:
     def writes(self) -> int:
         """Return how many requests to write reached a shop."""
         return self._writes.count
+
+    @property
+    def unasked_writes(self) -> int:
+        """Return those of them that no new sharing of what is left explains."""
+        return self._writes.count - self._writes.shared_anew
 
     def violate(self, invariant: str, subject: str, text: str) -> None:
         """Note a violation that somebody else has seen."""

@@ -3,6 +3,8 @@
 What a field showed was right for all that had to be known when it was last written: then what
 happened since, elsewhere, is the witness, and its kind is the cause. Otherwise somebody else must
 have had a hand in the number, in a way that the protocol names, or the daemon is to blame.
+
+Where what there is is parted there is no excuse: nothing is sold that nobody has (I17).
 """
 
 from __future__ import annotations
@@ -66,6 +68,8 @@ class Blame:
                 cause = self._cause(before, (listed.channel, order_id))
                 self.oversold[cause] += short
                 self.findings.seen["oversold"] += 1
+                if self.world.is_split:
+                    self.findings.of("I17", listed, f"{short} were sold that nobody has")
         channel = lines[0][0].listed.channel
         own = (key for key in self.truth.lines if key[:2] == (channel, order_id))
         if any(key not in self.bound.known for key in own):

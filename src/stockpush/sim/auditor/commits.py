@@ -44,6 +44,8 @@ class Sums:
     undeducted: dict[FieldName, int]
     expected: dict[FieldName, int | None]
     """The last two in the field's units."""
+    guards: dict[str, tuple[int, int]]
+    """Guard level and whether it holds, by item."""
 
 
 @dataclass(slots=True)
@@ -63,6 +65,8 @@ class Commits:
     """Push -> `_ended_unheard` when it was opened, where there is any."""
     unsent: dict[int, int] = field(default_factory=dict)
     """Push -> `_sent_unheard` when it was opened, where there is any."""
+    shared_at: float = -NEVER
+    """When what an item's listings share it by last changed: levels move by the clock, too."""
     _committed_at: float = -NEVER
     _commits: int = 0
     _line_seen: int = 0
@@ -83,6 +87,9 @@ class Commits:
             self._line_seen = max(self._line_seen, row)
             self.known.add((channel, order, line), now)
         before, self._sums = self._sums, self._read_sums()
+        if before is not None and before.guards != self._sums.guards:
+            # Others are to show another number.
+            self.truth.changed_at = self.shared_at = self.now()
         for name, note in self.notes.fields.items():
             if before is not None and before.expected.get(name) != self._sums.expected.get(name):
                 note.moved_at = now
@@ -122,7 +129,9 @@ class Commits:
         return None
 
     def _read_sums(self) -> Sums:
-        shelves = self.database.rows("SELECT sku, on_hand, reserved FROM shelf")
+        shelves = self.database.rows(
+            "SELECT sku, on_hand, reserved, guard_level, guarded FROM shelf"
+        )
         held: Counter[str] = Counter()
         undeducted, expected = {}, {}
         for channel, key, sku, units, waiting, surplus, shows in self.database.rows(
@@ -134,11 +143,12 @@ class Commits:
             undeducted[channel, key] = max(0, waiting - surplus) if apart else waiting
             expected[channel, key] = shows
         return Sums(
-            {sku: on_hand for sku, on_hand, _ in shelves},
-            {sku: reserved for sku, _, reserved in shelves},
+            {sku: on_hand for sku, on_hand, *_ in shelves},
+            {sku: reserved for sku, _, reserved, *_ in shelves},
             held,
             undeducted,
             expected,
+            {sku: (level, guarded) for sku, _, _, level, guarded in shelves},
         )
 
     def _check_intent(self, push: int, name: FieldName, target: int, before: Sums) -> None:

@@ -26,13 +26,17 @@ from stockpush.sim.world import Listed, World
 
 UNTOLD_S = 900.0
 """For how long what was put back may hide sales, where nobody tells of it."""
+SHARED_S = 120.0
+"""For how long numbers are written after a guard level has moved, or who shares."""
 SLACK_S = 1.0
 """The shops' instants are whole seconds."""
 
 
 @dataclass(slots=True)
 class Writes:
-    """`count` are requests to write that reached a shop."""
+    """`count` are requests to write that reached a shop, `shared_anew` those of them that came
+    when what is left had just to be shared anew.
+    """
 
     world: World
     languages: Mapping[str, Language]
@@ -44,6 +48,9 @@ class Writes:
     findings: Findings
     stale_read_s: float
     count: int = 0
+    shared_anew: int = 0
+    _sharing: set[FieldName] = field(default_factory=set)
+    _sharing_since: float = -NEVER
     _open: dict[int, list[tuple[FieldName, int, bool]]] = field(default_factory=dict)
     """Exchange -> (field, push, whether it changed anything) of what it wrote."""
 
@@ -61,6 +68,7 @@ class Writes:
             self.findings.seen["access_renewed"] += asked.renews_access and done
             return
         self.count += 1
+        self.shared_anew += self._is_shared_anew()
         if asked.seen:
             self.findings.seen[asked.seen] += 1
         for text in asked.odd:
@@ -83,8 +91,32 @@ class Writes:
             if name not in wanted or wanted[name].target != became:
                 text = f"became {became}, was not asked for"
                 self.findings.of("I11", self.notes.fields[name].listed, text)
+        if self.world.is_split:
+            self._check_parts(exchange)
         for name, number in wanted.items():
             self._check(exchange, name, number, applied=name in applied, alone=not asked.whole)
+
+    def _check_parts(self, exchange: Exchange) -> None:
+        """I17: where what there is is parted, a raise leaves all that is on sale anywhere there."""
+        for change in exchange.changes:
+            name = self.notes.by_listing.get((exchange.channel, change.listing))
+            if name is None or change.after <= change.before:
+                continue
+            listed = self.notes.fields[name].listed
+            if (short := -self.truth.besides(listed)) > 0:
+                text = f"{change} puts {short} on sale that somebody else may sell"
+                self.findings.of("I17", listed, text)
+
+    def _is_shared_anew(self) -> bool:
+        """Answer whether what is left was shared otherwise a moment ago: a level moves by the
+        clock, and a listing that its owner took off sale has no share once that is known.
+        """
+        if self.truth.guards is None:
+            return False
+        now, sharing = self.findings.now(), set(self.truth.guards.sharing())
+        if sharing != self._sharing:
+            self._sharing, self._sharing_since = sharing, now
+        return now - max(self.commits.shared_at, self._sharing_since) <= SHARED_S
 
     def told(self, exchange: Exchange) -> None:
         """The daemon has just got an answer."""

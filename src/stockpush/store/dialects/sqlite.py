@@ -10,6 +10,9 @@ length from the start: a commit that makes a file longer waits for the file syst
 well. What buyers ordered is nobody
 else's business: the file is its owner's alone, and SQLite gives `-wal` and `-shm` the same mode.
 
+Where the disk is full the `-shm` file cannot be made that readers need. The file is then read
+without one, by one connection that keeps everybody else away as long as it is open.
+
 Source of the pragmas: https://www.sqlite.org/pragma.html
 """
 
@@ -56,6 +59,7 @@ from stockpush.errors import (
     StockPushError,
     StoreConflict,
     StoreDamaged,
+    StoreFull,
     StoreRuleBroken,
     StoreUnavailable,
     StoreUnsafe,
@@ -78,6 +82,11 @@ BLOCKS: Final = (64, 32, 16, 8, 4, 2)
 """How many rows are inserted by one statement, as long as there are so many."""
 _VALUES: Final = re.compile(r"(?<= VALUES )\(\?(?:, \?)*\)")
 _OWNER_ONLY: Final = 0o600
+_QUERY_ONLY: Final = "PRAGMA query_only = ON"
+_ALONE: Final = ("PRAGMA locking_mode = EXCLUSIVE", _QUERY_ONLY)
+"""What has a connection read the log without a `-shm` file: nobody else may have the file open.
+Source: https://www.sqlite.org/wal.html, "Use of WAL Without Shared-Memory".
+"""
 _FOUND: Final = msgspec.json.Decoder(list[tuple[Any, ...]])
 _RACES: Final = (
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
@@ -95,6 +104,8 @@ def translate(error: Exception) -> StockPushError:
             return StoreDamaged(
                 f"The database file is damaged: {error}.", next="stockpush check --deep"
             )
+        case _ if damage.is_full(error):
+            return StoreFull()
         case _ if damage.is_unsafe(error):
             return StoreUnsafe(
                 f"What was written could not be made safe on the disk: {error}.",
@@ -381,14 +392,23 @@ class SqliteDatabase:
     """`dialects.Database` on one SQLite file."""
 
     def __init__(
-        self, path: Path, *, busy_timeout_s: float, async_creator: AsyncCreator | None
+        self,
+        path: Path,
+        *,
+        busy_timeout_s: float,
+        async_creator: AsyncCreator | None,
+        only_read: bool = False,
     ) -> None:
-        """Name the file; nothing is opened before the first use."""
+        """Name the file; nothing is opened before the first use.
+
+        `only_read`: the disk is full, and it is read without a `-shm` file.
+        """
         self.dialect = SqliteDialect()
         self._path = path
         # A simulator's connections have files of their own, a new one for each of many lives.
         self._lengthens_log = async_creator is None
         self._lock = asyncio.Lock()
+        self._only_read = only_read
         self._unsafe: StoreUnsafe | None = None
         """Set once a sync has failed: a later one may succeed without what that did not write."""
         self._writer: tuple[AsyncConnection, SqliteSession] | None = None
@@ -397,7 +417,9 @@ class SqliteDatabase:
             path,
             async_creator,
             connections_max=1,
-            pragmas=(
+            pragmas=(busy, *_ALONE)
+            if only_read
+            else (
                 busy,
                 "PRAGMA journal_mode = WAL",
                 "PRAGMA synchronous = FULL",
@@ -405,19 +427,22 @@ class SqliteDatabase:
                 f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}",
             ),
         )
-        self._readers = _engine(
-            path,
-            async_creator,
-            connections_max=READERS_MAX,
-            pragmas=(busy, "PRAGMA query_only = ON"),
+        readers_max = 1 if only_read else READERS_MAX
+        self._readers = (
+            self.engine
+            if only_read
+            else _engine(
+                path, async_creator, connections_max=readers_max, pragmas=(busy, _QUERY_ONLY)
+            )
         )
-        self._seats = asyncio.Semaphore(READERS_MAX)
+        self._seats = asyncio.Semaphore(readers_max)
         self._free: list[tuple[AsyncConnection, SqliteSession]] = []
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[SqliteSession]:
         """Lend the one write connection; never again after a failed sync (`StoreUnsafe`)."""
         async with self._lock:
+            self._refuse_full()
             if self._unsafe is not None:
                 raise StoreUnsafe(self._unsafe.message, next=self._unsafe.next)
             try:
@@ -443,6 +468,7 @@ class SqliteDatabase:
     @asynccontextmanager
     async def only_daemon(self) -> AsyncIterator[None]:
         """Hold the lock on the file beside the database."""
+        self._refuse_full()
         with DaemonLock(self._path):
             yield
 
@@ -471,6 +497,11 @@ class SqliteDatabase:
             await connection.close()
         await self.engine.dispose()
         await self._readers.dispose()
+
+    def _refuse_full(self) -> None:
+        """Raise `StoreFull` where the file can only be read."""
+        if self._only_read:
+            raise StoreFull
 
     async def _write_session(self) -> SqliteSession:
         if self._writer is None:

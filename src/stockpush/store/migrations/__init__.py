@@ -29,15 +29,16 @@ from stockpush.errors import (
     SchemaNewer,
     SchemaOlder,
     StoreDamaged,
+    StoreFull,
     StoreUnavailable,
 )
-from stockpush.store.damage import is_damage
+from stockpush.store.damage import is_damage, is_full
 from stockpush.store.dialects import Database
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0013"
+HEAD: Final = "0016"
 """The revision that this program writes: the newest of `versions/`, as a test holds."""
 _MARK: Final = "alembic_version"
 MARKED: Final = "SELECT version_num FROM alembic_version"
@@ -96,6 +97,8 @@ async def _run(database: Database, work: Callable[[Connection], str | None]) -> 
             raise StoreDamaged(
                 f"The database file is damaged: {cause}.", next="stockpush check --deep"
             ) from error
+        if is_full(cause):
+            raise StoreFull from error
         raise StoreUnavailable(f"The database cannot be opened: {cause}") from error
 
 

@@ -13,6 +13,7 @@ the shop had when the daemon last read it.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from stockpush.sim.auditor.languages import Asked, Number, Seen, Told, decoded
@@ -54,7 +55,8 @@ class Etsy:
             if listing_id is not None and self._shop.has_listing(listing_id):
                 assert exchange.handled_at is not None
                 row = self._shop.listing(listing_id)
-                held = {name_of(listing_id, each.values): each.quantity for each in row.products}
+                names = _fields_of(row)
+                held = {names[each.name(listing_id)]: each.quantity for each in row.products}
                 self._read[listing_id].append((exchange.handled_at, _rest_of(row), held))
             return None
         if request.path.endswith("/oauth/token"):
@@ -81,18 +83,23 @@ class Etsy:
         if row.state != "active":
             return Asked(odd=odd)
         if self._was_hidden(listing_id, exchange):
-            changed = tuple(each.listing for each in exchange.changes)
+            names = _fields_of(row)
+            changed = tuple(
+                {names.get(each.listing, each.listing): None for each in exchange.changes}
+            )
             return Asked(by_platform=changed, seen="hidden_late")
-        numbers = tuple(
-            Number(
-                name := name_of(listing_id, _values(product)),
+        varies_by = body.get("quantity_on_property", ())
+        numbers = {
+            name: Number(
+                name,
                 number := offering["quantity"],
                 as_read=any(held.get(name) == number for _, held in known),
             )
             for product in body.get("products", ())
             for offering in product["offerings"][:1]
-        )
-        return Asked(numbers, odd, whole=True)
+            for name in (_field_of(listing_id, _values(product), varies_by),)
+        }
+        return Asked(tuple(numbers.values()), odd, whole=True)
 
     def _was_hidden(self, listing_id: int, exchange: Exchange) -> bool:
         """Answer whether a document that comes after its deadline was sent to be hidden."""
@@ -107,7 +114,9 @@ class Etsy:
         row = self._shop.listing(listing_id)
         renewed = row.fees > self._fees.get(listing_id, 0)
         self._fees[listing_id] = row.fees
-        changed = tuple(Number(each.listing, each.after) for each in exchange.changes)
+        names = _fields_of(row)
+        became = {names.get(each.listing, each.listing): each.after for each in exchange.changes}
+        changed = tuple(Number(name, number) for name, number in became.items())
         wanted = exchange.request.body.decode("ascii")
         if wanted not in {"state=active", "state=inactive"}:
             return Asked(odd=(f"{wanted} was sent",))
@@ -141,6 +150,19 @@ class Etsy:
         """Return nothing: a delivery is only a reason to fetch the receipt."""
         del out
         return Told()
+
+
+def _field_of(listing_id: int, values: Iterable[Variation], varies_by: Collection[int]) -> str:
+    """Return the field that holds the number of a product with these values."""
+    return name_of(listing_id, [each for each in values if each.property_id in varies_by])
+
+
+def _fields_of(row: Listing) -> dict[str, str]:
+    """Return product -> field of a listing."""
+    return {
+        each.name(row.listing_id): _field_of(row.listing_id, each.values, row.quantity_on)
+        for each in row.products
+    }
 
 
 def _rest_of(row: Listing) -> _Rest:
