@@ -34,6 +34,7 @@ from stockpush.model import (
     Location,
     MovementKind,
     Pin,
+    Rest,
     Shelf,
     shelf_key,
 )
@@ -722,6 +723,21 @@ def test_what_was_ordered_by_an_older_bill_is_pinned_in_its_pool() -> None:
     world.stock(vase=1)
     assert world.catalogue.older_bills == ()
     assert check(books(world)) == []
+
+
+def test_what_an_older_bill_has_left_of_roundings_is_of_one_pool() -> None:
+    """Four candles take three of soy: the first that is built takes one, and the others two."""
+    world = shop().stock(candle=0, soy=10, palm=10).bill("candle", 4, soy=3)
+    world.moves("soy", 10, MovementKind.RECEIPT, "r1", location="stall")
+    world.list("woo", "w1", "candle", shows=0)
+    world.hears(world.order("woo", "1", line("w1", 4)))
+    world.bill("candle", palm=1)
+    assert (world.atp("soy"), world.atp("soy", MARKET)) == (10, 7)
+    world.do(BuildStock("candle", 1, "b1", "test", location="stall", bill=1))
+    assert pins(world) == {MARKET: (Pin(1, 4, (Rest("soy", 1),)),)}
+    assert (world.atp("soy"), world.atp("soy", MARKET)) == (10, 7)
+    world.do(BuildStock("candle", 3, "b2", "test", location="stall", bill=1))
+    assert (on_hand(world)["soy market"], world.atp("soy", MARKET)) == (7, 7)
 
 
 @pytest.mark.parametrize("large_min", [1, 10**9])
