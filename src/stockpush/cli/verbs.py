@@ -112,6 +112,22 @@ def build(
             "--scrapped", metavar="QUANTITY", help="How many of those built were lost in it."
         ),
     ] = None,
+    take: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--take",
+            metavar="SKU",
+            help="Which substitute was taken, where the bill takes any. Otherwise by SKU.",
+        ),
+    ] = None,
+    bill: Annotated[
+        int | None,
+        typer.Option(
+            "--bill",
+            metavar="NUMBER",
+            help="By which older bill, for orders made with it. Otherwise the present one.",
+        ),
+    ] = None,
     lot: LotName = None,
     location: LocationName = None,
     expires: Expires = None,
@@ -139,6 +155,8 @@ def build(
             location=name_of(location, field="--location"),
             lot=named,
             terms=terms_of(item, named, expires=expires, available_from=available_from),
+            take=tuple(find_item(catalogue, each).sku for each in take or ()),
+            bill=bill,
         )
         less = f", of which {bare(lost, item)} were lost" if lost else ""
         return Asked(command, f"Built {amount(units, item)}{of_lot(named)}{less}")

@@ -72,6 +72,7 @@ class Parts:
             self.lane.policies,
             rows.locations,
             rows.feeds,
+            rows.older_bills,
             stock=self.lane.stock,
         )
 

@@ -54,6 +54,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "guard_min",
         "home_channel",
         "exposure_max",
+        "substitute_for",
     ),
     Table.BOMS: ("item", "base", "yield", "batch_only", "kit", "backflush", "lines"),
     Table.LISTINGS: ("channel", "item", "pack", "weight", "ref"),

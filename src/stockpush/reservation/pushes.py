@@ -279,8 +279,9 @@ def _change_pools(draft: Draft, channel: str, old: str) -> None:
     catalogue = draft.view.catalogue
     for row in draft.view.rows.reservations.values():
         if row.key.channel == channel and row.sku is not None:
-            draft.reserve(shelf_key(row.sku, old), -row.open * row.pack)
-            draft.reserve(catalogue.shelf_on(channel, row.sku), row.open * row.pack)
+            units = row.open * row.pack
+            draft.reserve(shelf_key(row.sku, old), -units, row.bill)
+            draft.reserve(catalogue.shelf_on(channel, row.sku), units, row.bill, moved=units > 0)
     for key in catalogue.listings_on:
         if key.channel == channel and (sku := catalogue.sku_of(key)) is not None:
             draft.touched.add(shelf_key(sku, old))
