@@ -308,7 +308,7 @@ async def test_what_is_written_is_as_described(private: Listener) -> None:
 
 
 async def test_all_that_explains_a_refusal_is_described(private: Listener) -> None:
-    """What to buy, what could be promised and what listings would fall to have schemas that hold."""
+    """What to buy, what could be promised, what listings would fall to: all has its schema."""
     document = (await sent(private, "GET", "/api/v1/openapi.json"))[1]
     schema = document["components"]["schemas"]["Refusal"]
     body = {"lines": [{"sku": "candle", "quantity": 999}]}
