@@ -300,3 +300,12 @@ def test_a_hold_is_sold_from_its_own_pool_whatever_is_typed(sellers: Terminal):
         assert refused.code == 2
         assert "stockpush sell --hold hold-1 --at fair" in refused.out + refused.err
     sellers.done("sell", "--hold", "hold-1", "--at", "fair")
+
+
+@pytest.mark.parametrize("name", ["locations.csv", "places.csv"])
+def test_locations_in_csv_need_no_more_columns_than_in_toml(shop: Terminal, name: str):
+    """A place is sold from unless something else is said, whatever its file is called."""
+    shop.write(name, "name,pool\nstall,market\n")
+    shop.done("import", name, "--yes")
+    shop.done("receive", "soap-lav", "3", "--location", "stall")
+    assert stock(shop)["soap-lav", "market"]["atp"] == "3"

@@ -239,6 +239,10 @@ def _shortage() -> dict[str, Any]:
         "asked": {"type": "string", "description": "How much of it was asked for."},
         "available": {"type": "string", "description": "How much of it can be promised."},
         "pool": {"type": "string", "description": "Where, with several pools."},
+        "location": {
+            "type": "string",
+            "description": "Where in that pool what is bought is to go.",
+        },
         "to_buy": {
             "type": "array",
             "description": "What has to come in so that it could be placed.",
