@@ -194,6 +194,10 @@ class Store(Protocol):
         """Return the present rows of the fields, in key order, without locking them."""
         ...
 
+    async def listings(self, channel: str, *, after: str, limit: int) -> Sequence[Listing]:
+        """Return up to `limit` listings of the channel, by reference, beyond the one `after`."""
+        ...
+
     async def field_keys(self, channel: str) -> Sequence[FieldKey]:
         """Return the keys of the channel's fields, in order, mapped or not."""
         ...

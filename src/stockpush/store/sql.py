@@ -22,6 +22,7 @@ from stockpush.model import (
     Dirty,
     Field,
     FieldKey,
+    Listing,
     Push,
     shelf_key,
 )
@@ -193,6 +194,11 @@ class SqlStore:
             return []
         arguments = self._database.dialect.keys(keys)
         return await self._query(self._statements.fields_of_keys, arguments, rows.read_field)
+
+    async def listings(self, channel: str, *, after: str, limit: int) -> Sequence[Listing]:
+        """Return listings of the channel beyond the reference `after`, in their order."""
+        arguments = (channel, after, limit)
+        return await self._query(self._statements.listings_of, arguments, rows.read_listing)
 
     async def field_keys(self, channel: str) -> Sequence[FieldKey]:
         """Return the keys of the channel's fields, in order."""
