@@ -14,11 +14,13 @@ A catalogue that cannot be netted is refused here, before it is stored.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
+from itertools import accumulate
 from math import ceil
 
 from stockpush.errors import BillCycle, CatalogueInvalid
@@ -29,6 +31,7 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
 )
+from stockpush.packed import Numbered, Packed, PackedMap, Places
 from stockpush.values import replace
 
 _Parents = Mapping[str, Collection[str]]
@@ -56,12 +59,15 @@ class Bills:
         Raises `CatalogueInvalid` for a second bill of one item, an item or component that is not
         among `skus`, a bill without lines, a yield or quantity outside 1..QUANTITY_MAX, a chain
         of more than BILL_DEPTH_MAX bills; `BillCycle` for an item that is made from itself.
-        The result does not depend on the order of `bills`.
+        The result does not depend on the order of `bills`. Packed ones come from the database, by
+        item, whose own rules hold for them.
 
         >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500), BillLine("wick", 10)))
         >>> Bills.build([bill], {"candle", "wax", "wick", "soap"}).descendants("candle")
         ('wax', 'wick')
         """
+        if isinstance(bills, Packed) and (packed := _packed(bills)) is not None:
+            return packed
         by_item: dict[str, BillOfMaterials] = {}
         for bill in bills:
             if bill.item in by_item:
@@ -131,6 +137,144 @@ class Bills:
     def reachable_twice(self, sku: str) -> bool:
         """Answer whether any item can be reached from `sku` downwards by two paths."""
         return sku in self._reachable_twice
+
+
+class _Graph:
+    """Packed bills as numbers: names are numbered in their order, each by its SKU.
+
+    `lines` of a name are the numbers of its bill's components, `parents` those of the items whose
+    bills name it, both in one array from `first[number]` to `first[number + 1]`.
+    """
+
+    def __init__(self, bills: Packed[BillOfMaterials]) -> None:
+        """Number the names of the bills, which come by item."""
+        self.names = sorted({name for bill in bills for name in _names(bill)})
+        number = {name: at for at, name in enumerate(self.names)}
+        count = len(number)
+        self.first, self.lines = array("I", [0]), array("I")
+        used = array("I", bytes(4 * (count + 1)))
+        for bill in bills:
+            at = number[bill.item]
+            assert len(self.first) <= at + 1, "packed bills come by item, each once"
+            self.first.extend([len(self.lines)] * (at + 1 - len(self.first)))
+            for line in bill.lines:
+                component = number[line.component]
+                self.lines.append(component)
+                used[component] += 1
+            self.first.append(len(self.lines))
+        self.first.extend([len(self.lines)] * (count + 1 - len(self.first)))
+        self.first_parent = array("I", accumulate(used[:count], initial=0))
+        self.parents, filled = array("I", bytes(4 * len(self.lines))), self.first_parent[:]
+        for at in range(count):
+            for component in self.below(at):
+                self.parents[filled[component]] = at
+                filled[component] += 1
+
+    def below(self, at: int) -> array[int]:
+        """Return the components of a bill, none for a name without one."""
+        return self.lines[self.first[at] : self.first[at + 1]]
+
+    def above(self, at: int) -> array[int]:
+        """Return the items whose bills name this one, ascending."""
+        return self.parents[self.first_parent[at] : self.first_parent[at + 1]]
+
+    def levels(self) -> array[int] | None:
+        """Return the low-level code of each name, None if the bills go in a circle."""
+        count = len(self.names)
+        left = array("I", (len(self.above(at)) for at in range(count)))
+        level = array("I", bytes(4 * count))
+        waiting = [at for at in range(count) if not left[at]]
+        done = 0
+        while waiting:
+            at = waiting.pop()
+            done += 1
+            for component in self.below(at):
+                level[component] = max(level[component], level[at] + 1)
+                left[component] -= 1
+                if not left[component]:
+                    waiting.append(component)
+        return level if done == count else None
+
+    def cone(self, at: int) -> set[int]:
+        """Return everything below a name, at any depth."""
+        found: set[int] = set()
+        waiting = [at]
+        while waiting:
+            new = set(self.below(waiting.pop())) - found
+            found |= new
+            waiting += new
+        return found
+
+    def paths_meet(self, at: int) -> bool:
+        """Answer whether two lines of a bill and of those below it name one component."""
+        if not any(len(self.below(each)) for each in self.below(at)):
+            return False  # a bill names each of its own once
+        named = Counter(each for one in (at, *self.cone(at)) for each in self.below(one))
+        return max(named.values()) > 1
+
+    def groups(self, order: Sequence[int]) -> tuple[array[int], list[tuple[str, ...]]]:
+        """Return the group of each name, and the names of each group, as they stand in `order`."""
+        unknown = len(self.names)
+        group = array("I", [unknown]) * unknown
+        count = 0
+        for start in order:
+            if group[start] != unknown:
+                continue
+            group[start] = count
+            waiting = [start]
+            while waiting:
+                at = waiting.pop()
+                for each in (*self.below(at), *self.above(at)):
+                    if group[each] == unknown:
+                        group[each] = count
+                        waiting.append(each)
+            count += 1
+        members: list[list[str]] = [[] for _ in range(count)]
+        for at in order:
+            members[group[at]].append(self.names[at])
+        return group, [tuple(each) for each in members]
+
+
+def _packed(bills: Packed[BillOfMaterials]) -> Bills | None:
+    """Return packed bills compiled; None where they are impossible, which `Bills.build` words."""
+    if not all(bill.lines for bill in bills):
+        return None
+    graph = _Graph(bills)
+    level = graph.levels()
+    if level is None or max(level, default=0) > BILL_DEPTH_MAX:
+        return None
+    names = graph.names
+    order = sorted(range(len(names)), key=level.__getitem__)
+    position = array("I", bytes(4 * len(names)))
+    for place, at in enumerate(order):
+        position[at] = place
+    group, groups = graph.groups(order)
+
+    def parents(at: int) -> tuple[str, ...] | None:
+        return tuple(names[each] for each in graph.above(at)) or None
+
+    def descendants(at: int) -> tuple[str, ...] | None:
+        below = sorted(graph.cone(at), key=position.__getitem__)
+        return tuple(names[each] for each in below) or None
+
+    places = Places(array("q", (hash(bill.item) for bill in bills)))
+    return Bills(
+        by_item=PackedMap(
+            bills, places, lambda bill: bill.item, lambda found: found[0], single=True
+        ),
+        _parents=Numbered(names, parents),
+        _descendants=Numbered(names, descendants),
+        _groups=Numbered(names, lambda at: groups[group[at]]),
+        _reachable_twice=frozenset(names[at] for at in range(len(names)) if graph.paths_meet(at)),
+        _position=Numbered(names, position.__getitem__),
+    )
+
+
+def _names(bill: BillOfMaterials) -> Iterator[str]:
+    """Yield every name in a bill."""
+    yield bill.item
+    for line in bill.lines:
+        yield line.component
 
 
 def refuse_too_large(bills: Bills) -> None:
