@@ -23,8 +23,6 @@ T = TypeVar("T")
 READY_WITHIN_S: Final = 60.0
 SETTLED_WITHIN_S: Final = 60.0
 STOPPED_WITHIN_S: Final = 60.0
-STEADY_WITHIN_S: Final = 600.0
-_STEADY_S: Final = 3.0
 _CALM_S: Final = 1.0
 _CALM_CPU_S: Final = 0.021
 """A process is calm that takes no more than two ticks of its processor's time in so long."""
@@ -66,22 +64,9 @@ class Resident:
     def __init__(self, process: psutil.Process) -> None:
         self._process = process
 
-    def steady_mb(self) -> float:
-        """Return the megabytes that it has, once they have stayed and it has had little to do."""
-        until = time.monotonic() + STEADY_WITHIN_S
-        before, worked = self._now()
-        while time.monotonic() < until:
-            time.sleep(_STEADY_S)
-            after, working = self._now()
-            if abs(after - before) <= before / 100 and working - worked <= _STEADY_S / 5:
-                return after
-            before, worked = after, working
-        raise WrongRun(f"the daemon's memory changed for {STEADY_WITHIN_S} s after its start")
-
-    def _now(self) -> tuple[float, float]:
-        """Return its megabytes, and the seconds of a processor that it has had."""
-        times = self._process.cpu_times()
-        return float(self._process.memory_info().rss) / _MB, times.user + times.system
+    def now_mb(self) -> float:
+        """Return the megabytes that it has."""
+        return float(self._process.memory_info().rss) / _MB
 
     def most_mb(self) -> float:
         """Return the most megabytes that it ever had.

@@ -46,7 +46,6 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         patch.setattr(world, "ITEMS", ITEMS)
         patch.setitem(processes._ENVIRONMENT, "BENCH_ITEMS", str(ITEMS))
         patch.setattr(processes, "_CALM_S", 0.2)
-        patch.setattr(processes, "_STEADY_S", 0.5)
         yield Ground(folder, SMALL, server)
     server.close()
 
