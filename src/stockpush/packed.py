@@ -100,20 +100,25 @@ class Packed(Sequence[V]):
         return _ROWS.decode(zlib.decompress(self._blocks[number]))
 
 
+def hashed(key: object) -> int:
+    """Return a hash of a key in four bytes."""
+    return hash(key) & 0xFFFF_FFFF
+
+
 class Places:
-    """Where the values of each key are, of which only the hash is kept: twelve bytes each."""
+    """Where the values of each key are, of which only the hash is kept: eight bytes each."""
 
     __slots__ = ("_hashes", "_places")
 
     def __init__(self, hashes: array[int]) -> None:
-        """Take the hash of the key of each value (array type q), in the order of the values."""
+        """Take the hash of the key of each value (array type I), in the order of the values."""
         order = sorted(range(len(hashes)), key=hashes.__getitem__)
-        self._hashes = array("q", map(hashes.__getitem__, order))
+        self._hashes = array("I", map(hashes.__getitem__, order))
         self._places = array("I", order)
 
     def of(self, key: object) -> Iterator[int]:
         """Yield the places, ascending, of every value of this key, and perhaps of others."""
-        wanted, hashes = hash(key), self._hashes
+        wanted, hashes = hashed(key), self._hashes
         at = bisect_left(hashes, wanted)
         while at < len(hashes) and hashes[at] == wanted:
             yield self._places[at]
@@ -149,6 +154,10 @@ class PackedMap(Mapping[K, R]):
     def is_of(self, values: Packed[Any]) -> bool:
         """Answer whether it finds the same values."""
         return self._values.is_same(values)
+
+    def is_like(self, other: PackedMap[Any, Any]) -> bool:
+        """Answer whether another one finds the same values."""
+        return self.is_of(other._values)
 
     def __getitem__(self, key: K) -> R:
         """Return what the values of the key make."""

@@ -22,7 +22,7 @@ from stockpush.model import (
     Promise,
     Scrap,
 )
-from stockpush.packed import BLOCK, OPEN_MAX, Packed, PackedMap, Places
+from stockpush.packed import BLOCK, OPEN_MAX, Packed, PackedMap, Places, hashed
 from stockpush.reservation.bom import Bills
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.store import rows
@@ -164,7 +164,7 @@ def test_impossible_packed_bills_are_refused_as_plain_ones_are():
 def test_keys_with_one_hash_are_told_apart():
     """Two keys may have the same hash (-1 and -2 have): each finds its own values."""
     values = Packed(lambda row: row[0], [(-1,), (-2,), (-1,), (5,)])
-    places = Places(array("q", map(hash, values)))
+    places = Places(array("I", map(hashed, values)))
     found = PackedMap(values, places, lambda each: each, len)
     assert dict(found) == {-1: 2, -2: 1, 5: 1}
     assert 7 not in found

@@ -31,7 +31,7 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
 )
-from stockpush.packed import Numbered, Packed, PackedMap, Places
+from stockpush.packed import Numbered, Packed, PackedMap, Places, hashed
 from stockpush.values import replace
 
 _Parents = Mapping[str, Collection[str]]
@@ -257,7 +257,7 @@ def _packed(bills: Packed[BillOfMaterials]) -> Bills | None:
         below = sorted(graph.cone(at), key=position.__getitem__)
         return tuple(names[each] for each in below) or None
 
-    places = Places(array("q", (hash(bill.item) for bill in bills)))
+    places = Places(array("I", (hashed(bill.item) for bill in bills)))
     return Bills(
         by_item=PackedMap(
             bills, places, lambda bill: bill.item, lambda found: found[0], single=True

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
@@ -39,7 +39,7 @@ from stockpush.model import (
     shelf_key,
     sku_of,
 )
-from stockpush.packed import Packed, PackedMap, Places
+from stockpush.packed import Packed, PackedMap, Places, hashed
 from stockpush.reservation.bom import Bills
 from stockpush.values import replace
 
@@ -212,9 +212,7 @@ def build(
     places = {place.name: place for place in locations}
     fed = dict(feeds)
     pools = _pools(places.values())
-    # A packed map is slow to be asked for every SKU there is.
-    skus = frozenset(item.sku for item in every) if isinstance(items, Packed) else by_sku.keys()
-    compiled, netted, layouts = _compiled(bills, skus, pools, known)
+    compiled, netted, layouts = _compiled(bills, by_sku, pools, known)
     found = _packed(listings, fed) if isinstance(listings, Packed) else _found(listings, fed)
     return Catalogue(
         revision=revision,
@@ -287,10 +285,10 @@ def _packed(listings: Packed[Listing], fed: Mapping[str, str]) -> _Listed:
         return shelf_key(listing.sku, fed.get(listing.key.channel, MAIN))
 
     keys = (lambda each: each.key, _order_key, shelf_of, _field_key)
-    hashes = tuple(array("q") for _ in keys)
+    hashes = tuple(array("I") for _ in keys)
     for listing in listings:
         for found, key in zip(hashes, keys, strict=True):
-            found.append(hash(key(listing)))
+            found.append(hashed(key(listing)))
     by_key, by_order, by_shelf, by_field = map(Places, hashes)
     return _Listed(
         PackedMap(listings, by_key, lambda each: each.key, _last, single=True),
@@ -303,7 +301,7 @@ def _packed(listings: Packed[Listing], fed: Mapping[str, str]) -> _Listed:
 def _by_sku(items: Iterable[Item]) -> Mapping[str, Item]:
     if not isinstance(items, Packed):
         return {item.sku: item for item in items}
-    places = Places(array("q", (hash(item.sku) for item in items)))
+    places = Places(array("I", (hashed(item.sku) for item in items)))
     return PackedMap(items, places, lambda each: each.sku, _last, single=True)
 
 
@@ -333,7 +331,7 @@ def _pools(locations: Iterable[Location]) -> tuple[str, ...]:
 
 def _compiled(
     bills: Iterable[BillOfMaterials],
-    skus: Collection[str],
+    items: Mapping[str, Item],
     pools: tuple[str, ...],
     known: Catalogue | None,
 ) -> tuple[Bills, Bills, dict[frozenset[str], Layout]]:
@@ -345,14 +343,14 @@ def _compiled(
         known is not None
         and known.pools == pools
         and _are_same(given, known.bills.by_item)
-        and all(sku in skus for sku in known.items)
+        and (_are_same_items(items, known.items) or all(sku in items for sku in known.items))
     ):
         return known.bills, known.netted, known.layouts
-    compiled = Bills.build(given, skus)
+    compiled = Bills.build(given, items.keys())
     if len(pools) == 1:
         return compiled, compiled, {}
     shelved = [_in_pool(bill, pool) for pool in pools for bill in given]
-    return compiled, Bills.build(shelved, {shelf_key(sku, p) for p in pools for sku in skus}), {}
+    return compiled, Bills.build(shelved, {shelf_key(sku, p) for p in pools for sku in items}), {}
 
 
 def _are_same(given: Sequence[BillOfMaterials], known: Mapping[str, BillOfMaterials]) -> bool:
@@ -360,6 +358,11 @@ def _are_same(given: Sequence[BillOfMaterials], known: Mapping[str, BillOfMateri
     if isinstance(given, Packed) and isinstance(known, PackedMap):
         return known.is_of(given)
     return len(given) == len(known) and all(known.get(bill.item) == bill for bill in given)
+
+
+def _are_same_items(items: Mapping[str, Item], known: Mapping[str, Item]) -> bool:
+    """Answer, of packed items, whether these are the known ones; it takes no look at each."""
+    return isinstance(items, PackedMap) and isinstance(known, PackedMap) and items.is_like(known)
 
 
 def _in_pool(bill: BillOfMaterials, pool: str) -> BillOfMaterials:
