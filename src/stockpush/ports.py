@@ -238,6 +238,10 @@ class Store(Protocol):
         """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
         ...
 
+    async def fields_after(self, channel: str, key: str, *, limit: int) -> Sequence[FieldKey]:
+        """Return up to `limit` keys of the channel's fields, in order, beyond `key`."""
+        ...
+
     async def channel_state(self, channel: str) -> ChannelState:
         """Return the channel's durable state; an empty one for a channel never polled."""
         ...

@@ -1130,7 +1130,10 @@ class StoreConformance:
         other = replace(field_of("c"), key=FieldKey("my-woo", "c"))
         await write(store, Decision(fields=(other,)))
         channel = field_of("a").key.channel
-        assert await store.field_keys(channel) == [FieldKey(channel, "a"), FieldKey(channel, "b")]
+        a, b = FieldKey(channel, "a"), FieldKey(channel, "b")
+        assert await store.field_keys(channel) == [a, b]
+        assert await store.fields_after(channel, "", limit=1) == [a]
+        assert await store.fields_after(channel, "a", limit=2) == [b]
 
     async def test_notes_are_kept_changed_and_forgotten(
         self, store: SqlStore, open_store: OpenStore

@@ -159,9 +159,10 @@ class Reconciler:
         done = await self._lane.submit(StartChannel(name))
         if not done.outcome.facts.get("too_many"):
             return
-        keys = await self._store.field_keys(name)
-        for begin in range(0, len(keys), START_PART_MAX):
-            await self._lane.submit(StartChannel(name, tuple(keys[begin : begin + START_PART_MAX])))
+        after = ""
+        while keys := await self._store.fields_after(name, after, limit=START_PART_MAX):
+            await self._lane.submit(StartChannel(name, tuple(keys)))
+            after = keys[-1].key
 
     def wake_at(self, instant: datetime) -> None:
         """Wake the reads if they would sleep beyond `instant`, when a reading becomes due."""

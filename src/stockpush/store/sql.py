@@ -205,6 +205,11 @@ class SqlStore:
         read = self._statements.field_keys
         return await self._query(read, (channel,), lambda row: FieldKey(*row))
 
+    async def fields_after(self, channel: str, key: str, *, limit: int) -> Sequence[FieldKey]:
+        """Return keys of the channel's fields beyond `key`, in order."""
+        read = self._statements.fields_after
+        return await self._query(read, (channel, key, limit), lambda row: FieldKey(*row))
+
     async def channel_state(self, channel: str) -> ChannelState:
         """Return the channel's durable state; an empty one for a channel never polled."""
         found = await self._query(self._statements.channel_state, (channel,), rows.read_channel)

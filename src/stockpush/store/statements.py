@@ -615,6 +615,21 @@ class Statements:
         )
 
     @cached_property
+    def fields_after(self) -> str:
+        """Read keys of the fields of a channel; parameters: channel, after which key, how many at
+        most.
+        """
+        field = schema.field
+        return self._compile(
+            select(field.c.channel, field.c.key)
+            .where(field.c.channel == bindparam("of_channel"))
+            .where(field.c.key > bindparam("after"))
+            .order_by(field.c.key)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
     def channel_state(self) -> str:
         """Read the state of a channel; parameter: its name."""
         table = schema.channel
