@@ -230,17 +230,17 @@ def test_a_network_drive_is_refused(kind: str, refused: bool) -> None:
 
 
 def test_a_complaint_that_is_no_text_itself_is_damage(copy: Floor) -> None:
-    """SQLite quotes the schema that it cannot read, broken bytes and all, and the driver fails to
+    """SQLite names the column that it does not find, broken bytes and all, and the driver fails to
     decode what it says.
     """
     with closing(sqlite3.connect(database(copy))) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute(
-            "UPDATE sqlite_schema SET sql = CAST(x'43524541544520ff' AS TEXT)"
-            " WHERE name = 'ix_movement_cause'"
+            "UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (pool', 'CHECK (p' ||"
+            " CAST(x'90' AS TEXT) || 'ol') WHERE name = 'feed'"
         )
         connection.commit()
-    result, said = outcome(copy)
+    result, said = outcome(copy, "--deep")
     assert result == "refused", said
 
 
