@@ -72,13 +72,17 @@ def test_a_channel_of_many_listings_starts_and_resolves_in_parts(
             monkeypatch.setattr(pushes, "start", starting)
             reconciler = made.workers.reconciler
             await reconciler._start()
+            assert sum(started) == len(await made.store.field_keys(SHOP))
             reconciler.want_all()
             assert await reconciler.resolve_listings() == 1 + len(NAMES)
             assert [each for call in asked for each in call] == ["a", *NAMES]
             assert {len(call) for call in asked[:-1]} == {4}
             assert started[0] == 0
-            assert sum(started) == len(await made.store.field_keys(SHOP))
             assert max(started) == 7
+            count = len(started)
+            reconciler.stop()
+            await reconciler._start()
+            assert len(started) == count + 1, "a daemon that stops begins no part"
 
     ran(work())
 

@@ -117,6 +117,7 @@ class Reconciler:
         self._asked_again = Retries(channel, clock, ids)
         self._untold: set[ListingKey] = set()
         """Listings of which an answer told nothing: they are asked about again."""
+        self._stopped = False
         self._hint_wait_s = IDLE_MAX_S
         self._asleep_until: datetime | None = None
 
@@ -161,8 +162,14 @@ class Reconciler:
             return
         after = ""
         while keys := await self._store.fields_after(name, after, limit=START_PART_MAX):
+            if self._stopped:
+                return
             await self._lane.submit(StartChannel(name, tuple(keys)))
             after = keys[-1].key
+
+    def stop(self) -> None:
+        """Begin no further part of a start: the next start looks at everything again."""
+        self._stopped = True
 
     def wake_at(self, instant: datetime) -> None:
         """Wake the reads if they would sleep beyond `instant`, when a reading becomes due."""
