@@ -71,6 +71,7 @@ from tests.store.samples import (
     LOCATION,
     LOT,
     MOVEMENT,
+    OLDER_BILL,
     PUSH,
     RESERVATION,
     SHELF,
@@ -273,6 +274,9 @@ class StoreConformance:
         assert catalogue.listings == (LISTING,)
         assert catalogue.locations == (LOCATION,)
         assert catalogue.feeds == (FEED,)
+        assert catalogue.older_bills == (OLDER_BILL,)
+        await write(store, Decision(forgotten_bills=frozenset({("candle-lav", 2)})))
+        assert (await store.catalogue()).older_bills == ()
         [drift] = (await reads.drifts(store, limit=10)).data
         assert drift.drift == replace(DRIFT, id=drift.drift.id)
         assert drift.refs == (LISTING.ref,)
@@ -1073,7 +1077,7 @@ class StoreConformance:
         self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Read in parts of three rows, and packed from four on: the same items, bills and listings
-        in the same order, of bills with lines of several parts, too.
+        in the same order, of bills with lines of several parts, too, and older bills.
         """
         items = [replace(ITEM, sku=f"sku-{number:02}") for number in range(11)]
         bills = [
@@ -1081,10 +1085,12 @@ class StoreConformance:
                 made.sku,
                 number,
                 tuple(BillLine(each.sku, number + 1, Scrap(1, 20)) for each in items[:number]),
+                version=number,
             )
             for number, made in enumerate(items[:8])
             if number
         ]
+        older = replace(OLDER_BILL, item=bills[-1].item)
         listings = [
             Listing(ListingKey(each, f"{number:02}"), items[number].sku, ref={"id": number})
             for each in ("shop", "woo")
@@ -1092,7 +1098,12 @@ class StoreConformance:
         ]
         await write(
             store,
-            Decision(items=tuple(items), bills=tuple(bills[::-1]), listings=tuple(listings[::-1])),
+            Decision(
+                items=tuple(items),
+                bills=tuple(bills[::-1]),
+                listings=tuple(listings[::-1]),
+                older_bills=(older,),
+            ),
         )
         plain = await store.catalogue()
         assert not isinstance(plain.bills, Packed)
@@ -1106,6 +1117,7 @@ class StoreConformance:
         assert tuple(packed.items) == plain.items == tuple(items)
         assert tuple(packed.bills) == plain.bills == tuple(bills)
         assert tuple(packed.listings) == plain.listings == tuple(listings)
+        assert packed.older_bills == plain.older_bills == (older,)
 
     async def test_the_listings_of_a_channel_come_in_pages(self, store: SqlStore) -> None:
         """In the order of their references, of no other channel, as the catalogue has them."""

@@ -39,6 +39,7 @@ from stockpush.model import (
     LotRule,
     MovementKind,
     OrderVersion,
+    Pin,
     Promise,
     PurchaseUnit,
     Push,
@@ -75,6 +76,7 @@ ITEM = Item(
     guard_min=QUANTITY_MAX,
     home_channel="my-shopify",
     exposure_max=7,
+    substitute_for="kerze größe",
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
@@ -87,6 +89,16 @@ BILL = BillOfMaterials(
     backflush=True,
     base="beeswax",
     overrides=(BillLine("wick", 10, Scrap(1, 30)), BillLine("tin größe", 0)),
+    version=3,
+)
+OLDER_BILL = BillOfMaterials(
+    "candle-lav",
+    12,
+    (BillLine("wick", 11, Scrap(1, 20)), BillLine("beeswax", 1)),
+    batch_only=True,
+    kit=True,
+    backflush=True,
+    version=2,
 )
 LISTING = Listing(
     key=ListingKey("my-shopify", "variant/808950810"),
@@ -123,6 +135,7 @@ SHELF = Shelf(
     guard_level=QUANTITY_MAX,
     guarded=True,
     pool="market größe",
+    pins=(Pin(2, QUANTITY_MAX, (Rest("wick größe", 5),)), Pin(3, 1)),
 )
 FIELD_ROW = Field(
     key=FIELD,
@@ -178,6 +191,7 @@ RESERVATION = Reservation(
     sku="candle-lav",
     pack=6,
     field=FIELD,
+    bill=2,
 )
 HOLD = Hold(
     id=7,
@@ -249,6 +263,7 @@ COMMAND = CommandDone("key-1", "digest-1", at(90))
 EVERYTHING = Decision(
     items=(ITEM, WAX, WICK),
     bills=(BILL,),
+    older_bills=(OLDER_BILL,),
     listings=(LISTING,),
     locations=(LOCATION,),
     feeds=(FEED,),

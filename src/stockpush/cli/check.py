@@ -154,6 +154,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
         policies,
         stored.locations,
         stored.feeds,
+        stored.older_bills,
     )
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
     every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
@@ -165,6 +166,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             reserved=audit.open.get(sku, 0),
             held=audit.held.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
+            pins=audit.shelves.get(sku, Shelf(sku)).pins,
         )
         for sku in every
     }

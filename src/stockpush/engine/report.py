@@ -57,6 +57,14 @@ class ListingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OlderBillRow:
+    """An older bill that open orders were made with: `reserved` units go by it, as a decimal."""
+
+    bill: int
+    reserved: str
+
+
+@dataclass(frozen=True, slots=True)
 class StockRow:
     """One item of `stock --json` in one pool: quantities are decimal strings in the item's unit.
 
@@ -64,7 +72,10 @@ class StockRow:
     materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
     a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot, or
     where nothing is sold. `policy` is how its listings share it; `guarded`: they do so now, since
-    there is as little as `guard_level`. `exposure_max` is None for no limit.
+    there is as little as `guard_level`. `exposure_max` is None for no limit. `substitutes` are the
+    items that share this one as a name, of which `on_hand` is then what is there of all of them;
+    `substitute_for` is the name that it shares. `bill` is the version of its bill of materials,
+    `older_bills` are those that open orders go by.
     """
 
     sku: str
@@ -89,6 +100,10 @@ class StockRow:
     home_channel: str | None = None
     exposure_max: str | None = None
     pool: str = MAIN
+    bill: int | None = None
+    older_bills: tuple[OlderBillRow, ...] = ()
+    substitutes: tuple[str, ...] = ()
+    substitute_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,20 +213,22 @@ def _item(
     """Return the row of an item in a pool."""
     item, shelf = view.catalogue.items[sku_of(key)], view.shelf(key)
     sku, atp = item.sku, netting.atp(net, key)
-    scale = item.scale
+    scale, bills = item.scale, view.catalogue.bills
+    members = bills.substitutes.get(sku, ())
+    on_hand = sum(view.shelf(shelf_key(each, pool_of(key))).on_hand for each in members or (sku,))
     return StockRow(
         sku=sku,
         name=item.name,
         kind=item.kind.value,
         unit=item.unit,
-        on_hand=format_quantity(shelf.on_hand, scale),
+        on_hand=format_quantity(on_hand, scale),
         reserved=format_quantity(shelf.reserved, scale),
         held=format_quantity(shelf.held, scale),
         suspense=format_quantity(view.suspense(key), scale),
         buildable=format_quantity(netting.buildable(net, key), scale),
         atp=format_quantity(atp, scale),
         exposure=format_quantity(exposure(view, key, atp), scale),
-        limited_by=netting.stopped_by(net, key) if sku in view.catalogue.bills.by_item else (),
+        limited_by=_limits(net, key),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
         promise=item.promise.value,
         buildable_max=(
@@ -226,7 +243,22 @@ def _item(
             None if item.exposure_max is None else format_quantity(item.exposure_max, scale)
         ),
         pool=pool_of(key),
+        bill=None if sku not in bills.by_item else bills.by_item[sku].version,
+        older_bills=tuple(
+            OlderBillRow(pin.version, format_quantity(pin.units, scale)) for pin in shelf.pins
+        ),
+        substitutes=members,
+        substitute_for=item.substitute_for,
     )
+
+
+def _limits(net: Netting, shelf: str) -> tuple[str, ...]:
+    """Return what stops the next unit of a shelf, but for itself."""
+    if shelf in net.bills.by_item:
+        return netting.stopped_by(net, shelf)
+    if shelf in net.bills.name_of:
+        return tuple(sku_of(each) for each in netting.limited_by(net, shelf) if each != shelf)
+    return ()
 
 
 def exposure(view: View, shelf: str, atp: int) -> int:

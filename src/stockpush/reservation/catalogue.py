@@ -65,7 +65,8 @@ class Catalogue:
     `lotted` are the items of which any stock is kept by lot or place, `locations` the places
     besides MAIN. `feeds` has the channels that a pool was said to feed, and `pools` every pool that
     something is sold from, MAIN first. `netted` are the bills by shelf. `split` are the leaders of
-    groups of shelves in which what can be promised is parted.
+    groups of shelves in which what can be promised is parted. `older_bills` are those that open
+    reservations were made with, in no order.
     """
 
     revision: int
@@ -80,6 +81,7 @@ class Catalogue:
     lotted: frozenset[str]
     ceilings: Mapping[str, int]
     netted: Bills
+    older_bills: tuple[BillOfMaterials, ...] = ()
     pools: tuple[str, ...] = (MAIN,)
     feeds: Mapping[str, str] = field(default_factory=dict)
     stock: StockPolicy = UNSAID
@@ -119,6 +121,10 @@ class Catalogue:
         if shelf in self.items:
             return True
         return sku_of(shelf) in self.items and pool_of(shelf) in self.pools
+
+    def shelves_among(self, names: Iterable[str]) -> Iterable[str]:
+        """Return those of netted names that are shelves: what an older bill goes by is none."""
+        return filter(self.knows, names) if self.netted.older else names
 
     def exposure(self, sku: str) -> Exposure:
         """Return how the item's listings share what can be promised of it."""
@@ -170,7 +176,7 @@ class Catalogue:
         for sku in skus:
             if sku not in found and self.knows(sku):
                 found |= self.netted.group(sku)
-        return frozenset(found)
+        return frozenset(self.shelves_among(found))
 
     def fields_showing(self, skus: Iterable[str]) -> frozenset[FieldKey]:
         """Return the fields that show any of the shelves `skus`."""
@@ -199,6 +205,7 @@ def build(
     policies: Mapping[str, ChannelPolicy],
     locations: Iterable[Location] = (),
     feeds: Iterable[Feed] = (),
+    older_bills: Iterable[BillOfMaterials] = (),
     *,
     stock: StockPolicy = UNSAID,
     known: Catalogue | None = None,
@@ -212,7 +219,13 @@ def build(
     places = {place.name: place for place in locations}
     fed = dict(feeds)
     pools = _pools(places.values())
-    compiled, netted, layouts = _compiled(bills, by_sku, pools, known)
+    older = tuple(older_bills)
+    name_of = (
+        known.bills.name_of
+        if known is not None and _are_same_items(by_sku, known.items)
+        else {item.sku: item.substitute_for for item in every if item.substitute_for is not None}
+    )
+    compiled, netted, layouts = _compiled(bills, by_sku, name_of, pools, older, known)
     found = _packed(listings, fed) if isinstance(listings, Packed) else _found(listings, fed)
     return Catalogue(
         revision=revision,
@@ -240,6 +253,7 @@ def build(
         layouts=layouts,
         locations=places,
         netted=netted,
+        older_bills=older,
         pools=pools,
         feeds=fed,
         lotted=frozenset(item.sku for item in every if item.lots is not LotRule.NEVER),
@@ -332,7 +346,9 @@ def _pools(locations: Iterable[Location]) -> tuple[str, ...]:
 def _compiled(
     bills: Iterable[BillOfMaterials],
     items: Mapping[str, Item],
+    name_of: Mapping[str, str],
     pools: tuple[str, ...],
+    older: tuple[BillOfMaterials, ...],
     known: Catalogue | None,
 ) -> tuple[Bills, Bills, dict[frozenset[str], Layout]]:
     """Return the compiled bills, those by shelf, and what has been laid out of them: the known ones
@@ -344,13 +360,24 @@ def _compiled(
         and known.pools == pools
         and _are_same(given, known.bills.by_item)
         and (_are_same_items(items, known.items) or all(sku in items for sku in known.items))
+        and known.bills.name_of == name_of
+        and set(known.older_bills) == set(older)
     ):
         return known.bills, known.netted, known.layouts
-    compiled = Bills.build(given, items.keys())
+    compiled = Bills.build(given, items.keys(), name_of, older)
     if len(pools) == 1:
         return compiled, compiled, {}
-    shelved = [_in_pool(bill, pool) for pool in pools for bill in given]
-    return compiled, Bills.build(shelved, {shelf_key(sku, p) for p in pools for sku in items}), {}
+    netted = Bills.build(
+        [_in_pool(bill, pool) for pool in pools for bill in given],
+        {shelf_key(sku, pool) for pool in pools for sku in items},
+        {
+            shelf_key(sku, pool): shelf_key(name, pool)
+            for pool in pools
+            for sku, name in name_of.items()
+        },
+        [_in_pool(bill, pool) for pool in pools for bill in older],
+    )
+    return compiled, netted, {}
 
 
 def _are_same(given: Sequence[BillOfMaterials], known: Mapping[str, BillOfMaterials]) -> bool:
