@@ -24,13 +24,16 @@ A catalogue that cannot be netted is refused here, before it is stored.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from array import array
+from collections import ChainMap, Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
+from itertools import accumulate
 from math import ceil
 from types import MappingProxyType
+from typing import cast
 
 from stockpush.errors import BillCycle, CatalogueInvalid
 from stockpush.model import (
@@ -40,6 +43,7 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
 )
+from stockpush.packed import Numbered, Packed, PackedMap, Places, hashed
 from stockpush.values import replace
 
 _Parents = Mapping[str, Collection[str]]
@@ -82,12 +86,18 @@ class Bills:
         among `skus`, a bill without lines, a yield or quantity outside 1..QUANTITY_MAX, a chain
         of more than BILL_DEPTH_MAX bills, substitutes that are made, or whose name is no item
         without a bill, a bill that names both; `BillCycle` for an item that is made from itself.
-        The result does not depend on the order of `bills`.
+        The result does not depend on the order of `bills`. Packed ones come from the database, by
+        item, whose own rules hold for them.
 
         >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500), BillLine("wick", 10)))
         >>> Bills.build([bill], {"candle", "wax", "wick", "soap"}).descendants("candle")
         ('wax', 'wick')
         """
+        older = sorted(older, key=lambda bill: (bill.item, bill.version))
+        if isinstance(bills, Packed):
+            packed = _packed(bills, skus, name_of, older)
+            if packed is not None:
+                return packed
         by_item: dict[str, BillOfMaterials] = {}
         for bill in bills:
             if bill.item in by_item:
@@ -98,13 +108,15 @@ class Bills:
                 )
             by_item[bill.item] = _checked(bill, skus)
         substitutes = _substitutes(name_of, by_item, skus)
+        if substitutes:
+            _refuse_both((by_item[sku] for sku in sorted(by_item)), name_of)
         below: dict[str, tuple[str, ...]] = {
             sku: tuple(line.component for line in by_item[sku].lines) for sku in sorted(by_item)
         }
         below |= {sku: (name_of[sku],) for sku in sorted(name_of)}
         names: defaultdict[str, list[str]] = defaultdict(list)
         made = dict(by_item)
-        for bill in sorted(older, key=lambda bill: (bill.item, bill.version)):
+        for bill in older:
             name = older_name(bill)
             made[name] = bill
             names[bill.item].append(name)
@@ -122,7 +134,7 @@ class Bills:
             older={sku: tuple(found) for sku, found in names.items()},
             substitutes=substitutes,
             name_of=dict(name_of),
-            _parents={sku: tuple(found) for sku, found in parents.items()},
+            _parents={sku: tuple(sorted(found)) for sku, found in parents.items()},
             _descendants=descendants,
             _groups=_groups(below, parents, order),
             _reachable_twice=frozenset(
@@ -197,6 +209,170 @@ def older_name(bill: BillOfMaterials) -> str:
 def item_of(name: str) -> str:
     """Return the item, or the shelf, of an older bill's name; of any other that itself."""
     return name.partition(_OLDER)[0]
+
+
+class _Graph:
+    """Packed bills as numbers: names are numbered in their order, each by its SKU.
+
+    `lines` of a name are the numbers of those directly below it, which are its bill's components
+    for most, `parents` of those directly above it, both in one array from `first[number]` to
+    `first[number + 1]`.
+    """
+
+    def __init__(self, bills: Packed[BillOfMaterials], more: Mapping[str, tuple[str, ...]]) -> None:
+        """Number the names of the bills, which come by item, and those of `more` (`_below`)."""
+        self.names = sorted({name for sku, names in _below(bills, more) for name in (sku, *names)})
+        number = {name: at for at, name in enumerate(self.names)}
+        count = len(number)
+        self.first, self.lines = array("I", [0]), array("I")
+        used = array("I", bytes(4 * (count + 1)))
+        for sku, names in _below(bills, more):
+            at = number[sku]
+            assert len(self.first) <= at + 1, "packed bills come by item, each once"
+            self.first.extend([len(self.lines)] * (at + 1 - len(self.first)))
+            for component in map(number.__getitem__, names):
+                self.lines.append(component)
+                used[component] += 1
+            self.first.append(len(self.lines))
+        self.first.extend([len(self.lines)] * (count + 1 - len(self.first)))
+        self.first_parent = array("I", accumulate(used[:count], initial=0))
+        self.parents, filled = array("I", bytes(4 * len(self.lines))), self.first_parent[:]
+        for at in range(count):
+            for component in self.below(at):
+                self.parents[filled[component]] = at
+                filled[component] += 1
+
+    def below(self, at: int) -> array[int]:
+        """Return what is directly below a name: the components of a bill, most of all."""
+        return self.lines[self.first[at] : self.first[at + 1]]
+
+    def above(self, at: int) -> array[int]:
+        """Return what is directly above a name, ascending: the items whose bills name it."""
+        return self.parents[self.first_parent[at] : self.first_parent[at + 1]]
+
+    def levels(self) -> array[int] | None:
+        """Return the low-level code of each name, None if the bills go in a circle."""
+        count = len(self.names)
+        left = array("I", (len(self.above(at)) for at in range(count)))
+        level = array("I", bytes(4 * count))
+        waiting = [at for at in range(count) if not left[at]]
+        done = 0
+        while waiting:
+            at = waiting.pop()
+            done += 1
+            for component in self.below(at):
+                level[component] = max(level[component], level[at] + 1)
+                left[component] -= 1
+                if not left[component]:
+                    waiting.append(component)
+        return level if done == count else None
+
+    def cone(self, at: int) -> set[int]:
+        """Return everything below a name, at any depth."""
+        found: set[int] = set()
+        waiting = [at]
+        while waiting:
+            new = set(self.below(waiting.pop())) - found
+            found |= new
+            waiting += new
+        return found
+
+    def paths_meet(self, at: int) -> bool:
+        """Answer whether two lines of a bill and of those below it name one component."""
+        if not any(len(self.below(each)) for each in self.below(at)):
+            return False  # a bill names each of its own once
+        named = Counter(each for one in (at, *self.cone(at)) for each in self.below(one))
+        return max(named.values()) > 1
+
+    def groups(self, order: Sequence[int]) -> tuple[array[int], list[tuple[str, ...]]]:
+        """Return the group of each name, and the names of each group, as they stand in `order`."""
+        unknown = len(self.names)
+        group = array("I", [unknown]) * unknown
+        count = 0
+        for start in order:
+            if group[start] != unknown:
+                continue
+            group[start] = count
+            waiting = [start]
+            while waiting:
+                at = waiting.pop()
+                for each in (*self.below(at), *self.above(at)):
+                    if group[each] == unknown:
+                        group[each] = count
+                        waiting.append(each)
+            count += 1
+        members: list[list[str]] = [[] for _ in range(count)]
+        for at in order:
+            members[group[at]].append(self.names[at])
+        return group, [tuple(each) for each in members]
+
+
+def _packed(
+    bills: Packed[BillOfMaterials],
+    skus: Collection[str],
+    name_of: Mapping[str, str],
+    older: Iterable[BillOfMaterials],
+) -> Bills | None:
+    """Return packed bills compiled; None where they are impossible, which `Bills.build` words."""
+    if not all(bill.lines for bill in bills):
+        return None
+    places = Places(array("I", (hashed(bill.item) for bill in bills)))
+    by_item = PackedMap(bills, places, lambda bill: bill.item, lambda found: found[0], single=True)
+    substitutes = _substitutes(name_of, by_item, skus)
+    if substitutes:
+        _refuse_both(bills, name_of)
+    replaced = {older_name(bill): bill for bill in older}
+    more: dict[str, tuple[str, ...]] = {sku: (name,) for sku, name in name_of.items()}
+    of_item: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for name, bill in replaced.items():
+        more[name] = tuple(line.component for line in bill.lines)
+        of_item[bill.item] += (name,)
+    graph = _Graph(bills, more | of_item)
+    level = graph.levels()
+    if level is None or max(level, default=0) > BILL_DEPTH_MAX:
+        return None
+    names = graph.names
+    order = sorted(range(len(names)), key=level.__getitem__)
+    position = array("I", bytes(4 * len(names)))
+    for place, at in enumerate(order):
+        position[at] = place
+    group, groups = graph.groups(order)
+
+    def parents(at: int) -> tuple[str, ...] | None:
+        return tuple(names[each] for each in graph.above(at)) or None
+
+    def descendants(at: int) -> tuple[str, ...] | None:
+        below = sorted(graph.cone(at), key=position.__getitem__)
+        return tuple(names[each] for each in below) or None
+
+    return Bills(
+        by_item=by_item,
+        made=ChainMap(replaced, cast("MutableMapping[str, BillOfMaterials]", by_item))
+        if replaced
+        else by_item,
+        older=dict(of_item),
+        substitutes=substitutes,
+        name_of=dict(name_of),
+        _parents=Numbered(names, parents),
+        _descendants=Numbered(names, descendants),
+        _groups=Numbered(names, lambda at: groups[group[at]]),
+        _reachable_twice=frozenset(names[at] for at in range(len(names)) if graph.paths_meet(at)),
+        _position=Numbered(names, position.__getitem__),
+    )
+
+
+def _below(
+    bills: Packed[BillOfMaterials], more: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield names, ascending, with what is directly below each: by its bill, and by `more`."""
+    left = sorted(more, reverse=True)
+    for bill in bills:
+        while left and left[-1] < bill.item:
+            yield left[-1], more[left.pop()]
+        also = more[left.pop()] if left and left[-1] == bill.item else ()
+        yield bill.item, (*(line.component for line in bill.lines), *also)
+    while left:
+        yield left[-1], more[left.pop()]
 
 
 def refuse_too_large(bills: Bills) -> None:
@@ -386,17 +562,21 @@ def _substitutes(
                     expected=expected,
                 )
         found[name].append(sku)
-    for item in sorted(by_item) if found else ():
-        named = {line.component for line in by_item[item].lines}
+    return {name: tuple(members) for name, members in found.items()}
+
+
+def _refuse_both(bills: Iterable[BillOfMaterials], name_of: Mapping[str, str]) -> None:
+    """Raise `CatalogueInvalid` for a bill that names a substitute and its name."""
+    for bill in bills:
+        named = {line.component for line in bill.lines}
         both = next((sku for sku in sorted(named) if name_of.get(sku) in named), None)
         if both is not None:
             raise CatalogueInvalid(
-                f"the bill of {item} names {both} and {name_of[both]}, its name",
-                field=f"boms.{item}.lines.{both}",
+                f"the bill of {bill.item} names {both} and {name_of[both]}, its name",
+                field=f"boms.{bill.item}.lines.{both}",
                 found=both,
                 expected=f"one of the two: {name_of[both]} takes any of its substitutes",
             )
-    return {name: tuple(members) for name, members in found.items()}
 
 
 def _low_level_order(below: Collection[str], parents: _Parents) -> tuple[str, ...]:

@@ -194,6 +194,10 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
         case FieldsUnreadable():
             return _of_fields((field for field, _ in command.problems), catalogue)
         case StartChannel():
+            if command.part is not None:
+                return _of_fields(command.part, catalogue)
+            if pushes.starts_in_parts(command.channel, catalogue):
+                return Needs()
             started = _of_fields(
                 (key for key in catalogue.listings_on if key.channel == command.channel), catalogue
             )

@@ -58,6 +58,7 @@ from stockpush.model import (
     Shelf,
     StockMovement,
 )
+from stockpush.packed import Packed
 from stockpush.ports import Request
 
 Row: TypeAlias = Sequence[Any]
@@ -87,6 +88,14 @@ def all_of(read: Callable[[], tuple[V, ...]]) -> tuple[V, ...]:
     """Return what rows say that are read together; `StoreDamaged` as `each`."""
     try:
         return read()
+    except _NOT_OURS as error:
+        raise _damaged(error) from error
+
+
+def keep(values: Packed[V], found: Iterable[Row]) -> None:
+    """Put rows to packed values; `StoreDamaged` as `each`."""
+    try:
+        values.add(found)
     except _NOT_OURS as error:
         raise _damaged(error) from error
 
@@ -205,6 +214,29 @@ def bill_line_rows(bill: BillOfMaterials) -> list[Row]:
         (bill.item, position, line.component, line.quantity, *line.scrap)
         for position, line in enumerate(bill.lines)
     ]
+
+
+def whole_bill_row(bill: Row, lines: Iterable[Row]) -> Row:
+    """Return a row of `bill` with its rows of `bill_line`, for `read_whole_bill`."""
+    return (*bill, [tuple(line)[2:] for line in lines])
+
+
+def read_whole_bill(row: Row) -> BillOfMaterials:
+    """Return the bill of a `whole_bill_row`."""
+    item, yield_quantity, batch_only, kit, backflush, base, overrides, version, lines = row
+    return BillOfMaterials(
+        item,
+        yield_quantity,
+        tuple(
+            BillLine(component, quantity, Scrap(*scrap)) for component, quantity, *scrap in lines
+        ),
+        bool(batch_only),
+        bool(kit),
+        bool(backflush),
+        base,
+        _OVERRIDES.decode(overrides),
+        version,
+    )
 
 
 def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMaterials, ...]:
