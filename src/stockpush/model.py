@@ -81,6 +81,18 @@ class PurchaseUnit(NamedTuple):
     size: int
 
 
+class OrderSupply(NamedTuple):
+    """What each order with an item takes once of `supply`, however many of the item are in it.
+
+    `quantity` (smallest units) is >= 1, or 0 where a variant takes away what its base names.
+    `gate`: no more of the item is promised than there is of the supply for further orders.
+    """
+
+    supply: str
+    quantity: int
+    gate: bool = False
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -91,7 +103,8 @@ class Item:
     may wait to be built, where it is `buildable`.
     `exposure`, `guard_min` (>= 0) and `home_channel` are None where `StockPolicy` decides.
     `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if every
-    listing sold out at once.
+    listing sold out at once. `per_order` are the lines of its bill that are of each order, each of
+    another supply; `reservation.supplies.effective` adds those of its base.
     """
 
     sku: str
@@ -107,6 +120,7 @@ class Item:
     guard_min: int | None = None
     home_channel: str | None = None
     exposure_max: int | None = None
+    per_order: tuple[OrderSupply, ...] = ()
 
 
 @quick
@@ -365,8 +379,9 @@ class Shelf:
     """An item's stock in one pool that can be sold: `on_hand` signed, reserved units included.
 
     Of an item with lots or locations it is what lies in those that count (`Lot.counts`) and in
-    none. `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds'
-    lines (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
+    none. `reserved` (>= 0) is the sum of open reservation units, of a supply also of what open
+    orders are still to take once (`reservation.per_order`); `held` that of the open holds' lines
+    (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
     share what is left because of it, or of the owner's minimum.
@@ -495,7 +510,8 @@ class Reservation:
     put back. `deducted` is what the channel has taken off its field for this line and not put
     back. `baseline_shipped`, `baseline_written_off` moved before we first looked and move no
     stock of ours. `sku` and `field` are None while no listing is mapped to `order_key`.
-    `order_state` is the channel's own word for the order.
+    `order_state` is the channel's own word for the order. `sent`: some of it has left, here or
+    before we first looked, whatever came back since; not if the channel took the sending back.
     """
 
     key: ReservationKey
@@ -514,6 +530,7 @@ class Reservation:
     sku: str | None = None
     pack: int = 1
     field: FieldKey | None = None
+    sent: bool = False
 
 
 @quick

@@ -38,6 +38,7 @@ from stockpush.model import (
     LotKey,
     LotRule,
     MovementKind,
+    OrderSupply,
     OrderVersion,
     Promise,
     PurchaseUnit,
@@ -75,6 +76,7 @@ ITEM = Item(
     guard_min=QUANTITY_MAX,
     home_channel="my-shopify",
     exposure_max=7,
+    per_order=(OrderSupply("box", 3, gate=True), OrderSupply("leaflet größe", QUANTITY_MAX)),
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
@@ -178,6 +180,7 @@ RESERVATION = Reservation(
     sku="candle-lav",
     pack=6,
     field=FIELD,
+    sent=True,
 )
 HOLD = Hold(
     id=7,

@@ -57,14 +57,27 @@ class ListingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SupplyRow:
+    """What each order with an item takes once: `quantity` in the supply's unit; `gate`: no more of
+    the item is promised than there is of it.
+    """
+
+    sku: str
+    unit: str
+    quantity: str
+    gate: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StockRow:
     """One item of `stock --json` in one pool: quantities are decimal strings in the item's unit.
 
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
     materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
-    a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot, or
-    where nothing is sold. `policy` is how its listings share it; `guarded`: they do so now, since
-    there is as little as `guard_level`. `exposure_max` is None for no limit.
+    a component's, or a supply of orders, where that does. `on_hand` can be sold; `withheld` lies in
+    lots that cannot, or where nothing is sold. `policy` is how its listings share it; `guarded`:
+    they do so now, since there is as little as `guard_level`. `exposure_max` is None for no limit.
+    `per_order` is what each order with it takes once.
     """
 
     sku: str
@@ -89,6 +102,7 @@ class StockRow:
     home_channel: str | None = None
     exposure_max: str | None = None
     pool: str = MAIN
+    per_order: tuple[SupplyRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +197,9 @@ def shortages(view: View) -> tuple[str, ...]:
     covers.
     """
     # Cheaper than the ATP of every item; that both agree is tested.
-    return tuple(map(shelf_name, sorted(_net_all(view).blocked)))
+    net = _net_all(view)
+    lacking = {shelf for shelf in net.gates if netting.lacks_supplies(net, shelf)}
+    return tuple(map(shelf_name, sorted(net.blocked | lacking)))
 
 
 def _net_all(view: View) -> Netting:
@@ -211,7 +227,11 @@ def _item(
         buildable=format_quantity(netting.buildable(net, key), scale),
         atp=format_quantity(atp, scale),
         exposure=format_quantity(exposure(view, key, atp), scale),
-        limited_by=netting.stopped_by(net, key) if sku in view.catalogue.bills.by_item else (),
+        limited_by=(
+            netting.stopped_by(net, key)
+            if sku in view.catalogue.bills.by_item or netting.gated_by(net, key)
+            else ()
+        ),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
         promise=item.promise.value,
         buildable_max=(
@@ -226,6 +246,13 @@ def _item(
             None if item.exposure_max is None else format_quantity(item.exposure_max, scale)
         ),
         pool=pool_of(key),
+        per_order=tuple(
+            SupplyRow(
+                line.supply, supply.unit, format_quantity(line.quantity, supply.scale), line.gate
+            )
+            for line in view.catalogue.per_order.get(sku, ())
+            for supply in (view.catalogue.items[line.supply],)
+        ),
     )
 
 

@@ -70,6 +70,11 @@ WORDINGS: Mapping[str, Wording] = {
         "nothing has to be made up for",
     ),
     "buildable": Wording("buildable", "what the materials can still make"),
+    "per_order": Wording(
+        "supplies",
+        "more than its orders have supplies for",
+        "there are supplies for as many orders",
+    ),
     "buffer": Wording("buffer", "kept back on this channel", "nothing is kept back here"),
     "part_of_a_pack": Wording(
         "parts of packs", "what the lines above leave out of whole packs, put together"
@@ -246,6 +251,17 @@ def _reserved(now: Now, _quantity: int) -> Note:
         if left > 0:
             named.append(f"{left} more ({now.units(units_left)})")
         texts.append(f"{each.channel}: order {_listed(named)}")
+    orders_of = [
+        sku
+        for sku, lines in sorted(now.view.catalogue.per_order.items())
+        if any(line.supply == now.item.sku for line in lines)
+    ]
+    if orders_of:
+        named = orders_of[:NAMES_MAX]
+        if len(orders_of) > NAMES_MAX:
+            named.append(f"{len(orders_of) - NAMES_MAX} more items")
+        texts.append(f"to go once with each open order of {_listed(named)}")
+        sources += [f"bill {sku}" for sku in orders_of[:NAMES_MAX]]
     return Note("; ".join(texts) or WORDINGS["reserved"].means, ", ".join(sources))
 
 
@@ -299,6 +315,20 @@ def _used_in_builds(now: Now, _quantity: int) -> Note:
 
 def _to_build(now: Now, _quantity: int) -> Note:
     return Note(WORDINGS["to_build"].means, f"bill {now.item.sku}")
+
+
+def _per_order(now: Now, _quantity: int) -> Note:
+    texts = []
+    for gate in netting.gated_by(now.net, now.shelf):
+        supply, room = gate, now.net.room[gate]
+        left = f"{now.amount(abs(room), supply)} {'left' if room >= 0 else 'short'}"
+        each = next(g.quantity for g in now.net.gates[now.shelf] if g.supply == supply)
+        texts.append(
+            f"{now.amount(each, supply)} of {sku_of(supply)} to each order, {left}: "
+            "each one more may be an order by itself"
+        )
+    named = map(sku_of, netting.gated_by(now.net, now.shelf))
+    return Note("; ".join(texts), ", ".join(f"item {each}" for each in named))
 
 
 def _buildable(now: Now, quantity: int) -> Note:
@@ -406,6 +436,7 @@ _OF_ITEM: Mapping[str, Callable[[Now, int], Note]] = {
     "used_in_builds": _used_in_builds,
     "to_build": _to_build,
     "buildable": _buildable,
+    "per_order": _per_order,
 }
 _ALWAYS = frozenset({"on_hand", "buildable"})
 """Terms of which something is said even where they are 0."""

@@ -15,11 +15,13 @@ A catalogue that cannot be netted is refused here, before it is stored.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 from math import ceil
+from types import MappingProxyType
+from typing import TypeAlias
 
 from stockpush.errors import BillCycle, CatalogueInvalid
 from stockpush.model import (
@@ -32,6 +34,7 @@ from stockpush.model import (
 from stockpush.values import replace
 
 _Parents = Mapping[str, Collection[str]]
+Gates: TypeAlias = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,20 @@ class Bills:
     _groups: Mapping[str, tuple[str, ...]]
     _reachable_twice: frozenset[str]
     _position: Mapping[str, int]
+    gates: Gates = field(default_factory=dict)
+    """What stands beside some items without being in them, and bounds what is promised of them: a
+    supply of their orders. Nothing is made from it; but it is read with them, and they with it.
+    """
+    gated: Gates = field(default_factory=dict)
+    """The same, by what bounds them."""
 
     @classmethod
-    def build(cls, bills: Iterable[BillOfMaterials], skus: Collection[str]) -> Bills:
+    def build(
+        cls,
+        bills: Iterable[BillOfMaterials],
+        skus: Collection[str],
+        gates: Gates = MappingProxyType({}),
+    ) -> Bills:
         """Check and compile `bills` against the known `skus`.
 
         Raises `CatalogueInvalid` for a second bill of one item, an item or component that is not
@@ -77,15 +91,21 @@ class Bills:
                 parents[line.component].append(sku)
         order = _low_level_order(by_item, parents)
         descendants = _descendants(by_item, order)
+        gated: defaultdict[str, list[str]] = defaultdict(list)
+        for sku in sorted(gates):
+            for supply in gates[sku]:
+                gated[supply].append(sku)
         return cls(
             by_item=by_item,
             _parents={sku: tuple(found) for sku, found in parents.items()},
             _descendants=descendants,
-            _groups=_groups(by_item, parents, order),
+            _groups=_groups(by_item, parents, order, gates, gated),
             _reachable_twice=frozenset(
                 sku for sku in by_item if _paths_meet(by_item, (sku, *descendants[sku]))
             ),
             _position={sku: at for at, sku in enumerate(order)},
+            gates=gates,
+            gated={supply: tuple(found) for supply, found in gated.items()},
         )
 
     def components(self, sku: str) -> tuple[BillLine, ...]:
@@ -105,13 +125,19 @@ class Bills:
         return self._descendants.get(sku, ())
 
     def cones(self, skus: Iterable[str]) -> tuple[str, ...]:
-        """Return `skus` and every item that one of them is made from, in low-level order."""
+        """Return `skus`, what bounds them, and all that one of them is made from, in low-level
+        order.
+        """
         found = set(skus)
+        if self.gates:
+            found.update(*(self.gates.get(sku, ()) for sku in tuple(found)))
         found.update(*(self.descendants(sku) for sku in tuple(found)))
         return tuple(sorted(found, key=lambda sku: (self._position.get(sku, -1), sku)))
 
     def group(self, sku: str) -> frozenset[str]:
-        """Return the items connected with `sku` through bills, in any direction, and itself."""
+        """Return the items connected with `sku` through bills or by what bounds them, in any
+        direction, and itself.
+        """
         return frozenset(self.group_order(sku))
 
     def group_order(self, sku: str) -> tuple[str, ...]:
@@ -119,8 +145,12 @@ class Bills:
         return self._groups.get(sku) or (sku,)
 
     def where_used(self, skus: Iterable[str]) -> frozenset[str]:
-        """Return `skus` and every item that is made from one of them, at any depth."""
+        """Return `skus`, what they bound, and every item that is made from one of these, at any
+        depth.
+        """
         found = set(skus)
+        if self.gates:
+            found.update(*(self.gated.get(sku, ()) for sku in tuple(found)))
         waiting = list(found)
         while waiting:
             above = [sku for sku in self.parents(waiting.pop()) if sku not in found]
@@ -366,9 +396,16 @@ def _paths_meet(by_item: Mapping[str, BillOfMaterials], cone: tuple[str, ...]) -
 
 
 def _groups(
-    by_item: Mapping[str, BillOfMaterials], parents: _Parents, order: tuple[str, ...]
+    by_item: Mapping[str, BillOfMaterials],
+    parents: _Parents,
+    order: tuple[str, ...],
+    gates: Gates,
+    gated: Mapping[str, Sequence[str]],
 ) -> dict[str, tuple[str, ...]]:
-    """Return, for each item that a bill names, its connected items in low-level order."""
+    """Return, for each item that a bill names or that something bounds, its connected items in
+    low-level order.
+    """
+    order = (*order, *sorted({*gates, *gated}.difference(order)))
     members: dict[str, list[str]] = {}
     founder: dict[str, str] = {}
     for start in order:
@@ -379,6 +416,8 @@ def _groups(
                 continue
             founder[sku] = start
             waiting += parents.get(sku, ())
+            waiting += gates.get(sku, ())
+            waiting += gated.get(sku, ())
             if sku in by_item:
                 waiting += (line.component for line in by_item[sku].lines)
         members.setdefault(founder[start], []).append(start)

@@ -32,13 +32,16 @@ from stockpush.model import (
     ListingKey,
     Location,
     LotRule,
+    OrderSupply,
     Promise,
     StockPolicy,
     pool_of,
     shelf_key,
     sku_of,
 )
-from stockpush.reservation.bom import Bills
+from stockpush.reservation.atp import Gate
+from stockpush.reservation.bom import Bills, Gates
+from stockpush.reservation.per_order import effective
 from stockpush.values import replace
 
 if TYPE_CHECKING:
@@ -80,6 +83,10 @@ class Catalogue:
     feeds: Mapping[str, str] = field(default_factory=dict)
     stock: StockPolicy = UNSAID
     split: frozenset[str] = frozenset()
+    per_order: Mapping[str, tuple[OrderSupply, ...]] = field(default_factory=dict)
+    """What each order with an item takes once, by SKU, where it takes anything."""
+    gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
+    """The gates of shelves that have any."""
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -207,7 +214,9 @@ def build(
     places = {place.name: place for place in locations}
     fed = dict(feeds)
     pools = _pools(places.values())
-    compiled, netted, layouts = _compiled(bills, by_sku.keys(), pools, known)
+    given = tuple(bills)
+    per_order = effective(by_sku, {bill.item: bill for bill in given})
+    compiled, netted, layouts = _compiled(given, by_sku.keys(), pools, known, _gates(per_order))
     by_key = {listing.key: listing for listing in listings}
     by_order_key: dict[tuple[str, str], Listing] = {}
     fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
@@ -220,6 +229,10 @@ def build(
             field = FieldKey(key.channel, listing.field_key)
             fields_of[shelf_key(listing.sku, fed.get(key.channel, MAIN))].add(field)
             listings_on[field].append(listing)
+    least: dict[str, int] = {}
+    for listing in by_key.values() if netted.gates else ():
+        shelf = shelf_key(listing.sku, fed.get(listing.key.channel, MAIN))
+        least[shelf] = min(listing.pack, least.get(shelf, listing.pack))
     return Catalogue(
         revision=revision,
         items=by_sku,
@@ -233,6 +246,19 @@ def build(
             shelf: ceiling
             for shelf in netted.by_item
             if (ceiling := _ceiling(by_sku[sku_of(shelf)])) is not None
+        },
+        per_order=per_order,
+        gates={
+            shelf: tuple(
+                Gate(
+                    shelf_key(line.supply, pool_of(shelf)),
+                    line.quantity,
+                    least.get(shelf, 10 ** by_sku[sku_of(shelf)].scale),
+                )
+                for line in per_order[sku_of(shelf)]
+                if line.gate
+            )
+            for shelf in netted.gates
         },
         stock=stock,
         split=frozenset(
@@ -250,34 +276,49 @@ def build(
     )
 
 
+def _gates(per_order: Mapping[str, tuple[OrderSupply, ...]]) -> Gates:
+    """Return the supplies that bound what is promised of each item."""
+    gates = {
+        sku: tuple(line.supply for line in lines if line.gate) for sku, lines in per_order.items()
+    }
+    return {sku: supplies for sku, supplies in gates.items() if supplies}
+
+
 def _pools(locations: Iterable[Location]) -> tuple[str, ...]:
     """Return the pools that something is sold from, MAIN first, then by name."""
     return (MAIN, *sorted({place.pool for place in locations if place.sellable} - {MAIN}))
 
 
 def _compiled(
-    bills: Iterable[BillOfMaterials],
+    given: tuple[BillOfMaterials, ...],
     skus: Collection[str],
     pools: tuple[str, ...],
     known: Catalogue | None,
+    gates: Gates,
 ) -> tuple[Bills, Bills, dict[frozenset[str], Layout]]:
     """Return the compiled bills, those by shelf, and what has been laid out of them: the known ones
     if they fit.
     """
-    given = tuple(bills)
     if (
         known is not None
         and known.pools == pools
+        and known.bills.gates == gates
         and len(given) == len(known.bills.by_item)
         and all(known.bills.by_item.get(bill.item) == bill for bill in given)
         and all(sku in skus for sku in known.items)
     ):
         return known.bills, known.netted, known.layouts
-    compiled = Bills.build(given, skus)
+    compiled = Bills.build(given, skus, gates)
     if len(pools) == 1:
         return compiled, compiled, {}
     shelved = [_in_pool(bill, pool) for pool in pools for bill in given]
-    return compiled, Bills.build(shelved, {shelf_key(sku, p) for p in pools for sku in skus}), {}
+    beside = {
+        shelf_key(sku, pool): tuple(shelf_key(supply, pool) for supply in supplies)
+        for pool in pools
+        for sku, supplies in gates.items()
+    }
+    everywhere = {shelf_key(sku, pool) for pool in pools for sku in skus}
+    return compiled, Bills.build(shelved, everywhere, beside), {}
 
 
 def _in_pool(bill: BillOfMaterials, pool: str) -> BillOfMaterials:

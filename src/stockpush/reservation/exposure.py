@@ -62,7 +62,8 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
     to have sold untold (each >= 0, together at most the demand); the rest of it is reserved. The
     terms, in order: `on_hand` (signed); `reserved`, `held`, `suspense` (<= 0); `used_in_builds`
     (<= 0), what builds of other items that have been sold still take; `to_build` (>= 0), what can
-    be built to make up for demand there already is; `buildable` (>= 0), as in docs/glossary.md.
+    be built to make up for demand there already is; `buildable` (>= 0), as in docs/glossary.md; of
+    an item with a gate `per_order` (<= 0), what lacks a supply of orders.
 
     >>> from stockpush.model import BillLine, BillOfMaterials
     >>> from stockpush.reservation.bom import Bills
@@ -76,14 +77,17 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
     assert held >= 0, f"held is {held}"
     assert 0 <= suspense <= demand - held, f"suspense {suspense} is not part of demand {demand}"
     buildable = netting.buildable(net, sku)
+    most = netting.by_netting(net, sku)
+    gated = [("per_order", netting.atp(net, sku) - most)] if sku in net.gates else []
     return (
         ("on_hand", on_hand),
         ("reserved", held + suspense - demand),
         ("held", -held),
         ("suspense", -suspense),
         ("used_in_builds", demand - gross),
-        ("to_build", netting.atp(net, sku) - (on_hand - gross) - buildable),
+        ("to_build", most - (on_hand - gross) - buildable),
         ("buildable", buildable),
+        *gated,
     )
 
 

@@ -44,6 +44,7 @@ from stockpush.model import (
     LotKey,
     LotRule,
     MovementKind,
+    OrderSupply,
     OrderVersion,
     Promise,
     PurchaseUnit,
@@ -69,6 +70,7 @@ SEEN_MAX: Final = 10_000
 _NOTHING: Final = "[]"
 _RESTS: Final = msgspec.json.Decoder(tuple[Rest, ...])
 _OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
+_PER_ORDER: Final = msgspec.json.Decoder(tuple[OrderSupply, ...])
 _PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
 _NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
@@ -140,13 +142,14 @@ def item_row(item: Item) -> Row:
         item.guard_min,
         item.home_channel,
         item.exposure_max,
+        json_text(item.per_order) if item.per_order else _NOTHING,
     )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
     sku, name, kind, unit, scale, bought, promise, buildable_max, lots, *rest = row
-    exposure, guard_min, home_channel, exposure_max = rest
+    exposure, guard_min, home_channel, exposure_max, per_order = rest
     return Item(
         sku,
         name,
@@ -161,6 +164,7 @@ def read_item(row: Row) -> Item:
         guard_min,
         home_channel,
         exposure_max,
+        () if per_order == _NOTHING else _PER_ORDER.decode(per_order),
     )
 
 
@@ -366,6 +370,7 @@ def reservation_row(reservation: Reservation) -> Row:
         reservation.sku,
         reservation.pack,
         None if field is None else field.key,
+        int(reservation.sent),
     )
 
 
@@ -373,7 +378,7 @@ def read_reservation(row: Row) -> Reservation:
     """Return the reservation of a row of `reservation`."""
     (channel, order_id, line_id, updated_at, fetch, order_key, placed_at, *rest) = row
     (ordered, open_units, shipped, written_off, deducted, state, order_state, *rest) = rest
-    (baseline_shipped, baseline_written_off, sku, pack, field_key) = rest
+    (baseline_shipped, baseline_written_off, sku, pack, field_key, sent) = rest
     return Reservation(
         key=ReservationKey(channel, order_id, line_id),
         version=OrderVersion(instant(updated_at), fetch),
@@ -391,6 +396,7 @@ def read_reservation(row: Row) -> Reservation:
         sku=sku,
         pack=pack,
         field=None if field_key is None else FieldKey(channel, field_key),
+        sent=bool(sent),
     )
 
 

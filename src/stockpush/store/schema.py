@@ -138,6 +138,7 @@ item: Final = Table(
     _whole("guard_min", absent=True),
     _text("home_channel", absent=True),
     _whole("exposure_max", absent=True),
+    _text("per_order"),
     *_filled("sku", "home_channel"),
     _one_of("exposure", Exposure),
     _one_of("kind", Kind),
@@ -310,7 +311,9 @@ reservation: Final = Table(
     Column("sku", TEXT, ForeignKey("item.sku"), nullable=True),
     _whole("pack"),
     _text("field_key", absent=True),
+    _whole("sent"),
     _field_reference(),
+    *_flag("sent"),
     *_counter("fetch_number"),
     *_unsigned(
         "ordered",
