@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -85,43 +86,6 @@ def sound(world: World) -> bool:
 
 
 CANDLES, SOAPS = "shopify-candle", "shopify-soap"
-LIFE = (
-    ("three candles are ordered: one box", [line(CANDLES, 3)], (10, 1)),
-    (
-        "and a soap with them: the same box",
-        [line(CANDLES, 3), line(SOAPS, 1, line_id="2")],
-        (10, 1),
-    ),
-    (
-        "one candle is sent: the box goes",
-        [line(CANDLES, 3, shipped=1), line(SOAPS, 1, line_id="2")],
-        (9, 0),
-    ),
-    (
-        "the other candles follow: no second box",
-        [line(CANDLES, 3, shipped=3), line(SOAPS, 1, line_id="2")],
-        (9, 0),
-    ),
-    (
-        "a candle comes back, the box does not",
-        [line(CANDLES, 3, open=0, shipped=2), line(SOAPS, 1, line_id="2")],
-        (9, 0),
-    ),
-    ("the soap is cancelled", [line(CANDLES, 3, open=0, shipped=2)], (9, 0)),
-    ("all candles come back", [line(CANDLES, 3, open=0, shipped=0)], (9, 0)),
-)
-"""What an order becomes, and boxes on hand and claimed then."""
-
-
-def test_the_life_of_an_order_takes_one_box() -> None:
-    """An order claims one box whatever is in it, takes it with its first parcel, and no second
-    one; what comes back brings no box.
-    """
-    world = shop(candle=(BOX,), soap=(BOX,))
-    for number, (what, lines, expected) in enumerate(LIFE, start=1):
-        world.hears(world.order("shopify", "1", *lines, version=number))
-        assert boxes(world) == expected, what
-        assert sound(world), what
 
 
 def test_a_cancelled_order_gives_its_box_back() -> None:
@@ -572,3 +536,40 @@ def _deed(dice: Random, world: World, oracle: Oracle, number: int) -> None:
 def _item(world: World, sku: str, lines: tuple[OrderSupply, ...]) -> Item:
     known = world.catalogue.items[sku]
     return Item(sku, known.name, known.kind, known.unit, per_order=lines)
+
+
+# -- the page ----------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs" / "stock-model.md"
+SAID: dict[str, tuple[str, list[OrderLineSeen]]] = {
+    "nothing yet": ("", []),
+    "3 candles are ordered": ("1", [line(CANDLES, 3)]),
+    "and 1 soap with them": ("1", [line(CANDLES, 3), line(SOAPS, 1, line_id="2")]),
+    "1 candle is sent": ("1", [line(CANDLES, 3, shipped=1), line(SOAPS, 1, line_id="2")]),
+    "the other 2 candles follow": ("1", [line(CANDLES, 3, shipped=3), line(SOAPS, 1, line_id="2")]),
+    "1 candle comes back": (
+        "1",
+        [line(CANDLES, 3, open=0, shipped=2), line(SOAPS, 1, line_id="2")],
+    ),
+    "the soap is cancelled": ("1", [line(CANDLES, 3, open=0, shipped=2)]),
+    "another order: 1 soap": ("2", [line(SOAPS, 1)]),
+    "it is cancelled": ("2", []),
+}
+"""What each row of the page's table says, in an order and its lines."""
+
+
+def test_the_table_of_the_page() -> None:
+    """Each row of docs/stock-model.md is what comes of the rows up to it."""
+    section = PAGE.read_text(encoding="utf-8").partition("\n## Supplies of orders\n")[2]
+    rows = [
+        [cell.strip() for cell in row.strip("| ").split("|")]
+        for row in section.partition("\n## ")[0].splitlines()
+        if row.startswith("|")
+    ][2:]
+    assert [row[0] for row in rows] == list(SAID)
+    world = shop(candle=(GATE, OrderSupply("leaflet", 1)), soap=(GATE,))
+    for version, (what, *numbers) in enumerate(rows, start=1):
+        order_id, lines = SAID[what]
+        if order_id:
+            world.hears(world.order("shopify", order_id, *lines, version=version))
+        assert [*boxes(world), world.atp("candle")] == [int(each) for each in numbers], what

@@ -318,17 +318,13 @@ def _to_build(now: Now, _quantity: int) -> Note:
 
 
 def _per_order(now: Now, _quantity: int) -> Note:
-    texts = []
-    for gate in netting.gated_by(now.net, now.shelf):
-        supply, room = gate, now.net.room[gate]
-        left = f"{now.amount(abs(room), supply)} {'left' if room >= 0 else 'short'}"
-        each = next(g.quantity for g in now.net.gates[now.shelf] if g.supply == supply)
-        texts.append(
-            f"{now.amount(each, supply)} of {sku_of(supply)} to each order, {left}: "
-            "each one more may be an order by itself"
-        )
-    named = map(sku_of, netting.gated_by(now.net, now.shelf))
-    return Note("; ".join(texts), ", ".join(f"item {each}" for each in named))
+    stops, texts = netting.gated_by(now.net, now.shelf), []
+    for gate in now.net.gates[now.shelf]:
+        if gate.supply in stops:
+            room, each = now.net.room[gate.supply], now.amount(gate.quantity, gate.supply)
+            left = f"{now.amount(abs(room), gate.supply)} {'left' if room >= 0 else 'short'}"
+            texts.append(f"each order takes {each} {sku_of(gate.supply)}, of which there is {left}")
+    return Note("; ".join(texts), ", ".join(f"item {sku_of(each)}" for each in stops))
 
 
 def _buildable(now: Now, quantity: int) -> Note:

@@ -94,6 +94,7 @@ def faults(items: Mapping[str, Item], bills: Mapping[str, BillOfMaterials]) -> I
                 kind = items[supply].kind.value if supply in items else "no item"
                 expected = 'an item of kind = "supply", since it goes once with each order'
                 yield Fault(sku, supply, "item", f"{supply} ({kind})", expected)
+                continue
             if line.quantity > WIRE_QUANTITY_MAX:
                 expected = f"at most {WIRE_QUANTITY_MAX} in the smallest unit, for one order"
                 yield Fault(sku, supply, "quantity", str(line.quantity), expected)
