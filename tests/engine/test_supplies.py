@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from stockpush.cli.check import violations
+from stockpush.engine import report
 from stockpush.engine.commit import CommitLane
 from stockpush.messages import (
     Accepted,
@@ -32,9 +33,11 @@ from stockpush.model import (
     OrderVersion,
     shelf_key,
 )
+from stockpush.reservation.view import View
 from stockpush.store import reads
 from tests.engine.test_commit import POLICIES, START
 from tests.engine.test_pools import PLACES, serving, url
+from tests.reservation.world import World, line
 
 __all__ = ["url"]
 
@@ -101,3 +104,20 @@ async def test_claims_are_kept_and_checked_in_the_database(url: str) -> None:
         assert await boxes(lane) == {MAIN: (8, 0), "market": (0, 4)}
         audit = await reads.audit(lane.store)
         assert shelf_key("box", "market") not in audit.open
+
+
+def test_what_lacks_boxes_is_short_as_the_boxes_are() -> None:
+    """`shortages` has every item whose ATP is negative, by a gate too; without one only the box."""
+    for gate, short in ((True, ("box", "candle")), (False, ("box",))):
+        world = World().stock(candle=9, soap=9, box=1).item("box", kind=Kind.SUPPLY)
+        world.item("candle", per_order=(OrderSupply("box", 1, gate=gate),))
+        world.list("shopify", "a", "candle", shows=1)
+        for number in range(3):
+            world.hears(world.order("shopify", str(number), line("a", 1)))
+        view = View(world.catalogue, world.rows)
+        assert report.shortages(view) == short
+        rows = report.stock(view)
+        assert {row.sku for row in rows if row.atp.startswith("-")} == set(short)
+        (candle,) = (row for row in rows if row.sku == "candle")
+        assert candle.limited_by == (("box",) if gate else ())
+        assert candle.per_order == (report.SupplyRow("box", "piece", "1", gate),)

@@ -19,7 +19,7 @@ from stockpush.messages import (
     Rows,
     SellHold,
 )
-from stockpush.model import ChannelPolicy, MovementKind
+from stockpush.model import ChannelPolicy, Kind, MovementKind, OrderSupply
 from stockpush.reservation import catalogue
 from stockpush.reservation.decide import widen
 from stockpush.reservation.pushes import mark
@@ -44,12 +44,16 @@ def large_from(items: int) -> Iterator[None]:
 def workshop(dice: Random) -> World:
     """Return a shop whose products share materials, one of them through a part of its own.
 
-    `oil` is scarce, `wax` is more than any cap shows, and every product is on two channels.
+    `oil` is scarce, `wax` is more than any cap shows, and every product is on two channels. In half
+    of the shops no more candles and soaps are sold than there are crates to send them in.
     """
     world = World().stock(
         oil=dice.randint(0, 12), wax=900, wick=dice.randint(0, 40), base=dice.randint(0, 2)
     )
     world.stock(**{sku: dice.randint(0, 3) for sku in PRODUCTS})
+    world.stock(crate=dice.randint(0, 9)).item("crate", kind=Kind.SUPPLY)
+    for sku in ("candle", "soap") if dice.random() < 0.5 else ():
+        world.item(sku, per_order=(OrderSupply("crate", dice.randint(1, 2), gate=True),))
     world.bill("base", wax=2, oil=1)
     world.bill("candle", wax=3, wick=1)
     world.bill("balm", 10, batch=True, wax=12, oil=2)

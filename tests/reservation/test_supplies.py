@@ -27,6 +27,7 @@ from stockpush.model import (
     Delivery,
     DeliveryState,
     Exposure,
+    FieldKey,
     Item,
     Kind,
     MovementKind,
@@ -325,11 +326,16 @@ def test_a_pack_is_one_order_at_the_least() -> None:
     assert world.atp("tin") == 3
 
 
-def test_what_is_in_suspense_may_be_many_orders() -> None:
-    """Two units that a channel seems to have sold untold may want a box each."""
-    world = shop(box=10, candle=(GATE,), soap=(GATE,))
-    world.reads("shopify", CANDLES, world.field("shopify", CANDLES).expected - 2)
-    assert (world.atp("candle"), world.atp("soap")) == (8, 8)
+@pytest.mark.parametrize("items", [1, 10**9])
+def test_what_is_in_suspense_may_be_many_orders(items: int) -> None:
+    """Two units that a channel seems to have sold untold may want a box each: all listings that
+    share the boxes are lowered, however groups are read.
+    """
+    with large_from(items):
+        world = shop(box=10, candle=(GATE,), soap=(GATE,))
+        world.reads("shopify", CANDLES, world.field("shopify", CANDLES).expected - 2)
+        assert (world.atp("candle"), world.atp("soap")) == (8, 8)
+        assert world.syncs()[FieldKey("woo", "woo-soap")] == 8
 
 
 def test_a_hold_is_bound_by_the_number_that_is_promised() -> None:
