@@ -103,8 +103,10 @@ class Item:
     may wait to be built, where it is `buildable`.
     `exposure`, `guard_min` (>= 0) and `home_channel` are None where `StockPolicy` decides.
     `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if every
-    listing sold out at once. `per_order` are the lines of its bill that are of each order, each of
-    another supply; `reservation.supplies.effective` adds those of its base.
+    listing sold out at once. `substitute_for` is the item under whose name bills may take this one,
+    or another of its substitutes; nothing is stocked of that item itself. `per_order` are the lines
+    of its bill that are of each order, each of another supply; `reservation.per_order.effective`
+    adds those of its base.
     """
 
     sku: str
@@ -120,6 +122,7 @@ class Item:
     guard_min: int | None = None
     home_channel: str | None = None
     exposure_max: int | None = None
+    substitute_for: str | None = None
     per_order: tuple[OrderSupply, ...] = ()
 
 
@@ -211,6 +214,7 @@ class BillOfMaterials:
     make, a bundle or a pack of several. `backflush` (always of a kit): what leaves before it was
     finished is built in the same transaction.
     Two lines of one component have already been added up; no line names `item` itself.
+    `version` (>= 1) rises whenever it becomes another recipe.
     A *variant* shares the bill of the item `base`: its `overrides` replace that bill's lines of the
     same component, or add to them, and a quantity of 0 takes one away. Everything else here is what
     comes of it (`reservation.bom.resolve`).
@@ -224,6 +228,7 @@ class BillOfMaterials:
     backflush: bool = False
     base: str | None = None
     overrides: tuple[BillLine, ...] = ()
+    version: int = 1
 
 
 class FieldKey(NamedTuple):
@@ -346,6 +351,18 @@ class Rest(NamedTuple):
     ahead: int
 
 
+class Pin(NamedTuple):
+    """Open reservation units (> 0, smallest units) in one pool that were made with an older bill of
+    the item.
+
+    `rests` are what builds by that bill have left of roundings there.
+    """
+
+    version: int
+    units: int
+    rests: tuple[Rest, ...] = ()
+
+
 def shelf_key(sku: str, pool: str = MAIN) -> str:
     r"""Return the key of an item's shelf in a pool: in MAIN it is the SKU.
 
@@ -384,7 +401,8 @@ class Shelf:
     (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
-    share what is left because of it, or of the owner's minimum.
+    share what is left because of it, or of the owner's minimum. `pins` are the part of `reserved`
+    that was made with older bills, oldest first.
     """
 
     sku: str
@@ -395,6 +413,7 @@ class Shelf:
     guard_level: int = 0
     guarded: bool = False
     pool: str = MAIN
+    pins: tuple[Pin, ...] = ()
 
     @property
     def key(self) -> str:
@@ -510,8 +529,10 @@ class Reservation:
     put back. `deducted` is what the channel has taken off its field for this line and not put
     back. `baseline_shipped`, `baseline_written_off` moved before we first looked and move no
     stock of ours. `sku` and `field` are None while no listing is mapped to `order_key`.
-    `order_state` is the channel's own word for the order. `sent`: some of it has left, here or
-    before we first looked, whatever came back since; not if the channel took the sending back.
+    `order_state` is the channel's own word for the order. `bill` is the version of its item's bill
+    of materials that it was made with, or the present one where that is not kept any more. `sent`:
+    some of it has left, here or before we first looked, whatever came back since; not if the
+    channel took the sending back.
     """
 
     key: ReservationKey
@@ -530,6 +551,7 @@ class Reservation:
     sku: str | None = None
     pack: int = 1
     field: FieldKey | None = None
+    bill: int = 1
     sent: bool = False
 
 

@@ -6,7 +6,7 @@ instead of a bound and a bisection. Only small worlds can be afforded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
@@ -25,7 +25,9 @@ class World:
 
     `ceilings` has those with a promise rule: the most that may wait to be built (0: finished only).
     `rests` has what builds of an item have taken of a component beyond what they used, in parts of
-    a smallest unit (`model.Rest`).
+    a smallest unit (`model.Rest`). `name_of` has the name of each substitute, an item of which
+    nothing is on hand. `older` has bills that some of the demand was made with, each with how much
+    of it, oldest first.
     """
 
     bills: tuple[BillOfMaterials, ...]
@@ -34,6 +36,8 @@ class World:
     ceilings: Mapping[str, int] = field(default_factory=dict)
     rests: Mapping[tuple[str, str], int] = field(default_factory=dict)
     skus: tuple[str, ...] = field(default=())
+    name_of: Mapping[str, str] = field(default_factory=dict)
+    older: Mapping[str, tuple[tuple[BillOfMaterials, int], ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "skus", tuple(self.on_hand))
@@ -58,43 +62,85 @@ class Netted:
 
     def __init__(self, world: World, lowered: Mapping[str, int] | None = None) -> None:
         bills = {bill.item: bill for bill in world.bills}
+        all_bills = [*world.bills, *(bill for each in world.older.values() for bill, _ in each)]
 
         def uses(sku: str) -> list[int]:
             return [
                 max(
                     0,
                     rounded_up(
-                        built(parent) * line.quantity * sum(line.scrap)
-                        - world.rests.get((parent, sku), 0),
+                        built_by(bill) * line.quantity * sum(line.scrap)
+                        - (world.rests.get((bill.item, sku), 0) if is_present(bill) else 0),
                         bill.yield_quantity * line.scrap.of,
                     ),
                 )
-                for parent, bill in bills.items()
+                for bill in all_bills
                 for line in bill.lines
-                if line.component == sku and built(parent)
+                if line.component == sku and built_by(bill)
             ]
+
+        def is_present(bill: BillOfMaterials) -> bool:
+            return bills[bill.item] is bill
+
+        @cache
+        def net_by(sku: str, version: int) -> int:
+            """What of an item is missing that goes by one of its bills."""
+            there = world.on_hand[sku] + (lowered or {}).get(sku, 0)
+            others = world.older.get(sku, ())
+            for bill, units in others:
+                served = min(units, max(0, there))
+                if bill.version == version:
+                    return units - served
+                there -= served
+            asked = world.demand[sku] + sum(uses(sku)) - sum(units for _, units in others)
+            return max(0, asked - there)
+
+        def built_by(bill: BillOfMaterials) -> int:
+            missing = net_by(bill.item, bill.version)
+            if not bill.batch_only:
+                return missing
+            return rounded_up(missing, bill.yield_quantity) * bill.yield_quantity
+
+        def covered_by(bill: BillOfMaterials) -> bool:
+            missing = net_by(bill.item, bill.version)
+            return not missing or all(covered(line.component) for line in bill.lines)
+
+        def left(sku: str) -> int:
+            return max(0, world.on_hand[sku] - gross(sku))
+
+        @cache
+        def gross(sku: str) -> int:
+            return world.demand[sku] + sum(uses(sku)) - (lowered or {}).get(sku, 0)
 
         @cache
         def net(sku: str) -> int:
-            gross = world.demand[sku] + sum(uses(sku)) - (lowered or {}).get(sku, 0)
-            return max(0, gross - world.on_hand[sku])
+            if sku in bills:
+                every = (bills[sku], *(bill for bill, _ in world.older.get(sku, ())))
+                return sum(net_by(sku, bill.version) for bill in every)
+            substitutes = [each for each, name in world.name_of.items() if name == sku]
+            there = world.on_hand[sku] + sum(map(left, substitutes))
+            return max(0, gross(sku) - there)
 
         @cache
         def built(sku: str) -> int:
-            bill = bills[sku]
-            if not bill.batch_only:
-                return net(sku)
-            return rounded_up(net(sku), bill.yield_quantity) * bill.yield_quantity
+            every = (bills[sku], *(bill for bill, _ in world.older.get(sku, ())))
+            return sum(built_by(bill) for bill in every)
 
         @cache
         def covered(sku: str) -> bool:
-            if net(sku) == 0:
-                return True
-            return sku in bills and all(covered(line.component) for line in bills[sku].lines)
+            if sku in world.name_of and not covered(world.name_of[sku]):
+                return False
+            if sku not in bills:
+                return net(sku) == 0
+            return all(
+                covered_by(bill)
+                for bill in (bills[sku], *(bill for bill, _ in world.older.get(sku, ())))
+            )
 
         self.net = net
         self.built = built
         self.covered = covered
+        self.covered_by = covered_by
 
 
 def raised(world: World, before: Netted, after: Netted) -> set[str]:
@@ -124,15 +170,20 @@ def atp(world: World, sku: str) -> int:
 
 def limits(world: World, sku: str, promised: int) -> set[str]:
     """Return the leaves that are short under one unit more than the ATP, on the way from `sku`."""
-    netted = Netted(world, {sku: -(promised + 1)})
-    lines = {bill.item: bill.lines for bill in world.bills}
+    more = promised + 1
+    netted = Netted(world.demanded(sku, more) if more > 0 else world, {sku: max(0, -more)})
+    made: dict[str, list[BillOfMaterials]] = {bill.item: [bill] for bill in world.bills}
+    for item, others in world.older.items():
+        made[item] += (bill for bill, _ in others)
 
     def short(item: str) -> set[str]:
         if netted.covered(item):
             return set()
-        if item not in lines:
-            return {item}
-        return set().union(*(short(line.component) for line in lines[item]))
+        if item not in made:
+            itself = {item} if netted.net(item) else set()
+            return itself | (short(world.name_of[item]) if item in world.name_of else set())
+        lines = [line for bill in made[item] if not netted.covered_by(bill) for line in bill.lines]
+        return set().union(*(short(line.component) for line in lines))
 
     return short(sku)
 
@@ -147,7 +198,7 @@ def rules(world: World, sku: str, promised: int) -> set[str]:
 
 def random_world(random: Random) -> World:
     """Return a world of 2..7 items; diamonds, batches, rounding, scrap, shortages, negative stock,
-    promise rules.
+    promise rules, substitutes.
     """
     skus = [f"i{at}" for at in range(random.randint(2, 7))]
     bills = []
@@ -166,7 +217,8 @@ def random_world(random: Random) -> World:
                     batch_only=random.random() < 0.35,
                 )
             )
-    return World(
+    name_of = _with_a_name(bills, skus, random) if random.random() < 0.5 else {}
+    world = World(
         tuple(bills),
         {sku: random.choice((-2, 0, 0, 1, 2, 3, 5, 8, 13)) for sku in skus},
         {sku: random.choice((0, 0, 0, 0, 1, 2, 4)) for sku in skus},
@@ -178,13 +230,73 @@ def random_world(random: Random) -> World:
             if random.random() < 0.2
         },
     )
+    world = with_substitutes(world, name_of)
+    return _with_an_older_bill(world, random) if bills and random.random() < 0.4 else world
+
+
+def _with_an_older_bill(world: World, random: Random) -> World:
+    """Return the world with one or two older bills of one item, which some of its orders go by."""
+    present = random.choice(world.bills)
+    below = world.skus[world.skus.index(present.item) + 1 :]
+    older = []
+    for version in range(1, random.randint(2, 3)):
+        components = random.sample(below, min(len(below), random.randint(1, 2)))
+        lines = tuple(
+            BillLine(each, random.choice((1, 2, 3)), random.choice(SCRAPS)) for each in components
+        )
+        bill = BillOfMaterials(
+            present.item,
+            random.choice((1, 1, 2, 3)),
+            lines,
+            batch_only=random.random() < 0.2,
+            version=version,
+        )
+        older.append((bill, random.randint(1, 4)))
+    return with_older(world, present.item, older)
+
+
+def with_older(world: World, sku: str, older: Sequence[tuple[BillOfMaterials, int]]) -> World:
+    """Return the world with older bills of an item, and the units that were ordered by each."""
+    bills = tuple(
+        replace(bill, version=len(older) + 1) if bill.item == sku else bill for bill in world.bills
+    )
+    more = sum(units for _, units in older)
+    return replace(world.demanded(sku, more), bills=bills, older={sku: tuple(older)})
+
+
+def _with_a_name(
+    bills: list[BillOfMaterials], skus: list[str], random: Random
+) -> Mapping[str, str]:
+    """Return up to three leaves as substitutes for another one, if no bill names both."""
+    leaves = [sku for sku in skus if sku not in {bill.item for bill in bills}]
+    name = random.choice(leaves)
+    beside = {
+        line.component
+        for bill in bills
+        for line in bill.lines
+        if name in {each.component for each in bill.lines}
+    }
+    others = [sku for sku in leaves if sku != name and sku not in beside]
+    return dict.fromkeys(random.sample(others, min(len(others), random.randint(1, 3))), name)
+
+
+def with_substitutes(world: World, name_of: Mapping[str, str]) -> World:
+    """Return the world with these substitutes; of their names nothing is there or asked for."""
+    nothing = dict.fromkeys(name_of.values(), 0)
+    return replace(
+        world,
+        on_hand={**world.on_hand, **nothing},
+        demand={**world.demand, **nothing},
+        name_of=name_of,
+    )
 
 
 @st.composite
-def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
+def worlds(draw: st.DrawFn, *, ruled: bool = True, older: bool = False) -> World:
     """Draw a world of 2..6 items that shrinks towards few bills, no stock, demand and rules.
 
-    `ruled`: some have a promise rule.
+    `ruled`: some have a promise rule; some of the leaves may be substitutes for another one.
+    `older`: some of the demand may go by an older bill.
     """
     skus = [f"i{at}" for at in range(draw(st.integers(2, 6)))]
     bills = []
@@ -198,7 +310,13 @@ def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
             bills.append(
                 BillOfMaterials(sku, draw(st.integers(1, 4)), lines, batch_only=draw(st.booleans()))
             )
-    return World(
+    leaves = [sku for sku in skus if sku not in {bill.item for bill in bills}]
+    name_of = {}
+    if len(leaves) > 1 and draw(st.booleans()):
+        name, *others = leaves
+        together = [{line.component for line in bill.lines} for bill in bills]
+        name_of = {sku: name for sku in others if not any({sku, name} <= each for each in together)}
+    world = World(
         tuple(bills),
         {sku: draw(st.integers(-3, 12)) for sku in skus},
         {sku: draw(st.integers(0, 5)) for sku in skus},
@@ -216,3 +334,14 @@ def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
             if draw(st.booleans())
         },
     )
+    world = with_substitutes(world, name_of)
+    if not (older and bills and draw(st.booleans())):
+        return world
+    present = draw(st.sampled_from(bills))
+    below = skus[skus.index(present.item) + 1 :]
+    components = draw(st.lists(st.sampled_from(below), min_size=1, max_size=2, unique=True))
+    lines = tuple(BillLine(each, draw(st.integers(1, 3))) for each in components)
+    old = BillOfMaterials(
+        present.item, draw(st.integers(1, 3)), lines, batch_only=draw(st.booleans())
+    )
+    return with_older(world, present.item, [(old, draw(st.integers(1, 4)))])

@@ -21,8 +21,9 @@ from stockpush.reservation.atp import (
     net,
     ruled_by,
 )
-from stockpush.reservation.bom import Bills
+from stockpush.reservation.bom import Bills, older_name
 from stockpush.reservation.ledger import build_moves, rests_after
+from stockpush.reservation.older import missing_of, parts
 from tests.reservation import oracle
 from tests.reservation.oracle import World, random_world, worlds
 
@@ -34,11 +35,27 @@ invariant = settings(max_examples=150, deadline=None)
 
 def netted(world: World) -> Netting:
     """Net all of a world."""
-    bills = Bills.build(world.bills, set(world.skus))
+    kept = [old for each in world.older.values() for old, _ in each]
+    bills = Bills.build(world.bills, set(world.skus), world.name_of, kept)
     rests: dict[str, dict[str, int]] = {}
     for (sku, component), ahead in world.rests.items():
         rests.setdefault(sku, {})[component] = ahead
-    return net(bills, world.on_hand, world.demand, world.skus, ceilings=world.ceilings, rests=rests)
+    on_hand, demand, ceilings = dict(world.on_hand), dict(world.demand), dict(world.ceilings)
+    for sku, of_item in world.older.items():
+        *others, _ = shared = list(
+            parts(
+                bills,
+                sku,
+                on_hand=on_hand[sku],
+                demand=demand[sku],
+                pinned={older_name(old): units for old, units in of_item},
+            )
+        )
+        on_hand |= {part.name: part.on_hand for part in shared}
+        demand |= {part.name: part.demand for part in shared}
+        if sku in ceilings:
+            ceilings[sku] = max(0, ceilings[sku] - missing_of(others))
+    return net(bills, on_hand, demand, world.skus, ceilings=ceilings, rests=rests)
 
 
 def atps(world: World) -> dict[str, int]:
@@ -407,14 +424,21 @@ def assert_equal_to_brute_force(case: World) -> None:
     netting = netted(case)
     definition = oracle.Netted(case)
     made = {b.item for b in case.bills}
-    assert dict(netting.net) == {sku: definition.net(sku) for sku in netting.net}
-    assert netting.blocked == {sku for sku in case.skus if not definition.covered(sku)}
+    everything = {sku: (sku, *netting.bills.older.get(sku, ())) for sku in case.skus}
+    assert {sku: sum(netting.net[name] for name in everything[sku]) for sku in case.skus} == {
+        sku: definition.net(sku) for sku in case.skus
+    }
+    assert netting.blocked & set(case.skus) == {
+        sku for sku in case.skus if not definition.covered(sku)
+    }
     for sku in case.skus:
-        assert netting.built[sku] == (definition.built(sku) if sku in made else 0)
+        built = sum(netting.built[name] for name in everything[sku])
+        assert built == (definition.built(sku) if sku in made else 0)
         promised = oracle.atp(case, sku)
         assert atp(netting, sku) == promised, sku
         finished = max(0, case.on_hand[sku] - case.demand[sku])
-        assert buildable(netting, sku) == max(0, promised - finished), sku
+        is_a_name = sku in case.name_of.values()
+        assert buildable(netting, sku) == (0 if is_a_name else max(0, promised - finished)), sku
         limits = limited_by(netting, sku)
         assert len(limits) == len(set(limits))
         assert set(limits) == oracle.limits(case, sku, promised), sku
@@ -423,7 +447,7 @@ def assert_equal_to_brute_force(case: World) -> None:
 
 
 @invariant
-@given(worlds())
+@given(worlds(older=True))
 def test_the_fast_way_equals_brute_force(case: World) -> None:
     """Diamonds, batches, rounding, shortages and negative stock: the same numbers."""
     assert_equal_to_brute_force(case)
@@ -431,21 +455,28 @@ def test_the_fast_way_equals_brute_force(case: World) -> None:
 
 def test_the_fast_way_equals_brute_force_on_seeded_worlds() -> None:
     """The same on many worlds, which must contain each hard thing often enough to mean it."""
-    searched = short = partly_relieved = ruled = 0
+    searched = short = partly_relieved = ruled = named = taken = kept = 0
     for seed in range(SEEDS):
         case = random_world(Random(seed))
         assert_equal_to_brute_force(case)
         netting = netted(case)
+        for sku in case.older:
+            kept += sku in netting.blocked and atp(netting, sku) != -oracle.Netted(case).net(sku)
         for sku, promised in atps(case).items():
             free = sku not in netting.blocked
             searched += free and promised != netting.bound[sku]
             short += promised < 0
             partly_relieved += not free and -promised != netting.net[sku]
             ruled += bool(ruled_by(netting, sku))
+            named += sku in case.name_of.values() and netting.net[sku] > 0
+            taken += sku in case.name_of and promised < case.on_hand[sku] - netting.gross[sku]
     assert searched > SEEDS / 30
     assert short > SEEDS / 2
     assert partly_relieved > SEEDS / 30
     assert ruled > SEEDS / 4
+    assert named > SEEDS / 30
+    assert taken > SEEDS / 30
+    assert kept > SEEDS / 100
 
 
 # -- invariants --------------------------------------------------------------------------------
@@ -521,6 +552,7 @@ def test_order_and_split_lines_do_not_matter(case: World, data: st.DataObject) -
         {sku: case.demand[sku] for sku in skus[::-1]},
         case.ceilings,
         case.rests,
+        name_of=case.name_of,
     )
     assert atps(other) == atps(case)
     for sku in skus:

@@ -824,6 +824,19 @@ _SPLIT_RAISED_EARLY = Planted(
     ),
 )
 
+_SPLIT_LOWERED_AT_ONCE = Planted(
+    "split_lowered_at_once",
+    "a lowering counts when it is sent, so that what it frees is given away before it arrives",
+    ("I17",),
+    (
+        Edit(
+            "reservation.split:share_of",
+            "rise = max(0, change) if policy.compare_and_set else max(0, flying.target)",
+            "rise = change",
+        ),
+    ),
+)
+
 _SPLIT_RESTOCK_GIVEN_AWAY = Planted(
     "split_restock_given_away",
     "what a cancelled order frees is given to other listings, though its own shop put it back",
@@ -915,6 +928,7 @@ BUGS: Mapping[str, Planted] = MappingProxyType(
             _BACKORDER_TWICE,
             _SHARED_ALONE,
             _SPLIT_RAISED_EARLY,
+            _SPLIT_LOWERED_AT_ONCE,
             _SPLIT_RESTOCK_GIVEN_AWAY,
             _SPLIT_HOLD_IGNORED,
             _SPLIT_PER_ITEM,

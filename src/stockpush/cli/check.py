@@ -171,6 +171,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
         policies,
         stored.locations,
         stored.feeds,
+        stored.older_bills,
     )
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
     every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
@@ -182,6 +183,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             reserved=claimed[sku],
             held=audit.held.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
+            pins=audit.shelves.get(sku, Shelf(sku)).pins,
         )
         for sku in every
     }

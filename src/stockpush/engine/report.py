@@ -69,6 +69,14 @@ class SupplyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OlderBillRow:
+    """An older bill that open orders were made with: `reserved` units go by it, as a decimal."""
+
+    bill: int
+    reserved: str
+
+
+@dataclass(frozen=True, slots=True)
 class StockRow:
     """One item of `stock --json` in one pool: quantities are decimal strings in the item's unit.
 
@@ -77,7 +85,10 @@ class StockRow:
     a component's, or a supply of orders, where that does. `on_hand` can be sold; `withheld` lies in
     lots that cannot, or where nothing is sold. `policy` is how its listings share it; `guarded`:
     they do so now, since there is as little as `guard_level`. `exposure_max` is None for no limit.
-    `per_order` is what each order with it takes once.
+    `substitutes` are the items that share this one as a name, of which `on_hand` is then what is
+    there of all of them; `substitute_for` is the name that it shares. `bill` is the version of its
+    bill of materials, `older_bills` are those that open orders go by. `per_order` is what each
+    order with it takes once.
     """
 
     sku: str
@@ -102,6 +113,10 @@ class StockRow:
     home_channel: str | None = None
     exposure_max: str | None = None
     pool: str = MAIN
+    bill: int | None = None
+    older_bills: tuple[OlderBillRow, ...] = ()
+    substitutes: tuple[str, ...] = ()
+    substitute_for: str | None = None
     per_order: tuple[SupplyRow, ...] = ()
 
 
@@ -214,24 +229,22 @@ def _item(
     """Return the row of an item in a pool."""
     item, shelf = view.catalogue.items[sku_of(key)], view.shelf(key)
     sku, atp = item.sku, netting.atp(net, key)
-    scale = item.scale
+    scale, bills = item.scale, view.catalogue.bills
+    members = bills.substitutes.get(sku, ())
+    on_hand = sum(view.shelf(shelf_key(each, pool_of(key))).on_hand for each in members or (sku,))
     return StockRow(
         sku=sku,
         name=item.name,
         kind=item.kind.value,
         unit=item.unit,
-        on_hand=format_quantity(shelf.on_hand, scale),
+        on_hand=format_quantity(on_hand, scale),
         reserved=format_quantity(shelf.reserved, scale),
         held=format_quantity(shelf.held, scale),
         suspense=format_quantity(view.suspense(key), scale),
         buildable=format_quantity(netting.buildable(net, key), scale),
         atp=format_quantity(atp, scale),
         exposure=format_quantity(exposure(view, key, atp), scale),
-        limited_by=(
-            netting.stopped_by(net, key)
-            if sku in view.catalogue.bills.by_item or netting.gated_by(net, key)
-            else ()
-        ),
+        limited_by=_limits(net, key),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
         promise=item.promise.value,
         buildable_max=(
@@ -246,6 +259,12 @@ def _item(
             None if item.exposure_max is None else format_quantity(item.exposure_max, scale)
         ),
         pool=pool_of(key),
+        bill=None if sku not in bills.by_item else bills.by_item[sku].version,
+        older_bills=tuple(
+            OlderBillRow(pin.version, format_quantity(pin.units, scale)) for pin in shelf.pins
+        ),
+        substitutes=members,
+        substitute_for=item.substitute_for,
         per_order=tuple(
             SupplyRow(
                 line.supply, supply.unit, format_quantity(line.quantity, supply.scale), line.gate
@@ -254,6 +273,15 @@ def _item(
             for supply in (view.catalogue.items[line.supply],)
         ),
     )
+
+
+def _limits(net: Netting, shelf: str) -> tuple[str, ...]:
+    """Return what stops the next unit of a shelf, but for itself."""
+    if shelf in net.bills.by_item:
+        return netting.stopped_by(net, shelf)
+    if shelf in net.bills.name_of or netting.gated_by(net, shelf):
+        return tuple(each for each in netting.stopped_by(net, shelf) if each != sku_of(shelf))
+    return ()
 
 
 def exposure(view: View, shelf: str, atp: int) -> int:

@@ -25,7 +25,7 @@ from stockpush.importer.preview import (
     listing_change,
     location_change,
 )
-from stockpush.importer.tables import Row, read_tables
+from stockpush.importer.tables import Row, Tables, read_tables
 from stockpush.messages import ImportCatalogue, StockMove
 from stockpush.model import (
     MAIN,
@@ -89,7 +89,14 @@ class Known:
             for sku in (bill.item, *(line.component for line in bill.lines))
         }
         once = {line.supply for item in self.items.values() for line in item.per_order}
-        return self.moved | in_bills | once | {listing.sku for listing in self.listings.values()}
+        alike = {
+            sku
+            for item in self.items.values()
+            if item.substitute_for is not None
+            for sku in (item.sku, item.substitute_for)
+        }
+        listed = {listing.sku for listing in self.listings.values()}
+        return self.moved | in_bills | once | alike | listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,9 @@ class CatalogueFile:
     ignored: tuple[IgnoredStock, ...]
     locations: tuple[Location, ...] = ()
 
-    def command(self, *, key: str, actor: str, reason: str = "") -> ImportCatalogue:
+    def command(
+        self, *, key: str, actor: str, reason: str = "", corrects: bool = False
+    ) -> ImportCatalogue:
         """Return the command that writes it."""
         return ImportCatalogue(
             items=self.items,
@@ -118,6 +127,7 @@ class CatalogueFile:
             key=key,
             actor=actor,
             reason=reason,
+            corrects=corrects,
         )
 
 
@@ -136,12 +146,13 @@ def read_catalogue(
     reader.read_bills(tables.boms)
     reader.read_listings(tables.listings)
     reader.read_locations(tables.locations)
+    reader.check_substitutes(tables)
     mistakes.raise_any()
     bills = reader.bills.resolve()
     mistakes.raise_any()
     reader.check_supplies(bills)
     mistakes.raise_any()
-    refuse_too_large(Bills.build(bills.values(), reader.all_items.keys()))
+    refuse_too_large(Bills.build(bills.values(), reader.all_items.keys(), reader.name_of()))
     return reader.catalogue()
 
 
@@ -230,8 +241,9 @@ class _Reader:
             where = self.bills.place_of(fault.item, fault.supply, fault.field)
             if where is None and fault.other:
                 where = self.bills.place_of(fault.other, fault.supply, fault.field)
-            if where is None and fault.supply in self._items:
-                where = f"{self._places[fault.supply]}: kind"
+            told_of = [sku for sku in (fault.supply, fault.other) if sku in self._items]
+            if where is None and told_of:
+                where = f"{self._places[told_of[0]]}: {fault.cell}"
             where = where or f"the bill of {fault.item}: {fault.supply}"
             if where not in told:  # several items may name what one row is at odds with
                 self._mistakes.add(where, found=fault.found, expected=fault.expected)
@@ -301,9 +313,56 @@ class _Reader:
         if bought is None:
             return None
         once = () if old is None else old.per_order  # until its bill says otherwise
-        plain = Item(sku, name, kind, unit, scale, bought, lots=lots, per_order=once)
-        item = self._with_rule(row, old, plain)
-        return None if item is None else self._with_exposure(row, old, item)
+        item = Item(sku, name, kind, unit, scale, bought, lots=lots, per_order=once)
+        item = replace(item, substitute_for=old.substitute_for if old else None)
+        if "substitute_for" in row.cells:
+            other = self._text(row, "substitute_for")
+            item = replace(item, substitute_for=None if other == _NONE else other)
+        ruled = self._with_rule(row, old, item)
+        return None if ruled is None else self._with_exposure(row, old, ruled)
+
+    def name_of(self) -> dict[str, str]:
+        """Return the name that each substitute shares with others."""
+        items = self.all_items.values()
+        return {each.sku: each.substitute_for for each in items if each.substitute_for is not None}
+
+    def check_substitutes(self, tables: Tables) -> None:
+        """Note names of substitutes that no item has, or that cannot be one."""
+        places = {str(row.cells.get("sku", "")).strip(): row for row in tables.items}
+        members: dict[str, list[str]] = {}
+        for each, shared in sorted(self.name_of().items()):
+            members.setdefault(shared, []).append(each)
+        stocked = [(row, "on_hand", sku) for sku, row in places.items() if self._on_hand.get(sku)]
+        listings = [(row, "item", row.cells.get("item")) for row in tables.listings]
+        for row, column, given in (*stocked, *listings):
+            if isinstance(given, str) and given.strip() in members:
+                either = " or ".join(members[given.strip()])
+                expected = f"{either}: nothing is stocked of what they share"
+                self._mistakes.add(row.where(column), found=row.cells[column], expected=expected)
+        listed = {row.sku for row in self._known.listings.values()}
+        for sku, item in self._items.items():
+            name = item.substitute_for
+            if name is None:
+                continue
+            other = self.all_items.get(name)
+            where = places[sku].where("substitute_for")
+            if other is None:
+                if name not in self._places:
+                    expected = "the SKU of an item, here or already imported"
+                    known = {*self.all_items, *self._places}
+                    self._mistakes.add(
+                        where, found=name, expected=expected, hint=nearest(name, known)
+                    )
+            elif _counted_in(item) != _counted_in(other):
+                found = f"{name}, counted in {other.unit} with scale {other.scale}"
+                expected = f"an item counted in {item.unit} with scale {item.scale}, as {sku} is"
+                self._mistakes.add(where, found=found, expected=expected)
+            elif name in self._known.moved or name in listed:
+                expected = "an item of which nothing is stocked or listed: that is the substitutes'"
+                self._mistakes.add(where, found=name, expected=expected)
+            elif Kind.MRO in {item.kind, other.kind}:
+                expected = "no mro items: they are in no bill"
+                self._mistakes.add(where, found=name, expected=expected)
 
     def _lots(self, row: Row, old: Item | None) -> LotRule | None:
         """Return which of the item's stock is kept by lot; what has lots keeps them."""

@@ -43,6 +43,18 @@ gate no more is promised than there is of the supply for that many orders:
 and less what orders would take whose units are in suspense, or parted. `units` is the least that
 one order can have of the item: what its smallest listing sells.
 
+*Substitutes* are netted on their own demand first, and what each has left is what there is of the
+name that they share: gross(name) is what bills take of it less the sum of max(0, S(m) - gross(m))
+over its substitutes m, so it may be negative, and nothing is on hand of the name itself. A
+substitute is covered if its own net is 0 and the name is covered: a unit that is promised of it by
+itself leaves one less for the name. Blocked, it is relieved of both its net and the name's.
+
+An *older bill*, of open reservations that were made with it, is netted as an item of its own, which
+its item is tied to in the same way. Finished stock serves the oldest first: of S(i) each older bill
+has what it needs, and the present one the rest, so that both are stock and demand like any other
+(`View.net`). What more is sold is made by the present bill. An item that is not covered is relieved
+as finished units would relieve it: what is missing below zero, then the oldest bill first.
+
 Everything is exact in Python's unbounded integers. Formulas: docs/architecture.md, "ATP".
 """
 
@@ -73,9 +85,9 @@ class Netting:
 
     All quantities are in each item's smallest units and every mapping has every netted item, in
     low-level order within a group. `on_hand` is signed; `gross` >= 0 unless the item was relieved
-    below its own stock; `net`, `built` >= 0. `blocked` are the items that are not covered.
-    `ceilings` has those with a promise rule: the most that may wait to be built; `rests` those
-    whose builds have left something of roundings, by component (`model.Rest`).
+    below its own stock, or is the name of substitutes; `net`, `built` >= 0. `blocked` are the items
+    that are not covered. `ceilings` has those with a promise rule: the most that may wait to be
+    built; `rests` those whose builds have left something of roundings, by component (`model.Rest`).
     `bound` >= 0 is how much further demand of each item could at most be covered; 0 if blocked.
     """
 
@@ -102,7 +114,7 @@ class Netting:
         return {
             sku: short
             for sku, short in self.net.items()
-            if short > 0 and sku not in self.bills.by_item
+            if short > 0 and sku not in self.bills.made
         }
 
 
@@ -179,6 +191,10 @@ def by_netting(netting: Netting, sku: str) -> int:
     if netting.known is not None:
         return netting.known[sku]
     if sku in netting.blocked:
+        if (name := netting.bills.name_of.get(sku)) is not None:
+            return -netting.net[sku] - netting.net[name]
+        if sku in netting.bills.older:
+            return -_lack(netting, sku)
         relieved = _with_gross(netting, sku, netting.on_hand[sku])
         return _rise(relieved, sku) - netting.net[sku]
     return _rise(netting, sku)
@@ -192,10 +208,18 @@ def atp_all(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
 def buildable(netting: Netting, sku: str) -> int:
     """Return how much more than is finished there could be of the item, smallest units, >= 0.
 
-    What supplies of orders let be promised of it is another matter.
+    What supplies of orders let be promised of it is another matter. Nothing is made of what has no
+    bill, and the name of substitutes has none.
     """
+    if sku in netting.bills.substitutes:
+        return 0
     finished = max(0, netting.on_hand[sku] - netting.demand[sku])
     return max(0, by_netting(netting, sku) - finished)
+
+
+def left(netting: Netting, sku: str) -> int:
+    """Return the units >= 0 of a substitute that its own demand leaves, for the name it shares."""
+    return max(0, netting.on_hand[sku] - netting.gross[sku])
 
 
 def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
@@ -204,8 +228,7 @@ def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
     For an item without a bill it is the item itself. Where there is none, `ruled_by` has one.
     Gates are left out.
     """
-    short = _with_gross(netting, sku, netting.gross[sku] + by_netting(netting, sku) + 1)
-    return tuple(missing(short, [sku]))
+    return tuple(missing(_beyond(netting, sku), [sku]))
 
 
 def gated_by(netting: Netting, sku: str) -> tuple[str, ...]:
@@ -242,10 +265,15 @@ def missing(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
     for item in netting.gross:
         if item not in needed or item not in netting.blocked:
             continue
-        if item in netting.bills.by_item:
-            needed.update(line.component for line in netting.bills.components(item))
-        else:
+        if item in netting.bills.made:
+            if netting.net[item]:
+                needed.update(line.component for line in netting.bills.components(item))
+            needed.update(netting.bills.older.get(item, ()))
+            continue
+        if netting.net[item]:
             short[item] = netting.net[item]
+        if (name := netting.bills.name_of.get(item)) is not None:
+            needed.add(name)
     return short
 
 
@@ -253,7 +281,7 @@ def ruled_by(netting: Netting, sku: str) -> tuple[str, ...]:
     """Return the items whose promise rules stop the next unit of `sku`, in low-level order."""
     if not netting.ceilings or sku in netting.blocked:
         return ()
-    more = _with_gross(netting, sku, netting.gross[sku] + by_netting(netting, sku) + 1)
+    more = _beyond(netting, sku)
     return tuple(
         item
         for item, net in more.net.items()
@@ -314,27 +342,34 @@ def _netted(
     `outside` is the requirement on each item that does not come from the items of `order`.
     """
     gross = dict(outside)
+    name_of, made, older = bills.name_of, bills.made, bills.older
     net: dict[str, int] = {}
     built: dict[str, int] = {}
     for sku in order:
         net[sku] = max(0, gross[sku] - on_hand[sku])
-        bill = bills.by_item.get(sku)
+        bill = made.get(sku)
         built[sku] = _built(bill, net[sku]) if bill else 0
         if bill and net[sku]:
             rest = rests.get(sku, _NO_REST)
             for line in bill.lines:
                 gross[line.component] += use(bill, line, built[sku], rest.get(line.component, 0))
+        if (name := name_of.get(sku)) is not None:
+            gross[name] -= max(0, on_hand[sku] - gross[sku])
     blocked: set[str] = set()
     bound: dict[str, int] = {}
     for sku in reversed(order):
-        bill = bills.by_item.get(sku)
+        bill = made.get(sku)
         # Also where a rest is enough: nothing is built of what is short.
         stopped = not bill or any(line.component in blocked for line in bill.lines)
-        if net[sku] and stopped:
+        name = name_of.get(sku)
+        tied = name in blocked or any(each in blocked for each in older.get(sku, ()))
+        if (net[sku] and stopped) or tied:
             blocked.add(sku)
             bound[sku] = 0
             continue
         bound[sku] = max(0, on_hand[sku] - gross[sku])
+        if name is not None:
+            bound[sku] = min(bound[sku], bound[name])
         if bill and not stopped:
             most = _built_at_most(bill, built[sku], bound, rests.get(sku, _NO_REST))
             bound[sku] += max(0, min(most, ceilings.get(sku, most)) - net[sku])
@@ -362,8 +397,48 @@ def _built_at_most(
     return most - most % bill.yield_quantity if bill.batch_only else most
 
 
+def _beyond(netting: Netting, sku: str) -> Netting:
+    """Net `sku` and all below it again with one unit more than could be promised without gates."""
+    more = by_netting(netting, sku) + 1
+    if more <= 0 and sku in netting.bills.older:
+        return _relieved(netting, sku, -more)
+    return _with_gross(netting, sku, netting.gross[sku] + more)
+
+
+def _lack(netting: Netting, sku: str) -> int:
+    """Return the fewest finished units (>= 1) with which a blocked item that has older bills would
+    be covered.
+    """
+    low, high = 0, sum(netting.net[each] for each in (sku, *netting.bills.older[sku]))
+    while high - low > 1:  # `high` are enough, for then nothing has to be built; `low` are not
+        middle = (low + high) // 2
+        if sku in _relieved(netting, sku, middle).blocked:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _relieved(netting: Netting, sku: str, units: int) -> Netting:
+    """Net an item that has older bills, and all below it, as if there were `units` more of it."""
+    owed = min(units, max(0, -netting.on_hand[sku]))
+    outside = {sku: netting.gross[sku] - owed}
+    left = units - owed
+    for name in netting.bills.older[sku]:
+        served = min(left, netting.net[name])
+        outside[name] = netting.gross[name] - served
+        left -= served
+    outside[sku] -= left
+    return _again(netting, sku, outside)
+
+
 def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
-    """Net `sku` and all below it again, with another gross requirement (any sign) of `sku`.
+    """Net `sku` and all below it again, with another gross requirement (any sign) of `sku`."""
+    return _again(netting, sku, {sku: gross})
+
+
+def _again(netting: Netting, sku: str, gross: Mapping[str, int]) -> Netting:
+    """Net `sku` and all below it again, with other gross requirements of what nothing draws on.
 
     What items outside draw on those below stays as it was. No promise rule holds there: whether
     something is covered does not depend on any.
@@ -373,11 +448,13 @@ def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
     outside = {item: netting.gross[item] for item in cone}
     for item in cone:
         if netting.built[item]:
-            bill, rest = bills.by_item[item], netting.rests.get(item, _NO_REST)
+            bill, rest = bills.made[item], netting.rests.get(item, _NO_REST)
             for line in bill.lines:
                 ahead = rest.get(line.component, 0)
                 outside[line.component] -= use(bill, line, netting.built[item], ahead)
-    outside[sku] = gross
+        if (name := bills.name_of.get(item)) is not None:
+            outside[name] += left(netting, item)
+    outside.update(gross)
     return _netted(bills, cone, netting.on_hand, netting.demand, outside, NO_RULES, netting.rests)
 
 
@@ -407,9 +484,11 @@ def _covers(netting: Netting, sku: str, units: int) -> bool:
         if item in netting.blocked:
             return False
         net = netting.gross[item] + draw - netting.on_hand[item]
+        if (name := bills.name_of.get(item)) is not None:
+            drawn[name] = drawn.get(name, 0) + left(netting, item) - max(0, -net)
         if net <= 0:
             continue
-        bill = bills.by_item.get(item)
+        bill = bills.made.get(item)
         if bill is None or net > netting.ceilings.get(item, net):
             return False
         before = netting.built[item]

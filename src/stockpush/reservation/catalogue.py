@@ -13,7 +13,7 @@ each is a shop of its own. The key of a shelf in the pool MAIN is the SKU, and w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
@@ -64,7 +64,8 @@ class Catalogue:
     `lotted` are the items of which any stock is kept by lot or place, `locations` the places
     besides MAIN. `feeds` has the channels that a pool was said to feed, and `pools` every pool that
     something is sold from, MAIN first. `netted` are the bills by shelf. `split` are the leaders of
-    groups of shelves in which what can be promised is parted.
+    groups of shelves in which what can be promised is parted. `older_bills` are those that open
+    reservations were made with, in no order.
     """
 
     revision: int
@@ -79,6 +80,7 @@ class Catalogue:
     lotted: frozenset[str]
     ceilings: Mapping[str, int]
     netted: Bills
+    older_bills: tuple[BillOfMaterials, ...] = ()
     pools: tuple[str, ...] = (MAIN,)
     feeds: Mapping[str, str] = field(default_factory=dict)
     stock: StockPolicy = UNSAID
@@ -122,6 +124,10 @@ class Catalogue:
         if shelf in self.items:
             return True
         return sku_of(shelf) in self.items and pool_of(shelf) in self.pools
+
+    def shelves_among(self, names: Iterable[str]) -> Iterable[str]:
+        """Return those of netted names that are shelves: what an older bill goes by is none."""
+        return filter(self.knows, names) if self.netted.older else names
 
     def exposure(self, sku: str) -> Exposure:
         """Return how the item's listings share what can be promised of it."""
@@ -173,7 +179,7 @@ class Catalogue:
         for sku in skus:
             if sku not in found and self.knows(sku):
                 found |= self.netted.group(sku)
-        return frozenset(found)
+        return frozenset(self.shelves_among(found))
 
     def fields_showing(self, skus: Iterable[str]) -> frozenset[FieldKey]:
         """Return the fields that show any of the shelves `skus`."""
@@ -202,6 +208,7 @@ def build(
     policies: Mapping[str, ChannelPolicy],
     locations: Iterable[Location] = (),
     feeds: Iterable[Feed] = (),
+    older_bills: Iterable[BillOfMaterials] = (),
     *,
     stock: StockPolicy = UNSAID,
     known: Catalogue | None = None,
@@ -214,9 +221,9 @@ def build(
     places = {place.name: place for place in locations}
     fed = dict(feeds)
     pools = _pools(places.values())
-    given = tuple(bills)
+    given, older = tuple(bills), tuple(older_bills)
     per_order = effective(by_sku, {bill.item: bill for bill in given})
-    compiled, netted, layouts = _compiled(given, by_sku.keys(), pools, known, _gates(per_order))
+    compiled, netted, layouts = _compiled(given, by_sku, pools, older, known, _gates(per_order))
     by_key = {listing.key: listing for listing in listings}
     by_order_key: dict[tuple[str, str], Listing] = {}
     fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
@@ -270,6 +277,7 @@ def build(
         layouts=layouts,
         locations=places,
         netted=netted,
+        older_bills=older,
         pools=pools,
         feeds=fed,
         lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),
@@ -291,34 +299,48 @@ def _pools(locations: Iterable[Location]) -> tuple[str, ...]:
 
 def _compiled(
     given: tuple[BillOfMaterials, ...],
-    skus: Collection[str],
+    items: Mapping[str, Item],
     pools: tuple[str, ...],
+    older: tuple[BillOfMaterials, ...],
     known: Catalogue | None,
     gates: Gates,
 ) -> tuple[Bills, Bills, dict[frozenset[str], Layout]]:
     """Return the compiled bills, those by shelf, and what has been laid out of them: the known ones
     if they fit.
     """
+    name_of = {
+        sku: item.substitute_for for sku, item in items.items() if item.substitute_for is not None
+    }
     if (
         known is not None
         and known.pools == pools
         and known.bills.gates == gates
         and len(given) == len(known.bills.by_item)
         and all(known.bills.by_item.get(bill.item) == bill for bill in given)
-        and all(sku in skus for sku in known.items)
+        and all(sku in items for sku in known.items)
+        and known.bills.name_of == name_of
+        and set(known.older_bills) == set(older)
     ):
         return known.bills, known.netted, known.layouts
-    compiled = Bills.build(given, skus, gates)
+    compiled = Bills.build(given, items.keys(), name_of, older, gates)
     if len(pools) == 1:
         return compiled, compiled, {}
-    shelved = [_in_pool(bill, pool) for pool in pools for bill in given]
-    beside = {
-        shelf_key(sku, pool): tuple(shelf_key(supply, pool) for supply in supplies)
-        for pool in pools
-        for sku, supplies in gates.items()
-    }
-    everywhere = {shelf_key(sku, pool) for pool in pools for sku in skus}
-    return compiled, Bills.build(shelved, everywhere, beside), {}
+    netted = Bills.build(
+        [_in_pool(bill, pool) for pool in pools for bill in given],
+        {shelf_key(sku, pool) for pool in pools for sku in items},
+        {
+            shelf_key(sku, pool): shelf_key(name, pool)
+            for pool in pools
+            for sku, name in name_of.items()
+        },
+        [_in_pool(bill, pool) for pool in pools for bill in older],
+        {
+            shelf_key(sku, pool): tuple(shelf_key(supply, pool) for supply in supplies)
+            for pool in pools
+            for sku, supplies in gates.items()
+        },
+    )
+    return compiled, netted, {}
 
 
 def _in_pool(bill: BillOfMaterials, pool: str) -> BillOfMaterials:

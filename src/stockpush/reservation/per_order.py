@@ -16,13 +16,14 @@ counted and no other order is looked at.
 
 A supply of which a line says `gate` bounds the ATP of its items (`atp.Gate`). Only what is bought
 can be a supply of orders: one that was made, or built into something, would be netted with what is
-sold, and an order would then draw on materials that nobody promised it.
+sold, and an order would then draw on materials that nobody promised it. For the same reason it is
+in no older bill that open reservations go by, and neither a substitute nor the name of some.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from stockpush.errors import CatalogueInvalid
 from stockpush.model import (
@@ -62,10 +63,14 @@ def effective(items: Mapping[str, Item], bills: Mapping[str, BillOfMaterials]) -
     return {sku: lines for sku in items if (lines := of(sku))}
 
 
+_NAME: Final = "substitute_for"
+
+
 class Fault(NamedTuple):
     """What makes the per-order line of `item` for `supply` impossible.
 
-    `other` is the item whose bill is at odds with it, "" where none is.
+    `other` is the item whose bill, or whose name, is at odds with it, "" where none is; `cell` what
+    the row of the supply, or of that item, says that is.
     """
 
     item: str
@@ -74,6 +79,7 @@ class Fault(NamedTuple):
     found: str
     expected: str
     other: str = ""
+    cell: str = "kind"
 
 
 def faults(items: Mapping[str, Item], bills: Mapping[str, BillOfMaterials]) -> Iterator[Fault]:
@@ -86,10 +92,18 @@ def faults(items: Mapping[str, Item], bills: Mapping[str, BillOfMaterials]) -> I
         for line in bills[sku].lines
         if line.component in named
     }
+    shared = {
+        items[sku].substitute_for: sku
+        for sku in sorted(items, reverse=True)
+        if items[sku].substitute_for is not None
+    }
     first: dict[str, tuple[str, bool]] = {}
     for sku in sorted(per_order):
         for line in per_order[sku]:
             supply = line.supply
+            if sku in shared:
+                expected = f"no line per order: nothing is ordered of {sku}, a name of substitutes"
+                yield Fault(sku, supply, "per", "order", expected, shared[sku], _NAME)
             if supply not in items or items[supply].kind is not Kind.SUPPLY:
                 kind = items[supply].kind.value if supply in items else "no item"
                 expected = 'an item of kind = "supply", since it goes once with each order'
@@ -101,6 +115,11 @@ def faults(items: Mapping[str, Item], bills: Mapping[str, BillOfMaterials]) -> I
             if supply in bills:
                 expected = "a supply without a bill of its own, since it goes once with each order"
                 yield Fault(sku, supply, "item", supply, expected, supply)
+            name = supply if supply in shared else items[supply].substitute_for
+            if name is not None:
+                expected = "a supply that is no substitute, and no name of any, since it goes once "
+                expected += "with each order"
+                yield Fault(sku, supply, "item", supply, expected, shared[name], _NAME)
             if supply in builds:
                 other = builds[supply]
                 expected = f"{supply} per order or per product, not both; the bill of {other} has "
@@ -111,8 +130,14 @@ def faults(items: Mapping[str, Item], bills: Mapping[str, BillOfMaterials]) -> I
                 yield Fault(sku, supply, "gate", str(line.gate).lower(), expected, other)
 
 
-def check(items: Mapping[str, Item], bills: Mapping[str, BillOfMaterials]) -> None:
-    """Raise `CatalogueInvalid` for per-order lines that cannot be together."""
+def check(
+    items: Mapping[str, Item],
+    bills: Mapping[str, BillOfMaterials],
+    older: Iterable[BillOfMaterials] = (),
+) -> None:
+    """Raise `CatalogueInvalid` for per-order lines that cannot be together, or not with the `older`
+    bills that open reservations go by.
+    """
     for fault in faults(items, bills):
         raise CatalogueInvalid(
             f"the per-order line for {fault.supply} in the bill of {fault.item} cannot be",
@@ -120,6 +145,18 @@ def check(items: Mapping[str, Item], bills: Mapping[str, BillOfMaterials]) -> No
             found=fault.found,
             expected=fault.expected,
         )
+    named = {line.supply: sku for sku, of in effective(items, bills).items() for line in of}
+    for bill in older:
+        for component in (line.component for line in bill.lines if line.component in named):
+            raise CatalogueInvalid(
+                f"open orders for {bill.item} go by its bill {bill.version}, which has {component} "
+                "per product",
+                field=f"boms.{named[component]}.lines.{component}.per",
+                found="order",
+                expected=f"no open order that goes by bill {bill.version} of {bill.item}",
+                next="stockpush import FILE --corrects  (where that is the bill before this one: "
+                "then they go by this one), or as it is once they are sent",
+            )
 
 
 def changed(before: PerOrder, after: PerOrder) -> frozenset[str]:

@@ -43,7 +43,8 @@ def items(before: View, after: View, touched: Iterable[str]) -> frozenset[str]:
         for supply in was.room.keys() | now.room.keys()
         if was.room.get(supply) != now.room.get(supply)
     }
-    return after.catalogue.netted.where_used(changed.union(concerned))
+    reached = after.catalogue.netted.where_used(changed.union(concerned))
+    return frozenset(after.catalogue.shelves_among(reached))
 
 
 def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
@@ -51,7 +52,7 @@ def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
     assert after.rows.partial is not None
     there = {sku for sku in skus if after.catalogue.knows(sku)}
     wanted = after.catalogue.netted.cones({*there, *before.short(), *after.short()})
-    return frozenset(wanted) - after.rows.partial
+    return frozenset(after.catalogue.shelves_among(wanted)) - after.rows.partial
 
 
 def reached(before: View, after: View, skus: Iterable[str]) -> Reached:
@@ -79,7 +80,7 @@ def reached(before: View, after: View, skus: Iterable[str]) -> Reached:
 def _standing(view: View, net: Netting, sku: str) -> tuple[int, int, int, bool]:
     """Return gross, net, built and whether it is blocked; of an item not netted, which is none."""
     if sku not in net.gross:
-        return view.demand(sku), 0, 0, False
+        return view.part_demand(sku), 0, 0, False
     return net.gross[sku], net.net[sku], net.built[sku], sku in net.blocked
 
 

@@ -21,7 +21,7 @@ def reclaim(
     was, now = claimed(catalogue.per_order, before), claimed(catalogue.per_order, after)
     for supply in sorted(was.keys() | now.keys()):
         shelf = catalogue.shelf_on(channel, supply)
-        draft.reserve(shelf, now.get(supply, 0) - was.get(supply, 0))
+        draft.claim(shelf, now.get(supply, 0) - was.get(supply, 0))
 
 
 def send(
@@ -66,4 +66,4 @@ def reckoned_anew(draft: Draft, after: PerOrder) -> None:
         was, now = claimed(catalogue.per_order, lines), claimed(after, lines)
         for supply in sorted(was.keys() | now.keys()):
             shelf = catalogue.shelf_on(channel, supply)
-            draft.reserve(shelf, now.get(supply, 0) - was.get(supply, 0))
+            draft.claim(shelf, now.get(supply, 0) - was.get(supply, 0))

@@ -46,6 +46,7 @@ from stockpush.model import (
     MovementKind,
     OrderSupply,
     OrderVersion,
+    Pin,
     Promise,
     PurchaseUnit,
     Push,
@@ -69,6 +70,7 @@ SEEN_MAX: Final = 10_000
 """How many fields are kept with their rows, a kilobyte and a half each."""
 _NOTHING: Final = "[]"
 _RESTS: Final = msgspec.json.Decoder(tuple[Rest, ...])
+_PINS: Final = msgspec.json.Decoder(tuple[Pin, ...])
 _OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
 _PER_ORDER: Final = msgspec.json.Decoder(tuple[OrderSupply, ...])
 _PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
@@ -142,6 +144,7 @@ def item_row(item: Item) -> Row:
         item.guard_min,
         item.home_channel,
         item.exposure_max,
+        item.substitute_for,
         json_text(item.per_order) if item.per_order else _NOTHING,
     )
 
@@ -149,7 +152,7 @@ def item_row(item: Item) -> Row:
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
     sku, name, kind, unit, scale, bought, promise, buildable_max, lots, *rest = row
-    exposure, guard_min, home_channel, exposure_max, per_order = rest
+    exposure, guard_min, home_channel, exposure_max, substitute_for, per_order = rest
     return Item(
         sku,
         name,
@@ -164,6 +167,7 @@ def read_item(row: Row) -> Item:
         guard_min,
         home_channel,
         exposure_max,
+        substitute_for,
         () if per_order == _NOTHING else _PER_ORDER.decode(per_order),
     )
 
@@ -195,6 +199,7 @@ def bill_row(bill: BillOfMaterials) -> Row:
         int(bill.backflush),
         bill.base,
         json_text(bill.overrides),
+        bill.version,
     )
 
 
@@ -221,8 +226,36 @@ def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMateri
             bool(backflush),
             base,
             _OVERRIDES.decode(overrides),
+            version,
         )
-        for item, yield_quantity, batch_only, kit, backflush, base, overrides in bills
+        for item, yield_quantity, batch_only, kit, backflush, base, overrides, version in bills
+    )
+
+
+def older_bill_row(bill: BillOfMaterials) -> Row:
+    """Return the row of `bill` in `older_bill`: what it is a variant of has been put in."""
+    return (
+        bill.item,
+        bill.version,
+        bill.yield_quantity,
+        int(bill.batch_only),
+        int(bill.kit),
+        int(bill.backflush),
+        json_text(bill.lines),
+    )
+
+
+def read_older_bill(row: Row) -> BillOfMaterials:
+    """Return the bill of a row of `older_bill`."""
+    item, version, yield_quantity, batch_only, kit, backflush, lines = row
+    return BillOfMaterials(
+        item,
+        yield_quantity,
+        _OVERRIDES.decode(lines),
+        bool(batch_only),
+        bool(kit),
+        bool(backflush),
+        version=version,
     )
 
 
@@ -265,14 +298,16 @@ def shelf_row(shelf: Shelf) -> Row:
     """Return the row of `shelf`."""
     rests = json_text(shelf.rests) if shelf.rests else _NOTHING
     guard = (shelf.guard_level, int(shelf.guarded))
-    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held, *guard, shelf.pool)
+    pins = json_text(shelf.pins) if shelf.pins else _NOTHING
+    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held, *guard, shelf.pool, pins)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    sku, on_hand, reserved, rests, held, guard_level, guarded, pool = row
+    sku, on_hand, reserved, rests, held, guard_level, guarded, pool, pinned = row
     left = () if rests == _NOTHING else _RESTS.decode(rests)
-    return Shelf(sku, on_hand, reserved, held, left, guard_level, bool(guarded), pool)
+    pins = () if pinned == _NOTHING else _PINS.decode(pinned)
+    return Shelf(sku, on_hand, reserved, held, left, guard_level, bool(guarded), pool, pins)
 
 
 def lot_row(lot: Lot) -> Row:
@@ -370,6 +405,7 @@ def reservation_row(reservation: Reservation) -> Row:
         reservation.sku,
         reservation.pack,
         None if field is None else field.key,
+        reservation.bill,
         int(reservation.sent),
     )
 
@@ -378,7 +414,7 @@ def read_reservation(row: Row) -> Reservation:
     """Return the reservation of a row of `reservation`."""
     (channel, order_id, line_id, updated_at, fetch, order_key, placed_at, *rest) = row
     (ordered, open_units, shipped, written_off, deducted, state, order_state, *rest) = rest
-    (baseline_shipped, baseline_written_off, sku, pack, field_key, sent) = rest
+    (baseline_shipped, baseline_written_off, sku, pack, field_key, bill, sent) = rest
     return Reservation(
         key=ReservationKey(channel, order_id, line_id),
         version=OrderVersion(instant(updated_at), fetch),
@@ -396,6 +432,7 @@ def read_reservation(row: Row) -> Reservation:
         sku=sku,
         pack=pack,
         field=None if field_key is None else FieldKey(channel, field_key),
+        bill=bill,
         sent=bool(sent),
     )
 

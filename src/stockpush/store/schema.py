@@ -138,6 +138,7 @@ item: Final = Table(
     _whole("guard_min", absent=True),
     _text("home_channel", absent=True),
     _whole("exposure_max", absent=True),
+    _text("substitute_for", absent=True),
     _text("per_order"),
     *_filled("sku", "home_channel"),
     _one_of("exposure", Exposure),
@@ -176,8 +177,25 @@ bill: Final = Table(
     _whole("backflush"),
     _text("base", absent=True),
     _text("overrides"),
+    _whole("version"),
+    _between("yield_quantity", 1, QUANTITY_MAX),
+    CheckConstraint("version >= 1", name="version_range"),
+    *_flag("batch_only", "kit", "backflush"),
+)
+
+older_bill: Final = Table(
+    "older_bill",
+    metadata,
+    _key("item", ForeignKey("item.sku")),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    _whole("yield_quantity"),
+    _whole("batch_only"),
+    _whole("kit"),
+    _whole("backflush"),
+    _text("lines"),
     _between("yield_quantity", 1, QUANTITY_MAX),
     *_flag("batch_only", "kit", "backflush"),
+    CheckConstraint("version >= 1", name="version_range"),
 )
 
 bill_line: Final = Table(
@@ -238,6 +256,7 @@ shelf: Final = Table(
     _whole("guard_level"),
     _whole("guarded"),
     _key("pool"),
+    _text("pins"),
     *_filled("pool"),
     *_signed("on_hand"),
     *_unsigned("reserved", "held", "guard_level"),
@@ -311,10 +330,12 @@ reservation: Final = Table(
     Column("sku", TEXT, ForeignKey("item.sku"), nullable=True),
     _whole("pack"),
     _text("field_key", absent=True),
+    _whole("bill"),
     _whole("sent"),
     _field_reference(),
     *_flag("sent"),
     *_counter("fetch_number"),
+    CheckConstraint("bill >= 1", name="bill_range"),
     *_unsigned(
         "ordered",
         "open",
