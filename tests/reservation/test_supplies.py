@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import permutations
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -259,6 +261,83 @@ def test_supplies_that_cannot_be_are_refused(
     assert refused.value.found == found
     assert refused.value.expected
     assert world.rows == rows
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"box": {"substitute_for": "leaflet"}, "candle": {"per_order": (BOX,)}}, "box.item"),
+        ({"leaflet": {"substitute_for": "box"}, "candle": {"per_order": (BOX,)}}, "box.item"),
+        ({"soap": {"substitute_for": "candle"}, "candle": {"per_order": (BOX,)}}, "box.per"),
+    ],
+)
+def test_supplies_and_substitutes_are_different_things(
+    given: dict[str, dict[str, Any]], field: str
+) -> None:
+    """A supply of orders is no substitute and no name of any, nor has a name lines per order;
+    whichever of the two is said later.
+    """
+    for (first, said), (late, more) in permutations(given.items()):
+        world = World().stock(candle=0, soap=0, box=0, leaflet=0)
+        for sku in ("box", "leaflet"):
+            world.item(sku, kind=Kind.SUPPLY)
+        world.item(first, **said)
+        with pytest.raises(CatalogueInvalid) as refused:
+            world.item(late, **more)
+        assert str(refused.value.field).endswith(field)
+
+
+def older(*, sold: int = 2, **uses: int) -> World:
+    """Candles were made from `uses` when `sold` were ordered; there are 20 of everything."""
+    world = World().stock(candle=0, soy=20, palm=20, box=20).item("box", kind=Kind.SUPPLY)
+    world.polls("shopify")
+    world.bill("candle", **uses)
+    world.list("shopify", CANDLES, "candle", shows=10)
+    world.hears(world.order("shopify", "1", line(CANDLES, sold)))
+    return world
+
+
+def rebilled(world: World, *lines: OrderSupply, corrects: bool = False, **uses: int) -> None:
+    """Import another recipe of candles, and what their orders take."""
+    made_from = tuple(BillLine(sku, units) for sku, units in uses.items())
+    bill = BillOfMaterials("candle", 1, made_from)
+    items = (_item(world, "candle", lines),)
+    key = f"bill {len(world.log)}"
+    world.do(ImportCatalogue(items, (bill,), (), (), key, "test", corrects=corrects))
+
+
+@pytest.mark.parametrize("items", [1, 10**9])
+def test_an_older_bill_keeps_its_recipe_and_not_its_supplies(items: int) -> None:
+    """What is open stays in soy, and takes as many boxes as the bill of today says."""
+    with large_from(items):
+        world = older(soy=1)
+        world.item("candle", per_order=(GATE,))
+        rebilled(world, OrderSupply("box", 3, gate=True), palm=1)
+        assert [row.bill for row in world.rows.reservations.values()] == [1]
+        assert (world.atp("soy"), world.atp("palm"), *boxes(world)) == (18, 20, 20, 3)
+        assert world.atp("candle") == 5  # for 17 boxes, three an order
+        world.hears(world.order("shopify", "1", line(CANDLES, 2, shipped=1), version=2))
+        assert (world.atp("candle"), *boxes(world)) == (5, 17, 0)
+        assert sound(world)
+
+
+def test_a_supply_is_of_orders_once_no_open_order_takes_it_per_product() -> None:
+    """A box that was a line of the product becomes one of the order: with `--corrects` for what is
+    open as well, or when that has been sent; otherwise it would count twice.
+    """
+    world = older(soy=1, box=1)
+    with pytest.raises(CatalogueInvalid) as refused:
+        rebilled(world, GATE, soy=1)
+    assert refused.value.field == "boms.candle.lines.box.per"
+    assert "--corrects" in str(refused.value.next)
+    assert (world.atp("box"), world.catalogue.per_order) == (18, {})
+    rebilled(world, GATE, soy=1, corrects=True)
+    assert (world.atp("box"), *boxes(world)) == (19, 20, 1)
+    assert sound(world)
+    world = older(soy=1, box=1)
+    world.hears(world.order("shopify", "1", version=2))
+    rebilled(world, GATE, soy=1)
+    assert (world.atp("candle"), *boxes(world)) == (20, 20, 0)
 
 
 # -- gates -------------------------------------------------------------------------------------
