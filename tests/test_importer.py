@@ -868,6 +868,24 @@ def test_a_mistake_in_a_line_per_order(lines: str, where: str, found: str, expec
             "the bill makes nothing",
         ),
         (
+            '[[items]]\nsku = "carton"\nkind = "supply"\nsubstitute_for = "box"',
+            "c.toml items[1] (carton): substitute_for",
+            "a supply that is no substitute, and no name of any",
+        ),
+        (
+            (
+                '[[items]]\nsku = "carton"\n'
+                '[[items]]\nsku = "box"\nkind = "supply"\nsubstitute_for = "carton"'
+            ),
+            "c.toml items[2] (box): substitute_for",
+            "a supply that is no substitute, and no name of any",
+        ),
+        (
+            '[[items]]\nsku = "cup"\nsubstitute_for = "mug"',
+            "c.toml items[1] (cup): substitute_for",
+            "nothing is ordered of mug",
+        ),
+        (
             '[[items]]\nsku = "tissue"\nunit = "kg"',
             "c.toml items[1] (tissue): unit",
             "g with scale 0",
