@@ -28,9 +28,11 @@ from stockpush.model import (
     Exposure,
     FieldKey,
     Health,
+    Kind,
     Location,
     LotKey,
     MovementKind,
+    OrderSupply,
     Promise,
     Push,
     PushOutcomeKind,
@@ -529,6 +531,12 @@ def test_every_term_that_a_push_can_have_has_a_wording() -> None:
     net = view.net(["candle"])
     kept = world.field("shopify", "a")
     named = {name for name, _ in pushes._terms(view, net, kept, POLICIES["shopify"], -1)}
+    gated = World().stock(candle=9, box=2).item("box", kind=Kind.SUPPLY)
+    gated.item("candle", per_order=(OrderSupply("box", 1, gate=True),))
+    gated.list("shopify", "a", "candle", shows=9)
+    other = View(gated.catalogue, gated.rows)
+    bounded = pushes._terms(other, other.net(["candle"]), kept, POLICIES["shopify"], 0)
+    named |= {name for name, _ in bounded}
     for shared in ({"guard_min": 99}, {"exposure_max": 0}, {"exposure": Exposure.SPLIT}):
         world = shop().item("candle", **shared)
         view = View(world.catalogue, world.rows)
@@ -540,6 +548,31 @@ def test_every_term_that_a_push_can_have_has_a_wording() -> None:
     }
     assert named == WORDINGS.keys()
     assert set(OUTCOMES) == set(PushOutcomeKind)
+
+
+def test_a_gate_says_what_each_order_takes_and_what_is_left() -> None:
+    """With a box left for the last pack nothing is held back, with one too few it is; the box says
+    whose orders take it.
+    """
+    world = World().stock(candle=9, box=4)
+    world.item("box", kind=Kind.SUPPLY)
+    world.item("candle", per_order=(OrderSupply("box", 1, gate=True),))
+    world.list("shopify", "a", "candle", pack=3, shows=3)
+    for number in range(2):
+        world.hears(world.order("shopify", str(number), line("a", 1)))
+    world.moves("box", -1, MovementKind.SCRAP)
+    (found, box) = (why(world, sku) for sku in ("candle", "box"))
+    assert (found.atp, box.atp) == ("3", "1")
+    assert sum(int(term.quantity) for term in found.terms) == 3
+    assert (found.terms[-1].name, found.terms[-1].note) == ("per_order", WORDINGS["per_order"].none)
+    assert found.listings[0].shown == sum(term.quantity for term in found.listings[0].terms) == 1
+    assert notes(box.terms)["reserved"] == ("-2", "to go once with each open order of candle")
+    world.moves("box", -2, MovementKind.SCRAP, "k2")
+    found = why(world, "candle")
+    assert notes(found.terms)["per_order"] == (
+        "-6",
+        "each order takes 1 box, of which there is 1 short",
+    )
 
 
 def test_a_share_says_how_much_of_what_is_left_it_is() -> None:

@@ -38,6 +38,7 @@ from stockpush.model import (
     LotKey,
     LotRule,
     MovementKind,
+    OrderSupply,
     OrderVersion,
     Pin,
     Promise,
@@ -77,6 +78,7 @@ ITEM = Item(
     home_channel="my-shopify",
     exposure_max=7,
     substitute_for="kerze größe",
+    per_order=(OrderSupply("box", 3, gate=True), OrderSupply("leaflet größe", QUANTITY_MAX)),
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
@@ -192,6 +194,7 @@ RESERVATION = Reservation(
     pack=6,
     field=FIELD,
     bill=2,
+    sent=True,
 )
 HOLD = Hold(
     id=7,

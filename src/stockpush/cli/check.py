@@ -11,6 +11,7 @@ a difference is a damaged file or a defect, and somebody must look at it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,7 @@ from stockpush.reservation import ledger
 from stockpush.reservation.atp import atp_all
 from stockpush.reservation.catalogue import build
 from stockpush.reservation.ledger import Books, Violation
+from stockpush.reservation.per_order import PerOrder, claims, effective
 from stockpush.reservation.view import View
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
             rows.books.lots,
             _pools(rows),
             dict(rows.catalogue.feeds),
+            _per_order(rows),
         )
         found += ledger.check(books)
     return list(dict.fromkeys(found))  # the ledger finds again what its sums have shown
@@ -105,17 +108,31 @@ def _pools(rows: CheckRows) -> dict[str, str]:
     return {place.name: place.pool for place in rows.catalogue.locations}
 
 
+def _per_order(rows: CheckRows) -> PerOrder:
+    """Return what each order with an item takes once."""
+    stored = rows.catalogue
+    return effective(
+        {item.sku: item for item in stored.items}, {bill.item: bill for bill in stored.bills}
+    )
+
+
+def _claimed(rows: CheckRows) -> Counter[str]:
+    """Return by shelf what orders claim: their open units, and what they are still to take once."""
+    audit, feeds = rows.audit, dict(rows.catalogue.feeds)
+    return Counter(audit.open) + Counter(claims(_per_order(rows), audit.in_open_orders, feeds))
+
+
 def _sums(rows: CheckRows) -> list[Violation]:
     """What is kept of each shelf is the sum of its movements, open order lines and open holds."""
-    audit = rows.audit
+    audit, claimed = rows.audit, _claimed(rows)
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
     found = []
-    named = audit.shelves.keys() | audit.moved.keys() | audit.open.keys() | audit.held.keys()
+    named = audit.shelves.keys() | audit.moved.keys() | claimed.keys() | audit.held.keys()
     for sku in sorted(named):
         shelf = audit.shelves.get(sku, Shelf(sku))
         for invariant, summed, kept in (
             ("balance_is_fold", audit.moved.get(sku, 0), shelf.on_hand + apart.get(sku, 0)),
-            ("reserved_is_open_demand", audit.open.get(sku, 0), shelf.reserved),
+            ("reserved_is_open_demand", claimed[sku], shelf.reserved),
             ("held_is_open_holds", audit.held.get(sku, 0), shelf.held),
         ):
             if summed != kept:
@@ -145,7 +162,7 @@ def _undeducted(rows: CheckRows) -> list[Violation]:
 
 def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violation]:
     """ATP from what is kept is ATP from the ledger and the orders."""
-    stored, audit = rows.catalogue, rows.audit
+    stored, audit, claimed = rows.catalogue, rows.audit, _claimed(rows)
     catalogue = build(
         stored.revision,
         stored.items,
@@ -163,7 +180,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             sku_of(sku),
             pool=pool_of(sku),
             on_hand=audit.moved.get(sku, 0) - apart.get(sku, 0),
-            reserved=audit.open.get(sku, 0),
+            reserved=claimed[sku],
             held=audit.held.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
             pins=audit.shelves.get(sku, Shelf(sku)).pins,

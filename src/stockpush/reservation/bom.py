@@ -27,13 +27,13 @@ from __future__ import annotations
 from array import array
 from collections import ChainMap, Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 from itertools import accumulate
 from math import ceil
 from types import MappingProxyType
-from typing import cast
+from typing import TypeAlias, cast
 
 from stockpush.errors import BillCycle, CatalogueInvalid
 from stockpush.model import (
@@ -47,6 +47,7 @@ from stockpush.packed import Numbered, Packed, PackedMap, Places, hashed
 from stockpush.values import replace
 
 _Parents = Mapping[str, Collection[str]]
+Gates: TypeAlias = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,12 @@ class Bills:
     _groups: Mapping[str, tuple[str, ...]]
     _reachable_twice: frozenset[str]
     _position: Mapping[str, int]
+    gates: Gates = field(default_factory=dict)
+    """What stands beside some items without being in them, and bounds what is promised of them: a
+    supply of their orders. Nothing is made from it; but it is read with them, and they with it.
+    """
+    gated: Gates = field(default_factory=dict)
+    """The same, by what bounds them."""
 
     @classmethod
     def build(
@@ -78,9 +85,11 @@ class Bills:
         skus: Collection[str],
         name_of: Mapping[str, str] = MappingProxyType({}),
         older: Iterable[BillOfMaterials] = (),
+        gates: Gates = MappingProxyType({}),
     ) -> Bills:
         """Check and compile `bills` against the known `skus`; `name_of` is that of substitutes,
-        `older` are bills that open reservations were made with, of items that have one.
+        `older` are bills that open reservations were made with, of items that have one; `gates` as
+        they are kept.
 
         Raises `CatalogueInvalid` for a second bill of one item, an item or component that is not
         among `skus`, a bill without lines, a yield or quantity outside 1..QUANTITY_MAX, a chain
@@ -128,6 +137,10 @@ class Bills:
                 parents[component].append(sku)
         order = _low_level_order(below.keys(), parents)
         descendants = _descendants(below, order)
+        gated: defaultdict[str, list[str]] = defaultdict(list)
+        for sku in sorted(gates):
+            for supply in gates[sku]:
+                gated[supply].append(sku)
         return cls(
             by_item=by_item,
             made=made,
@@ -136,11 +149,13 @@ class Bills:
             name_of=dict(name_of),
             _parents={sku: tuple(sorted(found)) for sku, found in parents.items()},
             _descendants=descendants,
-            _groups=_groups(below, parents, order),
+            _groups=_groups(below, parents, order, gates, gated),
             _reachable_twice=frozenset(
                 sku for sku in made if _paths_meet(below, (sku, *descendants[sku]))
             ),
             _position={sku: at for at, sku in enumerate(order)},
+            gates=gates,
+            gated={supply: tuple(found) for supply, found in gated.items()},
         )
 
     def components(self, sku: str) -> tuple[BillLine, ...]:
@@ -164,18 +179,23 @@ class Bills:
         return self._descendants.get(sku, ())
 
     def cones(self, skus: Iterable[str]) -> tuple[str, ...]:
-        """Return `skus` and every item that one of them is made from, in low-level order.
+        """Return `skus`, what bounds them, and all that one of them is made from, in low-level
+        order.
 
         With the name of substitutes come all of them, since it is netted from what they have left.
         """
         found = set(skus)
+        if self.gates:
+            found.update(*(self.gates.get(sku, ()) for sku in tuple(found)))
         found.update(*(self.descendants(sku) for sku in tuple(found)))
         if self.substitutes:
             found.update(*(self.substitutes.get(sku, ()) for sku in tuple(found)))
         return tuple(sorted(found, key=lambda sku: (self._position.get(sku, -1), sku)))
 
     def group(self, sku: str) -> frozenset[str]:
-        """Return the items connected with `sku` through bills, in any direction, and itself."""
+        """Return the items connected with `sku` through bills or by what bounds them, in any
+        direction, and itself.
+        """
         return frozenset(self.group_order(sku))
 
     def group_order(self, sku: str) -> tuple[str, ...]:
@@ -183,8 +203,12 @@ class Bills:
         return self._groups.get(sku) or (sku,)
 
     def where_used(self, skus: Iterable[str]) -> frozenset[str]:
-        """Return `skus` and every item that is made from one of them, at any depth."""
+        """Return `skus`, what they bound, and every item that is made from one of these, at any
+        depth.
+        """
         found = set(skus)
+        if self.gates:
+            found.update(*(self.gated.get(sku, ()) for sku in tuple(found)))
         waiting = list(found)
         while waiting:
             above = [sku for sku in self.parents(waiting.pop()) if sku not in found]
@@ -650,9 +674,16 @@ def _paths_meet(children: Mapping[str, tuple[str, ...]], cone: tuple[str, ...]) 
 
 
 def _groups(
-    children: Mapping[str, tuple[str, ...]], parents: _Parents, order: tuple[str, ...]
+    children: Mapping[str, tuple[str, ...]],
+    parents: _Parents,
+    order: tuple[str, ...],
+    gates: Gates,
+    gated: Mapping[str, Sequence[str]],
 ) -> dict[str, tuple[str, ...]]:
-    """Return, for each item that a bill names, its connected items in low-level order."""
+    """Return, for each item that a bill names or that something bounds, its connected items in
+    low-level order.
+    """
+    order = (*order, *sorted({*gates, *gated}.difference(order)))
     members: dict[str, list[str]] = {}
     founder: dict[str, str] = {}
     for start in order:
@@ -664,6 +695,8 @@ def _groups(
             founder[sku] = start
             waiting += parents.get(sku, ())
             waiting += children.get(sku, ())
+            waiting += gates.get(sku, ())
+            waiting += gated.get(sku, ())
         members.setdefault(founder[start], []).append(start)
     groups = {start: tuple(found) for start, found in members.items()}
     return {sku: groups[start] for sku, start in founder.items()}

@@ -33,6 +33,7 @@ from stockpush.model import (
     ListingKey,
     Location,
     LotRule,
+    OrderSupply,
     Promise,
     StockPolicy,
     pool_of,
@@ -40,7 +41,9 @@ from stockpush.model import (
     sku_of,
 )
 from stockpush.packed import Packed, PackedMap, Places, hashed
-from stockpush.reservation.bom import Bills
+from stockpush.reservation.atp import Gate
+from stockpush.reservation.bom import Bills, Gates
+from stockpush.reservation.per_order import effective
 from stockpush.values import replace
 
 if TYPE_CHECKING:
@@ -86,6 +89,10 @@ class Catalogue:
     feeds: Mapping[str, str] = field(default_factory=dict)
     stock: StockPolicy = UNSAID
     split: frozenset[str] = frozenset()
+    per_order: Mapping[str, tuple[OrderSupply, ...]] = field(default_factory=dict)
+    """What each order with an item takes once, by SKU, where it takes anything."""
+    gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
+    """The gates of shelves that have any."""
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -219,14 +226,24 @@ def build(
     places = {place.name: place for place in locations}
     fed = dict(feeds)
     pools = _pools(places.values())
-    older = tuple(older_bills)
+    given, older = bills if isinstance(bills, Packed) else tuple(bills), tuple(older_bills)
     name_of = (
         known.bills.name_of
         if known is not None and _are_same_items(by_sku, known.items)
         else {item.sku: item.substitute_for for item in every if item.substitute_for is not None}
     )
-    compiled, netted, layouts = _compiled(bills, by_sku, name_of, pools, older, known)
+    per_order = (
+        effective(by_sku, {bill.item: bill for bill in given})
+        if any(item.per_order for item in every)
+        else {}
+    )
+    gates = _gates(per_order)
+    compiled, netted, layouts = _compiled(given, by_sku, name_of, pools, older, known, gates)
     found = _packed(listings, fed) if isinstance(listings, Packed) else _found(listings, fed)
+    least: dict[str, int] = {}
+    for listing in found.by_key.values() if netted.gates else ():
+        shelf = shelf_key(listing.sku, fed.get(listing.key.channel, MAIN))
+        least[shelf] = min(listing.pack, least.get(shelf, listing.pack))
     return Catalogue(
         revision=revision,
         items=by_sku,
@@ -242,6 +259,19 @@ def build(
             if (ceiling := _ceiling(item)) is not None
             for shelf in (shelf_key(item.sku, pool) for pool in pools)
             if shelf in netted.by_item
+        },
+        per_order=per_order,
+        gates={
+            shelf: tuple(
+                Gate(
+                    shelf_key(line.supply, pool_of(shelf)),
+                    line.quantity,
+                    least.get(shelf, 10 ** by_sku[sku_of(shelf)].scale),
+                )
+                for line in per_order[sku_of(shelf)]
+                if line.gate
+            )
+            for shelf in netted.gates
         },
         stock=stock,
         split=frozenset(
@@ -338,33 +368,42 @@ def _last(found: Sequence[V]) -> V:
     return found[-1]
 
 
+def _gates(per_order: Mapping[str, tuple[OrderSupply, ...]]) -> Gates:
+    """Return the supplies that bound what is promised of each item."""
+    gates = {
+        sku: tuple(line.supply for line in lines if line.gate) for sku, lines in per_order.items()
+    }
+    return {sku: supplies for sku, supplies in gates.items() if supplies}
+
+
 def _pools(locations: Iterable[Location]) -> tuple[str, ...]:
     """Return the pools that something is sold from, MAIN first, then by name."""
     return (MAIN, *sorted({place.pool for place in locations if place.sellable} - {MAIN}))
 
 
 def _compiled(
-    bills: Iterable[BillOfMaterials],
+    given: Sequence[BillOfMaterials],
     items: Mapping[str, Item],
     name_of: Mapping[str, str],
     pools: tuple[str, ...],
     older: tuple[BillOfMaterials, ...],
     known: Catalogue | None,
+    gates: Gates,
 ) -> tuple[Bills, Bills, dict[frozenset[str], Layout]]:
     """Return the compiled bills, those by shelf, and what has been laid out of them: the known ones
     if they fit.
     """
-    given = bills if isinstance(bills, Packed) else tuple(bills)
     if (
         known is not None
         and known.pools == pools
+        and known.bills.gates == gates
         and _are_same(given, known.bills.by_item)
         and (_are_same_items(items, known.items) or all(sku in items for sku in known.items))
         and known.bills.name_of == name_of
         and set(known.older_bills) == set(older)
     ):
         return known.bills, known.netted, known.layouts
-    compiled = Bills.build(given, items.keys(), name_of, older)
+    compiled = Bills.build(given, items.keys(), name_of, older, gates)
     if len(pools) == 1:
         return compiled, compiled, {}
     netted = Bills.build(
@@ -376,6 +415,11 @@ def _compiled(
             for sku, name in name_of.items()
         },
         [_in_pool(bill, pool) for pool in pools for bill in older],
+        {
+            shelf_key(sku, pool): tuple(shelf_key(supply, pool) for supply in supplies)
+            for pool in pools
+            for sku, supplies in gates.items()
+        },
     )
     return compiled, netted, {}
 

@@ -37,6 +37,7 @@ from stockpush.model import (
     sku_of,
 )
 from stockpush.reservation.atp import use
+from stockpush.reservation.per_order import PerOrder, claims
 
 NO_POOLS: Mapping[str, str] = MappingProxyType({})
 """Of a shop where everything is in the pool MAIN."""
@@ -238,7 +239,7 @@ class Books:
 
     `movements` have their ids. `reservations`, `holds` and `lots` are all of them, whatever their
     state. `pools` has the pool of every location but MAIN, `feeds` that of every channel which is
-    fed by another than MAIN.
+    fed by another than MAIN. `per_order` has what each order with an item takes once.
     """
 
     movements: Sequence[StockMovement]
@@ -249,6 +250,7 @@ class Books:
     lots: Sequence[Lot] = ()
     pools: Mapping[str, str] = field(default_factory=dict)
     feeds: Mapping[str, str] = field(default_factory=dict)
+    per_order: PerOrder = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,9 +299,9 @@ def quarantined_is_withheld(books: Books) -> list[Violation]:
 
 def reserved_is_open_demand(books: Books) -> list[Violation]:
     """Reserved of every shelf is the sum of its item's open reservations, in item units, on the
-    channels that its pool feeds.
+    channels that its pool feeds, and of what open orders there are still to take of it once.
     """
-    open_units: Counter[str] = Counter()
+    open_units = Counter(claims(books.per_order, books.reservations, books.feeds))
     for line in books.reservations:
         if line.sku is not None:
             key = shelf_key(line.sku, books.feeds.get(line.key.channel, MAIN))

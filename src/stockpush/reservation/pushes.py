@@ -57,6 +57,7 @@ from stockpush.reservation.expectation import (
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
 from stockpush.reservation.ledger import where
 from stockpush.reservation.parting import may_raise
+from stockpush.reservation.per_order import claimed
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -303,6 +304,11 @@ def _change_pools(draft: Draft, channel: str, old: str) -> None:
             units = row.open * row.pack
             draft.reserve(shelf_key(row.sku, old), -units, row.bill)
             draft.reserve(catalogue.shelf_on(channel, row.sku), units, row.bill, moved=units > 0)
+    for (name, _), lines in draft.view.orders.items():
+        taken = claimed(catalogue.per_order, lines) if name == channel else {}
+        for supply, units in taken.items():
+            draft.claim(shelf_key(supply, old), -units)
+            draft.claim(catalogue.shelf_on(channel, supply), units)
     for key in catalogue.listings_on:
         if key.channel == channel and (sku := catalogue.sku_of(key)) is not None:
             draft.touched.add(shelf_key(sku, old))

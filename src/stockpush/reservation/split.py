@@ -194,6 +194,7 @@ class _Splitting:
         raised = [share for share in looked_at if counts[share.key]]
         return (
             not any(share.shelf in net.blocked for share in raised)
+            and not any(netting.lacks_supplies(net, share.shelf) for share in raised)
             and all(
                 net.net[sku] <= max(ceiling, self._before.net[sku])
                 for sku, ceiling in net.ceilings.items()

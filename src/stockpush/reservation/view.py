@@ -9,6 +9,7 @@ the pool MAIN is its SKU.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
@@ -124,10 +125,36 @@ class View:
             layout = self.catalogue.layout(group)
             at_once = layout.net(on_hand, demand, ceilings=ceilings, rests=rests)
             if at_once is not None:
-                return at_once
-        return netting.net(
+                return self._gated(at_once, more)
+        netted = netting.net(
             self.catalogue.netted, on_hand, demand, group, ceilings=ceilings, rests=rests
         )
+        return self._gated(netted, more)
+
+    def _gated(self, net: netting.Netting, more: Mapping[str, int]) -> netting.Netting:
+        """Return a netting with what bounds it besides, at `more` units of demand (signed).
+
+        Units that nobody has told the orders of may come as many orders as they can.
+        """
+        gates = self.catalogue.gates
+        if not gates:
+            return net
+        room = {
+            supply: net.on_hand[supply] - net.demand[supply]
+            for supply in self.catalogue.netted.gated
+            if supply in net.on_hand
+        }
+        units = dict(more)
+        for field in self.rows.fields.values():
+            shelf = self.catalogue.shelf_of(field.key) if field.hold else None
+            if shelf is not None:
+                units[shelf] = units.get(shelf, 0) + field.hold * field.pack
+        for shelf in units.keys() & gates.keys():
+            for gate in gates[shelf]:
+                if gate.supply in room:
+                    orders = max(0, -(-units[shelf] // gate.units))
+                    room[gate.supply] -= orders * gate.quantity
+        return dataclasses.replace(net, gates=gates, room=room)
 
     def _net_part(self, skus: Iterable[str]) -> netting.Netting:
         """Net what `skus`, and the items that are short, are made from."""
@@ -137,9 +164,10 @@ class View:
         unread = [sku for sku in shelves if sku not in self.rows.partial]
         assert not unread, f"shelves were not gathered for {unread[:5]}"
         on_hand, demand, ceilings, rests = self._standing(shelves)
-        return netting.net_part(
+        netted = netting.net_part(
             self.catalogue.netted, on_hand, demand, part, ceilings=ceilings, rests=rests
         )
+        return self._gated(netted, {})
 
     def _standing(
         self, shelves: Collection[str], more: Mapping[str, int] = MappingProxyType({})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Column, Select, Table, case, func, literal_column, null, select
+from sqlalchemy import Column, Select, Table, case, func, literal_column, null, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from stockpush.messages import CommandDone, Rows
@@ -569,6 +569,8 @@ class Audit:
     undeducted: Mapping[FieldKey, int]
     lots: Mapping[LotKey, Lot] = field(default_factory=dict)
     lots_moved: Mapping[LotKey, int] = field(default_factory=dict)
+    in_open_orders: tuple[Reservation, ...] = ()
+    """All lines of every open order, where any item names supplies of orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -662,6 +664,12 @@ async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
     named = movement.c.lot.is_not(None) | (movement.c.location != literal_column(f"'{MAIN}'"))
     place = (movement.c.sku, movement.c.location, movement.c.lot)
     by_lot = select(*place, func.sum(movement.c.quantity)).where(named).group_by(*place)
+    is_open: ColumnElement[bool] = reservation.c.open > nothing
+    open_orders = select(reservation.c.channel, reservation.c.order_id).where(is_open)
+    of_open = select(reservation).where(
+        tuple_(reservation.c.channel, reservation.c.order_id).in_(open_orders)
+    )
+    named_once = any(item.per_order for item in catalogue.items)
     shelves = await reader.all(schema.shelf, rows.read_shelf)
     lots = await reader.all(schema.lot, rows.read_lot)
     fields = await reader.all(schema.field, rows.read_field)
@@ -688,6 +696,11 @@ async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
             LotKey(sku, location, lot or UNLOTTED): int(total)
             for sku, location, lot, total in await reader.filtered(by_lot, {})
         },
+        in_open_orders=(
+            rows.each(rows.read_reservation, await reader.filtered(of_open, {}))
+            if named_once
+            else ()
+        ),
     )
 
 

@@ -44,6 +44,7 @@ from stockpush.model import (
     LotKey,
     LotRule,
     MovementKind,
+    OrderSupply,
     OrderVersion,
     Pin,
     Promise,
@@ -72,6 +73,7 @@ _NOTHING: Final = "[]"
 _RESTS: Final = msgspec.json.Decoder(tuple[Rest, ...])
 _PINS: Final = msgspec.json.Decoder(tuple[Pin, ...])
 _OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
+_PER_ORDER: Final = msgspec.json.Decoder(tuple[OrderSupply, ...])
 _PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
 _NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
@@ -152,13 +154,14 @@ def item_row(item: Item) -> Row:
         item.home_channel,
         item.exposure_max,
         item.substitute_for,
+        json_text(item.per_order) if item.per_order else _NOTHING,
     )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
     sku, name, kind, unit, scale, bought, promise, buildable_max, lots, *rest = row
-    exposure, guard_min, home_channel, exposure_max, substitute_for = rest
+    exposure, guard_min, home_channel, exposure_max, substitute_for, per_order = rest
     return Item(
         sku,
         name,
@@ -174,6 +177,7 @@ def read_item(row: Row) -> Item:
         home_channel,
         exposure_max,
         substitute_for,
+        () if per_order == _NOTHING else _PER_ORDER.decode(per_order),
     )
 
 
@@ -434,6 +438,7 @@ def reservation_row(reservation: Reservation) -> Row:
         reservation.pack,
         None if field is None else field.key,
         reservation.bill,
+        int(reservation.sent),
     )
 
 
@@ -441,7 +446,7 @@ def read_reservation(row: Row) -> Reservation:
     """Return the reservation of a row of `reservation`."""
     (channel, order_id, line_id, updated_at, fetch, order_key, placed_at, *rest) = row
     (ordered, open_units, shipped, written_off, deducted, state, order_state, *rest) = rest
-    (baseline_shipped, baseline_written_off, sku, pack, field_key, bill) = rest
+    (baseline_shipped, baseline_written_off, sku, pack, field_key, bill, sent) = rest
     return Reservation(
         key=ReservationKey(channel, order_id, line_id),
         version=OrderVersion(instant(updated_at), fetch),
@@ -460,6 +465,7 @@ def read_reservation(row: Row) -> Reservation:
         pack=pack,
         field=None if field_key is None else FieldKey(channel, field_key),
         bill=bill,
+        sent=bool(sent),
     )
 
 

@@ -139,6 +139,7 @@ item: Final = Table(
     _text("home_channel", absent=True),
     _whole("exposure_max", absent=True),
     _text("substitute_for", absent=True),
+    _text("per_order"),
     *_filled("sku", "home_channel"),
     _one_of("exposure", Exposure),
     _one_of("kind", Kind),
@@ -330,7 +331,9 @@ reservation: Final = Table(
     _whole("pack"),
     _text("field_key", absent=True),
     _whole("bill"),
+    _whole("sent"),
     _field_reference(),
+    *_flag("sent"),
     *_counter("fetch_number"),
     CheckConstraint("bill >= 1", name="bill_range"),
     *_unsigned(
