@@ -249,8 +249,8 @@ _COUNTED_PER_LINE = Planted(
     (
         Edit(
             "reservation.draft:Draft.reserve",
-            "replace(shelf, reserved=shelf.reserved + units)",
-            "replace(shelf, reserved=max(0, self.view.shelf(sku).reserved + units))",
+            "replace(row, reserved=row.reserved + units)",
+            "replace(row, reserved=max(0, self.view.shelf(shelf).reserved + units))",
         ),
     ),
 )
@@ -285,8 +285,8 @@ _PACK_FORGOTTEN = Planted(
     (
         Edit(
             "reservation.sales:_write",
-            "effect.open * line.pack)",
-            "effect.open)",
+            "effect.open * line.pack, made_with)",
+            "effect.open, made_with)",
         ),
     ),
 )
@@ -430,8 +430,8 @@ _SURPLUS_SOLD = Planted(
     ("R5", "F33"),
     (
         Edit(
-            "reservation.view:View.net_more",
-            "{sku: self.shelf(sku).on_hand for sku in group}",
+            "reservation.view:View._standing",
+            "{sku: self.shelf(sku).on_hand for sku in shelves}",
             "{\n"
             "            sku: self.shelf(sku).on_hand\n"
             "            + sum(\n"
@@ -439,7 +439,7 @@ _SURPLUS_SOLD = Planted(
             "                for key in self.catalogue.fields_of.get(sku, ())\n"
             "                if key in self.rows.fields\n"
             "            )\n"
-            "            for sku in group\n"
+            "            for sku in shelves\n"
             "        }",
         ),
     ),

@@ -126,12 +126,16 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     resupplied = differently_supplied(command, view.catalogue)
     if resupplied:
         supplies.reckoned_anew(draft, _supplied_by(command, view.catalogue))
-    changed = resupplied | differently_promised(command, view.catalogue) | {
-        sku
-        for bill in command.bills
-        for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
-        for sku in (bill.item, *(line.component for line in old.lines))
-    }
+    changed = (
+        resupplied
+        | differently_promised(command, view.catalogue)
+        | {
+            sku
+            for bill in command.bills
+            for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
+            for sku in (bill.item, *(line.component for line in old.lines))
+        }
+    )
     touched = draft.touched.union(*(view.catalogue.shelves_of(sku) for sku in changed))
     return replace(
         draft.decision(),
