@@ -8,7 +8,7 @@ import pytest
 
 from stockpush.errors import BillCycle
 from stockpush.messages import BuildStock, ImportCatalogue, Refused
-from stockpush.model import BillLine, BillOfMaterials, Pin, Shelf
+from stockpush.model import BillLine, BillOfMaterials, Exposure, Pin, Shelf
 from stockpush.reservation import older
 from tests.reservation.test_reach import large_from
 from tests.reservation.world import World, line
@@ -81,6 +81,19 @@ def test_a_version_that_nobody_needs_is_forgotten() -> None:
     assert len(world.catalogue.older_bills) == 1
     world.stock(mug=1)
     assert world.catalogue.older_bills == ()
+
+
+def test_with_a_forgotten_bill_goes_what_it_was_split_with() -> None:
+    """Only the older bill joined the candles to what is split: they are marked when it goes."""
+    world = workshop().list("woo", "cb", "candle", shows=1)
+    world.item("balm", exposure=Exposure.SPLIT)
+    world.syncs()
+    world.hears(world.order("shopify", "1", version=2))
+    world.syncs()
+    assert [world.field(*key).expected for key in (("shopify", "ca"), ("woo", "cb"))] == [5, 4]
+    world.stock(mug=1)
+    assert world.catalogue.older_bills == ()
+    assert world.dirty == {"shopify/ca", "woo/cb"}
 
 
 def test_each_of_several_bills_is_kept_for_its_orders() -> None:

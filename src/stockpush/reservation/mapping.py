@@ -120,9 +120,13 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         if old is not None and (old.item, old.version) in older.kept([old], shelves_of):
             older_bills.append(old)
     kept = older.kept([*view.catalogue.older_bills, *older_bills], shelves_of)
+    forgotten = [
+        bill for bill in view.catalogue.older_bills if (bill.item, bill.version) not in kept
+    ]
+    # What is forgotten may have been all that joined a group, and with it what is split.
     changed = differently_promised(command, view.catalogue) | {
         sku
-        for bill in command.bills
+        for bill in (*command.bills, *forgotten)
         for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
         for sku in (bill.item, *(line.component for line in old.lines))
     }
@@ -133,8 +137,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         items=tuple(_with_lots(item, view) for item in command.items),
         bills=tuple(bills),
         older_bills=tuple(older_bills),
-        forgotten_bills=frozenset((bill.item, bill.version) for bill in view.catalogue.older_bills)
-        - kept,
+        forgotten_bills=frozenset((bill.item, bill.version) for bill in forgotten),
         locations=command.locations,
         listings=tuple(listings.values()),
         commands=(CommandDone(command.key, digest, at),),
