@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import doctest
+from itertools import pairwise
 
 import pytest
 
-from stockpush.errors import BillCycle
+from stockpush.errors import BillCycle, CatalogueInvalid
 from stockpush.messages import BuildStock, ImportCatalogue, Refused
-from stockpush.model import BillLine, BillOfMaterials, Exposure, Pin, Shelf
+from stockpush.model import BILL_DEPTH_MAX, BillLine, BillOfMaterials, Exposure, Pin, Shelf
 from stockpush.reservation import older
 from tests.reservation.test_reach import large_from
 from tests.reservation.world import World, line
@@ -179,8 +180,35 @@ def test_bills_that_would_go_in_a_circle_with_an_older_one_are_refused() -> None
     world.list("shopify", "so", "soap", shows=1)
     world.hears(world.order("shopify", "1", line("so", 1)))
     world.bill("soap", oil=1)
-    with pytest.raises(BillCycle, match="flake -> soap -> flake"):
+    with pytest.raises(BillCycle, match="flake -> soap -> flake; by bill 1 of soap") as refused:
         world.bill("flake", soap=1)
+    assert refused.value.next == "stockpush import FILE  (once those orders are sent)"
     world.hears(world.order("shopify", "1", version=2))
     world.bill("flake", soap=1)
     assert world.rows.shelves.get("soap", Shelf("soap")).pins == ()
+
+
+def test_a_chain_of_bills_may_be_as_long_with_an_older_one() -> None:
+    """That an item is tied to its older bill makes nothing deeper. What its older bill takes counts
+    while an order needs it, and whoever is refused for that is told so.
+    """
+    chain = [f"i{at:02}" for at in range(BILL_DEPTH_MAX + 1)]
+    world = World().stock(**dict.fromkeys((*chain, "other", "more"), 0))
+    for item, component in pairwise(chain):
+        world.bill(item, **{component: 1})
+    world.list("shopify", "i", "i00", shows=1)
+    world.hears(world.order("shopify", "1", line("i", 1)))
+    world.bill("i00", other=1)
+    assert world.rows.shelves["i00"].pins == (Pin(1, 1),)
+    with pytest.raises(
+        CatalogueInvalid, match=r"17 deep: i00 -> i01 -> .*; by bill 1 of i00"
+    ) as no:
+        world.bill(chain[-1], more=1)
+    assert (no.value.field, no.value.next) == (
+        "boms.i00",
+        "stockpush import FILE  (once those orders are sent)",
+    )
+    world.hears(world.order("shopify", "1", version=2))
+    with pytest.raises(CatalogueInvalid, match="17 deep: more -> i00 -> i01") as no:
+        world.bill("more", i00=1).bill("i00", i01=2)
+    assert no.value.next is None
