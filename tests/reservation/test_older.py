@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from stockpush.errors import BillCycle, CatalogueInvalid
-from stockpush.messages import BuildStock, ImportCatalogue, Refused
-from stockpush.model import BILL_DEPTH_MAX, BillLine, BillOfMaterials, Exposure, Pin, Shelf
+from stockpush.messages import BuildStock, ImportCatalogue, Refused, UndoMovement
+from stockpush.model import BILL_DEPTH_MAX, BillLine, BillOfMaterials, Exposure, Pin, Rest, Shelf
 from stockpush.reservation import older
 from tests.reservation.test_reach import large_from
 from tests.reservation.world import World, line
@@ -143,6 +143,23 @@ def test_building_and_sending_what_was_ordered_changes_no_promise(items: int) ->
         world.hears(world.order("shopify", "1", line("ca", 4, shipped=4), version=2))
         assert atps(world) == before
         assert world.rows.shelves["candle"].pins == ()
+
+
+def test_an_undone_build_takes_back_the_roundings_of_its_own_bill() -> None:
+    """Candles took 98.5 of wax and take 100: a run by the older bill that is undone leaves all as
+    it was, however often.
+    """
+    world = World().stock(candle=0, wax=1000).bill("candle", 10, wax=985)
+    world.list("shopify", "ca", "candle", shows=1)
+    world.hears(world.order("shopify", "1", line("ca", 5)))
+    world.bill("candle", 10, wax=1000)
+    world.do(BuildStock("candle", 1, "b", "test"))
+    before = world.rows.shelves
+    for number in range(3):
+        world.do(BuildStock("candle", 1, f"b{number}", "test", bill=1))
+        assert world.rows.shelves["candle"].pins == (Pin(1, 5, (Rest("wax", 5),)),)
+        world.do(UndoMovement(max(world.rows.movements), f"u{number}", "test"))
+        assert world.rows.shelves == before
 
 
 def test_what_leaves_unfinished_is_built_by_the_bill_of_its_order() -> None:
