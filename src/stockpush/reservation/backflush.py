@@ -94,6 +94,8 @@ def finish(
     used = {move.sku: -move.quantity for move in parts}
     _keep_rests(draft, plan.bill, made.quantity, used, stated=plan.stated, pool=plan.pool)
     for movement in named:
+        for sku in draft.view.catalogue.bills.substitutes[movement.sku]:
+            draft.turn_lots(sku)  # of what expired none is taken
         view = draft.view.after(draft.decision())
         name = shelf_key(movement.sku, plan.pool)
         chosen = choose(view, name, -movement.quantity, plan.first)
