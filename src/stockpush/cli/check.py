@@ -22,7 +22,7 @@ from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, print_json, say, show, table
 from stockpush.cli.session import settings_of, with_parts
 from stockpush.errors import ExitCode, StoreDamaged
-from stockpush.model import ChannelPolicy, Shelf, pool_of, sku_of
+from stockpush.model import ChannelPolicy, Pin, Shelf, pool_of, sku_of
 from stockpush.reservation import ledger
 from stockpush.reservation.atp import atp_all
 from stockpush.reservation.catalogue import build
@@ -138,11 +138,36 @@ def _sums(rows: CheckRows) -> list[Violation]:
             if summed != kept:
                 name = ledger.shelf_name(sku)
                 found.append(Violation(invariant, name, str(summed), str(kept)))
+    open_by_older = _by_older_bills(rows)
+    pinned_on = {sku for sku, shelf in audit.shelves.items() if shelf.pins}
+    for sku in sorted(open_by_older.keys() | pinned_on):
+        pinned = {pin.version: pin.units for pin in audit.shelves.get(sku, Shelf(sku)).pins}
+        by_older = open_by_older.get(sku, {})
+        found += [
+            Violation(
+                "pinned_is_open_demand",
+                f"{ledger.shelf_name(sku)} by bill {version}",
+                str(by_older.get(version, 0)),
+                str(pinned.get(version, 0)),
+            )
+            for version in sorted(pinned.keys() | by_older.keys())
+            if pinned.get(version, 0) != by_older.get(version, 0)
+        ]
     for key in sorted(audit.lots.keys() | audit.lots_moved.keys()):
         balance = audit.lots[key].on_hand if key in audit.lots else 0
         if balance != audit.lots_moved.get(key, 0):
             expected = str(audit.lots_moved.get(key, 0))
             found.append(Violation("lot_is_fold", ledger.lot_name(key), expected, str(balance)))
+    return found
+
+
+def _by_older_bills(rows: CheckRows) -> dict[str, dict[int, int]]:
+    """Return what is open of each shelf by the versions of its item's bill but the present one."""
+    present = {bill.item: bill.version for bill in rows.catalogue.bills}
+    found: dict[str, dict[int, int]] = {}
+    for (shelf, version), units in sorted(rows.audit.open_by_bill.items()):
+        if units and version != present.get(sku_of(shelf), 1):
+            found.setdefault(shelf, {})[version] = units
     return found
 
 
@@ -175,6 +200,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
     )
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
     every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
+    by_older = _by_older_bills(rows)
     recomputed = {
         sku: Shelf(
             sku_of(sku),
@@ -183,7 +209,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             reserved=claimed[sku],
             held=audit.held.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
-            pins=audit.shelves.get(sku, Shelf(sku)).pins,
+            pins=_pins(audit.shelves.get(sku, Shelf(sku)), by_older.get(sku, {})),
         )
         for sku in every
     }
@@ -198,6 +224,12 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
         for sku in every
         if sound[sku] != kept[sku]
     ]
+
+
+def _pins(shelf: Shelf, open_units: Mapping[int, int]) -> tuple[Pin, ...]:
+    """Return what is pinned to older bills by the orders; roundings are those that are kept."""
+    rests = {pin.version: pin.rests for pin in shelf.pins}
+    return tuple(Pin(each, units, rests.get(each, ())) for each, units in open_units.items())
 
 
 def _print_violations(found: Sequence[Violation]) -> None:

@@ -135,7 +135,7 @@ class Bills:
         for sku, components in below.items():
             for component in components:
                 parents[component].append(sku)
-        order = _low_level_order(below.keys(), parents)
+        order = _low_level_order(below.keys(), parents, made)
         descendants = _descendants(below, order)
         gated: defaultdict[str, list[str]] = defaultdict(list)
         for sku in sorted(gates):
@@ -603,22 +603,31 @@ def _refuse_both(bills: Iterable[BillOfMaterials], name_of: Mapping[str, str]) -
             )
 
 
-def _low_level_order(below: Collection[str], parents: _Parents) -> tuple[str, ...]:
+def _low_level_order(
+    below: Collection[str], parents: _Parents, made: Collection[str]
+) -> tuple[str, ...]:
     """Return every item that a bill names, by low-level code, then by SKU.
 
-    Raises `BillCycle`, and `CatalogueInvalid` for a chain of more than BILL_DEPTH_MAX bills.
+    Raises `BillCycle`, and `CatalogueInvalid` for a chain of more than BILL_DEPTH_MAX bills, those
+    of `made`: what is tied to something is not made from it.
     """
     level: dict[str, int] = {}
+    depth: dict[str, int] = {}
     named = sorted({*below, *parents})
     try:
         for sku in TopologicalSorter({sku: parents.get(sku, ()) for sku in named}).static_order():
-            level[sku] = max((level[parent] + 1 for parent in parents.get(sku, ())), default=0)
+            above = parents.get(sku, ())
+            level[sku] = max((level[parent] + 1 for parent in above), default=0)
+            is_older = item_of(sku) != sku
+            depth[sku] = max(
+                (depth[parent] + (parent in made and not is_older) for parent in above), default=0
+            )
     except CycleError as error:
         raise _cycle(error.args[1]) from None
-    order = tuple(sorted(named, key=lambda sku: (level[sku], sku)))
-    if order and level[order[-1]] > BILL_DEPTH_MAX:
-        raise _too_deep(order[-1], level, parents)
-    return order
+    deepest = max(named, key=depth.__getitem__, default=None)
+    if deepest is not None and depth[deepest] > BILL_DEPTH_MAX:
+        raise _too_deep(deepest, depth, parents)
+    return tuple(sorted(named, key=lambda sku: (level[sku], sku)))
 
 
 def _cycle(path: list[str], what: str = "bills of materials go in a circle") -> BillCycle:
@@ -630,25 +639,42 @@ def _cycle(path: list[str], what: str = "bills of materials go in a circle") -> 
     ring = [sku for at, sku in enumerate(ring) if sku != ring[at - 1]] or ring[:1]
     start = ring.index(min(ring))
     printed = " -> ".join((*ring[start:], *ring[:start], ring[start]))
+    with_older, then = _with_older(path[:-1])
     return BillCycle(
-        f"{what}: {printed}",
+        f"{what}: {printed}{with_older}",
         field=f"boms.{ring[start]}",
         found=printed,
         expected="no item made from itself, directly or not",
+        next=then,
     )
 
 
-def _too_deep(sku: str, level: Mapping[str, int], parents: _Parents) -> CatalogueInvalid:
+def _with_older(names: Iterable[str]) -> tuple[str, str | None]:
+    """Return what an error says of the older bills among netted names, and what to type then."""
+    older = [
+        f"bill {name.partition(_OLDER)[2]} of {item_of(name)}" for name in names if _OLDER in name
+    ]
+    if not older:
+        return "", None
+    return (
+        f"; by {' and '.join(older)}, which open orders were made with",
+        "stockpush import FILE  (once those orders are sent)",
+    )
+
+
+def _too_deep(sku: str, depth: Mapping[str, int], parents: _Parents) -> CatalogueInvalid:
     """Return the error for the chain of bills that ends in `sku`."""
     chain = [sku]
     while above := parents.get(chain[-1]):
-        chain.append(max(above, key=lambda parent: level[parent]))
-    printed = " -> ".join(reversed(chain))
+        chain.append(max(above, key=lambda parent: depth[parent]))
+    with_older, then = _with_older(chain)
+    printed = " -> ".join(item_of(name) for name in reversed(chain) if _OLDER not in name)
     return CatalogueInvalid(
-        f"bills of materials are nested {level[sku]} deep: {printed}",
+        f"bills of materials are nested {depth[sku]} deep: {printed}{with_older}",
         field=f"boms.{chain[-1]}",
-        found=level[sku],
+        found=depth[sku],
         expected=f"at most {BILL_DEPTH_MAX} bills above one another",
+        next=then,
     )
 
 

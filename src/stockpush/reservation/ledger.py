@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
 
@@ -180,6 +181,30 @@ def rests_after(
             ahead[line.component] = ahead.get(line.component, 0) + more
     kept = ((line.component, ahead.get(line.component, 0)) for line in bill.lines)
     return tuple(Rest(component, left) for component, left in kept if left)
+
+
+def strays(
+    bill: BillOfMaterials, quantity: int, taken: Mapping[str, int], *, stated: Collection[str] = ()
+) -> Fraction:
+    """Return how far (>= 0) what a build of `quantity` took is from what a bill says, in smallest
+    units, added up over the components; both are negative where it is undone.
+
+    Nothing is said by a component of which that was `stated`.
+
+    >>> from stockpush.model import BillLine
+    >>> bill = BillOfMaterials("soap", 12, (BillLine("oil", 1000),))
+    >>> strays(bill, 5, {"oil": 417}), strays(bill, 5, {"tallow": 417})
+    (Fraction(1, 3), Fraction(2501, 3))
+    """
+    planned = {
+        line.component: Fraction(
+            quantity * line.quantity * sum(line.scrap), bill.yield_quantity * line.scrap.of
+        )
+        for line in bill.lines
+    }
+    told = (planned.keys() | taken.keys()).difference(stated)
+    nothing = Fraction(0)
+    return sum((abs(planned.get(each, nothing) - taken.get(each, 0)) for each in told), nothing)
 
 
 @dataclass(frozen=True, slots=True)

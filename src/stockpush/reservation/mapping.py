@@ -121,17 +121,21 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
             older_bills.append(old)
     pinned = [*view.catalogue.older_bills, *older_bills]
     kept = older.kept(pinned, shelves_of)
+    forgotten = [
+        bill for bill in view.catalogue.older_bills if (bill.item, bill.version) not in kept
+    ]
     pinned = [bill for bill in pinned if (bill.item, bill.version) in kept]
     _check_supplies(command, view.catalogue, pinned)
     resupplied = differently_supplied(command, view.catalogue)
     if resupplied:
         supplies.reckoned_anew(draft, _supplied_by(command, view.catalogue))
+    # What is forgotten may have been all that joined a group, and with it what is split.
     changed = (
         resupplied
         | differently_promised(command, view.catalogue)
         | {
             sku
-            for bill in command.bills
+            for bill in (*command.bills, *forgotten)
             for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
             for sku in (bill.item, *(line.component for line in old.lines))
         }
@@ -143,8 +147,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         items=tuple(_with_lots(item, view) for item in command.items),
         bills=tuple(bills),
         older_bills=tuple(older_bills),
-        forgotten_bills=frozenset((bill.item, bill.version) for bill in view.catalogue.older_bills)
-        - kept,
+        forgotten_bills=frozenset((bill.item, bill.version) for bill in forgotten),
         locations=command.locations,
         listings=tuple(listings.values()),
         commands=(CommandDone(command.key, digest, at),),
