@@ -381,6 +381,9 @@ def _claimed(now: Now, material: str) -> str:
     if net.demand[material]:
         takers.insert(0, f"{now.amount(net.demand[material], material)} ordered as it is")
     text = f"{now.amount(on_hand, material)} on hand"
+    if members := net.bills.substitutes.get(material):
+        there = on_hand + sum(netting.left(net, each) for each in members)
+        text = f"{now.amount(there, material)} of {_listed([sku_of(each) for each in members])}"
     if not takers:
         return f"{text}, none of it claimed"
     if len(takers) > NAMES_MAX:
