@@ -244,6 +244,16 @@ def test_a_complaint_that_is_no_text_itself_is_damage(copy: Floor) -> None:
     assert result == "refused", said
 
 
+def test_a_catalogue_that_no_import_writes_is_damage(copy: Floor) -> None:
+    """Bytes that were flipped may leave a row that can be read, and says what cannot be."""
+    with closing(sqlite3.connect(database(copy))) as connection:
+        connection.execute("UPDATE item SET substitute_for = '[]' WHERE sku = 'candle'")
+        connection.commit()
+    result, said = outcome(copy)
+    assert result == "refused", said
+    assert "candle is a substitute for []" in said
+
+
 # -- flipped bytes -------------------------------------------------------------------------------
 
 

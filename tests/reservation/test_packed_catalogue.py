@@ -19,6 +19,7 @@ from stockpush.model import (
     ListingKey,
     Location,
     LotRule,
+    OrderSupply,
     Promise,
     Scrap,
 )
@@ -135,13 +136,28 @@ def older_bills(
     ]
 
 
+def with_gates(dice: Random, items: list[Item], *, gate: bool) -> list[Item]:
+    """Return items, and supplies that orders of some of them take."""
+    supplies = [Item(f"box-{number}", "box", Kind.SUPPLY, "piece") for number in range(3)]
+    return supplies + [
+        replace(
+            item, per_order=(OrderSupply(dice.choice(supplies).sku, dice.randint(1, 3), gate=gate),)
+        )
+        if dice.random() < 0.3
+        else item
+        for item in items
+    ]
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_a_packed_catalogue_answers_as_a_plain_one(seed: int):
-    """Every map, every group and cone, with one pool and with two, with substitutes and older
-    bills and without.
+    """Every map, every group and cone, with one pool and with two, with substitutes, older bills
+    and supplies of orders, as gates or not, and without.
     """
     dice = Random(seed)
     items, bills, listings = shop(dice)
+    if seed % 5 > 2:
+        items = with_gates(dice, items, gate=seed % 5 == 3)
     older = older_bills(dice, items, bills) if seed % 4 else []
     places = [Location("hall", pool="market")] if seed % 3 == 0 else []
     feeds = [Feed("woo", "market")] if places else []
@@ -156,7 +172,9 @@ def test_a_packed_catalogue_answers_as_a_plain_one(seed: int):
         feeds,
         older,
     )
-    assert isinstance(packed.bills.by_item, PackedMap)
+    assert isinstance(packed.bills.by_item, PackedMap) == (seed % 5 != 3)
+    assert (packed.per_order, packed.gates) == (plain.per_order, plain.gates)
+    assert bool(packed.gates) == (seed % 5 == 3)
     for name in (
         "items",
         "listings",

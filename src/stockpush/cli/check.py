@@ -21,7 +21,7 @@ import typer
 from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, print_json, say, show, table
 from stockpush.cli.session import settings_of, with_parts
-from stockpush.errors import ExitCode, StoreDamaged
+from stockpush.errors import CatalogueInvalid, ExitCode, StoreDamaged
 from stockpush.model import ChannelPolicy, Pin, Shelf, pool_of, sku_of
 from stockpush.reservation import ledger
 from stockpush.reservation.atp import atp_all
@@ -65,6 +65,10 @@ def check(
         rows, found = with_parts(config, read, what="Recomputing every balance ...")
     except StoreDamaged as error:
         raise database.with_recovery(settings, error) from error
+    except CatalogueInvalid as error:
+        # What is stored was possible once: no import writes anything else.
+        damaged = StoreDamaged(f"its catalogue is impossible: {error.message}")
+        raise database.with_recovery(settings, damaged) from error
     checked = {
         "items": len(rows.catalogue.items),
         "movements": rows.movements,

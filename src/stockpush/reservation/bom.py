@@ -103,7 +103,7 @@ class Bills:
         ('wax', 'wick')
         """
         older = sorted(older, key=lambda bill: (bill.item, bill.version))
-        if isinstance(bills, Packed):
+        if isinstance(bills, Packed) and not gates:
             packed = _packed(bills, skus, name_of, older)
             if packed is not None:
                 return packed
