@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
@@ -328,7 +328,12 @@ def _packed(listings: Packed[Listing], fed: Mapping[str, str]) -> _Listed:
             return None
         return shelf_key(listing.sku, fed.get(listing.key.channel, MAIN))
 
-    keys = (lambda each: each.key, _order_key, shelf_of, _field_key)
+    keys: tuple[Callable[[Listing], object], ...] = (
+        lambda each: each.key,
+        _order_key,
+        shelf_of,
+        _field_key,
+    )
     hashes = tuple(array("I") for _ in keys)
     for listing in listings:
         for found, key in zip(hashes, keys, strict=True):
