@@ -34,6 +34,8 @@ The pool that it belongs to, and whatever is said to belong to no other, has the
 """
 POOL_MARK = "\x1f"
 """What stands between SKU and pool in a shelf's key; no SKU or name can have it in it."""
+DURATION_MAX_S = 3650 * 86_400
+"""Longest time that a build may take, or that a promise may look ahead; in seconds."""
 UNLOTTED = ""
 """The name under which what belongs to no lot stands in the key of a `Lot`."""
 
@@ -92,6 +94,8 @@ class Item:
     `exposure`, `guard_min` (>= 0) and `home_channel` are None where `StockPolicy` decides.
     `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if every
     listing sold out at once.
+    `horizon_s` (0 to DURATION_MAX_S) is how soon what is promised of it has to be there, None where
+    nobody asks: what takes longer to make is not promised, and what becomes available by then is.
     """
 
     sku: str
@@ -107,6 +111,7 @@ class Item:
     guard_min: int | None = None
     home_channel: str | None = None
     exposure_max: int | None = None
+    horizon_s: int | None = None
 
 
 @quick
@@ -145,8 +150,9 @@ class Lot:
     `on_hand` is signed, smallest units. `since` is when it was received or made: the oldest goes
     first. From `expires_at` on it is not sold any more, before `available_from` not yet (work in
     progress, curing). `quarantined`: not before a person releases it. `counts`: it is part of the
-    shelf's on hand; `turns_at` is the next instant at which the clock alone changes that. `cost`
-    (decimal text), `supplier` and `note` are for people.
+    shelf's on hand; `comes`: of what the shelf has coming, since it becomes available by the item's
+    horizon. `turns_at` is the next instant at which the clock alone changes either. `cost` (decimal
+    text), `supplier` and `note` are for people.
     """
 
     key: LotKey
@@ -160,6 +166,7 @@ class Lot:
     cost: str = ""
     supplier: str = ""
     note: str = ""
+    comes: bool = False
 
 
 class Scrap(NamedTuple):
@@ -195,7 +202,8 @@ class BillOfMaterials:
 
     `batch_only`: production happens in whole multiples of the yield. `kit`: it takes no time to
     make, a bundle or a pack of several. `backflush` (always of a kit): what leaves before it was
-    finished is built in the same transaction.
+    finished is built in the same transaction. `build_time_s` (0 to DURATION_MAX_S, 0 of a kit) is
+    how long it takes from its components to the finished item, however many.
     Two lines of one component have already been added up; no line names `item` itself.
     A *variant* shares the bill of the item `base`: its `overrides` replace that bill's lines of the
     same component, or add to them, and a quantity of 0 takes one away. Everything else here is what
@@ -210,6 +218,7 @@ class BillOfMaterials:
     backflush: bool = False
     base: str | None = None
     overrides: tuple[BillLine, ...] = ()
+    build_time_s: int = 0
 
 
 class FieldKey(NamedTuple):
@@ -369,7 +378,8 @@ class Shelf:
     lines (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
-    share what is left because of it, or of the owner's minimum.
+    share what is left because of it, or of the owner's minimum. `coming` (signed) lies in lots that
+    become available by the item's horizon (`Lot.comes`).
     """
 
     sku: str
@@ -380,6 +390,12 @@ class Shelf:
     guard_level: int = 0
     guarded: bool = False
     pool: str = MAIN
+    coming: int = 0
+
+    @property
+    def on_hand_soon(self) -> int:
+        """Return what there is by the item's horizon."""
+        return self.on_hand + self.coming
 
     @property
     def key(self) -> str:

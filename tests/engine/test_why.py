@@ -39,6 +39,8 @@ from stockpush.model import (
 )
 from stockpush.ports import KEPT
 from stockpush.reservation import pushes
+from stockpush.reservation.atp import Times, asking
+from stockpush.reservation.exposure import item_terms
 from stockpush.reservation.view import View
 from tests.reservation.world import POLICIES, START, World, line
 
@@ -192,6 +194,47 @@ def test_a_promise_rule_that_ends_it_says_so(sku: str, rules: dict[str, int], no
         world.do(ImportCatalogue((item,), (), (), (), f"rule {ruled}", "test"))
     (buildable,) = [term for term in why(world, sku).terms if term.name == "buildable"]
     assert buildable.note == note
+
+
+def test_what_comes_and_what_is_late_is_told_in_words() -> None:
+    """The lots that are promised already, and what would take too long; the sum is the ATP."""
+    world = World().stock(soap=4, oil=900, gift=0).bill("soap", oil=100).bill("gift", soap=2)
+    slow = replace(world.catalogue.bills.by_item["soap"], build_time_s=42 * 86_400)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("soap", horizon_s=3 * 86_400)
+    for lot, days in (("A", 3), ("B", 2), ("C", 4)):
+        terms = LotTerms(available_from=world.now + timedelta(days=days))
+        world.do(BuildStock("soap", 2, f"build {lot}", "test", lot=lot, terms=terms))
+    found = why(world, "soap")
+    said = notes(found.terms)
+    lots = "lot A (2) from 2026-11-25 10:00:00 UTC and lot B (2) from 2026-11-24 10:00:00 UTC"
+    assert said["coming"] == (
+        "4",
+        f"{WORDINGS['coming'].means}: {lots}",
+    )
+    late = "not promised from oil: building takes 42 days, promised are 3 days"
+    assert (found.atp, found.note) == ("8", late)
+    assert notes(why(world, "gift").terms)["buildable"] == (
+        "4",
+        "not promised from soap made of oil: building takes 42 days, left for it are 3 days",
+    )
+    (row,) = report.stock(View(world.catalogue, world.rows), ["soap"])
+    assert (row.coming, row.horizon, row.late) == ("4", "3 days", late)
+    assert row.limited_by == ("horizon",)
+
+
+def test_a_planned_push_says_what_is_not_promised_in_time() -> None:
+    """The number is lower than the materials would let it be, so the plan says why."""
+    world = World().stock(soap=4, oil=900).bill("soap", oil=100)
+    world.list("shopify", "a", "soap", shows=13)
+    slow = replace(world.catalogue.bills.by_item["soap"], build_time_s=7200)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("soap", horizon_s=3600)
+    (row,) = report.plan(View(world.catalogue, world.rows))
+    assert (row.was, row.to) == (13, 4)
+    assert row.because == (
+        "4 piece to promise; not promised from oil: building takes 2 hours, promised are 1 hour"
+    )
 
 
 def test_what_builds_take_is_told_less_what_roundings_have_left() -> None:
@@ -485,6 +528,8 @@ def test_every_term_that_a_push_can_have_has_a_wording() -> None:
     net = view.net(["candle"])
     kept = world.field("shopify", "a")
     named = {name for name, _ in pushes._terms(view, net, kept, POLICIES["shopify"], -1)}
+    comes = asking(net, Times({"candle": 9}, frozenset({"candle"}), {"candle": 1}))
+    named |= {name for name, _ in item_terms(comes, "candle", held=0, suspense=0)}
     for shared in ({"guard_min": 99}, {"exposure_max": 0}, {"exposure": Exposure.SPLIT}):
         world = shop().item("candle", **shared)
         view = View(world.catalogue, world.rows)

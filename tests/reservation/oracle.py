@@ -25,7 +25,8 @@ class World:
 
     `ceilings` has those with a promise rule: the most that may wait to be built (0: finished only).
     `rests` has what builds of an item have taken of a component beyond what they used, in parts of
-    a smallest unit (`model.Rest`).
+    a smallest unit (`model.Rest`). `horizons` has, in seconds, how soon what is promised of an item
+    has to be there, and `coming` what of `on_hand` is there only by then.
     """
 
     bills: tuple[BillOfMaterials, ...]
@@ -33,6 +34,8 @@ class World:
     demand: Mapping[str, int]
     ceilings: Mapping[str, int] = field(default_factory=dict)
     rests: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    horizons: Mapping[str, int] = field(default_factory=dict)
+    coming: Mapping[str, int] = field(default_factory=dict)
     skus: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -76,8 +79,11 @@ class Netted:
 
         @cache
         def net(sku: str) -> int:
-            gross = world.demand[sku] + sum(uses(sku)) - (lowered or {}).get(sku, 0)
-            return max(0, gross - world.on_hand[sku])
+            return max(0, gross(sku) - world.on_hand[sku])
+
+        @cache
+        def gross(sku: str) -> int:
+            return world.demand[sku] + sum(uses(sku)) - (lowered or {}).get(sku, 0)
 
         @cache
         def built(sku: str) -> int:
@@ -92,12 +98,90 @@ class Netted:
                 return True
             return sku in bills and all(covered(line.component) for line in bills[sku].lines)
 
+        self.gross = gross
         self.net = net
         self.built = built
         self.covered = covered
 
 
-def raised(world: World, before: Netted, after: Netted) -> set[str]:
+class Raised:
+    """The definitions under `units` more of `sku`, beside those `before`.
+
+    Whatever is drawn on has some seconds left, of the least that its parents leave it and it has
+    itself. With less than its own horizon it has nothing of what comes.
+    """
+
+    def __init__(self, world: World, before: Netted, sku: str, units: int) -> None:
+        bills = {bill.item: bill for bill in world.bills}
+
+        def uses(parent: str, component: str, built: int) -> int:
+            bill = bills[parent]
+            return sum(
+                max(
+                    0,
+                    rounded_up(
+                        built * line.quantity * sum(line.scrap)
+                        - world.rests.get((parent, component), 0),
+                        bill.yield_quantity * line.scrap.of,
+                    ),
+                )
+                for line in bill.lines
+                if line.component == component and built
+            )
+
+        @cache
+        def draws(component: str) -> dict[str, int]:
+            now = {
+                parent: uses(parent, component, built(parent))
+                - uses(parent, component, before.built(parent))
+                for parent, bill in bills.items()
+                if any(line.component == component for line in bill.lines)
+            }
+            return {parent: more for parent, more in now.items() if more}
+
+        @cache
+        def left(item: str) -> float:
+            given = [left(parent) - bills[parent].build_time_s for parent in draws(item)]
+            return min([world.horizons.get(item, float("inf")), *given])
+
+        @cache
+        def net(item: str) -> int:
+            drawn = sum(draws(item).values()) + (units if item == sku else 0)
+            there = world.on_hand[item]
+            if left(item) < world.horizons.get(item, 0):
+                there -= world.coming.get(item, 0)
+            free = max(0, there - before.gross(item))
+            return before.net(item) + max(0, drawn - free)
+
+        @cache
+        def built(item: str) -> int:
+            bill = bills[item]
+            if not bill.batch_only:
+                return net(item)
+            return rounded_up(net(item), bill.yield_quantity) * bill.yield_quantity
+
+        @cache
+        def covered(item: str) -> bool:
+            if net(item) == 0:
+                return True
+            return item in bills and all(covered(line.component) for line in bills[item].lines)
+
+        self.net = net
+        self.covered = covered
+        self.late = {
+            item
+            for item in world.skus
+            if net(item) > before.net(item)
+            and left(item) >= 0
+            and (
+                bills[item].build_time_s > left(item)
+                if item in bills
+                else world.coming.get(item, 0) and left(item) < world.horizons[item]
+            )
+        }
+
+
+def raised(world: World, before: Netted, after: Netted | Raised) -> set[str]:
     """Return the items whose net rises, to more than their promise rule lets wait to be built."""
     return {
         sku
@@ -115,6 +199,10 @@ def atp(world: World, sku: str) -> int:
             more = Netted(world.demanded(sku, n + 1))
             if not more.covered(sku) or raised(world, now, more):
                 return n
+            if world.horizons:
+                soon = Raised(world, now, sku, n + 1)
+                if not soon.covered(sku) or raised(world, now, soon) or soon.late:
+                    return n
             n += 1
     m = 1
     while not Netted(world, {sku: m}).covered(sku):
@@ -142,7 +230,30 @@ def rules(world: World, sku: str, promised: int) -> set[str]:
     now = Netted(world)
     if not now.covered(sku):
         return set()
-    return raised(world, now, Netted(world.demanded(sku, promised + 1)))
+    return raised(world, now, Raised(world, now, sku, promised + 1))
+
+
+def late(world: World, sku: str, promised: int) -> set[str]:
+    """Return the items that one unit more than the ATP would need, and that are not in time."""
+    now = Netted(world)
+    return Raised(world, now, sku, promised + 1).late if now.covered(sku) else set()
+
+
+def timed(world: World, random: Random) -> World:
+    """Return the world with build times, horizons, and stock that comes by them."""
+    horizons = {sku: random.choice((0, 1, 2, 4)) for sku in world.skus if random.random() < 0.4}
+    return replace(
+        world,
+        bills=tuple(
+            replace(bill, build_time_s=random.choice((0, 0, 1, 2, 3))) for bill in world.bills
+        ),
+        horizons=horizons,
+        coming={
+            sku: random.choice((1, 3, 8))
+            for sku in horizons
+            if world.on_hand[sku] > 0 and random.random() < 0.5
+        },
+    )
 
 
 def random_world(random: Random) -> World:

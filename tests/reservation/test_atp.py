@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 from stockpush.model import NO_SCRAP, QUANTITY_MAX, BillLine, BillOfMaterials, Rest, Scrap
 from stockpush.reservation import atp as module
 from stockpush.reservation.atp import (
+    Late,
     Netting,
+    Times,
+    asking,
     atp,
     atp_all,
     buildable,
+    late_for,
     limited_by,
     net,
     ruled_by,
@@ -24,10 +28,12 @@ from stockpush.reservation.atp import (
 from stockpush.reservation.bom import Bills
 from stockpush.reservation.ledger import build_moves, rests_after
 from tests.reservation import oracle
-from tests.reservation.oracle import World, random_world, worlds
+from tests.reservation.oracle import World, random_world, timed, worlds
 
 SEEDS = 10_000
 """Random worlds compared with brute force besides what Hypothesis draws; about twenty seconds."""
+TIMED_SEEDS = 4_000
+"""Random worlds more, with build times and horizons; about ten seconds."""
 
 invariant = settings(max_examples=150, deadline=None)
 
@@ -38,7 +44,15 @@ def netted(world: World) -> Netting:
     rests: dict[str, dict[str, int]] = {}
     for (sku, component), ahead in world.rests.items():
         rests.setdefault(sku, {})[component] = ahead
-    return net(bills, world.on_hand, world.demand, world.skus, ceilings=world.ceilings, rests=rests)
+    found = net(
+        bills, world.on_hand, world.demand, world.skus, ceilings=world.ceilings, rests=rests
+    )
+    return asking(found, times_of(world, bills))
+
+
+def times_of(world: World, bills: Bills) -> Times:
+    """Return what the horizons of a world ask."""
+    return Times(world.horizons, bills.where_used(world.horizons), world.coming)
 
 
 def atps(world: World) -> dict[str, int]:
@@ -419,7 +433,10 @@ def assert_equal_to_brute_force(case: World) -> None:
         assert len(limits) == len(set(limits))
         assert set(limits) == oracle.limits(case, sku, promised), sku
         assert set(ruled_by(netting, sku)) == oracle.rules(case, sku, promised), sku
-        assert limits or ruled_by(netting, sku), "something always stops the next unit"
+        late = {each.sku for each in late_for(netting, sku)}
+        assert late == oracle.late(case, sku, promised), sku
+        stopped = limits or ruled_by(netting, sku) or late
+        assert stopped or case.coming, "something always stops the next unit"
 
 
 @invariant
@@ -446,6 +463,90 @@ def test_the_fast_way_equals_brute_force_on_seeded_worlds() -> None:
     assert short > SEEDS / 2
     assert partly_relieved > SEEDS / 30
     assert ruled > SEEDS / 4
+
+
+def test_the_fast_way_equals_brute_force_with_horizons() -> None:
+    """Build times, horizons and stock that comes by them, often enough to mean it."""
+    lowered = waited_for = deep = 0
+    for seed in range(TIMED_SEEDS):
+        random = Random(seed)
+        case = timed(random_world(random), random)
+        assert_equal_to_brute_force(case)
+        netting, free = netted(case), atps(replace(case, horizons={}, coming={}))
+        for sku, promised in atps(case).items():
+            assert promised <= free[sku]
+            assert promised == free[sku] or promised >= 0, "demand there is asks no horizon"
+            lowered += promised < free[sku]
+            late = late_for(netting, sku)
+            waited_for += any(each.takes_s is None for each in late)
+            deep += any(each.sku != sku and each.takes_s is not None for each in late)
+    assert lowered > TIMED_SEEDS / 20
+    assert waited_for > TIMED_SEEDS / 100
+    assert deep > TIMED_SEEDS / 50
+
+
+@pytest.mark.parametrize(
+    ("soap_s", "set_s", "soaps", "sold", "expected", "late"),
+    [
+        # (horizon of the soap, of the set; finished soaps, soaps sold) -> ATP of soap and set.
+        (None, None, 2, 0, {"soap": 8, "set": 4}, ()),
+        (42, None, 2, 0, {"soap": 8, "set": 4}, ()),
+        (41, None, 2, 0, {"soap": 2, "set": 1}, (Late("soap", 42, 41),)),
+        (None, 45, 2, 0, {"soap": 8, "set": 4}, ()),
+        (None, 44, 2, 0, {"soap": 8, "set": 1}, (Late("soap", 42, 41),)),
+        (None, 2, 2, 0, {"soap": 8, "set": 0}, (Late("set", 3, 2),)),
+        (7, 99, 2, 0, {"soap": 2, "set": 1}, (Late("soap", 42, 7),)),
+        (7, None, 0, 5, {"soap": 0, "set": 0}, (Late("soap", 42, 7),)),
+        (7, None, 0, 7, {"soap": -1, "set": 0}, ()),
+    ],
+)
+def test_what_takes_longer_than_the_horizon_is_not_promised(
+    soap_s: int | None,
+    set_s: int | None,
+    soaps: int,
+    sold: int,
+    expected: dict[str, int],
+    late: tuple[Late, ...],
+) -> None:
+    """Soap cures 42 days, and a set of two takes 3 more: what is sold already is netted in full.
+
+    An item's own horizon holds wherever it is drawn on.
+    """
+    shop = world(
+        replace(bill("set", soap=2, box=1), build_time_s=3),
+        replace(bill("soap", oil=100), build_time_s=42),
+        on_hand={"set": 0, "soap": soaps, "box": 9, "oil": 600},
+        soap=sold,
+    )
+    asked = {"soap": soap_s, "set": set_s}
+    shop = replace(shop, horizons={sku: s for sku, s in asked.items() if s is not None})
+    netting = netted(shop)
+    assert {sku: atp(netting, sku) for sku in ("soap", "set")} == expected
+    assert late_for(netting, "set" if sold != 7 else "soap") == late
+
+
+@pytest.mark.parametrize(
+    ("set_s", "build_s", "expected", "late"),
+    [
+        (None, 0, 5, ()),
+        (9, 2, 5, ()),
+        (8, 2, 1, (Late("soap", 42, 6),)),
+        (3, 0, 1, (Late("soap", 42, 3),)),
+    ],
+)
+def test_what_comes_is_for_whom_it_comes_in_time(
+    set_s: int | None, build_s: int, expected: int, late: tuple[Late, ...]
+) -> None:
+    """Eight soaps come within seven days, two are there: a set that leaves less time has those."""
+    shop = world(
+        replace(bill("set", soap=2), build_time_s=build_s),
+        replace(bill("soap", oil=100), build_time_s=42),
+        on_hand={"set": 0, "soap": 10, "oil": 900},
+    )
+    horizons = {"soap": 7} if set_s is None else {"soap": 7, "set": set_s}
+    netting = netted(replace(shop, horizons=horizons, coming={"soap": 8}))
+    assert atp_all(netting, ("soap", "set")) == {"soap": 10, "set": expected}
+    assert [each for each in late_for(netting, "set") if set_s not in (None, 9)] == list(late)
 
 
 # -- invariants --------------------------------------------------------------------------------

@@ -13,11 +13,14 @@ import pytest
 from stockpush.messages import (
     BuildStock,
     ExpireHolds,
+    ImportCatalogue,
+    LotTerms,
     Needs,
     NoteGuardLevels,
     ReleaseHold,
     Rows,
     SellHold,
+    TurnLots,
 )
 from stockpush.model import ChannelPolicy, MovementKind
 from stockpush.reservation import catalogue
@@ -29,6 +32,7 @@ from tests.reservation.world import World, line
 SEEDS = 20
 """Random shops, each with some forty deeds; about five seconds."""
 DEEDS = 40
+DAY_S = 86_400
 MATERIALS = ("oil", "wax", "wick")
 PRODUCTS = ("balm", "candle", "salve", "soap")
 
@@ -60,6 +64,10 @@ def workshop(dice: Random) -> World:
         world.list("woo", f"w{at}", sku, shows=1, weight=dice.choice((1, 3)))
     world.item("candle", guard_min=dice.randint(0, 3), home_channel="woo")
     world.item("salve", exposure_max=dice.randint(0, 2))
+    for sku in ("base", "candle", "salve", "soap"):
+        slow = replace(world.catalogue.bills.by_item[sku], build_time_s=dice.choice((0, 2, DAY_S)))
+        world.do(ImportCatalogue((), (slow,), (), (), f"slow {sku}", "test"))
+        world.item(sku, horizon_s=dice.choice((None, None, 3, DAY_S)))
     world.syncs()
     return world
 
@@ -67,7 +75,7 @@ def workshop(dice: Random) -> World:
 def deed(dice: Random, world: World, number: int) -> None:
     """Do one thing that happens in a shop."""
     at = dice.randrange(len(PRODUCTS) + 1)
-    match dice.randrange(11):
+    match dice.randrange(12):
         case 0 | 1 | 2:
             channel = dice.choice(("shopify", "woo"))
             units = line(f"{channel[0]}{at}", dice.randint(1, 4))
@@ -109,6 +117,13 @@ def deed(dice: Random, world: World, number: int) -> None:
         case 10:
             skus = dice.sample(PRODUCTS, 2)
             world.do(NoteGuardLevels(tuple((sku, dice.choice((0, 2, 5))) for sku in skus)))
+        case 11:
+            sku, days = dice.choice(("base", "candle", "soap")), dice.choice((1, 2))
+            cures = LotTerms(available_from=world.now + timedelta(days=days))
+            lot = f"lot {number}"
+            world.do(BuildStock(sku, 4, f"cure {number}", "test", lot=lot, terms=cures))
+            world.now += timedelta(hours=dice.choice((0, 10, 20)))
+            world.do(TurnLots(("base", "candle", "soap")))
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, 10))

@@ -8,6 +8,7 @@ from typing import Any
 
 from stockpush.messages import CommandDone, Decision
 from stockpush.model import (
+    DURATION_MAX_S,
     QUANTITY_MAX,
     SCRAP_OF_MAX,
     WEIGHT_MAX,
@@ -75,6 +76,7 @@ ITEM = Item(
     guard_min=QUANTITY_MAX,
     home_channel="my-shopify",
     exposure_max=7,
+    horizon_s=DURATION_MAX_S,
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
@@ -87,6 +89,7 @@ BILL = BillOfMaterials(
     backflush=True,
     base="beeswax",
     overrides=(BillLine("wick", 10, Scrap(1, 30)), BillLine("tin größe", 0)),
+    build_time_s=DURATION_MAX_S,
 )
 LISTING = Listing(
     key=ListingKey("my-shopify", "variant/808950810"),
@@ -113,6 +116,7 @@ LOT = Lot(
     cost="12.50",
     supplier="Imkerei Grün",
     note="quarantined by anna",
+    comes=True,
 )
 SHELF = Shelf(
     "candle-lav",
@@ -123,6 +127,7 @@ SHELF = Shelf(
     guard_level=QUANTITY_MAX,
     guarded=True,
     pool="market größe",
+    coming=-QUANTITY_MAX,
 )
 FIELD_ROW = Field(
     key=FIELD,

@@ -109,12 +109,14 @@ def _sums(rows: CheckRows) -> list[Violation]:
     """What is kept of each shelf is the sum of its movements, open order lines and open holds."""
     audit = rows.audit
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
+    coming = ledger.coming(audit.lots.values(), _pools(rows))
     found = []
     named = audit.shelves.keys() | audit.moved.keys() | audit.open.keys() | audit.held.keys()
     for sku in sorted(named):
         shelf = audit.shelves.get(sku, Shelf(sku))
         for invariant, summed, kept in (
             ("balance_is_fold", audit.moved.get(sku, 0), shelf.on_hand + apart.get(sku, 0)),
+            ("coming_is_of_lots", coming.get(sku, 0), shelf.coming),
             ("reserved_is_open_demand", audit.open.get(sku, 0), shelf.reserved),
             ("held_is_open_holds", audit.held.get(sku, 0), shelf.held),
         ):
@@ -156,6 +158,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
         stored.feeds,
     )
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
+    coming = ledger.coming(audit.lots.values(), _pools(rows))
     every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
     recomputed = {
         sku: Shelf(
@@ -164,6 +167,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             on_hand=audit.moved.get(sku, 0) - apart.get(sku, 0),
             reserved=audit.open.get(sku, 0),
             held=audit.held.get(sku, 0),
+            coming=coming.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
         )
         for sku in every

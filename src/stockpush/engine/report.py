@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from stockpush.engine.wording import not_in_time
 from stockpush.model import (
     MAIN,
     ChannelPolicy,
@@ -33,7 +34,7 @@ from stockpush.reservation.expectation import standing_on
 from stockpush.reservation.ledger import shelf_name, withheld
 from stockpush.reservation.pushes import shown_on, target_of
 from stockpush.reservation.view import View
-from stockpush.units import format_quantity
+from stockpush.units import format_duration, format_quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,12 @@ class StockRow:
     """One item of `stock --json` in one pool: quantities are decimal strings in the item's unit.
 
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
-    materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
-    a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot, or
-    where nothing is sold. `policy` is how its listings share it; `guarded`: they do so now, since
-    there is as little as `guard_level`. `exposure_max` is None for no limit.
+    materials that stop one more from being built, and "promise rule" or "horizon", or "... of SKU"
+    for a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot,
+    or where nothing is sold. `policy` is how its listings share it; `guarded`: they do so now,
+    since there is as little as `guard_level`. `exposure_max` is None for no limit. `coming` becomes
+    available by the `horizon`, which is None where nobody asks how soon; `late` says what is not
+    promised since it would not be there by then, None where nothing is.
     """
 
     sku: str
@@ -89,6 +92,9 @@ class StockRow:
     home_channel: str | None = None
     exposure_max: str | None = None
     pool: str = MAIN
+    coming: str = "0"
+    horizon: str | None = None
+    late: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +232,9 @@ def _item(
             None if item.exposure_max is None else format_quantity(item.exposure_max, scale)
         ),
         pool=pool_of(key),
+        coming=format_quantity(shelf.coming, scale),
+        horizon=None if item.horizon_s is None else format_duration(item.horizon_s),
+        late=not_in_time(view, net, key),
     )
 
 
@@ -362,10 +371,13 @@ def parked(view: View) -> tuple[ParkedRow, ...]:
 def _because(view: View, net: Netting, row: FieldRow, policy: ChannelPolicy) -> str:
     """Return in a few words where the planned number comes from."""
     item = view.catalogue.items[row.sku]
-    atp = netting.atp(net, view.catalogue.shelf_on(row.key.channel, row.sku))
+    shelf = view.catalogue.shelf_on(row.key.channel, row.sku)
+    atp = netting.atp(net, shelf)
     text = f"{format_quantity(atp, item.scale)} {item.unit} to promise"
     if row.pack != 1:
         text += f", {row.pack} to a pack"
+    if (late := not_in_time(view, net, shelf)) is not None:
+        text += f"; {late}"
     if policy.mode is Mode.SHADOW:
         text += "; shadow: nothing is written"
     return text

@@ -167,6 +167,7 @@ class _Reader:
         cells = Cells(mistakes)
         self._text, self._boolean = cells.text, cells.boolean
         self._quantity, self._positive = cells.quantity, cells.positive
+        self._duration = cells.duration
 
     def catalogue(self) -> CatalogueFile:
         """Return what was read, with its preview."""
@@ -264,7 +265,8 @@ class _Reader:
         bought = self._purchase_units(row, old, unit, scale)
         if bought is None:
             return None
-        item = self._with_rule(row, old, Item(sku, name, kind, unit, scale, bought, lots=lots))
+        told = Item(sku, name, kind, unit, scale, bought, lots=lots)
+        item = self._with_horizon(row, old, self._with_rule(row, old, told))
         return None if item is None else self._with_exposure(row, old, item)
 
     def _lots(self, row: Row, old: Item | None) -> LotRule | None:
@@ -301,6 +303,16 @@ class _Reader:
                 return None
             most = None
         return replace(item, promise=promise, buildable_max=most)
+
+    def _with_horizon(self, row: Row, old: Item | None, item: Item | None) -> Item | None:
+        """Return the item with how soon what is promised of it has to be there."""
+        if item is None or "horizon" not in row.cells:
+            known = None if old is None else old.horizon_s
+            return None if item is None else replace(item, horizon_s=known)
+        if _says_none(row.cells["horizon"]):
+            return item
+        horizon_s = self._duration(row, "horizon")
+        return None if horizon_s is None else replace(item, horizon_s=horizon_s)
 
     def _limit(
         self, row: Row, name: str, item: Item, old: Item | None, known: int | None

@@ -48,6 +48,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "purchase_units",
         "promise",
         "buildable_max",
+        "horizon",
         "on_hand",
         "lots",
         "exposure",
@@ -55,7 +56,16 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "home_channel",
         "exposure_max",
     ),
-    Table.BOMS: ("item", "base", "yield", "batch_only", "kit", "backflush", "lines"),
+    Table.BOMS: (
+        "item",
+        "base",
+        "yield",
+        "batch_only",
+        "kit",
+        "backflush",
+        "build_time",
+        "lines",
+    ),
     Table.LISTINGS: ("channel", "item", "pack", "weight", "ref"),
     Table.LOCATIONS: ("name", "sellable", "pool"),
 }
@@ -71,6 +81,7 @@ _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "batch_only",
         "kit",
         "backflush",
+        "build_time",
         "component",
         "quantity",
         "scrap",
@@ -80,7 +91,7 @@ _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
 }
 _LINE_CELLS = (("item", "component"), ("quantity", "quantity"), ("scrap", "scrap"))
 """What a line of a bill is called in its columns."""
-_BILL_CELLS = ("base", "yield", "batch_only", "kit", "backflush")
+_BILL_CELLS = ("base", "yield", "batch_only", "kit", "backflush", "build_time")
 """What the rows of one bill tell of the bill itself."""
 _CSV_REQUIRED: Mapping[Table, tuple[str, ...]] = {
     Table.LISTINGS: ("channel", "item"),

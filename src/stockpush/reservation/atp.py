@@ -33,17 +33,52 @@ draw on: each net stays at or below its ceiling, or where it is beyond it alread
 of what is blocked. What is left of a batch that is made for demand there is may be promised
 whatever the rules of its components say, for it draws on nothing more; its own rule holds for it.
 
+A promise rule may also say how soon what is promised has to be there: a *horizon*. It bounds the
+same rise: n units more of i are there in time if, from i downwards along what they draw on, every
+item whose net rises can be made in what time is left of it. That is the item's own horizon, or what
+its parent's has left after the parent's build time, whichever is less. What comes in lots that are
+available by an item's horizon is part of its stock; a parent that leaves less time than that
+horizon has only what is there now. Demand there is already may take as long as it takes.
+
 Everything is exact in Python's unbounded integers. Formulas: docs/architecture.md, "ATP".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from stockpush.model import BillLine, BillOfMaterials, sku_of
 from stockpush.reservation.bom import Bills
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What horizons ask, in seconds; they hold where `atp` is asked of a netting that has them.
+
+    `horizons` has the items with one, `asked` those and whatever is made from one of them, at any
+    depth. `coming` has the units of `Netting.on_hand` that only become available by the item's
+    horizon; each item in it has one.
+    """
+
+    horizons: Mapping[str, int]
+    asked: frozenset[str]
+    coming: Mapping[str, int]
+
+
+NO_TIMES = Times({}, frozenset(), {})
+
+
+class Late(NamedTuple):
+    """An item that the next unit of another would need to be made, and too late: that takes
+    `takes_s` seconds, and `left_s` are left. Without a bill it takes None: it is waited for.
+    """
+
+    sku: str
+    takes_s: int | None
+    left_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +104,8 @@ class Netting:
     ceilings: Mapping[str, int]
     rests: Mapping[str, Mapping[str, int]]
     known: Mapping[str, int] | None = None
-    """Every ATP, where all were found at once (`atp_arrays`)."""
+    """Every ATP, where all were found at once (`atp_arrays`); no horizon counts in it."""
+    times: Times = NO_TIMES
 
     @property
     def shortage(self) -> dict[str, int]:
@@ -136,9 +172,14 @@ def net_part(
     return _netted(bills, order, on_hand, demand, outside, ceilings, rests)
 
 
+def asking(netting: Netting, times: Times) -> Netting:
+    """Return the netting with what horizons ask of whatever is promised by it."""
+    return replace(netting, times=times)
+
+
 def atp(netting: Netting, sku: str) -> int:
     """Return the item's ATP in its smallest units, negative where demand is not covered."""
-    if netting.known is not None:
+    if netting.known is not None and (sku in netting.blocked or sku not in netting.times.asked):
         return netting.known[sku]
     if sku in netting.blocked:
         relieved = _with_gross(netting, sku, netting.on_hand[sku])
@@ -183,25 +224,46 @@ def missing(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
 
 
 def ruled_by(netting: Netting, sku: str) -> tuple[str, ...]:
-    """Return the items whose promise rules stop the next unit of `sku`, in low-level order."""
+    """Return the items of which the next unit of `sku` would have more wait to be built than their
+    promise rules let, in low-level order. Their horizons are another question: `late_for`.
+    """
     if not netting.ceilings or sku in netting.blocked:
         return ()
-    more = _with_gross(netting, sku, netting.gross[sku] + atp(netting, sku) + 1)
     return tuple(
         item
-        for item, net in more.net.items()
-        if net > max(netting.net[item], netting.ceilings.get(item, net))
+        for item, net, _ in _rising(netting, {sku: atp(netting, sku) + 1})
+        if net > netting.ceilings.get(item, net)
     )
+
+
+def late_for(netting: Netting, sku: str) -> tuple[Late, ...]:
+    """Return what the next unit of `sku` would need that is not there in time, in low-level order.
+
+    Without a horizon nothing is late, and nothing is that an oversell needs.
+    """
+    if sku not in netting.times.asked or sku in netting.blocked:
+        return ()
+    late = []
+    for item, _, left_s in _rising(netting, {sku: atp(netting, sku) + 1}):
+        bill = netting.bills.by_item.get(item)
+        if left_s is None or left_s < 0:
+            continue  # nobody asks, or what it is for is late by itself
+        if bill is None:
+            if netting.times.coming.get(item, 0) > 0 and left_s < netting.times.horizons[item]:
+                late.append(Late(item, None, left_s))
+        elif bill.build_time_s > left_s:
+            late.append(Late(item, bill.build_time_s, left_s))
+    return tuple(late)
 
 
 def stopped_by(netting: Netting, sku: str) -> tuple[str, ...]:
     """Return what stops the next unit of `sku`, there is always something: items without a bill,
-    "promise rule" for its own and "promise rule of SKU" for a component's.
+    "promise rule" or "horizon" for its own and "promise rule of SKU", "horizon of SKU" for a
+    component's.
     """
-    rules = (
-        "promise rule" if ruled == sku else f"promise rule of {sku_of(ruled)}"
-        for ruled in ruled_by(netting, sku)
-    )
+    stops = [("promise rule", ruled) for ruled in ruled_by(netting, sku)]
+    stops += [("horizon", late.sku) for late in late_for(netting, sku)]
+    rules = (what if by == sku else f"{what} of {sku_of(by)}" for what, by in stops)
     return (*map(sku_of, limited_by(netting, sku)), *rules)
 
 
@@ -313,42 +375,77 @@ def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
 
 def _rise(netting: Netting, sku: str) -> int:
     """Return the most further units of an item that is not blocked that are still covered."""
-    high = netting.bound[sku]
-    if not netting.bills.reachable_twice(sku) or _covers(netting, sku, high):
+    high = netting.bound[sku] if netting.known is None else netting.known[sku]
+    exact = not netting.bills.reachable_twice(sku) and sku not in netting.times.asked
+    if exact or covers(netting, {sku: high}):
         return high
     low = max(0, netting.on_hand[sku] - netting.gross[sku])  # finished units draw on nothing
     while high - low > 1:  # `low` is covered, `high` is not
         middle = (low + high) // 2
-        if _covers(netting, sku, middle):
+        if covers(netting, {sku: middle}):
             low = middle
         else:
             high = middle
     return low
 
 
-def _covers(netting: Netting, sku: str, units: int) -> bool:
-    """Answer whether `units` >= 0 more of `sku` are covered, pushing only the differences down."""
-    bills = netting.bills
-    drawn = {sku: units}
-    for item in (sku, *bills.descendants(sku)):
+def covers(netting: Netting, units: Mapping[str, int]) -> bool:
+    """Answer whether `units` >= 0 more of some items are covered together, pushing only the
+    differences down.
+    """
+    for item, net, left_s in _rising(netting, units):
+        bill = netting.bills.by_item.get(item)
+        if (
+            bill is None
+            or item in netting.blocked
+            or net > netting.ceilings.get(item, net)
+            or (left_s is not None and bill.build_time_s > left_s)
+            or any(line.component in netting.blocked for line in bill.lines)
+        ):
+            return False
+    return True
+
+
+def _rising(netting: Netting, units: Mapping[str, int]) -> Iterator[tuple[str, int, int | None]]:
+    """Yield the items whose net rises under `units` >= 0 more of some, in low-level order.
+
+    With each goes its net then, and in how many seconds it has to be made, None for no limit. What
+    has no bill and is short rises as well. Nothing is asked of whether it may rise: whoever looks
+    stops where it must not.
+    """
+    bills, times = netting.bills, netting.times
+    drawn, left = dict(units), dict.fromkeys(units)
+    if len(units) == 1:
+        (sku,) = units
+        order: tuple[str, ...] = (sku, *bills.descendants(sku))
+    else:
+        order = bills.cones(units)
+    for item in order:
         draw = drawn.get(item, 0)
         if draw == 0:
             continue
-        if item in netting.blocked:
-            return False
-        net = netting.gross[item] + draw - netting.on_hand[item]
-        if net <= 0:
+        left_s, horizon_s = left[item], times.horizons.get(item)
+        there = netting.on_hand[item]
+        if horizon_s is not None:
+            if left_s is not None and left_s < horizon_s:
+                there -= times.coming.get(item, 0)
+            else:
+                left_s = horizon_s
+        more = draw - max(0, there - netting.gross[item])
+        if more <= 0:
             continue
+        net = netting.net[item] + more
+        yield item, net, left_s
         bill = bills.by_item.get(item)
-        if bill is None or net > netting.ceilings.get(item, net):
-            return False
-        before = netting.built[item]
-        after = _built(bill, net)
+        if bill is None:
+            continue
+        before, after = netting.built[item], _built(bill, net)
         rest = netting.rests.get(item, _NO_REST)
+        below_s = None if left_s is None else left_s - bill.build_time_s
         for line in bill.lines:
-            if line.component in netting.blocked:
-                return False
             ahead = rest.get(line.component, 0)
-            more = use(bill, line, after, ahead) - use(bill, line, before, ahead)
-            drawn[line.component] = drawn.get(line.component, 0) + more
-    return True
+            draw = use(bill, line, after, ahead) - use(bill, line, before, ahead)
+            if draw:
+                drawn[line.component] = drawn.get(line.component, 0) + draw
+                said = (each for each in (left.get(line.component), below_s) if each is not None)
+                left[line.component] = min(said, default=None)

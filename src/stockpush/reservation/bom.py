@@ -235,6 +235,7 @@ def _varied(variant: BillOfMaterials, base: BillOfMaterials) -> BillOfMaterials:
         batch_only=base.batch_only,
         kit=base.kit,
         backflush=base.backflush,
+        build_time_s=base.build_time_s,
         lines=tuple(line for line in (*lines, *own.values()) if line.quantity),
     )
 

@@ -58,6 +58,8 @@ class Catalogue:
     `by_order_key` finds the listing that an order line names; `fields_of` the fields that show
     a shelf (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
     the shelves of items that are made and have a promise rule: the most that may wait to be built.
+    `horizons` has the shelves of items with one, in seconds, and `asked` are those and what is made
+    from them (`atp.Times`).
     `lotted` are the items of which any stock is kept by lot or place, `locations` the places
     besides MAIN. `feeds` has the channels that a pool was said to feed, and `pools` every pool that
     something is sold from, MAIN first. `netted` are the bills by shelf. `split` are the leaders of
@@ -80,6 +82,8 @@ class Catalogue:
     feeds: Mapping[str, str] = field(default_factory=dict)
     stock: StockPolicy = UNSAID
     split: frozenset[str] = frozenset()
+    horizons: Mapping[str, int] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -208,6 +212,12 @@ def build(
     fed = dict(feeds)
     pools = _pools(places.values())
     compiled, netted, layouts = _compiled(bills, by_sku.keys(), pools, known)
+    horizons = {
+        shelf_key(item.sku, pool): item.horizon_s
+        for item in by_sku.values()
+        if item.horizon_s is not None
+        for pool in pools
+    }
     by_key = {listing.key: listing for listing in listings}
     by_order_key: dict[tuple[str, str], Listing] = {}
     fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
@@ -235,6 +245,8 @@ def build(
             if (ceiling := _ceiling(by_sku[sku_of(shelf)])) is not None
         },
         stock=stock,
+        horizons=horizons,
+        asked=netted.where_used(horizons),
         split=frozenset(
             netted.group_order(shelf_key(item.sku, pool))[0]
             for item in by_sku.values()

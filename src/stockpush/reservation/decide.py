@@ -295,6 +295,7 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                 skus=shelves,
                 whole=shelves,
                 moved=frozenset(move.sku for move in command.opening),
+                lots=mapping.looked_ahead(command, catalogue),
                 lots_at=frozenset(
                     place.name
                     for place in command.locations

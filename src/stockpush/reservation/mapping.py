@@ -75,8 +75,11 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     if (refused := _unfed(view.catalogue)) is not None:
         return Decision(outcome=refused)
     draft = Draft(view, at)
+    lotted = {lot.key.sku for lot in view.rows.lots.values()}
+    draft.items.update((item.sku, item) for item in command.items if item.sku in lotted)
     for lot in view.rows.lots.values():
-        # Its location may be sold from now, or no more, or belong to another pool.
+        # Its location may be sold from now, or no more, or belong to another pool; and its item may
+        # have another horizon.
         draft.put_lot(lot, was_in=catalogue.pool_at(lot.key.location))
     listings = {}
     for given in command.listings:
@@ -169,10 +172,19 @@ def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[
     }
 
 
+def looked_ahead(command: ImportCatalogue, catalogue: Catalogue) -> frozenset[str]:
+    """Return the known items with lots whose horizon the import changes."""
+    return frozenset(
+        item.sku
+        for item in command.items
+        if item.sku in catalogue.lotted and item.horizon_s != catalogue.items[item.sku].horizon_s
+    )
+
+
 def _offered_by(item: Item) -> tuple[object, ...]:
     """Return what an item says of how much of it is offered."""
     shared = (item.exposure, item.guard_min, item.home_channel, item.exposure_max)
-    return (item.promise, item.buildable_max, *shared)
+    return (item.promise, item.buildable_max, item.horizon_s, *shared)
 
 
 def _moved_on(view: View, command: ImportCatalogue) -> list[str]:

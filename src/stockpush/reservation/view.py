@@ -115,17 +115,32 @@ class View:
 
     def net_more(self, group: frozenset[str], more: Mapping[str, int]) -> netting.Netting:
         """Net a whole group that was read whole, with `more` units of demand (signed) of some."""
-        on_hand = {sku: self.shelf(sku).on_hand for sku in group}
+        on_hand = {sku: self.shelf(sku).on_hand_soon for sku in group}
         demand = {sku: self.demand(sku) + more.get(sku, 0) for sku in group}
         ceilings, rests = self.catalogue.ceilings, self._rests(group)
         if len(group) >= ARRAYS_MIN:
             layout = self.catalogue.layout(group)
             at_once = layout.net(on_hand, demand, ceilings=ceilings, rests=rests)
             if at_once is not None:
-                return at_once
-        return netting.net(
-            self.catalogue.netted, on_hand, demand, group, ceilings=ceilings, rests=rests
+                return self._timed(at_once)
+        return self._timed(
+            netting.net(
+                self.catalogue.netted, on_hand, demand, group, ceilings=ceilings, rests=rests
+            )
         )
+
+    def _timed(self, net: netting.Netting) -> netting.Netting:
+        """Return the netting with what horizons ask of it, where any do."""
+        catalogue, shelves = self.catalogue, self.rows.shelves
+        if not catalogue.horizons:
+            return net
+        coming = {
+            sku: shelf.coming
+            for sku in net.gross
+            if (shelf := shelves.get(sku)) is not None and shelf.coming
+        }
+        times = netting.Times(catalogue.horizons, catalogue.asked, coming)
+        return netting.asking(net, times)
 
     def _net_part(self, skus: Iterable[str]) -> netting.Netting:
         """Net what `skus`, and the items that are short, are made from."""
@@ -133,15 +148,17 @@ class View:
         assert self.rows.partial is not None
         unread = [sku for sku in part if sku not in self.rows.partial]
         assert not unread, f"shelves were not gathered for {unread[:5]}"
-        on_hand = {sku: self.shelf(sku).on_hand for sku in part}
+        on_hand = {sku: self.shelf(sku).on_hand_soon for sku in part}
         demand = {sku: self.demand(sku) for sku in part}
-        return netting.net_part(
-            self.catalogue.netted,
-            on_hand,
-            demand,
-            part,
-            ceilings=self.catalogue.ceilings,
-            rests=self._rests(part),
+        return self._timed(
+            netting.net_part(
+                self.catalogue.netted,
+                on_hand,
+                demand,
+                part,
+                ceilings=self.catalogue.ceilings,
+                rests=self._rests(part),
+            )
         )
 
     def _rests(self, skus: Iterable[str]) -> dict[str, dict[str, int]]:

@@ -140,13 +140,14 @@ def item_row(item: Item) -> Row:
         item.guard_min,
         item.home_channel,
         item.exposure_max,
+        item.horizon_s,
     )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
     sku, name, kind, unit, scale, bought, promise, buildable_max, lots, *rest = row
-    exposure, guard_min, home_channel, exposure_max = rest
+    exposure, guard_min, home_channel, exposure_max, horizon_s = rest
     return Item(
         sku,
         name,
@@ -161,6 +162,7 @@ def read_item(row: Row) -> Item:
         guard_min,
         home_channel,
         exposure_max,
+        horizon_s,
     )
 
 
@@ -191,6 +193,7 @@ def bill_row(bill: BillOfMaterials) -> Row:
         int(bill.backflush),
         bill.base,
         json_text(bill.overrides),
+        bill.build_time_s,
     )
 
 
@@ -217,8 +220,18 @@ def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMateri
             bool(backflush),
             base,
             _OVERRIDES.decode(overrides),
+            build_time_s,
         )
-        for item, yield_quantity, batch_only, kit, backflush, base, overrides in bills
+        for (
+            item,
+            yield_quantity,
+            batch_only,
+            kit,
+            backflush,
+            base,
+            overrides,
+            build_time_s,
+        ) in bills
     )
 
 
@@ -261,14 +274,15 @@ def shelf_row(shelf: Shelf) -> Row:
     """Return the row of `shelf`."""
     rests = json_text(shelf.rests) if shelf.rests else _NOTHING
     guard = (shelf.guard_level, int(shelf.guarded))
-    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held, *guard, shelf.pool)
+    counted = (shelf.on_hand, shelf.reserved, rests, shelf.held)
+    return (shelf.sku, *counted, *guard, shelf.pool, shelf.coming)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    sku, on_hand, reserved, rests, held, guard_level, guarded, pool = row
+    sku, on_hand, reserved, rests, held, guard_level, guarded, pool, coming = row
     left = () if rests == _NOTHING else _RESTS.decode(rests)
-    return Shelf(sku, on_hand, reserved, held, left, guard_level, bool(guarded), pool)
+    return Shelf(sku, on_hand, reserved, held, left, guard_level, bool(guarded), pool, coming)
 
 
 def lot_row(lot: Lot) -> Row:
@@ -285,13 +299,14 @@ def lot_row(lot: Lot) -> Row:
         lot.cost,
         lot.supplier,
         lot.note,
+        int(lot.comes),
     )
 
 
 def read_lot(row: Row) -> Lot:
     """Return the lot of a row of `lot`."""
     (sku, location, lot, since, on_hand, expires_at, available_from, *rest) = row
-    (quarantined, counts, turns_at, cost, supplier, note) = rest
+    (quarantined, counts, turns_at, cost, supplier, note, comes) = rest
     return Lot(
         key=LotKey(sku, location, lot),
         since=instant(since),
@@ -304,6 +319,7 @@ def read_lot(row: Row) -> Lot:
         cost=cost,
         supplier=supplier,
         note=note,
+        comes=bool(comes),
     )
 
 
