@@ -214,6 +214,7 @@ def test_what_comes_and_what_is_late_is_told_in_words() -> None:
     )
     late = "not promised from oil: building takes 42 days, promised are 3 days"
     assert (found.atp, found.note) == ("8", late)
+    assert sum(int(term.quantity) for term in found.terms) == 8
     assert notes(why(world, "gift").terms)["buildable"] == (
         "4",
         "not promised from soap made of oil: building takes 42 days, left for it are 3 days",
