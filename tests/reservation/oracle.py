@@ -167,6 +167,7 @@ class Raised:
             return item in bills and all(covered(line.component) for line in bills[item].lines)
 
         self.net = net
+        self.left = left
         self.covered = covered
         self.late = {
             item
@@ -222,7 +223,12 @@ def limits(world: World, sku: str, promised: int) -> set[str]:
             return {item}
         return set().union(*(short(line.component) for line in lines[item]))
 
-    return short(sku)
+    now = Netted(world)
+    if not world.horizons or not now.covered(sku):
+        return short(sku)
+    soon = Raised(world, now, sku, promised + 1)
+    anew = {item for item in world.skus if item not in lines and soon.net(item) > now.net(item)}
+    return short(sku) | {item for item in anew - soon.late if soon.left(item) >= 0}
 
 
 def rules(world: World, sku: str, promised: int) -> set[str]:

@@ -45,7 +45,7 @@ Everything is exact in Python's unbounded integers. Formulas: docs/architecture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -79,6 +79,14 @@ class Late(NamedTuple):
     sku: str
     takes_s: int | None
     left_s: int
+
+
+class _Rise(NamedTuple):
+    """An item whose net rises: to `net`, and it has to be made in `left_s`, None for no limit."""
+
+    sku: str
+    net: int
+    left_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +212,19 @@ def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
     For an item without a bill it is the item itself. Where there is none, `ruled_by` has one.
     """
     short = _with_gross(netting, sku, netting.gross[sku] + atp(netting, sku) + 1)
-    return tuple(missing(short, [sku]))
+    limits = missing(short, [sku])
+    if not netting.times.coming or sku not in netting.times.asked or sku in netting.blocked:
+        return tuple(limits)
+    # What comes too late is made anew, and what that takes may be short.
+    late = {each.sku for each in late_for(netting, sku)}
+    made_anew = (
+        rise.sku
+        for rise in _for_the_next(netting, sku)
+        if rise.sku not in netting.bills.by_item
+        and rise.sku not in late
+        and (rise.left_s is None or rise.left_s >= 0)
+    )
+    return tuple(dict.fromkeys((*limits, *made_anew)))
 
 
 def missing(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
@@ -231,7 +251,7 @@ def ruled_by(netting: Netting, sku: str) -> tuple[str, ...]:
         return ()
     return tuple(
         item
-        for item, net, _ in _rising(netting, {sku: atp(netting, sku) + 1})
+        for item, net, _ in _for_the_next(netting, sku)
         if net > netting.ceilings.get(item, net)
     )
 
@@ -244,7 +264,7 @@ def late_for(netting: Netting, sku: str) -> tuple[Late, ...]:
     if sku not in netting.times.asked or sku in netting.blocked:
         return ()
     late = []
-    for item, _, left_s in _rising(netting, {sku: atp(netting, sku) + 1}):
+    for item, _, left_s in _for_the_next(netting, sku):
         bill = netting.bills.by_item.get(item)
         if left_s is None or left_s < 0:
             continue  # nobody asks, or what it is for is late by itself
@@ -389,63 +409,74 @@ def _rise(netting: Netting, sku: str) -> int:
     return low
 
 
+def _for_the_next(netting: Netting, sku: str) -> list[_Rise]:
+    """Return what rises under the first unit more of `sku` that is not promised."""
+    rising = _rising(netting, {sku: atp(netting, sku) + 1})
+    assert rising is not None, "nothing was asked of it"
+    return rising
+
+
 def covers(netting: Netting, units: Mapping[str, int]) -> bool:
-    """Answer whether `units` >= 0 more of some items are covered together, pushing only the
-    differences down.
-    """
-    for item, net, left_s in _rising(netting, units):
-        bill = netting.bills.by_item.get(item)
-        if (
-            bill is None
-            or item in netting.blocked
-            or net > netting.ceilings.get(item, net)
-            or (left_s is not None and bill.build_time_s > left_s)
-            or any(line.component in netting.blocked for line in bill.lines)
-        ):
-            return False
-    return True
+    """Answer whether `units` >= 0 more of some items are covered together."""
+    return _rising(netting, units, whatever=False) is not None
 
 
-def _rising(netting: Netting, units: Mapping[str, int]) -> Iterator[tuple[str, int, int | None]]:
-    """Yield the items whose net rises under `units` >= 0 more of some, in low-level order.
+def _rising(
+    netting: Netting, units: Mapping[str, int], *, whatever: bool = True
+) -> list[_Rise] | None:
+    """Return the items whose net rises under `units` >= 0 more of some, in low-level order.
 
-    With each goes its net then, and in how many seconds it has to be made, None for no limit. What
-    has no bill and is short rises as well. Nothing is asked of whether it may rise: whoever looks
-    stops where it must not.
+    Only the differences are pushed down. What has no bill and is short rises as well. `whatever`:
+    nothing is asked of whether it may rise; otherwise it is None at the first that must not.
     """
     bills, times = netting.bills, netting.times
-    drawn, left = dict(units), dict.fromkeys(units)
+    horizons, coming = times.horizons, times.coming
+    blocked, ceilings = netting.blocked, netting.ceilings
+    drawn = dict(units)
+    left: dict[str, int] = {}
     if len(units) == 1:
         (sku,) = units
         order: tuple[str, ...] = (sku, *bills.descendants(sku))
     else:
         order = bills.cones(units)
+    rising: list[_Rise] = []
     for item in order:
         draw = drawn.get(item, 0)
         if draw == 0:
             continue
-        left_s, horizon_s = left[item], times.horizons.get(item)
-        there = netting.on_hand[item]
-        if horizon_s is not None:
-            if left_s is not None and left_s < horizon_s:
-                there -= times.coming.get(item, 0)
-            else:
+        there, left_s = netting.on_hand[item], None
+        if horizons:
+            left_s, horizon_s = left.get(item), horizons.get(item)
+            if horizon_s is not None and left_s is not None and left_s < horizon_s:
+                there -= coming.get(item, 0)
+            elif horizon_s is not None:
                 left_s = horizon_s
         more = draw - max(0, there - netting.gross[item])
         if more <= 0:
             continue
         net = netting.net[item] + more
-        yield item, net, left_s
         bill = bills.by_item.get(item)
-        if bill is None:
-            continue
+        if whatever:
+            rising.append(_Rise(item, net, left_s))
+            if bill is None:
+                continue
+        elif (
+            bill is None
+            or item in blocked
+            or net > ceilings.get(item, net)
+            or (left_s is not None and bill.build_time_s > left_s)
+        ):
+            return None
         before, after = netting.built[item], _built(bill, net)
         rest = netting.rests.get(item, _NO_REST)
-        below_s = None if left_s is None else left_s - bill.build_time_s
         for line in bill.lines:
-            ahead = rest.get(line.component, 0)
+            component = line.component
+            if not whatever and component in blocked:
+                return None
+            ahead = rest.get(component, 0)
             draw = use(bill, line, after, ahead) - use(bill, line, before, ahead)
-            if draw:
-                drawn[line.component] = drawn.get(line.component, 0) + draw
-                said = (each for each in (left.get(line.component), below_s) if each is not None)
-                left[line.component] = min(said, default=None)
+            drawn[component] = drawn.get(component, 0) + draw
+            if left_s is not None and draw:
+                below_s = left_s - bill.build_time_s
+                left[component] = min(below_s, left.get(component, below_s))
+    return rising
