@@ -229,6 +229,21 @@ def test_a_network_drive_is_refused(kind: str, refused: bool) -> None:
     damage.refuse_network_drive(Path("/srv/my stocks/stockpush.db"), mounts=mounts)
 
 
+def test_a_complaint_that_is_no_text_itself_is_damage(copy: Floor) -> None:
+    """SQLite names the column that it does not find, broken bytes and all, and the driver fails to
+    decode what it says.
+    """
+    with closing(sqlite3.connect(database(copy))) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (pool', 'CHECK (p' ||"
+            " CAST(x'90' AS TEXT) || 'ol') WHERE name = 'feed'"
+        )
+        connection.commit()
+    result, said = outcome(copy, "--deep")
+    assert result == "refused", said
+
+
 # -- flipped bytes -------------------------------------------------------------------------------
 
 

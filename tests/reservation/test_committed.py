@@ -480,3 +480,24 @@ def test_a_backorder_that_becomes_an_order_of_its_own_stays_missing() -> None:
     assert drifts[-1], "one is open"
     made.reads("faire", KEY, 8, committed=0)
     assert (made.field("faire", KEY).surplus, on_sale(made, 0)) == (2, 8)
+
+
+def test_a_sale_behind_a_backorder_that_became_an_order_is_never_put_back_on_sale() -> None:
+    """The child is missing in the reading before it; one unit that is committed by the next one is
+    another sale, of which no poll has told yet. No number is raised by it.
+    """
+    made = world()
+    ordered(made, 2)
+    made.reads("faire", KEY, 10, committed=2)
+    made.now += timedelta(seconds=30)
+    second = int((made.now - START).total_seconds())
+    child = made.order("faire", "bo_2", line(KEY, 2, deducted=0), fetch=3)
+    made.now += timedelta(seconds=30)
+    made.reads("faire", KEY, 10, committed=0)
+    parent = made.order("faire", "bo_1", line(KEY, 2, deducted=0, open=0), version=second, fetch=3)
+    made.polls("faire", parent, child)
+    made.now += timedelta(seconds=30)
+    made.reads("faire", KEY, 8, committed=1)
+    row = made.field("faire", KEY)
+    assert (row.hold, row.surplus) == (1, 2)
+    assert on_sale(made, 1) <= 7, "8 less the sale"

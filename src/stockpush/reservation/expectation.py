@@ -407,7 +407,7 @@ def heard_apart(
             field,
             hold=field.hold - eaten,
             surplus=field.surplus - (ended if shown else 0) + missed,
-            uneaten_surplus=field.uneaten_surplus + (ended if doubtful else missed),
+            uneaten_surplus=field.uneaten_surplus + (ended if doubtful else 0),
             revision=field.revision + bool(eaten or ended or missed),
             # What is held still may be another one: its time begins anew.
             suspense_since=at if missed or (field.hold and doubtful) else field.suspense_since,

@@ -91,7 +91,7 @@ async def _run(database: Database, work: Callable[[Connection], str | None]) -> 
     try:
         async with database.engine.connect() as connection:
             return await connection.run_sync(work)
-    except (SQLAlchemyError, OSError, TimeoutError) as error:
+    except (SQLAlchemyError, OSError, TimeoutError, UnicodeDecodeError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         if is_damage(cause):
             raise StoreDamaged(
