@@ -32,8 +32,8 @@ from tests.reservation.oracle import World, random_world, timed, worlds
 
 SEEDS = 10_000
 """Random worlds compared with brute force besides what Hypothesis draws; about twenty seconds."""
-TIMED_SEEDS = 4_000
-"""Random worlds more, with build times and horizons; about ten seconds."""
+TIMED_SEEDS = 2_000
+"""Random worlds more, with build times and horizons; about five seconds."""
 
 invariant = settings(max_examples=150, deadline=None)
 
