@@ -367,6 +367,80 @@ def test_purchase_units_are_told_again_with_another_unit() -> None:
     assert read(("c.toml", toml), known=known).items[0].purchase_units == (("sack", 25_000),)
 
 
+WICKS = """
+items = [
+    { sku = "wick", kind = "component" },
+    { sku = "cotton", kind = "component", substitute_for = "wick", on_hand = 9 },
+    { sku = "hemp", kind = "component", substitute_for = "wick" },
+]
+"""
+
+
+def test_substitutes_share_a_name() -> None:
+    """The name stands in a column of each; left out it stays, `none` takes it away."""
+    toml = read(("c.toml", WICKS))
+    assert [item.substitute_for for item in toml.items] == [None, "wick", "wick"]
+    csv = "sku,kind,substitute_for\nwick,component,\ncotton,component,wick\nhemp,component,wick\n"
+    assert read(("items.csv", csv)).items == toml.items
+    known = Known(items={item.sku: item for item in toml.items})
+    text = "sku,substitute_for\ncotton,\nhemp,none\n"
+    after = read(("items.csv", text), known=known)
+    assert [item.substitute_for for item in after.items] == ["wick", None]
+    assert after.changes[1].differences == (Difference("substitute_for", "wick", ""),)
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "expected"),
+    [
+        ('[[items]]\nsku = "x"\nsubstitute_for = "wik"', "items[1] (x)", "'wick'"),
+        (
+            '[[items]]\nsku = "x"\nunit = "g"\nsubstitute_for = "wick"',
+            "items[1] (x)",
+            "counted in g",
+        ),
+        ('[[items]]\nsku = "x"\nkind = "mro"\nsubstitute_for = "wick"', "items[1] (x)", "no mro"),
+        ('[[items]]\nsku = "wick"\non_hand = 3', "items[1] (wick): on_hand", "cotton or hemp"),
+        (
+            '[[listings]]\nchannel = "my-shopify"\nitem = "wick"\nref = { variant_id = 1 }',
+            "listings[1] (wick): item",
+            "cotton or hemp",
+        ),
+        (
+            '[[items]]\nsku = "x"\nsubstitute_for = "mug"',
+            "items[1] (x)",
+            "of which nothing is stocked",
+        ),
+    ],
+)
+def test_a_mistake_in_substitutes(more: str, where: str, expected: str) -> None:
+    """The name is an item that has nothing of its own, counted as its substitutes are."""
+    items = {item.sku: item for item in read(("c.toml", WICKS)).items}
+    items["mug"] = replace(items["wick"], sku="mug")
+    known = Known(items=items, moved=frozenset({"mug"}))
+    with pytest.raises(CatalogueInvalid) as refused:
+        read(("c.toml", more), known=known)
+    assert where in str(refused.value)
+    assert expected in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("item", "components", "message"),
+    [
+        ("cotton", ["mug"], "has a bill of materials"),
+        ("wick", ["mug"], "has a bill of materials"),
+        ("mug", ["wick", "hemp"], "names hemp and wick, its name"),
+    ],
+)
+def test_a_bill_that_does_not_go_with_substitutes(
+    item: str, components: list[str], message: str
+) -> None:
+    """What is made is no substitute, and a bill names the one or the other."""
+    items = WICKS.replace("items = [", 'items = [{ sku = "mug" },')
+    lines = ", ".join(f'{{ item = "{each}", quantity = 1 }}' for each in components)
+    with pytest.raises(CatalogueInvalid, match=message):
+        read(("c.toml", f'{items}[[boms]]\nitem = "{item}"\nlines = [{lines}]\n'))
+
+
 def test_what_may_be_promised() -> None:
     """A rule has a word, and a limit in the item's units; left out it stays, `none` ends it."""
     candle = replace(CANDLE, promise=Promise.FINISHED)

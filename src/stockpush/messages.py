@@ -365,8 +365,9 @@ class BuildStock:
     """Build `quantity` smallest units of `sku`, consuming its bill of materials.
 
     `used` are (component, smallest units) of which another quantity was consumed than the bill
-    says; `scrapped` of the units built were lost. `location`, `lot` and `terms` say where what was
-    built lies.
+    says; `scrapped` of the units built were lost. `take` are the substitutes that it took, in that
+    order, where its bill names what they share (empty: by SKU). `bill` is the version of its bill,
+    None for the present one. `location`, `lot` and `terms` say where what was built lies.
     """
 
     sku: str
@@ -379,6 +380,8 @@ class BuildStock:
     location: str | None = None
     lot: str | None = None
     terms: LotTerms | None = None
+    take: tuple[str, ...] = ()
+    bill: int | None = None
 
 
 @quick
@@ -524,7 +527,11 @@ class AdoptListings:
 @quick
 @dataclass(frozen=True, slots=True)
 class ImportCatalogue:
-    """Upsert items, bills and listings, and open stock where an item has no movement yet."""
+    """Upsert items, bills and listings, and open stock where an item has no movement yet.
+
+    `corrects`: a bill that is another recipe than before was a mistake, so that open reservations
+    go by it too.
+    """
 
     items: tuple[Item, ...]
     bills: tuple[BillOfMaterials, ...]
@@ -534,6 +541,7 @@ class ImportCatalogue:
     actor: str
     reason: str = ""
     locations: tuple[Location, ...] = ()
+    corrects: bool = False
 
 
 Command: TypeAlias = (
@@ -764,6 +772,11 @@ class Decision:
     locations: tuple[Location, ...] = ()
     feeds: tuple[Feed, ...] = ()
     """Catalogue rows to upsert, as well."""
+    older_bills: tuple[BillOfMaterials, ...] = ()
+    """Bills that were replaced and that open reservations were made with, to upsert by item and
+    version."""
+    forgotten_bills: frozenset[tuple[str, int]] = frozenset()
+    """(item, version) of older bills that no open reservation needs any more, to delete."""
     lots: tuple[Lot, ...] = ()
     events: tuple[Event, ...] = ()
     touched_skus: frozenset[str] = frozenset()

@@ -93,7 +93,8 @@ class Item:
     may wait to be built, where it is `buildable`.
     `exposure`, `guard_min` (>= 0) and `home_channel` are None where `StockPolicy` decides.
     `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if every
-    listing sold out at once.
+    listing sold out at once. `substitute_for` is the item under whose name bills may take this one,
+    or another of its substitutes; nothing is stocked of that item itself.
     `horizon_s` (0 to DURATION_MAX_S) is how soon what is promised of it has to be there, None where
     nobody asks: what takes longer to make is not promised, and what becomes available by then is.
     """
@@ -111,6 +112,7 @@ class Item:
     guard_min: int | None = None
     home_channel: str | None = None
     exposure_max: int | None = None
+    substitute_for: str | None = None
     horizon_s: int | None = None
 
 
@@ -205,6 +207,7 @@ class BillOfMaterials:
     finished is built in the same transaction. `build_time_s` (0 to DURATION_MAX_S, 0 of a kit) is
     how long it takes from its components to the finished item, however many.
     Two lines of one component have already been added up; no line names `item` itself.
+    `version` (>= 1) rises whenever it becomes another recipe.
     A *variant* shares the bill of the item `base`: its `overrides` replace that bill's lines of the
     same component, or add to them, and a quantity of 0 takes one away. Everything else here is what
     comes of it (`reservation.bom.resolve`).
@@ -218,6 +221,7 @@ class BillOfMaterials:
     backflush: bool = False
     base: str | None = None
     overrides: tuple[BillLine, ...] = ()
+    version: int = 1
     build_time_s: int = 0
 
 
@@ -341,6 +345,18 @@ class Rest(NamedTuple):
     ahead: int
 
 
+class Pin(NamedTuple):
+    """Open reservation units (> 0, smallest units) in one pool that were made with an older bill of
+    the item.
+
+    `rests` are what builds by that bill have left of roundings there.
+    """
+
+    version: int
+    units: int
+    rests: tuple[Rest, ...] = ()
+
+
 def shelf_key(sku: str, pool: str = MAIN) -> str:
     r"""Return the key of an item's shelf in a pool: in MAIN it is the SKU.
 
@@ -378,8 +394,9 @@ class Shelf:
     lines (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
-    share what is left because of it, or of the owner's minimum. `coming` (signed) lies in lots that
-    become available by the item's horizon (`Lot.comes`).
+    share what is left because of it, or of the owner's minimum. `pins` are the part of `reserved`
+    that was made with older bills, oldest first. `coming` (signed) lies in lots that become
+    available by the item's horizon (`Lot.comes`).
     """
 
     sku: str
@@ -390,12 +407,16 @@ class Shelf:
     guard_level: int = 0
     guarded: bool = False
     pool: str = MAIN
+    pins: tuple[Pin, ...] = ()
     coming: int = 0
 
     @property
     def on_hand_soon(self) -> int:
-        """Return what there is by the item's horizon."""
-        return self.on_hand + self.coming
+        """Return what there is by the item's horizon.
+
+        What a lot owes counts from its first day on, as without a horizon.
+        """
+        return self.on_hand + max(0, self.coming)
 
     @property
     def key(self) -> str:
@@ -511,7 +532,8 @@ class Reservation:
     put back. `deducted` is what the channel has taken off its field for this line and not put
     back. `baseline_shipped`, `baseline_written_off` moved before we first looked and move no
     stock of ours. `sku` and `field` are None while no listing is mapped to `order_key`.
-    `order_state` is the channel's own word for the order.
+    `order_state` is the channel's own word for the order. `bill` is the version of its item's bill
+    of materials that it was made with, or the present one where that is not kept any more.
     """
 
     key: ReservationKey
@@ -530,6 +552,7 @@ class Reservation:
     sku: str | None = None
     pack: int = 1
     field: FieldKey | None = None
+    bill: int = 1
 
 
 @quick

@@ -91,6 +91,11 @@ class CatalogueRows(Protocol):
         """Return which pool feeds each channel that has been said one, by channel."""
         ...
 
+    @property
+    def older_bills(self) -> Sequence[BillOfMaterials]:
+        """Return the replaced bills that open reservations were made with, by item and version."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

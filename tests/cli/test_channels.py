@@ -306,3 +306,23 @@ def test_what_to_look_at_is_told_until_a_resync(sellers: Terminal):
     assert "stockpush resync" in shown
     row = sellers.done("channels", "--json").json["data"][0]
     assert row["look_at"] == [{"field": "30", "reason": "Its price is another one."}]
+
+
+def test_a_setting_of_a_connector_is_named_with_its_channel(terminal: Terminal) -> None:
+    """Two shops of one platform have the same keys: only the channel tells them apart."""
+    terminal.done("init")
+    config = terminal.folder / "stockpush.toml"
+    shops = [
+        f"""
+[channels.{name}]
+connector = "generic"
+base_url = "http://127.0.0.1:9"
+access_token = "0123456789abcdef"
+webhook_secret = "{secret}"
+"""
+        for name, secret in (("one", "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="), ("two", "not base64!"))
+    ]
+    config.write_text(config.read_text() + "".join(shops))
+    refused = terminal("run")
+    assert refused.code == 2
+    assert "channels.two.webhook_secret" in refused.err

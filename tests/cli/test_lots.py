@@ -333,3 +333,13 @@ def test_check_finds_a_planted_balance_of_a_lot(
         assert result.code == 1
         told = {tuple(row.values()) for row in result.json["data"]}
         assert found <= told
+
+
+def test_a_count_where_nothing_is_sold_does_not_say_that_nothing_was_missing(kept: Terminal):
+    """The ledger had another number there, and has the counted one now; only then it agrees."""
+    said = kept.done("count", "soap-lav", "3", "--location", "seconds").out
+    assert "What can be sold is as before." in said
+    assert "said so already" not in said
+    assert rows(kept, "soap-lav")["none@seconds"] == "3"
+    again = kept.done("count", "soap-lav", "3", "--location", "seconds").out
+    assert "The ledger said so already." in again

@@ -249,6 +249,21 @@ def test_an_import_leaves_a_fed_pool_its_location(sellers: Terminal):
     assert refused.json["next"] == "edit pool in the configuration, then: stockpush run"
 
 
+def test_an_import_leaves_a_pool_its_location_where_something_is_held(sellers: Terminal):
+    """It is refused as a whole, with where to look for the hold."""
+    sellers.write("new.toml", '[[locations]]\nname = "tent"\npool = "fair"\n')
+    sellers.write("moved.toml", '[[locations]]\nname = "tent"\npool = "main"\n')
+    assert sellers("import", "new.toml", "--yes").code == 0
+    assert sellers("receive", "soap-lav", "2", "--location", "tent").code == 0
+    assert sellers("hold", "soap-lav", "1", "--pool", "fair").code == 0
+    refused = sellers("import", "moved.toml", "--yes", "--json")
+    assert (refused.code, refused.json["refused"]) == (5, "pool_held")
+    assert (refused.json["pool"], refused.json["sku"]) == ("fair", "soap-lav")
+    assert refused.json["next"] == "stockpush holds"
+    assert sellers("release", "hold-1").code == 0
+    assert sellers("import", "moved.toml", "--yes").code == 0
+
+
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
@@ -262,3 +277,35 @@ def test_a_pool_is_named_as_before(sellers: Terminal, cells: str, expected: str)
     sellers.write("new.toml", f'[[locations]]\nname = "fair"\n{cells}\n')
     refused = sellers("import", "new.toml", "--yes", "--json")
     assert (refused.code, refused.json["error"]["expected"]) == (2, expected)
+
+
+def test_a_place_and_a_pool_that_it_is_not_of_are_not_counted(sellers: Terminal):
+    """Which of the two was meant is not guessed; its own pool beside it says nothing new."""
+    for place, pool, of in (("main", "market", "main"), ("stall", "main", "market")):
+        typed = ("count", "soap-lav", "9", "--location", place, "--pool", pool)
+        error = sellers(*typed, "--json").json["error"]
+        assert (error["field"], error["found"]) == ("--pool", pool)
+        assert error["expected"].startswith(f"{of},")
+        assert sellers(*typed).code == 2
+    assert stock(sellers)["soap-lav", "market"]["on_hand"] == "1"
+    sellers.done("count", "soap-lav", "9", "--location", "stall", "--pool", "market")
+    assert stock(sellers)["soap-lav", "market"]["on_hand"] == "9"
+
+
+def test_a_hold_is_sold_from_its_own_pool_whatever_is_typed(sellers: Terminal):
+    """Naming main beside a hold of the market is refused as any other pool is."""
+    sellers.done("hold", "soap-lav", "1", "--pool", "market")
+    for pool in ("main", "market"):
+        refused = sellers("sell", "--hold", "hold-1", "--at", "fair", "--pool", pool)
+        assert refused.code == 2
+        assert "stockpush sell --hold hold-1 --at fair" in refused.out + refused.err
+    sellers.done("sell", "--hold", "hold-1", "--at", "fair")
+
+
+@pytest.mark.parametrize("name", ["locations.csv", "places.csv"])
+def test_locations_in_csv_need_no_more_columns_than_in_toml(shop: Terminal, name: str):
+    """A place is sold from unless something else is said, whatever its file is called."""
+    shop.write(name, "name,pool\nstall,market\n")
+    shop.done("import", name, "--yes")
+    shop.done("receive", "soap-lav", "3", "--location", "stall")
+    assert stock(shop)["soap-lav", "market"]["atp"] == "3"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stockpush.cli import prove_table
+from stockpush.cli import prove_run, prove_table
 from stockpush.sim import many, regressions
 from stockpush.sim.accounts import SHOPIFY, WOO
 from stockpush.sim.drawing import NARROW
@@ -242,6 +242,20 @@ def test_strict_runs_every_regression_first(
     assert result.json["reports"][0]["replay"] == (
         "stockpush prove --worlds --sync ours --without ping --away rush --cut 9.5 --seed 77"
     )
+
+
+def test_progress_counts_the_sales_of_regressions_too(
+    terminal: Terminal, faked: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Who watches a strict run sees that something is sold from its first line on."""
+    entry = regressions._regression({"seed": 77, "showed": "x", "date": "2026-01-01"})
+    monkeypatch.setattr(regressions, "regressions", lambda: (entry,))
+    monkeypatch.setattr(prove_run, "LINE_S", 0.0)
+    faked(sound)
+    typed = ("prove", "--worlds", "--sync", "ours", "--strict", "--seeds", "1", "--jobs", "1")
+    told = terminal(*typed).err
+    assert "1 of 2 worlds, 10 sales" in told
+    assert "2 of 2 worlds, 20 sales" in told
 
 
 def test_worlds_for_which_no_time_was_left_are_told(

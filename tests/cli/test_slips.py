@@ -217,3 +217,9 @@ def test_bills_that_multiply_beyond_the_largest_quantity_are_refused(
     assert wrong["next"].startswith("stockpush import")
     (tmp_path / "deep.toml").write_text(items + "".join(bills[1:]))
     shop.done("import", "deep.toml", "--yes")
+
+
+def test_a_missing_option_is_called_what_is_typed(shop: Terminal) -> None:
+    """Not what it is called within."""
+    told = shop("transfer", "soap-lav", "1", "--to", "main", "--json").json["error"]
+    assert told["field"] == "--from"

@@ -308,3 +308,18 @@ def test_the_gift_box_is_where_the_story_says(candles: Terminal) -> None:
     """The story's reference is that of the catalogue."""
     (listing,) = candles.done("why", "gift-box", "--json").json["listings"]
     assert f"variant/{listing['ref']['variant_id']}" == GIFT
+
+
+def test_a_time_without_a_zone_is_by_this_machine_s_clock_in_json_too(
+    shop: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same words name the same instant, with --json and without; what is told has a zone."""
+    monkeypatch.setenv("TZ", "XYZ-5")
+    time.tzset()
+    found = shop.done("why", "soap-lav", "--at", "2026-01-02T03:04", "--json").json
+    assert found["at"] == "2026-01-01T22:04:00Z"
+    assert "at 2026-01-02 03:04:00" in shop.done("why", "soap-lav", "--at", "2026-01-02T03:04").out
+    day = shop.done("why", "soap-lav", "--at", "2026-01-02", "--json").json["at"]
+    assert day.startswith("2026-01-02T18:59:59")
+    named = shop.done("why", "soap-lav", "--at", "2026-01-02T03:04Z", "--json").json
+    assert named["at"] == "2026-01-02T03:04:00Z"

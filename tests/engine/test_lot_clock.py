@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from stockpush.engine.channel import IDLE_MAX_S
+from stockpush.engine.commit import PART_MAX
 from stockpush.engine.lot_clock import WAIT_MAX_S, LotClock
+from stockpush.errors import StoreUnavailable
 from stockpush.messages import Decision, TurnLots
 from stockpush.model import Lot, LotKey
 
@@ -21,6 +25,8 @@ class Fake:
 
     due: dict[str, datetime]
     settles: bool = True
+    damaged: frozenset[str] = frozenset()
+    unreadable: frozenset[str] = frozenset()
     at: datetime = NOON
     turned: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -34,9 +40,11 @@ class Fake:
 
     async def submit(self, command: TurnLots) -> None:
         """Turn them."""
+        if self.unreadable.intersection(command.skus):
+            raise ValueError("a row of these says what no version of ours wrote")
         self.turned.append(command.skus)
         if self.settles:
-            for sku in command.skus:
+            for sku in set(command.skus) - self.damaged:
                 del self.due[sku]
 
     def now(self) -> datetime:
@@ -69,6 +77,32 @@ async def test_a_row_that_cannot_be_turned_does_not_keep_it_busy() -> None:
     fake = Fake({"soap": NOON}, settles=False)
     assert await lot_clock(fake).turn() == IDLE_MAX_S
     assert fake.turned == [("soap",)]
+
+
+@pytest.mark.parametrize("how", ["damaged", "unreadable"])
+async def test_however_many_rows_are_damaged_the_others_are_turned(how: str) -> None:
+    """More damaged items than it turns at once, all due longer ago, do not keep others on sale."""
+    broken = frozenset(f"broken {number:02}" for number in range(2 * PART_MAX))
+    fake = Fake(dict.fromkeys([*broken, "soap", "wax"], NOON), **{how: broken})
+    assert await lot_clock(fake).turn() == IDLE_MAX_S
+    assert set(fake.due) == broken
+    if how == "unreadable":
+        assert fake.turned == [("soap", "wax")]
+
+
+async def test_a_database_that_is_away_is_no_fault_of_a_lot() -> None:
+    """It is waited for as every worker does, and nothing is passed over."""
+    fake = Fake({"soap": NOON})
+    submit = fake.submit
+
+    async def away(_: TurnLots) -> None:
+        raise StoreUnavailable("The disk is full.")
+
+    fake.submit = away  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        await lot_clock(fake).turn()
+    fake.submit = submit  # type: ignore[method-assign]
+    assert await lot_clock(fake).turn() == WAIT_MAX_S
 
 
 async def test_two_lots_of_one_item_due_one_after_the_other_are_both_turned() -> None:

@@ -42,6 +42,7 @@ from stockpush.reservation import pushes
 from stockpush.reservation.atp import Times, asking
 from stockpush.reservation.exposure import item_terms
 from stockpush.reservation.view import View
+from tests.reservation.test_pools import recipes, wicks
 from tests.reservation.world import POLICIES, START, World, line
 
 
@@ -409,12 +410,49 @@ def test_a_channel_that_is_not_configured_has_no_number() -> None:
     assert listing.reason == "channel shopify is not in the configuration"
 
 
+def test_each_pool_tells_of_its_own_substitutes() -> None:
+    """Three candles that were sold at the market take the wicks that lie there, none at home."""
+    world = wicks()
+    world.hears(world.order("woo", "1", line("w1", 3)))
+    for sku, taken in (("cotton", 1), ("hemp", 2)):
+        [market] = why(world, sku).elsewhere
+        assert (market.pool, market.atp) == ("market", "0")
+        assert notes(market.terms)["substitutes"] == (
+            str(-taken),
+            "taken as wick: 3 for 3 candle, beyond what is left of "
+            + ("hemp" if sku == "cotton" else "cotton"),
+        )
+    assert why(world, "cotton").atp == "4"
+    [market] = why(world, "wick").elsewhere
+    assert notes(market.terms)["substitutes"] == (
+        "3",
+        "what is left of its substitutes: 1 of cotton and 2 of hemp",
+    )
+
+
+def test_each_pool_tells_what_goes_by_an_older_bill() -> None:
+    """Three of soy at home and two at the market, each from the soy that lies there."""
+    world = recipes()
+    for found, units in ((why(world, "candle"), 3), (why(world, "candle").elsewhere[0], 2)):
+        said = notes(found.terms)
+        assert said["to_build"] == (
+            str(units),
+            f"can be built, to make up for what is ordered and used above; {units} by its bill 1",
+        )
+        assert sum(Decimal(term.quantity) for term in found.terms) == Decimal(found.atp) == 10
+    for found, units in ((why(world, "soy"), 3), (why(world, "soy").elsewhere[0], 2)):
+        assert notes(found.terms)["used_in_builds"] == (
+            str(-2 * units),
+            f"to make what is ordered: {2 * units} for {units} candle (ordered by its bill 1)",
+        )
+
+
 # -- every world -----------------------------------------------------------------------------
 
 CHANNELS = ("shopify", "woo", "faire", "etsy")
 SKUS = ("candle", "gift", "wax", "box")
 moves = st.tuples(
-    st.sampled_from(("order", "read", "move", "sync", "ship")),
+    st.sampled_from(("order", "read", "move", "sync", "ship", "bill")),
     st.sampled_from(CHANNELS),
     st.sampled_from(SKUS),
     st.integers(0, 9),
@@ -439,8 +477,8 @@ class Random:
         }
         world = World()
         world.catalogue = replace(world.catalogue, policies=policies)
-        world.stock(candle=3, gift=0, wax=40, box=3)
-        world.bill("candle", 4, batch=self.batch, wax=10).bill("gift", candle=1, box=1)
+        world.stock(candle=3, gift=0, wax=40, box=3, tin=2).alike("case", "box", "tin")
+        world.bill("candle", 4, batch=self.batch, wax=10).bill("gift", candle=1, case=1)
         for name, pack in zip(CHANNELS, self.packs, strict=True):
             for sku in SKUS:
                 world.list(name, sku, sku, pack=pack, shows=2)
@@ -475,6 +513,8 @@ class Random:
             case "move":
                 self.orders += 1
                 world.moves(sku, units - 5, MovementKind.ADJUSTMENT, key=f"m{self.orders}")
+            case "bill":
+                world.bill("candle", 4, batch=self.batch, wax=units + 7)
             case _:
                 for push in world.pushes(channel, call=f"call {self.orders} {world.now}"):
                     world.settles(push)
@@ -495,7 +535,9 @@ def test_in_any_world_the_terms_sum_to_what_is_promised_and_shown(
     cap: int,
     batch: bool,
 ) -> None:
-    """Orders, readings, movements, shipments: `why`, `stock`, `plan` and the pushes agree."""
+    """Orders, readings, movements, shipments, other bills: `why`, `stock`, `plan` and the pushes
+    agree, and no key of a shelf or bill is told to anybody.
+    """
     made = Random(packs, buffers, cap, batch)
     for each in happens:
         made.does(*each)
@@ -506,7 +548,8 @@ def test_in_any_world_the_terms_sum_to_what_is_promised_and_shown(
     for row in report.stock(view):
         found = why(world, row.sku)
         assert sum(Decimal(term.quantity) for term in found.terms) == Decimal(row.atp)
-        assert (found.atp, found.on_hand) == (row.atp, row.on_hand)
+        assert found.atp == row.atp
+        assert found.on_hand == ("0" if row.substitutes else row.on_hand)
         said = {term.name: -int(term.quantity) for term in found.terms}
         assert (str(said["reserved"]), str(said["suspense"])) == (row.reserved, row.suspense)
         for listing, listed in zip(found.listings, row.listings, strict=True):
@@ -519,6 +562,7 @@ def test_in_any_world_the_terms_sum_to_what_is_promised_and_shown(
             sent = pushes.derivation(view, net, kept, policy)
             assert tuple((term.name, term.quantity) for term in listing.terms) == sent
             assert all(term.note for term in (*listing.terms, *found.terms))
+            assert all(term.note.isprintable() for term in (*listing.terms, *found.terms))
             assert {term.name for term in listing.terms} <= WORDINGS.keys()
 
 
@@ -535,6 +579,11 @@ def test_every_term_that_a_push_can_have_has_a_wording() -> None:
         world = shop().item("candle", **shared)
         view = View(world.catalogue, world.rows)
         named |= {name for name, _ in pushes._terms(view, net, kept, POLICIES["shopify"], 0)}
+    world = shop().stock(tin=2).alike("case", "box", "tin").list("shopify", "x", "box", shows=4)
+    view, box = View(world.catalogue, world.rows), world.field("shopify", "x")
+    named |= {
+        name for name, _ in pushes._terms(view, view.net(["box"]), box, POLICIES["shopify"], 0)
+    }
     assert named == WORDINGS.keys()
     assert set(OUTCOMES) == set(PushOutcomeKind)
 

@@ -6,7 +6,7 @@ instead of a bound and a bisection. Only small worlds can be afforded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
@@ -25,8 +25,10 @@ class World:
 
     `ceilings` has those with a promise rule: the most that may wait to be built (0: finished only).
     `rests` has what builds of an item have taken of a component beyond what they used, in parts of
-    a smallest unit (`model.Rest`). `horizons` has, in seconds, how soon what is promised of an item
-    has to be there, and `coming` what of `on_hand` is there only by then.
+    a smallest unit (`model.Rest`). `name_of` has the name of each substitute, an item of which
+    nothing is on hand. `older` has bills that some of the demand was made with, each with how much
+    of it, oldest first. `horizons` has, in seconds, how soon what is promised of an item has to be
+    there, and `coming` what of `on_hand` is there only by then.
     """
 
     bills: tuple[BillOfMaterials, ...]
@@ -37,6 +39,8 @@ class World:
     horizons: Mapping[str, int] = field(default_factory=dict)
     coming: Mapping[str, int] = field(default_factory=dict)
     skus: tuple[str, ...] = field(default=())
+    name_of: Mapping[str, str] = field(default_factory=dict)
+    older: Mapping[str, tuple[tuple[BillOfMaterials, int], ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "skus", tuple(self.on_hand))
@@ -61,58 +65,104 @@ class Netted:
 
     def __init__(self, world: World, lowered: Mapping[str, int] | None = None) -> None:
         bills = {bill.item: bill for bill in world.bills}
+        all_bills = [*world.bills, *(bill for each in world.older.values() for bill, _ in each)]
 
         def uses(sku: str) -> list[int]:
             return [
                 max(
                     0,
                     rounded_up(
-                        built(parent) * line.quantity * sum(line.scrap)
-                        - world.rests.get((parent, sku), 0),
+                        built_by(bill) * line.quantity * sum(line.scrap)
+                        - (world.rests.get((bill.item, sku), 0) if is_present(bill) else 0),
                         bill.yield_quantity * line.scrap.of,
                     ),
                 )
-                for parent, bill in bills.items()
+                for bill in all_bills
                 for line in bill.lines
-                if line.component == sku and built(parent)
+                if line.component == sku and built_by(bill)
             ]
 
+        def is_present(bill: BillOfMaterials) -> bool:
+            return bills[bill.item] is bill
+
         @cache
-        def net(sku: str) -> int:
-            return max(0, gross(sku) - world.on_hand[sku])
+        def net_by(sku: str, version: int) -> int:
+            """What of an item is missing that goes by one of its bills."""
+            there = world.on_hand[sku] + (lowered or {}).get(sku, 0)
+            others = world.older.get(sku, ())
+            for bill, units in others:
+                served = min(units, max(0, there))
+                if bill.version == version:
+                    return units - served
+                there -= served
+            asked = world.demand[sku] + sum(uses(sku)) - sum(units for _, units in others)
+            return max(0, asked - there)
+
+        def built_by(bill: BillOfMaterials) -> int:
+            missing = net_by(bill.item, bill.version)
+            if not bill.batch_only:
+                return missing
+            return rounded_up(missing, bill.yield_quantity) * bill.yield_quantity
+
+        def covered_by(bill: BillOfMaterials) -> bool:
+            missing = net_by(bill.item, bill.version)
+            return not missing or all(covered(line.component) for line in bill.lines)
+
+        def left(sku: str) -> int:
+            return max(0, world.on_hand[sku] - gross(sku))
 
         @cache
         def gross(sku: str) -> int:
             return world.demand[sku] + sum(uses(sku)) - (lowered or {}).get(sku, 0)
 
         @cache
+        def net(sku: str) -> int:
+            if sku in bills:
+                every = (bills[sku], *(bill for bill, _ in world.older.get(sku, ())))
+                return sum(net_by(sku, bill.version) for bill in every)
+            substitutes = [each for each, name in world.name_of.items() if name == sku]
+            there = world.on_hand[sku] + sum(map(left, substitutes))
+            return max(0, gross(sku) - there)
+
+        @cache
         def built(sku: str) -> int:
-            bill = bills[sku]
-            if not bill.batch_only:
-                return net(sku)
-            return rounded_up(net(sku), bill.yield_quantity) * bill.yield_quantity
+            every = (bills[sku], *(bill for bill, _ in world.older.get(sku, ())))
+            return sum(built_by(bill) for bill in every)
 
         @cache
         def covered(sku: str) -> bool:
-            if net(sku) == 0:
-                return True
-            return sku in bills and all(covered(line.component) for line in bills[sku].lines)
+            if sku in world.name_of and not covered(world.name_of[sku]):
+                return False
+            if sku not in bills:
+                return net(sku) == 0
+            return all(
+                covered_by(bill)
+                for bill in (bills[sku], *(bill for bill, _ in world.older.get(sku, ())))
+            )
 
         self.gross = gross
         self.net = net
+        self.net_by = net_by
         self.built = built
+        self.built_by = built_by
         self.covered = covered
+        self.covered_by = covered_by
 
 
 class Raised:
     """The definitions under `units` more of `sku`, beside those `before`.
 
     Whatever is drawn on has some seconds left, of the least that its parents leave it and it has
-    itself. With less than its own horizon it has nothing of what comes.
+    itself. With less than its own horizon it has nothing of what comes; of what substitutes have
+    left for their name, each has nothing of what comes later than the name is needed.
     """
 
     def __init__(self, world: World, before: Netted, sku: str, units: int) -> None:
         bills = {bill.item: bill for bill in world.bills}
+        members = {
+            name: [each for each, of in world.name_of.items() if of == name]
+            for name in world.name_of.values()
+        }
 
         def uses(parent: str, component: str, built: int) -> int:
             bill = bills[parent]
@@ -133,7 +183,7 @@ class Raised:
         def draws(component: str) -> dict[str, int]:
             now = {
                 parent: uses(parent, component, built(parent))
-                - uses(parent, component, before.built(parent))
+                - uses(parent, component, before.built_by(bill))
                 for parent, bill in bills.items()
                 if any(line.component == component for line in bill.lines)
             }
@@ -142,44 +192,64 @@ class Raised:
         @cache
         def left(item: str) -> float:
             given = [left(parent) - bills[parent].build_time_s for parent in draws(item)]
+            if item in members and not drawn(item):
+                return float("inf")
             return min([world.horizons.get(item, float("inf")), *given])
+
+        def drawn(item: str) -> int:
+            return sum(draws(item).values()) + (units if item == sku else 0)
+
+        def there(item: str, seconds: float) -> int:
+            late = seconds < world.horizons.get(item, 0)
+            return world.on_hand[item] - (world.coming.get(item, 0) if late else 0)
 
         @cache
         def net(item: str) -> int:
-            drawn = sum(draws(item).values()) + (units if item == sku else 0)
-            there = world.on_hand[item]
-            if left(item) < world.horizons.get(item, 0):
-                there -= world.coming.get(item, 0)
-            free = max(0, there - before.gross(item))
-            return before.net(item) + max(0, drawn - free)
+            if item in members:
+                time, asked = left(item), before.gross(item) + drawn(item)
+                return max(
+                    0,
+                    asked
+                    - sum(
+                        max(0, there(each, time) - before.gross(each) - drawn(each))
+                        for each in members[item]
+                    ),
+                )
+            free = max(0, there(item, left(item)) - before.gross(item))
+            return before.net(item) + max(0, drawn(item) - free)
 
         @cache
         def built(item: str) -> int:
             bill = bills[item]
+            missing = before.net_by(item, bill.version) + net(item) - before.net(item)
             if not bill.batch_only:
-                return net(item)
-            return rounded_up(net(item), bill.yield_quantity) * bill.yield_quantity
+                return missing
+            return rounded_up(missing, bill.yield_quantity) * bill.yield_quantity
 
         @cache
         def covered(item: str) -> bool:
+            if item in world.name_of and not covered(world.name_of[item]):
+                return False
             if net(item) == 0:
                 return True
             return item in bills and all(covered(line.component) for line in bills[item].lines)
 
+        def late_for(item: str) -> set[str]:
+            if net(item) <= before.net(item) or left(item) < 0:
+                return set()
+            if item in bills:
+                return {item} if bills[item].build_time_s > left(item) else set()
+            return {
+                each
+                for each in members.get(item, (item,))
+                if world.coming.get(each, 0) and left(item) < world.horizons[each]
+            }
+
         self.net = net
         self.left = left
         self.covered = covered
-        self.late = {
-            item
-            for item in world.skus
-            if net(item) > before.net(item)
-            and left(item) >= 0
-            and (
-                bills[item].build_time_s > left(item)
-                if item in bills
-                else world.coming.get(item, 0) and left(item) < world.horizons[item]
-            )
-        }
+        self.late_for = late_for
+        self.late = set[str]().union(*map(late_for, world.skus))
 
 
 def raised(world: World, before: Netted, after: Netted | Raised) -> set[str]:
@@ -213,22 +283,27 @@ def atp(world: World, sku: str) -> int:
 
 def limits(world: World, sku: str, promised: int) -> set[str]:
     """Return the leaves that are short under one unit more than the ATP, on the way from `sku`."""
-    netted = Netted(world, {sku: -(promised + 1)})
-    lines = {bill.item: bill.lines for bill in world.bills}
+    more = promised + 1
+    netted = Netted(world.demanded(sku, more) if more > 0 else world, {sku: max(0, -more)})
+    made: dict[str, list[BillOfMaterials]] = {bill.item: [bill] for bill in world.bills}
+    for item, others in world.older.items():
+        made[item] += (bill for bill, _ in others)
 
     def short(item: str) -> set[str]:
         if netted.covered(item):
             return set()
-        if item not in lines:
-            return {item}
-        return set().union(*(short(line.component) for line in lines[item]))
+        if item not in made:
+            itself = {item} if netted.net(item) else set()
+            return itself | (short(world.name_of[item]) if item in world.name_of else set())
+        lines = [line for bill in made[item] if not netted.covered_by(bill) for line in bill.lines]
+        return set().union(*(short(line.component) for line in lines))
 
     now = Netted(world)
     if not world.horizons or not now.covered(sku):
         return short(sku)
     soon = Raised(world, now, sku, promised + 1)
-    anew = {item for item in world.skus if item not in lines and soon.net(item) > now.net(item)}
-    return short(sku) | {item for item in anew - soon.late if soon.left(item) >= 0}
+    anew = {item for item in world.skus if item not in made and soon.net(item) > now.net(item)}
+    return short(sku) | {item for item in anew if soon.left(item) >= 0 and not soon.late_for(item)}
 
 
 def rules(world: World, sku: str, promised: int) -> set[str]:
@@ -264,7 +339,7 @@ def timed(world: World, random: Random) -> World:
 
 def random_world(random: Random) -> World:
     """Return a world of 2..7 items; diamonds, batches, rounding, scrap, shortages, negative stock,
-    promise rules.
+    promise rules, substitutes.
     """
     skus = [f"i{at}" for at in range(random.randint(2, 7))]
     bills = []
@@ -283,7 +358,8 @@ def random_world(random: Random) -> World:
                     batch_only=random.random() < 0.35,
                 )
             )
-    return World(
+    name_of = _with_a_name(bills, skus, random) if random.random() < 0.5 else {}
+    world = World(
         tuple(bills),
         {sku: random.choice((-2, 0, 0, 1, 2, 3, 5, 8, 13)) for sku in skus},
         {sku: random.choice((0, 0, 0, 0, 1, 2, 4)) for sku in skus},
@@ -295,13 +371,73 @@ def random_world(random: Random) -> World:
             if random.random() < 0.2
         },
     )
+    world = with_substitutes(world, name_of)
+    return _with_an_older_bill(world, random) if bills and random.random() < 0.4 else world
+
+
+def _with_an_older_bill(world: World, random: Random) -> World:
+    """Return the world with one or two older bills of one item, which some of its orders go by."""
+    present = random.choice(world.bills)
+    below = world.skus[world.skus.index(present.item) + 1 :]
+    older = []
+    for version in range(1, random.randint(2, 3)):
+        components = random.sample(below, min(len(below), random.randint(1, 2)))
+        lines = tuple(
+            BillLine(each, random.choice((1, 2, 3)), random.choice(SCRAPS)) for each in components
+        )
+        bill = BillOfMaterials(
+            present.item,
+            random.choice((1, 1, 2, 3)),
+            lines,
+            batch_only=random.random() < 0.2,
+            version=version,
+        )
+        older.append((bill, random.randint(1, 4)))
+    return with_older(world, present.item, older)
+
+
+def with_older(world: World, sku: str, older: Sequence[tuple[BillOfMaterials, int]]) -> World:
+    """Return the world with older bills of an item, and the units that were ordered by each."""
+    bills = tuple(
+        replace(bill, version=len(older) + 1) if bill.item == sku else bill for bill in world.bills
+    )
+    more = sum(units for _, units in older)
+    return replace(world.demanded(sku, more), bills=bills, older={sku: tuple(older)})
+
+
+def _with_a_name(
+    bills: list[BillOfMaterials], skus: list[str], random: Random
+) -> Mapping[str, str]:
+    """Return up to three leaves as substitutes for another one, if no bill names both."""
+    leaves = [sku for sku in skus if sku not in {bill.item for bill in bills}]
+    name = random.choice(leaves)
+    beside = {
+        line.component
+        for bill in bills
+        for line in bill.lines
+        if name in {each.component for each in bill.lines}
+    }
+    others = [sku for sku in leaves if sku != name and sku not in beside]
+    return dict.fromkeys(random.sample(others, min(len(others), random.randint(1, 3))), name)
+
+
+def with_substitutes(world: World, name_of: Mapping[str, str]) -> World:
+    """Return the world with these substitutes; of their names nothing is there or asked for."""
+    nothing = dict.fromkeys(name_of.values(), 0)
+    return replace(
+        world,
+        on_hand={**world.on_hand, **nothing},
+        demand={**world.demand, **nothing},
+        name_of=name_of,
+    )
 
 
 @st.composite
-def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
+def worlds(draw: st.DrawFn, *, ruled: bool = True, older: bool = False) -> World:
     """Draw a world of 2..6 items that shrinks towards few bills, no stock, demand and rules.
 
-    `ruled`: some have a promise rule.
+    `ruled`: some have a promise rule; some of the leaves may be substitutes for another one.
+    `older`: some of the demand may go by an older bill.
     """
     skus = [f"i{at}" for at in range(draw(st.integers(2, 6)))]
     bills = []
@@ -315,7 +451,13 @@ def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
             bills.append(
                 BillOfMaterials(sku, draw(st.integers(1, 4)), lines, batch_only=draw(st.booleans()))
             )
-    return World(
+    leaves = [sku for sku in skus if sku not in {bill.item for bill in bills}]
+    name_of = {}
+    if len(leaves) > 1 and draw(st.booleans()):
+        name, *others = leaves
+        together = [{line.component for line in bill.lines} for bill in bills]
+        name_of = {sku: name for sku in others if not any({sku, name} <= each for each in together)}
+    world = World(
         tuple(bills),
         {sku: draw(st.integers(-3, 12)) for sku in skus},
         {sku: draw(st.integers(0, 5)) for sku in skus},
@@ -333,3 +475,14 @@ def worlds(draw: st.DrawFn, *, ruled: bool = True) -> World:
             if draw(st.booleans())
         },
     )
+    world = with_substitutes(world, name_of)
+    if not (older and bills and draw(st.booleans())):
+        return world
+    present = draw(st.sampled_from(bills))
+    below = skus[skus.index(present.item) + 1 :]
+    components = draw(st.lists(st.sampled_from(below), min_size=1, max_size=2, unique=True))
+    lines = tuple(BillLine(each, draw(st.integers(1, 3))) for each in components)
+    old = BillOfMaterials(
+        present.item, draw(st.integers(1, 3)), lines, batch_only=draw(st.booleans())
+    )
+    return with_older(world, present.item, [(old, draw(st.integers(1, 4)))])

@@ -25,8 +25,9 @@ from stockpush.reservation.atp import (
     net,
     ruled_by,
 )
-from stockpush.reservation.bom import Bills
+from stockpush.reservation.bom import Bills, older_name
 from stockpush.reservation.ledger import build_moves, rests_after
+from stockpush.reservation.older import missing_of, parts
 from tests.reservation import oracle
 from tests.reservation.oracle import World, random_world, timed, worlds
 
@@ -40,13 +41,27 @@ invariant = settings(max_examples=150, deadline=None)
 
 def netted(world: World) -> Netting:
     """Net all of a world."""
-    bills = Bills.build(world.bills, set(world.skus))
+    kept = [old for each in world.older.values() for old, _ in each]
+    bills = Bills.build(world.bills, set(world.skus), world.name_of, kept)
     rests: dict[str, dict[str, int]] = {}
     for (sku, component), ahead in world.rests.items():
         rests.setdefault(sku, {})[component] = ahead
-    found = net(
-        bills, world.on_hand, world.demand, world.skus, ceilings=world.ceilings, rests=rests
-    )
+    on_hand, demand, ceilings = dict(world.on_hand), dict(world.demand), dict(world.ceilings)
+    for sku, of_item in world.older.items():
+        *others, _ = shared = list(
+            parts(
+                bills,
+                sku,
+                on_hand=on_hand[sku],
+                demand=demand[sku],
+                pinned={older_name(old): units for old, units in of_item},
+            )
+        )
+        on_hand |= {part.name: part.on_hand for part in shared}
+        demand |= {part.name: part.demand for part in shared}
+        if sku in ceilings:
+            ceilings[sku] = max(0, ceilings[sku] - missing_of(others))
+    found = net(bills, on_hand, demand, world.skus, ceilings=ceilings, rests=rests)
     return asking(found, times_of(world, bills))
 
 
@@ -421,14 +436,21 @@ def assert_equal_to_brute_force(case: World) -> None:
     netting = netted(case)
     definition = oracle.Netted(case)
     made = {b.item for b in case.bills}
-    assert dict(netting.net) == {sku: definition.net(sku) for sku in netting.net}
-    assert netting.blocked == {sku for sku in case.skus if not definition.covered(sku)}
+    everything = {sku: (sku, *netting.bills.older.get(sku, ())) for sku in case.skus}
+    assert {sku: sum(netting.net[name] for name in everything[sku]) for sku in case.skus} == {
+        sku: definition.net(sku) for sku in case.skus
+    }
+    assert netting.blocked & set(case.skus) == {
+        sku for sku in case.skus if not definition.covered(sku)
+    }
     for sku in case.skus:
-        assert netting.built[sku] == (definition.built(sku) if sku in made else 0)
+        built = sum(netting.built[name] for name in everything[sku])
+        assert built == (definition.built(sku) if sku in made else 0)
         promised = oracle.atp(case, sku)
         assert atp(netting, sku) == promised, sku
         finished = max(0, case.on_hand[sku] - case.demand[sku])
-        assert buildable(netting, sku) == max(0, promised - finished), sku
+        is_a_name = sku in case.name_of.values()
+        assert buildable(netting, sku) == (0 if is_a_name else max(0, promised - finished)), sku
         limits = limited_by(netting, sku)
         assert len(limits) == len(set(limits))
         assert set(limits) == oracle.limits(case, sku, promised), sku
@@ -439,7 +461,7 @@ def assert_equal_to_brute_force(case: World) -> None:
 
 
 @invariant
-@given(worlds())
+@given(worlds(older=True))
 def test_the_fast_way_equals_brute_force(case: World) -> None:
     """Diamonds, batches, rounding, shortages and negative stock: the same numbers."""
     assert_equal_to_brute_force(case)
@@ -447,26 +469,35 @@ def test_the_fast_way_equals_brute_force(case: World) -> None:
 
 def test_the_fast_way_equals_brute_force_on_seeded_worlds() -> None:
     """The same on many worlds, which must contain each hard thing often enough to mean it."""
-    searched = short = partly_relieved = ruled = 0
+    searched = short = partly_relieved = ruled = named = taken = kept = 0
     for seed in range(SEEDS):
         case = random_world(Random(seed))
         assert_equal_to_brute_force(case)
         netting = netted(case)
+        for sku in case.older:
+            kept += sku in netting.blocked and atp(netting, sku) != -oracle.Netted(case).net(sku)
         for sku, promised in atps(case).items():
             free = sku not in netting.blocked
             searched += free and promised != netting.bound[sku]
             short += promised < 0
             partly_relieved += not free and -promised != netting.net[sku]
             ruled += bool(ruled_by(netting, sku))
+            named += sku in case.name_of.values() and netting.net[sku] > 0
+            taken += sku in case.name_of and promised < case.on_hand[sku] - netting.gross[sku]
     assert searched > SEEDS / 30
     assert short > SEEDS / 2
     assert partly_relieved > SEEDS / 30
     assert ruled > SEEDS / 4
+    assert named > SEEDS / 30
+    assert taken > SEEDS / 30
+    assert kept > SEEDS / 100
 
 
 def test_the_fast_way_equals_brute_force_with_horizons() -> None:
-    """Build times, horizons and stock that comes by them, often enough to mean it."""
-    lowered = waited_for = deep = 0
+    """Build times, horizons and stock that comes by them, often enough to mean it; among them
+    substitutes that come too late for their name, and items with older bills.
+    """
+    lowered = waited_for = deep = named = kept = 0
     for seed in range(TIMED_SEEDS):
         random = Random(seed)
         case = timed(random_world(random), random)
@@ -479,9 +510,17 @@ def test_the_fast_way_equals_brute_force_with_horizons() -> None:
             late = late_for(netting, sku)
             waited_for += any(each.takes_s is None for each in late)
             deep += any(each.sku != sku and each.takes_s is not None for each in late)
+            named += any(each.sku in case.name_of for each in late) and promised < free[sku]
+            kept += promised < free[sku] and any(
+                netting.net[name] > 0
+                for item in (sku, *netting.bills.descendants(sku))
+                for name in netting.bills.older.get(item, ())
+            )
     assert lowered > TIMED_SEEDS / 20
     assert waited_for > TIMED_SEEDS / 100
     assert deep > TIMED_SEEDS / 50
+    assert named > TIMED_SEEDS / 200
+    assert kept > TIMED_SEEDS / 500
 
 
 @pytest.mark.parametrize(
@@ -546,6 +585,63 @@ def test_what_comes_is_for_whom_it_comes_in_time(
     netting = netted(replace(shop, horizons=horizons, coming={"soap": 8}))
     assert atp_all(netting, ("soap", "set")) == {"soap": 10, "set": expected}
     assert [each for each in late_for(netting, "set") if set_s not in (None, 9)] == list(late)
+
+
+@pytest.mark.parametrize(
+    ("horizons", "sold", "expected", "late"),
+    [
+        # Seconds of candle, wick and lamp; what is sold -> ATP of candle, lamp, cotton and wick.
+        ({}, {}, (8, 3, 7, 8), ()),
+        ({"candle": 3}, {}, (8, 3, 7, 8), ()),
+        ({"candle": 2}, {}, (3, 3, 7, 8), (Late("cotton", None, 2),)),
+        ({"wick": 2}, {}, (3, 3, 7, 3), (Late("cotton", None, 2),)),
+        ({"lamp": 2}, {}, (8, 1, 7, 8), ()),
+        # What is sold of either takes first what is there.
+        ({"candle": 2}, {"candle": 2}, (1, 3, 6, 6), (Late("cotton", None, 2),)),
+        ({"candle": 2}, {"cotton": 4}, (1, 1, 3, 4), (Late("cotton", None, 2),)),
+        ({"candle": 2}, {"lamp": 1}, (1, 2, 5, 6), (Late("cotton", None, 2),)),
+        ({"candle": 2}, {"candle": 8}, (0, 0, 0, 0), (Late("cotton", None, 2),)),
+        ({"candle": 2}, {"candle": 9}, (-1, 0, -1, -1), ()),
+    ],
+)
+def test_what_comes_of_a_substitute_is_for_whom_it_comes_in_time(
+    horizons: dict[str, int],
+    sold: dict[str, int],
+    expected: tuple[int, ...],
+    late: tuple[Late, ...],
+) -> None:
+    """A candle takes one wick, cotton or hemp, a lamp two of cotton. Two of cotton are there and
+    five come within three seconds; one of hemp is there.
+    """
+    shop = world(
+        bill("candle", wick=1),
+        bill("lamp", cotton=2),
+        on_hand={"candle": 0, "lamp": 0, "cotton": 7, "hemp": 1, "wick": 0},
+        **sold,
+    )
+    name_of = dict.fromkeys(("cotton", "hemp"), "wick")
+    shop = replace(shop, horizons={"cotton": 3, **horizons}, coming={"cotton": 5}, name_of=name_of)
+    netting = netted(shop)
+    asked = ("candle", "lamp", "cotton", "wick")
+    assert tuple(atp(netting, sku) for sku in asked) == expected
+    assert late_for(netting, "candle") == late
+    assert_equal_to_brute_force(shop)
+
+
+def test_an_older_bill_has_first_what_is_there() -> None:
+    """Three soaps are there and five come, four were ordered by the bill before. A set that is to
+    be there sooner has none, and of soap itself four are left.
+    """
+    old = replace(bill("soap", palm=1), version=1, build_time_s=99)
+    shop = world(
+        bill("set", soap=1),
+        replace(bill("soap", oil=100), build_time_s=42),
+        on_hand={"set": 0, "soap": 8, "oil": 900, "palm": 0},
+    )
+    shop = oracle.with_older(shop, "soap", [(old, 4)])
+    shop = replace(shop, horizons={"soap": 7, "set": 6}, coming={"soap": 5})
+    assert atp_all(netted(shop), ("soap", "set")) == {"soap": 4, "set": 0}
+    assert_equal_to_brute_force(shop)
 
 
 # -- invariants --------------------------------------------------------------------------------
@@ -621,6 +717,7 @@ def test_order_and_split_lines_do_not_matter(case: World, data: st.DataObject) -
         {sku: case.demand[sku] for sku in skus[::-1]},
         case.ceilings,
         case.rests,
+        name_of=case.name_of,
     )
     assert atps(other) == atps(case)
     for sku in skus:

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from stockpush.model import FieldKey, MovementKind, PushOutcomeKind
+from stockpush.messages import OpenPushes
+from stockpush.model import Exposure, FieldKey, MovementKind, PushOutcomeKind
 from tests.reservation.world import World, line
 
 GROUP = (("red", "blue", "green"),)
@@ -201,3 +202,25 @@ def test_terms_of_what_is_taken_along_sum_to_what_was_sent() -> None:
     made.moves("red", -2, MovementKind.ADJUSTMENT)
     for push in made.pushes("woo", groups=GROUP):
         assert sum(units for _, units in push.terms) == push.target
+
+
+def test_siblings_that_are_raised_along_the_way_part_what_there_is() -> None:
+    """One candle is free, for a lowering elsewhere may fail: of three siblings that would each take
+    it, and are written because a fourth is, one does.
+    """
+    made = World().stock(red=0, blue=0, green=0, wax=0, tin=5)
+    for colour in ("red", "blue", "green"):
+        made.bill(colour, wax=1)
+    made.item("red", exposure=Exposure.SPLIT).list("shopify", "x", "red", shows=0)
+    made.moves("wax", 10, MovementKind.RECEIPT, "all on shopify")
+    made.syncs()
+    for sku, shows in (("red", 0), ("blue", 0), ("green", 0), ("tin", 5)):
+        made.list("woo", sku, sku, shows=shows)
+    made.moves("wax", -6, MovementKind.ADJUSTMENT, "lost")
+    assert [(push.expected, push.target) for push in made.pushes("shopify")] == [(10, 4)]
+    made.moves("wax", 7, MovementKind.ADJUSTMENT, "found again")
+    made.moves("tin", -1, MovementKind.ADJUSTMENT, "tin")
+    together = tuple(FieldKey("woo", sku) for sku in ("red", "blue", "green", "tin"))
+    opened = made.do(OpenPushes("woo", (FieldKey("woo", "tin"),), "call", groups=(together,)))
+    written = {push.field.key: push.target for push in opened.outcome.facts["pushes"]}
+    assert written == {"tin": 4, "red": 1, "blue": 0, "green": 0}

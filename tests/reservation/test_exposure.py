@@ -164,7 +164,7 @@ def test_the_item_terms_sum_to_the_atp_and_keep_their_signs(
     world: World, data: st.DataObject
 ) -> None:
     """On hand, demand, use by other builds, and what can be built for it and beyond: the ATP."""
-    bills = Bills.build(world.bills, set(world.skus))
+    bills = Bills.build(world.bills, set(world.skus), world.name_of)
     netting = net(bills, world.on_hand, world.demand, world.skus)
     for sku in world.skus:
         suspense = data.draw(st.integers(0, world.demand[sku]))
@@ -174,7 +174,13 @@ def test_the_item_terms_sum_to_the_atp_and_keep_their_signs(
         assert derived["on_hand"] == world.on_hand[sku]
         assert derived["reserved"] == held + suspense - world.demand[sku]
         assert (derived["held"], derived["suspense"]) == (-held, -suspense)
-        assert derived["used_in_builds"] == world.demand[sku] - netting.gross[sku] <= 0
+        name = sku in world.name_of.values()
+        used = netting.gross[sku] + (derived["substitutes"] if name else 0)
+        assert derived["used_in_builds"] == world.demand[sku] - used <= 0
+        if name or sku in world.name_of:
+            assert (derived["substitutes"] >= 0) if name else (derived["substitutes"] <= 0)
+        else:
+            assert "substitutes" not in derived
         assert 0 <= derived["to_build"] <= max(netting.net[sku], -derived["used_in_builds"])
         assert derived["buildable"] == buildable(netting, sku)
         if not bills.components(sku):

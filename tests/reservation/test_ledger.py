@@ -23,6 +23,7 @@ from stockpush.model import (
     LotKey,
     MovementKind,
     OrderVersion,
+    Pin,
     Reservation,
     ReservationKey,
     ReservationState,
@@ -307,6 +308,18 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
             "50",
             "49",
         ),
+        (
+            _with(
+                shelves=(
+                    Shelf("wax", 480, 12, 50, pins=(Pin(2, 3),)),
+                    *SOUND.shelves[1:],
+                )
+            ),
+            "pinned_is_open_demand",
+            "wax by bill 2",
+            "0",
+            "3",
+        ),
         (_with(holds=SOUND.holds[1:]), "held_is_open_holds", "wick", "0", "3"),
         (
             _with(holds=(*SOUND.holds, hold(6, HoldState.HELD, clip=2))),
@@ -416,6 +429,7 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
         "shelf of an item that never moved",
         "packs not counted",
         "a held unit forgotten",
+        "order of an older bill lost",
         "hold lost",
         "hold of an item without a shelf",
         "order line lost",
@@ -443,5 +457,5 @@ def test_each_way_to_be_unsound_is_named(
 def test_every_invariant_has_a_name_and_a_sentence() -> None:
     """`check` can print what it checked."""
     names = [invariant.__name__ for invariant in INVARIANTS]
-    assert len(set(names)) == len(names) == 9
+    assert len(set(names)) == len(names) == 10
     assert all(invariant.__doc__ for invariant in INVARIANTS)

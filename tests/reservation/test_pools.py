@@ -33,6 +33,8 @@ from stockpush.model import (
     Exposure,
     Location,
     MovementKind,
+    Pin,
+    Rest,
     Shelf,
     shelf_key,
 )
@@ -55,7 +57,8 @@ PLACES = (
 SEEDS = 24
 """Random shops, each with some forty deeds; about ten seconds."""
 DEEDS = 40
-SKUS = ("oil", "wax", "wick", "base", "candle", "balm", "soap", "set")
+SKUS = ("oil", "wax", "wick", "cotton", "hemp", "base", "candle", "balm", "soap", "set")
+LISTED = (*SKUS[5:], "hemp")
 
 
 def shop(*, woo_in: str = MARKET, places: tuple[Location, ...] = PLACES) -> World:
@@ -413,6 +416,34 @@ def test_a_pool_that_feeds_a_channel_keeps_a_location() -> None:
     assert refused.refusal == "pool_fed"
 
 
+def test_a_pool_in_which_something_is_held_keeps_a_location() -> None:
+    """Four of five are held at the market, which an import would end: the shop may not sell them
+    as well, so the hold is ended first.
+    """
+    world = shop(woo_in=MAIN)
+    world.stock(soap=0).list("shopify", "s", "soap", shows=0)
+    world.moves("soap", 5, MovementKind.RECEIPT, "r1", location="stall")
+    world.holds(("soap", 4), pool=MARKET)
+    gone = tuple(Location(name, pool=MAIN) for name in ("stall", "back room"))
+    refused = world.do(ImportCatalogue((), (), (), (), "gone", "test", locations=gone)).outcome
+    assert (refused.refusal, refused.facts["pool"]) == ("pool_held", MARKET)
+    assert world.syncs() == {}
+    world.do(ReleaseHold(1, "release", "test"))
+    world.do(ImportCatalogue((), (), (), (), "again", "test", locations=gone))
+    assert world.syncs() == {("shopify", "s"): 5}
+
+
+@pytest.mark.parametrize("large_min", [1, 10**9])
+def test_a_location_may_be_given_to_a_pool_that_is_new(large_min: int) -> None:
+    """Also where many items share the material that lies there: nobody knew that pool before."""
+    with large_from(large_min):
+        world = candles()
+        place = Location("back room", pool="fair")
+        world.do(ImportCatalogue((), (), (), (), "moved", "test", locations=(place,)))
+        assert (world.atp("candle", MARKET), world.atp("candle", "fair")) == (2, 3)
+        assert world.dirty == {"woo/w1"}
+
+
 def test_with_one_pool_there_is_nothing_more() -> None:
     """Bills are compiled once, a shelf's key is the SKU, and no command asks for more."""
     world = World().stock(candle=5, wax=9).bill("candle", wax=1).list("shopify", "s", "candle")
@@ -434,10 +465,12 @@ def stocked(world: World, dice: Random, *, pool: str, place: str | None) -> None
 
 
 def made_of() -> tuple[BillOfMaterials, ...]:
-    """Return bills with a shared material, a batch, a part of its own and a kit."""
+    """Return bills with a shared material, substitutes, a batch, a part of its own and a kit."""
     return (
         BillOfMaterials("base", 1, (BillLine("wax", 2), BillLine("oil", 1))),
-        BillOfMaterials("candle", 1, (BillLine("wax", 3), BillLine("wick", 1))),
+        BillOfMaterials(
+            "candle", 1, (BillLine("wax", 3), BillLine("wick", 1), BillLine("cord", 2))
+        ),
         BillOfMaterials("balm", 10, (BillLine("wax", 12), BillLine("oil", 2)), batch_only=True),
         BillOfMaterials("soap", 4, (BillLine("oil", 3), BillLine("base", 1)), backflush=True),
         BillOfMaterials("set", 1, (BillLine("candle", 2),), kit=True, backflush=True),
@@ -447,9 +480,10 @@ def made_of() -> tuple[BillOfMaterials, ...]:
 def opened(world: World, channels: tuple[str, ...], exposure: Exposure) -> World:
     """Give the shop its items, bills and listings."""
     world.stock(**dict.fromkeys(SKUS, 0)).item("candle", exposure=exposure)
+    world.alike("cord", "cotton", "hemp")
     world.do(ImportCatalogue((), made_of(), (), (), "bills", "test"))
     for channel in channels:
-        for at, sku in enumerate(SKUS[3:]):
+        for at, sku in enumerate(LISTED):
             world.list(channel, f"{channel[0]}{at}", sku, shows=1, pack=1 + at % 2)
     return world
 
@@ -483,7 +517,7 @@ class Twins:
         for channel in ("shopify", "woo"):
             pool = MAIN if channel == "shopify" else MARKET
             for world in (self.whole, self.parts[pool]):
-                for at in range(5):
+                for at in range(len(LISTED)):
                     world.now = self.whole.now
                     world.reads(channel, f"{channel[0]}{at}", 1)
                 world.now = self.whole.now
@@ -502,10 +536,10 @@ class Twins:
         part = self.parts[pool]
         channel = "shopify" if pool == MAIN else "woo"
         place = None if pool == MAIN else "stall"
-        key, at, sku = f"deed {number}", dice.randrange(5), dice.choice(SKUS)
+        key, at, sku = f"deed {number}", dice.randrange(len(LISTED)), dice.choice(SKUS)
         self.same_time()
         both = (self.whole, part)
-        match dice.randrange(12):
+        match dice.randrange(13):
             case 0 | 1 | 2:
                 sold = line(f"{channel[0]}{at}", dice.randint(1, 4))
                 for world in both:
@@ -535,8 +569,13 @@ class Twins:
                     world.moves(sku, units, MovementKind.ADJUSTMENT, key, pool=where)
             case 6:
                 made, units = dice.choice(("base", "candle", "soap", "set")), dice.choice((1, 4))
+                pinned = [pin.version for pin in part.rows.shelves.get(made, Shelf(made)).pins]
+                bill = dice.choice((None, *pinned))
+                take = dice.choice(((), ("hemp",))) if made == "candle" and bill is None else ()
                 for world, where in zip(both, (place, None), strict=True):
-                    world.do(BuildStock(made, units, key, "test", location=where))
+                    world.do(
+                        BuildStock(made, units, key, "test", location=where, take=take, bill=bill)
+                    )
             case 7:
                 row = part.field(channel, f"{channel[0]}{at}")
                 fewer = dice.choice((0, 0, 1, 2))
@@ -556,6 +595,8 @@ class Twins:
                     self.hold_in[answers[0].facts["hold"]] = (pool, answers[1].facts["hold"])
             case 10:
                 self.end_hold(dice, key)
+            case 11:
+                self.other_bill(dice, key)
             case _:
                 self.transfer(dice, sku, pool, key)
 
@@ -584,6 +625,18 @@ class Twins:
                 )[way]
             )
 
+    def other_bill(self, dice: Random, key: str) -> None:
+        """Make something otherwise from now on, in every pool: what is open stays as it was."""
+        made, lines = dice.choice(
+            (
+                ("candle", (BillLine("wax", dice.randint(1, 4)), BillLine("cord", 1))),
+                ("soap", (BillLine("oil", dice.randint(1, 4)), BillLine("wax", 1))),
+            )
+        )
+        bill = BillOfMaterials(made, dice.choice((1, 4)), lines, backflush=made == "soap")
+        for world in (self.whole, *self.parts.values()):
+            world.do(ImportCatalogue((), (bill,), (), (), key, "test"))
+
     def transfer(self, dice: Random, sku: str, pool: str, key: str) -> None:
         """Move stock to the other pool: in the two shops it leaves one and comes into the other."""
         other = MARKET if pool == MAIN else MAIN
@@ -606,8 +659,13 @@ class Twins:
             }
             empty = {key: row for key, row in part.rows.shelves.items() if row != Shelf(key)}
             assert shelves == empty, pool
-            found = {sku: self.whole.atp(sku, pool) for sku in SKUS}
-            assert found == {sku: part.atp(sku) for sku in SKUS}, pool
+            found = {sku: self.whole.atp(sku, pool) for sku in (*SKUS, "cord")}
+            assert found == {sku: part.atp(sku) for sku in (*SKUS, "cord")}, pool
+            versions = [
+                {key: row.bill for key, row in world.rows.reservations.items() if key[0] == channel}
+                for world in (self.whole, part)
+            ]
+            assert versions[0] == versions[1], pool
             for name in ("fields", "dirty", "in_flight"):
                 there = getattr(self.whole.rows, name)
                 mine = {key: undated(row) for key, row in there.items() if key.channel == channel}
@@ -626,15 +684,119 @@ class Twins:
         assert check(books(self.whole)) == []
 
 
+def wicks() -> World:
+    """Return a shop with candles of one wick, of any kind: four of cotton at home, one of cotton
+    and two of hemp at the market.
+    """
+    world = shop().stock(candle=0, cotton=4, hemp=0).alike("wick", "cotton", "hemp")
+    world.bill("candle", wick=1)
+    for sku, units in (("cotton", 1), ("hemp", 2)):
+        world.moves(sku, units, MovementKind.RECEIPT, f"r {sku}", location="stall")
+    world.list("shopify", "s1", "candle", shows=0).list("woo", "w1", "candle", shows=0)
+    world.syncs()
+    return world
+
+
+def test_substitutes_stand_for_one_another_within_a_pool() -> None:
+    """Four candles at home and three at the market; a build there takes what lies there, and by
+    SKU what it has, and nothing at home.
+    """
+    world = wicks()
+    assert (world.atp("candle"), world.atp("candle", MARKET)) == (4, 3)
+    world.do(BuildStock("candle", 2, "b1", "test", location="stall"))
+    world.do(BuildStock("candle", 1, "b2", "test", location="stall", take=("hemp",)))
+    assert on_hand(world) == {
+        "cotton main": 4,
+        "hemp market": 0,
+        "cotton market": 0,
+        "candle market": 3,
+    }
+    assert (world.atp("candle"), world.atp("wick", MARKET)) == (4, 0)
+
+
+def recipes() -> World:
+    """Return a shop with candles of soy, of which three were ordered at home and two at the market
+    before they were made of palm.
+    """
+    world = shop().stock(candle=0, soy=10, palm=10).bill("candle", soy=2)
+    for sku in ("soy", "palm"):
+        world.moves(sku, 10, MovementKind.RECEIPT, f"r {sku}", location="stall")
+    world.list("shopify", "s1", "candle", shows=0).list("woo", "w1", "candle", shows=0)
+    world.hears(world.order("shopify", "1", line("s1", 3)))
+    world.hears(world.order("woo", "1", line("w1", 2)))
+    world.bill("candle", palm=1)
+    world.syncs()
+    return world
+
+
+def pins(world: World) -> dict[str, tuple[Pin, ...]]:
+    """Return what goes by older bills, by pool."""
+    return {row.pool: row.pins for row in world.rows.shelves.values() if row.sku == "candle"}
+
+
+def test_what_was_ordered_by_an_older_bill_is_pinned_in_its_pool() -> None:
+    """Three of soy at home and two at the market, and each takes the soy that lies there; the bill
+    is kept until no pool needs it.
+    """
+    world = recipes()
+    assert pins(world) == {MAIN: (Pin(1, 3),), MARKET: (Pin(1, 2),)}
+    for pool, soy in ((MAIN, 4), (MARKET, 6)):
+        assert (world.atp("soy", pool), world.atp("candle", pool)) == (soy, 10)
+    world.do(BuildStock("candle", 2, "b1", "test", location="stall", bill=1))
+    world.hears(world.order("woo", "1", line("w1", 2, shipped=2), version=2))
+    assert pins(world) == {MAIN: (Pin(1, 3),), MARKET: ()}
+    world.stock(mug=1)
+    assert len(world.catalogue.older_bills) == 1
+    world.hears(world.order("shopify", "1", version=2))
+    world.stock(vase=1)
+    assert world.catalogue.older_bills == ()
+    assert check(books(world)) == []
+
+
+def test_what_an_older_bill_has_left_of_roundings_is_of_one_pool() -> None:
+    """Four candles take three of soy: the first that is built takes one, and the others two."""
+    world = shop().stock(candle=0, soy=10, palm=10).bill("candle", 4, soy=3)
+    world.moves("soy", 10, MovementKind.RECEIPT, "r1", location="stall")
+    world.list("woo", "w1", "candle", shows=0)
+    world.hears(world.order("woo", "1", line("w1", 4)))
+    world.bill("candle", palm=1)
+    assert (world.atp("soy"), world.atp("soy", MARKET)) == (10, 7)
+    world.do(BuildStock("candle", 1, "b1", "test", location="stall", bill=1))
+    assert pins(world) == {MARKET: (Pin(1, 4, (Rest("soy", 1),)),)}
+    assert (world.atp("soy"), world.atp("soy", MARKET)) == (10, 7)
+    world.do(BuildStock("candle", 3, "b2", "test", location="stall", bill=1))
+    assert (on_hand(world)["soy market"], world.atp("soy", MARKET)) == (7, 7)
+
+
+@pytest.mark.parametrize("large_min", [1, 10**9])
+def test_what_is_open_keeps_its_bill_in_another_pool(large_min: int) -> None:
+    """The channel of the market sells at home from now on: its two of soy are made of the soy that
+    lies there, beside the three that were ordered at home.
+    """
+    with large_from(large_min):
+        world = recipes()
+        world.catalogue = with_pool("woo", MAIN, known=world.catalogue)
+        world.do(StartChannel("woo"))
+        assert pins(world) == {MAIN: (Pin(1, 5),), MARKET: ()}
+        assert (world.atp("soy"), world.atp("soy", MARKET)) == (0, 10)
+        world.hears(world.order("woo", "1", line("w1", 1), version=2))
+        assert pins(world)[MAIN] == (Pin(1, 4),)
+        assert {row.bill for row in world.rows.reservations.values()} == {1}
+        world.catalogue = with_pool("shopify", MARKET, known=world.catalogue)
+        world.do(StartChannel("shopify"))
+        assert pins(world) == {MAIN: (Pin(1, 1),), MARKET: (Pin(1, 3),)}
+        assert check(books(world)) == []
+
+
 @pytest.mark.parametrize("exposure", [Exposure.GUARD, Exposure.SPLIT])
 @pytest.mark.parametrize("large_min", [1, 10**9])
 @pytest.mark.parametrize("first", range(0, SEEDS, 8))
 def test_two_pools_are_two_shops_with_transfers(
     first: int, large_min: int, exposure: Exposure
 ) -> None:
-    """Sales, cancels, builds, holds, readings, pushes and transfers: every row, ATP and number that
-    is sent is what each pool had come to as a shop of its own, read whole or in part, shared or
-    parted.
+    """Sales, cancels, builds, other bills, holds, readings, pushes and transfers: every row, ATP
+    and number that is sent is what each pool had come to as a shop of its own, read whole or in
+    part, shared or parted.
     """
     with large_from(large_min):
         for seed in range(first, first + 8):
@@ -651,8 +813,8 @@ def test_two_pools_are_two_shops_with_transfers(
 def test_each_pool_promises_what_brute_force_says(
     arrays_min: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Random bills, stock and demand in two pools: in each, the definition of ATP, word for word;
-    item by item and in arrays.
+    """Random bills, substitutes, stock and demand in two pools, some of it by older bills: in each,
+    the definition of ATP, word for word; item by item and in arrays.
     """
     monkeypatch.setattr(view, "ARRAYS_MIN", arrays_min)
     for seed in range(150):
@@ -660,25 +822,58 @@ def test_each_pool_promises_what_brute_force_says(
         case = oracle.random_world(dice)
         amounts = {
             pool: {
-                sku: (dice.randint(-2, 12), dice.choice((0, 0, 1, 4)), dice.choice((0, 0, 2)))
+                sku: (0, 0, 0)
+                if sku in case.name_of.values()
+                else (dice.randint(-2, 12), dice.choice((0, 0, 1, 4)), dice.choice((0, 0, 2)))
                 for sku in case.skus
             }
             for pool in (MAIN, MARKET)
         }
-        items = World().stock(**dict.fromkeys(case.skus, 0)).catalogue.items.values()
-        built = catalogue.build(0, items, case.bills, (), POLICIES, PLACES)
+        older = [bill for each in case.older.values() for bill, _ in each]
+        pins = {
+            shelf_key(sku, pool): tuple(
+                Pin(bill.version, units)
+                for bill in older
+                if bill.item == sku and (units := dice.choice((0, 1, 3)))
+            )
+            for pool in (MAIN, MARKET)
+            for sku in case.skus
+        }
+        items = [
+            replace(item, substitute_for=case.name_of.get(item.sku))
+            for item in World().stock(**dict.fromkeys(case.skus, 0)).catalogue.items.values()
+        ]
+        built = catalogue.build(0, items, case.bills, (), POLICIES, PLACES, (), older)
         rows = View(built, World().rows).rows
         shelves = {
-            shelf_key(sku, pool): Shelf(sku, *of, pool=pool)
+            key: Shelf(
+                sku,
+                of[0],
+                of[1] + sum(pin.units for pin in pins[key]),
+                of[2],
+                pool=pool,
+                pins=pins[key],
+            )
             for pool, all_of in amounts.items()
             for sku, of in all_of.items()
+            for key in (shelf_key(sku, pool),)
         }
         net = View(built, replace(rows, shelves=shelves)).net(shelves)
         for pool, all_of in amounts.items():
             alone = oracle.World(
                 case.bills,
                 {sku: of[0] for sku, of in all_of.items()},
-                {sku: of[1] + of[2] for sku, of in all_of.items()},
+                {sku: shelves[shelf_key(sku, pool)].reserved + of[2] for sku, of in all_of.items()},
+                name_of=case.name_of,
+                older={
+                    sku: tuple(
+                        (bill, pin.units)
+                        for pin in pins[shelf_key(sku, pool)]
+                        for bill in older
+                        if (bill.item, bill.version) == (sku, pin.version)
+                    )
+                    for sku in case.older
+                },
             )
             for sku in case.skus:
                 found = netted_atp(net, shelf_key(sku, pool))

@@ -12,7 +12,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stockpush.messages import AdoptListings, NoteGuardLevels, StartChannel
+from stockpush.messages import (
+    Accepted,
+    AdoptListings,
+    ListingResolved,
+    NoteGuardLevels,
+    ResolveListings,
+    StartChannel,
+)
 from stockpush.model import (
     Exposure,
     FieldKey,
@@ -27,6 +34,7 @@ from stockpush.reservation.pushes import derivation, target_of
 from stockpush.reservation.sharing import Sharer, share
 from stockpush.reservation.view import View
 from stockpush.sim.shares import Taker, shares
+from tests.reservation.test_reach import large_from
 from tests.reservation.world import World, line
 
 
@@ -314,6 +322,39 @@ def test_a_listing_that_is_parked_gives_its_share_to_the_others() -> None:
     world.settles(push, PushOutcomeKind.REJECTED, reason="no such listing")
     world.syncs()
     assert (world.field("shopify", "s").expected, world.field("woo", "w").expected) == (2, 1)
+
+
+def test_a_push_that_ends_after_its_listing_moved_leaves_the_shelf_alone() -> None:
+    """Nobody read the shelf for a number that is no listing's any more: it is not taken for empty,
+    which would have begun a second one and have every try to settle the push fail.
+    """
+    world = World().stock(candle=5).item("candle", guard_min=2)
+    world.list("woo", "a", "candle", shows=0)
+    (push,) = world.pushes("woo")
+    world.do(ResolveListings((ListingResolved(ListingKey("woo", "a"), "a", "b"),)))
+    before = world.rows.shelves["candle"]
+    assert world.settles(push).outcome == Accepted()
+    assert world.rows.shelves["candle"] == before
+    assert not world.rows.in_flight
+
+
+@pytest.mark.parametrize("channel", ["woo", "shopify"])
+@pytest.mark.parametrize("large_min", [1, 10**9])
+def test_a_sale_of_an_item_that_shares_a_number_with_another_one_is_taken(
+    channel: str, large_min: int
+) -> None:
+    """Both listings on that number are parked, and it may be sold elsewhere. The other item's shelf
+    is not read for it, whether groups are read whole or in part, and is left alone.
+    """
+    with large_from(large_min):
+        world = World().stock(candle=5, balm=6)
+        world.item("candle", guard_min=2).item("balm", guard_min=2)
+        world.list("woo", "a", "candle", shows=0).list("woo", "b", "balm", field="a")
+        world.list("shopify", "b", "balm", shows=6)
+        before = world.rows.shelves["candle"]
+        world.hears(world.order(channel, "1", line("b", 1)))
+        assert world.rows.shelves["balm"].reserved == 1
+        assert world.rows.shelves["candle"] == before
 
 
 def test_a_start_looks_at_every_item_anew() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stockpush.messages import FieldsUnreadable
 from stockpush.model import Exposure, Field, FieldKey, MovementKind, Push, PushOutcomeKind
 from stockpush.reservation import atp as netting
 from stockpush.reservation import catalogue as catalogues
@@ -22,6 +24,7 @@ from stockpush.reservation.view import View
 from stockpush.values import replace
 from tests.reservation import oracle
 from tests.reservation.split_model import Model, Oversold, every_state, rule, shared, walk
+from tests.reservation.test_atp import netted
 from tests.reservation.world import World, line
 
 CANDLE = "candle"
@@ -165,7 +168,8 @@ def one_at_a_time(shares: list[Share], nets: split.Nets) -> dict[FieldKey, int]:
 @st.composite
 def parted(draw: st.DrawFn) -> tuple[oracle.World, list[Share]]:
     """A random shop, and listings of its items."""
-    world = draw(oracle.worlds())
+    world = draw(oracle.worlds(older=True))
+    stocked = [sku for sku in world.skus if sku not in world.name_of.values()]
     shares = []
     for place in range(draw(st.integers(1, 4))):
         shows = draw(st.integers(0, 6))
@@ -173,7 +177,7 @@ def parted(draw: st.DrawFn) -> tuple[oracle.World, list[Share]]:
             share(
                 f"{place}",
                 shows,
-                shelf=draw(st.sampled_from(world.skus)),
+                shelf=draw(st.sampled_from(stocked)),
                 pack=draw(st.sampled_from((1, 1, 2, 3))),
                 weight=draw(st.sampled_from((1, 1, 2, 4))),
                 is_home=draw(st.booleans()),
@@ -190,13 +194,14 @@ def parted(draw: st.DrawFn) -> tuple[oracle.World, list[Share]]:
 def test_many_packs_at_once_are_as_many_as_one_at_a_time(
     case: tuple[oracle.World, list[Share]],
 ) -> None:
-    """Aims are found by levels; by their definition they are the same, in any shop."""
+    """Aims are found by levels; by their definition they are the same, in any shop, also with
+    substitutes and older bills.
+    """
     world, shares = case
-    bills = Bills.build(world.bills, world.skus)
 
     def net(more: Mapping[str, int]) -> netting.Netting:
         demand = {sku: units + more.get(sku, 0) for sku, units in world.demand.items()}
-        return netting.net(bills, world.on_hand, demand, world.skus, ceilings=world.ceilings)
+        return netted(dataclasses.replace(world, demand=demand))
 
     assert split.aims(shares, net) == one_at_a_time(shares, net)
 
@@ -210,13 +215,10 @@ def test_what_is_parted_is_there_by_the_horizons(
     what could be promised of each item by itself.
     """
     world, shares = oracle.timed(case[0], random.Random(seed)), case[1]
-    bills = Bills.build(world.bills, world.skus)
-    times = netting.Times(world.horizons, bills.where_used(world.horizons), world.coming)
 
     def net(more: Mapping[str, int]) -> netting.Netting:
         demand = {sku: units + more.get(sku, 0) for sku, units in world.demand.items()}
-        found = netting.net(bills, world.on_hand, demand, world.skus, ceilings=world.ceilings)
-        return netting.asking(found, times)
+        return netted(dataclasses.replace(world, demand=demand))
 
     aims = split.aims(shares, net)
     assert aims == one_at_a_time(shares, net)
@@ -391,6 +393,20 @@ def test_a_cancel_that_does_not_tell_gives_nothing_away() -> None:
     assert world.syncs() == {FieldKey("shopify", "a"): 1}
 
 
+def test_what_was_held_of_a_parked_listing_stays_its_own() -> None:
+    """The order of a sale that a reading showed comes between, and then nobody reads the number any
+    more: what is still held may be on sale there, and no other listing is raised by it.
+    """
+    world = split_shop(2, a=2, b=0)
+    world.reads("shopify", "a", 1)
+    world.hears(world.order("shopify", "1", line("a", 1)))
+    before = world.field("shopify", "a")
+    assert (before.expected, before.hold) == (0, 1), "one is left there"
+    world.do(FieldsUnreadable(((FieldKey("shopify", "a"), "it cannot be read"),)))
+    assert world.field("shopify", "a").hold == 0
+    assert world.syncs() == {}
+
+
 def test_nothing_is_raised_while_another_number_is_not_known() -> None:
     """A listing that was not read since it became ours may have sold anything."""
     world = split_shop(4)
@@ -424,6 +440,22 @@ def test_the_terms_sum_to_the_target(there: int) -> None:
         terms = derivation(view_, net, field, policy)
         assert "split" in dict(terms)
         assert sum(units for _, units in terms) == target_of(view_, field, atp=atp, policy=policy)
+
+
+def test_a_channel_in_shadow_shows_no_more_than_there_is() -> None:
+    """Two of six are ordered and not paid, and stand on the number; then five are gone untold, the
+    two perhaps among them. Those count once in what is allotted, and twice in what can be promised.
+    """
+    world = split_shop(6, a=0)
+    world.list("shadow", "s", CANDLE, adopt=False)
+    world.reads("shadow", "s", 3)
+    world.hears(world.order("shopify", "1", line("a", 2, deducted=0)))
+    world.syncs()
+    world.reads("shopify", "a", 1)
+    world.moves(CANDLE, 10, MovementKind.RECEIPT)
+    assert (world.field("shopify", "a").hold, world.atp(CANDLE)) == (5, 9)
+    world.pushes("shadow")
+    assert world.field("shadow", "s").shadowed == 9
 
 
 @pytest.mark.parametrize(("large", "arrays"), [(100, 1000), (2, 1000), (2, 2)])

@@ -225,11 +225,27 @@ class World:
         self.do(ImportCatalogue((item,), (), (), (), f"item {len(self.log)}", "test"))
         return self
 
-    def bill(self, sku: str, made: int = 1, *, batch: bool = False, **uses: int) -> World:
+    def bill(
+        self,
+        sku: str,
+        made: int = 1,
+        *,
+        batch: bool = False,
+        backflush: bool = False,
+        **uses: int,
+    ) -> World:
         """Import a bill: `made` of sku from `uses`."""
         lines = tuple(BillLine(name.replace("_", "-"), n) for name, n in uses.items())
-        bill = BillOfMaterials(sku, made, lines, batch_only=batch)
+        bill = BillOfMaterials(sku, made, lines, batch_only=batch, backflush=backflush)
         self.do(ImportCatalogue((), (bill,), (), (), f"bill {bill}", "test"))
+        return self
+
+    def alike(self, name: str, *skus: str) -> World:
+        """Import known items as substitutes that bills take under one name."""
+        known = self.catalogue.items
+        items = tuple(replace(known[sku], substitute_for=name) for sku in skus)
+        named = () if name in known else (Item(name, name, Kind.MATERIAL, "piece"),)
+        self.do(ImportCatalogue((*named, *items), (), (), (), f"alike {name} {skus}", "test"))
         return self
 
     def list(

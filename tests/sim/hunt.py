@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
-from stockpush.sim.accounts import ETSY, FAIRE, SHOPIFY, WOO, EtsyTerms
+from stockpush.sim.accounts import ETSY, FAIRE, OUTLET, SHOPIFY, WOO, EtsyTerms
 from stockpush.sim.drawing import draw_world
 from stockpush.sim.many import cores
 from stockpush.sim.people import Pace
@@ -128,6 +128,14 @@ FOUR = corner(
     is_split=True,
 )
 """What little there is is parted among listings, which are read all the time."""
+TWO_SHOPS = corner(
+    *((SHOPIFY, 1), (OUTLET, 1)),
+    stock=(1, 2, 3),
+    poll_s=20,
+    reconcile_s=10,
+    is_split=True,
+)
+"""The same of two shops: one may be raised while a lowering is under way to the other."""
 TWO_ITEMS = Corner(
     (
         Thing(CANDLE, "product", "piece", 0),
@@ -259,6 +267,12 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
         "split_raised_early": focus(
             {Kind.WEBHOOK_LATE: 10.0, Kind.REQUEST_LOST: 0.4},
             shopfront=FOUR,
+            pace=Pace(900.0, 3000.0),
+            span_s=1800.0,
+        ),
+        "split_lowered_at_once": focus(
+            {Kind.WEBHOOK_LATE: 10.0, Kind.REQUEST_LOST: 0.4},
+            shopfront=TWO_SHOPS,
             pace=Pace(900.0, 3000.0),
             span_s=1800.0,
         ),

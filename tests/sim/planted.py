@@ -249,8 +249,8 @@ _COUNTED_PER_LINE = Planted(
     (
         Edit(
             "reservation.draft:Draft.reserve",
-            "replace(shelf, reserved=shelf.reserved + units)",
-            "replace(shelf, reserved=max(0, self.view.shelf(sku).reserved + units))",
+            "replace(row, reserved=row.reserved + units)",
+            "replace(row, reserved=max(0, self.view.shelf(shelf).reserved + units))",
         ),
     ),
 )
@@ -285,8 +285,8 @@ _PACK_FORGOTTEN = Planted(
     (
         Edit(
             "reservation.sales:_write",
-            "effect.open * line.pack)",
-            "effect.open)",
+            "effect.open * line.pack, made_with)",
+            "effect.open, made_with)",
         ),
     ),
 )
@@ -430,8 +430,8 @@ _SURPLUS_SOLD = Planted(
     ("R5", "F33"),
     (
         Edit(
-            "reservation.view:View.net_more",
-            "{sku: self.shelf(sku).on_hand_soon for sku in group}",
+            "reservation.view:View._standing",
+            "{sku: self.shelf(sku).on_hand_soon for sku in shelves}",
             "{\n"
             "            sku: self.shelf(sku).on_hand_soon\n"
             "            + sum(\n"
@@ -439,7 +439,7 @@ _SURPLUS_SOLD = Planted(
             "                for key in self.catalogue.fields_of.get(sku, ())\n"
             "                if key in self.rows.fields\n"
             "            )\n"
-            "            for sku in group\n"
+            "            for sku in shelves\n"
             "        }",
         ),
     ),
@@ -824,6 +824,19 @@ _SPLIT_RAISED_EARLY = Planted(
     ),
 )
 
+_SPLIT_LOWERED_AT_ONCE = Planted(
+    "split_lowered_at_once",
+    "a lowering counts when it is sent, so that what it frees is given away before it arrives",
+    ("I17",),
+    (
+        Edit(
+            "reservation.split:share_of",
+            "rise = max(0, change) if policy.compare_and_set else max(0, flying.target)",
+            "rise = change",
+        ),
+    ),
+)
+
 _SPLIT_RESTOCK_GIVEN_AWAY = Planted(
     "split_restock_given_away",
     "what a cancelled order frees is given to other listings, though its own shop put it back",
@@ -915,6 +928,7 @@ BUGS: Mapping[str, Planted] = MappingProxyType(
             _BACKORDER_TWICE,
             _SHARED_ALONE,
             _SPLIT_RAISED_EARLY,
+            _SPLIT_LOWERED_AT_ONCE,
             _SPLIT_RESTOCK_GIVEN_AWAY,
             _SPLIT_HOLD_IGNORED,
             _SPLIT_PER_ITEM,

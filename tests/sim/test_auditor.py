@@ -780,3 +780,35 @@ def test_an_older_version_that_changes_an_order_is_found(
     script.auditor.check_books()
     script.auditor.close()
     assert script.found() == found
+
+
+@pytest.mark.parametrize(
+    ("change", "unasked"),
+    [
+        ("", 1),
+        ("UPDATE shelf SET guard_level = 2 WHERE sku = 'soap'", 0),
+        ("UPDATE shelf SET guarded = 1 WHERE sku = 'soap'", 0),
+        ("UPDATE listing SET parked_reason = 'off sale' WHERE channel = 'shopify'", 0),
+        ("INSERT INTO shelf VALUES ('balm', 9, 0, 2, 0)", 1),
+        ("UPDATE listing SET parked_reason = 'off sale' WHERE channel = 'etsy'", 1),
+    ],
+)
+def test_a_write_is_asked_for_where_its_own_item_is_shared_anew(
+    tmp_path: Path, books: sqlite3.Connection, change: str, unasked: int
+) -> None:
+    """I15: by another level, or among others, for two minutes; not where another item is."""
+    script = audited(tmp_path)
+    for listed in script.small.world.listings:
+        row = (listed.channel, listed.field)
+        books.execute("INSERT INTO listing VALUES (?, ?, 1, NULL)", row)
+    books.execute("INSERT INTO listing VALUES ('etsy', '7', 1, NULL)")
+    opens(books, script, 2)
+    script.small.at += 1000
+    books.executescript(change)
+    script.auditor.committed()
+    script.write(script.small.on_woo, 2)
+    assert script.auditor.unasked_writes == unasked
+    script.small.at += 121
+    script.write(script.small.on_woo, 2)
+    script.auditor.close()
+    assert script.auditor.unasked_writes == unasked + 1

@@ -773,6 +773,7 @@ SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "backorder_twice": (backorder_twice, 2, 3),
     "shared_alone": (shared_alone, 3, 6),
     "split_raised_early": (split_lowering, [], [1]),
+    "split_lowered_at_once": (split_lowering, [], [1]),
     "split_restock_given_away": (split_restock_given_away, 1, 0),
     "split_hold_ignored": (split_hold_ignored, [], [1]),
     "split_per_item": (split_per_item, 3, 6),

@@ -17,12 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpush.messages import ApplyOrders, OrderSeen
-from stockpush.model import ReservationKey
+from stockpush.model import MovementKind, ReservationKey
 from stockpush.reservation import catalogue, sales
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.orders import Verdict
 from stockpush.sim import run
 from stockpush.sim.loop import EPOCH
+from stockpush.sim.people import ENOUGH, People
 from stockpush.sim.plan import Plan
 from stockpush.sim.run import simulate
 from stockpush.sim.swarm import ELSEWHERE, ROWS, FaultKind
@@ -40,6 +41,28 @@ def test_every_invariant_holds(seed: int) -> None:
     assert report.converged_s is not None
     assert report.writes > 0
     assert report.exchanges > 50
+
+
+def test_every_invariant_holds_where_what_there_is_is_parted_among_two_busy_shops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody takes anything away there, so only of what is nearly gone more is received."""
+    left: list[bool] = []
+    move = People._move
+
+    async def moved(self: People, dice: random.Random, moves: Any, kind: MovementKind) -> None:
+        (sku,) = moves
+        left.append(self.truth.atp(sku) < ENOUGH[self.world.things[sku].unit])
+        await move(self, dice, moves, kind)
+
+    monkeypatch.setattr(People, "_move", moved)
+    report = simulate(3, Plan(split=True, busy=True, span_s=600.0, silent_s=600.0))
+    assert report.violations == []
+    assert report.shops == 2
+    assert report.sales > 80
+    assert report.sold_out > report.sales / 10
+    assert left
+    assert all(left)
 
 
 @pytest.mark.parametrize("seed", [1, 6])

@@ -13,7 +13,7 @@ import pytest
 from stockpush.connectors import registry
 from stockpush.importer import Known, read_catalogue
 from stockpush.settings import Settings
-from stockpush.sim.accounts import CHANNELS, CONNECTORS, ETSY, FAIRE, SHOPIFY, SITE, WOO
+from stockpush.sim.accounts import CHANNELS, CONNECTORS, ETSY, FAIRE, OUTLET, SHOPIFY, SITE, WOO
 from stockpush.sim.drawing import NARROW, draw_channels, draw_world
 from stockpush.sim.loop import EPOCH
 from stockpush.sim.shops.generic import GenericShop
@@ -30,6 +30,11 @@ def drawn(seed: int) -> World:
 def wide(seed: int, channels: Collection[str] = CHANNELS) -> World:
     """Return one world of these channels."""
     return draw_world(random.Random(seed), lambda: EPOCH, channels=channels)
+
+
+def parted(seed: int) -> World:
+    """Return one world in which what there is is parted."""
+    return draw_world(random.Random(seed), lambda: EPOCH, is_split=True)
 
 
 def test_one_seed_gives_one_world() -> None:
@@ -98,10 +103,10 @@ def test_one_pool_is_sold_in_singles_packs_and_cases_and_several_items_in_one_do
     assert all(10 <= count < 100 for count in shapes.values()), shapes
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(30))
 def test_the_daemons_own_readers_take_the_world(seed: int, tmp_path: Path) -> None:
     """The catalogue says what the values say, and the configuration is sound."""
-    world = drawn(seed) if seed < 12 else wide(seed)
+    world = drawn(seed) if seed < 12 else wide(seed) if seed < 24 else parted(seed)
     path = tmp_path / "stockpush.toml"
     path.write_text(world.configuration(f"{tmp_path}/a.db", secret_key=SECRET_KEY))
     settings = Settings.load(path, {})
@@ -126,6 +131,20 @@ def test_the_daemons_own_readers_take_the_world(seed: int, tmp_path: Path) -> No
         (each.channel, each.listing.replace("200=", "kind="), each.sku, each.pack)
         for each in world.listings
     }
+
+
+def test_what_there_is_is_parted_in_one_shop_on_shopify_or_two() -> None:
+    """Where there are two, one item at least is on sale in both of them, mostly."""
+    shapes: Counter[str] = Counter()
+    for seed in range(60):
+        world = parted(seed)
+        assert set(world.shops) in ({SHOPIFY}, {SHOPIFY, OUTLET})
+        shapes["two"] += OUTLET in world.shops
+        shapes["both"] += any(
+            {each.channel for each in world.listings if each.sku == sku} == {SHOPIFY, OUTLET}
+            for sku in world.things
+        )
+    assert 25 <= shapes["both"] <= shapes["two"] <= 50, shapes
 
 
 def test_the_shops_clocks_can_be_skewed() -> None:

@@ -69,6 +69,7 @@ from tests.store.samples import (
     LOCATION,
     LOT,
     MOVEMENT,
+    OLDER_BILL,
     PUSH,
     RESERVATION,
     SHELF,
@@ -271,6 +272,9 @@ class StoreConformance:
         assert catalogue.listings == (LISTING,)
         assert catalogue.locations == (LOCATION,)
         assert catalogue.feeds == (FEED,)
+        assert catalogue.older_bills == (OLDER_BILL,)
+        await write(store, Decision(forgotten_bills=frozenset({("candle-lav", 2)})))
+        assert (await store.catalogue()).older_bills == ()
         [drift] = (await reads.drifts(store, limit=10)).data
         assert drift.drift == replace(DRIFT, id=drift.drift.id)
         assert drift.refs == (LISTING.ref,)

@@ -40,6 +40,7 @@ from stockpush.model import (
     LotRule,
     MovementKind,
     OrderVersion,
+    Pin,
     Promise,
     PurchaseUnit,
     Push,
@@ -76,6 +77,7 @@ ITEM = Item(
     guard_min=QUANTITY_MAX,
     home_channel="my-shopify",
     exposure_max=7,
+    substitute_for="kerze größe",
     horizon_s=DURATION_MAX_S,
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
@@ -89,7 +91,17 @@ BILL = BillOfMaterials(
     backflush=True,
     base="beeswax",
     overrides=(BillLine("wick", 10, Scrap(1, 30)), BillLine("tin größe", 0)),
+    version=3,
     build_time_s=DURATION_MAX_S,
+)
+OLDER_BILL = BillOfMaterials(
+    "candle-lav",
+    12,
+    (BillLine("wick", 11, Scrap(1, 20)), BillLine("beeswax", 1)),
+    batch_only=True,
+    kit=True,
+    backflush=True,
+    version=2,
 )
 LISTING = Listing(
     key=ListingKey("my-shopify", "variant/808950810"),
@@ -127,6 +139,7 @@ SHELF = Shelf(
     guard_level=QUANTITY_MAX,
     guarded=True,
     pool="market größe",
+    pins=(Pin(2, QUANTITY_MAX, (Rest("wick größe", 5),)), Pin(3, 1)),
     coming=-QUANTITY_MAX,
 )
 FIELD_ROW = Field(
@@ -183,6 +196,7 @@ RESERVATION = Reservation(
     sku="candle-lav",
     pack=6,
     field=FIELD,
+    bill=2,
 )
 HOLD = Hold(
     id=7,
@@ -254,6 +268,7 @@ COMMAND = CommandDone("key-1", "digest-1", at(90))
 EVERYTHING = Decision(
     items=(ITEM, WAX, WICK),
     bills=(BILL,),
+    older_bills=(OLDER_BILL,),
     listings=(LISTING,),
     locations=(LOCATION,),
     feeds=(FEED,),

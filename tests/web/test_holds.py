@@ -188,6 +188,13 @@ async def test_an_item_that_is_not_there_is_404(private: Listener) -> None:
     )
 
 
+async def test_a_pool_that_is_named_by_nothing_is_not_main(private: Listener) -> None:
+    """404 as for any other that is not there, and as --pool '' is: nothing is held."""
+    status, told = await sent(private, "POST", HOLDS, {**ONE, "pool": ""})
+    assert (status, told["error"]["field"]) == (404, "pool")
+    assert (await sent(private, "GET", HOLDS))[1]["data"] == []
+
+
 async def test_a_body_has_a_limit(private: Listener) -> None:
     """One byte more is 413 in the shape of every error."""
     line = json.dumps(ONE).encode()
@@ -305,6 +312,22 @@ async def test_what_is_written_is_as_described(private: Listener) -> None:
             check(body, asked)
         status, told = await sent(private, method.upper(), f"{HOLDS}/hold-2", body)
         check(told, described["responses"][str(status)]["content"]["application/json"]["schema"])
+
+
+async def test_all_that_explains_a_refusal_is_described(private: Listener) -> None:
+    """What to buy, what could be promised and what listings would fall to have schemas."""
+    document = (await sent(private, "GET", "/api/v1/openapi.json"))[1]
+    schema = document["components"]["schemas"]["Refusal"]
+    body = {"lines": [{"sku": "candle", "quantity": 999}]}
+    told = (await sent(private, "POST", HOLDS, body))[1]
+    assert {"to_buy", "lines", "listings"} <= told.keys() <= schema["properties"].keys()
+    assert told["to_buy"]
+    assert told["lines"]
+    validator = jsonschema.Draft202012Validator(document | schema)
+    validator.validate(told)
+    for name in ("to_buy", "lines", "listings"):
+        with pytest.raises(jsonschema.ValidationError):
+            validator.validate({**told, name: [{"sku": 1}]})
 
 
 async def test_what_waits_for_a_hold_s_end_is_counted(private: Listener) -> None:

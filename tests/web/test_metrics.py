@@ -289,7 +289,10 @@ async def test_two_daemons_in_one_process_share_no_number(empty: Office) -> None
 @given(world=worlds())
 def test_what_is_short_is_what_has_a_negative_atp(world: World) -> None:
     """The cheap count and the stock table agree on every world."""
-    items = [Item(sku, sku, Kind.PRODUCT, "piece") for sku in world.skus]
+    items = [
+        Item(sku, sku, Kind.PRODUCT, "piece", substitute_for=world.name_of.get(sku))
+        for sku in world.skus
+    ]
     catalogue = build(1, items, world.bills, (), {})
     shelves = {sku: Shelf(sku, world.on_hand[sku], world.demand[sku]) for sku in world.skus}
     view = View(catalogue, Rows(shelves=shelves))

@@ -30,7 +30,7 @@ class Told:
     movement_ids: tuple[int, ...] = ()
     changes: tuple[Change, ...] = ()
     undo: str | None = None
-    counted: bool = False
+    agreed: bool = False
     undone_by: int | None = None
     """Of a command that was done before: what has taken it back since."""
     asked: Asked | None = None
@@ -116,15 +116,17 @@ def carry_out(
         (done,) = await parts.lane.commit([wanted.command])
         if isinstance(done.outcome, Replayed):
             return await _done_before(parts, wanted, done.outcome)
-        changes = changes_between(before, await parts.view())
-        counted = isinstance(wanted.command, CountStock)
+        after = await parts.view()
+        changes = changes_between(before, after)
+        # What lies where nothing is sold is in no balance that is told, but it was counted.
+        agreed = isinstance(wanted.command, CountStock) and before.rows.lots == after.rows.lots
         return Told(
             wanted.what,
             done.outcome,
             done.movement_ids,
             changes,
             undo=wanted.undo if _has_changed(done.outcome) else None,
-            counted=counted,
+            agreed=agreed,
             asked=wanted,
         )
 
@@ -228,6 +230,10 @@ _NEXT: Final[Mapping[str, str]] = {
     "whole_batches_only": "the same command with a multiple of the batch",
     "key_reused": "the same command with another --key, or without",
     "not_held": "stockpush holds --all",
+    "no_such_bill": "the same command with another --bill, or without",
+    "has_substitutes": "the same command with one of its substitutes",
+    "not_a_substitute": "the same command with another --take, or without",
+    "used_twice": "the same command with --used for the one or the others",
     "not_on_bill": "the same command with --used for a component of the bill",
     "more_lost_than_built": "the same command with a smaller --scrapped",
     "lot_differs": "stockpush lots  (then the same command with another --lot, or without the day)",
@@ -278,7 +284,7 @@ def _tell(told: Told, write: Write, *, undoes: bool, facts: Sequence[str]) -> No
         say()
         print_changes(told.changes)
     elif not replayed:
-        say("The ledger said so already." if told.counted else "What can be sold is as before.")
+        say("The ledger said so already." if told.agreed else "What can be sold is as before.")
     _print_used(known.get("used", ()))
     if undo:
         say()

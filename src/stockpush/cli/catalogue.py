@@ -47,6 +47,13 @@ def import_files(
     ],
     config: Config = None,
     as_json: Json = False,
+    corrects: Annotated[
+        bool,
+        typer.Option(
+            "--corrects",
+            help="A changed bill was a mistake: orders that are open go by the new one, too.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     reason: Reason = "",
@@ -61,6 +68,7 @@ def import_files(
     """
     why = one_line(reason, field="--reason")
     command = f"stockpush import {' '.join(shlex.quote(str(path)) for path in files)}"
+    command += " --corrects" if corrects else ""
     contents = [(str(path), _content(path, command)) for path in files]
 
     async def preview(parts: Parts) -> CatalogueFile:
@@ -86,7 +94,7 @@ def import_files(
 
     async def write(parts: Parts) -> Done:
         used = parts.ids.new() if key is None else one_line(key, field="--key")
-        command = read.command(key=used, actor=actor(), reason=why)
+        command = read.command(key=used, actor=actor(), reason=why, corrects=corrects)
         return (await parts.lane.commit([command]))[0]
 
     done = with_parts(config, write, what="Writing the catalogue ...")
@@ -94,6 +102,7 @@ def import_files(
         again = {
             "bills_changed": f"{command} --dry-run",
             "pool_fed": "edit pool in the configuration, then: stockpush run",
+            "pool_held": "stockpush holds",
         }
         refuse(done.outcome, as_json=as_json, next=again.get(done.outcome.refusal))
     if as_json:

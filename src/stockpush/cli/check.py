@@ -156,6 +156,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
         policies,
         stored.locations,
         stored.feeds,
+        stored.older_bills,
     )
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
     coming = ledger.coming(audit.lots.values(), _pools(rows))
@@ -169,6 +170,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             held=audit.held.get(sku, 0),
             coming=coming.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
+            pins=audit.shelves.get(sku, Shelf(sku)).pins,
         )
         for sku in every
     }

@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from typer.main import get_command
@@ -185,9 +185,15 @@ def _slip(error: typer.TyperException) -> UsageError:
     param = getattr(error, "param", None)
     return UsageError(
         error.format_message(),
-        field=param.name if param is not None else None,
+        field=None if param is None else _typed(param),
         next=f"{command} --help",
     )
+
+
+def _typed(param: Any) -> str | None:
+    """Return what an option is called where it is typed, or the name of an argument."""
+    name: str | None = param.name
+    return next((each for each in param.opts if each.startswith("-")), name)
 
 
 def _defect(defect: Exception) -> StockPushError:

@@ -17,10 +17,12 @@ from stockpush.model import Item, LotRule
 LotName: TypeAlias = Annotated[
     str | None, typer.Option("--lot", metavar="LOT", help="Of which lot (batch, crate, barrel).")
 ]
-PoolName: TypeAlias = Annotated[
-    str,
-    typer.Option("--pool", metavar="NAME", help="In which pool of locations, if not in main."),
-]
+_POOL: Final = typer.Option(
+    "--pool", metavar="NAME", help="In which pool of locations, if not in main."
+)
+PoolName: TypeAlias = Annotated[str, _POOL]
+PoolIfAny: TypeAlias = Annotated[str | None, _POOL]
+"""For verbs that may name what has its pool already: naming none is another thing than main."""
 LocationName: TypeAlias = Annotated[
     str | None,
     typer.Option("--location", metavar="NAME", help="Where it lies, if not at the main place."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -70,14 +70,14 @@ def run(
                 proof.failed.append(found)
             if is_one:
                 proof.reports.append(found)
-        tell(f"{job.seed}")
+        tell(reports)
 
     def took_old(job: Job, reports: tuple[Report, ...]) -> None:
         (report,) = reports
         if not report.held:
             replay = asked.replay(job.seed, job.plans[0])
             proof.failed.append(("ours", report, replay))
-        tell(f"{job.seed}")
+        tell(reports)
 
     with _progress(len(old) + len(new), proof, clock) as tell:
         run_all(old, processes=min(processes, max(1, len(old))), done=took_old)
@@ -96,21 +96,27 @@ def run(
 
 
 @contextmanager
-def _progress(count: int, proof: Proof, clock: SystemClock) -> Iterator[Callable[[str], None]]:
+def _progress(
+    count: int, proof: Proof, clock: SystemClock
+) -> Iterator[Callable[[Sequence[Report]], None]]:
     """Show how far it is on stderr: a bar on a terminal, a line now and then elsewhere."""
     console = screen(stderr=True)
-    done, told_at = 0, clock.monotonic()
+    done, sales, told_at = 0, 0, clock.monotonic()
+
+    def took(reports: Sequence[Report]) -> None:
+        nonlocal done, sales
+        done += 1
+        sales += sum(report.sales for report in reports)
 
     def words() -> str:
-        sales = sum(total.sales for total in proof.totals.values())
         broken = f", {len(proof.failed)} failed" if proof.failed else ""
         return f"{done} of {count} worlds, {sales:,} sales{broken}"
 
     if not console.is_terminal:
 
-        def line(_seed: str) -> None:
-            nonlocal done, told_at
-            done += 1
+        def line(reports: Sequence[Report]) -> None:
+            nonlocal told_at
+            took(reports)
             if clock.monotonic() - told_at >= LINE_S:
                 told_at = clock.monotonic()
                 note(words())
@@ -124,9 +130,8 @@ def _progress(count: int, proof: Proof, clock: SystemClock) -> Iterator[Callable
     with Progress(*columns, console=console, transient=True, expand=True) as bar:
         task = bar.add_task(words(), total=count)
 
-        def step(_seed: str) -> None:
-            nonlocal done
-            done += 1
+        def step(reports: Sequence[Report]) -> None:
+            took(reports)
             bar.update(task, advance=1, description=words())
 
         yield step

@@ -112,6 +112,15 @@ def _print_items(rows: Sequence[StockRow]) -> None:
             for row in apart
         )
         say(f"Besides, and not sold now: {listed} (stockpush lots)", "dim")
+    pinned = [
+        f"{each.reserved} {row.unit} of {shelf_name(shelf_key(row.sku, row.pool))}"
+        f" by its bill {each.bill} (now {row.bill})"
+        for row in rows
+        for each in row.older_bills
+    ]
+    if pinned:
+        say()
+        say(f"Ordered, and made as it was then: {', '.join(pinned)}", "dim")
 
 
 def _print_listings(rows: Sequence[StockRow]) -> None:

@@ -23,6 +23,7 @@ from stockpush.cli.places import (
     Expires,
     LocationName,
     LotName,
+    PoolIfAny,
     PoolName,
     Supplier,
     name_of,
@@ -111,6 +112,22 @@ def build(
             "--scrapped", metavar="QUANTITY", help="How many of those built were lost in it."
         ),
     ] = None,
+    take: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--take",
+            metavar="SKU",
+            help="Which substitute was taken, where the bill takes any. Otherwise by SKU.",
+        ),
+    ] = None,
+    bill: Annotated[
+        int | None,
+        typer.Option(
+            "--bill",
+            metavar="NUMBER",
+            help="By which older bill, for orders made with it. Otherwise the present one.",
+        ),
+    ] = None,
     lot: LotName = None,
     location: LocationName = None,
     expires: Expires = None,
@@ -138,6 +155,8 @@ def build(
             location=name_of(location, field="--location"),
             lot=named,
             terms=terms_of(item, named, expires=expires, available_from=available_from),
+            take=tuple(find_item(catalogue, each).sku for each in take or ()),
+            bill=bill,
         )
         less = f", of which {bare(lost, item)} were lost" if lost else ""
         return Asked(command, f"Built {amount(units, item)}{of_lot(named)}{less}")
@@ -152,7 +171,7 @@ def count(
     quantity: Quantity,
     lot: LotName = None,
     location: LocationName = None,
-    pool: PoolName = MAIN,
+    pool: PoolIfAny = None,
 ) -> None:
     """State what somebody counted.
 
@@ -164,6 +183,7 @@ def count(
     def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
         units = units_of(quantity, item, write, zero=True)
         named = name_of(lot, field="--lot")
+        _check_place(location, pool, catalogue)
         command = CountStock(
             item.sku,
             units,
@@ -172,12 +192,12 @@ def count(
             write.reason,
             location=name_of(location, field="--location"),
             lot=named,
-            pool=pool,
+            pool=MAIN if pool is None else pool,
         )
 
         def seen(places: Sequence[str]) -> str:
             words = [item.sku, bare(units, item).replace(" ", "")]
-            there = command.location or catalogue.home(pool)
+            there = command.location or catalogue.home(command.pool)
             if places:
                 words += ["--from", places[0], "--to", there]
             elif there != MAIN:
@@ -283,7 +303,7 @@ def sell(
         str | None,
         typer.Option("--hold", metavar="ID", help="All of a hold, instead of SKU and QUANTITY."),
     ] = None,
-    pool: PoolName = MAIN,
+    pool: PoolIfAny = None,
 ) -> None:
     """Record a sale made elsewhere.
 
@@ -293,7 +313,12 @@ def sell(
     """
     place = one_line(at, field="--at")
     if not place:
-        raise UsageError("--at names no place.", field="--at", expected="where it was sold")
+        raise UsageError(
+            "--at names no place.",
+            field="--at",
+            expected="where it was sold",
+            next="stockpush sell soap-lav 3 --at market",
+        )
     if hold is not None:
         if sku is not None:
             raise UsageError(
@@ -301,13 +326,15 @@ def sell(
                 field="SKU",
                 found=sku,
                 expected="--hold alone, or an item and a quantity",
+                next=f"stockpush sell --hold {shlex.quote(hold)} --at {shlex.quote(place)}",
             )
-        if pool != MAIN:
+        if pool is not None:
             raise UsageError(
                 "--hold sells from the pool that the hold is of.",
                 field="--pool",
                 found=pool,
                 expected="--hold alone",
+                next=f"stockpush sell --hold {shlex.quote(hold)} --at {shlex.quote(place)}",
             )
         _sell_hold(hold, place, write)
         return
@@ -374,8 +401,24 @@ def undo(
 # -- reading arguments -----------------------------------------------------------------------
 
 
-def _move(move: StockMove, key: str, write: Write, pool: str = MAIN) -> MoveStock:
-    return MoveStock((move,), key, actor(), write.reason, pool)
+def _move(move: StockMove, key: str, write: Write, pool: str | None = None) -> MoveStock:
+    return MoveStock((move,), key, actor(), write.reason, MAIN if pool is None else pool)
+
+
+def _check_place(location: str | None, pool: str | None, catalogue: Catalogue) -> None:
+    """Refuse a location beside a pool that it does not belong to; an unknown one is not ours."""
+    if location is None or pool is None:
+        return
+    if location != MAIN and location not in catalogue.locations:
+        return
+    if (of := catalogue.pool_at(location)) != pool:
+        raise UsageError(
+            f"{location} is in the pool {of}.",
+            field="--pool",
+            found=pool,
+            expected=f"{of}, or --location alone",
+            next="stockpush lots  (what lies where)",
+        )
 
 
 def _lost(text: str | None, item: Item) -> int:

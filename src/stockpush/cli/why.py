@@ -58,13 +58,13 @@ def why(
 
     What can be promised of an item and what each listing should show, as sums.
 
-    With --at, what each listing was last sent by then, and what has changed since.
+    With --at, what each listing was last sent by then, and what has changed since. Without a zone
+    it is by this machine's clock.
     """
-    zone = UTC if as_json else None
 
     async def read(parts: Parts) -> Why:
         item = find_item(await parts.catalogue(), sku)
-        found = await parts.why(item.sku, at=at, zone=zone)
+        found = await parts.why(item.sku, at=at, zone=UTC if as_json else None, local_at=True)
         assert found is not None, "items are never removed"
         return found
 

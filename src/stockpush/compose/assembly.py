@@ -72,6 +72,7 @@ class Parts:
             self.lane.policies,
             rows.locations,
             rows.feeds,
+            rows.older_bills,
             stock=self.lane.stock,
         )
 
@@ -111,18 +112,26 @@ class Parts:
         return None if found is None else as_of(found, self.clock.now())
 
     async def why(
-        self, sku: str, *, at: str | None, zone: tzinfo | None, field: str = "--at"
+        self,
+        sku: str,
+        *,
+        at: str | None,
+        zone: tzinfo | None,
+        field: str = "--at",
+        local_at: bool = False,
     ) -> Why | None:
         """Return why an item's numbers are what they are, or were at `at`; None without that item.
 
-        `zone` is that of instants in words and of an `at` without one, None for this machine's.
-        Raises `UsageError` for an `at` that cannot be read or is to come, named as `field`.
+        `zone` is that of instants in words and of an `at` without one, None for this machine's;
+        with `local_at` an `at` without one is in this machine's all the same. Raises `UsageError`
+        for an `at` that cannot be read or is to come, named as `field`.
         """
         asked_at = self.clock.now()
         then = None
         if at is not None:
             typed = f"stockpush why {shlex.quote(sku)} --at -2h"
-            then = parse_instant(at, now=asked_at, zone=zone, field=field, next=typed)
+            at_zone = None if local_at else zone
+            then = parse_instant(at, now=asked_at, zone=at_zone, field=field, next=typed)
         catalogue = await self.catalogue()
         if sku not in catalogue.items:
             return None
@@ -245,7 +254,13 @@ def to_examine(settings: ChannelSettings) -> Connector:
     """
     manifest = registry.manifest(settings.connector)
     given = check_channel(settings, manifest.settings, requests_per_s_max=manifest.requests_per_s)
-    return registry.load(settings.connector)(settings.name, manifest, given)
+    try:
+        return registry.load(settings.connector)(settings.name, manifest, given)
+    except ConfigInvalid as error:
+        # A connector knows its own keys; which channel's they are is known here.
+        if error.field is not None and not error.field.startswith("channels."):
+            error.field = f"channels.{settings.name}.{error.field}"
+        raise
 
 
 def webhook_topics(settings: ChannelSettings) -> tuple[str, ...]:

@@ -303,6 +303,7 @@ class CommitLane:
                 self.policies,
                 rows.locations,
                 rows.feeds,
+                rows.older_bills,
                 stock=self.stock,
                 known=self._catalogue or self._former,
             )

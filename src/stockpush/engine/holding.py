@@ -369,7 +369,8 @@ def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Po
 
 def _posted_pool(body: Mapping[str, Any], catalogue: Catalogue) -> str:
     """Return the pool that a body names, MAIN where it names none."""
-    pool = _text(body, "pool") or MAIN
+    named = _text(body, "pool")
+    pool = MAIN if named is None else named
     check_pool(pool, catalogue, field="pool")
     return pool
 

@@ -58,6 +58,14 @@ class ListingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OlderBillRow:
+    """An older bill that open orders were made with: `reserved` units go by it, as a decimal."""
+
+    bill: int
+    reserved: str
+
+
+@dataclass(frozen=True, slots=True)
 class StockRow:
     """One item of `stock --json` in one pool: quantities are decimal strings in the item's unit.
 
@@ -65,9 +73,12 @@ class StockRow:
     materials that stop one more from being built, and "promise rule" or "horizon", or "... of SKU"
     for a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot,
     or where nothing is sold. `policy` is how its listings share it; `guarded`: they do so now,
-    since there is as little as `guard_level`. `exposure_max` is None for no limit. `coming` becomes
-    available by the `horizon`, which is None where nobody asks how soon; `late` says what is not
-    promised since it would not be there by then, None where nothing is.
+    since there is as little as `guard_level`. `exposure_max` is None for no limit. `substitutes`
+    are the items that share this one as a name, of which `on_hand` is then what is there of all of
+    them; `substitute_for` is the name that it shares. `bill` is the version of its bill of
+    materials, `older_bills` are those that open orders go by. `coming` becomes available by the
+    `horizon`, which is None where nobody asks how soon; `late` says what is not promised since it
+    would not be there by then, None where nothing is.
     """
 
     sku: str
@@ -92,6 +103,10 @@ class StockRow:
     home_channel: str | None = None
     exposure_max: str | None = None
     pool: str = MAIN
+    bill: int | None = None
+    older_bills: tuple[OlderBillRow, ...] = ()
+    substitutes: tuple[str, ...] = ()
+    substitute_for: str | None = None
     coming: str = "0"
     horizon: str | None = None
     late: str | None = None
@@ -168,7 +183,7 @@ def _rows(view: View, shelves: Sequence[str]) -> Iterator[StockRow]:
     pools = {name: place.pool for name, place in catalogue.locations.items()}
     apart = withheld(view.rows.lots.values(), pools)
     for shelf in shelves:
-        yield _item(view, net, shelf, listed.get(shelf, []), withheld=apart.get(shelf, 0))
+        yield _item(view, net, shelf, listed.get(shelf, []), apart)
 
 
 def stock_page(
@@ -199,31 +214,33 @@ def _net_all(view: View) -> Netting:
 
 
 def _item(
-    view: View, net: Netting, key: str, listings: Iterable[Listing], *, withheld: int
+    view: View, net: Netting, key: str, listings: Iterable[Listing], withheld: Mapping[str, int]
 ) -> StockRow:
-    """Return the row of an item in a pool."""
+    """Return the row of an item in a pool; `withheld` is that of shelves that have any."""
     item, shelf = view.catalogue.items[sku_of(key)], view.shelf(key)
     sku, atp = item.sku, netting.atp(net, key)
-    scale = item.scale
+    scale, bills = item.scale, view.catalogue.bills
+    members = bills.substitutes.get(sku, ())
+    shelves = [view.shelf(shelf_key(each, pool_of(key))) for each in members or (sku,)]
     return StockRow(
         sku=sku,
         name=item.name,
         kind=item.kind.value,
         unit=item.unit,
-        on_hand=format_quantity(shelf.on_hand, scale),
+        on_hand=format_quantity(sum(each.on_hand for each in shelves), scale),
         reserved=format_quantity(shelf.reserved, scale),
         held=format_quantity(shelf.held, scale),
         suspense=format_quantity(view.suspense(key), scale),
         buildable=format_quantity(netting.buildable(net, key), scale),
         atp=format_quantity(atp, scale),
         exposure=format_quantity(exposure(view, key, atp), scale),
-        limited_by=netting.stopped_by(net, key) if sku in view.catalogue.bills.by_item else (),
+        limited_by=_limits(net, key),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
         promise=item.promise.value,
         buildable_max=(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
         ),
-        withheld=format_quantity(withheld, scale),
+        withheld=format_quantity(sum(withheld.get(each.key, 0) for each in shelves), scale),
         policy=view.catalogue.exposure(sku).value,
         guard_level=format_quantity(sharing.level_of(view, key), scale),
         guarded=sharing.is_guarded(view, key),
@@ -232,10 +249,25 @@ def _item(
             None if item.exposure_max is None else format_quantity(item.exposure_max, scale)
         ),
         pool=pool_of(key),
-        coming=format_quantity(shelf.coming, scale),
+        bill=None if sku not in bills.by_item else bills.by_item[sku].version,
+        older_bills=tuple(
+            OlderBillRow(pin.version, format_quantity(pin.units, scale)) for pin in shelf.pins
+        ),
+        substitutes=members,
+        substitute_for=item.substitute_for,
+        coming=format_quantity(sum(each.coming for each in shelves), scale),
         horizon=None if item.horizon_s is None else format_duration(item.horizon_s),
         late=not_in_time(view, net, key),
     )
+
+
+def _limits(net: Netting, shelf: str) -> tuple[str, ...]:
+    """Return what stops the next unit of a shelf, but for itself."""
+    if shelf in net.bills.by_item:
+        return netting.stopped_by(net, shelf)
+    if shelf in net.bills.name_of:
+        return tuple(sku_of(each) for each in netting.limited_by(net, shelf) if each != shelf)
+    return ()
 
 
 def exposure(view: View, shelf: str, atp: int) -> int:

@@ -28,6 +28,7 @@ from stockpush.model import (
 )
 from stockpush.reservation import atp as netting
 from stockpush.reservation.atp import Netting
+from stockpush.reservation.bom import item_of
 from stockpush.reservation.holds import name_of
 from stockpush.reservation.orders import undeducted
 from stockpush.reservation.pushes import shown_on
@@ -64,6 +65,11 @@ WORDINGS: Mapping[str, Wording] = {
         "used in builds",
         "to make other items that are ordered",
         "nothing that is ordered is still to be made of it",
+    ),
+    "substitutes": Wording(
+        "substitutes",
+        "what bills take under a name that items share, of the one or the other",
+        "no bill takes it in place of another",
     ),
     "to_build": Wording(
         "to build",
@@ -317,8 +323,32 @@ def _used_in_builds(now: Now, _quantity: int) -> Note:
     )
 
 
+def _substitutes(now: Now, quantity: int) -> Note:
+    bills, shelf = now.view.catalogue.netted, now.shelf
+    if (name := bills.name_of.get(shelf)) is None:
+        members = bills.substitutes.get(shelf, ())
+        there = [
+            f"{now.amount(netting.left(now.net, each), each)} of {sku_of(each)}" for each in members
+        ]
+        sources = ", ".join(f"item {sku_of(each)}" for each in members)
+        return Note(f"what is left of its substitutes: {_listed(there)}" if there else "", sources)
+    if not quantity:
+        return Note(WORDINGS["substitutes"].none)
+    takers = [text for text, _ in _takers(now, name)[:NAMES_MAX]]
+    others = [sku_of(each) for each in bills.substitutes[name] if each != shelf]
+    beside = f", beyond what is left of {_listed(others)}" if others else ""
+    return Note(f"taken as {sku_of(name)}: {_listed(takers)}{beside}", f"item {sku_of(name)}")
+
+
 def _to_build(now: Now, _quantity: int) -> Note:
-    return Note(WORDINGS["to_build"].means, f"bill {now.item.sku}")
+    bills = now.view.catalogue.netted
+    by_others = [
+        f"{now.units(now.net.built[name])} by its bill {bills.made[name].version}"
+        for name in bills.older.get(now.shelf, ())
+        if now.net.built[name]
+    ]
+    text = WORDINGS["to_build"].means
+    return Note(f"{text}; {_listed(by_others)}" if by_others else text, f"bill {now.item.sku}")
 
 
 def _buildable(now: Now, quantity: int) -> Note:
@@ -425,15 +455,20 @@ def _takers(now: Now, component: str) -> list[tuple[str, str]]:
         built = now.net.built.get(parent, 0)
         if not built:
             continue
-        bill, rest = bills.by_item[parent], now.net.rests.get(parent, {}).get(component, 0)
+        bill, made = bills.made[parent], item_of(parent)
+        name = sku_of(made)
+        rests = now.net.rests.get(parent, {})
         used = sum(
-            netting.use(bill, line, built, rest)
+            netting.use(bill, line, built, rests.get(component, 0))
             for line in bill.lines
             if line.component == component
         )
-        ordered, name = _ordered_as(now, parent), sku_of(parent)
-        others = "" if ordered == [name] else f" (ordered as {_listed(ordered[:NAMES_MAX])})"
-        text = f"{now.amount(used, component)} for {now.amount(built, parent)} {name}{others}"
+        if made != parent:
+            others = f" (ordered by its bill {bill.version})"
+        else:
+            ordered = _ordered_as(now, parent)
+            others = "" if ordered == [name] else f" (ordered as {_listed(ordered[:NAMES_MAX])})"
+        text = f"{now.amount(used, component)} for {now.amount(built, made)} {name}{others}"
         found.append((-used, text, name))
     return [(text, parent) for _, text, parent in sorted(found)]
 
@@ -449,7 +484,8 @@ def _ordered_as(now: Now, sku: str) -> list[str]:
         ]
         found.update(above)
         waiting += above
-    return sorted(sku_of(each) for each in found if now.net.demand[each]) or [sku_of(sku)]
+    ordered = {sku_of(item_of(each)) for each in found if now.net.demand[each]}
+    return sorted(ordered) or [sku_of(sku)]
 
 
 _OF_ITEM: Mapping[str, Callable[[Now, int], Note]] = {
@@ -459,10 +495,11 @@ _OF_ITEM: Mapping[str, Callable[[Now, int], Note]] = {
     "held": _held,
     "suspense": _suspense,
     "used_in_builds": _used_in_builds,
+    "substitutes": _substitutes,
     "to_build": _to_build,
     "buildable": _buildable,
 }
-_ALWAYS = frozenset({"on_hand", "buildable"})
+_ALWAYS = frozenset({"on_hand", "buildable", "substitutes"})
 """Terms of which something is said even where they are 0."""
 
 # -- terms of a listing ----------------------------------------------------------------------

@@ -25,7 +25,7 @@ from stockpush.importer.preview import (
     listing_change,
     location_change,
 )
-from stockpush.importer.tables import Row, read_tables
+from stockpush.importer.tables import Row, Tables, read_tables
 from stockpush.messages import ImportCatalogue, StockMove
 from stockpush.model import (
     MAIN,
@@ -87,7 +87,13 @@ class Known:
             for bill in self.bills.values()
             for sku in (bill.item, *(line.component for line in bill.lines))
         }
-        return self.moved | in_bills | {listing.sku for listing in self.listings.values()}
+        alike = {
+            sku
+            for item in self.items.values()
+            if item.substitute_for is not None
+            for sku in (item.sku, item.substitute_for)
+        }
+        return self.moved | in_bills | alike | {listing.sku for listing in self.listings.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,9 @@ class CatalogueFile:
     ignored: tuple[IgnoredStock, ...]
     locations: tuple[Location, ...] = ()
 
-    def command(self, *, key: str, actor: str, reason: str = "") -> ImportCatalogue:
+    def command(
+        self, *, key: str, actor: str, reason: str = "", corrects: bool = False
+    ) -> ImportCatalogue:
         """Return the command that writes it."""
         return ImportCatalogue(
             items=self.items,
@@ -116,6 +124,7 @@ class CatalogueFile:
             key=key,
             actor=actor,
             reason=reason,
+            corrects=corrects,
         )
 
 
@@ -134,10 +143,11 @@ def read_catalogue(
     reader.read_bills(tables.boms)
     reader.read_listings(tables.listings)
     reader.read_locations(tables.locations)
+    reader.check_substitutes(tables)
     mistakes.raise_any()
     bills = reader.bills.resolve()
     mistakes.raise_any()
-    refuse_too_large(Bills.build(bills.values(), reader.all_items.keys()))
+    refuse_too_large(Bills.build(bills.values(), reader.all_items.keys(), reader.name_of()))
     return reader.catalogue()
 
 
@@ -265,9 +275,56 @@ class _Reader:
         bought = self._purchase_units(row, old, unit, scale)
         if bought is None:
             return None
-        told = Item(sku, name, kind, unit, scale, bought, lots=lots)
-        item = self._with_horizon(row, old, self._with_rule(row, old, told))
-        return None if item is None else self._with_exposure(row, old, item)
+        item = Item(sku, name, kind, unit, scale, bought, lots=lots)
+        item = replace(item, substitute_for=old.substitute_for if old else None)
+        if "substitute_for" in row.cells:
+            other = self._text(row, "substitute_for")
+            item = replace(item, substitute_for=None if other == _NONE else other)
+        ruled = self._with_horizon(row, old, self._with_rule(row, old, item))
+        return None if ruled is None else self._with_exposure(row, old, ruled)
+
+    def name_of(self) -> dict[str, str]:
+        """Return the name that each substitute shares with others."""
+        items = self.all_items.values()
+        return {each.sku: each.substitute_for for each in items if each.substitute_for is not None}
+
+    def check_substitutes(self, tables: Tables) -> None:
+        """Note names of substitutes that no item has, or that cannot be one."""
+        places = {str(row.cells.get("sku", "")).strip(): row for row in tables.items}
+        members: dict[str, list[str]] = {}
+        for each, shared in sorted(self.name_of().items()):
+            members.setdefault(shared, []).append(each)
+        stocked = [(row, "on_hand", sku) for sku, row in places.items() if self._on_hand.get(sku)]
+        listings = [(row, "item", row.cells.get("item")) for row in tables.listings]
+        for row, column, given in (*stocked, *listings):
+            if isinstance(given, str) and given.strip() in members:
+                either = " or ".join(members[given.strip()])
+                expected = f"{either}: nothing is stocked of what they share"
+                self._mistakes.add(row.where(column), found=row.cells[column], expected=expected)
+        listed = {row.sku for row in self._known.listings.values()}
+        for sku, item in self._items.items():
+            name = item.substitute_for
+            if name is None:
+                continue
+            other = self.all_items.get(name)
+            where = places[sku].where("substitute_for")
+            if other is None:
+                if name not in self._places:
+                    expected = "the SKU of an item, here or already imported"
+                    known = {*self.all_items, *self._places}
+                    self._mistakes.add(
+                        where, found=name, expected=expected, hint=nearest(name, known)
+                    )
+            elif _counted_in(item) != _counted_in(other):
+                found = f"{name}, counted in {other.unit} with scale {other.scale}"
+                expected = f"an item counted in {item.unit} with scale {item.scale}, as {sku} is"
+                self._mistakes.add(where, found=found, expected=expected)
+            elif name in self._known.moved or name in listed:
+                expected = "an item of which nothing is stocked or listed: that is the substitutes'"
+                self._mistakes.add(where, found=name, expected=expected)
+            elif Kind.MRO in {item.kind, other.kind}:
+                expected = "no mro items: they are in no bill"
+                self._mistakes.add(where, found=name, expected=expected)
 
     def _lots(self, row: Row, old: Item | None) -> LotRule | None:
         """Return which of the item's stock is kept by lot; what has lots keeps them."""

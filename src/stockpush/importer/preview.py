@@ -116,6 +116,7 @@ def _item(item: Item) -> dict[str, str]:
         "guard_min": _limit(item.guard_min, item),
         "home_channel": item.home_channel or "",
         "exposure_max": _limit(item.exposure_max, item),
+        "substitute_for": item.substitute_for or "",
     }
 
 

@@ -55,6 +55,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "guard_min",
         "home_channel",
         "exposure_max",
+        "substitute_for",
     ),
     Table.BOMS: (
         "item",
@@ -96,10 +97,18 @@ _BILL_CELLS = ("base", "yield", "batch_only", "kit", "backflush", "build_time")
 _CSV_REQUIRED: Mapping[Table, tuple[str, ...]] = {
     Table.LISTINGS: ("channel", "item"),
     Table.BOMS: ("item", "component", "quantity"),
-    Table.LOCATIONS: ("name", "sellable"),
+    Table.LOCATIONS: ("name",),
     Table.ITEMS: ("sku",),
 }
-"""Columns without which a CSV file is not that table, the most telling table first."""
+"""Columns without which a CSV file is not that table."""
+_CSV_TELLING: Sequence[tuple[Table, tuple[str, ...]]] = (
+    (Table.LISTINGS, _CSV_REQUIRED[Table.LISTINGS]),
+    (Table.BOMS, _CSV_REQUIRED[Table.BOMS]),
+    (Table.LOCATIONS, ("name", "sellable")),
+    (Table.LOCATIONS, ("name", "pool")),
+    (Table.ITEMS, _CSV_REQUIRED[Table.ITEMS]),
+)
+"""Columns that tell which table a CSV file of any name is, the most telling first."""
 _REF = "ref."
 
 
@@ -283,10 +292,12 @@ def _table_of(name: str, columns: Sequence[str], mistakes: Mistakes) -> Table | 
     stem = PurePath(name).stem.lower()
     if stem in set(Table):
         return Table(stem)
-    for table, required in _CSV_REQUIRED.items():
-        if set(required) <= set(columns):
+    for table, telling in _CSV_TELLING:
+        if set(telling) <= set(columns):
             return table
-    expected = "a header line with sku; item, component, quantity; channel, item; or name, sellable"
+    expected = (
+        "a header of sku; item, component, quantity; channel, item; or name, sellable or pool"
+    )
     mistakes.add(f"{name} line 1", found=",".join(columns), expected=expected)
     return None
 

@@ -33,12 +33,27 @@ draw on: each net stays at or below its ceiling, or where it is beyond it alread
 of what is blocked. What is left of a batch that is made for demand there is may be promised
 whatever the rules of its components say, for it draws on nothing more; its own rule holds for it.
 
+*Substitutes* are netted on their own demand first, and what each has left is what there is of the
+name that they share: gross(name) is what bills take of it less the sum of max(0, S(m) - gross(m))
+over its substitutes m, so it may be negative, and nothing is on hand of the name itself. A
+substitute is covered if its own net is 0 and the name is covered: a unit that is promised of it by
+itself leaves one less for the name. Blocked, it is relieved of both its net and the name's.
+
+An *older bill*, of open reservations that were made with it, is netted as an item of its own, which
+its item is tied to in the same way. Finished stock serves the oldest first: of S(i) each older bill
+has what it needs, and the present one the rest, so that both are stock and demand like any other
+(`View.net`). What more is sold is made by the present bill. An item that is not covered is relieved
+as finished units would relieve it: what is missing below zero, then the oldest bill first.
+
 A promise rule may also say how soon what is promised has to be there: a *horizon*. It bounds the
 same rise: n units more of i are there in time if, from i downwards along what they draw on, every
 item whose net rises can be made in what time is left of it. That is the item's own horizon, or what
 its parent's has left after the parent's build time, whichever is less. What comes in lots that are
 available by an item's horizon is part of its stock; a parent that leaves less time than that
-horizon has only what is there now. Demand there is already may take as long as it takes.
+horizon has only what is there now. Demand there is already may take as long as it takes, and by an
+older bill there is no other. What is drawn on the name of substitutes within less time than the
+horizon of one of them has of that one what is there now, less its own demand and whatever the same
+units draw on it; demand there is already has had what is there first.
 
 Everything is exact in Python's unbounded integers. Formulas: docs/architecture.md, "ATP".
 """
@@ -95,9 +110,9 @@ class Netting:
 
     All quantities are in each item's smallest units and every mapping has every netted item, in
     low-level order within a group. `on_hand` is signed; `gross` >= 0 unless the item was relieved
-    below its own stock; `net`, `built` >= 0. `blocked` are the items that are not covered.
-    `ceilings` has those with a promise rule: the most that may wait to be built; `rests` those
-    whose builds have left something of roundings, by component (`model.Rest`).
+    below its own stock, or is the name of substitutes; `net`, `built` >= 0. `blocked` are the items
+    that are not covered. `ceilings` has those with a promise rule: the most that may wait to be
+    built; `rests` those whose builds have left something of roundings, by component (`model.Rest`).
     `bound` >= 0 is how much further demand of each item could at most be covered; 0 if blocked.
     """
 
@@ -121,7 +136,7 @@ class Netting:
         return {
             sku: short
             for sku, short in self.net.items()
-            if short > 0 and sku not in self.bills.by_item
+            if short > 0 and sku not in self.bills.made
         }
 
 
@@ -190,6 +205,10 @@ def atp(netting: Netting, sku: str) -> int:
     if netting.known is not None and (sku in netting.blocked or sku not in netting.times.asked):
         return netting.known[sku]
     if sku in netting.blocked:
+        if (name := netting.bills.name_of.get(sku)) is not None:
+            return -netting.net[sku] - netting.net[name]
+        if sku in netting.bills.older:
+            return -_lack(netting, sku)
         relieved = _with_gross(netting, sku, netting.on_hand[sku])
         return _rise(relieved, sku) - netting.net[sku]
     return _rise(netting, sku)
@@ -201,9 +220,25 @@ def atp_all(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
 
 
 def buildable(netting: Netting, sku: str) -> int:
-    """Return the units >= 0 of the item's ATP that are not finished yet, smallest units."""
+    """Return the units >= 0 of the item's ATP that are not finished yet, smallest units.
+
+    Nothing is made of what has no bill, and the name of substitutes has none.
+    """
+    if sku in netting.bills.substitutes:
+        return 0
     finished = max(0, netting.on_hand[sku] - netting.demand[sku])
     return max(0, atp(netting, sku) - finished)
+
+
+def left(netting: Netting, sku: str) -> int:
+    """Return the units >= 0 of a substitute that its own demand leaves, for the name it shares."""
+    return max(0, netting.on_hand[sku] - netting.gross[sku])
+
+
+def left_now(netting: Netting, sku: str) -> int:
+    """Return what is `left` of a substitute without what is still to come."""
+    coming = netting.times.coming.get(sku, 0)
+    return max(0, netting.on_hand[sku] - coming - netting.gross[sku])
 
 
 def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
@@ -211,18 +246,16 @@ def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
 
     For an item without a bill it is the item itself. Where there is none, `ruled_by` has one.
     """
-    short = _with_gross(netting, sku, netting.gross[sku] + atp(netting, sku) + 1)
-    limits = missing(short, [sku])
+    limits = missing(_beyond(netting, sku), [sku])
     if not netting.times.coming or sku not in netting.times.asked or sku in netting.blocked:
         return tuple(limits)
     # What comes too late is made anew, and what that takes may be short.
-    late = {each.sku for each in late_for(netting, sku)}
     made_anew = (
         rise.sku
         for rise in _for_the_next(netting, sku)
-        if rise.sku not in netting.bills.by_item
-        and rise.sku not in late
+        if rise.sku not in netting.bills.made
         and (rise.left_s is None or rise.left_s >= 0)
+        and not _too_late(netting, rise)
     )
     return tuple(dict.fromkeys((*limits, *made_anew)))
 
@@ -236,10 +269,15 @@ def missing(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
     for item in netting.gross:
         if item not in needed or item not in netting.blocked:
             continue
-        if item in netting.bills.by_item:
-            needed.update(line.component for line in netting.bills.components(item))
-        else:
+        if item in netting.bills.made:
+            if netting.net[item]:
+                needed.update(line.component for line in netting.bills.components(item))
+            needed.update(netting.bills.older.get(item, ()))
+            continue
+        if netting.net[item]:
             short[item] = netting.net[item]
+        if (name := netting.bills.name_of.get(item)) is not None:
+            needed.add(name)
     return short
 
 
@@ -263,17 +301,11 @@ def late_for(netting: Netting, sku: str) -> tuple[Late, ...]:
     """
     if sku not in netting.times.asked or sku in netting.blocked:
         return ()
-    late = []
-    for item, _, left_s in _for_the_next(netting, sku):
-        bill = netting.bills.by_item.get(item)
-        if left_s is None or left_s < 0:
-            continue  # nobody asks, or what it is for is late by itself
-        if bill is None:
-            if netting.times.coming.get(item, 0) > 0 and left_s < netting.times.horizons[item]:
-                late.append(Late(item, None, left_s))
-        elif bill.build_time_s > left_s:
-            late.append(Late(item, bill.build_time_s, left_s))
-    return tuple(late)
+    found = (late for rise in _for_the_next(netting, sku) for late in _too_late(netting, rise))
+    late: dict[str, Late] = {}
+    for each in found:
+        late.setdefault(each.sku, each)
+    return tuple(late.values())
 
 
 def stopped_by(netting: Netting, sku: str) -> tuple[str, ...]:
@@ -326,27 +358,34 @@ def _netted(
     `outside` is the requirement on each item that does not come from the items of `order`.
     """
     gross = dict(outside)
+    name_of, made, older = bills.name_of, bills.made, bills.older
     net: dict[str, int] = {}
     built: dict[str, int] = {}
     for sku in order:
         net[sku] = max(0, gross[sku] - on_hand[sku])
-        bill = bills.by_item.get(sku)
+        bill = made.get(sku)
         built[sku] = _built(bill, net[sku]) if bill else 0
         if bill and net[sku]:
             rest = rests.get(sku, _NO_REST)
             for line in bill.lines:
                 gross[line.component] += use(bill, line, built[sku], rest.get(line.component, 0))
+        if (name := name_of.get(sku)) is not None:
+            gross[name] -= max(0, on_hand[sku] - gross[sku])
     blocked: set[str] = set()
     bound: dict[str, int] = {}
     for sku in reversed(order):
-        bill = bills.by_item.get(sku)
+        bill = made.get(sku)
         # Also where a rest is enough: nothing is built of what is short.
         stopped = not bill or any(line.component in blocked for line in bill.lines)
-        if net[sku] and stopped:
+        name = name_of.get(sku)
+        tied = name in blocked or any(each in blocked for each in older.get(sku, ()))
+        if (net[sku] and stopped) or tied:
             blocked.add(sku)
             bound[sku] = 0
             continue
         bound[sku] = max(0, on_hand[sku] - gross[sku])
+        if name is not None:
+            bound[sku] = min(bound[sku], bound[name])
         if bill and not stopped:
             most = _built_at_most(bill, built[sku], bound, rests.get(sku, _NO_REST))
             bound[sku] += max(0, min(most, ceilings.get(sku, most)) - net[sku])
@@ -374,8 +413,48 @@ def _built_at_most(
     return most - most % bill.yield_quantity if bill.batch_only else most
 
 
+def _beyond(netting: Netting, sku: str) -> Netting:
+    """Return the netting of `sku` and all below it with one unit more than can be promised."""
+    more = atp(netting, sku) + 1
+    if more <= 0 and sku in netting.bills.older:
+        return _relieved(netting, sku, -more)
+    return _with_gross(netting, sku, netting.gross[sku] + more)
+
+
+def _lack(netting: Netting, sku: str) -> int:
+    """Return the fewest finished units (>= 1) with which a blocked item that has older bills would
+    be covered.
+    """
+    low, high = 0, sum(netting.net[each] for each in (sku, *netting.bills.older[sku]))
+    while high - low > 1:  # `high` are enough, for then nothing has to be built; `low` are not
+        middle = (low + high) // 2
+        if sku in _relieved(netting, sku, middle).blocked:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _relieved(netting: Netting, sku: str, units: int) -> Netting:
+    """Net an item that has older bills, and all below it, as if there were `units` more of it."""
+    owed = min(units, max(0, -netting.on_hand[sku]))
+    outside = {sku: netting.gross[sku] - owed}
+    left = units - owed
+    for name in netting.bills.older[sku]:
+        served = min(left, netting.net[name])
+        outside[name] = netting.gross[name] - served
+        left -= served
+    outside[sku] -= left
+    return _again(netting, sku, outside)
+
+
 def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
-    """Net `sku` and all below it again, with another gross requirement (any sign) of `sku`.
+    """Net `sku` and all below it again, with another gross requirement (any sign) of `sku`."""
+    return _again(netting, sku, {sku: gross})
+
+
+def _again(netting: Netting, sku: str, gross: Mapping[str, int]) -> Netting:
+    """Net `sku` and all below it again, with other gross requirements of what nothing draws on.
 
     What items outside draw on those below stays as it was. No promise rule holds there: whether
     something is covered does not depend on any.
@@ -385,11 +464,13 @@ def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
     outside = {item: netting.gross[item] for item in cone}
     for item in cone:
         if netting.built[item]:
-            bill, rest = bills.by_item[item], netting.rests.get(item, _NO_REST)
+            bill, rest = bills.made[item], netting.rests.get(item, _NO_REST)
             for line in bill.lines:
                 ahead = rest.get(line.component, 0)
                 outside[line.component] -= use(bill, line, netting.built[item], ahead)
-    outside[sku] = gross
+        if (name := bills.name_of.get(item)) is not None:
+            outside[name] += left(netting, item)
+    outside.update(gross)
     return _netted(bills, cone, netting.on_hand, netting.demand, outside, NO_RULES, netting.rests)
 
 
@@ -399,7 +480,9 @@ def _rise(netting: Netting, sku: str) -> int:
     exact = not netting.bills.reachable_twice(sku) and sku not in netting.times.asked
     if exact or covers(netting, {sku: high}):
         return high
-    low = max(0, netting.on_hand[sku] - netting.gross[sku])  # finished units draw on nothing
+    # Finished units draw on nothing; of what substitutes have left some may come too late.
+    is_name = sku in netting.bills.substitutes
+    low = 0 if is_name else max(0, netting.on_hand[sku] - netting.gross[sku])
     while high - low > 1:  # `low` is covered, `high` is not
         middle = (low + high) // 2
         if covers(netting, {sku: middle}):
@@ -416,6 +499,24 @@ def _for_the_next(netting: Netting, sku: str) -> list[_Rise]:
     return rising
 
 
+def _too_late(netting: Netting, rise: _Rise) -> list[Late]:
+    """Return what an item that rises would need in less time than that takes: its own build, or
+    what comes; of the name of substitutes that of theirs.
+    """
+    item, _, left_s = rise
+    if left_s is None or left_s < 0:
+        return []  # nobody asks, or what it is for is late by itself
+    bill = netting.bills.made.get(item)
+    if bill is not None:
+        return [Late(item, bill.build_time_s, left_s)] if bill.build_time_s > left_s else []
+    horizons, coming = netting.times.horizons, netting.times.coming
+    return [
+        Late(sku, None, left_s)
+        for sku in netting.bills.substitutes.get(item, (item,))
+        if coming.get(sku, 0) and left_s < horizons[sku]
+    ]
+
+
 def covers(netting: Netting, units: Mapping[str, int]) -> bool:
     """Answer whether `units` >= 0 more of some items are covered together."""
     return _rising(netting, units, whatever=False) is not None
@@ -429,11 +530,10 @@ def _rising(
     Only the differences are pushed down. What has no bill and is short rises as well. `whatever`:
     nothing is asked of whether it may rise; otherwise it is None at the first that must not.
     """
-    bills, times = netting.bills, netting.times
-    horizons, coming = times.horizons, times.coming
+    bills, horizons = netting.bills, netting.times.horizons
     blocked, ceilings = netting.blocked, netting.ceilings
-    drawn = dict(units)
-    left: dict[str, int] = {}
+    drawn, lost = dict(units), dict[str, int]()  # lost: what substitutes leave less for their name
+    time_left: dict[str, int] = {}
     if len(units) == 1:
         (sku,) = units
         order: tuple[str, ...] = (sku, *bills.descendants(sku))
@@ -442,27 +542,28 @@ def _rising(
     rising: list[_Rise] = []
     for item in order:
         draw = drawn.get(item, 0)
-        if draw == 0:
+        if draw == 0 and not lost.get(item):
             continue
-        there, left_s = netting.on_hand[item], None
-        if horizons:
-            left_s, horizon_s = left.get(item), horizons.get(item)
-            if horizon_s is not None and left_s is not None and left_s < horizon_s:
-                there -= coming.get(item, 0)
-            elif horizon_s is not None:
-                left_s = horizon_s
-        more = draw - max(0, there - netting.gross[item])
-        if more <= 0:
+        if item in blocked and not whatever:
+            return None
+        left_s = None
+        if horizons and draw:
+            # What a substitute leaves less is for demand there is, which may take any time.
+            asked = (time_left.get(item), horizons.get(item))
+            left_s = min((each for each in asked if each is not None), default=None)
+        if (name := bills.name_of.get(item)) is not None:
+            still = max(0, netting.on_hand[item] - netting.gross[item] - draw)
+            lost[name] = lost.get(name, 0) + left(netting, item) - still
+        net = _net_with(netting, item, drawn, lost.get(item, 0), left_s)
+        if net <= netting.net[item]:
             continue
-        net = netting.net[item] + more
-        bill = bills.by_item.get(item)
+        bill = bills.made.get(item)
         if whatever:
             rising.append(_Rise(item, net, left_s))
             if bill is None:
                 continue
         elif (
             bill is None
-            or item in blocked
             or net > ceilings.get(item, net)
             or (left_s is not None and bill.build_time_s > left_s)
         ):
@@ -478,5 +579,27 @@ def _rising(
             drawn[component] = drawn.get(component, 0) + draw
             if left_s is not None and draw:
                 below_s = left_s - bill.build_time_s
-                left[component] = min(below_s, left.get(component, below_s))
+                time_left[component] = min(below_s, time_left.get(component, below_s))
     return rising
+
+
+def _net_with(
+    netting: Netting, item: str, drawn: Mapping[str, int], lost: int, left_s: int | None
+) -> int:
+    """Return what an item nets to with what is `drawn` besides, to be there in `left_s` (None: no
+    limit). Of the name of substitutes `lost` >= 0 of what they had left for it is gone.
+    """
+    draw, free = drawn.get(item, 0), netting.on_hand[item] - netting.gross[item] - lost
+    members = netting.bills.substitutes.get(item)
+    if left_s is not None:
+        times = netting.times
+        for sku in members or (item,):
+            if (comes := times.coming.get(sku, 0)) and left_s < times.horizons[sku]:
+                if members is None:
+                    free -= comes
+                    continue
+                left_over = netting.on_hand[sku] - netting.gross[sku] - drawn.get(sku, 0)
+                free -= max(0, left_over) - max(0, left_over - comes)
+    if members is None:
+        return netting.net[item] + max(0, draw - max(0, free))
+    return max(0, draw - free)

@@ -65,7 +65,8 @@ class Layout:
     One entry per item: `yields` (1 without a bill), `in_batches`, `level`, `shares` (whether
     anything is reached from it by two paths), `line_from`, `line_to`. One per line: `parent`,
     `component` (places), `quantity` for `per` of the parent (its yield, in parts of its scrap).
-    `fits` is false where those are numbers for which 64 bits will not do.
+    `fits` is false where those are numbers for which 64 bits will not do, or items are substitutes
+    for one another or have older bills.
     """
 
     bills: Bills
@@ -96,7 +97,9 @@ class Layout:
         parent = _integers([at for at, _, _ in lines])
         quantity = [line.quantity * sum(line.scrap) for _, _, line in lines]
         per = [bill.yield_quantity * line.scrap.of for _, bill, line in lines]
-        fits = max((*quantity, *per), default=0) < FITS
+        # That an item is tied to another one is no line of a bill: plain netting knows of it.
+        named = any(sku in bills.substitutes or sku in bills.older for sku in skus)
+        fits = max((*quantity, *per), default=0) < FITS and not named
         code = _integers([codes[sku] for sku in order])
         has_bill = np.array([bill is not None for bill in made], dtype=np.bool_)
         line_from = np.searchsorted(parent, np.arange(len(order)))

@@ -13,13 +13,23 @@ knows which build took what (`ledger.builds_of`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from stockpush.messages import Refused, StockMove
-from stockpush.model import MAIN, BillOfMaterials, MovementKind, StockMovement, shelf_key
+from stockpush.model import (
+    MAIN,
+    BillOfMaterials,
+    MovementKind,
+    Rest,
+    StockMovement,
+    shelf_key,
+)
+from stockpush.reservation import older
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, builds_of, rests_after
+from stockpush.reservation.substitutes import choose
 from stockpush.values import replace
 
 LEAVING = frozenset({MovementKind.SALE, MovementKind.SCRAP})
@@ -42,38 +52,53 @@ class Plan:
     """What a build in a pool takes by its bill: `moves` are those of `ledger.build_moves`.
 
     Of the components in `stated` something else was taken, or was said to be, which leaves nothing
-    of roundings.
+    of roundings. `first` are the substitutes that are taken, where somebody says so.
     """
 
     bill: BillOfMaterials
     moves: tuple[StockMove, ...]
     stated: frozenset[str] = frozenset()
+    first: tuple[str, ...] = ()
     pool: str = MAIN
 
 
-def write(draft: Draft, movement: StockMovement, *, pool: str = MAIN) -> None:
+def write(
+    draft: Draft, movement: StockMovement, *, pool: str = MAIN, version: int | None = None
+) -> None:
     """Write a movement in a pool; what leaves below what is finished is built where the bill says
     so.
 
-    What goes out is picked among the item's lots; what comes in belongs to none.
+    `version` is that of the item's bill by which it was ordered, None for the present one. What
+    goes out is picked among the item's lots; what comes in belongs to none.
     """
     if movement.quantity < 0:
-        make_up(draft, _take(draft, movement, pool))
+        make_up(draft, _take(draft, movement, pool), version=version)
     else:
         draft.come(movement, pool=pool)
 
 
-def make_up(draft: Draft, taken: Taken) -> None:
+def make_up(draft: Draft, taken: Taken, *, version: int | None = None) -> None:
     """Build what has left below what is finished, if the item's bill says so."""
     if taken.movement.kind in LEAVING and taken.movement.quantity < 0:
-        _make_up(draft, taken)
+        _make_up(draft, taken, version=version)
 
 
-def finish(draft: Draft, plan: Plan, written: Iterable[Taken]) -> None:
-    """Keep what a build has left of roundings, and build what it took of its components."""
+def finish(
+    draft: Draft, plan: Plan, written: Iterable[Taken], named: Iterable[StockMovement]
+) -> None:
+    """Keep what a build has left of roundings, and build what it took of its components.
+
+    `named` are its movements of what substitutes share: they are written here, of those.
+    """
     made, *parts = plan.moves
     used = {move.sku: -move.quantity for move in parts}
     _keep_rests(draft, plan.bill, made.quantity, used, stated=plan.stated, pool=plan.pool)
+    for movement in named:
+        view = draft.view.after(draft.decision())
+        name = shelf_key(movement.sku, plan.pool)
+        chosen = choose(view, name, -movement.quantity, plan.first)
+        for sku, units in chosen.items():
+            _take(draft, replace(movement, sku=sku, quantity=-units), plan.pool)
     for taken in written:
         if taken.movement.kind is MovementKind.BUILD_OUT:
             _make_up(draft, taken)
@@ -90,9 +115,17 @@ def take_back_rests(draft: Draft, undone: Iterable[StockMovement]) -> None:
     for build in builds_of(sorted(undone, key=lambda row: row.id or 0)):
         bill = draft.view.catalogue.bills.by_item.get(build.sku)
         if bill is not None:
-            used = {part: -units for part, units in build.taken.items()}
+            name_of = draft.view.catalogue.bills.name_of
+            on_bill = {line.component for line in bill.lines}
+            called = {
+                part: part if part in on_bill else name_of.get(part, part) for part in build.taken
+            }
+            used: Counter[str] = Counter()
+            for part, units in build.taken.items():
+                used[called[part]] -= units
+            stated = {called[part] for part in build.stated}
             pool = draft.view.catalogue.pool_at(build.location)
-            _keep_rests(draft, bill, -build.quantity, used, stated=build.stated, pool=pool)
+            _keep_rests(draft, bill, -build.quantity, used, stated=stated, pool=pool)
 
 
 def _take(draft: Draft, movement: StockMovement, pool: str) -> Taken:
@@ -103,10 +136,28 @@ def _take(draft: Draft, movement: StockMovement, pool: str) -> Taken:
     return Taken(movement, there - left, pool)
 
 
-def _make_up(draft: Draft, taken: Taken) -> None:
+def bill_of(draft: Draft, sku: str, version: int | None) -> BillOfMaterials | None:
+    """Return a version of the item's bill, the present one where that is not kept."""
+    bills = draft.view.catalogue.bills
+    known = (bills.made[name] for name in bills.older.get(sku, ()))
+    return next((bill for bill in known if bill.version == version), bills.by_item.get(sku))
+
+
+def rests_of(draft: Draft, bill: BillOfMaterials, pool: str) -> tuple[Rest, ...]:
+    """Return what builds in a pool by a version of an item's bill have left of roundings."""
+    key = shelf_key(bill.item, pool)
+    shelf = draft.shelf(key)
+    if bill.version == draft.present_bill(bill.item):
+        return shelf.rests
+    # What leaves last has no pin any more.
+    pins = (*shelf.pins, *draft.view.shelf(key).pins)
+    return next((pin.rests for pin in pins if pin.version == bill.version), ())
+
+
+def _make_up(draft: Draft, taken: Taken, *, version: int | None = None) -> None:
     """Build what a movement has taken below zero, if the item's bill says so."""
     sku = taken.movement.sku
-    bill = draft.view.catalogue.bills.by_item.get(sku)
+    bill = bill_of(draft, sku, version)
     if bill is None or not bill.backflush:
         return
     shelf = draft.shelf(shelf_key(sku, taken.pool))
@@ -114,13 +165,15 @@ def _make_up(draft: Draft, taken: Taken) -> None:
     if missing <= 0:
         return
     batch = bill.yield_quantity if bill.batch_only else 1
-    moves = build_moves(bill, -(-missing // batch) * batch, shelf.rests)
+    moves = build_moves(bill, -(-missing // batch) * batch, rests_of(draft, bill, taken.pool))
     if isinstance(moves, Refused):
         return  # A sale is never refused: what no shelf could hold the parts of stays below zero.
     made, *parts = (_line(move, taken.movement) for move in moves)
     draft.come(made, pool=taken.pool)
-    written = [_take(draft, part, taken.pool) for part in parts]
-    finish(draft, Plan(bill, moves, pool=taken.pool), written)
+    named = draft.view.catalogue.bills.substitutes
+    written = [_take(draft, part, taken.pool) for part in parts if part.sku not in named]
+    plan = Plan(bill, moves, pool=taken.pool)
+    finish(draft, plan, written, [part for part in parts if part.sku in named])
 
 
 def _line(move: StockMove, like: StockMovement) -> StockMovement:
@@ -138,7 +191,11 @@ def _keep_rests(
     pool: str,
 ) -> None:
     """Keep what a build has left of roundings with the shelf of its item."""
-    shelf = draft.shelf(shelf_key(bill.item, pool))
-    rests = rests_after(bill, shelf.rests, quantity, taken, stated=stated)
-    if rests != shelf.rests:
+    shelf, before = draft.shelf(shelf_key(bill.item, pool)), rests_of(draft, bill, pool)
+    rests = rests_after(bill, before, quantity, taken, stated=stated)
+    if rests == before:
+        return
+    if bill.version == draft.present_bill(bill.item):
         draft.shelves[shelf.key] = replace(shelf, rests=rests)
+    else:
+        draft.shelves[shelf.key] = older.with_rests(shelf, bill.version, rests)

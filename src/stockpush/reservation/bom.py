@@ -9,6 +9,16 @@ of them can be reached by two paths (only then do two draws compete for one stoc
 *groups*, items connected through bills in any direction. Stock or demand of one group says
 nothing about the ATP of another, so a group is the unit in which rows are read and netted.
 
+*Substitutes* share a name, which bills may use: an item itself, of which nothing is stocked. They
+are bought, not made. Their name stands below them, for it is netted from what each of them has left
+once its own demand is known, and each of them is *tied* to it: a unit that leaves by itself leaves
+less for the name, so it can only be promised while the name is covered too.
+
+An *older* bill is one that open reservations were made with. It is netted as an item of its own,
+with a name of its own (`older_name`): its demand is theirs, and finished stock serves it before the
+present bill's. It stands below its item, which is tied to it: what is ordered comes first, so
+nothing more of the item can be promised while an older bill's part of it is not covered.
+
 A catalogue that cannot be netted is refused here, before it is stored.
 """
 
@@ -20,6 +30,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 from math import ceil
+from types import MappingProxyType
 
 from stockpush.errors import BillCycle, CatalogueInvalid
 from stockpush.model import (
@@ -39,10 +50,17 @@ class Bills:
     """All bills of one catalogue revision; build it with `Bills.build`.
 
     `by_item` has each bill under the item that it makes, lines of one component added up. An item
-    that no bill names needs no entry anywhere: it is a group of its own.
+    that no bill names needs no entry anywhere: it is a group of its own. `substitutes` has the
+    items that share a name under that name, by SKU, and `name_of` the name of each. `made` has, in
+    addition to `by_item`, each older bill under its name, and `older` the names of an item's older
+    bills, oldest first. They stand in groups, cones and descendants as items do.
     """
 
     by_item: Mapping[str, BillOfMaterials]
+    made: Mapping[str, BillOfMaterials]
+    older: Mapping[str, tuple[str, ...]]
+    substitutes: Mapping[str, tuple[str, ...]]
+    name_of: Mapping[str, str]
     _parents: Mapping[str, tuple[str, ...]]
     _descendants: Mapping[str, tuple[str, ...]]
     _groups: Mapping[str, tuple[str, ...]]
@@ -50,12 +68,20 @@ class Bills:
     _position: Mapping[str, int]
 
     @classmethod
-    def build(cls, bills: Iterable[BillOfMaterials], skus: Collection[str]) -> Bills:
-        """Check and compile `bills` against the known `skus`.
+    def build(
+        cls,
+        bills: Iterable[BillOfMaterials],
+        skus: Collection[str],
+        name_of: Mapping[str, str] = MappingProxyType({}),
+        older: Iterable[BillOfMaterials] = (),
+    ) -> Bills:
+        """Check and compile `bills` against the known `skus`; `name_of` is that of substitutes,
+        `older` are bills that open reservations were made with, of items that have one.
 
         Raises `CatalogueInvalid` for a second bill of one item, an item or component that is not
         among `skus`, a bill without lines, a yield or quantity outside 1..QUANTITY_MAX, a chain
-        of more than BILL_DEPTH_MAX bills; `BillCycle` for an item that is made from itself.
+        of more than BILL_DEPTH_MAX bills, substitutes that are made, or whose name is no item
+        without a bill, a bill that names both; `BillCycle` for an item that is made from itself.
         The result does not depend on the order of `bills`.
 
         >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500), BillLine("wick", 10)))
@@ -71,43 +97,69 @@ class Bills:
                     expected="one bill per item",
                 )
             by_item[bill.item] = _checked(bill, skus)
+        substitutes = _substitutes(name_of, by_item, skus)
+        below: dict[str, tuple[str, ...]] = {
+            sku: tuple(line.component for line in by_item[sku].lines) for sku in sorted(by_item)
+        }
+        below |= {sku: (name_of[sku],) for sku in sorted(name_of)}
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        made = dict(by_item)
+        for bill in sorted(older, key=lambda bill: (bill.item, bill.version)):
+            name = older_name(bill)
+            made[name] = bill
+            names[bill.item].append(name)
+            below[name] = tuple(line.component for line in bill.lines)
+            below[bill.item] += (name,)
         parents: defaultdict[str, list[str]] = defaultdict(list)
-        for sku in sorted(by_item):
-            for line in by_item[sku].lines:
-                parents[line.component].append(sku)
-        order = _low_level_order(by_item, parents)
-        descendants = _descendants(by_item, order)
+        for sku, components in below.items():
+            for component in components:
+                parents[component].append(sku)
+        order = _low_level_order(below.keys(), parents)
+        descendants = _descendants(below, order)
         return cls(
             by_item=by_item,
+            made=made,
+            older={sku: tuple(found) for sku, found in names.items()},
+            substitutes=substitutes,
+            name_of=dict(name_of),
             _parents={sku: tuple(found) for sku, found in parents.items()},
             _descendants=descendants,
-            _groups=_groups(by_item, parents, order),
+            _groups=_groups(below, parents, order),
             _reachable_twice=frozenset(
-                sku for sku in by_item if _paths_meet(by_item, (sku, *descendants[sku]))
+                sku for sku in made if _paths_meet(below, (sku, *descendants[sku]))
             ),
             _position={sku: at for at, sku in enumerate(order)},
         )
 
     def components(self, sku: str) -> tuple[BillLine, ...]:
-        """Return the lines of the item's bill, empty for an item without one."""
-        bill = self.by_item.get(sku)
+        """Return the lines of an item's bill, or of an older one; empty for an item without one."""
+        bill = self.made.get(sku)
         return bill.lines if bill else ()
 
     def parents(self, sku: str) -> tuple[str, ...]:
-        """Return the items whose bill names `sku`, sorted."""
+        """Return the items on whose ATP `sku` bears directly, sorted.
+
+        Those whose bill names it, and the substitutes whose name it is.
+        """
         return self._parents.get(sku, ())
 
     def descendants(self, sku: str) -> tuple[str, ...]:
-        """Return every item that `sku` is made from, at any depth, in low-level order.
+        """Return every item that `sku` is made from, at any depth, in low-level order; below a
+        substitute is its name.
 
         Within one low-level code, and so altogether, the order is stable: by SKU.
         """
         return self._descendants.get(sku, ())
 
     def cones(self, skus: Iterable[str]) -> tuple[str, ...]:
-        """Return `skus` and every item that one of them is made from, in low-level order."""
+        """Return `skus` and every item that one of them is made from, in low-level order.
+
+        With the name of substitutes come all of them, since it is netted from what they have left.
+        """
         found = set(skus)
         found.update(*(self.descendants(sku) for sku in tuple(found)))
+        if self.substitutes:
+            found.update(*(self.substitutes.get(sku, ()) for sku in tuple(found)))
         return tuple(sorted(found, key=lambda sku: (self._position.get(sku, -1), sku)))
 
     def group(self, sku: str) -> frozenset[str]:
@@ -131,6 +183,20 @@ class Bills:
     def reachable_twice(self, sku: str) -> bool:
         """Answer whether any item can be reached from `sku` downwards by two paths."""
         return sku in self._reachable_twice
+
+
+_OLDER = "\x1e"
+"""What no SKU has in it, and no key of a shelf."""
+
+
+def older_name(bill: BillOfMaterials) -> str:
+    """Return the name under which an older bill is netted."""
+    return f"{bill.item}{_OLDER}{bill.version}"
+
+
+def item_of(name: str) -> str:
+    """Return the item, or the shelf, of an older bill's name; of any other that itself."""
+    return name.partition(_OLDER)[0]
 
 
 def refuse_too_large(bills: Bills) -> None:
@@ -299,13 +365,48 @@ def _check_quantity(what: str, quantity: int, field: str) -> None:
         )
 
 
-def _low_level_order(by_item: Mapping[str, BillOfMaterials], parents: _Parents) -> tuple[str, ...]:
+def _substitutes(
+    name_of: Mapping[str, str], by_item: Mapping[str, BillOfMaterials], skus: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the substitutes of each name, by SKU; raise `CatalogueInvalid` for impossible ones."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for sku in sorted(name_of):
+        name = name_of[sku]
+        for wrong, what, expected in (
+            (name not in skus, f"{name}, which is not an item", "the SKU of an item"),
+            (name == sku, "itself", "another item, which is the name of its substitutes"),
+            (name in name_of, f"{name}, which is a substitute itself", "an item that is none"),
+            (name in by_item, f"{name}, which has a bill of materials", "an item without one"),
+            (sku in by_item, f"{name} and has a bill of materials", "an item that is bought"),
+        ):
+            if wrong:
+                raise CatalogueInvalid(
+                    f"{sku} is a substitute for {what}",
+                    field=f"items.{sku}.substitute_for",
+                    found=name,
+                    expected=expected,
+                )
+        found[name].append(sku)
+    for item in sorted(by_item) if found else ():
+        named = {line.component for line in by_item[item].lines}
+        both = next((sku for sku in sorted(named) if name_of.get(sku) in named), None)
+        if both is not None:
+            raise CatalogueInvalid(
+                f"the bill of {item} names {both} and {name_of[both]}, its name",
+                field=f"boms.{item}.lines.{both}",
+                found=both,
+                expected=f"one of the two: {name_of[both]} takes any of its substitutes",
+            )
+    return {name: tuple(members) for name, members in found.items()}
+
+
+def _low_level_order(below: Collection[str], parents: _Parents) -> tuple[str, ...]:
     """Return every item that a bill names, by low-level code, then by SKU.
 
     Raises `BillCycle`, and `CatalogueInvalid` for a chain of more than BILL_DEPTH_MAX bills.
     """
     level: dict[str, int] = {}
-    named = sorted(by_item.keys() | parents.keys())
+    named = sorted({*below, *parents})
     try:
         for sku in TopologicalSorter({sku: parents.get(sku, ()) for sku in named}).static_order():
             level[sku] = max((level[parent] + 1 for parent in parents.get(sku, ())), default=0)
@@ -322,7 +423,8 @@ def _cycle(path: list[str], what: str = "bills of materials go in a circle") -> 
 
     `path` is graphlib's: its ends are equal and each item is a parent of the next.
     """
-    ring = path[:-1]
+    ring = [item_of(name) for name in path[:-1]]
+    ring = [sku for at, sku in enumerate(ring) if sku != ring[at - 1]] or ring[:1]
     start = ring.index(min(ring))
     printed = " -> ".join((*ring[start:], *ring[:start], ring[start]))
     return BillCycle(
@@ -348,26 +450,28 @@ def _too_deep(sku: str, level: Mapping[str, int], parents: _Parents) -> Catalogu
 
 
 def _descendants(
-    by_item: Mapping[str, BillOfMaterials], order: tuple[str, ...]
+    children: Mapping[str, tuple[str, ...]], order: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
-    """Return, for each item with a bill, all items below it in low-level order."""
+    """Return, for each item with something directly below it, all items below it in low-level
+    order.
+    """
     position = {sku: at for at, sku in enumerate(order)}
     below: dict[str, set[str]] = {}
     for sku in reversed(order):
-        if sku in by_item:
-            components = {line.component for line in by_item[sku].lines}
+        if sku in children:
+            components = set(children[sku])
             below[sku] = components.union(*(below.get(sku, ()) for sku in components))
     return {sku: tuple(sorted(found, key=position.__getitem__)) for sku, found in below.items()}
 
 
-def _paths_meet(by_item: Mapping[str, BillOfMaterials], cone: tuple[str, ...]) -> bool:
-    """Answer whether two lines within `cone` (an item and all below it) name one component."""
-    named = Counter(line.component for sku in cone if sku in by_item for line in by_item[sku].lines)
+def _paths_meet(children: Mapping[str, tuple[str, ...]], cone: tuple[str, ...]) -> bool:
+    """Answer whether one item is directly below two within `cone` (an item and all below it)."""
+    named = Counter(component for sku in cone for component in children.get(sku, ()))
     return max(named.values()) > 1
 
 
 def _groups(
-    by_item: Mapping[str, BillOfMaterials], parents: _Parents, order: tuple[str, ...]
+    children: Mapping[str, tuple[str, ...]], parents: _Parents, order: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
     """Return, for each item that a bill names, its connected items in low-level order."""
     members: dict[str, list[str]] = {}
@@ -380,8 +484,7 @@ def _groups(
                 continue
             founder[sku] = start
             waiting += parents.get(sku, ())
-            if sku in by_item:
-                waiting += (line.component for line in by_item[sku].lines)
+            waiting += children.get(sku, ())
         members.setdefault(founder[start], []).append(start)
     groups = {start: tuple(found) for start, found in members.items()}
     return {sku: groups[start] for sku, start in founder.items()}

@@ -13,7 +13,7 @@ each is a shop of its own. The key of a shelf in the pool MAIN is the SKU, and w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
@@ -63,7 +63,8 @@ class Catalogue:
     `lotted` are the items of which any stock is kept by lot or place, `locations` the places
     besides MAIN. `feeds` has the channels that a pool was said to feed, and `pools` every pool that
     something is sold from, MAIN first. `netted` are the bills by shelf. `split` are the leaders of
-    groups of shelves in which what can be promised is parted.
+    groups of shelves in which what can be promised is parted. `older_bills` are those that open
+    reservations were made with, in no order.
     """
 
     revision: int
@@ -78,6 +79,7 @@ class Catalogue:
     lotted: frozenset[str]
     ceilings: Mapping[str, int]
     netted: Bills
+    older_bills: tuple[BillOfMaterials, ...] = ()
     pools: tuple[str, ...] = (MAIN,)
     feeds: Mapping[str, str] = field(default_factory=dict)
     stock: StockPolicy = UNSAID
@@ -119,6 +121,10 @@ class Catalogue:
         if shelf in self.items:
             return True
         return sku_of(shelf) in self.items and pool_of(shelf) in self.pools
+
+    def shelves_among(self, names: Iterable[str]) -> Iterable[str]:
+        """Return those of netted names that are shelves: what an older bill goes by is none."""
+        return filter(self.knows, names) if self.netted.older else names
 
     def exposure(self, sku: str) -> Exposure:
         """Return how the item's listings share what can be promised of it."""
@@ -170,7 +176,7 @@ class Catalogue:
         for sku in skus:
             if sku not in found and self.knows(sku):
                 found |= self.netted.group(sku)
-        return frozenset(found)
+        return frozenset(self.shelves_among(found))
 
     def fields_showing(self, skus: Iterable[str]) -> frozenset[FieldKey]:
         """Return the fields that show any of the shelves `skus`."""
@@ -199,6 +205,7 @@ def build(
     policies: Mapping[str, ChannelPolicy],
     locations: Iterable[Location] = (),
     feeds: Iterable[Feed] = (),
+    older_bills: Iterable[BillOfMaterials] = (),
     *,
     stock: StockPolicy = UNSAID,
     known: Catalogue | None = None,
@@ -211,7 +218,8 @@ def build(
     places = {place.name: place for place in locations}
     fed = dict(feeds)
     pools = _pools(places.values())
-    compiled, netted, layouts = _compiled(bills, by_sku.keys(), pools, known)
+    older = tuple(older_bills)
+    compiled, netted, layouts = _compiled(bills, by_sku, pools, older, known)
     horizons = {
         shelf_key(item.sku, pool): item.horizon_s
         for item in by_sku.values()
@@ -256,6 +264,7 @@ def build(
         layouts=layouts,
         locations=places,
         netted=netted,
+        older_bills=older,
         pools=pools,
         feeds=fed,
         lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),
@@ -269,27 +278,42 @@ def _pools(locations: Iterable[Location]) -> tuple[str, ...]:
 
 def _compiled(
     bills: Iterable[BillOfMaterials],
-    skus: Collection[str],
+    items: Mapping[str, Item],
     pools: tuple[str, ...],
+    older: tuple[BillOfMaterials, ...],
     known: Catalogue | None,
 ) -> tuple[Bills, Bills, dict[frozenset[str], Layout]]:
     """Return the compiled bills, those by shelf, and what has been laid out of them: the known ones
     if they fit.
     """
     given = tuple(bills)
+    name_of = {
+        sku: item.substitute_for for sku, item in items.items() if item.substitute_for is not None
+    }
     if (
         known is not None
         and known.pools == pools
         and len(given) == len(known.bills.by_item)
         and all(known.bills.by_item.get(bill.item) == bill for bill in given)
-        and all(sku in skus for sku in known.items)
+        and all(sku in items for sku in known.items)
+        and known.bills.name_of == name_of
+        and set(known.older_bills) == set(older)
     ):
         return known.bills, known.netted, known.layouts
-    compiled = Bills.build(given, skus)
+    compiled = Bills.build(given, items.keys(), name_of, older)
     if len(pools) == 1:
         return compiled, compiled, {}
-    shelved = [_in_pool(bill, pool) for pool in pools for bill in given]
-    return compiled, Bills.build(shelved, {shelf_key(sku, p) for p in pools for sku in skus}), {}
+    netted = Bills.build(
+        [_in_pool(bill, pool) for pool in pools for bill in given],
+        {shelf_key(sku, pool) for pool in pools for sku in items},
+        {
+            shelf_key(sku, pool): shelf_key(name, pool)
+            for pool in pools
+            for sku, name in name_of.items()
+        },
+        [_in_pool(bill, pool) for pool in pools for bill in older],
+    )
+    return compiled, netted, {}
 
 
 def _in_pool(bill: BillOfMaterials, pool: str) -> BillOfMaterials:

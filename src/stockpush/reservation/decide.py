@@ -160,9 +160,11 @@ def _lots_of(moving: Iterable[str], catalogue: Catalogue) -> frozenset[str]:
         if sku in found:
             continue
         found.add(sku)
-        bill = catalogue.bills.by_item.get(sku)
-        if bill is not None and bill.backflush:
-            waiting += (line.component for line in bill.lines)
+        for name in (sku, *catalogue.bills.older.get(sku, ())):
+            bill = catalogue.bills.made.get(name)
+            if bill is not None and bill.backflush:
+                waiting += (line.component for line in bill.lines)
+        waiting += catalogue.bills.substitutes.get(sku, ())
     return catalogue.lotted & found
 
 
@@ -222,8 +224,8 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                 ),
             )
         case BuildStock():
-            bill = catalogue.bills.by_item.get(command.sku)
-            lines = () if bill is None else bill.lines
+            bills = (command.sku, *catalogue.bills.older.get(command.sku, ()))
+            lines = [line for name in bills for line in catalogue.bills.components(name)]
             pool = catalogue.pool_at(command.location or MAIN)
             moved = (command.sku, *(line.component for line in lines))
             return Needs(
@@ -289,12 +291,15 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                     if listing.key in catalogue.listings
                 }
                 | mapping.differently_promised(command, catalogue)
+                | {bill.item for bill in catalogue.older_bills}
+                | {line.component for bill in catalogue.older_bills for line in bill.lines}
             )
             shelves = _everywhere(named, catalogue)
             return Needs(
                 skus=shelves,
                 whole=shelves,
-                moved=frozenset(move.sku for move in command.opening),
+                moved=frozenset(move.sku for move in command.opening)
+                | mapping.names_of_substitutes(command, catalogue),
                 lots=mapping.looked_ahead(command, catalogue),
                 lots_at=frozenset(
                     place.name
@@ -338,7 +343,7 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
         }
     )
     large = set()
-    if not asked.whole:
+    if not (asked.whole or asked.lots_at):
         # What is parted is parted among all that share a material.
         large = {sku for sku in skus if catalogue.is_large(sku) and not catalogue.is_split(sku)}
     group = catalogue.group(skus - large) | frozenset(skus)
@@ -346,7 +351,7 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
     if large:
         below = catalogue.netted.cones({*large, *View(catalogue, rows).short()})
     return Needs(
-        skus=group.union(below),
+        skus=group.union(catalogue.shelves_among(below)),
         # Of the others stock counts, and not where it lies: they do not move.
         lots=asked.lots | _lots_of(moving, catalogue),
         fields=catalogue.fields_showing(group)

@@ -25,8 +25,9 @@ from stockpush.model import (
     Shelf,
     StockMovement,
     shelf_key,
+    sku_of,
 )
-from stockpush.reservation import lots
+from stockpush.reservation import lots, older
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -195,12 +196,23 @@ class Draft:
 
     # -- what is claimed, and fields -----------------------------------------------------------
 
-    def reserve(self, sku: str, units: int) -> None:
-        """Change the open reservation units of a shelf by `units` (signed, smallest units)."""
+    def reserve(self, shelf: str, units: int, bill: int, *, moved: bool = False) -> int:
+        """Change the open reservation units of a shelf by `units` (signed, smallest units), which
+        go by version `bill` of its item's bill; return the version that they go by now.
+
+        `moved`: they were open in another pool, and go by the same version in this one.
+        """
+        present, row = self.present_bill(sku_of(shelf)), self.shelf(shelf)
+        by_an_older = None if bill == present else older.reserve(row, units, bill, anew=moved)
         if units:
-            shelf = self.shelf(sku)
-            self.shelves[sku] = replace(shelf, reserved=shelf.reserved + units)
-            self.touched.add(sku)
+            self.shelves[shelf] = by_an_older or replace(row, reserved=row.reserved + units)
+            self.touched.add(shelf)
+        return present if by_an_older is None else bill
+
+    def present_bill(self, sku: str) -> int:
+        """Return the version of the item's bill, 1 without one."""
+        bill = self.view.catalogue.bills.by_item.get(sku)
+        return 1 if bill is None else bill.version
 
     def hold(self, sku: str, units: int) -> None:
         """Change a shelf's units in open holds by `units` (signed, smallest units)."""

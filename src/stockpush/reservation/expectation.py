@@ -629,13 +629,22 @@ def _remembered(field: Field, at: datetime | None) -> int:
     return 0 if forgotten else field.let_go
 
 
-def parked(field: Field, reason: str) -> Field:
+def parked(field: Field, reason: str, *, is_split: bool) -> Field:
     """Park a field: nobody reads or writes it until a person has helped.
 
     A hold would stay for ever, so it is let go; and when the field comes back its number is a first
-    reading again, after which orders are read before anything is pushed.
+    reading again, after which orders are read before anything is pushed. Where what there is
+    `is_split`, what was held may still be on sale there, and stays the listing's own.
     """
-    return replace(released(field), parked_reason=reason, read_due_at=None, first_observed_at=None)
+    kept = field.hold if is_split else 0
+    return replace(
+        released(field),
+        parked_reason=reason,
+        read_due_at=None,
+        first_observed_at=None,
+        unsure=field.unsure + kept,
+        unsure_since=None if kept else field.unsure_since,
+    )
 
 
 def cautious(target: int, field: Field) -> int:

@@ -64,6 +64,8 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
     by the item's horizon; `reserved`, `held`, `suspense` (<= 0); `used_in_builds`
     (<= 0), what builds of other items that have been sold still take; `to_build` (>= 0), what can
     be built to make up for demand there already is; `buildable` (>= 0), as in docs/glossary.md.
+    Before the last two stands, of an item that is a substitute, `substitutes` (<= 0): what bills
+    take of it under the name that it shares; of that name it is what all of them have left (>= 0).
 
     >>> from stockpush.model import BillLine, BillOfMaterials
     >>> from stockpush.reservation.bom import Bills
@@ -73,11 +75,22 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
     {'on_hand': 1, 'reserved': -1, 'held': -1, 'suspense': -1, 'used_in_builds': 0, 'to_build': 2,
      'buildable': 3}
     """
-    on_hand, demand, gross = net.on_hand[sku], net.demand[sku], net.gross[sku]
+    on_hand, demand, gross = (
+        sum(of[name] for name in (sku, *net.bills.older.get(sku, ())))
+        for of in (net.on_hand, net.demand, net.gross)
+    )
     assert held >= 0, f"held is {held}"
     assert 0 <= suspense <= demand - held, f"suspense {suspense} is not part of demand {demand}"
-    buildable = netting.buildable(net, sku)
+    atp, buildable, shared = netting.atp(net, sku), netting.buildable(net, sku), 0
     coming = net.times.coming.get(sku, 0)
+    if sku in net.bills.name_of:
+        shared = atp - (on_hand - gross)
+    elif sku in net.bills.substitutes:
+        left = sum(netting.left(net, each) for each in net.bills.substitutes[sku])
+        gross += left
+        # Of what they have left some may come too late for the horizon of the name.
+        shared = left if sku in net.blocked else atp + gross
+    is_shared = sku in net.bills.name_of or sku in net.bills.substitutes
     return (
         ("on_hand", on_hand - coming),
         *([("coming", coming)] if coming else []),
@@ -85,7 +98,8 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
         ("held", -held),
         ("suspense", -suspense),
         ("used_in_builds", demand - gross),
-        ("to_build", netting.atp(net, sku) - (on_hand - gross) - buildable),
+        *((("substitutes", shared),) if is_shared else ()),
+        ("to_build", atp - (on_hand - gross) - shared - buildable),
         ("buildable", buildable),
     )
 

@@ -49,7 +49,7 @@ from stockpush.model import (
     sku_of,
 )
 from stockpush.reservation import atp as netting
-from stockpush.reservation import backflush, keyed
+from stockpush.reservation import backflush, keyed, substitutes
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.lot_verbs import unknown_pool
 from stockpush.reservation.view import View
@@ -313,6 +313,8 @@ def _impossible(
     for line in given:
         if line.sku not in view.catalogue.items:
             return Refused("not_found", f"there is no item {line.sku!r}", {"sku": line.sku})
+        if (refused := substitutes.refused(view.catalogue.bills, line.sku)) is not None:
+            return refused
         if line.quantity < 1:
             return _out_of_bounds(line.sku)
     for line in lines:

@@ -336,6 +336,28 @@ def reserved_is_open_demand(books: Books) -> list[Violation]:
     ]
 
 
+def pinned_is_open_demand(books: Books) -> list[Violation]:
+    """What every shelf has pinned to an older bill is the sum of the open reservations by it, on
+    the channels that its pool feeds.
+    """
+    open_units: Counter[tuple[str, int]] = Counter()
+    for line in books.reservations:
+        if line.sku is not None and line.open:
+            key = shelf_key(line.sku, books.feeds.get(line.key.channel, MAIN))
+            open_units[key, line.bill] += line.open * line.pack
+    return [
+        Violation(
+            "pinned_is_open_demand",
+            f"{shelf_name(shelf.key)} by bill {pin.version}",
+            str(open_units[shelf.key, pin.version]),
+            str(pin.units),
+        )
+        for shelf in sorted(books.shelves, key=lambda shelf: shelf.key)
+        for pin in shelf.pins
+        if open_units[shelf.key, pin.version] != pin.units
+    ]
+
+
 def held_is_open_holds(books: Books) -> list[Violation]:
     """Held of every shelf is the sum of its item's lines in open holds of its pool."""
     units: Counter[str] = Counter()
@@ -421,6 +443,7 @@ INVARIANTS: Final[tuple[Callable[[Books], list[Violation]], ...]] = (
     lot_is_fold,
     quarantined_is_withheld,
     reserved_is_open_demand,
+    pinned_is_open_demand,
     held_is_open_holds,
     reserved_is_never_negative,
     commands_have_their_movements,

@@ -7,9 +7,10 @@ its number is ours, and its channel's *mode* says whether it is written to at al
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from stockpush.errors import CatalogueInvalid
 from stockpush.messages import (
     Accepted,
     AdoptListings,
@@ -31,9 +32,10 @@ from stockpush.model import (
     ListingKey,
     LotRule,
     Reservation,
+    Shelf,
     StockMovement,
 )
-from stockpush.reservation import bom, keyed
+from stockpush.reservation import bom, keyed, older
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
@@ -57,6 +59,8 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     content: tuple[object, ...] = ("import", items, command.bills, command.listings)
     if command.locations:
         content += (command.locations,)
+    if command.corrects:
+        content += ("corrects",)
     digest = keyed.digest(*content)
     if (before := keyed.answered(view, command.key, digest)) is not None:
         return Decision(outcome=before)
@@ -69,10 +73,12 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
                 {"bills": moved_on},
             )
         )
+    _check_names(view, command)
     catalogue = view.catalogue
     if command.locations:
         view = view.after(Decision(locations=command.locations))
-    if (refused := _unfed(view.catalogue)) is not None:
+    refused = _unfed(view.catalogue) or (_still_held(view) if command.locations else None)
+    if refused is not None:
         return Decision(outcome=refused)
     draft = Draft(view, at)
     lotted = {lot.key.sku for lot in view.rows.lots.values()}
@@ -104,8 +110,19 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
                 reason=command.reason or "opening stock",
             )
         )
+    bills, older_bills = [], []
+
+    def shelves_of(sku: str) -> Iterable[Shelf]:
+        return map(draft.shelf, view.catalogue.shelves_of(sku))
+
     for bill in command.bills:
-        _forget_rests(draft, bill)
+        old = view.catalogue.bills.by_item.get(bill.item)
+        bills.append(
+            bill if old is None else _next_version(draft, old, bill, corrects=command.corrects)
+        )
+        if old is not None and (old.item, old.version) in older.kept([old], shelves_of):
+            older_bills.append(old)
+    kept = older.kept([*view.catalogue.older_bills, *older_bills], shelves_of)
     changed = differently_promised(command, view.catalogue) | {
         sku
         for bill in command.bills
@@ -117,7 +134,10 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         draft.decision(),
         outcome=Accepted(facts={"opened": opened}),
         items=tuple(_with_lots(item, view) for item in command.items),
-        bills=command.bills,
+        bills=tuple(bills),
+        older_bills=tuple(older_bills),
+        forgotten_bills=frozenset((bill.item, bill.version) for bill in view.catalogue.older_bills)
+        - kept,
         locations=command.locations,
         listings=tuple(listings.values()),
         commands=(CommandDone(command.key, digest, at),),
@@ -138,6 +158,22 @@ def _unfed(catalogue: Catalogue) -> Refused | None:
     return None
 
 
+def _still_held(view: View) -> Refused | None:
+    """Return the refusal of locations that leave nothing in a pool in which something is held.
+
+    What lies there would be another pool's from now on, which knows nothing of the hold.
+    """
+    for key, shelf in sorted(view.rows.shelves.items()):
+        if shelf.held and not view.catalogue.knows(key):
+            return Refused(
+                "pool_held",
+                f"nothing would be sold from the pool {shelf.pool} any more, where {shelf.sku} is "
+                "held; release or sell what is held there first",
+                {"pool": shelf.pool, "sku": shelf.sku, "expected": list(view.catalogue.pools)},
+            )
+    return None
+
+
 def _as_stated(item: Item) -> Item:
     """Return what a file says of an item: that it has some lots is told by none."""
     return replace(item, lots=LotRule.NEVER) if item.lots is LotRule.SOME else item
@@ -150,26 +186,67 @@ def _with_lots(item: Item, view: View) -> Item:
     return item
 
 
-def _forget_rests(draft: Draft, bill: BillOfMaterials) -> None:
-    """What roundings have left by the bill before says nothing of another one."""
-    catalogue = draft.view.catalogue
-    old = catalogue.bills.by_item.get(bill.item)
-    same = old is not None and (old.yield_quantity, old.lines) == (bill.yield_quantity, bill.lines)
-    for shelf in map(draft.shelf, catalogue.shelves_of(bill.item)):
-        if shelf.rests and not same:
-            draft.shelves[shelf.key] = replace(shelf, rests=())
+def _next_version(
+    draft: Draft, old: BillOfMaterials, new: BillOfMaterials, *, corrects: bool
+) -> BillOfMaterials:
+    """Return the bill with its version: the next one if it is another recipe.
+
+    One that `corrects` the old one takes its place, for what is open as well. Otherwise what was
+    reserved by the old one then stays with it, in each pool, and so does what roundings have left
+    by it there.
+    """
+    if not older.replaced(old, new):
+        return replace(new, version=old.version)
+    for shelf in map(draft.shelf, draft.view.catalogue.shelves_of(new.item)):
+        after = older.pin(shelf, old, new)
+        if corrects:
+            after = replace(after, pins=shelf.pins)
+        if after != shelf:
+            draft.shelves[shelf.key] = after
+    return replace(new, version=old.version if corrects else old.version + 1)
 
 
 def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
-    """Return the known items whose promise rule or exposure the import changes, and with it
-    perhaps their targets.
+    """Return the items of which the import changes what may be promised or how it is offered: their
+    targets may change. Those whose promise rule or exposure it changes, and substitutes with the
+    names that they share.
     """
-    return {
-        item.sku
-        for item in command.items
-        if (old := catalogue.items.get(item.sku)) is not None
-        and _offered_by(old) != _offered_by(item)
-    }
+    found = set()
+    for item in command.items:
+        old = catalogue.items.get(item.sku)
+        if old is None:
+            names = {None, item.substitute_for}
+        else:
+            names = {old.substitute_for, item.substitute_for}
+            if _offered_by(old) != _offered_by(item):
+                found.add(item.sku)
+        if len(names) > 1:
+            found |= {item.sku, *(name for name in names if name is not None)}
+    return found
+
+
+def names_of_substitutes(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
+    """Return the items that the import makes the name of substitutes."""
+    named = {item.substitute_for for item in command.items if item.substitute_for is not None}
+    return named - catalogue.bills.substitutes.keys()
+
+
+def _check_names(view: View, command: ImportCatalogue) -> None:
+    """Raise `CatalogueInvalid` for a name of substitutes that has stock or listings itself."""
+    catalogue = view.catalogue
+    named = names_of_substitutes(command, catalogue)
+    listed = {row.sku for row in command.listings}
+    listed |= {row.sku for key, row in catalogue.listings.items()}
+    opened = {row.sku for row in command.opening if row.quantity}
+    for sku in sorted(named | (listed | opened) & catalogue.bills.substitutes.keys()):
+        has = "stock" if sku in view.rows.moved | opened else "listings" if sku in listed else None
+        if has is not None:
+            raise CatalogueInvalid(
+                f"{sku} is the name of substitutes and has {has} itself",
+                field=f"items.{sku}.substitute_for",
+                found=sku,
+                expected="an item of its own as their name, of which nothing is stocked or listed",
+            )
 
 
 def looked_ahead(command: ImportCatalogue, catalogue: Catalogue) -> frozenset[str]:
@@ -308,7 +385,10 @@ def _settle_field(
         return
     # Nobody reads a parked field until a person has had it resolved again, so that a hold would
     # stay for ever; polls find its orders.
-    draft.let_go(field, parked(field, field.parked_reason), DriftClass.MANUAL_EDIT, "parked")
+    catalogue = draft.view.catalogue
+    is_split = catalogue.is_split(catalogue.shelf_on(key.channel, field.sku))
+    away = parked(field, field.parked_reason, is_split=is_split)
+    draft.let_go(field, away, DriftClass.MANUAL_EDIT, "parked")
 
 
 def _forget_field(draft: Draft, key: FieldKey) -> None:
@@ -340,7 +420,9 @@ def _take_in(draft: Draft, listing: Listing, naming: Sequence[Reservation]) -> N
         draft.reservations[row.key] = mapped
         if row.sku is None:
             shelf = draft.view.catalogue.shelf_on(row.key.channel, listing.sku)
-            draft.reserve(shelf, mapped.open * mapped.pack)
+            present = draft.present_bill(listing.sku)
+            draft.reserve(shelf, mapped.open * mapped.pack, present)
+            draft.reservations[row.key] = mapped = replace(mapped, bill=present)
         _move_undeducted(draft, row.field, field, undeducted(mapped))
 
 

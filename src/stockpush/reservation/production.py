@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from stockpush.messages import Refused, StockMove
 from stockpush.model import QUANTITY_MAX, Item, MovementKind
@@ -31,10 +32,14 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """The moves of a build as it went, and what was used otherwise than planned or stated to be."""
+    """The moves of a build as it went, and what was used otherwise than planned or stated to be.
+
+    `stated` are the components of the bill of which, or of whose substitutes, that was said.
+    """
 
     moves: tuple[StockMove, ...]
     used: tuple[Used, ...]
+    stated: frozenset[str] = frozenset()
 
 
 def as_it_went(
@@ -44,13 +49,15 @@ def as_it_went(
     used: Sequence[tuple[str, int]],
     scrapped: int,
     items: Mapping[str, Item],
+    substitutes: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Build | Refused:
     """Return a build with what was really consumed and what was lost of it.
 
     `planned` are the moves of `ledger.build_moves`, the finished item first; `components` those of
-    the bill, of which some may have no move; `used` are (component, smallest units, 0 or more).
-    Refused as `not_on_bill` for a component that the bill does not name, as `out_of_bounds` for a
-    quantity past the largest, and as `more_lost_than_built`.
+    the bill, of which some may have no move; `used` are (component, smallest units, 0 or more). Of
+    what is a name in `substitutes` they may be told instead: then nothing else was used of it.
+    Refused as `not_on_bill` for a component that the bill does not name, as `used_twice`, as
+    `out_of_bounds` for a quantity past the largest, and as `more_lost_than_built`.
 
     >>> from stockpush.model import Kind
     >>> wax = Item("wax", "", Kind.MATERIAL, "kg", scale=3)
@@ -64,7 +71,14 @@ def as_it_went(
     """
     made, *parts = planned
     actual = dict(used)
-    on_bill = set(components)
+    members = {sku: name for name in components for sku in substitutes.get(name, ())}
+    on_bill = {*components, *members}
+    for doubled in {name for sku, name in members.items() if sku in actual} & actual.keys():
+        return Refused(
+            "used_twice",
+            f"what was used of {doubled} is told as a whole and by its substitutes",
+            {"sku": doubled, "expected": list(substitutes[doubled])},
+        )
     for sku, units in actual.items():
         if sku not in on_bill:
             return Refused(
@@ -94,7 +108,15 @@ def as_it_went(
     by_plan = {move.sku: move for move in parts}
     for sku in components:
         move = by_plan.get(sku, StockMove(sku, 0, MovementKind.BUILD_OUT))
-        if sku in actual:
+        chosen = [each for each in substitutes.get(sku, ()) if each in actual]
+        if chosen:
+            plan = f"{format_quantity(-move.quantity, items[sku].scale)} {items[sku].unit} of {sku}"
+            for each in chosen:
+                row = _used(items[each], 0, actual[each])
+                told.append(row)
+                reason = f"planned {plan}, used {row.used} {row.unit}"
+                moves.append(replace(move, sku=each, quantity=-actual[each], reason=reason))
+        elif sku in actual:
             row = _used(items[sku], -move.quantity, actual[sku])
             told.append(row)
             reason = f"planned {row.planned} {row.unit}, used {row.used} {row.unit}"
@@ -103,7 +125,7 @@ def as_it_went(
             moves.append(move)
     if scrapped:
         moves.append(StockMove(made.sku, -scrapped, MovementKind.SCRAP, LOST))
-    return Build(tuple(moves), tuple(told))
+    return Build(tuple(moves), tuple(told), frozenset(members.get(sku, sku) for sku in actual))
 
 
 def _used(item: Item, planned: int, used: int) -> Used:

@@ -135,9 +135,9 @@ def mark(
         affected |= view.catalogue.group(filter(view.catalogue.is_split, affected))
         keys = set(fields) | view.catalogue.fields_showing(affected) | reached.fields
     rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
-    showing = sorted({_shelf(view, row) for row in rows} | (set(skus) & affected))
+    shown = {_shelf(view, row) for row in rows if _is_read(view, row)}
+    showing = sorted(shown | (set(skus) & affected))
     atps = netting.atp_all(view.net(showing), showing)
-    shown = {_shelf(view, row) for row in rows} & atps.keys()
     turned = sharing.turned(view, {shelf: atps[shelf] for shelf in shown})
     if turned:
         view = view.after(Decision(shelves=turned))
@@ -199,6 +199,16 @@ def _is_mapped(view: View, field: Field) -> bool:
     or a push was under way.
     """
     return view.catalogue.sku_of(field.key) == field.sku
+
+
+def _is_read(view: View, field: Field) -> bool:
+    """Answer whether the shelf that a field shows was read, as whatever brings the field has it.
+
+    Of a field that no listing is on any more, or listings of different items, it may not have been:
+    nothing is shown there, and a shelf that was not read must not be taken for an empty one.
+    """
+    listings = view.catalogue.listings_on.get(field.key, ())
+    return {listing.sku for listing in listings} == {field.sku}
 
 
 def _difference(view: View, field: Field, wanted: int, policy: ChannelPolicy) -> int:
@@ -269,8 +279,9 @@ def _change_pools(draft: Draft, channel: str, old: str) -> None:
     catalogue = draft.view.catalogue
     for row in draft.view.rows.reservations.values():
         if row.key.channel == channel and row.sku is not None:
-            draft.reserve(shelf_key(row.sku, old), -row.open * row.pack)
-            draft.reserve(catalogue.shelf_on(channel, row.sku), row.open * row.pack)
+            units = row.open * row.pack
+            draft.reserve(shelf_key(row.sku, old), -units, row.bill)
+            draft.reserve(catalogue.shelf_on(channel, row.sku), units, row.bill, moved=units > 0)
     for key in catalogue.listings_on:
         if key.channel == channel and (sku := catalogue.sku_of(key)) is not None:
             draft.touched.add(shelf_key(sku, old))
@@ -374,6 +385,8 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
                 terms=_terms(view, net, field, policy, sent - wanted),
             )
         )
+        if view.catalogue.is_split(_shelf(view, field)):
+            view = view.after(Decision(pushes=(opened[-1],)))  # as above
         fields.append(replace(field, sold_since_push=0))
     return Decision(
         outcome=Accepted(
@@ -533,7 +546,8 @@ def settle_pushes(view: View, command: SettlePushes, at: datetime) -> Decision:
                 if queued is not None:
                     dirty.append(_again(queued, push, settled, at))
             case PushOutcomeKind.REJECTED | PushOutcomeKind.GONE:
-                away = parked(field, settled.reason)
+                is_split = view.catalogue.is_split(_shelf(view, field))
+                away = parked(field, settled.reason, is_split=is_split)
                 draft.let_go(field, away, DriftClass.MANUAL_EDIT, "parked")
                 listings += [
                     replace(listing, parked_reason=settled.reason)

@@ -38,7 +38,12 @@ def items(before: View, after: View, touched: Iterable[str]) -> frozenset[str]:
         for sku in was.gross.keys() | now.gross.keys()
         if _standing(before, was, sku) != _standing(after, now, sku)
     }
-    return after.catalogue.netted.where_used(changed.union(concerned))
+    changed.update(concerned)
+    # Of one substitute there may be as much less as of another more, and what comes be there now.
+    netted = after.catalogue.netted
+    changed.update([name for sku in changed if (name := netted.name_of.get(sku)) is not None])
+    reached = netted.where_used(changed)
+    return frozenset(after.catalogue.shelves_among(reached))
 
 
 def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
@@ -46,7 +51,7 @@ def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
     assert after.rows.partial is not None
     there = {sku for sku in skus if after.catalogue.knows(sku)}
     wanted = after.catalogue.netted.cones({*there, *before.short(), *after.short()})
-    return frozenset(wanted) - after.rows.partial
+    return frozenset(after.catalogue.shelves_among(wanted)) - after.rows.partial
 
 
 def reached(before: View, after: View, skus: Iterable[str]) -> Reached:
@@ -74,7 +79,7 @@ def reached(before: View, after: View, skus: Iterable[str]) -> Reached:
 def _standing(view: View, net: Netting, sku: str) -> tuple[int, int, int, bool]:
     """Return gross, net, built and whether it is blocked; of an item not netted, which is none."""
     if sku not in net.gross:
-        return view.demand(sku), 0, 0, False
+        return view.part_demand(sku), 0, 0, False
     return net.gross[sku], net.net[sku], net.built[sku], sku in net.blocked
 
 

@@ -280,8 +280,12 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
                 Event("line.unmapped", where | {"listing": line.order_key, "units": line.open})
             )
         return
-    catalogue = draft.view.catalogue
-    draft.reserve(catalogue.shelf_on(line.key.channel, line.sku), effect.open * line.pack)
+    catalogue, sku = draft.view.catalogue, line.sku
+    shelf = catalogue.shelf_on(line.key.channel, sku)
+    made_with = draft.present_bill(sku) if effect.before is None else line.bill
+    kept = draft.reserve(shelf, effect.open * line.pack, made_with)
+    if kept != line.bill:
+        line = draft.reservations[line.key] = replace(line, bill=kept)
     for kind, units in (
         (MovementKind.SALE, effect.shipped),
         (MovementKind.SCRAP, effect.written_off),
@@ -291,13 +295,14 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
                 draft,
                 StockMovement(
                     at=draft.at,
-                    sku=line.sku,
+                    sku=sku,
                     quantity=-units * line.pack,
                     kind=kind if units > 0 else MovementKind.RETURN,
                     cause="order " + "/".join(line.key),
                     actor=line.key.channel,
                 ),
                 pool=catalogue.fed_by(line.key.channel),
+                version=made_with,
             )
     if line.field is not None:
         _write_field(draft, line.field, effect, order)

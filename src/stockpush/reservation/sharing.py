@@ -77,7 +77,8 @@ def shown(view: View, key: FieldKey, *, atp: int, policy: ChannelPolicy) -> Show
     alone = offer(atp, buffer=buffer, pack=listing.pack, cap=policy.cap)
     if view.catalogue.is_split(shelf):
         packs = parting.offered(view, key, shelf=shelf, pack=listing.pack, policy=policy)
-        return Shown(packs, alone, "split")
+        # A unit in suspense may be part of what is allotted, and counts once there and twice here.
+        return Shown(min(packs, alone), alone, "split")
     guarded = is_guarded(view, shelf)
     limit = view.catalogue.items[sku].exposure_max
     if not guarded and limit is None:

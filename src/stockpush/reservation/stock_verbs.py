@@ -22,8 +22,15 @@ from stockpush.messages import (
     TransferStock,
     UndoMovement,
 )
-from stockpush.model import MAIN, QUANTITY_MAX, MovementKind, StockMovement, shelf_key
-from stockpush.reservation import backflush, keyed
+from stockpush.model import (
+    MAIN,
+    QUANTITY_MAX,
+    BillOfMaterials,
+    MovementKind,
+    StockMovement,
+    shelf_key,
+)
+from stockpush.reservation import backflush, keyed, substitutes
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, undo_moves
 from stockpush.reservation.lot_verbs import (
@@ -63,8 +70,13 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
                 "no_bill", f"{command.sku} has no bill of materials, so it cannot be built"
             )
         )
+    if command.bill is not None:
+        found = backflush.bill_of(Draft(view, at), command.sku, command.bill)
+        if found is None or found.version != command.bill:
+            return Decision(outcome=_no_such_bill(view, bill, command.bill))
+        bill = found
     pool = MAIN if command.location is None else view.catalogue.pool_at(command.location)
-    rests = view.shelf(shelf_key(command.sku, pool)).rests
+    rests = backflush.rests_of(Draft(view, at), bill, pool)
     planned = build_moves(bill, command.quantity, rests)
     if isinstance(planned, Refused):
         return Decision(outcome=planned)
@@ -74,6 +86,7 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
         used=command.used,
         scrapped=command.scrapped,
         items=view.catalogue.items,
+        substitutes=view.catalogue.bills.substitutes,
     )
     if isinstance(went, Refused):
         return Decision(outcome=went)
@@ -84,8 +97,9 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
         else move
         for move in went.moves
     )
-    stated = frozenset(sku for sku, _ in command.used)
-    plan = backflush.Plan(bill, planned, stated=stated, pool=pool)
+    if (refused := _not_a_substitute(view, bill, command)) is not None:
+        return Decision(outcome=refused)
+    plan = backflush.Plan(bill, planned, stated=went.stated, first=command.take, pool=pool)
     decision = _carry_out(view, command, placed, content, at, builds=plan, pool=pool)
     if isinstance(decision.outcome, Accepted):
         return replace(decision, outcome=Accepted(facts={"used": went.used}))
@@ -94,7 +108,38 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
 
 def _told_of(command: BuildStock) -> tuple[object, ...]:
     """Return what identifies how a build went, nothing for one that went as planned."""
-    return (command.used, command.scrapped) if command.used or command.scrapped else ()
+    told: tuple[object, ...] = ()
+    if command.used or command.scrapped:
+        told = (command.used, command.scrapped)
+    if command.bill is not None:
+        told = (*told, ("bill", command.bill))
+    return (*told, ("take", command.take)) if command.take else told
+
+
+def _no_such_bill(view: View, bill: BillOfMaterials, version: int) -> Refused:
+    bills = view.catalogue.bills
+    known = [*(bills.made[name].version for name in bills.older.get(bill.item, ())), bill.version]
+    return Refused(
+        "no_such_bill",
+        f"{bill.item} has no bill of materials {version} that an open order was made with; "
+        f"the present one is {bill.version}",
+        {"sku": bill.item, "expected": known},
+    )
+
+
+def _not_a_substitute(view: View, bill: BillOfMaterials, command: BuildStock) -> Refused | None:
+    """Return the refusal of what is to be taken and is no substitute for anything on the bill."""
+    named = view.catalogue.bills.substitutes
+    members = {sku for line in bill.lines for sku in named.get(line.component, ())}
+    wrong = next((sku for sku in command.take if sku not in members), None)
+    if wrong is None:
+        return None
+    listed = f"; there are {', '.join(sorted(members))}" if members else ""
+    return Refused(
+        "not_a_substitute",
+        f"{wrong} is no substitute for anything that {bill.item} is made from{listed}",
+        {"sku": wrong, "expected": sorted(members)},
+    )
 
 
 def count(view: View, command: CountStock, at: datetime) -> Decision:
@@ -220,6 +265,7 @@ def _carry_out(
         return Decision(outcome=before)
     draft = Draft(view, at)
     written: list[backflush.Taken] = []
+    named: list[StockMovement] = []
     lines = tuple(moves)
     undone = [row.id for row in undoes] if undoes else [None] * len(lines)
     for line, undone_id in zip(lines, undone, strict=True):
@@ -236,6 +282,11 @@ def _carry_out(
             undoes=undone_id,
         )
         told = replace(movement, reason="; ".join(filter(None, (command.reason, line.reason))))
+        if (refused := substitutes.refused(view.catalogue.bills, line.sku)) is not None:
+            if builds is None:
+                return Decision(outcome=refused)
+            named.append(told)
+            continue
         if exactly:
             draft.move(replace(told, location=line.location or MAIN, lot=line.lot))
             continue
@@ -248,7 +299,7 @@ def _carry_out(
         if builds is None:
             backflush.make_up(draft, written[-1])
     if builds is not None:
-        backflush.finish(draft, builds, written)
+        backflush.finish(draft, builds, written, named)
     backflush.take_back_rests(draft, undoes)
     balances = [(shelf.sku, shelf.on_hand) for shelf in draft.shelves.values()]
     balances += [(lot.key.sku, lot.on_hand) for lot in draft.lots.values()]

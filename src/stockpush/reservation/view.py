@@ -9,9 +9,10 @@ the pool MAIN is its SKU.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 from stockpush.messages import Decision, Rows
@@ -22,12 +23,15 @@ from stockpush.model import (
     Field,
     FieldKey,
     Reservation,
+    Rest,
     Shelf,
     pool_of,
     shelf_key,
     sku_of,
 )
 from stockpush.reservation import atp as netting
+from stockpush.reservation import older
+from stockpush.reservation.bom import item_of
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.catalogue import build as build_catalogue
 from stockpush.values import replace
@@ -115,9 +119,7 @@ class View:
 
     def net_more(self, group: frozenset[str], more: Mapping[str, int]) -> netting.Netting:
         """Net a whole group that was read whole, with `more` units of demand (signed) of some."""
-        on_hand = {sku: self.shelf(sku).on_hand_soon for sku in group}
-        demand = {sku: self.demand(sku) + more.get(sku, 0) for sku in group}
-        ceilings, rests = self.catalogue.ceilings, self._rests(group)
+        on_hand, demand, ceilings, rests = self._standing(group, more)
         if len(group) >= ARRAYS_MIN:
             layout = self.catalogue.layout(group)
             at_once = layout.net(on_hand, demand, ceilings=ceilings, rests=rests)
@@ -137,7 +139,7 @@ class View:
         coming = {
             sku: shelf.coming
             for sku in net.gross
-            if (shelf := shelves.get(sku)) is not None and shelf.coming
+            if (shelf := shelves.get(sku)) is not None and shelf.coming > 0
         }
         times = netting.Times(catalogue.horizons, catalogue.asked, coming)
         return netting.asking(net, times)
@@ -146,25 +148,62 @@ class View:
         """Net what `skus`, and the items that are short, are made from."""
         part = self.catalogue.netted.cones({*skus, *self.short()})
         assert self.rows.partial is not None
-        unread = [sku for sku in part if sku not in self.rows.partial]
+        shelves = tuple(self.catalogue.shelves_among(part))
+        unread = [sku for sku in shelves if sku not in self.rows.partial]
         assert not unread, f"shelves were not gathered for {unread[:5]}"
-        on_hand = {sku: self.shelf(sku).on_hand_soon for sku in part}
-        demand = {sku: self.demand(sku) for sku in part}
+        on_hand, demand, ceilings, rests = self._standing(shelves)
         return self._timed(
             netting.net_part(
-                self.catalogue.netted,
-                on_hand,
-                demand,
-                part,
-                ceilings=self.catalogue.ceilings,
-                rests=self._rests(part),
+                self.catalogue.netted, on_hand, demand, part, ceilings=ceilings, rests=rests
             )
         )
+
+    def _standing(
+        self, shelves: Collection[str], more: Mapping[str, int] = MappingProxyType({})
+    ) -> tuple[
+        Mapping[str, int], Mapping[str, int], Mapping[str, int], Mapping[str, Mapping[str, int]]
+    ]:
+        """Return stock, demand, promise rules and rests of some shelves as netting takes them.
+
+        That of an item with older bills is shared among them. `more` is demand (signed) besides
+        what there is; what is sold from now on goes by the present bill.
+        """
+        on_hand = {sku: self.shelf(sku).on_hand_soon for sku in shelves}
+        demand = {sku: self.demand(sku) + more.get(sku, 0) for sku in shelves}
+        ceilings, rests = self.catalogue.ceilings, self._rests(shelves)
+        bills = self.catalogue.netted
+        for sku in bills.older.keys() & on_hand.keys() if bills.older else ():
+            pins = older.pinned(bills, self.shelf(sku))
+            *others, own = older.parts(
+                bills,
+                sku,
+                on_hand=on_hand[sku],
+                demand=demand[sku],
+                pinned={name: pin.units for name, pin in pins.items()},
+            )
+            for part in (*others, own):
+                on_hand[part.name], demand[part.name] = part.on_hand, part.demand
+            pool = pool_of(sku)
+            rests |= {name: _by_shelf(pin.rests, pool) for name, pin in pins.items() if pin.rests}
+            if sku in ceilings:
+                most = max(0, ceilings[sku] - older.missing_of(others))
+                ceilings = {**ceilings, sku: most}
+        return on_hand, demand, ceilings, rests
+
+    def part_demand(self, name: str) -> int:
+        """Return what of `demand` goes by a shelf's present bill, or by an older one's name."""
+        bills, sku = self.catalogue.netted, item_of(name)
+        if sku not in bills.older:
+            return self.demand(name)
+        pins = older.pinned(bills, self.shelf(sku))
+        if name != sku:
+            return pins[name].units if name in pins else 0
+        return self.demand(sku) - sum(pin.units for pin in pins.values())
 
     def _rests(self, skus: Iterable[str]) -> dict[str, dict[str, int]]:
         """Return what builds have left of roundings, by item and component, where they have."""
         return {
-            sku: {shelf_key(rest.component, shelf.pool): rest.ahead for rest in shelf.rests}
+            sku: _by_shelf(shelf.rests, shelf.pool)
             for sku in skus
             if (shelf := self.rows.shelves.get(sku)) is not None and shelf.rests
         }
@@ -192,6 +231,11 @@ class View:
         unfolding = Unfolding(self)
         unfolding.take(decision)
         return unfolding.view
+
+
+def _by_shelf(rests: Iterable[Rest], pool: str) -> dict[str, int]:
+    """Return what builds in a pool have left of roundings, by the shelf of each component."""
+    return {shelf_key(rest.component, pool): rest.ahead for rest in rests}
 
 
 class Unfolding:
@@ -306,9 +350,9 @@ def _by_order(
     return {order: tuple(of.values()) for order, of in lines.items()}
 
 
-def _put(known: Mapping[K, V], changed: Iterable[V], key: Callable[[V], K]) -> Iterable[V]:
+def _put(known: Iterable[V], changed: Iterable[V], key: Callable[[V], K]) -> Iterable[V]:
     """Return the rows with the changed ones in place."""
-    return {**known, **{key(row): row for row in changed}}.values()
+    return {key(row): row for each in (known, changed) for row in each}.values()
 
 
 def changes_catalogue(decision: Decision) -> bool:
@@ -319,20 +363,24 @@ def changes_catalogue(decision: Decision) -> bool:
         or decision.listings
         or decision.locations
         or decision.feeds
+        or decision.older_bills
+        or decision.forgotten_bills
     )
 
 
 def _catalogue(catalogue: Catalogue, decision: Decision) -> Catalogue:
     """Return the catalogue after the decision's upserts."""
     feeds = (Feed(channel, pool) for channel, pool in catalogue.feeds.items())
+    kept = _put(catalogue.older_bills, decision.older_bills, lambda row: (row.item, row.version))
     return build_catalogue(
         catalogue.revision + 1,
-        _put(catalogue.items, decision.items, lambda row: row.sku),
-        _put(catalogue.bills.by_item, decision.bills, lambda row: row.item),
-        _put(catalogue.listings, decision.listings, lambda row: row.key),
+        _put(catalogue.items.values(), decision.items, lambda row: row.sku),
+        _put(catalogue.bills.by_item.values(), decision.bills, lambda row: row.item),
+        _put(catalogue.listings.values(), decision.listings, lambda row: row.key),
         catalogue.policies,
-        _put(catalogue.locations, decision.locations, lambda row: row.name),
+        _put(catalogue.locations.values(), decision.locations, lambda row: row.name),
         (*feeds, *decision.feeds),
+        [bill for bill in kept if (bill.item, bill.version) not in decision.forgotten_bills],
         stock=catalogue.stock,
         known=catalogue,
     )

@@ -8,9 +8,10 @@ The secrets are of shops that exist only in this process, and nobody may ever lo
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import assert_never
 from urllib.parse import parse_qsl
 
@@ -26,8 +27,12 @@ ETSY = "etsy"
 FAIRE = "faire"
 SITE = "site"
 CHANNELS = (SHOPIFY, WOO, ETSY, FAIRE, SITE)
+"""One account on each platform."""
+OUTLET = "outlet"
+"""A second shop on Shopify, where what there is is parted."""
 CONNECTORS = {
     SHOPIFY: "shopify",
+    OUTLET: "shopify",
     WOO: "woocommerce",
     ETSY: "etsy",
     FAIRE: "faire",
@@ -38,6 +43,9 @@ WOO_ROOT = "https://woo.example.com"
 SITE_ROOT = "https://site.example.com"
 ACCESS_TOKEN = "sim-access-token"  # noqa: S105  # of a shop that exists only in this process
 SHOPIFY_SECRET = "sim-shopify-secret"  # noqa: S105  # see above
+OUTLET_DOMAIN = "outlet.myshopify.com"
+OUTLET_TOKEN = "sim-outlet-token"  # noqa: S105  # see above
+OUTLET_SECRET = "sim-outlet-secret"  # noqa: S105  # see above
 CONSUMER_KEY = "ck_sim"
 CONSUMER_SECRET = "cs_sim"  # noqa: S105  # see above
 WOO_SECRET = "simWooSecret"  # noqa: S105  # see above
@@ -59,6 +67,8 @@ SECRETS = frozenset(
         CONSUMER_KEY,
         CONSUMER_SECRET,
         SHOPIFY_SECRET,
+        OUTLET_TOKEN,
+        OUTLET_SECRET,
         WOO_SECRET,
         ETSY_KEYSTRING,
         ETSY_SHARED_SECRET,
@@ -85,6 +95,40 @@ class EtsyTerms:
 
     webhooks: bool = True
     renews: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ShopifyKeys:
+    """What opens a shop on Shopify."""
+
+    domain: str
+    access_token: str
+    webhook_secret: str
+
+
+SHOPIFY_KEYS: Mapping[str, ShopifyKeys] = MappingProxyType(
+    {
+        SHOPIFY: ShopifyKeys(DOMAIN, ACCESS_TOKEN, SHOPIFY_SECRET),
+        OUTLET: ShopifyKeys(OUTLET_DOMAIN, OUTLET_TOKEN, OUTLET_SECRET),
+    }
+)
+"""The shops on Shopify, by channel."""
+
+
+def shopify(
+    name: str, clock: Callable[[], datetime], own: random.Random, *, edits_are_recorded: bool = True
+) -> ShopifyShop:
+    """Open the empty Shopify shop of a channel, whose dice are `own`."""
+    keys = SHOPIFY_KEYS[name]
+    return ShopifyShop(
+        name,
+        clock=clock,
+        dice=own,
+        access_token=keys.access_token,
+        webhook_secret=keys.webhook_secret,
+        domain=keys.domain,
+        edits_are_recorded=edits_are_recorded,
+    )
 
 
 def etsy(clock: Callable[[], datetime], dice: random.Random) -> EtsyShop:
@@ -142,10 +186,12 @@ def site(clock: Callable[[], datetime], dice: random.Random) -> GenericShop:
 def section(name: str, terms: EtsyTerms) -> str:
     """Return the lines of a channel's configuration that are its platform's own."""
     match name:
-        case "shopify":
+        case "shopify" | "outlet":
+            keys = SHOPIFY_KEYS[name]
             return (
-                f'shop = "{DOMAIN}"\nlocation = "1"\naccess_token = "{ACCESS_TOKEN}"\n'
-                f'webhook_secret = "{SHOPIFY_SECRET}"\n'
+                f'shop = "{keys.domain}"\nlocation = "1"\n'
+                f'access_token = "{keys.access_token}"\n'
+                f'webhook_secret = "{keys.webhook_secret}"\n'
             )
         case "woo":
             return (
@@ -174,7 +220,7 @@ def section(name: str, terms: EtsyTerms) -> str:
 def reference(name: str, listing: str) -> str:
     """Return a listing's reference as its owner would write it."""
     match name:
-        case "shopify":
+        case "shopify" | "outlet":
             return f"{{ variant_id = {listing} }}"
         case "woo":
             product, _, variation = listing.partition(":")

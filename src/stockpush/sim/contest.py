@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 
 from stockpush.messages import BuildStock, Command, CountStock, MoveStock
 from stockpush.sim.accounts import (
-    ACCESS_TOKEN,
     CONSUMER_KEY,
     CONSUMER_SECRET,
     ETSY,
@@ -28,8 +27,7 @@ from stockpush.sim.accounts import (
     ETSY_SHOP,
     FAIRE,
     FAIRE_TOKEN,
-    SHOPIFY,
-    SHOPIFY_SECRET,
+    SHOPIFY_KEYS,
     SITE,
     SITE_KEY,
     SITE_TOKEN,
@@ -225,8 +223,11 @@ def bills_of(catalogue: str) -> dict[str, Bill]:
 
 def account(channel: str) -> Account:
     """Return what the sync was given for the shop of a channel."""
-    accounts: Mapping[str, Account] = {
-        SHOPIFY: ShopifyAccount(ACCESS_TOKEN, SHOPIFY_SECRET),
+    accounts: dict[str, Account] = {
+        name: ShopifyAccount(keys.access_token, keys.webhook_secret)
+        for name, keys in SHOPIFY_KEYS.items()
+    }
+    accounts |= {
         WOO: WooAccount(CONSUMER_KEY, CONSUMER_SECRET, WOO_SECRET),
         ETSY: EtsyAccount(
             ETSY_SHOP, ETSY_KEYSTRING, ETSY_SHARED_SECRET, ETSY_REFRESH_TOKEN, ETSY_SECRET

@@ -15,17 +15,15 @@ from datetime import datetime
 
 from stockpush.sim import accounts
 from stockpush.sim.accounts import (
-    ACCESS_TOKEN,
     CHANNELS,
     CONSUMER_KEY,
     CONSUMER_SECRET,
-    DOMAIN,
     ETSY,
     ETSY_PROPERTY,
     ETSY_PROPERTY_NAME,
     FAIRE,
+    OUTLET,
     SHOPIFY,
-    SHOPIFY_SECRET,
     SITE,
     WOO,
     AnyShop,
@@ -42,6 +40,8 @@ SIZES = ((0.5, 1, 2), (0.3, 3, 5), (0.15, 6, 12), (0.05, 13, 20))
 """How many products a world has: (how likely, from, to)."""
 NARROW = frozenset({SHOPIFY, WOO})
 """The channels of half of all worlds."""
+PLAIN = NARROW | {OUTLET}
+"""Channels on which a listing is one item, whose shop tells of everything at once."""
 WIDE = 0.45
 """How many worlds have others."""
 HOW_MANY = (0.25, 0.4, 0.2, 0.1, 0.05)
@@ -57,6 +57,8 @@ LIMITS = (0, 1, 3)
 """The guard minima and limits that are drawn."""
 TWINS, SPLIT_TWINS = 0.2, 0.8
 """How often an item is on Shopify twice, and where what there is is parted."""
+OUTLETS = 0.6
+"""How often there are two shops on Shopify where what there is is parted."""
 CASES = {ETSY: (1,), SITE: (1,), WOO: (1,), SHOPIFY: (2, 6), FAIRE: (4, 12)}
 """How one pool is packed on each channel."""
 
@@ -82,10 +84,11 @@ def draw_world(
     """Draw a world whose shops' clocks follow `clock`, which tells the true time.
 
     `NARROW` channels are both, or Shopify alone; of others all are there. `is_split` worlds have
-    more listings of one item.
+    Shopify alone, one shop or two, and more listings of one item.
     """
     if is_split:
-        drawing = _Drawing(dice, clock, [SHOPIFY], twins=SPLIT_TWINS)
+        there = [SHOPIFY, OUTLET] if dice.random() < OUTLETS else [SHOPIFY]
+        drawing = _Drawing(dice, clock, there, twins=SPLIT_TWINS)
         return replace(drawing.world(), is_split=True, guards=False, shared={})
     if set(channels) == NARROW and (shopify_only or dice.random() < 0.15):
         channels = {SHOPIFY}
@@ -170,7 +173,7 @@ class _Drawing:
     @property
     def is_narrow(self) -> bool:
         """Whether there are no other channels than Shopify and WooCommerce."""
-        return NARROW.issuperset(self.channels)
+        return PLAIN.issuperset(self.channels)
 
     def _size(self) -> int:
         roll = self.dice.random()
@@ -213,8 +216,8 @@ class _Drawing:
     def _open(self, name: str) -> AnyShop:
         """Open a shop, with nothing on sale yet."""
         match name:
-            case "shopify":
-                return self._shopify()
+            case "shopify" | "outlet":
+                return self._shopify(name)
             case "woo":
                 return self._woo()
             case "etsy":
@@ -224,14 +227,11 @@ class _Drawing:
             case _:
                 return accounts.site(self._clock_of(SITE), self.dice)
 
-    def _shopify(self) -> ShopifyShop:
-        return ShopifyShop(
-            SHOPIFY,
-            clock=self._clock_of(SHOPIFY),
-            dice=random.Random(self.dice.random()),  # noqa: S311  # drawn from the seed
-            access_token=ACCESS_TOKEN,
-            webhook_secret=SHOPIFY_SECRET,
-            domain=DOMAIN,
+    def _shopify(self, name: str) -> ShopifyShop:
+        return accounts.shopify(
+            name,
+            self._clock_of(name),
+            random.Random(self.dice.random()),  # noqa: S311  # drawn from the seed
             edits_are_recorded=self.dice.random() < 0.7,
         )
 
@@ -325,11 +325,13 @@ class _Drawing:
                 self._on_shopify(shops[SHOPIFY], sku, dice.choice((1, 1, 2, 6)))
         if on_woo:
             self._on_woo(shops[WOO], sku, pack)
+        if OUTLET in shops and dice.random() < SPLIT_TWINS:
+            self._on_shopify(shops[OUTLET], sku, dice.choice((1, 1, 2, 6)))
 
     def _on_shopify(self, shop: AnyShop, sku: str, pack: int) -> None:
         assert isinstance(shop, ShopifyShop)
         variant = shop.add_variant(sku, self.dice.randint(0, 5))
-        listed = Listed(SHOPIFY, str(variant.variant_id), sku, pack, str(variant.item_id))
+        listed = Listed(shop.name, str(variant.variant_id), sku, pack, str(variant.item_id))
         self.listings.append(listed)
 
     def _on_woo(self, shop: AnyShop, sku: str, pack: int) -> None:

@@ -324,7 +324,8 @@ def _import_of(parts: compose.Parts, catalogue: str, *, key: str) -> Command:
         channels=parts.settings.channels,
         refs=lambda channel, ref: parts.connectors[channel].ref(ref),
     )
-    return read.command(key=key, actor="operator")
+    # What the auditor nets is made by the bills of the moment, whatever was ordered before.
+    return read.command(key=key, actor="operator", corrects=True)
 
 
 @cache

@@ -44,6 +44,8 @@ FAIRE_DEEDS = 0.35
 SALES_PER_HOUR = (4.0, 150.0)
 SALES_MAX = 250
 """About how many sales a run has at most: more show nothing new."""
+ENOUGH = {"g": 600, "piece": 12}
+"""How much of something is enough where nobody takes anything away, by unit."""
 HURRIED = 0.7
 """How often a hurried merchant changes an order once more within a second."""
 FLASH_SALES = 0.35
@@ -569,7 +571,7 @@ class People:
         while await self._wait(dice, rate):
             roll = dice.random()
             if roll < 0.3 or (self.world.is_split and roll < 0.93):
-                await self._move(dice, _receipt(dice, self.world), MovementKind.RECEIPT)
+                await self._receive(dice)
             elif roll < 0.5:
                 await self._build(dice)
             elif roll < 0.65:
@@ -584,6 +586,16 @@ class People:
                 self.trace.append(f"{self.now():.3f} maker: reload")
                 await self.operator.reload()
                 self.deeds["reloaded"] += 1
+
+    async def _receive(self, dice: random.Random) -> None:
+        """Receive some of something. Where what there is is parted nobody takes anything away, so
+        that only what is nearly gone is received, or soon nothing would ever be sold out.
+        """
+        moves = _receipt(dice, self.world)
+        (sku,) = moves
+        if self.world.is_split and self.truth.atp(sku) >= ENOUGH[self.world.things[sku].unit]:
+            return
+        await self._move(dice, moves, MovementKind.RECEIPT)
 
     async def _take_away(self, dice: random.Random, kind: MovementKind) -> None:
         """Take a few of something that is there: sold at the market, broken, missing."""

@@ -18,9 +18,9 @@ class Plan:
     """What is run besides the seed. `channels` are those that there may be, as `drawing.draw_world`
     says (None: drawn). `without` leaves kinds of faults out; `span_s` sets the length
     of act one, `silent_s` that of the silence (both else drawn). `shopify_only` has one channel,
-    which compares; `busy` has many shoppers, and a maker who keeps up with them. `split` has that
-    one channel too, on which what there is is parted among listings, most items on several, and
-    nobody takes away what a shop may sell.
+    which compares; `busy` has many shoppers, and a maker who keeps up with them. `split` has one
+    or two shops on Shopify, among whose listings what there is is parted, most items on several,
+    and nobody takes away what a shop may sell.
 
     `shopfront` is simulated in place of a drawn world; `naive` runs the naive sync in place of the
     daemon. `cut_s` ends act one early and changes nothing before that; `away` are people (`PEOPLE`)

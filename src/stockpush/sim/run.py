@@ -26,7 +26,7 @@ from stockpush import logs
 from stockpush.sim.accounts import ETSY
 from stockpush.sim.auditor import CALM_S, SUNNY_S, Auditor
 from stockpush.sim.contest import NaiveMachine
-from stockpush.sim.drawing import NARROW, draw_channels, draw_world
+from stockpush.sim.drawing import NARROW, PLAIN, draw_channels, draw_world
 from stockpush.sim.keeper import Keeper
 from stockpush.sim.listening import Listener
 from stockpush.sim.loop import Livelock, SimClock, Standstill, VirtualLoop, spawn
@@ -147,7 +147,7 @@ class _Run:
             swarm = replace(swarm, spells=spells)
         self.swarm = swarm
         self.is_watched = not plan.naive and (
-            FaultKind.HOOK_LOST in swarm.kinds or not NARROW.issuperset(self.world.shops)
+            FaultKind.HOOK_LOST in swarm.kinds or not PLAIN.issuperset(self.world.shops)
         )
         self.truth = Truth(self.world, self.loop.time)
         self.network = SimNetwork(self.loop, dice(seed, "network"), self.world.shops, self._receive)
@@ -390,7 +390,7 @@ class _Run:
             return self.plan.silent_s
         likely, spans = zip(*SILENT_S, strict=True)
         drawn: float = dice(self.seed, "silence").choices(spans, likely)[0]
-        if NARROW.issuperset(self.world.shops):
+        if PLAIN.issuperset(self.world.shops):
             return drawn
         # Many shops cost as much in less time, and a day of silence is had elsewhere.
         shorter = min(drawn, SILENT_S[0][1]) * min(1.0, len(NARROW) / len(self.world.shops))

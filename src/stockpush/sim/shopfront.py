@@ -25,17 +25,16 @@ from stockpush.model import BillOfMaterials, Item, Listing
 from stockpush.reservation.atp import use
 from stockpush.sim import accounts, candle_shop
 from stockpush.sim.accounts import (
-    ACCESS_TOKEN,
+    CHANNELS,
     CONNECTORS,
     CONSUMER_KEY,
     CONSUMER_SECRET,
-    DOMAIN,
     ETSY,
     ETSY_PROPERTY,
     ETSY_PROPERTY_NAME,
     FAIRE,
+    OUTLET,
     SHOPIFY,
-    SHOPIFY_SECRET,
     SITE,
     WOO,
     AnyShop,
@@ -55,7 +54,7 @@ UNITS_LEFT = (0, 1, 1, 2, 3, 3, 5, 8, 12, 30)
 """How many units of something on sale are left."""
 BATCHES_LEFT = (0, 1, 2, 5, 12)
 """For how many of the largest lines of a bill a material is left."""
-KINDS = {connector: channel for channel, connector in CONNECTORS.items()}
+KINDS = {CONNECTORS[channel]: channel for channel in CHANNELS}
 """Connector -> the emulated shop of its kind."""
 WEBHOOKS = 0.7
 """How many Etsy shops have webhooks: they need commercial access."""
@@ -67,9 +66,9 @@ _ODD = re.compile(r"[^ -!#-\[\]-~]")
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """One listing: `shop` is one of `accounts.CHANNELS`; `is_variation` has a product above it, and
-    `parent` names that product where the number is the product's, shared by all that name it.
-    `document` names what is written as a whole on Etsy: its listing, with all variations of it.
+    """One listing: `shop` is a channel of `accounts.CONNECTORS`; `is_variation` has a product above
+    it, and `parent` names that product where the number is the product's, shared by all that name
+    it. `document` names what is written as a whole on Etsy: its listing, with all variations of it.
     """
 
     shop: str
@@ -156,14 +155,7 @@ class _Opening:
             if name not in names:
                 continue
             self.shops[name] = (
-                ShopifyShop(
-                    name,
-                    clock=self._clock_of(name),
-                    dice=own,
-                    access_token=ACCESS_TOKEN,
-                    webhook_secret=SHOPIFY_SECRET,
-                    domain=DOMAIN,
-                )
+                accounts.shopify(name, self._clock_of(name), own)
                 if name == SHOPIFY
                 else WooShop(
                     name,
@@ -191,7 +183,7 @@ class _Opening:
             case ShopifyShop():
                 variant = shop.add_variant(sku, 0)
                 listing, field_ = str(variant.variant_id), str(variant.item_id)
-                return Listed(SHOPIFY, listing, sku, offered.pack, field_)
+                return Listed(shop.name, listing, sku, offered.pack, field_)
             case WooShop():
                 return self._on_woo(shop, 1000 + 1000 * place, place, offered)
             case EtsyShop():
@@ -234,6 +226,11 @@ class _Opening:
 
 
 _OTHERS: Mapping[str, Callable[[ShopClock, random.Random], AnyShop]] = {
+    OUTLET: lambda clock, dice: accounts.shopify(
+        OUTLET,
+        clock,
+        random.Random(dice.random()),  # noqa: S311  # drawn from the seed
+    ),
     ETSY: accounts.etsy,
     FAIRE: accounts.faire,
     SITE: accounts.site,

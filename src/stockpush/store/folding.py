@@ -49,6 +49,9 @@ class Changes:
     listings: tuple[Listing, ...]
     locations: tuple[Location, ...]
     feeds: tuple[Feed, ...]
+    older_bills: tuple[BillOfMaterials, ...]
+    """To be written after `forgotten_bills` are deleted."""
+    forgotten_bills: frozenset[tuple[str, int]]
     lots: Mapping[LotKey, Lot]
     shelves: Mapping[str, Shelf]
     fields: Mapping[FieldKey, Field]
@@ -82,6 +85,10 @@ def fold(decisions: Sequence[Decision]) -> Changes:
         listings=_last({each.key: each for d in decisions for each in d.listings}),
         locations=_last({each.name: each for d in decisions for each in d.locations}),
         feeds=_last({each.channel: each for d in decisions for each in d.feeds}),
+        older_bills=_last(
+            {(bill.item, bill.version): bill for d in decisions for bill in d.older_bills}
+        ),
+        forgotten_bills=frozenset(each for d in decisions for each in d.forgotten_bills),
         lots={lot.key: lot for d in decisions for lot in d.lots},
         shelves={shelf.key: shelf for d in decisions for shelf in d.shelves},
         fields={field.key: field for d in decisions for field in d.fields},

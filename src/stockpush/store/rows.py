@@ -45,6 +45,7 @@ from stockpush.model import (
     LotRule,
     MovementKind,
     OrderVersion,
+    Pin,
     Promise,
     PurchaseUnit,
     Push,
@@ -68,6 +69,7 @@ SEEN_MAX: Final = 10_000
 """How many fields are kept with their rows, a kilobyte and a half each."""
 _NOTHING: Final = "[]"
 _RESTS: Final = msgspec.json.Decoder(tuple[Rest, ...])
+_PINS: Final = msgspec.json.Decoder(tuple[Pin, ...])
 _OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
 _PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
 _NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
@@ -140,6 +142,7 @@ def item_row(item: Item) -> Row:
         item.guard_min,
         item.home_channel,
         item.exposure_max,
+        item.substitute_for,
         item.horizon_s,
     )
 
@@ -147,7 +150,7 @@ def item_row(item: Item) -> Row:
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
     sku, name, kind, unit, scale, bought, promise, buildable_max, lots, *rest = row
-    exposure, guard_min, home_channel, exposure_max, horizon_s = rest
+    exposure, guard_min, home_channel, exposure_max, substitute_for, horizon_s = rest
     return Item(
         sku,
         name,
@@ -162,6 +165,7 @@ def read_item(row: Row) -> Item:
         guard_min,
         home_channel,
         exposure_max,
+        substitute_for,
         horizon_s,
     )
 
@@ -193,6 +197,7 @@ def bill_row(bill: BillOfMaterials) -> Row:
         int(bill.backflush),
         bill.base,
         json_text(bill.overrides),
+        bill.version,
         bill.build_time_s,
     )
 
@@ -220,6 +225,7 @@ def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMateri
             bool(backflush),
             base,
             _OVERRIDES.decode(overrides),
+            version,
             build_time_s,
         )
         for (
@@ -230,8 +236,39 @@ def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMateri
             backflush,
             base,
             overrides,
+            version,
             build_time_s,
         ) in bills
+    )
+
+
+def older_bill_row(bill: BillOfMaterials) -> Row:
+    """Return the row of `bill` in `older_bill`: what it is a variant of has been put in.
+
+    How long it took is left out, for nothing more is promised by it.
+    """
+    return (
+        bill.item,
+        bill.version,
+        bill.yield_quantity,
+        int(bill.batch_only),
+        int(bill.kit),
+        int(bill.backflush),
+        json_text(bill.lines),
+    )
+
+
+def read_older_bill(row: Row) -> BillOfMaterials:
+    """Return the bill of a row of `older_bill`."""
+    item, version, yield_quantity, batch_only, kit, backflush, lines = row
+    return BillOfMaterials(
+        item,
+        yield_quantity,
+        _OVERRIDES.decode(lines),
+        bool(batch_only),
+        bool(kit),
+        bool(backflush),
+        version=version,
     )
 
 
@@ -274,15 +311,18 @@ def shelf_row(shelf: Shelf) -> Row:
     """Return the row of `shelf`."""
     rests = json_text(shelf.rests) if shelf.rests else _NOTHING
     guard = (shelf.guard_level, int(shelf.guarded))
+    pins = json_text(shelf.pins) if shelf.pins else _NOTHING
     counted = (shelf.on_hand, shelf.reserved, rests, shelf.held)
-    return (shelf.sku, *counted, *guard, shelf.pool, shelf.coming)
+    return (shelf.sku, *counted, *guard, shelf.pool, pins, shelf.coming)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    sku, on_hand, reserved, rests, held, guard_level, guarded, pool, coming = row
+    sku, on_hand, reserved, rests, held, guard_level, guarded, pool, pinned, coming = row
     left = () if rests == _NOTHING else _RESTS.decode(rests)
-    return Shelf(sku, on_hand, reserved, held, left, guard_level, bool(guarded), pool, coming)
+    pins = () if pinned == _NOTHING else _PINS.decode(pinned)
+    guard = (guard_level, bool(guarded))
+    return Shelf(sku, on_hand, reserved, held, left, *guard, pool, pins, coming)
 
 
 def lot_row(lot: Lot) -> Row:
@@ -382,6 +422,7 @@ def reservation_row(reservation: Reservation) -> Row:
         reservation.sku,
         reservation.pack,
         None if field is None else field.key,
+        reservation.bill,
     )
 
 
@@ -389,7 +430,7 @@ def read_reservation(row: Row) -> Reservation:
     """Return the reservation of a row of `reservation`."""
     (channel, order_id, line_id, updated_at, fetch, order_key, placed_at, *rest) = row
     (ordered, open_units, shipped, written_off, deducted, state, order_state, *rest) = rest
-    (baseline_shipped, baseline_written_off, sku, pack, field_key) = rest
+    (baseline_shipped, baseline_written_off, sku, pack, field_key, bill) = rest
     return Reservation(
         key=ReservationKey(channel, order_id, line_id),
         version=OrderVersion(instant(updated_at), fetch),
@@ -407,6 +448,7 @@ def read_reservation(row: Row) -> Reservation:
         sku=sku,
         pack=pack,
         field=None if field_key is None else FieldKey(channel, field_key),
+        bill=bill,
     )
 
 

@@ -139,6 +139,7 @@ item: Final = Table(
     _whole("guard_min", absent=True),
     _text("home_channel", absent=True),
     _whole("exposure_max", absent=True),
+    _text("substitute_for", absent=True),
     _whole("horizon_s", absent=True),
     *_filled("sku", "home_channel"),
     _one_of("exposure", Exposure),
@@ -178,10 +179,27 @@ bill: Final = Table(
     _whole("backflush"),
     _text("base", absent=True),
     _text("overrides"),
+    _whole("version"),
     _whole("build_time_s"),
     _between("yield_quantity", 1, QUANTITY_MAX),
+    CheckConstraint("version >= 1", name="version_range"),
     *_flag("batch_only", "kit", "backflush"),
     *_unsigned("build_time_s", bound=DURATION_MAX_S),
+)
+
+older_bill: Final = Table(
+    "older_bill",
+    metadata,
+    _key("item", ForeignKey("item.sku")),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    _whole("yield_quantity"),
+    _whole("batch_only"),
+    _whole("kit"),
+    _whole("backflush"),
+    _text("lines"),
+    _between("yield_quantity", 1, QUANTITY_MAX),
+    *_flag("batch_only", "kit", "backflush"),
+    CheckConstraint("version >= 1", name="version_range"),
 )
 
 bill_line: Final = Table(
@@ -242,6 +260,7 @@ shelf: Final = Table(
     _whole("guard_level"),
     _whole("guarded"),
     _key("pool"),
+    _text("pins"),
     _whole("coming"),
     *_filled("pool"),
     *_signed("on_hand", "coming"),
@@ -317,8 +336,10 @@ reservation: Final = Table(
     Column("sku", TEXT, ForeignKey("item.sku"), nullable=True),
     _whole("pack"),
     _text("field_key", absent=True),
+    _whole("bill"),
     _field_reference(),
     *_counter("fetch_number"),
+    CheckConstraint("bill >= 1", name="bill_range"),
     *_unsigned(
         "ordered",
         "open",

@@ -98,6 +98,7 @@ class Statements:
         self.dialect = dialect
         self.item = TableStatements(dialect, schema.item)
         self.bill = TableStatements(dialect, schema.bill)
+        self.older_bill = TableStatements(dialect, schema.older_bill)
         self.bill_line = TableStatements(dialect, schema.bill_line)
         self.listing = TableStatements(dialect, schema.listing)
         self.location = TableStatements(dialect, schema.location)
@@ -294,6 +295,16 @@ class Statements:
         """Delete the lines of a bill; parameter: its item."""
         line = schema.bill_line
         return self._compile(delete(line).where(line.c.item == bindparam("bill_item")))
+
+    @cached_property
+    def delete_older_bill(self) -> str:
+        """Delete an older bill; parameters: its item and version."""
+        table = schema.older_bill
+        return self._compile(
+            delete(table)
+            .where(table.c.item == bindparam("of_item"))
+            .where(table.c.version == bindparam("of_version"))
+        )
 
     @cached_property
     def delete_clean(self) -> str:

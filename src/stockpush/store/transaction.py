@@ -54,6 +54,7 @@ class StoredCatalogue:
     listings: tuple[Listing, ...]
     locations: tuple[Location, ...] = ()
     feeds: tuple[Feed, ...] = ()
+    older_bills: tuple[BillOfMaterials, ...] = ()
 
 
 async def read_catalogue(session: Session, statements: Statements) -> StoredCatalogue:
@@ -66,13 +67,18 @@ async def read_catalogue(session: Session, statements: Statements) -> StoredCata
     locations = await session.fetch(statements.location.every)
     # Whoever has no location besides MAIN has no other pool.
     feeds = await session.fetch(statements.feed.every) if locations else ()
+    made = rows.read_bills(bills, lines)
+    # Where no bill was ever replaced there is no older one, and nothing to ask for.
+    replaced = any(bill.version > 1 for bill in made)
+    older_bills = await session.fetch(statements.older_bill.every) if replaced else ()
     return StoredCatalogue(
         revision=int(revision[0][0]),
         items=rows.each(rows.read_item, items),
-        bills=rows.read_bills(bills, lines),
+        bills=made,
         listings=rows.each(rows.read_listing, listings),
         locations=rows.each(rows.read_location, locations),
         feeds=rows.each(rows.read_feed, feeds),
+        older_bills=rows.each(rows.read_older_bill, older_bills),
     )
 
 
@@ -303,7 +309,8 @@ class SqlTransaction:
 
     def _write_catalogue(self, written: _Written, changes: Changes) -> None:
         s = self._statements
-        catalogue = (changes.items, changes.bills, changes.listings, changes.locations)
+        bills = changes.bills or changes.older_bills or changes.forgotten_bills
+        catalogue = (changes.items, bills, changes.listings, changes.locations)
         if not (any(catalogue) or changes.feeds):
             return
         self._revision = None
@@ -314,6 +321,10 @@ class SqlTransaction:
         written.run(s.feed.upsert, [tuple(each) for each in changes.feeds])
         written.run(s.bill.upsert, [rows.bill_row(bill) for bill in changes.bills])
         written.run(s.delete_bill_lines, [(bill.item,) for bill in changes.bills])
+        written.run(s.delete_older_bill, sorted(changes.forgotten_bills))
+        written.run(
+            s.older_bill.upsert, [rows.older_bill_row(bill) for bill in changes.older_bills]
+        )
         lines = [line for bill in changes.bills for line in rows.bill_line_rows(bill)]
         written.run(s.bill_line.insert, lines)
         written.run(s.listing.upsert, [rows.listing_row(each) for each in changes.listings])

@@ -16,7 +16,7 @@ import msgspec
 
 from stockpush import __version__
 from stockpush.engine.channel_report import ChannelRow, DeliveryRow
-from stockpush.engine.holding import HoldRow
+from stockpush.engine.holding import HoldRow, PromiseRow
 from stockpush.engine.report import StockRow
 from stockpush.engine.why import Why
 from stockpush.model import HOLD_LINES_MAX, MAIN, HoldState
@@ -25,7 +25,7 @@ ERROR = "Error"
 """The shape of every refusal."""
 REFUSAL = "Refusal"
 """The shape of what was understood and is not possible."""
-ROWS: Sequence[type] = (StockRow, Why, ChannelRow, DeliveryRow, HoldRow)
+ROWS: Sequence[type] = (StockRow, Why, ChannelRow, DeliveryRow, HoldRow, PromiseRow)
 """What answers are made of."""
 
 _AT = (
@@ -222,10 +222,56 @@ def _schemas() -> dict[str, Any]:
             "short": {"type": "string", "description": "How much of what was asked is missing."},
             "limited_by": {"type": "string", "description": "The item that is short."},
             "next": _text_or_null("What to do now."),
+            **_shortage(),
         },
     }
     schemas.update(_bodies())
     return schemas
+
+
+def _shortage() -> dict[str, Any]:
+    """Return what else explains a hold that cannot be placed (`insufficient_atp`)."""
+    of_item = {name: {"type": "string"} for name in ("sku", "unit")}
+    bought = {**of_item, "quantity": {"type": "string"}}
+    return {
+        "sku": {"type": "string", "description": "The item of which too little can be promised."},
+        "unit": {"type": "string", "description": "What its quantities are counted in."},
+        "asked": {"type": "string", "description": "How much of it was asked for."},
+        "available": {"type": "string", "description": "How much of it can be promised."},
+        "pool": {"type": "string", "description": "Where, with several pools."},
+        "location": {
+            "type": "string",
+            "description": "Where in that pool what is bought is to go.",
+        },
+        "to_buy": {
+            "type": "array",
+            "description": "What has to come in so that it could be placed.",
+            "items": _every(bought),
+        },
+        "lines": {
+            "type": "array",
+            "description": "What could be promised of each line now, beside those before it.",
+            "items": _ref(PromiseRow.__name__),
+        },
+        "listings": {
+            "type": "array",
+            "description": "Listings whose number would change if it were placed, and to what.",
+            "items": _every(
+                {
+                    "channel": {"type": "string"},
+                    "ref": {"type": "object"},
+                    "sku": {"type": "string"},
+                    "from": {"type": "integer"},
+                    "to": {"type": "integer"},
+                }
+            ),
+        },
+    }
+
+
+def _every(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object that has all of these."""
+    return {"type": "object", "required": [*properties], "properties": dict(properties)}
 
 
 def _bodies() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from stockpush.sim.auditor.database import Database
 from stockpush.sim.auditor.findings import Findings
+from stockpush.sim.auditor.guards import Guards
 from stockpush.sim.auditor.known import Known
 from stockpush.sim.auditor.notes import Notes
 from stockpush.sim.shops.faire import FaireShop
@@ -46,6 +47,8 @@ class Sums:
     """The last two in the field's units."""
     guards: dict[str, tuple[int, int]]
     """Guard level and whether it holds, by item."""
+    sharing: frozenset[FieldName]
+    """Fields that share what is left of their items."""
 
 
 @dataclass(slots=True)
@@ -65,8 +68,10 @@ class Commits:
     """Push -> `_ended_unheard` when it was opened, where there is any."""
     unsent: dict[int, int] = field(default_factory=dict)
     """Push -> `_sent_unheard` when it was opened, where there is any."""
-    shared_at: float = -NEVER
-    """When what an item's listings share it by last changed: levels move by the clock, too."""
+    shared_at: dict[str, float] = field(default_factory=dict)
+    """Item -> when what its listings share it by last changed, or who shares it: levels move by the
+    clock, too, and a listing that its owner took off sale has no share once that is known.
+    """
     _committed_at: float = -NEVER
     _commits: int = 0
     _line_seen: int = 0
@@ -89,7 +94,8 @@ class Commits:
         before, self._sums = self._sums, self._read_sums()
         if before is not None and before.guards != self._sums.guards:
             # Others are to show another number.
-            self.truth.changed_at = self.shared_at = self.now()
+            self.truth.changed_at = self.now()
+        self.shared_at |= dict.fromkeys(self._shared_anew(before, self._sums), self.now())
         for name, note in self.notes.fields.items():
             if before is not None and before.expected.get(name) != self._sums.expected.get(name):
                 note.moved_at = now
@@ -104,6 +110,16 @@ class Commits:
             if unsent := self._sent_unheard((channel, key)):
                 self.unsent[push] = unsent
             self._check_intent(push, (channel, key), target, before or self._sums)
+
+    def _shared_anew(self, before: Sums | None, after: Sums) -> set[str]:
+        """Return the items of which what is left is shared otherwise than before."""
+        if before is None:
+            return set()
+        items = {sku for sku, guard in after.guards.items() if before.guards.get(sku) != guard}
+        fields = before.sharing ^ after.sharing
+        return items | {
+            self.notes.fields[name].listed.sku for name in fields if name in self.notes.fields
+        }
 
     def pushed(
         self, number: int, sent_at: float, name: FieldName, target: int, expected: int | None
@@ -149,6 +165,7 @@ class Commits:
             undeducted,
             expected,
             {sku: (level, guarded) for sku, _, _, level, guarded in shelves},
+            frozenset(Guards(self.database).sharing()),
         )
 
     def _check_intent(self, push: int, name: FieldName, target: int, before: Sums) -> None:

@@ -8,7 +8,7 @@ telling, behind as many that were sold, and what was sent of an order just befor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stockpush.sim.auditor.blame import EDIT_CLOUDS_S
@@ -27,7 +27,7 @@ from stockpush.sim.world import Listed, World
 UNTOLD_S = 900.0
 """For how long what was put back may hide sales, where nobody tells of it."""
 SHARED_S = 120.0
-"""For how long numbers are written after a guard level has moved, or who shares."""
+"""For how long an item's numbers are written after its guard level has moved, or who shares it."""
 SLACK_S = 1.0
 """The shops' instants are whole seconds."""
 
@@ -35,7 +35,7 @@ SLACK_S = 1.0
 @dataclass(slots=True)
 class Writes:
     """`count` are requests to write that reached a shop, `shared_anew` those of them that came
-    when what is left had just to be shared anew.
+    when what is left of an item that they write had just to be shared anew.
     """
 
     world: World
@@ -49,8 +49,6 @@ class Writes:
     stale_read_s: float
     count: int = 0
     shared_anew: int = 0
-    _sharing: set[FieldName] = field(default_factory=set)
-    _sharing_since: float = -NEVER
     _open: dict[int, list[tuple[FieldName, int, bool]]] = field(default_factory=dict)
     """Exchange -> (field, push, whether it changed anything) of what it wrote."""
 
@@ -68,12 +66,12 @@ class Writes:
             self.findings.seen["access_renewed"] += asked.renews_access and done
             return
         self.count += 1
-        self.shared_anew += self._is_shared_anew()
         if asked.seen:
             self.findings.seen[asked.seen] += 1
         for text in asked.odd:
             self.findings.add("I11", channel, text)
         wanted = {(channel, number.field): number for number in asked.numbers}
+        self.shared_anew += self._is_shared_anew(wanted)
         applied = {
             name: change.after
             for change in exchange.changes
@@ -107,16 +105,13 @@ class Writes:
                 text = f"{change} puts {short} on sale that somebody else may sell"
                 self.findings.of("I17", listed, text)
 
-    def _is_shared_anew(self) -> bool:
-        """Answer whether what is left was shared otherwise a moment ago: a level moves by the
-        clock, and a listing that its owner took off sale has no share once that is known.
+    def _is_shared_anew(self, names: Collection[FieldName]) -> bool:
+        """Answer whether what is left of an item that any of these fields shows was shared
+        otherwise a moment ago.
         """
-        if self.truth.guards is None:
-            return False
-        now, sharing = self.findings.now(), set(self.truth.guards.sharing())
-        if sharing != self._sharing:
-            self._sharing, self._sharing_since = sharing, now
-        return now - max(self.commits.shared_at, self._sharing_since) <= SHARED_S
+        items = {self.notes.fields[name].listed.sku for name in names if name in self.notes.fields}
+        last = max((self.commits.shared_at.get(sku, -NEVER) for sku in items), default=-NEVER)
+        return self.findings.now() - last <= SHARED_S
 
     def told(self, exchange: Exchange) -> None:
         """The daemon has just got an answer."""

@@ -1,0 +1,48 @@
+"""Older bills at the terminal: what is told of orders that were made with another recipe."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from tests.cli.terminal import Terminal
+
+CATALOGUE = """
+items = [
+    {{ sku = "candle" }}, {{ sku = "soy", kind = "material", unit = "g", on_hand = 900 }},
+    {{ sku = "palm", kind = "material", unit = "g", on_hand = 600 }},
+]
+[[boms]]
+item = "candle"
+lines = [{{ item = "{wax}", quantity = 150 }}]
+"""
+
+
+def test_stock_and_why_tell_of_what_was_ordered_by_another_bill(terminal: Terminal) -> None:
+    """Two candles go by the first bill; the terms sum, and a run by it is logged by its number."""
+    terminal.write("catalog.toml", CATALOGUE.format(wax="soy"))
+    terminal.done("import", "catalog.toml", "--yes")
+    with closing(sqlite3.connect(terminal.folder / "stockpush.db")) as file, file:
+        file.execute(
+            "INSERT INTO shelf (sku, pool, on_hand, reserved, held, rests, guard_level, guarded,"
+            " pins) VALUES ('candle', 'main', 0, 2, 0, '[]', 0, 0, '[]')"
+        )
+    terminal.write("catalog.toml", CATALOGUE.format(wax="palm"))
+    terminal.done("import", "catalog.toml", "--yes")
+    rows = {row["sku"]: row for row in terminal.done("stock", "--json").json["data"]}
+    row = rows["candle"]
+    assert (row["atp"], row["bill"], row["older_bills"]) == ("4", 2, [{"bill": 1, "reserved": "2"}])
+    assert "2 piece of candle by its bill 1 (now 2)" in terminal.done("stock").out
+    for sku, name, text in (
+        ("candle", "to_build", "2 by its bill 1"),
+        ("soy", "used_in_builds", "300 g for 2 candle (ordered by its bill 1)"),
+    ):
+        why = terminal.done("why", sku, "--json").json
+        notes = {term["name"]: term["note"] for term in why["terms"]}
+        assert text in notes[name]
+        assert sum(int(term["quantity"]) for term in why["terms"]) == int(why["atp"])
+    built = terminal.done("build", "candle", "2", "--bill", "1", "--json").json["changed"]
+    left = {each["sku"]: each["after"]["on_hand"] for each in built}
+    assert left == {"candle": "2", "soy": "600"}
+    refused = terminal("build", "candle", "1", "--bill", "7", "--json")
+    assert (refused.code, refused.json["expected"]) == (5, [1, 2])

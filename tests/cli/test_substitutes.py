@@ -1,0 +1,60 @@
+"""Substitutes at the terminal: what `stock` and `why` say of them, and refusals."""
+
+from __future__ import annotations
+
+from tests.cli.terminal import Terminal
+
+CATALOGUE = """
+items = [
+    { sku = "candle" }, { sku = "wick", kind = "component" },
+    { sku = "cotton", kind = "component", substitute_for = "wick", on_hand = 10 },
+    { sku = "hemp", kind = "component", substitute_for = "wick", on_hand = 5 },
+]
+[[boms]]
+item = "candle"
+lines = [{ item = "wick", quantity = 1 }]
+"""
+
+
+def workshop(terminal: Terminal) -> None:
+    """Eight candles are set aside, and none is made."""
+    terminal.write("catalog.toml", CATALOGUE)
+    terminal.done("import", "catalog.toml", "--yes")
+    terminal.done("hold", "candle", "8")
+
+
+def test_why_says_what_is_taken_under_the_name(terminal: Terminal) -> None:
+    """The terms sum to what can be promised, of the name as of each of its substitutes."""
+    workshop(terminal)
+    said = {}
+    for sku in ("wick", "cotton", "hemp"):
+        why = terminal.done("why", sku, "--json").json
+        said[sku] = {term["name"]: (term["quantity"], term["note"]) for term in why["terms"]}
+        assert sum(int(units) for units, _ in said[sku].values()) == int(why["atp"])
+    assert said["wick"]["substitutes"] == (
+        "15",
+        "what is left of its substitutes: 10 of cotton and 5 of hemp",
+    )
+    assert said["cotton"]["substitutes"] == (
+        "-3",
+        "taken as wick: 8 for 8 candle, beyond what is left of hemp",
+    )
+    assert said["hemp"]["substitutes"][0] == "0"
+
+
+def test_stock_has_the_name_and_its_substitutes(terminal: Terminal) -> None:
+    """What is on hand of the name is what is there of all of them."""
+    workshop(terminal)
+    rows = {row["sku"]: row for row in terminal.done("stock", "--json").json["data"]}
+    assert (rows["wick"]["on_hand"], rows["wick"]["substitutes"]) == ("15", ["cotton", "hemp"])
+    assert (rows["hemp"]["on_hand"], rows["hemp"]["substitute_for"]) == ("5", "wick")
+
+
+def test_nothing_is_received_of_the_name(terminal: Terminal) -> None:
+    """The refusal says of what it may be, and what to type."""
+    workshop(terminal)
+    refused = terminal("receive", "wick", "5", "--json")
+    assert refused.code == 5
+    assert refused.json["refused"] == "has_substitutes"
+    assert refused.json["expected"] == ["cotton", "hemp"]
+    assert refused.json["next"] == "the same command with one of its substitutes"

@@ -1,0 +1,173 @@
+"""Older bills: what was ordered by a recipe is made by it, and nothing else is."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+
+from stockpush.errors import BillCycle
+from stockpush.messages import BuildStock, ImportCatalogue, Refused
+from stockpush.model import BillLine, BillOfMaterials, Pin, Shelf
+from stockpush.reservation import older
+from tests.reservation.test_reach import large_from
+from tests.reservation.world import World, line
+
+
+def test_the_examples_in_the_docstrings_run() -> None:
+    """Every doctest of the module passes."""
+    result = doctest.testmod(older)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def workshop(
+    *, candles: int = 0, soy: int = 20, palm: int = 30, sold: int = 4, backflush: bool = False
+) -> World:
+    """Candles took 2 of soy when `sold` were ordered; now they take 3 of palm."""
+    world = World().stock(candle=candles, balm=0, soy=soy, palm=palm)
+    world.bill("candle", soy=2, backflush=backflush)
+    world.bill("balm", soy=1)
+    world.list("shopify", "ca", "candle", shows=1).list("shopify", "ba", "balm", shows=1)
+    if sold:
+        world.hears(world.order("shopify", "1", line("ca", sold)))
+    return world.bill("candle", palm=3, backflush=backflush)
+
+
+def atps(world: World) -> tuple[int, ...]:
+    """ATP of candles, balms and both waxes."""
+    return tuple(world.atp(sku) for sku in ("candle", "balm", "soy", "palm"))
+
+
+@pytest.mark.parametrize(
+    ("shop", "promised"),
+    [
+        # The four that were ordered take eight of soy; what comes takes palm: ten.
+        ({}, (10, 12, 12, 30)),
+        ({"sold": 0}, (10, 20, 20, 30)),
+        # What is finished goes to the first who ordered.
+        ({"candles": 3}, (10, 18, 18, 30)),
+        ({"candles": 6}, (12, 20, 20, 30)),
+        # There is soy for three of the four: one is short, and no more can be promised.
+        ({"soy": 7}, (-1, 0, -1, 30)),
+        ({"soy": 0}, (-4, 0, -8, 30)),
+        ({"palm": 0}, (0, 12, 12, 0)),
+    ],
+)
+def test_what_can_be_promised(shop: dict[str, int], promised: tuple[int, ...]) -> None:
+    """Of candles, of balms (one of soy each), of soy and of palm."""
+    assert atps(workshop(**shop)) == promised  # type: ignore[arg-type]
+
+
+def test_new_orders_go_by_the_present_bill() -> None:
+    """And so do holds; what is added to an order goes by the bill that it was made with."""
+    world = workshop()
+    world.hears(world.order("shopify", "2", line("ca", 3)))
+    world.holds(("candle", 1))
+    assert atps(world) == (6, 12, 12, 18)
+    world.hears(world.order("shopify", "1", line("ca", 5), version=2))
+    assert atps(world) == (6, 10, 10, 18)
+    assert world.rows.shelves["candle"].pins == (Pin(1, 5),)
+
+
+def test_a_version_that_nobody_needs_is_forgotten() -> None:
+    """With its last order its pin goes; one that is opened again goes by the present bill."""
+    world = workshop()
+    world.hears(world.order("shopify", "1", version=2))
+    assert world.rows.shelves["candle"].pins == ()
+    assert atps(world) == (10, 20, 20, 30)
+    world.hears(world.order("shopify", "1", line("ca", 4), version=3))
+    assert atps(world) == (6, 20, 20, 18)
+    assert len(world.catalogue.older_bills) == 1
+    world.stock(mug=1)
+    assert world.catalogue.older_bills == ()
+
+
+def test_each_of_several_bills_is_kept_for_its_orders() -> None:
+    """A third recipe, and orders by each of the three."""
+    world = workshop().stock(bees=9)
+    world.hears(world.order("shopify", "2", line("ca", 2)))
+    world.bill("candle", bees=1)
+    world.hears(world.order("shopify", "3", line("ca", 1)))
+    assert world.rows.shelves["candle"].pins == (Pin(1, 4), Pin(2, 2))
+    assert (*atps(world), world.atp("bees")) == (8, 12, 12, 24, 8)
+    assert [row.bill for row in world.rows.reservations.values()] == [1, 2, 3]
+
+
+def test_the_same_recipe_again_is_no_new_bill() -> None:
+    """An import that says nothing new pins nothing, nor does one that makes it a kit."""
+    world = World().stock(candle=0, soy=20).bill("candle", soy=2)
+    world.list("shopify", "ca", "candle", shows=1)
+    world.hears(world.order("shopify", "1", line("ca", 4)))
+    world.bill("candle", soy=2).bill("candle", soy=2, backflush=True)
+    assert world.rows.shelves["candle"].pins == ()
+    assert world.catalogue.bills.by_item["candle"].version == 1
+
+
+def test_a_bill_that_was_a_mistake_is_corrected_for_open_orders_too() -> None:
+    """The soy was a slip, and the orders before it are no other candles."""
+    world = World().stock(candle=0, balm=0, soy=20, palm=30).bill("candle", soy=2)
+    world.list("shopify", "ca", "candle", shows=1)
+    world.hears(world.order("shopify", "1", line("ca", 4)))
+    right = BillOfMaterials("candle", 1, (BillLine("palm", 3),))
+    world.do(ImportCatalogue((), (right,), (), (), "right", "test", corrects=True))
+    assert world.rows.shelves["candle"].pins == ()
+    assert atps(world) == (6, 0, 20, 18)
+
+
+@pytest.mark.parametrize("items", [1, 10**9])
+def test_building_and_sending_what_was_ordered_changes_no_promise(items: int) -> None:
+    """By the bill that it was ordered by, in whole and in part, and however much is read."""
+    with large_from(items):
+        world = workshop()
+        world.syncs()
+        before = atps(world)
+        for number, units in enumerate((1, 3)):
+            world.do(BuildStock("candle", units, f"b{number}", "test", bill=1))
+            assert atps(world) == before
+        assert world.rows.shelves["soy"].on_hand == 12
+        world.hears(world.order("shopify", "1", line("ca", 4, shipped=4), version=2))
+        assert atps(world) == before
+        assert world.rows.shelves["candle"].pins == ()
+
+
+def test_what_leaves_unfinished_is_built_by_the_bill_of_its_order() -> None:
+    """Where nobody logs a run the ledger takes what was planned for that very order."""
+    world = workshop(backflush=True)
+    before = atps(world)
+    world.hears(world.order("shopify", "1", line("ca", 4, shipped=4), version=2))
+    assert (world.rows.shelves["soy"].on_hand, world.rows.shelves["palm"].on_hand) == (12, 30)
+    assert atps(world) == before
+
+
+def test_a_bill_that_no_open_order_needs_cannot_be_built_by() -> None:
+    """The refusal names those there are."""
+    outcome = workshop(sold=0).do(BuildStock("candle", 1, "b", "test", bill=1)).outcome
+    assert isinstance(outcome, Refused)
+    assert (outcome.refusal, outcome.facts["expected"]) == ("no_such_bill", [2])
+
+
+def test_listings_fall_with_what_an_older_bill_takes() -> None:
+    """An edit of the old order takes soy, and the balm that shares it is written. So is the candle:
+    the shop took two off, but of the present kind there are as many as before.
+    """
+    for items in (1, 10**9):
+        with large_from(items):
+            world = workshop()
+            world.syncs()
+            world.hears(world.order("shopify", "1", line("ca", 6), version=2))
+            assert world.dirty == {"shopify/ba", "shopify/ca"}
+            assert atps(world) == (10, 8, 8, 30)
+
+
+def test_bills_that_would_go_in_a_circle_with_an_older_one_are_refused() -> None:
+    """While an order is open that the soap is made from flakes for, flakes are not made of soap."""
+    world = World().stock(soap=0, flake=0, oil=5).bill("soap", flake=1)
+    world.list("shopify", "so", "soap", shows=1)
+    world.hears(world.order("shopify", "1", line("so", 1)))
+    world.bill("soap", oil=1)
+    with pytest.raises(BillCycle, match="flake -> soap -> flake"):
+        world.bill("flake", soap=1)
+    world.hears(world.order("shopify", "1", version=2))
+    world.bill("flake", soap=1)
+    assert world.rows.shelves.get("soap", Shelf("soap")).pins == ()
