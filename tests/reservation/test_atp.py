@@ -628,6 +628,22 @@ def test_what_comes_of_a_substitute_is_for_whom_it_comes_in_time(
     assert_equal_to_brute_force(shop)
 
 
+def test_what_draws_on_a_substitute_and_on_its_name_takes_what_is_there_once() -> None:
+    """A set takes four of cotton, whenever they come, and a candle within two seconds: for its wick
+    there is only hemp, since cotton's two are taken already.
+    """
+    shop = world(
+        bill("set", candle=1, cotton=4),
+        bill("candle", wick=1),
+        on_hand={"set": 0, "candle": 0, "cotton": 12, "hemp": 1, "wick": 0},
+    )
+    name_of = dict.fromkeys(("cotton", "hemp"), "wick")
+    horizons, coming = {"cotton": 3, "candle": 2}, {"cotton": 10}
+    shop = replace(shop, horizons=horizons, coming=coming, name_of=name_of)
+    assert atp_all(netted(shop), ("candle", "set")) == {"candle": 3, "set": 1}
+    assert_equal_to_brute_force(shop)
+
+
 def test_an_older_bill_has_first_what_is_there() -> None:
     """Three soaps are there and five come, four were ordered by the bill before. A set that is to
     be there sooner has none, and of soap itself four are left.

@@ -260,6 +260,22 @@ def test_what_is_held_is_seen_by_those_who_share_its_material() -> None:
         assert refused.facts["to_buy"][0] == {"sku": "wax", "unit": "piece", "quantity": "200"}
 
 
+def test_what_comes_of_a_substitute_is_seen_by_those_who_take_its_name_soon() -> None:
+    """When it is there, no net changes, and a candle that is to be there at once can be made."""
+    with large_from(1):
+        world = World().stock(candle=0, cotton=0, hemp=1).alike("cord", "cotton", "hemp")
+        world.bill("candle", cord=1).list("shopify", "c", "candle", shows=1)
+        world.item("candle", horizon_s=0).item("cotton", horizon_s=DAY_S)
+        ready = LotTerms(available_from=world.now + timedelta(hours=20))
+        comes = StockMove("cotton", 5, MovementKind.RECEIPT, lot="batch", terms=ready)
+        world.do(MoveStock((comes,), "comes", "test"))
+        world.syncs()
+        assert (world.atp("candle"), world.dirty) == (1, set())
+        world.now += timedelta(hours=20)
+        world.do(TurnLots(("cotton",)))
+        assert (world.atp("candle"), world.dirty) == (6, {"shopify/c"})
+
+
 def test_an_import_reads_groups_whole() -> None:
     """Bills may tie items together that had nothing to do with each other before."""
     with large_from(1):
