@@ -42,6 +42,27 @@ def test_why_says_what_is_taken_under_the_name(terminal: Terminal) -> None:
     assert said["hemp"]["substitutes"][0] == "0"
 
 
+def test_why_says_how_much_of_the_substitutes_is_left(terminal: Terminal) -> None:
+    """Of the name itself nothing is on hand, and yet it is not what has run out."""
+    workshop(terminal)
+    why = terminal.done("why", "candle", "--json").json
+    notes = {term["name"]: term["note"] for term in why["terms"]}
+    assert notes["buildable"] == (
+        "wick ends first: 15 of cotton and hemp, 8 for 8 candle, 7 left"
+    ), notes
+
+
+def test_what_is_to_buy_is_one_of_the_substitutes(terminal: Terminal) -> None:
+    """The name cannot be received, so the command to type names one that can."""
+    workshop(terminal)
+    refused = terminal("hold", "candle", "10", "--json")
+    assert refused.json["to_buy"] == [
+        {"sku": "wick", "unit": "piece", "quantity": "3", "any_of": ["cotton", "hemp"]}
+    ]
+    assert refused.json["next"] == "stockpush receive cotton 3  (when it has arrived)"
+    assert "3 wick (cotton or hemp)" in terminal("hold", "candle", "10").out
+
+
 def test_stock_has_the_name_and_its_substitutes(terminal: Terminal) -> None:
     """What is on hand of the name is what is there of all of them."""
     workshop(terminal)

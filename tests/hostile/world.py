@@ -113,6 +113,11 @@ class Fort:
                 for table in metadata.sorted_tables
             }
 
+    async def knows_its_shops(self) -> bool:
+        """Whether both channels were started: a daemon that has not begun is quiet, too."""
+        rows = await self.rows()
+        return rows["channel"] == rows["field"] == 2
+
     async def order(self, channel: str, order_id: str) -> list[tuple[str, int]]:
         """(line, open units) of an order's reservations."""
         async with self.floor.parts.store.transaction() as transaction:
@@ -131,10 +136,12 @@ async def fort(folder: Path, *, database: str | None = None) -> AsyncIterator[Fo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "public_runner", partial(public_runner, connections=connections))
         async with floor.open(), floor.running():
-            await floor.quiet()
             public = floor.daemon.public
             hooks = {name: floor.parts.webhook_path(name) for name in (SHOPIFY, WOO)}
-            yield Fort(floor, public.host, public.port, hooks, connections)
+            running_fort = Fort(floor, public.host, public.port, hooks, connections)
+            await floor.until_told(running_fort.knows_its_shops)
+            await floor.quiet()
+            yield running_fort
 
 
 def signature(channel: str, body: bytes) -> str:

@@ -366,14 +366,15 @@ def _refuse(refused: Refused, write: Write) -> NoReturn:
     refuse(refused, as_json=write.as_json, next=further)
 
 
-def _print_to_buy(rows: Sequence[Mapping[str, str]]) -> None:
+def _print_to_buy(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     say()
     say("To buy:", "bold")
     for each in rows:
         unit = "" if each["unit"] == "piece" else f" {each['unit']} of"
-        say(f"{each['quantity']}{unit} {each['sku']}")
+        any_of = f" ({' or '.join(each['any_of'])})" if "any_of" in each else ""
+        say(f"{each['quantity']}{unit} {each['sku']}{any_of}")
 
 
 def _print_promises(rows: Sequence[PromiseRow]) -> None:

@@ -215,7 +215,8 @@ def _next_of_short(facts: Mapping[str, Any]) -> str:
         return f"stockpush why {shlex.quote(facts['sku'])}"
     first = facts["to_buy"][0]
     unit = "" if first["unit"] == "piece" else first["unit"]
-    bought = f"{shlex.quote(first['sku'])} {first['quantity']}{unit}"
+    sku = first.get("any_of", [first["sku"]])[0]
+    bought = f"{shlex.quote(sku)} {first['quantity']}{unit}"
     location = facts.get("location", MAIN)
     place = "" if location == MAIN else f" --location {shlex.quote(location)}"
     return f"stockpush receive {bought}{place}  (when it has arrived)"

@@ -433,6 +433,10 @@ def _claimed(now: Now, material: str) -> str:
         takers.insert(0, f"{now.amount(net.demand[material], material)} ordered as it is")
     coming = net.times.coming.get(material, 0)
     text = f"{now.amount(on_hand - coming, material)} on hand"
+    if members := net.bills.substitutes.get(material):
+        there = sum(netting.left_now(net, each) for each in members)
+        coming = sum(netting.left(net, each) for each in members) - there
+        text = f"{now.amount(there, material)} of {_listed([sku_of(each) for each in members])}"
     if coming:
         text += f", {now.amount(coming, material)} coming"
     if not takers:

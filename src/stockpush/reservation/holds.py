@@ -283,6 +283,7 @@ def _insufficient(
                     "sku": sku,
                     "unit": view.catalogue.items[sku].unit,
                     "quantity": format_quantity(units, view.catalogue.items[sku].scale),
+                    **_any_of(view, sku),
                 }
                 for shelf, units in netting.missing(net, skus).items()
                 for sku in (sku_of(shelf),)
@@ -290,6 +291,12 @@ def _insufficient(
             **({"pool": pool, "location": view.catalogue.home(pool)} if where else {}),
         },
     )
+
+
+def _any_of(view: View, sku: str) -> dict[str, list[str]]:
+    """Return what can be bought in the place of a name that substitutes share."""
+    substitutes = view.catalogue.bills.substitutes.get(sku)
+    return {"any_of": list(substitutes)} if substitutes else {}
 
 
 def _amount(units: int, item: Item) -> str:

@@ -232,7 +232,12 @@ def _schemas() -> dict[str, Any]:
 def _shortage() -> dict[str, Any]:
     """Return what else explains a hold that cannot be placed (`insufficient_atp`)."""
     of_item = {name: {"type": "string"} for name in ("sku", "unit")}
-    bought = {**of_item, "quantity": {"type": "string"}}
+    bought: dict[str, Any] = {**of_item, "quantity": {"type": "string"}}
+    any_of = {
+        "type": "array",
+        "description": "Which substitutes will do, where `sku` is the name that they share.",
+        "items": {"type": "string"},
+    }
     return {
         "sku": {"type": "string", "description": "The item of which too little can be promised."},
         "unit": {"type": "string", "description": "What its quantities are counted in."},
@@ -246,7 +251,7 @@ def _shortage() -> dict[str, Any]:
         "to_buy": {
             "type": "array",
             "description": "What has to come in so that it could be placed.",
-            "items": _every(bought),
+            "items": _every(bought) | {"properties": bought | {"any_of": any_of}},
         },
         "lines": {
             "type": "array",
