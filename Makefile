@@ -3,7 +3,7 @@
 # make crash   kill -9 two hundred times, power cuts, full disks, broken files: about ten minutes
 # make simulate  planted bugs that must be found, three hundred fresh simulated worlds, and every one
 #              that ever failed: ten minutes
-# make bench   measure speed against floors and write bench/results.md: about ten minutes
+# make bench   measure speed against floors and write bench/results.md: about half an hour
 # make lint    lint and types alone
 # make fuzz    ten minutes of fuzzing the parsers; make fuzz FUZZ_S=60 ends sooner
 # make lock    renew both lock files (CONTRIBUTING.md)

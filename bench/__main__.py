@@ -24,10 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=None, help="runs of each (default 5)")
     parser.add_argument("measures", nargs="*", metavar="P", help="only these, never written")
     asked = parser.parse_args(arguments)
-    names = {each.key for each in MEASURES}
-    if unknown := set(asked.measures) - names:
-        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    chosen = [each for each in MEASURES if not asked.measures or each.key in asked.measures]
+    names = [each.key for each in MEASURES]
+    if unknown := [each for each in asked.measures if each not in names]:
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(names)}")
+    chosen = [each for each in MEASURES if not asked.measures or _is_among(each, asked.measures)]
     runs = asked.runs or (1 if asked.quick else report.RUNS)
     with tempfile.TemporaryDirectory(prefix="stockpush-bench-") as folder:
         server = Server(Path(folder))
@@ -46,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             server.close()
     return 0
+
+
+def _is_among(measure: Measure, asked: Sequence[str]) -> bool:
+    """Answer whether a measure is asked for, by its key or with its other sizes (P7: P7-5 too)."""
+    return measure.key in asked or measure.key.partition("-")[0] in asked
 
 
 def _measure(ground: Ground, chosen: Sequence[Measure], runs: int) -> list[report.Row]:

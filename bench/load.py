@@ -36,6 +36,8 @@ class Job:
     connections: int
     warm_up: int
     rate: float | None = None
+    first: int = 0
+    """The number of the first of them: no two sales of a world have the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ async def _open(lines: Sequence[_Line], requests: Sequence[bytes], rate: float) 
 
 def _requests(job: Job) -> Iterator[bytes]:
     """Yield whole requests, head and body."""
-    for made in orders.webhooks(job.warm_up + job.sales, spread=job.spread):
+    for made in orders.webhooks(job.warm_up + job.sales, spread=job.spread, first=job.first):
         headers = "".join(f"{name}: {value}\r\n" for name, value in made.headers.items())
         head = (
             f"POST {job.path} HTTP/1.1\r\nhost: 127.0.0.1:{job.port}\r\n{headers}"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from bench import lane, load, postgres, processes, shops, workshop, world
+from bench import bulk, lane, load, postgres, processes, shops, workshop, world
 from bench.processes import WrongRun
 from stockpush.model import FieldKey, OrderVersion, Reservation, ReservationKey, ReservationState
 from stockpush.sim.candle_shop import SHOPIFY, WOO
@@ -38,8 +40,11 @@ class Sizes:
     open_reservations: int = 100_000
     items: int = 100_000
     few_listings: int = 1_000
+    some_listings: int = 10_000
     many_listings: int = 100_000
+    most_listings: int = 1_000_000
     workshop_sales: int = 300
+    kept_sales: int = 100
     warm_up: int = 300
 
 
@@ -53,8 +58,11 @@ QUICK: Final = Sizes(
     open_reservations=2_000,
     items=2_000,
     few_listings=200,
+    some_listings=400,
     many_listings=1_000,
+    most_listings=2_000,
     workshop_sales=30,
+    kept_sales=10,
     warm_up=20,
 )
 """Enough to see that a bench runs and checks itself."""
@@ -114,14 +122,11 @@ class Ground:
         if not template.exists():
             template.mkdir()
             items = listings // 2  # each is on two channels
-            furnishing = world.furnish(
-                world.Address(template), items=items, materials=max(20, items // 100)
-            )
-            asyncio.run(furnishing)
+            bulk.furnish(world.Address(template), items=items, materials=_materials(items))
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         try:
             shutil.copytree(template, folder, dirs_exist_ok=True)
-            address = world.Address(folder)
+            address = world.Address(folder, port=processes.free_port())
             address.configure()
             yield address
         finally:
@@ -151,6 +156,11 @@ class Ground:
                 recorded = replace(job, folder=str(address.folder), trace=str(path))
                 processes.carry_out("lane", recorded, lane.Took)
         return str(path)
+
+
+def _materials(items: int) -> int:
+    """Return how many materials so many items of a workshop are made from."""
+    return max(20, items // 100) if items else 0
 
 
 def _balanced(address: world.Address, sales: int) -> None:
@@ -279,9 +289,14 @@ def _pushed(ground: Ground, *, selling: str, sales: int, pause_s: float) -> Pair
 # -- a large workshop ------------------------------------------------------------------------
 
 
-def _size_of_workshop(ground: Ground) -> Pair:
-    sizes = ground.sizes
-    return Pair(_sold_in(ground, sizes.few_listings), _sold_in(ground, sizes.many_listings))
+def _sold_among(listings: Callable[[Sizes], int]) -> Callable[[Ground], Pair]:
+    """Return the measure of a sale among so many listings, beside one among few."""
+
+    def measure(ground: Ground) -> Pair:
+        sizes = ground.sizes
+        return Pair(_sold_in(ground, sizes.few_listings), _sold_in(ground, listings(sizes)))
+
+    return measure
 
 
 def _sold_in(ground: Ground, listings: int) -> float:
@@ -296,6 +311,56 @@ def _sold_in(ground: Ground, listings: int) -> float:
 
 _FIRST_SALES: Final = 5
 """Sales in which the catalogue is read and statements are compiled."""
+
+
+def _kept_of(listings: Callable[[Sizes], int]) -> Callable[[Ground], Pair]:
+    """Return the measure of the memory that so many listings take, beside none."""
+    return lambda ground: Pair(_kept(ground, 0), _kept(ground, listings(ground.sizes)))
+
+
+def _kept(ground: Ground, listings: int) -> float:
+    """Return the megabytes of a daemon that has read its catalogue and taken some sales.
+
+    The shops do not answer: what is kept for a call under way is none of the catalogue's.
+    """
+    with ground.workshop(listings) as address:
+        with processes.watched_daemon(address) as resident:
+            sold = _sold_at_last(ground, address, listings) if listings else range(1)
+            kept, most = resident.now_mb(), resident.most_mb()
+        found = asyncio.run(world.books(address))
+        if all(found.faults(number) for number in sold):
+            raise WrongRun("; ".join(found.faults(sold[0])))
+    said = f"{listings:,} listings: {kept:,.0f} MB, at most {most:,.0f}"
+    print(f"    {said}", file=sys.stderr)
+    return kept
+
+
+def _sold_at_last(ground: Ground, address: world.Address, listings: int) -> range:
+    """Have sales acknowledged, after those that a daemon refuses while it reads its catalogue.
+
+    Return how many there may be in the books: a sale that was not acknowledged may be there.
+    """
+    sales, sent, acknowledged = ground.sizes.kept_sales, 0, 0
+    until = time.monotonic() + _READ_WITHIN_S
+    while acknowledged < sales:
+        job = load.Job(
+            port=address.port,
+            path=address.hook(SHOPIFY),
+            sales=sales if acknowledged else 1,
+            spread=listings // 2,
+            connections=1,
+            warm_up=0,
+            first=sent,
+        )
+        answered = processes.carry_out("load", job, load.Answered)
+        sent += answered.sent
+        acknowledged += answered.acknowledged
+        if answered.acknowledged < answered.sent and time.monotonic() > until:
+            raise WrongRun(f"of {sent} sales {acknowledged} were acknowledged")
+    return range(acknowledged, sent + 1)
+
+
+_READ_WITHIN_S: Final = 900.0
 
 
 def _all_promised(ground: Ground) -> Pair:
@@ -419,11 +484,45 @@ MEASURES: Final = (
     ),
     Measure(
         "P7",
-        "a sale among 100,000 listings whose items share their materials, processor time",
+        "a sale among 1,000,000 listings whose items share their materials, processor time",
         "the same among 1,000",
         "ms",
         12.0,
-        _size_of_workshop,
+        _sold_among(lambda sizes: sizes.most_listings),
+    ),
+    Measure(
+        "P7-5",
+        "a sale among 100,000 such listings",
+        "the same among 1,000",
+        "ms",
+        12.0,
+        _sold_among(lambda sizes: sizes.many_listings),
+    ),
+    Measure(
+        "P7-4",
+        "a sale among 10,000 such listings",
+        "the same among 1,000",
+        "ms",
+        12.0,
+        _sold_among(lambda sizes: sizes.some_listings),
+    ),
+    Measure(
+        "P8",
+        "resident memory of the daemon with 1,000,000 such listings, after some sales",
+        "the same with none",
+        "MB",
+        400.0,
+        _kept_of(lambda sizes: sizes.most_listings),
+        absolute=True,
+    ),
+    Measure(
+        "P8-5",
+        "resident memory of the daemon with 100,000 such listings",
+        "the same with none",
+        "MB",
+        400.0,
+        _kept_of(lambda sizes: sizes.many_listings),
+        absolute=True,
     ),
     Measure(
         "P10",

@@ -20,13 +20,14 @@ from bench import shops, world
 
 T = TypeVar("T")
 
-READY_WITHIN_S: Final = 30.0
+READY_WITHIN_S: Final = 60.0
 SETTLED_WITHIN_S: Final = 60.0
-STOPPED_WITHIN_S: Final = 15.0
+STOPPED_WITHIN_S: Final = 60.0
 _CALM_S: Final = 1.0
 _CALM_CPU_S: Final = 0.021
 """A process is calm that takes no more than two ticks of its processor's time in so long."""
 _LOOK_S: Final = 0.002
+_MB: Final = 10**6
 _ENVIRONMENT: Final = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
@@ -57,12 +58,41 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Resident:
+    """What a process keeps in memory."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+
+    def now_mb(self) -> float:
+        """Return the megabytes that it has."""
+        return float(self._process.memory_info().rss) / _MB
+
+    def most_mb(self) -> float:
+        """Return the most megabytes that it ever had.
+
+        Source: proc_pid_status(5), VmHWM.
+        """
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = (each for each in status.splitlines() if each.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / _MB
+
+
 @contextmanager
 def daemon(address: world.Address) -> Iterator[float]:
     """Run `stockpush run`; yield the seconds from its start until it was ready."""
     command = [sys.executable, "-m", "stockpush", "run", "--config", str(address.config)]
     with _running(command, address) as process:
         yield _ready(process, address)
+
+
+@contextmanager
+def watched_daemon(address: world.Address) -> Iterator[Resident]:
+    """Run `stockpush run`; yield what it keeps in memory once it is ready."""
+    command = [sys.executable, "-m", "stockpush", "run", "--config", str(address.config)]
+    with _running(command, address) as running:
+        _ready(running, address)
+        yield Resident(psutil.Process(running[0].pid))
 
 
 @contextmanager

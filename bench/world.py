@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +23,7 @@ import asyncpg  # type: ignore[import-untyped]  # ships no py.typed marker
 
 from stockpush import compose, keys
 from stockpush.clock import SystemClock
+from stockpush.connectors.base import Connector
 from stockpush.messages import (
     AdoptListings,
     ApplyOrders,
@@ -153,14 +154,7 @@ async def furnish(address: Address, *, items: int | None = None, materials: int 
 def _opening(parts: compose.Parts, count: int, materials: int) -> list[Command]:
     """Return the commands after which a sale has its whole effect."""
     now = CLOCK.now()
-    listed = [
-        each
-        for number in range(count)
-        for each in (
-            _listing(parts, SHOPIFY, number, {"variant_id": variant(number)}),
-            _listing(parts, WOO, number, {"product_id": product(number)}),
-        )
-    ]
+    listed = [each for number in range(count) for each in listings(parts.connectors, number)]
     resolved = [
         ListingResolved(
             listing.key,
@@ -182,10 +176,9 @@ def _opening(parts: compose.Parts, count: int, materials: int) -> list[Command]:
     ]
     skus = [sku(n) for n in range(count)]
     used = [material(n) for n in range(materials)]
-    items = [Item(each, each, Kind.PRODUCT, "piece", 0) for each in skus]
-    items += [Item(each, each, Kind.MATERIAL, "g", 0) for each in used]
+    items = [*map(product_item, skus), *map(material_item, used)]
     stock = tuple(StockMove(each, ON_HAND, MovementKind.OPENING) for each in (*skus, *used))
-    bills = tuple(_bill(each, n, used) for n, each in enumerate(skus)) if used else ()
+    bills = tuple(bill(n, used) for n in range(count)) if used else ()
     return [
         ImportCatalogue(tuple(items), bills, tuple(listed), stock, "opening", "bench"),
         AdoptListings(tuple(listing.key for listing in listed)),
@@ -206,14 +199,32 @@ def _opening(parts: compose.Parts, count: int, materials: int) -> list[Command]:
     ]
 
 
-def _bill(made: str, number: int, materials: Sequence[str]) -> BillOfMaterials:
+def product_item(made: str) -> Item:
+    """Return an item that is sold."""
+    return Item(made, made, Kind.PRODUCT, "piece", 0)
+
+
+def material_item(used: str) -> Item:
+    """Return an item that others are made from."""
+    return Item(used, used, Kind.MATERIAL, "g", 0)
+
+
+def bill(number: int, materials: Sequence[str]) -> BillOfMaterials:
     """Return what an item is made from: six materials, others than its neighbour's."""
     used = {materials[(number * 7 + at * at) % len(materials)] for at in range(6)}
-    return BillOfMaterials(made, 1, tuple(BillLine(each, 100) for each in sorted(used)))
+    return BillOfMaterials(sku(number), 1, tuple(BillLine(each, 100) for each in sorted(used)))
 
 
-def _listing(parts: compose.Parts, channel: str, number: int, ref: dict[str, Any]) -> Listing:
-    return Listing(ListingKey(channel, parts.connectors[channel].ref(ref)), sku(number), ref=ref)
+def listings(connectors: Mapping[str, Connector], number: int) -> tuple[Listing, Listing]:
+    """Return the listings of an item, on both channels."""
+    return (
+        _listing(connectors[SHOPIFY], SHOPIFY, number, {"variant_id": variant(number)}),
+        _listing(connectors[WOO], WOO, number, {"product_id": product(number)}),
+    )
+
+
+def _listing(connector: Connector, channel: str, number: int, ref: dict[str, Any]) -> Listing:
+    return Listing(ListingKey(channel, connector.ref(ref)), sku(number), ref=ref)
 
 
 def field_key(channel: str, number: int) -> str:

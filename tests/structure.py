@@ -18,6 +18,7 @@ NOTHING = ("values", "model", "errors")
 """What everything else stands on: these import nothing of ours at all."""
 
 ROOMS: Mapping[str, tuple[str, ...] | None] = {
+    "packed": (),
     "values": (),
     "model": ("values",),
     "errors": (),
@@ -32,9 +33,9 @@ ROOMS: Mapping[str, tuple[str, ...] | None] = {
     "settings_tree": ("secret",),
     "settings": ("keys", "model", "secret", "settings_tree"),
     "importer": ("messages", "model", "ports", "reservation", "units"),
-    "reservation": ("messages", "model", "units", "values"),
+    "reservation": ("messages", "model", "packed", "units", "values"),
     "connectors": ("messages", "model"),
-    "store": ("messages", "model", "ports", "values"),
+    "store": ("messages", "model", "packed", "ports", "values"),
     "engine": ("connectors.base", "messages", "model", "ports", "reservation", "units", "values"),
     "web": ("connectors.base", "engine", "messages", "model", "ports"),
     "sim.shops": (),
@@ -99,7 +100,7 @@ FOR_CONNECTORS = (
 )
 """Modules of the room `connectors` that every platform's connector may use."""
 
-CORE = ("values", "model", "messages", "errors", "units", "reservation")
+CORE = ("packed", "values", "model", "messages", "errors", "units", "reservation")
 """What is synchronous and pure."""
 
 NOT_REPEATABLE = re.compile(

@@ -25,6 +25,7 @@ from stockpush.model import (
     ListingKey,
     Location,
     MovementKind,
+    OrderSupply,
     Promise,
     PurchaseUnit,
     Scrap,
@@ -727,6 +728,191 @@ def test_a_variant_may_take_everything_away_but_one() -> None:
     lines = ", ".join(f'{{ item = "{sku}", quantity = 0 }}' for sku in ("wax", "wick", "rose-oil"))
     (mistake,) = mistakes_in(BASED + f'base = "rose"\nlines = [{lines}]')
     assert "expected at least one component that is left" in mistake
+
+
+# -- supplies of orders -------------------------------------------------------------------------
+
+PARCELS = """
+items = [
+    { sku = "candle" }, { sku = "mug" }, { sku = "wax", kind = "material", unit = "g" },
+    { sku = "box", kind = "supply" }, { sku = "tissue", kind = "supply", unit = "g" },
+]
+[[boms]]
+item = "candle"
+lines = [
+    { item = "wax", quantity = 150 }, { item = "box", quantity = 1, per = "order", gate = true },
+    { item = "tissue", quantity = "20 g", per = "order" },
+]
+[[boms]]
+item = "mug"
+lines = [{ item = "box", quantity = 2, per = "order", gate = true }]
+"""
+PARCELS_CSV = """item,component,quantity,per,gate
+candle,wax,150,,
+candle,box,1,order,true
+candle,tissue,20 g,order,
+mug,box,2,order,yes
+"""
+CANDLE_PARCEL = (OrderSupply("box", 1, gate=True), OrderSupply("tissue", 20))
+
+
+def parcels_known(**bills: str) -> Known:
+    """Return what is known once the parcels are imported, with further bills (made from one)."""
+    file = read(("c.toml", PARCELS))
+    more = {sku: BillOfMaterials(sku, 1, (BillLine(part, 1),)) for sku, part in bills.items()}
+    return Known(
+        items={item.sku: item for item in file.items},
+        bills={bill.item: bill for bill in file.bills} | more,
+    )
+
+
+def test_lines_per_order_are_the_items_own() -> None:
+    """They are no components: an item with no other line has no bill of materials. CSV has two
+    columns more.
+    """
+    file = read(("c.toml", PARCELS))
+    per_order = {item.sku: item.per_order for item in file.items if item.per_order}
+    assert per_order == {"candle": CANDLE_PARCEL, "mug": (OrderSupply("box", 2, gate=True),)}
+    assert file.bills == (BillOfMaterials("candle", 1, (BillLine("wax", 150),)),)
+    items = "sku,kind,unit\ncandle,,\nmug,,\nwax,material,g\nbox,supply,\ntissue,supply,g\n"
+    csv = read(("items.csv", items), ("boms.csv", PARCELS_CSV))
+    assert (set(csv.items), csv.bills) == (set(file.items), file.bills)
+    assert file.command(key="k", actor="a").items == file.items
+
+
+def test_a_bill_that_is_imported_again_tells_all_its_lines_per_order() -> None:
+    """An item's row alone keeps them; its bill replaces them, and the preview says so."""
+    known = parcels_known()
+    (item,) = read(("c.toml", 'items = [{ sku = "candle", name = "C" }]'), known=known).items
+    assert item.per_order == CANDLE_PARCEL
+    bill = '[[boms]]\nitem = "candle"\nlines = [{ item = "wax", quantity = 150 }'
+    box = ', { item = "box", quantity = 1, per = "order", gate = true }]'
+    file = read(("c.toml", bill + box), known=known)
+    assert [each.per_order for each in file.items] == [CANDLE_PARCEL[:1]]
+    (change,) = file.changes
+    assert (change.name, change.state) == ("candle", ChangeState.CHANGED)
+    assert change.differences == (Difference("tissue per order", "20 g", ""),)
+    again = read(("c.toml", PARCELS), known=known)
+    assert {each.state for each in again.changes} == {ChangeState.UNCHANGED}
+
+
+@pytest.mark.parametrize(
+    ("lines", "where", "found", "expected"),
+    [
+        ('{ item = "box", quantity = 1, gate = true }', "gate", "true", 'per = "order"'),
+        ('{ item = "box", quantity = 1, per = "day" }', "per", "'day'", "order, or nothing"),
+        ('{ item = "box", quantity = 1, per = 1 }', "per", "1", "order, or nothing"),
+        ('{ item = "wax", quantity = 1, per = "order" }', "item", "material", 'kind = "supply"'),
+        ('{ item = "box", quantity = 0, per = "order" }', "quantity", "0", "more than 0"),
+        ('{ item = "box", per = "order" }', "quantity", "nothing", "a quantity in piece"),
+        (
+            '{ item = "box", quantity = 1, per = "order", scrap = "5%" }',
+            "scrap",
+            "5%",
+            "taken as it is",
+        ),
+        (
+            '{ item = "box", quantity = 1, per = "order", gate = "perhaps" }',
+            "gate",
+            "perhaps",
+            "true or false",
+        ),
+        (
+            (
+                '{ item = "box", quantity = 1, per = "order" }, '
+                '{ item = "box", quantity = 2, per = "order" }'
+            ),
+            "item",
+            "box",
+            "one line per order of each supply",
+        ),
+        ('{ item = "box", quantity = 1 }', "per", "order", "not both"),
+        (
+            '{ item = "box", quantity = 1, per = "order" }',
+            "gate",
+            "false",
+            "gate = true, as in the bill of candle",
+        ),
+        (
+            '{ item = "tissue", quantity = 2000000000, per = "order" }',
+            "quantity",
+            "2000000000",
+            "at most 1000000000",
+        ),
+    ],
+)
+def test_a_mistake_in_a_line_per_order(lines: str, where: str, found: str, expected: str) -> None:
+    """It is named with its row and field, what was found and what was expected."""
+    toml = f'[[items]]\nsku = "soap"\n[[boms]]\nitem = "soap"\nlines = [{lines}]'
+    said = mistakes_in(toml, parcels_known())
+    assert len(said) == 1, said
+    place, _, rest = said[0].partition(": found ")
+    assert place.startswith("c.toml boms[1] (soap)")
+    assert place.endswith(where)
+    assert found in rest.partition(", expected ")[0]
+    assert expected in rest.partition(", expected ")[2]
+
+
+@pytest.mark.parametrize(
+    ("toml", "place", "expected"),
+    [
+        (
+            '[[items]]\nsku = "box"\nkind = "material"',
+            "c.toml items[1] (box): kind",
+            'kind = "supply"',
+        ),
+        (
+            '[[boms]]\nitem = "box"\nlines = [{ item = "wax", quantity = 1 }]',
+            "c.toml boms[1] (box): item",
+            "a supply without a bill of its own",
+        ),
+        (
+            (
+                '[[boms]]\nitem = "candle"\n'
+                'lines = [{ item = "box", quantity = 1, per = "order", gate = true }]'
+            ),
+            "c.toml boms[1] (candle): lines",
+            "none is removed",
+        ),
+        (
+            (
+                '[[boms]]\nitem = "mug"\nyield = 4\n'
+                'lines = [{ item = "box", quantity = 1, per = "order", gate = true }]'
+            ),
+            "c.toml boms[1] (mug): yield",
+            "the bill makes nothing",
+        ),
+        (
+            '[[items]]\nsku = "carton"\nkind = "supply"\nsubstitute_for = "box"',
+            "c.toml items[1] (carton): substitute_for",
+            "a supply that is no substitute, and no name of any",
+        ),
+        (
+            (
+                '[[items]]\nsku = "carton"\n'
+                '[[items]]\nsku = "box"\nkind = "supply"\nsubstitute_for = "carton"'
+            ),
+            "c.toml items[2] (box): substitute_for",
+            "a supply that is no substitute, and no name of any",
+        ),
+        (
+            '[[items]]\nsku = "cup"\nsubstitute_for = "mug"',
+            "c.toml items[1] (cup): substitute_for",
+            "nothing is ordered of mug",
+        ),
+        (
+            '[[items]]\nsku = "tissue"\nunit = "kg"',
+            "c.toml items[1] (tissue): unit",
+            "g with scale 0",
+        ),
+    ],
+)
+def test_what_is_at_odds_with_a_line_per_order(toml: str, place: str, expected: str) -> None:
+    """Whichever row is at odds with what is imported already is named."""
+    said = mistakes_in(toml, parcels_known())
+    assert len(said) == 1, said
+    assert said[0].startswith(place + ": found ")
+    assert expected in said[0]
 
 
 # -- mistakes -----------------------------------------------------------------------------------

@@ -222,9 +222,14 @@ class FieldsUnreadable:
 @quick
 @dataclass(frozen=True, slots=True)
 class StartChannel:
-    """The daemon starts: policies may have changed, and a channel may have gone live."""
+    """The daemon starts: policies may have changed, and a channel may have gone live.
+
+    `part` are the fields to be looked at, None for all of the channel. Where those are too many for
+    one transaction nothing is done, and the answer's fact "too_many" says so.
+    """
 
     channel: str
+    part: tuple[FieldKey, ...] | None = None
 
 
 @quick

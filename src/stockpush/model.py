@@ -83,6 +83,18 @@ class PurchaseUnit(NamedTuple):
     size: int
 
 
+class OrderSupply(NamedTuple):
+    """What each order with an item takes once of `supply`, however many of the item are in it.
+
+    `quantity` (smallest units) is >= 1, or 0 where a variant takes away what its base names.
+    `gate`: no more of the item is promised than there is of the supply for further orders.
+    """
+
+    supply: str
+    quantity: int
+    gate: bool = False
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -94,7 +106,9 @@ class Item:
     `exposure`, `guard_min` (>= 0) and `home_channel` are None where `StockPolicy` decides.
     `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if every
     listing sold out at once. `substitute_for` is the item under whose name bills may take this one,
-    or another of its substitutes; nothing is stocked of that item itself.
+    or another of its substitutes; nothing is stocked of that item itself. `per_order` are the lines
+    of its bill that are of each order, each of another supply; `reservation.per_order.effective`
+    adds those of its base.
     `horizon_s` (0 to DURATION_MAX_S) is how soon what is promised of it has to be there, None where
     nobody asks: what takes longer to make is not promised, and what becomes available by then is.
     """
@@ -113,6 +127,7 @@ class Item:
     home_channel: str | None = None
     exposure_max: int | None = None
     substitute_for: str | None = None
+    per_order: tuple[OrderSupply, ...] = ()
     horizon_s: int | None = None
 
 
@@ -390,8 +405,9 @@ class Shelf:
     """An item's stock in one pool that can be sold: `on_hand` signed, reserved units included.
 
     Of an item with lots or locations it is what lies in those that count (`Lot.counts`) and in
-    none. `reserved` is the sum of open reservation units (>= 0), `held` that of the open holds'
-    lines (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
+    none. `reserved` (>= 0) is the sum of open reservation units, of a supply also of what open
+    orders are still to take once (`reservation.per_order`); `held` that of the open holds' lines
+    (>= 0); what is in suspense is in neither. `rests` are what the item's builds by its
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
     share what is left because of it, or of the owner's minimum. `pins` are the part of `reserved`
@@ -533,7 +549,9 @@ class Reservation:
     back. `baseline_shipped`, `baseline_written_off` moved before we first looked and move no
     stock of ours. `sku` and `field` are None while no listing is mapped to `order_key`.
     `order_state` is the channel's own word for the order. `bill` is the version of its item's bill
-    of materials that it was made with, or the present one where that is not kept any more.
+    of materials that it was made with, or the present one where that is not kept any more. `sent`:
+    some of it has left, here or before we first looked, whatever came back since; not if the
+    channel took the sending back.
     """
 
     key: ReservationKey
@@ -553,6 +571,7 @@ class Reservation:
     pack: int = 1
     field: FieldKey | None = None
     bill: int = 1
+    sent: bool = False
 
 
 @quick

@@ -199,6 +199,10 @@ class Store(Protocol):
         """Return the present rows of the fields, in key order, without locking them."""
         ...
 
+    async def listings(self, channel: str, *, after: str, limit: int) -> Sequence[Listing]:
+        """Return up to `limit` listings of the channel, by reference, beyond the one `after`."""
+        ...
+
     async def field_keys(self, channel: str) -> Sequence[FieldKey]:
         """Return the keys of the channel's fields, in order, mapped or not."""
         ...
@@ -237,6 +241,10 @@ class Store(Protocol):
 
     async def open_orders(self, channel: str, *, after: str, limit: int) -> Sequence[str]:
         """Return ids of the channel's orders with open reservations, by id, beyond `after`."""
+        ...
+
+    async def fields_after(self, channel: str, key: str, *, limit: int) -> Sequence[FieldKey]:
+        """Return up to `limit` keys of the channel's fields, in order, beyond `key`."""
         ...
 
     async def channel_state(self, channel: str) -> ChannelState:

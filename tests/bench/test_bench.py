@@ -1,5 +1,6 @@
 """The benches run, check what they time, and write no results that are none."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -7,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import __main__, load, measures, processes, report, world
+from bench import __main__, bulk, load, measures, processes, report, world
 from bench.measures import MEASURES, Ground, Measure, Pair, Sizes
 from bench.postgres import Server
 from bench.processes import WrongRun
+from stockpush.model import QUANTITY_MAX
 
 ITEMS = 12
 SMALL = Sizes(
@@ -26,8 +28,11 @@ SMALL = Sizes(
     open_reservations=100,
     items=300,
     few_listings=20,
-    many_listings=400,
+    some_listings=40,
+    many_listings=80,
+    most_listings=400,
     workshop_sales=10,
+    kept_sales=5,
     warm_up=4,
 )
 
@@ -45,7 +50,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     server.close()
 
 
-@pytest.mark.parametrize("key", ["P2", "P5", "P7", "P10"])
+@pytest.mark.parametrize("key", ["P2", "P5", "P7", "P8", "P10"])
 def test_a_measure_runs_and_its_run_balances(ground: Ground, key: str):
     """A run makes its sales, finds them in the books, and gives two figures: without HTTP, with all
     there is between two shops, and of the core alone. The other measures are made of the same
@@ -148,8 +153,6 @@ async def test_a_latency_counts_from_when_the_sale_was_due():
 
     class _Slow:
         def ask(self, request, answered):
-            import asyncio
-
             stalled.append(request)
             asyncio.get_running_loop().call_later(0.05, answered, True)
 
@@ -162,3 +165,43 @@ async def test_a_latency_counts_from_when_the_sale_was_due():
 
 def _measure(key: str, run=lambda _ground: Pair(2.0, 1.0)) -> Measure:
     return Measure(key, "what", "floor", "x", 0.2, run)
+
+
+def test_a_workshop_in_one_piece_is_what_an_import_makes(
+    ground: Ground, tmp_path_factory: pytest.TempPathFactory
+):
+    """Written straight into the tables, a workshop has the rows that importing, adopting, resolving
+    and reading it leave, in every table: all columns but instants and the digest of the import.
+    """
+    del ground  # it has made the worlds small
+    imported, bulk_made = (
+        world.Address(tmp_path_factory.mktemp(name)) for name in ("imported", "bulk")
+    )
+    asyncio.run(world.furnish(imported, items=130, materials=20))
+    bulk.furnish(bulk_made, items=130, materials=20)
+    expected, found = _tables(imported), _tables(bulk_made)
+    assert found.keys() == expected.keys()
+    for table, rows in expected.items():
+        assert found[table] == rows, table
+    assert len(found["listing"]) == 260
+
+
+def _tables(address: world.Address) -> dict[str, list[str]]:
+    """Return every table's rows, in order, with a word for each instant."""
+    with closing(sqlite3.connect(address.file)) as file:
+        file.row_factory = sqlite3.Row
+        names = [name for (name,) in file.execute("SELECT name FROM sqlite_master ORDER BY name")]
+        tables = [name for name in names if not name.startswith(("ix_", "uq_", "sqlite_auto"))]
+        return {
+            name: sorted(
+                repr([_plain(column, row[column]) for column in row.keys()])  # noqa: SIM118
+                for row in file.execute(f"SELECT * FROM {name}")  # our own names
+            )
+            for name in tables
+        }
+
+
+def _plain(column: str, value: object) -> object:
+    if column == "digest" or (isinstance(value, int) and value > QUANTITY_MAX):
+        return "differs"
+    return value

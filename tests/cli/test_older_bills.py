@@ -46,3 +46,35 @@ def test_stock_and_why_tell_of_what_was_ordered_by_another_bill(terminal: Termin
     assert left == {"candle": "2", "soy": "600"}
     refused = terminal("build", "candle", "1", "--bill", "7", "--json")
     assert (refused.code, refused.json["expected"]) == (5, [1, 2])
+
+
+def test_check_recomputes_what_goes_by_an_older_bill(terminal: Terminal) -> None:
+    """Where the shelf knows nothing of the order by the first bill, or of half of it, too much of
+    the soy is promised.
+    """
+    terminal.write("catalog.toml", CATALOGUE.format(wax="soy"))
+    terminal.done("import", "catalog.toml", "--yes")
+    with closing(sqlite3.connect(terminal.folder / "stockpush.db")) as file, file:
+        file.execute(
+            "INSERT INTO shelf (sku, pool, on_hand, reserved, held, rests, guard_level, guarded,"
+            " pins) VALUES ('candle', 'main', 0, 2, 0, '[]', 0, 0, '[]')"
+        )
+        file.execute(
+            "INSERT INTO reservation (channel, order_id, line_id, updated_at, fetch_number,"
+            " order_key, placed_at, ordered, open, shipped, written_off, deducted, state,"
+            " order_state, baseline_shipped, baseline_written_off, sku, pack, bill)"
+            " VALUES ('shop', '1', '1', 0, 0, 'ca', 0, 2, 2, 0, 0, 0, 'committed',"
+            " 'open', 0, 0, 'candle', 1, 1)"
+        )
+    terminal.write("catalog.toml", CATALOGUE.format(wax="palm"))
+    terminal.done("import", "catalog.toml", "--yes")
+    assert terminal.done("check", "--json").json["data"] == []
+    for pins, found in (("[]", "0"), ("[[1, 1, []]]", "1")):
+        with closing(sqlite3.connect(terminal.folder / "stockpush.db")) as file, file:
+            file.execute("UPDATE shelf SET pins = ? WHERE sku = 'candle'", (pins,))
+        for deep in ((), ("--deep",)):
+            checked = terminal("check", "--json", *deep)
+            assert checked.code == 1
+            rows = {tuple(row.values()) for row in checked.json["data"]}
+            assert ("pinned_is_open_demand", "candle by bill 1", "2", found) in rows
+            assert ("atp_is_of_the_ledger", "soy", "600", str(900 - 150 * int(found))) in rows

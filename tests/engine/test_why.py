@@ -28,9 +28,11 @@ from stockpush.model import (
     Exposure,
     FieldKey,
     Health,
+    Kind,
     Location,
     LotKey,
     MovementKind,
+    OrderSupply,
     Promise,
     Push,
     PushOutcomeKind,
@@ -452,7 +454,7 @@ def test_each_pool_tells_what_goes_by_an_older_bill() -> None:
 CHANNELS = ("shopify", "woo", "faire", "etsy")
 SKUS = ("candle", "gift", "wax", "box")
 moves = st.tuples(
-    st.sampled_from(("order", "read", "move", "sync", "ship", "bill")),
+    st.sampled_from(("order", "read", "move", "sync", "ship", "bill", "comes")),
     st.sampled_from(CHANNELS),
     st.sampled_from(SKUS),
     st.integers(0, 9),
@@ -461,12 +463,13 @@ moves = st.tuples(
 
 @dataclass
 class Random:
-    """A world in which anything happens."""
+    """A world in which anything happens; candles are made in time or not, and sent in parcels."""
 
     packs: Sequence[int]
     buffers: Sequence[int]
     cap: int
     batch: bool
+    takes_s: int
     world: World = field(init=False)
     orders: int = 0
 
@@ -479,6 +482,11 @@ class Random:
         world.catalogue = replace(world.catalogue, policies=policies)
         world.stock(candle=3, gift=0, wax=40, box=3, tin=2).alike("case", "box", "tin")
         world.bill("candle", 4, batch=self.batch, wax=10).bill("gift", candle=1, case=1)
+        world.stock(parcel=2).item("parcel", kind=Kind.SUPPLY, horizon_s=9)
+        gate = (OrderSupply("parcel", 1, gate=True),)
+        world.item("candle", horizon_s=5, per_order=gate).item("wax", horizon_s=3)
+        slow = replace(world.catalogue.bills.by_item["candle"], build_time_s=self.takes_s)
+        world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
         for name, pack in zip(CHANNELS, self.packs, strict=True):
             for sku in SKUS:
                 world.list(name, sku, sku, pack=pack, shows=2)
@@ -515,6 +523,16 @@ class Random:
                 world.moves(sku, units - 5, MovementKind.ADJUSTMENT, key=f"m{self.orders}")
             case "bill":
                 world.bill("candle", 4, batch=self.batch, wax=units + 7)
+            case "comes":
+                self.orders += 1
+                sku = "parcel" if sku in ("gift", "box") else sku
+                terms = LotTerms(available_from=world.now + timedelta(seconds=units))
+                lot, key = f"lot {self.orders}", f"c{self.orders}"
+                if sku == "candle":
+                    world.do(BuildStock(sku, units + 1, key, "test", lot=lot, terms=terms))
+                else:
+                    move = StockMove(sku, units + 1, MovementKind.RECEIPT, lot=lot, terms=terms)
+                    world.do(MoveStock((move,), key, "test"))
             case _:
                 for push in world.pushes(channel, call=f"call {self.orders} {world.now}"):
                     world.settles(push)
@@ -527,6 +545,7 @@ class Random:
     st.lists(st.integers(0, 3), min_size=4, max_size=4),
     st.integers(0, 12),
     st.booleans(),
+    st.sampled_from((0, 3, 4, 9)),
 )
 def test_in_any_world_the_terms_sum_to_what_is_promised_and_shown(
     happens: list[tuple[str, str, str, int]],
@@ -534,11 +553,12 @@ def test_in_any_world_the_terms_sum_to_what_is_promised_and_shown(
     buffers: list[int],
     cap: int,
     batch: bool,
+    takes_s: int,
 ) -> None:
-    """Orders, readings, movements, shipments, other bills: `why`, `stock`, `plan` and the pushes
-    agree, and no key of a shelf or bill is told to anybody.
+    """Orders, readings, movements, shipments, other bills, what comes: `why`, `stock`, `plan` and
+    the pushes agree, and no key of a shelf or bill is told to anybody.
     """
-    made = Random(packs, buffers, cap, batch)
+    made = Random(packs, buffers, cap, batch, takes_s)
     for each in happens:
         made.does(*each)
     world = made.world
@@ -575,6 +595,12 @@ def test_every_term_that_a_push_can_have_has_a_wording() -> None:
     named = {name for name, _ in pushes._terms(view, net, kept, POLICIES["shopify"], -1)}
     comes = asking(net, Times({"candle": 9}, frozenset({"candle"}), {"candle": 1}))
     named |= {name for name, _ in item_terms(comes, "candle", held=0, suspense=0)}
+    gated = World().stock(candle=9, box=2).item("box", kind=Kind.SUPPLY)
+    gated.item("candle", per_order=(OrderSupply("box", 1, gate=True),))
+    gated.list("shopify", "a", "candle", shows=9)
+    other = View(gated.catalogue, gated.rows)
+    bounded = pushes._terms(other, other.net(["candle"]), kept, POLICIES["shopify"], 0)
+    named |= {name for name, _ in bounded}
     for shared in ({"guard_min": 99}, {"exposure_max": 0}, {"exposure": Exposure.SPLIT}):
         world = shop().item("candle", **shared)
         view = View(world.catalogue, world.rows)
@@ -586,6 +612,59 @@ def test_every_term_that_a_push_can_have_has_a_wording() -> None:
     }
     assert named == WORDINGS.keys()
     assert set(OUTCOMES) == set(PushOutcomeKind)
+
+
+def test_a_gate_says_what_each_order_takes_and_what_is_left() -> None:
+    """With a box left for the last pack nothing is held back, with one too few it is; the box says
+    whose orders take it.
+    """
+    world = World().stock(candle=9, box=4)
+    world.item("box", kind=Kind.SUPPLY)
+    world.item("candle", per_order=(OrderSupply("box", 1, gate=True),))
+    world.list("shopify", "a", "candle", pack=3, shows=3)
+    for number in range(2):
+        world.hears(world.order("shopify", str(number), line("a", 1)))
+    world.moves("box", -1, MovementKind.SCRAP)
+    (found, box) = (why(world, sku) for sku in ("candle", "box"))
+    assert (found.atp, box.atp) == ("3", "1")
+    assert sum(int(term.quantity) for term in found.terms) == 3
+    assert (found.terms[-1].name, found.terms[-1].note) == ("per_order", WORDINGS["per_order"].none)
+    assert found.listings[0].shown == sum(term.quantity for term in found.listings[0].terms) == 1
+    assert notes(box.terms)["reserved"] == ("-2", "to go once with each open order of candle")
+    world.moves("box", -2, MovementKind.SCRAP, "k2")
+    found = why(world, "candle")
+    assert notes(found.terms)["per_order"] == (
+        "-6",
+        "each order takes 1 box, of which there is 1 short",
+    )
+    world.item("box", horizon_s=86_400)
+    terms = LotTerms(available_from=world.now + timedelta(days=1))
+    comes = StockMove("box", 5, MovementKind.RECEIPT, lot="L1", terms=terms)
+    world.do(MoveStock((comes,), "k3", "test"))
+    found = why(world, "candle")
+    assert notes(found.terms)["per_order"] == (
+        "-3",
+        "each order takes 1 box, of which there is 0 left (5 still to come and not counted)",
+    )
+
+
+def test_what_is_late_and_what_lacks_boxes_are_both_told() -> None:
+    """What cannot be made in time is a reason of the soaps, and the boxes one of their orders."""
+    world = World().stock(soap=4, oil=900, box=2).bill("soap", oil=100)
+    world.item("box", kind=Kind.SUPPLY)
+    slow = replace(world.catalogue.bills.by_item["soap"], build_time_s=2 * 86_400)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("soap", horizon_s=86_400, per_order=(OrderSupply("box", 1, gate=True),))
+    found, late = why(world, "soap"), "building takes 2 days, promised are 1 day"
+    assert (found.atp, found.note) == ("2", f"not promised from oil: {late}")
+    assert notes(found.terms)["per_order"] == (
+        "-2",
+        "each order takes 1 box, of which there is 2 left",
+    )
+    assert sum(int(term.quantity) for term in found.terms) == 2
+    (row,) = report.stock(View(world.catalogue, world.rows), ["soap"])
+    assert (row.limited_by, row.late) == (("box",), found.note)
+    assert (row.horizon, [each.sku for each in row.per_order]) == ("1 day", ["box"])
 
 
 def test_a_share_says_how_much_of_what_is_left_it_is() -> None:

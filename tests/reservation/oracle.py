@@ -281,6 +281,16 @@ def atp(world: World, sku: str) -> int:
     return -m
 
 
+def orders(left: int, quantity: int) -> int:
+    """Return for how many orders more a supply is there; for how many too few, below 0."""
+    count = 0
+    while left >= quantity:
+        count, left = count + 1, left - quantity
+    while left < 0:
+        count, left = count - 1, left + quantity
+    return count
+
+
 def limits(world: World, sku: str, promised: int) -> set[str]:
     """Return the leaves that are short under one unit more than the ATP, on the way from `sku`."""
     more = promised + 1

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stockpush.model import NO_SCRAP, QUANTITY_MAX, BillLine, BillOfMaterials, Rest, Scrap
 from stockpush.reservation import atp as module
 from stockpush.reservation.atp import (
+    Gate,
     Late,
     Netting,
     Times,
@@ -20,12 +21,15 @@ from stockpush.reservation.atp import (
     atp,
     atp_all,
     buildable,
+    gated_by,
     late_for,
     limited_by,
     net,
     ruled_by,
+    stopped_by,
 )
 from stockpush.reservation.bom import Bills, older_name
+from stockpush.reservation.exposure import item_terms
 from stockpush.reservation.ledger import build_moves, rests_after
 from stockpush.reservation.older import missing_of, parts
 from tests.reservation import oracle
@@ -35,6 +39,9 @@ SEEDS = 10_000
 """Random worlds compared with brute force besides what Hypothesis draws; about twenty seconds."""
 TIMED_SEEDS = 2_000
 """Random worlds more, with build times and horizons; about five seconds."""
+
+GATED_SEEDS = 500
+"""Random worlds with gates on top of those."""
 
 invariant = settings(max_examples=150, deadline=None)
 
@@ -521,6 +528,51 @@ def test_the_fast_way_equals_brute_force_with_horizons() -> None:
     assert deep > TIMED_SEEDS / 50
     assert named > TIMED_SEEDS / 200
     assert kept > TIMED_SEEDS / 500
+
+
+def test_gates_bound_what_is_promised_in_time() -> None:
+    """With horizons and gates the ATP is the lesser of both, the terms sum to it, and what stops
+    the next unit names a gate, or what is late, or both where they stop the same unit.
+    """
+    by_gate = by_time = by_both = 0
+    for seed in range(GATED_SEEDS):
+        random = Random(seed)
+        case = timed(random_world(random), random)
+        plain = netted(case)
+        room = {"box": random.randint(-4, 9), "slip": random.randint(-1, 9)}
+        gates = {
+            sku: tuple(
+                Gate(supply, random.randint(1, 3), random.randint(1, 3))
+                for supply in random.sample(sorted(room), random.randint(1, 2))
+            )
+            for sku in case.skus
+            if random.random() < 0.6 and sku not in case.name_of.values()
+        }
+        netting = replace(plain, gates=gates, room=room)
+        for sku in case.skus:
+            in_time = oracle.atp(case, sku)
+            limits = {
+                gate.supply: oracle.orders(room[gate.supply], gate.quantity) * gate.units
+                for gate in gates.get(sku, ())
+            }
+            promised = min([in_time, *limits.values()])
+            assert atp(netting, sku) == promised, sku
+            stopping = {supply for supply, most in limits.items() if most == promised}
+            assert set(gated_by(netting, sku)) == stopping, sku
+            stops = set(stopped_by(plain, sku)) if promised == in_time else set()
+            assert set(stopped_by(netting, sku)) == stops | stopping, sku
+            terms = dict(item_terms(netting, sku, held=0, suspense=0))
+            assert sum(terms.values()) == promised, sku
+            assert terms.get("coming", 0) == case.coming.get(sku, 0)
+            assert buildable(netting, sku) == buildable(plain, sku), sku
+            late = late_for(netting, sku)
+            assert late == late_for(plain, sku), sku
+            by_gate += bool(late) and promised < in_time
+            by_time += bool(late and limits) and not stopping
+            by_both += bool(late and stopping) and promised == in_time
+    assert by_gate > GATED_SEEDS / 20
+    assert by_time > GATED_SEEDS / 20
+    assert by_both > GATED_SEEDS / 200
 
 
 @pytest.mark.parametrize(

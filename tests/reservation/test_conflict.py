@@ -865,6 +865,30 @@ def test_a_changed_buffer_takes_effect_when_the_daemon_starts() -> None:
     assert world.syncs() == {("shopify", "a"): 6, ("woo", "b"): 6}
 
 
+def test_a_channel_of_many_fields_starts_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole is refused with a fact and changes nothing; each part looks at its fields, and at
+    those of the same items elsewhere, as the whole would have.
+    """
+    from decimal import Decimal
+
+    from stockpush.messages import StartChannel
+    from stockpush.reservation import catalogue, pushes
+    from tests.reservation.world import POLICIES
+
+    monkeypatch.setattr(pushes, "STARTED_MAX", 1)
+    monkeypatch.setattr(catalogue, "LARGE_MIN", 1)
+    world = shop().stock(soap=10).list("shopify", "c", "soap", shows=10)
+    buffered = {name: replace(each, buffer=Decimal(4)) for name, each in POLICIES.items()}
+    world.catalogue = replace(world.catalogue, policies=buffered)
+    before = world.rows
+    assert world.do(StartChannel("shopify")).outcome.facts == {"too_many": True}
+    assert world.rows == before
+    world.do(StartChannel("shopify", (FieldKey("shopify", "c"),)))
+    assert world.syncs() == {("shopify", "c"): 6}
+    world.do(StartChannel("shopify", (FieldKey("shopify", "a"),)))
+    assert world.syncs() == {("shopify", "a"): 6, ("woo", "b"): 6}
+
+
 def test_a_reading_during_a_write_is_asked_for_later_and_not_at_once() -> None:
     """It was due before the write: asking at once would ask for ever."""
     world = shop()

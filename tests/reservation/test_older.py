@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import doctest
+from itertools import pairwise
 
 import pytest
 
-from stockpush.errors import BillCycle
-from stockpush.messages import BuildStock, ImportCatalogue, Refused
-from stockpush.model import BillLine, BillOfMaterials, Pin, Shelf
+from stockpush.errors import BillCycle, CatalogueInvalid
+from stockpush.messages import BuildStock, ImportCatalogue, Refused, UndoMovement
+from stockpush.model import BILL_DEPTH_MAX, BillLine, BillOfMaterials, Exposure, Pin, Rest, Shelf
 from stockpush.reservation import older
 from tests.reservation.test_reach import large_from
 from tests.reservation.world import World, line
@@ -83,6 +84,19 @@ def test_a_version_that_nobody_needs_is_forgotten() -> None:
     assert world.catalogue.older_bills == ()
 
 
+def test_with_a_forgotten_bill_goes_what_it_was_split_with() -> None:
+    """Only the older bill joined the candles to what is split: they are marked when it goes."""
+    world = workshop().list("woo", "cb", "candle", shows=1)
+    world.item("balm", exposure=Exposure.SPLIT)
+    world.syncs()
+    world.hears(world.order("shopify", "1", version=2))
+    world.syncs()
+    assert [world.field(*key).expected for key in (("shopify", "ca"), ("woo", "cb"))] == [5, 4]
+    world.stock(mug=1)
+    assert world.catalogue.older_bills == ()
+    assert world.dirty == {"shopify/ca", "woo/cb"}
+
+
 def test_each_of_several_bills_is_kept_for_its_orders() -> None:
     """A third recipe, and orders by each of the three."""
     world = workshop().stock(bees=9)
@@ -131,6 +145,23 @@ def test_building_and_sending_what_was_ordered_changes_no_promise(items: int) ->
         assert world.rows.shelves["candle"].pins == ()
 
 
+def test_an_undone_build_takes_back_the_roundings_of_its_own_bill() -> None:
+    """Candles took 98.5 of wax and take 100: a run by the older bill that is undone leaves all as
+    it was, however often.
+    """
+    world = World().stock(candle=0, wax=1000).bill("candle", 10, wax=985)
+    world.list("shopify", "ca", "candle", shows=1)
+    world.hears(world.order("shopify", "1", line("ca", 5)))
+    world.bill("candle", 10, wax=1000)
+    world.do(BuildStock("candle", 1, "b", "test"))
+    before = world.rows.shelves
+    for number in range(3):
+        world.do(BuildStock("candle", 1, f"b{number}", "test", bill=1))
+        assert world.rows.shelves["candle"].pins == (Pin(1, 5, (Rest("wax", 5),)),)
+        world.do(UndoMovement(max(world.rows.movements), f"u{number}", "test"))
+        assert world.rows.shelves == before
+
+
 def test_what_leaves_unfinished_is_built_by_the_bill_of_its_order() -> None:
     """Where nobody logs a run the ledger takes what was planned for that very order."""
     world = workshop(backflush=True)
@@ -166,8 +197,35 @@ def test_bills_that_would_go_in_a_circle_with_an_older_one_are_refused() -> None
     world.list("shopify", "so", "soap", shows=1)
     world.hears(world.order("shopify", "1", line("so", 1)))
     world.bill("soap", oil=1)
-    with pytest.raises(BillCycle, match="flake -> soap -> flake"):
+    with pytest.raises(BillCycle, match="flake -> soap -> flake; by bill 1 of soap") as refused:
         world.bill("flake", soap=1)
+    assert refused.value.next == "stockpush import FILE  (once those orders are sent)"
     world.hears(world.order("shopify", "1", version=2))
     world.bill("flake", soap=1)
     assert world.rows.shelves.get("soap", Shelf("soap")).pins == ()
+
+
+def test_a_chain_of_bills_may_be_as_long_with_an_older_one() -> None:
+    """That an item is tied to its older bill makes nothing deeper. What its older bill takes counts
+    while an order needs it, and whoever is refused for that is told so.
+    """
+    chain = [f"i{at:02}" for at in range(BILL_DEPTH_MAX + 1)]
+    world = World().stock(**dict.fromkeys((*chain, "other", "more"), 0))
+    for item, component in pairwise(chain):
+        world.bill(item, **{component: 1})
+    world.list("shopify", "i", "i00", shows=1)
+    world.hears(world.order("shopify", "1", line("i", 1)))
+    world.bill("i00", other=1)
+    assert world.rows.shelves["i00"].pins == (Pin(1, 1),)
+    with pytest.raises(
+        CatalogueInvalid, match=r"17 deep: i00 -> i01 -> .*; by bill 1 of i00"
+    ) as no:
+        world.bill(chain[-1], more=1)
+    assert (no.value.field, no.value.next) == (
+        "boms.i00",
+        "stockpush import FILE  (once those orders are sent)",
+    )
+    world.hears(world.order("shopify", "1", version=2))
+    with pytest.raises(CatalogueInvalid, match="17 deep: more -> i00 -> i01") as no:
+        world.bill("more", i00=1).bill("i00", i01=2)
+    assert no.value.next is None

@@ -152,7 +152,11 @@ def one_at_a_time(shares: list[Share], nets: split.Nets) -> dict[FieldKey, int]:
     kept = all(
         each.is_fixed
         or not start[each.key]
-        or (each.shelf not in there.blocked and netting.atp(there, each.shelf) >= each.buffer)
+        or (
+            each.shelf not in there.blocked
+            and not netting.lacks_supplies(there, each.shelf)
+            and netting.atp(there, each.shelf) >= each.buffer
+        )
         for each in shares
     ) and all(there.net[sku] <= max(most, before.net[sku]) for sku, most in there.ceilings.items())
     more: dict[str, int] = {}
@@ -166,8 +170,10 @@ def one_at_a_time(shares: list[Share], nets: split.Nets) -> dict[FieldKey, int]:
 
 
 @st.composite
-def parted(draw: st.DrawFn) -> tuple[oracle.World, list[Share]]:
-    """A random shop, and listings of its items."""
+def parted(
+    draw: st.DrawFn,
+) -> tuple[oracle.World, list[Share], int, dict[str, tuple[netting.Gate, ...]]]:
+    """A random shop, listings of its items, and how many crates there are for orders of some."""
     world = draw(oracle.worlds(older=True))
     stocked = [sku for sku in world.skus if sku not in world.name_of.values()]
     shares = []
@@ -186,22 +192,31 @@ def parted(draw: st.DrawFn) -> tuple[oracle.World, list[Share]]:
                 is_fixed=draw(st.sampled_from((False, False, False, True))),
             )
         )
-    return world, shares
+    gates = {
+        sku: (netting.Gate("crate", draw(st.integers(1, 2)), draw(st.integers(1, 2))),)
+        for sku in draw(st.sets(st.sampled_from(stocked), max_size=2))
+    }
+    return world, shares, draw(st.integers(-1, 12)), gates
 
 
 @settings(deadline=None, max_examples=300)
 @given(parted())
 def test_many_packs_at_once_are_as_many_as_one_at_a_time(
-    case: tuple[oracle.World, list[Share]],
+    case: tuple[oracle.World, list[Share], int, dict[str, tuple[netting.Gate, ...]]],
 ) -> None:
     """Aims are found by levels; by their definition they are the same, in any shop, also with
-    substitutes and older bills.
+    substitutes, older bills and supplies of orders.
     """
-    world, shares = case
+    world, shares, crates, gates = case
 
     def net(more: Mapping[str, int]) -> netting.Netting:
         demand = {sku: units + more.get(sku, 0) for sku, units in world.demand.items()}
-        return netted(dataclasses.replace(world, demand=demand))
+        taken = (-(-more.get(sku, 0) // g.units) * g.quantity for sku, (g,) in gates.items())
+        return dataclasses.replace(
+            netted(dataclasses.replace(world, demand=demand)),
+            gates=gates,
+            room={"crate": crates - sum(taken)},
+        )
 
     assert split.aims(shares, net) == one_at_a_time(shares, net)
 

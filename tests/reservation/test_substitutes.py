@@ -220,3 +220,28 @@ def test_an_item_that_comes_to_the_substitutes_raises_what_can_be_made() -> None
     world.alike("wick", "paper")
     assert world.atp("candle") == 11
     assert world.dirty == {"shopify/ca"}
+
+
+def test_what_has_expired_stands_in_for_nothing() -> None:
+    """A build takes hemp, though the clock's turn of the cotton was not noted yet."""
+    world = workshop(cotton=0, hemp=5)
+    world.do(
+        MoveStock(
+            (
+                StockMove(
+                    "cotton",
+                    5,
+                    MovementKind.RECEIPT,
+                    lot="old",
+                    terms=LotTerms(expires_at=world.now + timedelta(days=1)),
+                ),
+            ),
+            "receive",
+            "test",
+        )
+    )
+    assert world.atp("candle") == 10
+    world.now += timedelta(days=2)
+    world.do(BuildStock("candle", 3, "build", "test"))
+    assert on_hand(world, "candle", "cotton", "hemp") == (3, 0, 2)
+    assert world.atp("candle") == 5

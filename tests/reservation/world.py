@@ -102,7 +102,7 @@ class World:
             followed = widen(asked, rows, self.catalogue)
             followed = replace(followed, fields=followed.fields.union(rows.fields))
             known = followed.skus <= had.skus and followed.fields <= had.fields
-            if known and followed.lots <= had.lots:
+            if known and followed.lots <= had.lots and followed.orders <= had.orders:
                 break
             had = Needs.union([had, followed])
             rows = self._gather(Needs.union([asked, had]))

@@ -43,12 +43,14 @@ from stockpush.model import (
     MovementKind,
     PushOutcomeKind,
     ReservationKey,
+    Scrap,
     Shelf,
     StockMovement,
 )
+from stockpush.packed import Packed
 from stockpush.ports import Sold
-from stockpush.store import SqlStore, reads
-from stockpush.store.dialects import Session
+from stockpush.store import SqlStore, reads, transaction
+from stockpush.store.dialects import Session, postgres, sqlite
 from stockpush.store.transaction import SqlTransaction
 from tests.store import samples
 from tests.store.samples import (
@@ -1071,13 +1073,79 @@ class StoreConformance:
         await other.close()
         assert await (await open_store()).reserve_fetch_numbers(1) == 26
 
+    async def test_a_long_catalogue_is_packed_and_says_the_same(
+        self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Read in parts of three rows, and packed from four on: the same items, bills and listings
+        in the same order, of bills with lines of several parts, too, and older bills.
+        """
+        items = [replace(ITEM, sku=f"sku-{number:02}") for number in range(11)]
+        bills = [
+            BillOfMaterials(
+                made.sku,
+                number,
+                tuple(BillLine(each.sku, number + 1, Scrap(1, 20)) for each in items[:number]),
+                version=number,
+            )
+            for number, made in enumerate(items[:8])
+            if number
+        ]
+        older = replace(OLDER_BILL, item=bills[-1].item)
+        listings = [
+            Listing(ListingKey(each, f"{number:02}"), items[number].sku, ref={"id": number})
+            for each in ("shop", "woo")
+            for number in range(5)
+        ]
+        await write(
+            store,
+            Decision(
+                items=tuple(items),
+                bills=tuple(bills[::-1]),
+                listings=tuple(listings[::-1]),
+                older_bills=(older,),
+            ),
+        )
+        plain = await store.catalogue()
+        assert not isinstance(plain.bills, Packed)
+        monkeypatch.setattr(transaction, "PACKED_MIN", 4)
+        for dialect in (sqlite, postgres):
+            monkeypatch.setattr(dialect, "PART_ROWS", 3)
+        packed = await store.catalogue()
+        assert isinstance(packed.items, Packed)
+        assert isinstance(packed.bills, Packed)
+        assert isinstance(packed.listings, Packed)
+        assert tuple(packed.items) == plain.items == tuple(items)
+        assert tuple(packed.bills) == plain.bills == tuple(bills)
+        assert tuple(packed.listings) == plain.listings == tuple(listings)
+        assert packed.older_bills == plain.older_bills == (older,)
+
+    async def test_the_listings_of_a_channel_come_in_pages(self, store: SqlStore) -> None:
+        """In the order of their references, of no other channel, as the catalogue has them."""
+        known = [
+            Listing(ListingKey(channel, ref), ITEM.sku, ref={"id": ref}, order_key=ref)
+            for channel, ref in (
+                ("my-shop", "b"),
+                ("my-shop", "a"),
+                ("my-woo", "c"),
+                ("my-shop", "d"),
+            )
+        ]
+        await write(store, Decision(items=(ITEM,), listings=tuple(known)))
+        b, a, _, d = known
+        assert await store.listings("my-shop", after="", limit=2) == [a, b]
+        assert await store.listings("my-shop", after="b", limit=2) == [d]
+        assert await store.listings("my-shop", after="d", limit=2) == []
+
     async def test_the_fields_of_a_channel_are_listed(self, store: SqlStore) -> None:
         """In the order of their keys, and of no other channel."""
         await write(store, Decision(items=(ITEM,)), Decision(fields=(field_of("b"), field_of("a"))))
         other = replace(field_of("c"), key=FieldKey("my-woo", "c"))
         await write(store, Decision(fields=(other,)))
         channel = field_of("a").key.channel
-        assert await store.field_keys(channel) == [FieldKey(channel, "a"), FieldKey(channel, "b")]
+        a, b = FieldKey(channel, "a"), FieldKey(channel, "b")
+        assert await store.field_keys(channel) == [a, b]
+        assert await store.fields_after(channel, "", limit=1) == [a]
+        assert await store.fields_after(channel, "a", limit=2) == [b]
 
     async def test_notes_are_kept_changed_and_forgotten(
         self, store: SqlStore, open_store: OpenStore

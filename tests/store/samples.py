@@ -39,6 +39,7 @@ from stockpush.model import (
     LotKey,
     LotRule,
     MovementKind,
+    OrderSupply,
     OrderVersion,
     Pin,
     Promise,
@@ -78,6 +79,7 @@ ITEM = Item(
     home_channel="my-shopify",
     exposure_max=7,
     substitute_for="kerze größe",
+    per_order=(OrderSupply("box", 3, gate=True), OrderSupply("leaflet größe", QUANTITY_MAX)),
     horizon_s=DURATION_MAX_S,
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
@@ -197,6 +199,7 @@ RESERVATION = Reservation(
     pack=6,
     field=FIELD,
     bill=2,
+    sent=True,
 )
 HOLD = Hold(
     id=7,

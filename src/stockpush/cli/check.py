@@ -11,6 +11,7 @@ a difference is a damaged file or a defect, and somebody must look at it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -21,11 +22,12 @@ from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, print_json, say, show, table
 from stockpush.cli.session import settings_of, with_parts
 from stockpush.errors import ExitCode, StoreDamaged
-from stockpush.model import ChannelPolicy, Shelf, pool_of, sku_of
+from stockpush.model import ChannelPolicy, Pin, Shelf, pool_of, sku_of
 from stockpush.reservation import ledger
 from stockpush.reservation.atp import atp_all
 from stockpush.reservation.catalogue import build
 from stockpush.reservation.ledger import Books, Violation
+from stockpush.reservation.per_order import PerOrder, claims, effective
 from stockpush.reservation.view import View
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
             rows.books.lots,
             _pools(rows),
             dict(rows.catalogue.feeds),
+            _per_order(rows),
         )
         found += ledger.check(books)
     return list(dict.fromkeys(found))  # the ledger finds again what its sums have shown
@@ -105,29 +108,68 @@ def _pools(rows: CheckRows) -> dict[str, str]:
     return {place.name: place.pool for place in rows.catalogue.locations}
 
 
+def _per_order(rows: CheckRows) -> PerOrder:
+    """Return what each order with an item takes once."""
+    stored = rows.catalogue
+    return effective(
+        {item.sku: item for item in stored.items}, {bill.item: bill for bill in stored.bills}
+    )
+
+
+def _claimed(rows: CheckRows) -> Counter[str]:
+    """Return by shelf what orders claim: their open units, and what they are still to take once."""
+    audit, feeds = rows.audit, dict(rows.catalogue.feeds)
+    return Counter(audit.open) + Counter(claims(_per_order(rows), audit.in_open_orders, feeds))
+
+
 def _sums(rows: CheckRows) -> list[Violation]:
     """What is kept of each shelf is the sum of its movements, open order lines and open holds."""
-    audit = rows.audit
+    audit, claimed = rows.audit, _claimed(rows)
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
     coming = ledger.coming(audit.lots.values(), _pools(rows))
     found = []
-    named = audit.shelves.keys() | audit.moved.keys() | audit.open.keys() | audit.held.keys()
+    named = audit.shelves.keys() | audit.moved.keys() | claimed.keys() | audit.held.keys()
     for sku in sorted(named):
         shelf = audit.shelves.get(sku, Shelf(sku))
         for invariant, summed, kept in (
             ("balance_is_fold", audit.moved.get(sku, 0), shelf.on_hand + apart.get(sku, 0)),
             ("coming_is_of_lots", coming.get(sku, 0), shelf.coming),
-            ("reserved_is_open_demand", audit.open.get(sku, 0), shelf.reserved),
+            ("reserved_is_open_demand", claimed[sku], shelf.reserved),
             ("held_is_open_holds", audit.held.get(sku, 0), shelf.held),
         ):
             if summed != kept:
                 name = ledger.shelf_name(sku)
                 found.append(Violation(invariant, name, str(summed), str(kept)))
+    open_by_older = _by_older_bills(rows)
+    pinned_on = {sku for sku, shelf in audit.shelves.items() if shelf.pins}
+    for sku in sorted(open_by_older.keys() | pinned_on):
+        pinned = {pin.version: pin.units for pin in audit.shelves.get(sku, Shelf(sku)).pins}
+        by_older = open_by_older.get(sku, {})
+        found += [
+            Violation(
+                "pinned_is_open_demand",
+                f"{ledger.shelf_name(sku)} by bill {version}",
+                str(by_older.get(version, 0)),
+                str(pinned.get(version, 0)),
+            )
+            for version in sorted(pinned.keys() | by_older.keys())
+            if pinned.get(version, 0) != by_older.get(version, 0)
+        ]
     for key in sorted(audit.lots.keys() | audit.lots_moved.keys()):
         balance = audit.lots[key].on_hand if key in audit.lots else 0
         if balance != audit.lots_moved.get(key, 0):
             expected = str(audit.lots_moved.get(key, 0))
             found.append(Violation("lot_is_fold", ledger.lot_name(key), expected, str(balance)))
+    return found
+
+
+def _by_older_bills(rows: CheckRows) -> dict[str, dict[int, int]]:
+    """Return what is open of each shelf by the versions of its item's bill but the present one."""
+    present = {bill.item: bill.version for bill in rows.catalogue.bills}
+    found: dict[str, dict[int, int]] = {}
+    for (shelf, version), units in sorted(rows.audit.open_by_bill.items()):
+        if units and version != present.get(sku_of(shelf), 1):
+            found.setdefault(shelf, {})[version] = units
     return found
 
 
@@ -147,7 +189,7 @@ def _undeducted(rows: CheckRows) -> list[Violation]:
 
 def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violation]:
     """ATP from what is kept is ATP from the ledger and the orders."""
-    stored, audit = rows.catalogue, rows.audit
+    stored, audit, claimed = rows.catalogue, rows.audit, _claimed(rows)
     catalogue = build(
         stored.revision,
         stored.items,
@@ -161,16 +203,17 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
     coming = ledger.coming(audit.lots.values(), _pools(rows))
     every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
+    by_older = _by_older_bills(rows)
     recomputed = {
         sku: Shelf(
             sku_of(sku),
             pool=pool_of(sku),
             on_hand=audit.moved.get(sku, 0) - apart.get(sku, 0),
-            reserved=audit.open.get(sku, 0),
+            reserved=claimed[sku],
             held=audit.held.get(sku, 0),
             coming=coming.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
-            pins=audit.shelves.get(sku, Shelf(sku)).pins,
+            pins=_pins(audit.shelves.get(sku, Shelf(sku)), by_older.get(sku, {})),
         )
         for sku in every
     }
@@ -185,6 +228,12 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
         for sku in every
         if sound[sku] != kept[sku]
     ]
+
+
+def _pins(shelf: Shelf, open_units: Mapping[int, int]) -> tuple[Pin, ...]:
+    """Return what is pinned to older bills by the orders; roundings are those that are kept."""
+    rests = {pin.version: pin.rests for pin in shelf.pins}
+    return tuple(Pin(each, units, rests.get(each, ())) for each, units in open_units.items())
 
 
 def _print_violations(found: Sequence[Violation]) -> None:

@@ -338,8 +338,9 @@ async def _gather(
             fields=followed.fields.union(rows.fields) - had.fields,
             leaders=followed.leaders - had.leaders,
             lots=followed.lots - had.lots,
+            orders=followed.orders - had.orders,
         )
-        if not (more.skus or more.fields or more.leaders or more.lots):
+        if not (more.skus or more.fields or more.leaders or more.lots or more.orders):
             break
         others = await transaction.gather(more)
         rows = replace(
@@ -349,6 +350,7 @@ async def _gather(
             dirty={**rows.dirty, **others.dirty},
             in_flight={**rows.in_flight, **others.in_flight},
             lots={**rows.lots, **others.lots},
+            reservations={**rows.reservations, **others.reservations},
         )
         had = Needs.union([had, more])
     return replace(rows, partial=had.skus.union(rows.shelves)) if had.leaders else rows

@@ -44,6 +44,10 @@ READ_TRIES_MAX = 3
 RECHECK_POLLS = 10
 RECHECK_MAX = 20
 """After how many polls how many open orders are read by their ids."""
+LISTINGS_MAX = 2_000
+"""Most listings that are read at once to be resolved."""
+START_PART_MAX = 200
+"""How many fields of a large channel are looked at in one transaction when the daemon starts."""
 WAIT_MIN_S = 0.01
 """Shortest wait for what is due: the wall clock and the timer are two clocks."""
 
@@ -113,6 +117,7 @@ class Reconciler:
         self._asked_again = Retries(channel, clock, ids)
         self._untold: set[ListingKey] = set()
         """Listings of which an answer told nothing: they are asked about again."""
+        self._stopped = False
         self._hint_wait_s = IDLE_MAX_S
         self._asleep_until: datetime | None = None
 
@@ -126,7 +131,7 @@ class Reconciler:
 
     async def run_reads(self) -> None:
         """Resolve listings, follow hints and read fields as they become due."""
-        await self._lane.submit(StartChannel(self._channel.name))
+        await self._start()
         steps = (
             self.resolve_listings,
             self.try_again,
@@ -148,6 +153,23 @@ class Reconciler:
             if not again:
                 await wait_for(self._channel.read_wake, seconds=await self._idle_s())
                 self._asleep_until = None
+
+    async def _start(self) -> None:
+        """Have every field of the channel looked at, in parts where they are many."""
+        name = self._channel.name
+        done = await self._lane.submit(StartChannel(name))
+        if not done.outcome.facts.get("too_many"):
+            return
+        after = ""
+        while keys := await self._store.fields_after(name, after, limit=START_PART_MAX):
+            if self._stopped:
+                return
+            await self._lane.submit(StartChannel(name, tuple(keys)))
+            after = keys[-1].key
+
+    def stop(self) -> None:
+        """Begin no further part of a start: the next start looks at everything again."""
+        self._stopped = True
 
     def wake_at(self, instant: datetime) -> None:
         """Wake the reads if they would sleep beyond `instant`, when a reading becomes due."""
@@ -437,24 +459,37 @@ class Reconciler:
         self._channel.resolve_wanted = self._all_wanted = False
         self._wanted.clear()
         try:
-            catalogue = await self._store.catalogue()
-            asked = [
-                row
-                for row in catalogue.listings
-                if row.key.channel == self._channel.name
-                and (
+            asked = await self._resolve_each(
+                lambda row: (
                     everything
                     or row.key in named
                     or (row.field_key is None and row.parked_reason is None)
                 )
-            ]
-            await self._resolve(asked)
+            )
         except BaseException:
             self._channel.resolve_wanted = True
             self._all_wanted = self._all_wanted or everything
             self._wanted |= named
             raise
-        return len(asked)
+        return asked
+
+    async def _resolve_each(self, is_wanted: Callable[[Listing], bool]) -> int:
+        """Resolve the channel's listings that are wanted, few in memory at a time; return how many.
+
+        No call is smaller for it than the channel takes, but for the last.
+        """
+        step = self._channel.connector.manifest.read_max
+        count, after, waiting, more = 0, "", list[Listing](), True
+        while more:
+            page = await self._store.listings(self._channel.name, after=after, limit=LISTINGS_MAX)
+            more = len(page) == LISTINGS_MAX
+            waiting += filter(is_wanted, page)
+            whole = len(waiting) - len(waiting) % step if more else len(waiting)
+            await self._resolve(waiting[:whole])
+            count += whole
+            del waiting[:whole]
+            after = page[-1].key.ref if page else after
+        return count
 
     def want(self, listings: Iterable[ListingKey]) -> None:
         """Ask the channel about these listings again."""

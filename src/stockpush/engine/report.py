@@ -58,6 +58,18 @@ class ListingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SupplyRow:
+    """What each order with an item takes once: `quantity` in the supply's unit; `gate`: no more of
+    the item is promised than there is of it.
+    """
+
+    sku: str
+    unit: str
+    quantity: str
+    gate: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OlderBillRow:
     """An older bill that open orders were made with: `reserved` units go by it, as a decimal."""
 
@@ -71,14 +83,15 @@ class StockRow:
 
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
     materials that stop one more from being built, and "promise rule" or "horizon", or "... of SKU"
-    for a component's, where that does. `on_hand` can be sold; `withheld` lies in lots that cannot,
-    or where nothing is sold. `policy` is how its listings share it; `guarded`: they do so now,
-    since there is as little as `guard_level`. `exposure_max` is None for no limit. `substitutes`
-    are the items that share this one as a name, of which `on_hand` is then what is there of all of
-    them; `substitute_for` is the name that it shares. `bill` is the version of its bill of
-    materials, `older_bills` are those that open orders go by. `coming` becomes available by the
-    `horizon`, which is None where nobody asks how soon; `late` says what is not promised since it
-    would not be there by then, None where nothing is.
+    for a component's, or a supply of orders, where that does. `on_hand` can be sold; `withheld`
+    lies in lots that cannot, or where nothing is sold. `policy` is how its listings share it;
+    `guarded`: they do so now, since there is as little as `guard_level`. `exposure_max` is None for
+    no limit. `substitutes` are the items that share this one as a name, of which `on_hand` is then
+    what is there of all of them; `substitute_for` is the name that it shares. `bill` is the version
+    of its bill of materials, `older_bills` are those that open orders go by. `per_order` is what
+    each order with it takes once. `coming` becomes available by the `horizon`, which is None where
+    nobody asks how soon; `late` says what is not promised since it would not be there by then, None
+    where nothing is.
     """
 
     sku: str
@@ -107,6 +120,7 @@ class StockRow:
     older_bills: tuple[OlderBillRow, ...] = ()
     substitutes: tuple[str, ...] = ()
     substitute_for: str | None = None
+    per_order: tuple[SupplyRow, ...] = ()
     coming: str = "0"
     horizon: str | None = None
     late: str | None = None
@@ -204,7 +218,9 @@ def shortages(view: View) -> tuple[str, ...]:
     covers.
     """
     # Cheaper than the ATP of every item; that both agree is tested.
-    return tuple(map(shelf_name, sorted(_net_all(view).blocked)))
+    net = _net_all(view)
+    lacking = {shelf for shelf in net.gates if netting.lacks_supplies(net, shelf)}
+    return tuple(map(shelf_name, sorted(net.blocked | lacking)))
 
 
 def _net_all(view: View) -> Netting:
@@ -255,6 +271,13 @@ def _item(
         ),
         substitutes=members,
         substitute_for=item.substitute_for,
+        per_order=tuple(
+            SupplyRow(
+                line.supply, supply.unit, format_quantity(line.quantity, supply.scale), line.gate
+            )
+            for line in view.catalogue.per_order.get(sku, ())
+            for supply in (view.catalogue.items[line.supply],)
+        ),
         coming=format_quantity(sum(each.coming for each in shelves), scale),
         horizon=None if item.horizon_s is None else format_duration(item.horizon_s),
         late=not_in_time(view, net, key),
@@ -265,8 +288,8 @@ def _limits(net: Netting, shelf: str) -> tuple[str, ...]:
     """Return what stops the next unit of a shelf, but for itself."""
     if shelf in net.bills.by_item:
         return netting.stopped_by(net, shelf)
-    if shelf in net.bills.name_of:
-        return tuple(sku_of(each) for each in netting.limited_by(net, shelf) if each != shelf)
+    if shelf in net.bills.name_of or netting.gated_by(net, shelf):
+        return tuple(each for each in netting.stopped_by(net, shelf) if each != sku_of(shelf))
     return ()
 
 

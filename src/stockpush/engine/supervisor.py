@@ -155,6 +155,7 @@ class Supervisor:
         """Begin no new push and let those under way finish."""
         for each in self.workers:
             each.pusher.stop()
+            each.reconciler.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 await asyncio.gather(*(each.pusher.idle() for each in self.workers))

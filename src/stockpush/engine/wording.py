@@ -77,6 +77,11 @@ WORDINGS: Mapping[str, Wording] = {
         "nothing has to be made up for",
     ),
     "buildable": Wording("buildable", "what the materials can still make"),
+    "per_order": Wording(
+        "supplies",
+        "more than its orders have supplies for",
+        "there are supplies for as many orders",
+    ),
     "buffer": Wording("buffer", "kept back on this channel", "nothing is kept back here"),
     "part_of_a_pack": Wording(
         "parts of packs", "what the lines above leave out of whole packs, put together"
@@ -272,6 +277,17 @@ def _reserved(now: Now, _quantity: int) -> Note:
         if left > 0:
             named.append(f"{left} more ({now.units(units_left)})")
         texts.append(f"{each.channel}: order {_listed(named)}")
+    orders_of = [
+        sku
+        for sku, lines in sorted(now.view.catalogue.per_order.items())
+        if any(line.supply == now.item.sku for line in lines)
+    ]
+    if orders_of:
+        named = orders_of[:NAMES_MAX]
+        if len(orders_of) > NAMES_MAX:
+            named.append(f"{len(orders_of) - NAMES_MAX} more items")
+        texts.append(f"to go once with each open order of {_listed(named)}")
+        sources += [f"bill {sku}" for sku in orders_of[:NAMES_MAX]]
     return Note("; ".join(texts) or WORDINGS["reserved"].means, ", ".join(sources))
 
 
@@ -349,6 +365,18 @@ def _to_build(now: Now, _quantity: int) -> Note:
     ]
     text = WORDINGS["to_build"].means
     return Note(f"{text}; {_listed(by_others)}" if by_others else text, f"bill {now.item.sku}")
+
+
+def _per_order(now: Now, _quantity: int) -> Note:
+    stops, texts = netting.gated_by(now.net, now.shelf), []
+    for gate in now.net.gates[now.shelf]:
+        if gate.supply in stops:
+            room, each = now.net.room[gate.supply], now.amount(gate.quantity, gate.supply)
+            left = f"{now.amount(abs(room), gate.supply)} {'left' if room >= 0 else 'short'}"
+            if comes := now.net.times.coming.get(gate.supply, 0):
+                left += f" ({now.amount(comes, gate.supply)} still to come and not counted)"
+            texts.append(f"each order takes {each} {sku_of(gate.supply)}, of which there is {left}")
+    return Note("; ".join(texts), ", ".join(f"item {sku_of(each)}" for each in stops))
 
 
 def _buildable(now: Now, quantity: int) -> Note:
@@ -502,6 +530,7 @@ _OF_ITEM: Mapping[str, Callable[[Now, int], Note]] = {
     "substitutes": _substitutes,
     "to_build": _to_build,
     "buildable": _buildable,
+    "per_order": _per_order,
 }
 _ALWAYS = frozenset({"on_hand", "buildable", "substitutes"})
 """Terms of which something is said even where they are 0."""

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from stockpush.errors import QuantityInvalid
 from stockpush.importer.cells import Cells
 from stockpush.importer.mistakes import Mistakes, nearest
 from stockpush.importer.tables import Row
-from stockpush.model import NO_SCRAP, BillLine, BillOfMaterials, Item, Kind, Scrap
+from stockpush.model import (
+    NO_SCRAP,
+    BillLine,
+    BillOfMaterials,
+    Item,
+    Kind,
+    OrderSupply,
+    Scrap,
+)
 from stockpush.reservation.bom import merge_lines, resolve
 from stockpush.units import format_scrap, parse_scrap
 
 _OF_THE_BASE: Final = ("yield", "batch_only", "kit", "backflush", "build_time")
 """What a variant has of its base."""
+_ORDER: Final = "order"
+"""What a line says that is of each order, and not of what the bill makes."""
 
 
 class BillReader:
@@ -38,6 +49,8 @@ class BillReader:
         self._find = find
         self._rows: dict[str, Row] = {}
         self.made: dict[str, BillOfMaterials] = {}
+        self.per_order: dict[str, tuple[OrderSupply, ...]] = {}
+        """What orders take once, of every bill that was read."""
 
     def read(self, rows: Iterable[Row]) -> None:
         """Read the bills; items and components may stand in any file or be known already."""
@@ -52,12 +65,75 @@ class BillReader:
                 continue
             places[sku] = row.place
             self._rows[sku] = row
-            bill = self._variant(row, sku) if "base" in row.cells else self._bill(row, sku)
+            once = tuple(line for line in row.lines if "per" in line.cells)
+            made = replace(row, lines=tuple(line for line in row.lines if line not in once))
+            supplies = self._supplies(once, sku, none_too="base" in row.cells)
+            if supplies is not None:
+                self.per_order[sku] = supplies
+            if once and not made.lines and "base" not in row.cells:
+                self._check_alone(row, sku)
+                continue
+            bill = self._variant(made, sku) if "base" in row.cells else self._bill(made, sku)
             if bill is not None:
                 self.made[sku] = bill
         for bill in self.made.values():
             if bill.base is not None:
                 self._check_base(self._rows[bill.item], bill.item, bill.base)
+
+    def _supplies(
+        self, rows: Iterable[Row], sku: str, *, none_too: bool
+    ) -> tuple[OrderSupply, ...] | None:
+        """Return the lines of a bill that are of each order; `none_too`: 0 takes one away."""
+        found: dict[str, OrderSupply] = {}
+        sound = True
+        for row in rows:
+            line = self._supply(row, sku, none_too=none_too)
+            if line is not None and line.supply in found:
+                expected = "one line per order of each supply; it is on a line before"
+                self._mistakes.add(row.where("item"), found=line.supply, expected=expected)
+                line = None
+            sound = sound and line is not None
+            if line is not None:
+                found[line.supply] = line
+        return tuple(found.values()) if sound else None
+
+    def _supply(self, row: Row, made: str, *, none_too: bool) -> OrderSupply | None:
+        per = row.cells["per"]
+        if not isinstance(per, str) or per.strip().lower() != _ORDER:
+            expected = f"{_ORDER}, or nothing: then the line is of what the bill makes"
+            self._mistakes.add(row.where("per"), found=per, expected=expected)
+            return None
+        if "scrap" in row.cells:
+            expected = "nothing: what goes once with each order is taken as it is"
+            self._mistakes.add(row.where("scrap"), found=row.cells["scrap"], expected=expected)
+            return None
+        gate = self._cells.boolean(row, "gate")
+        line = self._bill_line(row, made, none_too=none_too)
+        return (
+            None
+            if gate is None or line is None
+            else OrderSupply(line.component, line.quantity, gate)
+        )
+
+    def _check_alone(self, row: Row, sku: str) -> None:
+        """Note what a bill cannot say that only has lines of orders, and so makes nothing."""
+        self._item_in_bill(row, sku)
+        for name in _OF_THE_BASE:
+            if name in row.cells:
+                expected = "nothing: with lines per order alone the bill makes nothing"
+                self._mistakes.add(row.where(name), found=row.cells[name], expected=expected)
+        if sku in self._known:
+            expected = f"the components of {sku} as well: its bill has some, and none is removed"
+            self._mistakes.add(row.where("lines"), found="lines per order alone", expected=expected)
+
+    def place_of(self, sku: str, supply: str, field: str) -> str | None:
+        """Return where a bill that was read says something of a component, None where none does."""
+        row = self._rows.get(sku)
+        if row is None:
+            return None
+        lines = (line for line in row.lines if line.cells.get("item") == supply)
+        line = next(lines, None)
+        return row.where("item") if line is None else line.where(field)
 
     def keeps(self, sku: str) -> bool:
         """Answer whether a known bill that the files do not restate names the item."""
@@ -184,6 +260,10 @@ class BillReader:
         return bills
 
     def _bill_line(self, row: Row, made: str, *, none_too: bool) -> BillLine | None:
+        if "gate" in row.cells and "per" not in row.cells:
+            expected = 'nothing: only a line with per = "order" can be a gate'
+            self._mistakes.add(row.where("gate"), found=row.cells["gate"], expected=expected)
+            return None
         component = self._cells.text(row, "item")
         if component is None:
             return None

@@ -44,6 +44,7 @@ from stockpush.model import (
 )
 from stockpush.ports import CatalogueRows
 from stockpush.reservation.bom import Bills, refuse_too_large
+from stockpush.reservation.per_order import faults
 from stockpush.units import (
     SCALE_MAX,
     find_unit,
@@ -87,13 +88,15 @@ class Known:
             for bill in self.bills.values()
             for sku in (bill.item, *(line.component for line in bill.lines))
         }
+        once = {line.supply for item in self.items.values() for line in item.per_order}
         alike = {
             sku
             for item in self.items.values()
             if item.substitute_for is not None
             for sku in (item.sku, item.substitute_for)
         }
-        return self.moved | in_bills | alike | {listing.sku for listing in self.listings.values()}
+        listed = {listing.sku for listing in self.listings.values()}
+        return self.moved | in_bills | once | alike | listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,8 @@ def read_catalogue(
     mistakes.raise_any()
     bills = reader.bills.resolve()
     mistakes.raise_any()
+    reader.check_supplies(bills)
+    mistakes.raise_any()
     refuse_too_large(Bills.build(bills.values(), reader.all_items.keys(), reader.name_of()))
     return reader.catalogue()
 
@@ -181,11 +186,13 @@ class _Reader:
 
     def catalogue(self) -> CatalogueFile:
         """Return what was read, with its preview."""
-        known, items = self._known, self.all_items
+        known, items = self._known, self._with_supplies()
+        bills, once = self.bills.made, self.bills.per_order
+        changed = {sku: items[sku] for sku in once if items[sku] != known.items.get(sku)}
         moved = {sku for sku in self._on_hand if sku in known.moved}
         return CatalogueFile(
-            items=tuple(self._items.values()),
-            bills=tuple(self.bills.made.values()),
+            items=tuple({**{sku: items[sku] for sku in self._items}, **changed}.values()),
+            bills=tuple(bills.values()),
             listings=tuple(self._listings.values()),
             locations=tuple(self._locations.values()),
             opening=tuple(
@@ -195,7 +202,15 @@ class _Reader:
             ),
             changes=(
                 *(item_change(known.items.get(new.sku), new) for new in self._items.values()),
-                *(bill_change(known.bills.get(b.item), b, items) for b in self.bills.made.values()),
+                *(
+                    bill_change(
+                        (known.bills.get(sku), known.items.get(sku)),
+                        (bills.get(sku, known.bills.get(sku)), items[sku]),
+                        items,
+                    )
+                    for sku in dict.fromkeys((*bills, *once))
+                    if sku in bills or items[sku].per_order or sku in changed
+                ),
                 *(
                     listing_change(known.listings.get(new.key), new, items)
                     for new in self._listings.values()
@@ -211,6 +226,29 @@ class _Reader:
                 if sku in moved
             ),
         )
+
+    def _with_supplies(self) -> dict[str, Item]:
+        """Return the items there will be, with what their bills say of each order."""
+        once = self.bills.per_order
+        return {
+            sku: replace(item, per_order=once[sku]) if sku in once else item
+            for sku, item in self.all_items.items()
+        }
+
+    def check_supplies(self, bills: Mapping[str, BillOfMaterials]) -> None:
+        """Note supplies of orders that are at odds with their item, its bill, or other bills."""
+        told: set[str] = set()
+        for fault in faults(self._with_supplies(), bills):
+            where = self.bills.place_of(fault.item, fault.supply, fault.field)
+            if where is None and fault.other:
+                where = self.bills.place_of(fault.other, fault.supply, fault.field)
+            told_of = [sku for sku in (fault.supply, fault.other) if sku in self._items]
+            if where is None and told_of:
+                where = f"{self._places[told_of[0]]}: {fault.cell}"
+            where = where or f"the bill of {fault.item}: {fault.supply}"
+            if where not in told:  # several items may name what one row is at odds with
+                self._mistakes.add(where, found=fault.found, expected=fault.expected)
+            told.add(where)
 
     # -- items -------------------------------------------------------------------------------
 
@@ -275,7 +313,8 @@ class _Reader:
         bought = self._purchase_units(row, old, unit, scale)
         if bought is None:
             return None
-        item = Item(sku, name, kind, unit, scale, bought, lots=lots)
+        once = () if old is None else old.per_order  # until its bill says otherwise
+        item = Item(sku, name, kind, unit, scale, bought, lots=lots, per_order=once)
         item = replace(item, substitute_for=old.substitute_for if old else None)
         if "substitute_for" in row.cells:
             other = self._text(row, "substitute_for")

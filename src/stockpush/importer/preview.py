@@ -63,11 +63,18 @@ def item_change(old: Item | None, new: Item) -> Change:
 
 
 def bill_change(
-    old: BillOfMaterials | None, new: BillOfMaterials, items: Mapping[str, Item]
+    old: tuple[BillOfMaterials | None, Item | None],
+    new: tuple[BillOfMaterials | None, Item],
+    items: Mapping[str, Item],
 ) -> Change:
-    """Compare a bill of materials with the present one; the order of its lines says nothing."""
-    before = None if old is None else _bill(old, items)
-    return _change(Table.BOMS, new.item, before, _bill(new, items))
+    """Compare a bill of materials with the present one; the order of its lines says nothing.
+
+    With each comes its item, which has what the bill says of each order.
+    """
+    bill, item = old
+    is_there = bill is not None or (item is not None and item.per_order)
+    before = _bill(bill, item, items) if is_there else None
+    return _change(Table.BOMS, new[1].sku, before, _bill(*new, items))
 
 
 def listing_change(old: Listing | None, new: Listing, items: Mapping[str, Item]) -> Change:
@@ -124,7 +131,16 @@ def _location(location: Location) -> dict[str, str]:
     return {"sellable": "true" if location.sellable else "false", "pool": location.pool}
 
 
-def _bill(bill: BillOfMaterials, items: Mapping[str, Item]) -> dict[str, str]:
+def _bill(
+    bill: BillOfMaterials | None, item: Item | None, items: Mapping[str, Item]
+) -> dict[str, str]:
+    once = {
+        f"{line.supply} per order": _quantity(line.quantity, items[line.supply])
+        + (", gate" if line.gate else "")
+        for line in (() if item is None else item.per_order)
+    }
+    if bill is None:
+        return once
     lines = {
         line.component: _quantity(line.quantity, items[line.component])
         + (f" and {format_scrap(line.scrap)} lost" if line.scrap.lost else "")
@@ -138,6 +154,7 @@ def _bill(bill: BillOfMaterials, items: Mapping[str, Item]) -> dict[str, str]:
         "backflush": _flag(told=bill.backflush),
         "build_time": format_duration(bill.build_time_s) if bill.build_time_s else "",
         **lines,
+        **once,
     }
 
 

@@ -71,7 +71,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
     Table.LOCATIONS: ("name", "sellable", "pool"),
 }
 """The keys of each TOML table."""
-LINE_COLUMNS = ("item", "quantity", "scrap")
+LINE_COLUMNS = ("item", "quantity", "scrap", "per", "gate")
 """The keys of one line of a bill in TOML."""
 _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
     Table.ITEMS: COLUMNS[Table.ITEMS],
@@ -86,11 +86,19 @@ _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "component",
         "quantity",
         "scrap",
+        "per",
+        "gate",
     ),
     Table.LISTINGS: ("channel", "item", "pack", "weight"),
     Table.LOCATIONS: COLUMNS[Table.LOCATIONS],
 }
-_LINE_CELLS = (("item", "component"), ("quantity", "quantity"), ("scrap", "scrap"))
+_LINE_CELLS = (
+    ("item", "component"),
+    ("quantity", "quantity"),
+    ("scrap", "scrap"),
+    ("per", "per"),
+    ("gate", "gate"),
+)
 """What a line of a bill is called in its columns."""
 _BILL_CELLS = ("base", "yield", "batch_only", "kit", "backflush", "build_time")
 """What the rows of one bill tell of the bill itself."""

@@ -33,6 +33,18 @@ draw on: each net stays at or below its ceiling, or where it is beyond it alread
 of what is blocked. What is left of a batch that is made for demand there is may be promised
 whatever the rules of its components say, for it draws on nothing more; its own rule holds for it.
 
+A *gate* is a supply that each order with an item takes once (`per_order`). It is no part of the
+netting: n more units may come as n orders, or as fewer of several units each, so of an item with a
+gate no more is promised than there is of the supply for that many orders:
+
+    ATP(i) <= floor(room / quantity) * units
+
+`room` is what further orders may take of the supply (signed): on hand less what is claimed of it,
+and less what orders would take whose units are in suspense, or parted. `units` is the least that
+one order can have of the item: what its smallest listing sells. A gate bounds what is promised in
+time: a further order takes the supply when it is sent, so nothing in `room` is still to come. What
+is claimed already has what is there first, and may wait for what comes by the supply's horizon.
+
 *Substitutes* are netted on their own demand first, and what each has left is what there is of the
 name that they share: gross(name) is what bills take of it less the sum of max(0, S(m) - gross(m))
 over its substitutes m, so it may be negative, and nothing is on hand of the name itself. A
@@ -61,12 +73,26 @@ Everything is exact in Python's unbounded integers. Formulas: docs/architecture.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 from stockpush.model import BillLine, BillOfMaterials, sku_of
 from stockpush.reservation.bom import Bills
+
+
+class Gate(NamedTuple):
+    """A supply without which no more of an item is promised: an order takes `quantity` (>= 1) of
+    the shelf `supply`, and has at least `units` (>= 1) of the item; all in smallest units.
+    """
+
+    supply: str
+    quantity: int
+    units: int
+
+    def taken_for(self, units: int) -> int:
+        """Return what `units` >= 0 of the item take of it, as many orders as they can come in."""
+        return -(-units // self.units) * self.quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +153,13 @@ class Netting:
     ceilings: Mapping[str, int]
     rests: Mapping[str, Mapping[str, int]]
     known: Mapping[str, int] | None = None
-    """Every ATP, where all were found at once (`atp_arrays`); no horizon counts in it."""
+    """Every ATP by netting alone, where all were found at once (`atp_arrays`); no horizon counts in
+    it.
+    """
+    gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
+    """Those of items that have any."""
+    room: Mapping[str, int] = field(default_factory=dict)
+    """What further orders may take of each supply that is a gate, signed."""
     times: Times = NO_TIMES
 
     @property
@@ -202,6 +234,19 @@ def asking(netting: Netting, times: Times) -> Netting:
 
 def atp(netting: Netting, sku: str) -> int:
     """Return the item's ATP in its smallest units, negative where demand is not covered."""
+    if sku not in netting.gates:
+        return by_netting(netting, sku)
+    limits = (_limit(netting, gate) for gate in netting.gates[sku])
+    return min(by_netting(netting, sku), *limits)
+
+
+def _limit(netting: Netting, gate: Gate) -> int:
+    """Return the most that a gate lets be promised; negative where orders there are lack it."""
+    return netting.room[gate.supply] // gate.quantity * gate.units
+
+
+def by_netting(netting: Netting, sku: str) -> int:
+    """Return what the item's ATP would be without gates."""
     if netting.known is not None and (sku in netting.blocked or sku not in netting.times.asked):
         return netting.known[sku]
     if sku in netting.blocked:
@@ -220,14 +265,15 @@ def atp_all(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
 
 
 def buildable(netting: Netting, sku: str) -> int:
-    """Return the units >= 0 of the item's ATP that are not finished yet, smallest units.
+    """Return how much more than is finished there could be of the item, smallest units, >= 0.
 
-    Nothing is made of what has no bill, and the name of substitutes has none.
+    What supplies of orders let be promised of it is another matter. Nothing is made of what has no
+    bill, and the name of substitutes has none.
     """
     if sku in netting.bills.substitutes:
         return 0
     finished = max(0, netting.on_hand[sku] - netting.demand[sku])
-    return max(0, atp(netting, sku) - finished)
+    return max(0, by_netting(netting, sku) - finished)
 
 
 def left(netting: Netting, sku: str) -> int:
@@ -245,6 +291,7 @@ def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
     """Return the items without a bill that stop the next unit of `sku`, in low-level order.
 
     For an item without a bill it is the item itself. Where there is none, `ruled_by` has one.
+    Gates are left out.
     """
     limits = missing(_beyond(netting, sku), [sku])
     if not netting.times.coming or sku not in netting.times.asked or sku in netting.blocked:
@@ -258,6 +305,31 @@ def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
         and not _too_late(netting, rise)
     )
     return tuple(dict.fromkeys((*limits, *made_anew)))
+
+
+def gated_by(netting: Netting, sku: str) -> tuple[str, ...]:
+    """Return the supplies that stop the next unit of `sku`, as its bill names them."""
+    gates = netting.gates.get(sku, ())
+    stops = [gate for gate in gates if _limit(netting, gate) == atp(netting, sku)]
+    return tuple(gate.supply for gate in stops)
+
+
+def lacks_supplies(netting: Netting, sku: str) -> bool:
+    """Answer whether orders there are already want more of a gate of the item than there is."""
+    return any(netting.room[gate.supply] < 0 for gate in netting.gates.get(sku, ()))
+
+
+def supplies_missing(netting: Netting, units: Mapping[str, int]) -> dict[str, int]:
+    """Return what must be bought of gates for so many units of each item to be promised by itself,
+    each as many orders as it can come in.
+    """
+    short: dict[str, int] = {}
+    for sku, asked in units.items():
+        for gate in netting.gates.get(sku, ()):
+            lacking = gate.taken_for(asked) - netting.room[gate.supply]
+            if lacking > short.get(gate.supply, 0):
+                short[gate.supply] = lacking
+    return short
 
 
 def missing(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
@@ -311,12 +383,15 @@ def late_for(netting: Netting, sku: str) -> tuple[Late, ...]:
 def stopped_by(netting: Netting, sku: str) -> tuple[str, ...]:
     """Return what stops the next unit of `sku`, there is always something: items without a bill,
     "promise rule" or "horizon" for its own and "promise rule of SKU", "horizon of SKU" for a
-    component's.
+    component's, and supplies of orders.
     """
+    gates = tuple(map(sku_of, gated_by(netting, sku)))
+    if gates and atp(netting, sku) < by_netting(netting, sku):
+        return gates
     stops = [("promise rule", ruled) for ruled in ruled_by(netting, sku)]
     stops += [("horizon", late.sku) for late in late_for(netting, sku)]
     rules = (what if by == sku else f"{what} of {sku_of(by)}" for what, by in stops)
-    return (*map(sku_of, limited_by(netting, sku)), *rules)
+    return (*map(sku_of, limited_by(netting, sku)), *rules, *gates)
 
 
 def use(bill: BillOfMaterials, line: BillLine, built: int, ahead: int = 0) -> int:
@@ -414,8 +489,8 @@ def _built_at_most(
 
 
 def _beyond(netting: Netting, sku: str) -> Netting:
-    """Return the netting of `sku` and all below it with one unit more than can be promised."""
-    more = atp(netting, sku) + 1
+    """Net `sku` and all below it again with one unit more than could be promised without gates."""
+    more = by_netting(netting, sku) + 1
     if more <= 0 and sku in netting.bills.older:
         return _relieved(netting, sku, -more)
     return _with_gross(netting, sku, netting.gross[sku] + more)
@@ -493,8 +568,8 @@ def _rise(netting: Netting, sku: str) -> int:
 
 
 def _for_the_next(netting: Netting, sku: str) -> list[_Rise]:
-    """Return what rises under the first unit more of `sku` that is not promised."""
-    rising = _rising(netting, {sku: atp(netting, sku) + 1})
+    """Return what rises under the first unit more of `sku` than is promised without gates."""
+    rising = _rising(netting, {sku: by_netting(netting, sku) + 1})
     assert rising is not None, "nothing was asked of it"
     return rising
 

@@ -28,7 +28,7 @@ from stockpush.model import (
 )
 from stockpush.reservation import older
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.ledger import build_moves, builds_of, rests_after
+from stockpush.reservation.ledger import Built, build_moves, builds_of, rests_after, strays
 from stockpush.reservation.substitutes import choose
 from stockpush.values import replace
 
@@ -94,6 +94,8 @@ def finish(
     used = {move.sku: -move.quantity for move in parts}
     _keep_rests(draft, plan.bill, made.quantity, used, stated=plan.stated, pool=plan.pool)
     for movement in named:
+        for sku in draft.view.catalogue.bills.substitutes[movement.sku]:
+            draft.turn_lots(sku)  # of what expired none is taken
         view = draft.view.after(draft.decision())
         name = shelf_key(movement.sku, plan.pool)
         chosen = choose(view, name, -movement.quantity, plan.first)
@@ -111,21 +113,37 @@ def sellable(draft: Draft, sku: str, *, pool: str = MAIN) -> int:
 
 
 def take_back_rests(draft: Draft, undone: Iterable[StockMovement]) -> None:
-    """Take back what the builds among undone movements had left of roundings."""
+    """Take back what the builds among undone movements had left of roundings.
+
+    The ledger does not say by which bill they were made: of those that are kept, by the one that
+    says most nearly what they took.
+    """
+    catalogue = draft.view.catalogue
+    bills = catalogue.bills
     for build in builds_of(sorted(undone, key=lambda row: row.id or 0)):
-        bill = draft.view.catalogue.bills.by_item.get(build.sku)
-        if bill is not None:
-            name_of = draft.view.catalogue.bills.name_of
-            on_bill = {line.component for line in bill.lines}
-            called = {
-                part: part if part in on_bill else name_of.get(part, part) for part in build.taken
-            }
-            used: Counter[str] = Counter()
-            for part, units in build.taken.items():
-                used[called[part]] -= units
-            stated = {called[part] for part in build.stated}
-            pool = draft.view.catalogue.pool_at(build.location)
+        made = (build.sku, *bills.older.get(build.sku, ()))
+        known = [bills.made[name] for name in made if name in bills.made]
+        if known:
+            each = [(bill, *_as_named(bill, build, bills.name_of)) for bill in known]
+            bill, used, stated = min(
+                each, key=lambda one: strays(one[0], -build.quantity, one[1], stated=one[2])
+            )
+            pool = catalogue.pool_at(build.location)
             _keep_rests(draft, bill, -build.quantity, used, stated=stated, pool=pool)
+
+
+def _as_named(
+    bill: BillOfMaterials, build: Built, name_of: Mapping[str, str]
+) -> tuple[Mapping[str, int], frozenset[str]]:
+    """Return what an undone build gives back (<= 0) of each component as a bill names it, and the
+    components of which it was stated.
+    """
+    on_bill = {line.component for line in bill.lines}
+    called = {part: part if part in on_bill else name_of.get(part, part) for part in build.taken}
+    used: Counter[str] = Counter()
+    for part, units in build.taken.items():
+        used[called[part]] -= units
+    return used, frozenset(called[part] for part in build.stated)
 
 
 def _take(draft: Draft, movement: StockMovement, pool: str) -> Taken:

@@ -24,13 +24,16 @@ A catalogue that cannot be netted is refused here, before it is stored.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from array import array
+from collections import ChainMap, Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
+from itertools import accumulate
 from math import ceil
 from types import MappingProxyType
+from typing import TypeAlias, cast
 
 from stockpush.errors import BillCycle, CatalogueInvalid
 from stockpush.model import (
@@ -40,9 +43,11 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
 )
+from stockpush.packed import Numbered, Packed, PackedMap, Places, hashed
 from stockpush.values import replace
 
 _Parents = Mapping[str, Collection[str]]
+Gates: TypeAlias = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,12 @@ class Bills:
     _groups: Mapping[str, tuple[str, ...]]
     _reachable_twice: frozenset[str]
     _position: Mapping[str, int]
+    gates: Gates = field(default_factory=dict)
+    """What stands beside some items without being in them, and bounds what is promised of them: a
+    supply of their orders. Nothing is made from it; but it is read with them, and they with it.
+    """
+    gated: Gates = field(default_factory=dict)
+    """The same, by what bounds them."""
 
     @classmethod
     def build(
@@ -74,20 +85,28 @@ class Bills:
         skus: Collection[str],
         name_of: Mapping[str, str] = MappingProxyType({}),
         older: Iterable[BillOfMaterials] = (),
+        gates: Gates = MappingProxyType({}),
     ) -> Bills:
         """Check and compile `bills` against the known `skus`; `name_of` is that of substitutes,
-        `older` are bills that open reservations were made with, of items that have one.
+        `older` are bills that open reservations were made with, of items that have one; `gates` as
+        they are kept.
 
         Raises `CatalogueInvalid` for a second bill of one item, an item or component that is not
         among `skus`, a bill without lines, a yield or quantity outside 1..QUANTITY_MAX, a chain
         of more than BILL_DEPTH_MAX bills, substitutes that are made, or whose name is no item
         without a bill, a bill that names both; `BillCycle` for an item that is made from itself.
-        The result does not depend on the order of `bills`.
+        The result does not depend on the order of `bills`. Packed ones come from the database, by
+        item, whose own rules hold for them; with gates they are compiled as others are.
 
         >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500), BillLine("wick", 10)))
         >>> Bills.build([bill], {"candle", "wax", "wick", "soap"}).descendants("candle")
         ('wax', 'wick')
         """
+        older = sorted(older, key=lambda bill: (bill.item, bill.version))
+        if isinstance(bills, Packed) and not gates:
+            packed = _packed(bills, skus, name_of, older)
+            if packed is not None:
+                return packed
         by_item: dict[str, BillOfMaterials] = {}
         for bill in bills:
             if bill.item in by_item:
@@ -98,13 +117,15 @@ class Bills:
                 )
             by_item[bill.item] = _checked(bill, skus)
         substitutes = _substitutes(name_of, by_item, skus)
+        if substitutes:
+            _refuse_both((by_item[sku] for sku in sorted(by_item)), name_of)
         below: dict[str, tuple[str, ...]] = {
             sku: tuple(line.component for line in by_item[sku].lines) for sku in sorted(by_item)
         }
         below |= {sku: (name_of[sku],) for sku in sorted(name_of)}
         names: defaultdict[str, list[str]] = defaultdict(list)
         made = dict(by_item)
-        for bill in sorted(older, key=lambda bill: (bill.item, bill.version)):
+        for bill in older:
             name = older_name(bill)
             made[name] = bill
             names[bill.item].append(name)
@@ -114,21 +135,27 @@ class Bills:
         for sku, components in below.items():
             for component in components:
                 parents[component].append(sku)
-        order = _low_level_order(below.keys(), parents)
+        order = _low_level_order(below.keys(), parents, made)
         descendants = _descendants(below, order)
+        gated: defaultdict[str, list[str]] = defaultdict(list)
+        for sku in sorted(gates):
+            for supply in gates[sku]:
+                gated[supply].append(sku)
         return cls(
             by_item=by_item,
             made=made,
             older={sku: tuple(found) for sku, found in names.items()},
             substitutes=substitutes,
             name_of=dict(name_of),
-            _parents={sku: tuple(found) for sku, found in parents.items()},
+            _parents={sku: tuple(sorted(found)) for sku, found in parents.items()},
             _descendants=descendants,
-            _groups=_groups(below, parents, order),
+            _groups=_groups(below, parents, order, gates, gated),
             _reachable_twice=frozenset(
                 sku for sku in made if _paths_meet(below, (sku, *descendants[sku]))
             ),
             _position={sku: at for at, sku in enumerate(order)},
+            gates=gates,
+            gated={supply: tuple(found) for supply, found in gated.items()},
         )
 
     def components(self, sku: str) -> tuple[BillLine, ...]:
@@ -152,18 +179,23 @@ class Bills:
         return self._descendants.get(sku, ())
 
     def cones(self, skus: Iterable[str]) -> tuple[str, ...]:
-        """Return `skus` and every item that one of them is made from, in low-level order.
+        """Return `skus`, what bounds them, and all that one of them is made from, in low-level
+        order.
 
         With the name of substitutes come all of them, since it is netted from what they have left.
         """
         found = set(skus)
+        if self.gates:
+            found.update(*(self.gates.get(sku, ()) for sku in tuple(found)))
         found.update(*(self.descendants(sku) for sku in tuple(found)))
         if self.substitutes:
             found.update(*(self.substitutes.get(sku, ()) for sku in tuple(found)))
         return tuple(sorted(found, key=lambda sku: (self._position.get(sku, -1), sku)))
 
     def group(self, sku: str) -> frozenset[str]:
-        """Return the items connected with `sku` through bills, in any direction, and itself."""
+        """Return the items connected with `sku` through bills or by what bounds them, in any
+        direction, and itself.
+        """
         return frozenset(self.group_order(sku))
 
     def group_order(self, sku: str) -> tuple[str, ...]:
@@ -171,7 +203,16 @@ class Bills:
         return self._groups.get(sku) or (sku,)
 
     def where_used(self, skus: Iterable[str]) -> frozenset[str]:
-        """Return `skus` and every item that is made from one of them, at any depth."""
+        """Return `skus`, what they bound, and every item that is made from one of these, at any
+        depth.
+        """
+        found = set(skus)
+        if self.gates:
+            found.update(*(self.gated.get(sku, ()) for sku in tuple(found)))
+        return self.made_from(found)
+
+    def made_from(self, skus: Iterable[str]) -> frozenset[str]:
+        """Return `skus`, and every item that is made from one of these, at any depth."""
         found = set(skus)
         waiting = list(found)
         while waiting:
@@ -197,6 +238,170 @@ def older_name(bill: BillOfMaterials) -> str:
 def item_of(name: str) -> str:
     """Return the item, or the shelf, of an older bill's name; of any other that itself."""
     return name.partition(_OLDER)[0]
+
+
+class _Graph:
+    """Packed bills as numbers: names are numbered in their order, each by its SKU.
+
+    `lines` of a name are the numbers of those directly below it, which are its bill's components
+    for most, `parents` of those directly above it, both in one array from `first[number]` to
+    `first[number + 1]`.
+    """
+
+    def __init__(self, bills: Packed[BillOfMaterials], more: Mapping[str, tuple[str, ...]]) -> None:
+        """Number the names of the bills, which come by item, and those of `more` (`_below`)."""
+        self.names = sorted({name for sku, names in _below(bills, more) for name in (sku, *names)})
+        number = {name: at for at, name in enumerate(self.names)}
+        count = len(number)
+        self.first, self.lines = array("I", [0]), array("I")
+        used = array("I", bytes(4 * (count + 1)))
+        for sku, names in _below(bills, more):
+            at = number[sku]
+            assert len(self.first) <= at + 1, "packed bills come by item, each once"
+            self.first.extend([len(self.lines)] * (at + 1 - len(self.first)))
+            for component in map(number.__getitem__, names):
+                self.lines.append(component)
+                used[component] += 1
+            self.first.append(len(self.lines))
+        self.first.extend([len(self.lines)] * (count + 1 - len(self.first)))
+        self.first_parent = array("I", accumulate(used[:count], initial=0))
+        self.parents, filled = array("I", bytes(4 * len(self.lines))), self.first_parent[:]
+        for at in range(count):
+            for component in self.below(at):
+                self.parents[filled[component]] = at
+                filled[component] += 1
+
+    def below(self, at: int) -> array[int]:
+        """Return what is directly below a name: the components of a bill, most of all."""
+        return self.lines[self.first[at] : self.first[at + 1]]
+
+    def above(self, at: int) -> array[int]:
+        """Return what is directly above a name, ascending: the items whose bills name it."""
+        return self.parents[self.first_parent[at] : self.first_parent[at + 1]]
+
+    def levels(self) -> array[int] | None:
+        """Return the low-level code of each name, None if the bills go in a circle."""
+        count = len(self.names)
+        left = array("I", (len(self.above(at)) for at in range(count)))
+        level = array("I", bytes(4 * count))
+        waiting = [at for at in range(count) if not left[at]]
+        done = 0
+        while waiting:
+            at = waiting.pop()
+            done += 1
+            for component in self.below(at):
+                level[component] = max(level[component], level[at] + 1)
+                left[component] -= 1
+                if not left[component]:
+                    waiting.append(component)
+        return level if done == count else None
+
+    def cone(self, at: int) -> set[int]:
+        """Return everything below a name, at any depth."""
+        found: set[int] = set()
+        waiting = [at]
+        while waiting:
+            new = set(self.below(waiting.pop())) - found
+            found |= new
+            waiting += new
+        return found
+
+    def paths_meet(self, at: int) -> bool:
+        """Answer whether two lines of a bill and of those below it name one component."""
+        if not any(len(self.below(each)) for each in self.below(at)):
+            return False  # a bill names each of its own once
+        named = Counter(each for one in (at, *self.cone(at)) for each in self.below(one))
+        return max(named.values()) > 1
+
+    def groups(self, order: Sequence[int]) -> tuple[array[int], list[tuple[str, ...]]]:
+        """Return the group of each name, and the names of each group, as they stand in `order`."""
+        unknown = len(self.names)
+        group = array("I", [unknown]) * unknown
+        count = 0
+        for start in order:
+            if group[start] != unknown:
+                continue
+            group[start] = count
+            waiting = [start]
+            while waiting:
+                at = waiting.pop()
+                for each in (*self.below(at), *self.above(at)):
+                    if group[each] == unknown:
+                        group[each] = count
+                        waiting.append(each)
+            count += 1
+        members: list[list[str]] = [[] for _ in range(count)]
+        for at in order:
+            members[group[at]].append(self.names[at])
+        return group, [tuple(each) for each in members]
+
+
+def _packed(
+    bills: Packed[BillOfMaterials],
+    skus: Collection[str],
+    name_of: Mapping[str, str],
+    older: Iterable[BillOfMaterials],
+) -> Bills | None:
+    """Return packed bills compiled; None where they are impossible, which `Bills.build` words."""
+    if not all(bill.lines for bill in bills):
+        return None
+    places = Places(array("I", (hashed(bill.item) for bill in bills)))
+    by_item = PackedMap(bills, places, lambda bill: bill.item, lambda found: found[0], single=True)
+    substitutes = _substitutes(name_of, by_item, skus)
+    if substitutes:
+        _refuse_both(bills, name_of)
+    replaced = {older_name(bill): bill for bill in older}
+    more: dict[str, tuple[str, ...]] = {sku: (name,) for sku, name in name_of.items()}
+    of_item: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for name, bill in replaced.items():
+        more[name] = tuple(line.component for line in bill.lines)
+        of_item[bill.item] += (name,)
+    graph = _Graph(bills, more | of_item)
+    level = graph.levels()
+    if level is None or max(level, default=0) > BILL_DEPTH_MAX:
+        return None
+    names = graph.names
+    order = sorted(range(len(names)), key=level.__getitem__)
+    position = array("I", bytes(4 * len(names)))
+    for place, at in enumerate(order):
+        position[at] = place
+    group, groups = graph.groups(order)
+
+    def parents(at: int) -> tuple[str, ...] | None:
+        return tuple(names[each] for each in graph.above(at)) or None
+
+    def descendants(at: int) -> tuple[str, ...] | None:
+        below = sorted(graph.cone(at), key=position.__getitem__)
+        return tuple(names[each] for each in below) or None
+
+    return Bills(
+        by_item=by_item,
+        made=ChainMap(replaced, cast("MutableMapping[str, BillOfMaterials]", by_item))
+        if replaced
+        else by_item,
+        older=dict(of_item),
+        substitutes=substitutes,
+        name_of=dict(name_of),
+        _parents=Numbered(names, parents),
+        _descendants=Numbered(names, descendants),
+        _groups=Numbered(names, lambda at: groups[group[at]]),
+        _reachable_twice=frozenset(names[at] for at in range(len(names)) if graph.paths_meet(at)),
+        _position=Numbered(names, position.__getitem__),
+    )
+
+
+def _below(
+    bills: Packed[BillOfMaterials], more: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield names, ascending, with what is directly below each: by its bill, and by `more`."""
+    left = sorted(more, reverse=True)
+    for bill in bills:
+        while left and left[-1] < bill.item:
+            yield left[-1], more[left.pop()]
+        also = more[left.pop()] if left and left[-1] == bill.item else ()
+        yield bill.item, (*(line.component for line in bill.lines), *also)
+    while left:
+        yield left[-1], more[left.pop()]
 
 
 def refuse_too_large(bills: Bills) -> None:
@@ -387,35 +592,48 @@ def _substitutes(
                     expected=expected,
                 )
         found[name].append(sku)
-    for item in sorted(by_item) if found else ():
-        named = {line.component for line in by_item[item].lines}
-        both = next((sku for sku in sorted(named) if name_of.get(sku) in named), None)
-        if both is not None:
-            raise CatalogueInvalid(
-                f"the bill of {item} names {both} and {name_of[both]}, its name",
-                field=f"boms.{item}.lines.{both}",
-                found=both,
-                expected=f"one of the two: {name_of[both]} takes any of its substitutes",
-            )
     return {name: tuple(members) for name, members in found.items()}
 
 
-def _low_level_order(below: Collection[str], parents: _Parents) -> tuple[str, ...]:
+def _refuse_both(bills: Iterable[BillOfMaterials], name_of: Mapping[str, str]) -> None:
+    """Raise `CatalogueInvalid` for a bill that names a substitute and its name."""
+    for bill in bills:
+        named = {line.component for line in bill.lines}
+        both = next((sku for sku in sorted(named) if name_of.get(sku) in named), None)
+        if both is not None:
+            raise CatalogueInvalid(
+                f"the bill of {bill.item} names {both} and {name_of[both]}, its name",
+                field=f"boms.{bill.item}.lines.{both}",
+                found=both,
+                expected=f"one of the two: {name_of[both]} takes any of its substitutes",
+            )
+
+
+def _low_level_order(
+    below: Collection[str], parents: _Parents, made: Collection[str]
+) -> tuple[str, ...]:
     """Return every item that a bill names, by low-level code, then by SKU.
 
-    Raises `BillCycle`, and `CatalogueInvalid` for a chain of more than BILL_DEPTH_MAX bills.
+    Raises `BillCycle`, and `CatalogueInvalid` for a chain of more than BILL_DEPTH_MAX bills, those
+    of `made`: what is tied to something is not made from it.
     """
     level: dict[str, int] = {}
+    depth: dict[str, int] = {}
     named = sorted({*below, *parents})
     try:
         for sku in TopologicalSorter({sku: parents.get(sku, ()) for sku in named}).static_order():
-            level[sku] = max((level[parent] + 1 for parent in parents.get(sku, ())), default=0)
+            above = parents.get(sku, ())
+            level[sku] = max((level[parent] + 1 for parent in above), default=0)
+            is_older = item_of(sku) != sku
+            depth[sku] = max(
+                (depth[parent] + (parent in made and not is_older) for parent in above), default=0
+            )
     except CycleError as error:
         raise _cycle(error.args[1]) from None
-    order = tuple(sorted(named, key=lambda sku: (level[sku], sku)))
-    if order and level[order[-1]] > BILL_DEPTH_MAX:
-        raise _too_deep(order[-1], level, parents)
-    return order
+    deepest = max(named, key=depth.__getitem__, default=None)
+    if deepest is not None and depth[deepest] > BILL_DEPTH_MAX:
+        raise _too_deep(deepest, depth, parents)
+    return tuple(sorted(named, key=lambda sku: (level[sku], sku)))
 
 
 def _cycle(path: list[str], what: str = "bills of materials go in a circle") -> BillCycle:
@@ -427,25 +645,42 @@ def _cycle(path: list[str], what: str = "bills of materials go in a circle") -> 
     ring = [sku for at, sku in enumerate(ring) if sku != ring[at - 1]] or ring[:1]
     start = ring.index(min(ring))
     printed = " -> ".join((*ring[start:], *ring[:start], ring[start]))
+    with_older, then = _with_older(path[:-1])
     return BillCycle(
-        f"{what}: {printed}",
+        f"{what}: {printed}{with_older}",
         field=f"boms.{ring[start]}",
         found=printed,
         expected="no item made from itself, directly or not",
+        next=then,
     )
 
 
-def _too_deep(sku: str, level: Mapping[str, int], parents: _Parents) -> CatalogueInvalid:
+def _with_older(names: Iterable[str]) -> tuple[str, str | None]:
+    """Return what an error says of the older bills among netted names, and what to type then."""
+    older = [
+        f"bill {name.partition(_OLDER)[2]} of {item_of(name)}" for name in names if _OLDER in name
+    ]
+    if not older:
+        return "", None
+    return (
+        f"; by {' and '.join(older)}, which open orders were made with",
+        "stockpush import FILE  (once those orders are sent)",
+    )
+
+
+def _too_deep(sku: str, depth: Mapping[str, int], parents: _Parents) -> CatalogueInvalid:
     """Return the error for the chain of bills that ends in `sku`."""
     chain = [sku]
     while above := parents.get(chain[-1]):
-        chain.append(max(above, key=lambda parent: level[parent]))
-    printed = " -> ".join(reversed(chain))
+        chain.append(max(above, key=lambda parent: depth[parent]))
+    with_older, then = _with_older(chain)
+    printed = " -> ".join(item_of(name) for name in reversed(chain) if _OLDER not in name)
     return CatalogueInvalid(
-        f"bills of materials are nested {level[sku]} deep: {printed}",
+        f"bills of materials are nested {depth[sku]} deep: {printed}{with_older}",
         field=f"boms.{chain[-1]}",
-        found=level[sku],
+        found=depth[sku],
         expected=f"at most {BILL_DEPTH_MAX} bills above one another",
+        next=then,
     )
 
 
@@ -471,9 +706,16 @@ def _paths_meet(children: Mapping[str, tuple[str, ...]], cone: tuple[str, ...]) 
 
 
 def _groups(
-    children: Mapping[str, tuple[str, ...]], parents: _Parents, order: tuple[str, ...]
+    children: Mapping[str, tuple[str, ...]],
+    parents: _Parents,
+    order: tuple[str, ...],
+    gates: Gates,
+    gated: Mapping[str, Sequence[str]],
 ) -> dict[str, tuple[str, ...]]:
-    """Return, for each item that a bill names, its connected items in low-level order."""
+    """Return, for each item that a bill names or that something bounds, its connected items in
+    low-level order.
+    """
+    order = (*order, *sorted({*gates, *gated}.difference(order)))
     members: dict[str, list[str]] = {}
     founder: dict[str, str] = {}
     for start in order:
@@ -485,6 +727,8 @@ def _groups(
             founder[sku] = start
             waiting += parents.get(sku, ())
             waiting += children.get(sku, ())
+            waiting += gates.get(sku, ())
+            waiting += gated.get(sku, ())
         members.setdefault(founder[start], []).append(start)
     groups = {start: tuple(found) for start, found in members.items()}
     return {sku: groups[start] for sku, start in founder.items()}

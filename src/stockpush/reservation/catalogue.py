@@ -12,12 +12,13 @@ each is a shop of its own. The key of a shelf in the pool MAIN is the SKU, and w
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from stockpush.model import (
     MAIN,
@@ -32,17 +33,23 @@ from stockpush.model import (
     ListingKey,
     Location,
     LotRule,
+    OrderSupply,
     Promise,
     StockPolicy,
     pool_of,
     shelf_key,
     sku_of,
 )
-from stockpush.reservation.bom import Bills
+from stockpush.packed import Packed, PackedMap, Places, hashed
+from stockpush.reservation.atp import Gate
+from stockpush.reservation.bom import Bills, Gates
+from stockpush.reservation.per_order import effective
 from stockpush.values import replace
 
 if TYPE_CHECKING:
     from stockpush.reservation.atp_arrays import Layout
+
+V = TypeVar("V")
 
 LARGE_MIN = 100
 """From so many items on, a group that shares materials is read in part (docs/architecture.md): that
@@ -84,6 +91,10 @@ class Catalogue:
     feeds: Mapping[str, str] = field(default_factory=dict)
     stock: StockPolicy = UNSAID
     split: frozenset[str] = frozenset()
+    per_order: Mapping[str, tuple[OrderSupply, ...]] = field(default_factory=dict)
+    """What each order with an item takes once, by SKU, where it takes anything."""
+    gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
+    """The gates of shelves that have any."""
     horizons: Mapping[str, int] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
@@ -214,50 +225,70 @@ def build(
 
     `known` is an earlier one: where the bills are still the same they are not compiled again.
     """
-    by_sku = {item.sku: item for item in items}
+    by_sku = _by_sku(items)
+    every = items if isinstance(items, Packed) else by_sku.values()
     places = {place.name: place for place in locations}
     fed = dict(feeds)
     pools = _pools(places.values())
-    older = tuple(older_bills)
-    compiled, netted, layouts = _compiled(bills, by_sku, pools, older, known)
+    given, older = bills if isinstance(bills, Packed) else tuple(bills), tuple(older_bills)
+    name_of = (
+        known.bills.name_of
+        if known is not None and _are_same_items(by_sku, known.items)
+        else {item.sku: item.substitute_for for item in every if item.substitute_for is not None}
+    )
+    per_order = (
+        effective(by_sku, {bill.item: bill for bill in given})
+        if any(item.per_order for item in every)
+        else {}
+    )
+    gates = _gates(per_order)
+    compiled, netted, layouts = _compiled(given, by_sku, name_of, pools, older, known, gates)
+    found = _packed(listings, fed) if isinstance(listings, Packed) else _found(listings, fed)
+    least: dict[str, int] = {}
+    for listing in found.by_key.values() if netted.gates else ():
+        shelf = shelf_key(listing.sku, fed.get(listing.key.channel, MAIN))
+        least[shelf] = min(listing.pack, least.get(shelf, listing.pack))
     horizons = {
         shelf_key(item.sku, pool): item.horizon_s
-        for item in by_sku.values()
+        for item in every
         if item.horizon_s is not None
         for pool in pools
     }
-    by_key = {listing.key: listing for listing in listings}
-    by_order_key: dict[tuple[str, str], Listing] = {}
-    fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
-    listings_on: defaultdict[FieldKey, list[Listing]] = defaultdict(list)
-    for key in sorted(by_key):
-        listing = by_key[key]
-        if listing.order_key is not None:
-            by_order_key[(key.channel, listing.order_key)] = listing
-        if listing.field_key is not None:
-            field = FieldKey(key.channel, listing.field_key)
-            fields_of[shelf_key(listing.sku, fed.get(key.channel, MAIN))].add(field)
-            listings_on[field].append(listing)
     return Catalogue(
         revision=revision,
         items=by_sku,
         bills=compiled,
-        listings=by_key,
+        listings=found.by_key,
         policies=dict(policies),
-        by_order_key=by_order_key,
-        fields_of={sku: tuple(sorted(fields)) for sku, fields in fields_of.items()},
-        listings_on={field: tuple(found) for field, found in listings_on.items()},
+        by_order_key=found.by_order_key,
+        fields_of=found.fields_of,
+        listings_on=found.listings_on,
         ceilings={
             shelf: ceiling
-            for shelf in netted.by_item
-            if (ceiling := _ceiling(by_sku[sku_of(shelf)])) is not None
+            for item in every
+            if (ceiling := _ceiling(item)) is not None
+            for shelf in (shelf_key(item.sku, pool) for pool in pools)
+            if shelf in netted.by_item
+        },
+        per_order=per_order,
+        gates={
+            shelf: tuple(
+                Gate(
+                    shelf_key(line.supply, pool_of(shelf)),
+                    line.quantity,
+                    least.get(shelf, 10 ** by_sku[sku_of(shelf)].scale),
+                )
+                for line in per_order[sku_of(shelf)]
+                if line.gate
+            )
+            for shelf in netted.gates
         },
         stock=stock,
         horizons=horizons,
-        asked=netted.where_used(horizons),
+        asked=netted.made_from(horizons),
         split=frozenset(
             netted.group_order(shelf_key(item.sku, pool))[0]
-            for item in by_sku.values()
+            for item in every
             if (item.exposure or stock.exposure) is Exposure.SPLIT
             for pool in pools
         ),
@@ -267,8 +298,94 @@ def build(
         older_bills=older,
         pools=pools,
         feeds=fed,
-        lotted=frozenset(item.sku for item in by_sku.values() if item.lots is not LotRule.NEVER),
+        lotted=frozenset(item.sku for item in every if item.lots is not LotRule.NEVER),
     )
+
+
+class _Listed(NamedTuple):
+    """The listings, and the maps that find them."""
+
+    by_key: Mapping[ListingKey, Listing]
+    by_order_key: Mapping[tuple[str, str], Listing]
+    fields_of: Mapping[str, tuple[FieldKey, ...]]
+    listings_on: Mapping[FieldKey, tuple[Listing, ...]]
+
+
+def _found(listings: Iterable[Listing], fed: Mapping[str, str]) -> _Listed:
+    """Return the maps that find the listings."""
+    by_key = {listing.key: listing for listing in listings}
+    by_order_key: dict[tuple[str, str], Listing] = {}
+    fields_of: defaultdict[str, set[FieldKey]] = defaultdict(set)
+    listings_on: defaultdict[FieldKey, list[Listing]] = defaultdict(list)
+    for key in sorted(by_key):
+        listing = by_key[key]
+        if (named := _order_key(listing)) is not None:
+            by_order_key[named] = listing
+        if (field := _field_key(listing)) is not None:
+            fields_of[shelf_key(listing.sku, fed.get(key.channel, MAIN))].add(field)
+            listings_on[field].append(listing)
+    return _Listed(
+        by_key,
+        by_order_key,
+        {sku: tuple(sorted(fields)) for sku, fields in fields_of.items()},
+        {field: tuple(found) for field, found in listings_on.items()},
+    )
+
+
+def _packed(listings: Packed[Listing], fed: Mapping[str, str]) -> _Listed:
+    """Return the maps that find packed listings, which are in the order of their keys."""
+
+    def shelf_of(listing: Listing) -> str | None:
+        if listing.field_key is None:
+            return None
+        return shelf_key(listing.sku, fed.get(listing.key.channel, MAIN))
+
+    keys = (lambda each: each.key, _order_key, shelf_of, _field_key)
+    hashes = tuple(array("I") for _ in keys)
+    for listing in listings:
+        for found, key in zip(hashes, keys, strict=True):
+            found.append(hashed(key(listing)))
+    by_key, by_order, by_shelf, by_field = map(Places, hashes)
+    return _Listed(
+        PackedMap(listings, by_key, lambda each: each.key, _last, single=True),
+        PackedMap(listings, by_order, _order_key, _last),
+        PackedMap(listings, by_shelf, shelf_of, _fields),
+        PackedMap(listings, by_field, _field_key, tuple),
+    )
+
+
+def _by_sku(items: Iterable[Item]) -> Mapping[str, Item]:
+    if not isinstance(items, Packed):
+        return {item.sku: item for item in items}
+    places = Places(array("I", (hashed(item.sku) for item in items)))
+    return PackedMap(items, places, lambda each: each.sku, _last, single=True)
+
+
+def _order_key(listing: Listing) -> tuple[str, str] | None:
+    """Return how order lines name the listing, None while that is not known."""
+    return None if listing.order_key is None else (listing.key.channel, listing.order_key)
+
+
+def _field_key(listing: Listing) -> FieldKey | None:
+    """Return the field that the listing is on, None while that is not known."""
+    return None if listing.field_key is None else FieldKey(listing.key.channel, listing.field_key)
+
+
+def _fields(listings: Sequence[Listing]) -> tuple[FieldKey, ...]:
+    """Return the fields of some listings, each once, in order."""
+    return tuple(sorted({key for each in listings if (key := _field_key(each)) is not None}))
+
+
+def _last(found: Sequence[V]) -> V:
+    return found[-1]
+
+
+def _gates(per_order: Mapping[str, tuple[OrderSupply, ...]]) -> Gates:
+    """Return the supplies that bound what is promised of each item."""
+    gates = {
+        sku: tuple(line.supply for line in lines if line.gate) for sku, lines in per_order.items()
+    }
+    return {sku: supplies for sku, supplies in gates.items() if supplies}
 
 
 def _pools(locations: Iterable[Location]) -> tuple[str, ...]:
@@ -277,30 +394,28 @@ def _pools(locations: Iterable[Location]) -> tuple[str, ...]:
 
 
 def _compiled(
-    bills: Iterable[BillOfMaterials],
+    given: Sequence[BillOfMaterials],
     items: Mapping[str, Item],
+    name_of: Mapping[str, str],
     pools: tuple[str, ...],
     older: tuple[BillOfMaterials, ...],
     known: Catalogue | None,
+    gates: Gates,
 ) -> tuple[Bills, Bills, dict[frozenset[str], Layout]]:
     """Return the compiled bills, those by shelf, and what has been laid out of them: the known ones
     if they fit.
     """
-    given = tuple(bills)
-    name_of = {
-        sku: item.substitute_for for sku, item in items.items() if item.substitute_for is not None
-    }
     if (
         known is not None
         and known.pools == pools
-        and len(given) == len(known.bills.by_item)
-        and all(known.bills.by_item.get(bill.item) == bill for bill in given)
-        and all(sku in items for sku in known.items)
+        and known.bills.gates == gates
+        and _are_same(given, known.bills.by_item)
+        and (_are_same_items(items, known.items) or all(sku in items for sku in known.items))
         and known.bills.name_of == name_of
         and set(known.older_bills) == set(older)
     ):
         return known.bills, known.netted, known.layouts
-    compiled = Bills.build(given, items.keys(), name_of, older)
+    compiled = Bills.build(given, items.keys(), name_of, older, gates)
     if len(pools) == 1:
         return compiled, compiled, {}
     netted = Bills.build(
@@ -312,8 +427,25 @@ def _compiled(
             for sku, name in name_of.items()
         },
         [_in_pool(bill, pool) for pool in pools for bill in older],
+        {
+            shelf_key(sku, pool): tuple(shelf_key(supply, pool) for supply in supplies)
+            for pool in pools
+            for sku, supplies in gates.items()
+        },
     )
     return compiled, netted, {}
+
+
+def _are_same(given: Sequence[BillOfMaterials], known: Mapping[str, BillOfMaterials]) -> bool:
+    """Answer whether these are the known bills."""
+    if isinstance(given, Packed) and isinstance(known, PackedMap):
+        return known.is_of(given)
+    return len(given) == len(known) and all(known.get(bill.item) == bill for bill in given)
+
+
+def _are_same_items(items: Mapping[str, Item], known: Mapping[str, Item]) -> bool:
+    """Answer, of packed items, whether these are the known ones; it takes no look at each."""
+    return isinstance(items, PackedMap) and isinstance(known, PackedMap) and items.is_like(known)
 
 
 def _in_pool(bill: BillOfMaterials, pool: str) -> BillOfMaterials:

@@ -47,7 +47,7 @@ from stockpush.messages import (
     TurnLots,
     UndoMovement,
 )
-from stockpush.model import MAIN, FieldKey, shelf_key, sku_of
+from stockpush.model import MAIN, FieldKey, pool_of, shelf_key, sku_of
 from stockpush.reservation import (
     drift,
     holds,
@@ -168,6 +168,17 @@ def _lots_of(moving: Iterable[str], catalogue: Catalogue) -> frozenset[str]:
     return catalogue.lotted & found
 
 
+def _with_supplies(shelves: Iterable[str], catalogue: Catalogue) -> frozenset[str]:
+    """Return shelves that an order sells from, with those of what it takes besides."""
+    if not catalogue.per_order:
+        return frozenset(shelves)
+    found = set(shelves)
+    for shelf in tuple(found):
+        lines = catalogue.per_order.get(sku_of(shelf), ())
+        found.update(shelf_key(line.supply, pool_of(shelf)) for line in lines)
+    return frozenset(found)
+
+
 def _named(command: Command, catalogue: Catalogue) -> Needs:
     """Return the rows that the command names."""
     match command:
@@ -194,6 +205,10 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
         case FieldsUnreadable():
             return _of_fields((field for field, _ in command.problems), catalogue)
         case StartChannel():
+            if command.part is not None:
+                return _of_fields(command.part, catalogue)
+            if pushes.starts_in_parts(command.channel, catalogue):
+                return Needs()
             started = _of_fields(
                 (key for key in catalogue.listings_on if key.channel == command.channel), catalogue
             )
@@ -294,6 +309,10 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                 | {bill.item for bill in catalogue.older_bills}
                 | {line.component for bill in catalogue.older_bills for line in bill.lines}
             )
+            resupplied = mapping.differently_supplied(command, catalogue)
+            named |= resupplied
+            # What every open order claims follows from the bills, so all of them are read.
+            channels = {key.channel for key in catalogue.listings} if resupplied else ()
             shelves = _everywhere(named, catalogue)
             return Needs(
                 skus=shelves,
@@ -308,6 +327,7 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                     and place != catalogue.locations[place.name]
                 ),
                 keys=frozenset({command.key}),
+                open_on=frozenset(channels),
             )
         case _:
             assert_never(command)
@@ -320,12 +340,13 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
     those: their targets may change. Of a large group only what bears on the items is read, and
     marking asks for the rest (`reach`).
     """
+    sold = {
+        catalogue.shelf_on(row.key.channel, row.sku)
+        for row in rows.reservations.values()
+        if row.sku is not None
+    }
     moving = (
-        {
-            catalogue.shelf_on(row.key.channel, row.sku)
-            for row in rows.reservations.values()
-            if row.sku is not None
-        }
+        set(_with_supplies(sold, catalogue))
         | {shelf_key(row.sku, catalogue.pool_at(row.location)) for row in rows.movements.values()}
         | {shelf_key(key.sku, catalogue.pool_at(key.location)) for key in rows.lots}
         | {shelf_key(line.sku, row.pool) for row in rows.holds.values() for line in row.lines}
@@ -358,7 +379,18 @@ def widen(asked: Needs, rows: Rows, catalogue: Catalogue) -> Needs:
         | asked.fields
         | frozenset(row.field for row in rows.reservations.values() if row.field is not None),
         leaders=frozenset(catalogue.leader(sku) for sku in large),
+        orders=_whole_orders(asked, rows, catalogue),
     )
+
+
+def _whole_orders(asked: Needs, rows: Rows, catalogue: Catalogue) -> frozenset[tuple[str, str]]:
+    """Return the orders of which all lines tell what they take once: of some only a few were asked
+    for.
+    """
+    # An import may be the first to name a supply.
+    if not (catalogue.per_order and asked.order_keys) and not asked.open_on:
+        return frozenset()
+    return frozenset((row.key.channel, row.key.order_id) for row in rows.reservations.values())
 
 
 def _everywhere(skus: Iterable[str], catalogue: Catalogue) -> frozenset[str]:
@@ -376,15 +408,16 @@ def _moved_of(
 
 
 def _skus_named(orders: Iterable[OrderSeen], catalogue: Catalogue) -> frozenset[str]:
-    """Return the shelves of what is listed under the names of the orders' lines."""
-    return frozenset(
-        [
-            catalogue.shelf_on(order.channel, listing.sku)
-            for order in orders
-            for line in order.lines
-            if (listing := catalogue.by_order_key.get((order.channel, line.order_key))) is not None
-        ]
-    )
+    """Return the shelves of what is listed under the names of the orders' lines, and of what goes
+    with it.
+    """
+    listed = [
+        catalogue.shelf_on(order.channel, listing.sku)
+        for order in orders
+        for line in order.lines
+        if (listing := catalogue.by_order_key.get((order.channel, line.order_key))) is not None
+    ]
+    return _with_supplies(listed, catalogue)
 
 
 def _of_fields(fields: Iterable[FieldKey], catalogue: Catalogue) -> Needs:
@@ -404,8 +437,9 @@ def _of_resolved(command: ResolveListings, catalogue: Catalogue) -> Needs:
         if resolved.listing in catalogue.listings
     ]
     return Needs(
-        skus=frozenset(
-            catalogue.shelf_on(listing.key.channel, listing.sku) for _, listing in known
+        skus=_with_supplies(
+            (catalogue.shelf_on(listing.key.channel, listing.sku) for _, listing in known),
+            catalogue,
         ),
         fields=frozenset(
             FieldKey(resolved.listing.channel, resolved.field_key)

@@ -209,6 +209,10 @@ class Draft:
             self.touched.add(shelf)
         return present if by_an_older is None else bill
 
+    def claim(self, supply: str, units: int) -> None:
+        """Change what orders are still to take once of a supply's shelf by `units` (signed)."""
+        self.reserve(supply, units, self.present_bill(sku_of(supply)))
+
     def present_bill(self, sku: str) -> int:
         """Return the version of the item's bill, 1 without one."""
         bill = self.view.catalogue.bills.by_item.get(sku)

@@ -63,8 +63,9 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
     terms, in order: `on_hand` (signed); `coming`, only where there is any, what becomes available
     by the item's horizon; `reserved`, `held`, `suspense` (<= 0); `used_in_builds`
     (<= 0), what builds of other items that have been sold still take; `to_build` (>= 0), what can
-    be built to make up for demand there already is; `buildable` (>= 0), as in docs/glossary.md.
-    Before the last two stands, of an item that is a substitute, `substitutes` (<= 0): what bills
+    be built to make up for demand there already is; `buildable` (>= 0), as in docs/glossary.md; of
+    an item with a gate `per_order` (<= 0), what lacks a supply of orders.
+    Before `to_build` stands, of an item that is a substitute, `substitutes` (<= 0): what bills
     take of it under the name that it shares; of that name it is what all of them have left (>= 0).
 
     >>> from stockpush.model import BillLine, BillOfMaterials
@@ -81,16 +82,17 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
     )
     assert held >= 0, f"held is {held}"
     assert 0 <= suspense <= demand - held, f"suspense {suspense} is not part of demand {demand}"
-    atp, buildable, shared = netting.atp(net, sku), netting.buildable(net, sku), 0
+    most, buildable, shared = netting.by_netting(net, sku), netting.buildable(net, sku), 0
     coming = net.times.coming.get(sku, 0)
     if sku in net.bills.name_of:
-        shared = atp - (on_hand - gross)
+        shared = most - (on_hand - gross)
     elif sku in net.bills.substitutes:
         left = sum(netting.left(net, each) for each in net.bills.substitutes[sku])
         gross += left
         # Of what they have left some may come too late for the horizon of the name.
-        shared = left if sku in net.blocked else atp + gross
+        shared = left if sku in net.blocked else most + gross
     is_shared = sku in net.bills.name_of or sku in net.bills.substitutes
+    gated = [("per_order", netting.atp(net, sku) - most)] if sku in net.gates else []
     return (
         ("on_hand", on_hand - coming),
         *([("coming", coming)] if coming else []),
@@ -99,8 +101,9 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
         ("suspense", -suspense),
         ("used_in_builds", demand - gross),
         *((("substitutes", shared),) if is_shared else ()),
-        ("to_build", atp - (on_hand - gross) - shared - buildable),
+        ("to_build", most - (on_hand - gross) - shared - buildable),
         ("buildable", buildable),
+        *gated,
     )
 
 

@@ -18,7 +18,7 @@ at once and so changes no ATP. Expiring and releasing are the same for stock.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -247,7 +247,8 @@ def shortfall(view: View, lines: Sequence[HoldLine], pool: str = MAIN) -> Refuse
         beside = taken(view, lines[:position], pool).net([shelf])
         available = max(0, netting.atp(beside, shelf))
         if available < line.quantity:
-            return _insufficient(view, line, available, beside, net, skus, pool)
+            asked = {shelf_key(each.sku, pool): each.quantity for each in lines}
+            return _insufficient(view, line, available, beside, net, asked, pool)
     blocked = [sku for sku in skus if sku in net.blocked]
     assert not blocked, f"{blocked} are not covered together and each beside the others"
     return None
@@ -259,10 +260,13 @@ def _insufficient(
     available: int,
     beside: netting.Netting,
     net: netting.Netting,
-    skus: Sequence[str],
+    asked: Mapping[str, int],
     pool: str,
 ) -> Refused:
-    """Return the refusal of a line of which `available` units fit beside the lines before it."""
+    """Return the refusal of a line of which `available` units fit beside the lines before it.
+
+    `asked` is what all lines ask for, by shelf.
+    """
     item = view.catalogue.items[line.sku]
     limits = netting.stopped_by(beside, shelf_key(line.sku, pool))
     where = f" in the pool {pool}" if len(view.catalogue.pools) > 1 else ""
@@ -285,7 +289,10 @@ def _insufficient(
                     "quantity": format_quantity(units, view.catalogue.items[sku].scale),
                     **_any_of(view, sku),
                 }
-                for shelf, units in netting.missing(net, skus).items()
+                for shelf, units in (
+                    *netting.missing(net, asked).items(),
+                    *netting.supplies_missing(net, asked).items(),
+                )
                 for sku in (sku_of(shelf),)
             ],
             **({"pool": pool, "location": view.catalogue.home(pool)} if where else {}),

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
 
@@ -37,6 +38,7 @@ from stockpush.model import (
     sku_of,
 )
 from stockpush.reservation.atp import use
+from stockpush.reservation.per_order import PerOrder, claims
 
 NO_POOLS: Mapping[str, str] = MappingProxyType({})
 """Of a shop where everything is in the pool MAIN."""
@@ -190,6 +192,30 @@ def rests_after(
     return tuple(Rest(component, left) for component, left in kept if left)
 
 
+def strays(
+    bill: BillOfMaterials, quantity: int, taken: Mapping[str, int], *, stated: Collection[str] = ()
+) -> Fraction:
+    """Return how far (>= 0) what a build of `quantity` took is from what a bill says, in smallest
+    units, added up over the components; both are negative where it is undone.
+
+    Nothing is said by a component of which that was `stated`.
+
+    >>> from stockpush.model import BillLine
+    >>> bill = BillOfMaterials("soap", 12, (BillLine("oil", 1000),))
+    >>> strays(bill, 5, {"oil": 417}), strays(bill, 5, {"tallow": 417})
+    (Fraction(1, 3), Fraction(2501, 3))
+    """
+    planned = {
+        line.component: Fraction(
+            quantity * line.quantity * sum(line.scrap), bill.yield_quantity * line.scrap.of
+        )
+        for line in bill.lines
+    }
+    told = (planned.keys() | taken.keys()).difference(stated)
+    nothing = Fraction(0)
+    return sum((abs(planned.get(each, nothing) - taken.get(each, 0)) for each in told), nothing)
+
+
 @dataclass(frozen=True, slots=True)
 class Built:
     """A build among movements: of which item how many, at which location, and what it took of each
@@ -247,7 +273,7 @@ class Books:
 
     `movements` have their ids. `reservations`, `holds` and `lots` are all of them, whatever their
     state. `pools` has the pool of every location but MAIN, `feeds` that of every channel which is
-    fed by another than MAIN.
+    fed by another than MAIN. `per_order` has what each order with an item takes once.
     """
 
     movements: Sequence[StockMovement]
@@ -258,6 +284,7 @@ class Books:
     lots: Sequence[Lot] = ()
     pools: Mapping[str, str] = field(default_factory=dict)
     feeds: Mapping[str, str] = field(default_factory=dict)
+    per_order: PerOrder = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,9 +346,9 @@ def quarantined_is_withheld(books: Books) -> list[Violation]:
 
 def reserved_is_open_demand(books: Books) -> list[Violation]:
     """Reserved of every shelf is the sum of its item's open reservations, in item units, on the
-    channels that its pool feeds.
+    channels that its pool feeds, and of what open orders there are still to take of it once.
     """
-    open_units: Counter[str] = Counter()
+    open_units = Counter(claims(books.per_order, books.reservations, books.feeds))
     for line in books.reservations:
         if line.sku is not None:
             key = shelf_key(line.sku, books.feeds.get(line.key.channel, MAIN))

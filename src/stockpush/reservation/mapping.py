@@ -35,7 +35,7 @@ from stockpush.model import (
     Shelf,
     StockMovement,
 )
-from stockpush.reservation import bom, keyed, older
+from stockpush.reservation import bom, keyed, older, per_order, supplies
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
@@ -122,13 +122,27 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         )
         if old is not None and (old.item, old.version) in older.kept([old], shelves_of):
             older_bills.append(old)
-    kept = older.kept([*view.catalogue.older_bills, *older_bills], shelves_of)
-    changed = differently_promised(command, view.catalogue) | {
-        sku
-        for bill in command.bills
-        for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
-        for sku in (bill.item, *(line.component for line in old.lines))
-    }
+    pinned = [*view.catalogue.older_bills, *older_bills]
+    kept = older.kept(pinned, shelves_of)
+    forgotten = [
+        bill for bill in view.catalogue.older_bills if (bill.item, bill.version) not in kept
+    ]
+    pinned = [bill for bill in pinned if (bill.item, bill.version) in kept]
+    _check_supplies(command, view.catalogue, pinned)
+    resupplied = differently_supplied(command, view.catalogue)
+    if resupplied:
+        supplies.reckoned_anew(draft, _supplied_by(command, view.catalogue))
+    # What is forgotten may have been all that joined a group, and with it what is split.
+    changed = (
+        resupplied
+        | differently_promised(command, view.catalogue)
+        | {
+            sku
+            for bill in (*command.bills, *forgotten)
+            for old in (bill, view.catalogue.bills.by_item.get(bill.item, bill))
+            for sku in (bill.item, *(line.component for line in old.lines))
+        }
+    )
     touched = draft.touched.union(*(view.catalogue.shelves_of(sku) for sku in changed))
     return replace(
         draft.decision(),
@@ -136,8 +150,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
         items=tuple(_with_lots(item, view) for item in command.items),
         bills=tuple(bills),
         older_bills=tuple(older_bills),
-        forgotten_bills=frozenset((bill.item, bill.version) for bill in view.catalogue.older_bills)
-        - kept,
+        forgotten_bills=frozenset((bill.item, bill.version) for bill in forgotten),
         locations=command.locations,
         listings=tuple(listings.values()),
         commands=(CommandDone(command.key, digest, at),),
@@ -258,6 +271,38 @@ def looked_ahead(command: ImportCatalogue, catalogue: Catalogue) -> frozenset[st
     )
 
 
+def differently_supplied(command: ImportCatalogue, catalogue: Catalogue) -> frozenset[str]:
+    """Return the items whose orders take other supplies once it is imported, and those supplies."""
+    if not catalogue.per_order and not any(item.per_order for item in command.items):
+        return frozenset()
+    return per_order.changed(catalogue.per_order, _supplied_by(command, catalogue))
+
+
+def _supplied_by(command: ImportCatalogue, catalogue: Catalogue) -> per_order.PerOrder:
+    """Return what orders take once it is imported."""
+    return per_order.effective(*_merged(command, catalogue))
+
+
+def _check_supplies(
+    command: ImportCatalogue, catalogue: Catalogue, older_bills: Iterable[BillOfMaterials]
+) -> None:
+    """Raise `CatalogueInvalid` where what orders take would be at odds with the rest, and with the
+    older bills that open reservations go by.
+    """
+    if catalogue.per_order or any(item.per_order for item in command.items):
+        per_order.check(*_merged(command, catalogue), older_bills)
+
+
+def _merged(
+    command: ImportCatalogue, catalogue: Catalogue
+) -> tuple[dict[str, Item], dict[str, BillOfMaterials]]:
+    """Return the items and bills there are once it is imported."""
+    return (
+        {**catalogue.items, **{item.sku: item for item in command.items}},
+        {**catalogue.bills.by_item, **{bill.item: bill for bill in command.bills}},
+    )
+
+
 def _offered_by(item: Item) -> tuple[object, ...]:
     """Return what an item says of how much of it is offered."""
     shared = (item.exposure, item.guard_min, item.home_channel, item.exposure_max)
@@ -269,7 +314,7 @@ def _moved_on(view: View, command: ImportCatalogue) -> list[str]:
 
     Whoever reads the files works them out from the bills of that moment.
     """
-    bills = {**view.catalogue.bills.by_item, **{bill.item: bill for bill in command.bills}}
+    _, bills = _merged(command, view.catalogue)
     return sorted(sku for sku, bill in bom.resolve(bills).items() if bill != bills[sku])
 
 
@@ -296,6 +341,11 @@ def resolve(view: View, command: ResolveListings, at: datetime) -> Decision:
     for listing in listings.values():
         _take_in(draft, listing, naming.get((listing.key.channel, listing.order_key), ()))
         _tell_parked(draft, listing)
+    if view.catalogue.per_order:
+        for (channel, order_id), rows in per_order.by_order(draft.reservations.values()).items():
+            before = {row.key: row for row in view.lines(channel, order_id)}
+            after = before | {row.key: row for row in rows}
+            supplies.reclaim(draft, channel, before.values(), after.values())
     return replace(draft.decision(), listings=tuple(listings.values()))
 
 

@@ -173,6 +173,7 @@ def _line_effects(
         deducted=deducted,
         order_state=order.state,
         state=state_of(open_units=line.open, shipped=line.shipped, written_off=line.written_off),
+        sent=line.shipped > 0 or (before.sent and line.open <= before.open),
     )
     back = max(0, _unaccounted(after) - _unaccounted(before))
     return [
@@ -235,6 +236,7 @@ def _first_sight(
         sku=None if listing is None else listing.sku,
         pack=1 if listing is None else listing.pack,
         field=_field(order.channel, listing),
+        sent=line.shipped > 0,
     )
     back = 0 if history else _unaccounted(after)
     return Effect(

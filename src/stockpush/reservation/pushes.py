@@ -38,6 +38,7 @@ from stockpush.model import (
 )
 from stockpush.reservation import atp as netting
 from stockpush.reservation import sharing
+from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.drift import note_reading, take_apart
 from stockpush.reservation.expectation import (
@@ -56,6 +57,7 @@ from stockpush.reservation.expectation import (
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
 from stockpush.reservation.ledger import where
 from stockpush.reservation.parting import may_raise
+from stockpush.reservation.per_order import claimed
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -64,6 +66,8 @@ UNTOLD_WAIT = timedelta(seconds=5)
 UNSENT_WAIT_MAX = timedelta(minutes=5)
 UNSENT_DOUBLED_MAX = 10
 """Longest wait before a write is made again that did not arrive, and how often the wait doubles."""
+STARTED_MAX = 2_000
+"""Most fields of a channel that one transaction looks at when the daemon starts."""
 LOW_OFFER_MAX = 5
 LOW_READ_EVERY = timedelta(minutes=10)
 """Up to which offer a field is read how often, if not more often anyway (R9)."""
@@ -250,11 +254,14 @@ def start(view: View, command: StartChannel, at: datetime) -> Decision:
     else may have written there since, and a difference would look like sales.
     """
     policy = view.catalogue.policies[command.channel]
-    feeds = _fed_anew(view, command.channel, policy.pool)
+    if command.part is None and starts_in_parts(command.channel, view.catalogue):
+        return Decision(outcome=Accepted(facts={"too_many": True}))
+    feeds = _fed_anew(view.catalogue, policy)
     draft = Draft(view.after(Decision(feeds=feeds)), at) if feeds else Draft(view, at)
     if feeds:
         _change_pools(draft, command.channel, view.catalogue.fed_by(command.channel))
-    for key in sorted(view.catalogue.listings_on):
+    keys = view.catalogue.listings_on if command.part is None else command.part
+    for key in sorted(keys):
         field = view.field(key)
         if key.channel != command.channel or field is None or field.parked_reason is not None:
             continue
@@ -265,10 +272,25 @@ def start(view: View, command: StartChannel, at: datetime) -> Decision:
     return replace(draft.decision(), feeds=feeds)
 
 
-def _fed_anew(view: View, channel: str, pool: str) -> tuple[Feed, ...]:
+def starts_in_parts(channel: str, catalogue: Catalogue) -> bool:
+    """Answer whether a channel has so many fields that they are looked at in parts.
+
+    Not where its pool changes, which one transaction does for all of them, nor where anything is
+    split, for which whole groups are read.
+    """
+    if catalogue.split or _fed_anew(catalogue, catalogue.policies[channel]):
+        return False
+    if len(catalogue.listings_on) <= STARTED_MAX:
+        return False
+    return sum(key.channel == channel for key in catalogue.listings_on) > STARTED_MAX
+
+
+def _fed_anew(catalogue: Catalogue, policy: ChannelPolicy) -> tuple[Feed, ...]:
     """Return what is to be recorded where another pool feeds a channel from now on."""
-    known = pool in view.catalogue.pools  # whoever starts the daemon has refused one that is not
-    return (Feed(channel, pool),) if known and pool != view.catalogue.fed_by(channel) else ()
+    known = policy.pool in catalogue.pools  # whoever starts the daemon has refused one that is not
+    if known and policy.pool != catalogue.fed_by(policy.name):
+        return (Feed(policy.name, policy.pool),)
+    return ()
 
 
 def _change_pools(draft: Draft, channel: str, old: str) -> None:
@@ -282,6 +304,11 @@ def _change_pools(draft: Draft, channel: str, old: str) -> None:
             units = row.open * row.pack
             draft.reserve(shelf_key(row.sku, old), -units, row.bill)
             draft.reserve(catalogue.shelf_on(channel, row.sku), units, row.bill, moved=units > 0)
+    for (name, _), lines in draft.view.orders.items():
+        taken = claimed(catalogue.per_order, lines) if name == channel else {}
+        for supply, units in taken.items():
+            draft.claim(shelf_key(supply, old), -units)
+            draft.claim(catalogue.shelf_on(channel, supply), units)
     for key in catalogue.listings_on:
         if key.channel == channel and (sku := catalogue.sku_of(key)) is not None:
             draft.touched.add(shelf_key(sku, old))

@@ -38,6 +38,11 @@ def items(before: View, after: View, touched: Iterable[str]) -> frozenset[str]:
         for sku in was.gross.keys() | now.gross.keys()
         if _standing(before, was, sku) != _standing(after, now, sku)
     }
+    changed |= {
+        supply
+        for supply in was.room.keys() | now.room.keys()
+        if was.room.get(supply) != now.room.get(supply)
+    }
     changed.update(concerned)
     # Of one substitute there may be as much less as of another more, and what comes be there now.
     netted = after.catalogue.netted

@@ -7,6 +7,7 @@ what has left, and never one of them by another's number.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from stockpush.messages import (
@@ -34,7 +35,7 @@ from stockpush.model import (
     Reservation,
     StockMovement,
 )
-from stockpush.reservation import backflush
+from stockpush.reservation import backflush, supplies
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.drift import open_apart
 from stockpush.reservation.expectation import (
@@ -233,14 +234,17 @@ def _known_lines(draft: Draft, channel: str, order_id: str) -> list[Reservation]
 def _apply(draft: Draft, order: OrderSeen) -> Verdict:
     """Merge one order fact and write its effects."""
     catalogue = draft.view.catalogue
+    known = _known_lines(draft, order.channel, order.order_id)
     merged = merge(
-        _known_lines(draft, order.channel, order.order_id),
+        known,
         order,
         listing_of=lambda key: catalogue.by_order_key.get((order.channel, key)),
         started=draft.view.channel(order.channel).started_date,
     )
     for effect in merged.effects:
         _write(draft, effect, order)
+    if catalogue.per_order and merged.effects:
+        _write_supplies(draft, known, merged.effects, order)
     if merged.verdict is Verdict.NEWER and not order.state_known:
         where = {"channel": order.channel, "order": order.order_id}
         draft.events.append(Event("order.flagged", where | {"reason": _odd(order)}))
@@ -311,6 +315,16 @@ def _write(draft: Draft, effect: Effect, order: OrderSeen) -> None:
         draft.events.append(
             Event(name, where | {"sku": line.sku, "units": abs(effect.open) * line.pack})
         )
+
+
+def _write_supplies(
+    draft: Draft, known: Sequence[Reservation], effects: Sequence[Effect], order: OrderSeen
+) -> None:
+    """Write what the order as a whole takes once, however many of its lines there are."""
+    lines = _known_lines(draft, order.channel, order.order_id)
+    moved = {effect.after.key.line_id for effect in effects if effect.shipped}
+    supplies.reclaim(draft, order.channel, known, lines)
+    supplies.send(draft, known, lines, moved)
 
 
 def _write_field(draft: Draft, key: FieldKey, effect: Effect, order: OrderSeen) -> None:

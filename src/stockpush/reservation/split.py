@@ -197,6 +197,7 @@ class _Splitting:
         units, asked = _units(packs), self._before.times.asked
         return (
             not any(share.shelf in net.blocked for share in raised)
+            and not any(netting.lacks_supplies(net, share.shelf) for share in raised)
             and all(
                 net.net[sku] <= max(ceiling, self._before.net[sku])
                 for sku, ceiling in net.ceilings.items()

@@ -9,6 +9,8 @@ the pool MAIN is its SKU.
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
@@ -124,12 +126,45 @@ class View:
             layout = self.catalogue.layout(group)
             at_once = layout.net(on_hand, demand, ceilings=ceilings, rests=rests)
             if at_once is not None:
-                return self._timed(at_once)
-        return self._timed(
-            netting.net(
-                self.catalogue.netted, on_hand, demand, group, ceilings=ceilings, rests=rests
-            )
+                return self._gated(self._timed(at_once), more)
+        netted = netting.net(
+            self.catalogue.netted, on_hand, demand, group, ceilings=ceilings, rests=rests
         )
+        return self._gated(self._timed(netted), more)
+
+    def _gated(self, net: netting.Netting, more: Mapping[str, int]) -> netting.Netting:
+        """Return a netting with what bounds it besides, at `more` units of demand (signed).
+
+        Units that nobody has told the orders of may come as many orders as they can. Further orders
+        take a supply when they are sent, so that nothing of what is still to come is for them.
+        """
+        gates = self.catalogue.gates
+        if not gates:
+            return net
+        room = {
+            supply: net.on_hand[supply] - net.demand[supply]
+            for supply in self.catalogue.netted.gated
+            if supply in net.on_hand
+        }
+        sold = Counter[str]()
+        for field in self.rows.fields.values():
+            shelf = self.catalogue.shelf_of(field.key) if field.hold else None
+            if shelf is not None:
+                sold[shelf] += field.hold * field.pack
+        further = Counter[str]()
+        for shelf in (more.keys() | sold.keys()) & gates.keys():
+            units = max(0, sold[shelf] + more.get(shelf, 0))
+            for gate in gates[shelf]:
+                if gate.supply in room:
+                    there = gate.taken_for(min(units, sold[shelf]))
+                    room[gate.supply] -= there
+                    further[gate.supply] += gate.taken_for(units) - there
+        coming = net.times.coming
+        for supply, soon in room.items():
+            # What is sold already may wait for what comes, and has what is there first.
+            now = max(soon - coming.get(supply, 0), min(0, soon))
+            room[supply] = now - further[supply]
+        return dataclasses.replace(net, gates=gates, room=room)
 
     def _timed(self, net: netting.Netting) -> netting.Netting:
         """Return the netting with what horizons ask of it, where any do."""
@@ -152,11 +187,10 @@ class View:
         unread = [sku for sku in shelves if sku not in self.rows.partial]
         assert not unread, f"shelves were not gathered for {unread[:5]}"
         on_hand, demand, ceilings, rests = self._standing(shelves)
-        return self._timed(
-            netting.net_part(
-                self.catalogue.netted, on_hand, demand, part, ceilings=ceilings, rests=rests
-            )
+        netted = netting.net_part(
+            self.catalogue.netted, on_hand, demand, part, ceilings=ceilings, rests=rests
         )
+        return self._gated(self._timed(netted), {})
 
     def _standing(
         self, shelves: Collection[str], more: Mapping[str, int] = MappingProxyType({})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Column, Select, Table, case, func, literal_column, null, select
+from sqlalchemy import Column, Select, Table, case, func, literal_column, null, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from stockpush.messages import CommandDone, Rows
@@ -45,6 +45,7 @@ from stockpush.store.rows import Row
 from stockpush.store.sql import SqlStore
 from stockpush.store.transaction import StoredCatalogue
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 PAGE_MAX: Final = 500
@@ -554,8 +555,8 @@ class Audit:
     """Balances as kept and as recomputed, of one instant; `check` compares them.
 
     By shelf, in smallest units: `shelves` as kept, `moved` the sum of the movements in its pool,
-    `open` the sum of open x pack on the pool's channels, `held` that of the lines of open holds. By
-    lot: `lots` as kept, `lots_moved` the
+    `open` the sum of open x pack on the pool's channels, `open_by_bill` the same by (shelf, version
+    of the bill), `held` that of the lines of open holds. By lot: `lots` as kept, `lots_moved` the
     sum of the movements that name it and its location. By field, in the channel's units: `fields`
     as kept, `undeducted` the sum over the field's reservations of what
     `reservation.orders.undeducted` says of each. A key without rows is absent.
@@ -569,6 +570,9 @@ class Audit:
     undeducted: Mapping[FieldKey, int]
     lots: Mapping[LotKey, Lot] = field(default_factory=dict)
     lots_moved: Mapping[LotKey, int] = field(default_factory=dict)
+    in_open_orders: tuple[Reservation, ...] = ()
+    """All lines of every open order, where any item names supplies of orders."""
+    open_by_bill: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -633,7 +637,7 @@ async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
     movement, reservation = schema.movement, schema.reservation
     at = (movement.c.sku, movement.c.location)
     moved = select(*at, func.sum(movement.c.quantity)).group_by(*at)
-    on = (reservation.c.sku, reservation.c.channel)
+    on = (reservation.c.sku, reservation.c.channel, reservation.c.bill)
     opened = (
         select(*on, func.sum(reservation.c.open * reservation.c.pack))
         .where(reservation.c.sku.is_not(None))
@@ -662,20 +666,28 @@ async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
     named = movement.c.lot.is_not(None) | (movement.c.location != literal_column(f"'{MAIN}'"))
     place = (movement.c.sku, movement.c.location, movement.c.lot)
     by_lot = select(*place, func.sum(movement.c.quantity)).where(named).group_by(*place)
+    is_open: ColumnElement[bool] = reservation.c.open > nothing
+    open_orders = select(reservation.c.channel, reservation.c.order_id).where(is_open)
+    of_open = select(reservation).where(
+        tuple_(reservation.c.channel, reservation.c.order_id).in_(open_orders)
+    )
+    named_once = any(item.per_order for item in catalogue.items)
     shelves = await reader.all(schema.shelf, rows.read_shelf)
     lots = await reader.all(schema.lot, rows.read_lot)
     fields = await reader.all(schema.field, rows.read_field)
+    claimed = [
+        (shelf_key(sku, feeds.get(channel, MAIN)), bill, total)
+        for sku, channel, bill, total in await reader.filtered(opened, {})
+    ]
     return Audit(
         shelves={shelf.key: shelf for shelf in shelves},
-        moved=_by_shelf(
+        moved=_summed(
             (shelf_key(sku, pools.get(location, MAIN)), total)
             for sku, location, total in await reader.filtered(moved, {})
         ),
-        open=_by_shelf(
-            (shelf_key(sku, feeds.get(channel, MAIN)), total)
-            for sku, channel, total in await reader.filtered(opened, {})
-        ),
-        held=_by_shelf(
+        open=_summed((shelf, total) for shelf, _, total in claimed),
+        open_by_bill=_summed(((shelf, bill), total) for shelf, bill, total in claimed),
+        held=_summed(
             (shelf_key(sku, pool), total) for sku, pool, total in await reader.filtered(held, {})
         ),
         fields={field.key: field for field in fields},
@@ -688,12 +700,17 @@ async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
             LotKey(sku, location, lot or UNLOTTED): int(total)
             for sku, location, lot, total in await reader.filtered(by_lot, {})
         },
+        in_open_orders=(
+            rows.each(rows.read_reservation, await reader.filtered(of_open, {}))
+            if named_once
+            else ()
+        ),
     )
 
 
-def _by_shelf(parts: Iterable[tuple[str, Any]]) -> dict[str, int]:
-    """Return the sum of the parts of each shelf."""
-    totals: defaultdict[str, int] = defaultdict(int)
+def _summed(parts: Iterable[tuple[K, Any]]) -> dict[K, int]:
+    """Return the sum of the parts of each key."""
+    totals: defaultdict[K, int] = defaultdict(int)
     for key, total in parts:
         totals[key] += int(total)
     return dict(totals)

@@ -44,6 +44,7 @@ from stockpush.model import (
     LotKey,
     LotRule,
     MovementKind,
+    OrderSupply,
     OrderVersion,
     Pin,
     Promise,
@@ -58,6 +59,7 @@ from stockpush.model import (
     Shelf,
     StockMovement,
 )
+from stockpush.packed import Packed
 from stockpush.ports import Request
 
 Row: TypeAlias = Sequence[Any]
@@ -71,6 +73,7 @@ _NOTHING: Final = "[]"
 _RESTS: Final = msgspec.json.Decoder(tuple[Rest, ...])
 _PINS: Final = msgspec.json.Decoder(tuple[Pin, ...])
 _OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
+_PER_ORDER: Final = msgspec.json.Decoder(tuple[OrderSupply, ...])
 _PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
 _NOT_OURS: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
@@ -87,6 +90,14 @@ def all_of(read: Callable[[], tuple[V, ...]]) -> tuple[V, ...]:
     """Return what rows say that are read together; `StoreDamaged` as `each`."""
     try:
         return read()
+    except _NOT_OURS as error:
+        raise _damaged(error) from error
+
+
+def keep(values: Packed[V], found: Iterable[Row]) -> None:
+    """Put rows to packed values; `StoreDamaged` as `each`."""
+    try:
+        values.add(found)
     except _NOT_OURS as error:
         raise _damaged(error) from error
 
@@ -143,6 +154,7 @@ def item_row(item: Item) -> Row:
         item.home_channel,
         item.exposure_max,
         item.substitute_for,
+        json_text(item.per_order) if item.per_order else _NOTHING,
         item.horizon_s,
     )
 
@@ -150,7 +162,7 @@ def item_row(item: Item) -> Row:
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
     sku, name, kind, unit, scale, bought, promise, buildable_max, lots, *rest = row
-    exposure, guard_min, home_channel, exposure_max, substitute_for, horizon_s = rest
+    exposure, guard_min, home_channel, exposure_max, substitute_for, per_order, horizon_s = rest
     return Item(
         sku,
         name,
@@ -166,6 +178,7 @@ def read_item(row: Row) -> Item:
         home_channel,
         exposure_max,
         substitute_for,
+        () if per_order == _NOTHING else _PER_ORDER.decode(per_order),
         horizon_s,
     )
 
@@ -208,6 +221,31 @@ def bill_line_rows(bill: BillOfMaterials) -> list[Row]:
         (bill.item, position, line.component, line.quantity, *line.scrap)
         for position, line in enumerate(bill.lines)
     ]
+
+
+def whole_bill_row(bill: Row, lines: Iterable[Row]) -> Row:
+    """Return a row of `bill` with its rows of `bill_line`, for `read_whole_bill`."""
+    return (*bill, [tuple(line)[2:] for line in lines])
+
+
+def read_whole_bill(row: Row) -> BillOfMaterials:
+    """Return the bill of a `whole_bill_row`."""
+    (item, yield_quantity, batch_only, kit, backflush, base, overrides, *rest) = row
+    version, build_time_s, lines = rest
+    return BillOfMaterials(
+        item,
+        yield_quantity,
+        tuple(
+            BillLine(component, quantity, Scrap(*scrap)) for component, quantity, *scrap in lines
+        ),
+        bool(batch_only),
+        bool(kit),
+        bool(backflush),
+        base,
+        _OVERRIDES.decode(overrides),
+        version,
+        build_time_s,
+    )
 
 
 def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMaterials, ...]:
@@ -423,6 +461,7 @@ def reservation_row(reservation: Reservation) -> Row:
         reservation.pack,
         None if field is None else field.key,
         reservation.bill,
+        int(reservation.sent),
     )
 
 
@@ -430,7 +469,7 @@ def read_reservation(row: Row) -> Reservation:
     """Return the reservation of a row of `reservation`."""
     (channel, order_id, line_id, updated_at, fetch, order_key, placed_at, *rest) = row
     (ordered, open_units, shipped, written_off, deducted, state, order_state, *rest) = rest
-    (baseline_shipped, baseline_written_off, sku, pack, field_key, bill) = rest
+    (baseline_shipped, baseline_written_off, sku, pack, field_key, bill, sent) = rest
     return Reservation(
         key=ReservationKey(channel, order_id, line_id),
         version=OrderVersion(instant(updated_at), fetch),
@@ -449,6 +488,7 @@ def read_reservation(row: Row) -> Reservation:
         pack=pack,
         field=None if field_key is None else FieldKey(channel, field_key),
         bill=bill,
+        sent=bool(sent),
     )
 
 

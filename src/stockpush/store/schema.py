@@ -140,6 +140,7 @@ item: Final = Table(
     _text("home_channel", absent=True),
     _whole("exposure_max", absent=True),
     _text("substitute_for", absent=True),
+    _text("per_order"),
     _whole("horizon_s", absent=True),
     *_filled("sku", "home_channel"),
     _one_of("exposure", Exposure),
@@ -337,7 +338,9 @@ reservation: Final = Table(
     _whole("pack"),
     _text("field_key", absent=True),
     _whole("bill"),
+    _whole("sent"),
     _field_reference(),
+    *_flag("sent"),
     *_counter("fetch_number"),
     CheckConstraint("bill >= 1", name="bill_range"),
     *_unsigned(

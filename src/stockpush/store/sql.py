@@ -22,6 +22,7 @@ from stockpush.model import (
     Dirty,
     Field,
     FieldKey,
+    Listing,
     Push,
     shelf_key,
 )
@@ -194,10 +195,20 @@ class SqlStore:
         arguments = self._database.dialect.keys(keys)
         return await self._query(self._statements.fields_of_keys, arguments, rows.read_field)
 
+    async def listings(self, channel: str, *, after: str, limit: int) -> Sequence[Listing]:
+        """Return listings of the channel beyond the reference `after`, in their order."""
+        arguments = (channel, after, limit)
+        return await self._query(self._statements.listings_of, arguments, rows.read_listing)
+
     async def field_keys(self, channel: str) -> Sequence[FieldKey]:
         """Return the keys of the channel's fields, in order."""
         read = self._statements.field_keys
         return await self._query(read, (channel,), lambda row: FieldKey(*row))
+
+    async def fields_after(self, channel: str, key: str, *, limit: int) -> Sequence[FieldKey]:
+        """Return keys of the channel's fields beyond `key`, in order."""
+        read = self._statements.fields_after
+        return await self._query(read, (channel, key, limit), lambda row: FieldKey(*row))
 
     async def channel_state(self, channel: str) -> ChannelState:
         """Return the channel's durable state; an empty one for a channel never polled."""

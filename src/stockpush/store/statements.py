@@ -601,6 +601,21 @@ class Statements:
         )
 
     @cached_property
+    def listings_of(self) -> str:
+        """Read listings of a channel in order; parameters: channel, after which reference, how many
+        at most.
+        """
+        listing = schema.listing
+        return self._compile(
+            select(listing)
+            .where(listing.c.channel == bindparam("of_channel"))
+            .where(listing.c.ref_key > bindparam("after"))
+            .order_by(listing.c.ref_key)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
+        )
+
+    @cached_property
     def field_keys(self) -> str:
         """Read the keys of the fields of a channel; parameter: channel."""
         field = schema.field
@@ -608,6 +623,21 @@ class Statements:
             select(field.c.channel, field.c.key)
             .where(field.c.channel == bindparam("of_channel"))
             .order_by(field.c.key)
+        )
+
+    @cached_property
+    def fields_after(self) -> str:
+        """Read keys of the fields of a channel; parameters: channel, after which key, how many at
+        most.
+        """
+        field = schema.field
+        return self._compile(
+            select(field.c.channel, field.c.key)
+            .where(field.c.channel == bindparam("of_channel"))
+            .where(field.c.key > bindparam("after"))
+            .order_by(field.c.key)
+            .limit(bindparam("limit"))
+            .offset(_NO_OFFSET)
         )
 
     @cached_property

@@ -34,6 +34,7 @@ from stockpush.model import (
     Location,
     sku_of,
 )
+from stockpush.packed import PACKED_MIN, Packed
 from stockpush.store import rows
 from stockpush.store.dialects import Dialect, Query, Session, Write
 from stockpush.store.folding import Changes, fold
@@ -46,12 +47,15 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class StoredCatalogue:
-    """The catalogue as stored: `ports.CatalogueRows`, each list in key order."""
+    """The catalogue as stored: `ports.CatalogueRows`, each list in key order.
+
+    Long lists are `Packed`.
+    """
 
     revision: int
-    items: tuple[Item, ...]
-    bills: tuple[BillOfMaterials, ...]
-    listings: tuple[Listing, ...]
+    items: Sequence[Item]
+    bills: Sequence[BillOfMaterials]
+    listings: Sequence[Listing]
     locations: tuple[Location, ...] = ()
     feeds: tuple[Feed, ...] = ()
     older_bills: tuple[BillOfMaterials, ...] = ()
@@ -60,26 +64,59 @@ class StoredCatalogue:
 async def read_catalogue(session: Session, statements: Statements) -> StoredCatalogue:
     """Return the catalogue; the caller sees to it that nobody changes it meanwhile."""
     revision = await session.fetch(statements.catalogue_revision)
-    items = await session.fetch(statements.item.every)
-    bills = await session.fetch(statements.bill.every)
-    lines = await session.fetch(statements.bill_lines)
-    listings = await session.fetch(statements.listing.every)
+    items = await _read(session, statements.item.every, rows.read_item)
+    bills = await _read_bills(session, statements)
+    listings = await _read(session, statements.listing.every, rows.read_listing)
     locations = await session.fetch(statements.location.every)
     # Whoever has no location besides MAIN has no other pool.
     feeds = await session.fetch(statements.feed.every) if locations else ()
-    made = rows.read_bills(bills, lines)
-    # Where no bill was ever replaced there is no older one, and nothing to ask for.
-    replaced = any(bill.version > 1 for bill in made)
+    # Where no bill was ever replaced there is no older one; to look at so many takes longer.
+    replaced = isinstance(bills, Packed) or any(bill.version > 1 for bill in bills)
     older_bills = await session.fetch(statements.older_bill.every) if replaced else ()
     return StoredCatalogue(
         revision=int(revision[0][0]),
-        items=rows.each(rows.read_item, items),
-        bills=made,
-        listings=rows.each(rows.read_listing, listings),
+        items=items,
+        bills=bills,
+        listings=listings,
         locations=rows.each(rows.read_location, locations),
         feeds=rows.each(rows.read_feed, feeds),
         older_bills=rows.each(rows.read_older_bill, older_bills),
     )
+
+
+async def _read(session: Session, sql: str, read: Callable[[Row], V]) -> Sequence[V]:
+    """Return what the rows of a query say; many of them packed, a part after the other."""
+    few: list[Row] = []
+    many = Packed(read, ())
+    async for part in session.fetch_parts(sql):
+        if len(few) + len(part) < PACKED_MIN and not many:
+            few += part
+        else:
+            rows.keep(many, (*few, *part))
+            few = []
+    return many or rows.each(read, few)
+
+
+async def _read_bills(session: Session, statements: Statements) -> Sequence[BillOfMaterials]:
+    """Return the bills, each with its lines; many of them packed."""
+    heads = await _read(session, statements.bill.every, tuple[Any, ...])
+    if not isinstance(heads, Packed):
+        return rows.read_bills(heads, await session.fetch(statements.bill_lines))
+    bills = Packed(rows.read_whole_bill, ())
+    left = iter(heads)
+    head, lines = next(left, None), list[Row]()
+    async for part in session.fetch_parts(statements.bill_lines):
+        whole = []
+        for line in part:
+            while head is not None and head[0] != line[0]:
+                whole.append(rows.whole_bill_row(head, lines))
+                head, lines = next(left, None), []
+            lines.append(line)
+        rows.keep(bills, whole)
+    while head is not None:
+        rows.keep(bills, [rows.whole_bill_row(head, lines)])
+        head, lines = next(left, None), []
+    return bills
 
 
 class SqlTransaction:

@@ -14,9 +14,9 @@ a foreign commit is noticed (`changes`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from sqlalchemy import ClauseElement, Column, ColumnElement, Executable, Select, Table
 from sqlalchemy import Dialect as SqlAlchemyDialect
@@ -26,6 +26,10 @@ Key: TypeAlias = str | int | tuple[str, ...]
 """A key of one column, or of several."""
 Query: TypeAlias = tuple[str, Sequence[Any]]
 """A statement that reads, and its parameters."""
+
+
+PART_ROWS: Final = 5_000
+"""How many rows of a large table are in memory at one time."""
 
 
 class Write(NamedTuple):
@@ -70,6 +74,13 @@ class Session(Protocol):
 
     async def fetch(self, sql: str, arguments: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
         """Run one statement and return its rows."""
+        ...
+
+    def fetch_parts(self, sql: str) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        """Run one statement without parameters; yield its rows, `PART_ROWS` at a time.
+
+        Until the last are there nothing else may be asked.
+        """
         ...
 
     async def fetch_each(self, queries: Sequence[Query]) -> list[Sequence[Sequence[Any]]]:

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from typing import Any, Final, cast
+from zlib import crc32
 
 import asyncpg  # type: ignore[import-untyped]  # ships no py.typed marker
 from sqlalchemy import (
@@ -52,7 +53,7 @@ from stockpush.errors import (
     StoreRuleBroken,
     StoreUnavailable,
 )
-from stockpush.store.dialects import Key, Query, Write, text_of
+from stockpush.store.dialects import PART_ROWS, Key, Query, Write, text_of
 
 CONNECTIONS_MAX: Final = 10
 _COMMAND_TIMEOUT_S: Final = 60.0
@@ -128,6 +129,17 @@ class PostgresSession:
             return cast("Sequence[Sequence[Any]]", await self._connection.fetch(sql, *arguments))
         except _ACCIDENTS as error:
             raise translate(error) from error
+
+    async def fetch_parts(self, sql: str) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        """Run one statement; yield its rows in parts."""
+        # A name of its own: the driver remembers which columns come of which text.
+        name = f"part_{crc32(sql.encode())}"
+        await self._execute(f"DECLARE {name} CURSOR FOR {sql}")
+        while part := await self.fetch(f"FETCH {PART_ROWS} FROM {name}"):
+            yield part
+            if len(part) < PART_ROWS:
+                break
+        await self._execute(f"CLOSE {name}")
 
     async def fetch_each(self, queries: Sequence[Query]) -> list[Sequence[Sequence[Any]]]:
         """Run one statement after the other: the driver has one under way at a time."""

@@ -65,7 +65,7 @@ from stockpush.errors import (
     StoreUnsafe,
 )
 from stockpush.store import damage
-from stockpush.store.dialects import Key, Query, Write, text_of
+from stockpush.store.dialects import PART_ROWS, Key, Query, Write, text_of
 from stockpush.store.lock import DaemonLock
 
 T = TypeVar("T")
@@ -167,6 +167,20 @@ class SqliteSession:
             )
         except _ACCIDENTS as error:
             raise translate(error) from error
+
+    async def fetch_parts(self, sql: str) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        """Run one statement; yield its rows in parts."""
+
+        def begun(file: sqlite3.Connection) -> tuple[sqlite3.Cursor, list[Any]]:
+            cursor = file.execute(sql)
+            return cursor, cursor.fetchmany(PART_ROWS)
+
+        cursor, part = await self._on_its_thread(begun)
+        while part:
+            yield part
+            if len(part) < PART_ROWS:
+                return
+            part = await self._on_its_thread(lambda _: cursor.fetchmany(PART_ROWS))
 
     async def fetch_each(self, queries: Sequence[Query]) -> list[Sequence[Sequence[Any]]]:
         """Run the queries as one statement on the driver's thread."""

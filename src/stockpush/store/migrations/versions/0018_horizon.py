@@ -3,7 +3,7 @@
 Frozen: a migration is history and does not follow `schema.py`; a later change is a later file.
 
 Revision ID: 0018
-Revises: 0016
+Revises: 0017
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0018"
-down_revision = "0016"
+down_revision = "0017"
 
 DURATION = "BETWEEN 0 AND 315360000"
 QUANTITY = "BETWEEN -1000000000000000 AND 1000000000000000"
