@@ -555,12 +555,15 @@ def test_arrays_have_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large net in arrays is bounded by gates as a small one is, some of it by time as well."""
     world = shop(box=7, candle=(GATE,), soap=(OrderSupply("leaflet", 3, gate=True), GATE))
     comes(world, 8, days=3)
-    world.item("soap", horizon_s=0)
+    world.stock(salve=2, oil=900).bill("salve", oil=1)
+    slow = replace(world.catalogue.bills.by_item["salve"], build_time_s=60)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("salve", horizon_s=0, per_order=(GATE,))
     world.hears(world.order("shopify", "1", line(CANDLES, 1)))
     plain = {sku: world.atp(sku) for sku in world.catalogue.items}
     monkeypatch.setattr(views, "ARRAYS_MIN", 1)
     assert {sku: world.atp(sku) for sku in world.catalogue.items} == plain
-    assert plain["candle"] == plain["soap"] == 6
+    assert (plain["candle"], plain["soap"], plain["salve"]) == (6, 6, 2)
 
 
 def test_who_has_none_asks_for_no_row_more() -> None:
