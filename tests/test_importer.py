@@ -653,6 +653,21 @@ item = "set"
             "found false, expected nothing, or true",
         ),
         (
+            'kit = true\nbuild_time = "1h"\nlines = [{ item = "wax", quantity = 1 }]',
+            "boms[4] (set): build_time",
+            "found '1h', expected nothing: a kit takes no time to make",
+        ),
+        (
+            'base = "gift"\nbuild_time = "1h"',
+            "boms[4] (set): build_time",
+            "nothing: a variant has it of its base (gift)",
+        ),
+        (
+            'build_time = "6 moons"\nlines = [{ item = "wax", quantity = 1 }]',
+            "boms[4] (set): build_time",
+            "found '6 moons', expected a duration from 0 to 3650 days, such as '6 weeks'",
+        ),
+        (
             'kit = "maybe"\nlines = [{ item = "wax", quantity = 1 }]',
             "boms[4] (set): kit",
             "true or false",
@@ -1279,3 +1294,73 @@ def test_any_table_is_read_or_refused_cleanly(
     assert {listing.sku for listing in catalogue.listings} <= skus
     assert all(listing.pack >= 1 for listing in catalogue.listings)
     assert all(line.quantity >= 1 for bill in catalogue.bills for line in bill.lines)
+
+
+# -- how long, and how soon ------------------------------------------------------------------------
+
+CURED = """
+items = [{ sku = "soap", horizon = "3 days" }, { sku = "mild" }, { sku = "oil", unit = "g" }]
+[[boms]]
+item = "soap"
+build_time = "6 weeks"
+lines = [{ item = "oil", quantity = 100 }]
+[[boms]]
+item = "mild"
+base = "soap"
+"""
+
+
+def _after(found: CatalogueFile) -> Known:
+    """What is known once a file is imported."""
+    return Known(
+        items={item.sku: item for item in found.items},
+        bills={bill.item: bill for bill in found.bills},
+    )
+
+
+def test_how_long_a_build_takes_and_how_soon_it_has_to_be_there() -> None:
+    """Durations are read with their units; a variant takes as long as its base."""
+    found = read(("c.toml", CURED))
+    assert {bill.item: bill.build_time_s for bill in found.bills} == {
+        "soap": 42 * 86_400,
+        "mild": 42 * 86_400,
+    }
+    assert {item.sku: item.horizon_s for item in found.items} == {
+        "soap": 3 * 86_400,
+        "mild": None,
+        "oil": None,
+    }
+    rows = "item,build_time,component,quantity\nsoap,90 min,oil,100\n"
+    both = read(("boms.csv", rows), known=_after(found)).bills
+    assert [bill.build_time_s for bill in both] == [5400, 5400]
+
+
+@pytest.mark.parametrize(
+    ("cells", "seconds", "shown"),
+    [
+        ("", 3 * 86_400, None),
+        (', horizon = "none"', None, ("3 days", "")),
+        (', horizon = "8 weeks"', 56 * 86_400, ("3 days", "56 days")),
+        (", horizon = 0", 0, ("3 days", "0 days")),
+    ],
+)
+def test_a_horizon_stays_until_another_is_said(
+    cells: str, seconds: int | None, shown: tuple[str, str] | None
+) -> None:
+    """Left out it keeps what is there; `none` takes it away, and 0 asks for what is there now."""
+    known = _after(read(("c.toml", CURED)))
+    found = read(("c.toml", f'items = [{{ sku = "soap"{cells} }}]'), known=known)
+    (item,) = found.items
+    assert item.horizon_s == seconds
+    told = [(each.before, each.after) for change in found.changes for each in change.differences]
+    assert told == ([] if shown is None else [shown])
+
+
+@pytest.mark.parametrize(
+    "given", ['"soon"', "3", '"-1 day"', '"3651 days"', '"0.1 s"', "true", "1.5"]
+)
+def test_a_horizon_that_is_no_duration(given: str) -> None:
+    """It is named with its place and what could be written; a bare 3 might be anything."""
+    (mistake,) = mistakes_in(f'items = [{{ sku = "soap", horizon = {given} }}]')
+    assert mistake.startswith("c.toml items[1] (soap): horizon: found ")
+    assert "expected a duration from 0 to 3650 days, such as '6 weeks'" in mistake

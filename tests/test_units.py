@@ -9,15 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpush.errors import QuantityInvalid, UnitMismatch
-from stockpush.model import QUANTITY_MAX, PurchaseUnit
+from stockpush.model import DURATION_MAX_S, QUANTITY_MAX, PurchaseUnit
 from stockpush.units import (
     PURCHASE_UNIT_LENGTH_MAX,
     SCALE_MAX,
     UNITS,
     Dimension,
     find_unit,
+    format_duration,
     format_quantity,
     format_scrap,
+    parse_duration,
     parse_quantity,
     parse_scrap,
     purchase_unit_name,
@@ -238,6 +240,42 @@ def test_a_quantity_is_never_a_float(number: Decimal, unit: str, scale: int) -> 
         return
     assert type(read) is int
     assert Decimal(read).scaleb(-scale) == number
+
+
+# -- durations -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_", "seconds", "shown"),
+    [
+        ("6 weeks", 3_628_800, "42 days"),
+        ("1w", 604_800, "7 days"),
+        (" 3 Days ", 259_200, "3 days"),
+        ("1 d", 86_400, "1 day"),
+        ("36h", 129_600, "36 hours"),
+        ("1.5 h", 5400, "90 minutes"),
+        ("90 min", 5400, "90 minutes"),
+        ("1 m", 60, "1 minute"),
+        ("61 s", 61, "61 seconds"),
+        ("0", 0, "0 days"),
+        (0, 0, "0 days"),
+        ("3650 days", DURATION_MAX_S, "3650 days"),
+    ],
+)
+def test_reads_a_duration(given_: object, seconds: int, shown: str) -> None:
+    """In the units that people say; it is said again in the largest that comes out even."""
+    assert parse_duration(given_, field="horizon") == seconds
+    assert format_duration(seconds) == shown
+    assert parse_duration(shown, field="horizon") == seconds
+
+
+@pytest.mark.parametrize(
+    "given_", ["6", 6, "", "weeks", "6 moons", "-1 d", "1/2 d", "0.1 s", "3651 days", 1.5, True]
+)
+def test_refuses_what_is_no_duration(given_: object) -> None:
+    """A number alone is not taken for days or weeks, and nothing takes longer than ten years."""
+    with pytest.raises(QuantityInvalid, match="a duration from 0 to 3650 days"):
+        parse_duration(given_, field="horizon")
 
 
 # -- scrap ---------------------------------------------------------------------------------------

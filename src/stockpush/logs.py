@@ -60,7 +60,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "line.unmapped": "an order line names a listing that is mapped to no item",
         "line.withheld": "a log line with an unlisted name was held back: a defect of ours",
         "listing.parked": "a listing is not pushed any more until a person helps",
-        "lot.turned": "a lot is sold no more, or from now on, by the clock alone",
+        "lot.turned": "a lot is sold no more, or from now on, or comes soon, by the clock alone",
         "number.changed": "a number that others may change was changed there; ours is set again",
         "order.flagged": "an order in a state we do not know counts as still to be sent",
         "poll.completed": "every page of a channel's changed orders was read",

@@ -34,6 +34,8 @@ The pool that it belongs to, and whatever is said to belong to no other, has the
 """
 POOL_MARK = "\x1f"
 """What stands between SKU and pool in a shelf's key; no SKU or name can have it in it."""
+DURATION_MAX_S = 3650 * 86_400
+"""Longest time that a build may take, or that a promise may look ahead; in seconds."""
 UNLOTTED = ""
 """The name under which what belongs to no lot stands in the key of a `Lot`."""
 
@@ -107,6 +109,8 @@ class Item:
     or another of its substitutes; nothing is stocked of that item itself. `per_order` are the lines
     of its bill that are of each order, each of another supply; `reservation.per_order.effective`
     adds those of its base.
+    `horizon_s` (0 to DURATION_MAX_S) is how soon what is promised of it has to be there, None where
+    nobody asks: what takes longer to make is not promised, and what becomes available by then is.
     """
 
     sku: str
@@ -124,6 +128,7 @@ class Item:
     exposure_max: int | None = None
     substitute_for: str | None = None
     per_order: tuple[OrderSupply, ...] = ()
+    horizon_s: int | None = None
 
 
 @quick
@@ -162,8 +167,9 @@ class Lot:
     `on_hand` is signed, smallest units. `since` is when it was received or made: the oldest goes
     first. From `expires_at` on it is not sold any more, before `available_from` not yet (work in
     progress, curing). `quarantined`: not before a person releases it. `counts`: it is part of the
-    shelf's on hand; `turns_at` is the next instant at which the clock alone changes that. `cost`
-    (decimal text), `supplier` and `note` are for people.
+    shelf's on hand; `comes`: of what the shelf has coming, since it becomes available by the item's
+    horizon. `turns_at` is the next instant at which the clock alone changes either. `cost` (decimal
+    text), `supplier` and `note` are for people.
     """
 
     key: LotKey
@@ -177,6 +183,7 @@ class Lot:
     cost: str = ""
     supplier: str = ""
     note: str = ""
+    comes: bool = False
 
 
 class Scrap(NamedTuple):
@@ -212,7 +219,8 @@ class BillOfMaterials:
 
     `batch_only`: production happens in whole multiples of the yield. `kit`: it takes no time to
     make, a bundle or a pack of several. `backflush` (always of a kit): what leaves before it was
-    finished is built in the same transaction.
+    finished is built in the same transaction. `build_time_s` (0 to DURATION_MAX_S, 0 of a kit) is
+    how long it takes from its components to the finished item, however many.
     Two lines of one component have already been added up; no line names `item` itself.
     `version` (>= 1) rises whenever it becomes another recipe.
     A *variant* shares the bill of the item `base`: its `overrides` replace that bill's lines of the
@@ -229,6 +237,7 @@ class BillOfMaterials:
     base: str | None = None
     overrides: tuple[BillLine, ...] = ()
     version: int = 1
+    build_time_s: int = 0
 
 
 class FieldKey(NamedTuple):
@@ -402,7 +411,8 @@ class Shelf:
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
     share what is left because of it, or of the owner's minimum. `pins` are the part of `reserved`
-    that was made with older bills, oldest first.
+    that was made with older bills, oldest first. `coming` (signed) lies in lots that become
+    available by the item's horizon (`Lot.comes`).
     """
 
     sku: str
@@ -414,6 +424,15 @@ class Shelf:
     guarded: bool = False
     pool: str = MAIN
     pins: tuple[Pin, ...] = ()
+    coming: int = 0
+
+    @property
+    def on_hand_soon(self) -> int:
+        """Return what there is by the item's horizon.
+
+        What a lot owes counts from its first day on, as without a horizon.
+        """
+        return self.on_hand + max(0, self.coming)
 
     @property
     def key(self) -> str:

@@ -27,12 +27,24 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from stockpush.errors import QuantityInvalid, UnitMismatch
-from stockpush.model import QUANTITY_MAX, SCRAP_OF_MAX, PurchaseUnit, Scrap
+from stockpush.model import DURATION_MAX_S, QUANTITY_MAX, SCRAP_OF_MAX, PurchaseUnit, Scrap
 
 SCALE_MAX = 6
 """Most decimal places that an item's quantities can have."""
 TEXT_LENGTH_MAX = 64
 """Longest text that is read as a quantity."""
+_DURATIONS: Mapping[str, int] = {
+    name: size_s
+    for names, size_s in (
+        ("s sec second seconds", 1),
+        ("m min minute minutes", 60),
+        ("h hour hours", 3600),
+        ("d day days", 86_400),
+        ("w week weeks", 7 * 86_400),
+    )
+    for name in names.split()
+}
+"""The seconds of each unit of a duration."""
 PURCHASE_UNIT_LENGTH_MAX = 32
 """Longest name of a purchase unit."""
 
@@ -259,6 +271,45 @@ def format_scrap(scrap: Scrap) -> str:
     if (percent * steps).denominator != 1:
         return f"{scrap.lost}/{scrap.of}"
     return f"{format_quantity(int(percent * steps), SCALE_MAX)}%"
+
+
+def parse_duration(given: object, *, field: str) -> int:
+    """Return the seconds of a duration: "6 weeks", "3 days", "2h", "90 min"; 0 needs no unit.
+
+    Raises `QuantityInvalid` for anything else, for parts of a second and for more than
+    DURATION_MAX_S.
+
+    >>> parse_duration("6 weeks", field="build_time"), parse_duration("1.5 h", field="build_time")
+    (3628800, 5400)
+    """
+    expected = (
+        "a duration from 0 to "
+        f"{format_duration(DURATION_MAX_S)}, such as '6 weeks', '3 days' or '2h'"
+    )
+    try:
+        number, unit = _read(given, field=field)
+    except QuantityInvalid:
+        raise _invalid(given, field, expected) from None
+    size_s = _DURATIONS.get(_plain(unit or ""))
+    if size_s is None and (number or unit is not None):
+        raise _invalid(given, field, expected)
+    seconds = number * (size_s or 0)
+    if seconds.denominator != 1 or not 0 <= seconds <= DURATION_MAX_S:
+        raise _invalid(given, field, expected)
+    return int(seconds)
+
+
+def format_duration(seconds: int) -> str:
+    """Return a duration as people say it, in the largest of days, hours ... that comes out even.
+
+    >>> format_duration(3628800), format_duration(5400), format_duration(3600)
+    ('42 days', '90 minutes', '1 hour')
+    """
+    for name, size_s in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        count, rest = divmod(seconds, size_s)
+        if count and not rest:
+            return f"{count} {name}{'s' if count != 1 else ''}"
+    return "0 days" if not seconds else f"{seconds} second{'s' if seconds != 1 else ''}"
 
 
 def format_quantity(value: int, scale: int) -> str:

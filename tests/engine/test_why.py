@@ -41,6 +41,8 @@ from stockpush.model import (
 )
 from stockpush.ports import KEPT
 from stockpush.reservation import pushes
+from stockpush.reservation.atp import Times, asking
+from stockpush.reservation.exposure import item_terms
 from stockpush.reservation.view import View
 from tests.reservation.test_pools import recipes, wicks
 from tests.reservation.world import POLICIES, START, World, line
@@ -195,6 +197,48 @@ def test_a_promise_rule_that_ends_it_says_so(sku: str, rules: dict[str, int], no
         world.do(ImportCatalogue((item,), (), (), (), f"rule {ruled}", "test"))
     (buildable,) = [term for term in why(world, sku).terms if term.name == "buildable"]
     assert buildable.note == note
+
+
+def test_what_comes_and_what_is_late_is_told_in_words() -> None:
+    """The lots that are promised already, and what would take too long; the sum is the ATP."""
+    world = World().stock(soap=4, oil=900, gift=0).bill("soap", oil=100).bill("gift", soap=2)
+    slow = replace(world.catalogue.bills.by_item["soap"], build_time_s=42 * 86_400)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("soap", horizon_s=3 * 86_400)
+    for lot, days in (("A", 3), ("B", 2), ("C", 4)):
+        terms = LotTerms(available_from=world.now + timedelta(days=days))
+        world.do(BuildStock("soap", 2, f"build {lot}", "test", lot=lot, terms=terms))
+    found = why(world, "soap")
+    said = notes(found.terms)
+    lots = "lot A (2) from 2026-11-25 10:00:00 UTC and lot B (2) from 2026-11-24 10:00:00 UTC"
+    assert said["coming"] == (
+        "4",
+        f"{WORDINGS['coming'].means}: {lots}",
+    )
+    late = "not promised from oil: building takes 42 days, promised are 3 days"
+    assert (found.atp, found.note) == ("8", late)
+    assert sum(int(term.quantity) for term in found.terms) == 8
+    assert notes(why(world, "gift").terms)["buildable"] == (
+        "4",
+        "not promised from soap made of oil: building takes 42 days, left for it are 3 days",
+    )
+    (row,) = report.stock(View(world.catalogue, world.rows), ["soap"])
+    assert (row.coming, row.horizon, row.late) == ("4", "3 days", late)
+    assert row.limited_by == ("horizon",)
+
+
+def test_a_planned_push_says_what_is_not_promised_in_time() -> None:
+    """The number is lower than the materials would let it be, so the plan says why."""
+    world = World().stock(soap=4, oil=900).bill("soap", oil=100)
+    world.list("shopify", "a", "soap", shows=13)
+    slow = replace(world.catalogue.bills.by_item["soap"], build_time_s=7200)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("soap", horizon_s=3600)
+    (row,) = report.plan(View(world.catalogue, world.rows))
+    assert (row.was, row.to) == (13, 4)
+    assert row.because == (
+        "4 piece to promise; not promised from oil: building takes 2 hours, promised are 1 hour"
+    )
 
 
 def test_what_builds_take_is_told_less_what_roundings_have_left() -> None:
@@ -410,7 +454,7 @@ def test_each_pool_tells_what_goes_by_an_older_bill() -> None:
 CHANNELS = ("shopify", "woo", "faire", "etsy")
 SKUS = ("candle", "gift", "wax", "box")
 moves = st.tuples(
-    st.sampled_from(("order", "read", "move", "sync", "ship", "bill")),
+    st.sampled_from(("order", "read", "move", "sync", "ship", "bill", "comes")),
     st.sampled_from(CHANNELS),
     st.sampled_from(SKUS),
     st.integers(0, 9),
@@ -419,12 +463,13 @@ moves = st.tuples(
 
 @dataclass
 class Random:
-    """A world in which anything happens."""
+    """A world in which anything happens; candles are made in time or not, and sent in parcels."""
 
     packs: Sequence[int]
     buffers: Sequence[int]
     cap: int
     batch: bool
+    takes_s: int
     world: World = field(init=False)
     orders: int = 0
 
@@ -437,6 +482,11 @@ class Random:
         world.catalogue = replace(world.catalogue, policies=policies)
         world.stock(candle=3, gift=0, wax=40, box=3, tin=2).alike("case", "box", "tin")
         world.bill("candle", 4, batch=self.batch, wax=10).bill("gift", candle=1, case=1)
+        world.stock(parcel=2).item("parcel", kind=Kind.SUPPLY, horizon_s=9)
+        gate = (OrderSupply("parcel", 1, gate=True),)
+        world.item("candle", horizon_s=5, per_order=gate).item("wax", horizon_s=3)
+        slow = replace(world.catalogue.bills.by_item["candle"], build_time_s=self.takes_s)
+        world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
         for name, pack in zip(CHANNELS, self.packs, strict=True):
             for sku in SKUS:
                 world.list(name, sku, sku, pack=pack, shows=2)
@@ -473,6 +523,16 @@ class Random:
                 world.moves(sku, units - 5, MovementKind.ADJUSTMENT, key=f"m{self.orders}")
             case "bill":
                 world.bill("candle", 4, batch=self.batch, wax=units + 7)
+            case "comes":
+                self.orders += 1
+                sku = "parcel" if sku in ("gift", "box") else sku
+                terms = LotTerms(available_from=world.now + timedelta(seconds=units))
+                lot, key = f"lot {self.orders}", f"c{self.orders}"
+                if sku == "candle":
+                    world.do(BuildStock(sku, units + 1, key, "test", lot=lot, terms=terms))
+                else:
+                    move = StockMove(sku, units + 1, MovementKind.RECEIPT, lot=lot, terms=terms)
+                    world.do(MoveStock((move,), key, "test"))
             case _:
                 for push in world.pushes(channel, call=f"call {self.orders} {world.now}"):
                     world.settles(push)
@@ -485,6 +545,7 @@ class Random:
     st.lists(st.integers(0, 3), min_size=4, max_size=4),
     st.integers(0, 12),
     st.booleans(),
+    st.sampled_from((0, 3, 4, 9)),
 )
 def test_in_any_world_the_terms_sum_to_what_is_promised_and_shown(
     happens: list[tuple[str, str, str, int]],
@@ -492,11 +553,12 @@ def test_in_any_world_the_terms_sum_to_what_is_promised_and_shown(
     buffers: list[int],
     cap: int,
     batch: bool,
+    takes_s: int,
 ) -> None:
-    """Orders, readings, movements, shipments, other bills: `why`, `stock`, `plan` and the pushes
-    agree, and no key of a shelf or bill is told to anybody.
+    """Orders, readings, movements, shipments, other bills, what comes: `why`, `stock`, `plan` and
+    the pushes agree, and no key of a shelf or bill is told to anybody.
     """
-    made = Random(packs, buffers, cap, batch)
+    made = Random(packs, buffers, cap, batch, takes_s)
     for each in happens:
         made.does(*each)
     world = made.world
@@ -531,6 +593,8 @@ def test_every_term_that_a_push_can_have_has_a_wording() -> None:
     net = view.net(["candle"])
     kept = world.field("shopify", "a")
     named = {name for name, _ in pushes._terms(view, net, kept, POLICIES["shopify"], -1)}
+    comes = asking(net, Times({"candle": 9}, frozenset({"candle"}), {"candle": 1}))
+    named |= {name for name, _ in item_terms(comes, "candle", held=0, suspense=0)}
     gated = World().stock(candle=9, box=2).item("box", kind=Kind.SUPPLY)
     gated.item("candle", per_order=(OrderSupply("box", 1, gate=True),))
     gated.list("shopify", "a", "candle", shows=9)
@@ -573,6 +637,34 @@ def test_a_gate_says_what_each_order_takes_and_what_is_left() -> None:
         "-6",
         "each order takes 1 box, of which there is 1 short",
     )
+    world.item("box", horizon_s=86_400)
+    terms = LotTerms(available_from=world.now + timedelta(days=1))
+    comes = StockMove("box", 5, MovementKind.RECEIPT, lot="L1", terms=terms)
+    world.do(MoveStock((comes,), "k3", "test"))
+    found = why(world, "candle")
+    assert notes(found.terms)["per_order"] == (
+        "-3",
+        "each order takes 1 box, of which there is 0 left (5 still to come and not counted)",
+    )
+
+
+def test_what_is_late_and_what_lacks_boxes_are_both_told() -> None:
+    """What cannot be made in time is a reason of the soaps, and the boxes one of their orders."""
+    world = World().stock(soap=4, oil=900, box=2).bill("soap", oil=100)
+    world.item("box", kind=Kind.SUPPLY)
+    slow = replace(world.catalogue.bills.by_item["soap"], build_time_s=2 * 86_400)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("soap", horizon_s=86_400, per_order=(OrderSupply("box", 1, gate=True),))
+    found, late = why(world, "soap"), "building takes 2 days, promised are 1 day"
+    assert (found.atp, found.note) == ("2", f"not promised from oil: {late}")
+    assert notes(found.terms)["per_order"] == (
+        "-2",
+        "each order takes 1 box, of which there is 2 left",
+    )
+    assert sum(int(term.quantity) for term in found.terms) == 2
+    (row,) = report.stock(View(world.catalogue, world.rows), ["soap"])
+    assert (row.limited_by, row.late) == (("box",), found.note)
+    assert (row.horizon, [each.sku for each in row.per_order]) == ("1 day", ["box"])
 
 
 def test_a_share_says_how_much_of_what_is_left_it_is() -> None:

@@ -27,7 +27,8 @@ class World:
     `rests` has what builds of an item have taken of a component beyond what they used, in parts of
     a smallest unit (`model.Rest`). `name_of` has the name of each substitute, an item of which
     nothing is on hand. `older` has bills that some of the demand was made with, each with how much
-    of it, oldest first.
+    of it, oldest first. `horizons` has, in seconds, how soon what is promised of an item has to be
+    there, and `coming` what of `on_hand` is there only by then.
     """
 
     bills: tuple[BillOfMaterials, ...]
@@ -35,6 +36,8 @@ class World:
     demand: Mapping[str, int]
     ceilings: Mapping[str, int] = field(default_factory=dict)
     rests: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    horizons: Mapping[str, int] = field(default_factory=dict)
+    coming: Mapping[str, int] = field(default_factory=dict)
     skus: tuple[str, ...] = field(default=())
     name_of: Mapping[str, str] = field(default_factory=dict)
     older: Mapping[str, tuple[tuple[BillOfMaterials, int], ...]] = field(default_factory=dict)
@@ -137,13 +140,119 @@ class Netted:
                 for bill in (bills[sku], *(bill for bill, _ in world.older.get(sku, ())))
             )
 
+        self.gross = gross
         self.net = net
+        self.net_by = net_by
         self.built = built
+        self.built_by = built_by
         self.covered = covered
         self.covered_by = covered_by
 
 
-def raised(world: World, before: Netted, after: Netted) -> set[str]:
+class Raised:
+    """The definitions under `units` more of `sku`, beside those `before`.
+
+    Whatever is drawn on has some seconds left, of the least that its parents leave it and it has
+    itself. With less than its own horizon it has nothing of what comes; of what substitutes have
+    left for their name, each has nothing of what comes later than the name is needed.
+    """
+
+    def __init__(self, world: World, before: Netted, sku: str, units: int) -> None:
+        bills = {bill.item: bill for bill in world.bills}
+        members = {
+            name: [each for each, of in world.name_of.items() if of == name]
+            for name in world.name_of.values()
+        }
+
+        def uses(parent: str, component: str, built: int) -> int:
+            bill = bills[parent]
+            return sum(
+                max(
+                    0,
+                    rounded_up(
+                        built * line.quantity * sum(line.scrap)
+                        - world.rests.get((parent, component), 0),
+                        bill.yield_quantity * line.scrap.of,
+                    ),
+                )
+                for line in bill.lines
+                if line.component == component and built
+            )
+
+        @cache
+        def draws(component: str) -> dict[str, int]:
+            now = {
+                parent: uses(parent, component, built(parent))
+                - uses(parent, component, before.built_by(bill))
+                for parent, bill in bills.items()
+                if any(line.component == component for line in bill.lines)
+            }
+            return {parent: more for parent, more in now.items() if more}
+
+        @cache
+        def left(item: str) -> float:
+            given = [left(parent) - bills[parent].build_time_s for parent in draws(item)]
+            if item in members and not drawn(item):
+                return float("inf")
+            return min([world.horizons.get(item, float("inf")), *given])
+
+        def drawn(item: str) -> int:
+            return sum(draws(item).values()) + (units if item == sku else 0)
+
+        def there(item: str, seconds: float) -> int:
+            late = seconds < world.horizons.get(item, 0)
+            return world.on_hand[item] - (world.coming.get(item, 0) if late else 0)
+
+        @cache
+        def net(item: str) -> int:
+            if item in members:
+                time, asked = left(item), before.gross(item) + drawn(item)
+                return max(
+                    0,
+                    asked
+                    - sum(
+                        max(0, there(each, time) - before.gross(each) - drawn(each))
+                        for each in members[item]
+                    ),
+                )
+            free = max(0, there(item, left(item)) - before.gross(item))
+            return before.net(item) + max(0, drawn(item) - free)
+
+        @cache
+        def built(item: str) -> int:
+            bill = bills[item]
+            missing = before.net_by(item, bill.version) + net(item) - before.net(item)
+            if not bill.batch_only:
+                return missing
+            return rounded_up(missing, bill.yield_quantity) * bill.yield_quantity
+
+        @cache
+        def covered(item: str) -> bool:
+            if item in world.name_of and not covered(world.name_of[item]):
+                return False
+            if net(item) == 0:
+                return True
+            return item in bills and all(covered(line.component) for line in bills[item].lines)
+
+        def late_for(item: str) -> set[str]:
+            if net(item) <= before.net(item) or left(item) < 0:
+                return set()
+            if item in bills:
+                return {item} if bills[item].build_time_s > left(item) else set()
+            return {
+                each
+                for each in members.get(item, (item,))
+                if world.coming.get(each, 0) and left(item) < world.horizons[each]
+            }
+
+        self.net = net
+        self.left = left
+        self.covered = covered
+        self.late_for = late_for
+        self.late = set[str]().union(*map(late_for, world.skus))
+
+
+def raised(world: World, before: Netted, after: Netted | Raised) -> set[str]:
     """Return the items whose net rises, to more than their promise rule lets wait to be built."""
     return {
         sku
@@ -161,11 +270,25 @@ def atp(world: World, sku: str) -> int:
             more = Netted(world.demanded(sku, n + 1))
             if not more.covered(sku) or raised(world, now, more):
                 return n
+            if world.horizons:
+                soon = Raised(world, now, sku, n + 1)
+                if not soon.covered(sku) or raised(world, now, soon) or soon.late:
+                    return n
             n += 1
     m = 1
     while not Netted(world, {sku: m}).covered(sku):
         m += 1
     return -m
+
+
+def orders(left: int, quantity: int) -> int:
+    """Return for how many orders more a supply is there; for how many too few, below 0."""
+    count = 0
+    while left >= quantity:
+        count, left = count + 1, left - quantity
+    while left < 0:
+        count, left = count - 1, left + quantity
+    return count
 
 
 def limits(world: World, sku: str, promised: int) -> set[str]:
@@ -185,7 +308,12 @@ def limits(world: World, sku: str, promised: int) -> set[str]:
         lines = [line for bill in made[item] if not netted.covered_by(bill) for line in bill.lines]
         return set().union(*(short(line.component) for line in lines))
 
-    return short(sku)
+    now = Netted(world)
+    if not world.horizons or not now.covered(sku):
+        return short(sku)
+    soon = Raised(world, now, sku, promised + 1)
+    anew = {item for item in world.skus if item not in made and soon.net(item) > now.net(item)}
+    return short(sku) | {item for item in anew if soon.left(item) >= 0 and not soon.late_for(item)}
 
 
 def rules(world: World, sku: str, promised: int) -> set[str]:
@@ -193,7 +321,30 @@ def rules(world: World, sku: str, promised: int) -> set[str]:
     now = Netted(world)
     if not now.covered(sku):
         return set()
-    return raised(world, now, Netted(world.demanded(sku, promised + 1)))
+    return raised(world, now, Raised(world, now, sku, promised + 1))
+
+
+def late(world: World, sku: str, promised: int) -> set[str]:
+    """Return the items that one unit more than the ATP would need, and that are not in time."""
+    now = Netted(world)
+    return Raised(world, now, sku, promised + 1).late if now.covered(sku) else set()
+
+
+def timed(world: World, random: Random) -> World:
+    """Return the world with build times, horizons, and stock that comes by them."""
+    horizons = {sku: random.choice((0, 1, 2, 4)) for sku in world.skus if random.random() < 0.4}
+    return replace(
+        world,
+        bills=tuple(
+            replace(bill, build_time_s=random.choice((0, 0, 1, 2, 3))) for bill in world.bills
+        ),
+        horizons=horizons,
+        coming={
+            sku: random.choice((1, 3, 8))
+            for sku in horizons
+            if world.on_hand[sku] > 0 and random.random() < 0.5
+        },
+    )
 
 
 def random_world(random: Random) -> World:

@@ -13,22 +13,35 @@ from hypothesis import strategies as st
 from stockpush.model import NO_SCRAP, QUANTITY_MAX, BillLine, BillOfMaterials, Rest, Scrap
 from stockpush.reservation import atp as module
 from stockpush.reservation.atp import (
+    Gate,
+    Late,
     Netting,
+    Times,
+    asking,
     atp,
     atp_all,
     buildable,
+    gated_by,
+    late_for,
     limited_by,
     net,
     ruled_by,
+    stopped_by,
 )
 from stockpush.reservation.bom import Bills, older_name
+from stockpush.reservation.exposure import item_terms
 from stockpush.reservation.ledger import build_moves, rests_after
 from stockpush.reservation.older import missing_of, parts
 from tests.reservation import oracle
-from tests.reservation.oracle import World, random_world, worlds
+from tests.reservation.oracle import World, random_world, timed, worlds
 
 SEEDS = 10_000
 """Random worlds compared with brute force besides what Hypothesis draws; about twenty seconds."""
+TIMED_SEEDS = 2_000
+"""Random worlds more, with build times and horizons; about five seconds."""
+
+GATED_SEEDS = 500
+"""Random worlds with gates on top of those."""
 
 invariant = settings(max_examples=150, deadline=None)
 
@@ -55,7 +68,13 @@ def netted(world: World) -> Netting:
         demand |= {part.name: part.demand for part in shared}
         if sku in ceilings:
             ceilings[sku] = max(0, ceilings[sku] - missing_of(others))
-    return net(bills, on_hand, demand, world.skus, ceilings=ceilings, rests=rests)
+    found = net(bills, on_hand, demand, world.skus, ceilings=ceilings, rests=rests)
+    return asking(found, times_of(world, bills))
+
+
+def times_of(world: World, bills: Bills) -> Times:
+    """Return what the horizons of a world ask."""
+    return Times(world.horizons, bills.where_used(world.horizons), world.coming)
 
 
 def atps(world: World) -> dict[str, int]:
@@ -443,7 +462,9 @@ def assert_equal_to_brute_force(case: World) -> None:
         assert len(limits) == len(set(limits))
         assert set(limits) == oracle.limits(case, sku, promised), sku
         assert set(ruled_by(netting, sku)) == oracle.rules(case, sku, promised), sku
-        assert limits or ruled_by(netting, sku), "something always stops the next unit"
+        late = {each.sku for each in late_for(netting, sku)}
+        assert late == oracle.late(case, sku, promised), sku
+        assert limits or ruled_by(netting, sku) or late, "something always stops the next unit"
 
 
 @invariant
@@ -477,6 +498,218 @@ def test_the_fast_way_equals_brute_force_on_seeded_worlds() -> None:
     assert named > SEEDS / 30
     assert taken > SEEDS / 30
     assert kept > SEEDS / 100
+
+
+def test_the_fast_way_equals_brute_force_with_horizons() -> None:
+    """Build times, horizons and stock that comes by them, often enough to mean it; among them
+    substitutes that come too late for their name, and items with older bills.
+    """
+    lowered = waited_for = deep = named = kept = 0
+    for seed in range(TIMED_SEEDS):
+        random = Random(seed)
+        case = timed(random_world(random), random)
+        assert_equal_to_brute_force(case)
+        netting, free = netted(case), atps(replace(case, horizons={}, coming={}))
+        for sku, promised in atps(case).items():
+            assert promised <= free[sku]
+            assert promised == free[sku] or promised >= 0, "demand there is asks no horizon"
+            lowered += promised < free[sku]
+            late = late_for(netting, sku)
+            waited_for += any(each.takes_s is None for each in late)
+            deep += any(each.sku != sku and each.takes_s is not None for each in late)
+            named += any(each.sku in case.name_of for each in late) and promised < free[sku]
+            kept += promised < free[sku] and any(
+                netting.net[name] > 0
+                for item in (sku, *netting.bills.descendants(sku))
+                for name in netting.bills.older.get(item, ())
+            )
+    assert lowered > TIMED_SEEDS / 20
+    assert waited_for > TIMED_SEEDS / 100
+    assert deep > TIMED_SEEDS / 50
+    assert named > TIMED_SEEDS / 200
+    assert kept > TIMED_SEEDS / 500
+
+
+def test_gates_bound_what_is_promised_in_time() -> None:
+    """With horizons and gates the ATP is the lesser of both, the terms sum to it, and what stops
+    the next unit names a gate, or what is late, or both where they stop the same unit.
+    """
+    by_gate = by_time = by_both = 0
+    for seed in range(GATED_SEEDS):
+        random = Random(seed)
+        case = timed(random_world(random), random)
+        plain = netted(case)
+        room = {"box": random.randint(-4, 9), "slip": random.randint(-1, 9)}
+        gates = {
+            sku: tuple(
+                Gate(supply, random.randint(1, 3), random.randint(1, 3))
+                for supply in random.sample(sorted(room), random.randint(1, 2))
+            )
+            for sku in case.skus
+            if random.random() < 0.6 and sku not in case.name_of.values()
+        }
+        netting = replace(plain, gates=gates, room=room)
+        for sku in case.skus:
+            in_time = oracle.atp(case, sku)
+            limits = {
+                gate.supply: oracle.orders(room[gate.supply], gate.quantity) * gate.units
+                for gate in gates.get(sku, ())
+            }
+            promised = min([in_time, *limits.values()])
+            assert atp(netting, sku) == promised, sku
+            stopping = {supply for supply, most in limits.items() if most == promised}
+            assert set(gated_by(netting, sku)) == stopping, sku
+            stops = set(stopped_by(plain, sku)) if promised == in_time else set()
+            assert set(stopped_by(netting, sku)) == stops | stopping, sku
+            terms = dict(item_terms(netting, sku, held=0, suspense=0))
+            assert sum(terms.values()) == promised, sku
+            assert terms.get("coming", 0) == case.coming.get(sku, 0)
+            assert buildable(netting, sku) == buildable(plain, sku), sku
+            late = late_for(netting, sku)
+            assert late == late_for(plain, sku), sku
+            by_gate += bool(late) and promised < in_time
+            by_time += bool(late and limits) and not stopping
+            by_both += bool(late and stopping) and promised == in_time
+    assert by_gate > GATED_SEEDS / 20
+    assert by_time > GATED_SEEDS / 20
+    assert by_both > GATED_SEEDS / 200
+
+
+@pytest.mark.parametrize(
+    ("soap_s", "set_s", "soaps", "sold", "expected", "late"),
+    [
+        # (horizon of the soap, of the set; finished soaps, soaps sold) -> ATP of soap and set.
+        (None, None, 2, 0, {"soap": 8, "set": 4}, ()),
+        (42, None, 2, 0, {"soap": 8, "set": 4}, ()),
+        (41, None, 2, 0, {"soap": 2, "set": 1}, (Late("soap", 42, 41),)),
+        (None, 45, 2, 0, {"soap": 8, "set": 4}, ()),
+        (None, 44, 2, 0, {"soap": 8, "set": 1}, (Late("soap", 42, 41),)),
+        (None, 2, 2, 0, {"soap": 8, "set": 0}, (Late("set", 3, 2),)),
+        (7, 99, 2, 0, {"soap": 2, "set": 1}, (Late("soap", 42, 7),)),
+        (7, None, 0, 5, {"soap": 0, "set": 0}, (Late("soap", 42, 7),)),
+        (7, None, 0, 7, {"soap": -1, "set": 0}, ()),
+    ],
+)
+def test_what_takes_longer_than_the_horizon_is_not_promised(
+    soap_s: int | None,
+    set_s: int | None,
+    soaps: int,
+    sold: int,
+    expected: dict[str, int],
+    late: tuple[Late, ...],
+) -> None:
+    """Soap cures 42 days, and a set of two takes 3 more: what is sold already is netted in full.
+
+    An item's own horizon holds wherever it is drawn on.
+    """
+    shop = world(
+        replace(bill("set", soap=2, box=1), build_time_s=3),
+        replace(bill("soap", oil=100), build_time_s=42),
+        on_hand={"set": 0, "soap": soaps, "box": 9, "oil": 600},
+        soap=sold,
+    )
+    asked = {"soap": soap_s, "set": set_s}
+    shop = replace(shop, horizons={sku: s for sku, s in asked.items() if s is not None})
+    netting = netted(shop)
+    assert {sku: atp(netting, sku) for sku in ("soap", "set")} == expected
+    assert late_for(netting, "set" if sold != 7 else "soap") == late
+
+
+@pytest.mark.parametrize(
+    ("set_s", "build_s", "expected", "late"),
+    [
+        (None, 0, 5, ()),
+        (9, 2, 5, ()),
+        (8, 2, 1, (Late("soap", 42, 6),)),
+        (3, 0, 1, (Late("soap", 42, 3),)),
+    ],
+)
+def test_what_comes_is_for_whom_it_comes_in_time(
+    set_s: int | None, build_s: int, expected: int, late: tuple[Late, ...]
+) -> None:
+    """Eight soaps come within seven days, two are there: a set that leaves less time has those."""
+    shop = world(
+        replace(bill("set", soap=2), build_time_s=build_s),
+        replace(bill("soap", oil=100), build_time_s=42),
+        on_hand={"set": 0, "soap": 10, "oil": 900},
+    )
+    horizons = {"soap": 7} if set_s is None else {"soap": 7, "set": set_s}
+    netting = netted(replace(shop, horizons=horizons, coming={"soap": 8}))
+    assert atp_all(netting, ("soap", "set")) == {"soap": 10, "set": expected}
+    assert [each for each in late_for(netting, "set") if set_s not in (None, 9)] == list(late)
+
+
+@pytest.mark.parametrize(
+    ("horizons", "sold", "expected", "late"),
+    [
+        # Seconds of candle, wick and lamp; what is sold -> ATP of candle, lamp, cotton and wick.
+        ({}, {}, (8, 3, 7, 8), ()),
+        ({"candle": 3}, {}, (8, 3, 7, 8), ()),
+        ({"candle": 2}, {}, (3, 3, 7, 8), (Late("cotton", None, 2),)),
+        ({"wick": 2}, {}, (3, 3, 7, 3), (Late("cotton", None, 2),)),
+        ({"lamp": 2}, {}, (8, 1, 7, 8), ()),
+        # What is sold of either takes first what is there.
+        ({"candle": 2}, {"candle": 2}, (1, 3, 6, 6), (Late("cotton", None, 2),)),
+        ({"candle": 2}, {"cotton": 4}, (1, 1, 3, 4), (Late("cotton", None, 2),)),
+        ({"candle": 2}, {"lamp": 1}, (1, 2, 5, 6), (Late("cotton", None, 2),)),
+        ({"candle": 2}, {"candle": 8}, (0, 0, 0, 0), (Late("cotton", None, 2),)),
+        ({"candle": 2}, {"candle": 9}, (-1, 0, -1, -1), ()),
+    ],
+)
+def test_what_comes_of_a_substitute_is_for_whom_it_comes_in_time(
+    horizons: dict[str, int],
+    sold: dict[str, int],
+    expected: tuple[int, ...],
+    late: tuple[Late, ...],
+) -> None:
+    """A candle takes one wick, cotton or hemp, a lamp two of cotton. Two of cotton are there and
+    five come within three seconds; one of hemp is there.
+    """
+    shop = world(
+        bill("candle", wick=1),
+        bill("lamp", cotton=2),
+        on_hand={"candle": 0, "lamp": 0, "cotton": 7, "hemp": 1, "wick": 0},
+        **sold,
+    )
+    name_of = dict.fromkeys(("cotton", "hemp"), "wick")
+    shop = replace(shop, horizons={"cotton": 3, **horizons}, coming={"cotton": 5}, name_of=name_of)
+    netting = netted(shop)
+    asked = ("candle", "lamp", "cotton", "wick")
+    assert tuple(atp(netting, sku) for sku in asked) == expected
+    assert late_for(netting, "candle") == late
+    assert_equal_to_brute_force(shop)
+
+
+def test_what_draws_on_a_substitute_and_on_its_name_takes_what_is_there_once() -> None:
+    """A set takes four of cotton, whenever they come, and a candle within two seconds: for its wick
+    there is only hemp, since cotton's two are taken already.
+    """
+    shop = world(
+        bill("set", candle=1, cotton=4),
+        bill("candle", wick=1),
+        on_hand={"set": 0, "candle": 0, "cotton": 12, "hemp": 1, "wick": 0},
+    )
+    name_of = dict.fromkeys(("cotton", "hemp"), "wick")
+    horizons, coming = {"cotton": 3, "candle": 2}, {"cotton": 10}
+    shop = replace(shop, horizons=horizons, coming=coming, name_of=name_of)
+    assert atp_all(netted(shop), ("candle", "set")) == {"candle": 3, "set": 1}
+    assert_equal_to_brute_force(shop)
+
+
+def test_an_older_bill_has_first_what_is_there() -> None:
+    """Three soaps are there and five come, four were ordered by the bill before. A set that is to
+    be there sooner has none, and of soap itself four are left.
+    """
+    old = replace(bill("soap", palm=1), version=1, build_time_s=99)
+    shop = world(
+        bill("set", soap=1),
+        replace(bill("soap", oil=100), build_time_s=42),
+        on_hand={"set": 0, "soap": 8, "oil": 900, "palm": 0},
+    )
+    shop = oracle.with_older(shop, "soap", [(old, 4)])
+    shop = replace(shop, horizons={"soap": 7, "set": 6}, coming={"soap": 5})
+    assert atp_all(netted(shop), ("soap", "set")) == {"soap": 4, "set": 0}
+    assert_equal_to_brute_force(shop)
 
 
 # -- invariants --------------------------------------------------------------------------------

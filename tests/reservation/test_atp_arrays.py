@@ -26,8 +26,8 @@ from stockpush.reservation import catalogue, view
 from stockpush.reservation.atp_arrays import Layout
 from stockpush.reservation.bom import Bills
 from stockpush.reservation.view import View
-from tests.reservation.oracle import World, random_world, worlds
-from tests.reservation.test_atp import BOX_OF_A_REST
+from tests.reservation.oracle import World, random_world, timed, worlds
+from tests.reservation.test_atp import BOX_OF_A_REST, times_of
 
 SEEDS = 3_000
 """Small random worlds compared; about two seconds."""
@@ -115,6 +115,25 @@ def test_seeded_worlds_are_netted_alike() -> None:
         assert_equal(random_world(Random(seed)))
 
 
+def test_horizons_are_asked_of_arrays_as_of_a_plain_netting() -> None:
+    """What takes too long is found the plain way: the same numbers, and the same that is late."""
+    lowered = 0
+    for seed in range(SEEDS):
+        random = Random(seed)
+        world = replace(timed(random_world(random), random), name_of={}, older={})
+        expected, found = in_both_ways(world)
+        assert found is not None
+        times = times_of(world, expected.bills)
+        free = plain.atp_all(expected, world.skus)
+        expected, found = plain.asking(expected, times), plain.asking(found, times)
+        promised = plain.atp_all(found, world.skus)
+        assert promised == plain.atp_all(expected, world.skus)
+        lowered += promised != free
+        for sku in world.skus:
+            assert plain.late_for(found, sku) == plain.late_for(expected, sku)
+    assert lowered > SEEDS / 30
+
+
 def test_a_rest_of_what_is_short_is_nothing_to_build_from() -> None:
     """Where it is reached by two paths too, which no bound tells."""
     assert_equal(BOX_OF_A_REST)
@@ -197,3 +216,19 @@ def test_a_large_group_is_netted_in_arrays_where_it_can(
     net = View(built, Rows(shelves=shelves)).net([items[0].sku])
     assert (net.known is None) is (largest > 1)
     assert plain.atp(net, items[0].sku) == QUANTITY_MAX * (largest + 1)
+
+
+def test_a_view_of_many_items_asks_how_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Netted in arrays too: what takes too long is not promised, and what comes is."""
+    monkeypatch.setattr(view, "ARRAYS_MIN", 10)
+    items = [Item(f"i{at:02}", "", Kind.PRODUCT, "piece", horizon_s=at) for at in range(20)]
+    bills = [
+        BillOfMaterials(item.sku, 1, (BillLine(items[-1].sku, 1),), build_time_s=7)
+        for item in items[:-1]
+    ]
+    shelves = {item.sku: Shelf(item.sku, on_hand=5, coming=2) for item in items}
+    net = View(catalogue.build(1, items, bills, [], {}), Rows(shelves=shelves)).net(["i00"])
+    assert net.known is not None
+    # The last one comes too late for whoever has less than its own 19 seconds left.
+    promised = {sku: plain.atp(net, sku) for sku in ("i00", "i06", "i07", "i18", "i19")}
+    assert promised == {"i00": 7, "i06": 7, "i07": 12, "i18": 12, "i19": 7}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import doctest
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpush.reservation import exposure
-from stockpush.reservation.atp import atp, buildable, net
+from stockpush.reservation.atp import atp, buildable, left, net
 from stockpush.reservation.bom import Bills
 from stockpush.reservation.exposure import item_terms, offer, target, terms
-from tests.reservation.oracle import World, worlds
+from tests.reservation.oracle import World, random_world, timed, worlds
+from tests.reservation.test_atp import netted
 
 policies = st.fixed_dictionaries(
     {"buffer": st.integers(0, 9), "pack": st.integers(1, 7), "cap": st.integers(0, 20)}
@@ -185,6 +187,28 @@ def test_the_item_terms_sum_to_the_atp_and_keep_their_signs(
         assert derived["buildable"] == buildable(netting, sku)
         if not bills.components(sku):
             assert derived["to_build"] == derived["buildable"] == 0
+
+
+def test_what_comes_is_a_term_of_its_own_and_the_terms_keep_their_signs() -> None:
+    """With build times, horizons, substitutes and older bills in one world: the sum is the ATP."""
+    kept_back = 0
+    for seed in range(1_000):
+        random = Random(seed)
+        world = timed(random_world(random), random)
+        netting = netted(world)
+        for sku in world.skus:
+            derived = dict(item_terms(netting, sku, held=0, suspense=0))
+            assert sum(derived.values()) == atp(netting, sku), (seed, sku)
+            coming = world.coming.get(sku, 0)
+            assert derived["on_hand"] == world.on_hand[sku] - coming
+            assert derived.get("coming", 0) == coming
+            assert derived["used_in_builds"] <= 0 <= derived["to_build"]
+            assert derived["buildable"] == buildable(netting, sku)
+            if sku in world.name_of.values():
+                there = sum(left(netting, each) for each in netting.bills.substitutes[sku])
+                assert 0 <= derived["substitutes"] <= there
+                kept_back += derived["substitutes"] < there
+    assert kept_back > 0, "what comes too late for a name is not among what it has"
 
 
 def test_suspense_beyond_the_demand_stops() -> None:

@@ -267,6 +267,13 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
         (_with(**in_lot(kept=5)), "lot_is_fold", "wick A at main", "4", "5"),
         (_with(**in_lot(counts=False)), "balance_is_fold", "wick", "13", "17"),
         (
+            _with(**in_lot(counts=False, comes=True) | {"shelves": SOUND.shelves}),
+            "coming_is_of_lots",
+            "wick",
+            "4",
+            "0",
+        ),
+        (
             _with(**in_lot(quarantined=True)),
             "quarantined_is_withheld",
             "wick A at main",
@@ -416,6 +423,7 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
     ids=[
         "lot differs",
         "withheld lot still on the shelf",
+        "what comes is not on the shelf",
         "quarantined lot still sold",
         "shelf differs",
         "shelf of an item that never moved",
@@ -449,5 +457,5 @@ def test_each_way_to_be_unsound_is_named(
 def test_every_invariant_has_a_name_and_a_sentence() -> None:
     """`check` can print what it checked."""
     names = [invariant.__name__ for invariant in INVARIANTS]
-    assert len(set(names)) == len(names) == 9
+    assert len(set(names)) == len(names) == 10
     assert all(invariant.__doc__ for invariant in INVARIANTS)

@@ -40,6 +40,7 @@ from stockpush.model import (
     LotKey,
     LotRule,
     MovementKind,
+    Promise,
 )
 from stockpush.reservation import catalogue, ledger, lots
 from stockpush.reservation.catalogue import LARGE_MIN
@@ -370,6 +371,96 @@ def test_a_lot_leaves_and_comes_by_the_clock() -> None:
     assert world.dirty == {"shopify/a"}
     assert len(world.rows.movements) == moved
     sound(world)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "expires", "day", "stands", "turns_on"),
+    [
+        (None, None, 0, "waits", 10),
+        (3, None, 0, "waits", 7),
+        (3, None, 7, "comes", 10),
+        (3, None, 10, "counts", None),
+        (20, None, 0, "comes", 10),
+        (0, None, 9, "waits", 10),
+        (3, 12, 7, "comes", 10),
+        (3, 12, 10, "counts", 12),
+        (3, 10, 8, "waits", None),
+    ],
+)
+def test_a_lot_comes_when_its_horizon_reaches_its_first_day(
+    horizon: int | None, expires: int | None, day: int, stands: str, turns_on: int | None
+) -> None:
+    """Sold from day 10 on: it comes so many days before, and never if it ends then."""
+    curing = Lot(
+        LotKey("soap", MAIN, "A"),
+        START,
+        5,
+        available_from=IN_10_DAYS,
+        expires_at=None if expires is None else START + expires * DAY,
+    )
+    horizon_s = None if horizon is None else horizon * 86_400
+    found = turned(curing, START + day * DAY, place_sells=True, horizon_s=horizon_s)
+    assert (found.counts, found.comes) == (stands == "counts", stands == "comes")
+    assert found.turns_at == (None if turns_on is None else START + turns_on * DAY)
+    apart = turned(curing, START + day * DAY, place_sells=False, horizon_s=horizon_s)
+    assert not apart.counts
+    assert not apart.comes
+
+
+def test_what_cures_is_promised_when_it_comes_by_the_horizon() -> None:
+    """Three days before its first day the listing is raised, by the clock alone, and only then.
+
+    What comes is not sent: a sale beyond what is there takes nothing of it.
+    """
+    world = workshop().item("soap", horizon_s=3 * 86_400, promise=Promise.FINISHED)
+    world.list("shopify", "a", "soap", shows=4)
+    receive(world, "soap", 6, "curing", available_from=IN_20_DAYS)
+    world.syncs()
+    assert (world.atp("soap"), world.dirty) == (4, set())
+    world.now = IN_20_DAYS - 3 * DAY - timedelta(microseconds=1)
+    assert world.do(TurnLots(("soap",))) == Decision()
+    world.now = IN_20_DAYS - 3 * DAY
+    turned_lots = world.do(TurnLots(("soap",)))
+    assert [event.fields["state"] for event in turned_lots.events] == ["coming"]
+    assert (world.atp("soap"), world.dirty) == (10, {"shopify/a"})
+    assert balances(world) == {"sold": 4, "curing": 6}
+    world.reads("shopify", "a", 4)  # before its number is raised
+    world.syncs()
+    takes(world, "soap", 5)
+    assert balances(world) == {"sold": -1, "curing": 6}
+    assert world.atp("soap") == 5
+    sound(world)
+    world.syncs()
+    world.now = IN_20_DAYS
+    world.do(TurnLots(("soap",)))
+    assert (world.atp("soap"), world.dirty) == (5, set())
+    assert balances(world) == {"sold": 5, "curing": 6}
+    sound(world)
+
+
+def test_another_horizon_looks_at_the_lots_that_are_there() -> None:
+    """Said in an import, longer, shorter and none; what is in quarantine does not come."""
+    world = workshop().item("soap", promise=Promise.FINISHED)
+    receive(world, "soap", 6, "curing", available_from=IN_20_DAYS)
+    receive(world, "soap", 3, "suspect", available_from=IN_10_DAYS)
+    world.do(QuarantineLot("soap", "suspect", quarantined=True, actor="test"))
+    for horizon, promised in ((30, 10), (5, 4), (19, 4), (20, 10), (None, 4)):
+        world.item("soap", horizon_s=None if horizon is None else horizon * 86_400)
+        assert world.atp("soap") == promised, horizon
+        sound(world)
+    assert world.rows.lots["soap", MAIN, "curing"].turns_at == IN_20_DAYS
+
+
+def test_what_takes_too_long_to_make_is_not_promised_and_the_listing_says_so_at_once() -> None:
+    """A horizon that is imported lowers the listing; what was ordered beyond it stands."""
+    world = workshop().list("shopify", "a", "soap", shows=104)
+    slow = replace(world.catalogue.bills.by_item["soap"], build_time_s=42 * 86_400)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    assert (world.atp("soap"), world.dirty) == (104, set())
+    world.item("soap", horizon_s=3 * 86_400)
+    assert (world.atp("soap"), world.dirty) == (4, {"shopify/a"})
+    world.hears(world.order("shopify", "1", line("a", 6)))
+    assert (world.atp("soap"), world.atp("oil")) == (0, 980)
 
 
 def test_whoever_moves_an_item_takes_account_of_the_clock_first() -> None:

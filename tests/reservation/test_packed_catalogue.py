@@ -64,6 +64,7 @@ def shop(dice: Random) -> tuple[list[Item], list[BillOfMaterials], list[Listing]
             buildable_max=dice.choice((None, 5)),
             lots=dice.choice(tuple(LotRule)),
             exposure=dice.choice((None, None, None, Exposure.SPLIT)),
+            horizon_s=dice.choice((None, None, None, 0, 86_400)),
         )
         for number in range(90)
     ]
@@ -76,7 +77,16 @@ def shop(dice: Random) -> tuple[list[Item], list[BillOfMaterials], list[Listing]
                 BillLine(each.sku, dice.randint(1, 9), dice.choice((Scrap(0, 1), Scrap(1, 20))))
                 for each in used
             )
-            bills.append(BillOfMaterials(item.sku, dice.choice((1, 10)), lines, kit=at % 2 == 0))
+            takes_s = 0 if at % 2 == 0 else dice.choice((0, 7 * 86_400))
+            bills.append(
+                BillOfMaterials(
+                    item.sku,
+                    dice.choice((1, 10)),
+                    lines,
+                    kit=at % 2 == 0,
+                    build_time_s=takes_s,
+                )
+            )
     if dice.random() < 0.7:
         items, bills = with_substitutes(dice, items, bills)
     listings = [
@@ -173,6 +183,8 @@ def test_a_packed_catalogue_answers_as_a_plain_one(seed: int):
         older,
     )
     assert isinstance(packed.bills.by_item, PackedMap) == (seed % 5 != 3)
+    assert (packed.horizons, packed.asked) == (plain.horizons, plain.asked)
+    assert packed.horizons.keys() < packed.asked
     assert (packed.per_order, packed.gates) == (plain.per_order, plain.gates)
     assert bool(packed.gates) == (seed % 5 == 3)
     for name in (
@@ -197,6 +209,7 @@ def _same_bills(one: Bills, other: Bills, catalogue: Catalogue) -> None:
     skus = [shelf for sku in catalogue.items for shelf in catalogue.shelves_of(sku)]
     assert dict(other.by_item) == dict(one.by_item)
     assert dict(other.made) == dict(one.made)
+    assert (other.gates, other.gated) == (one.gates, one.gated)
     assert (other.older, other.substitutes) == (one.older, one.substitutes)
     assert other.name_of == one.name_of
     skus += one.made.keys() - one.by_item.keys()

@@ -13,11 +13,16 @@ import pytest
 from stockpush.messages import (
     BuildStock,
     ExpireHolds,
+    ImportCatalogue,
+    LotTerms,
+    MoveStock,
     Needs,
     NoteGuardLevels,
     ReleaseHold,
     Rows,
     SellHold,
+    StockMove,
+    TurnLots,
 )
 from stockpush.model import ChannelPolicy, Kind, MovementKind, OrderSupply
 from stockpush.reservation import catalogue
@@ -29,8 +34,10 @@ from tests.reservation.world import World, line
 SEEDS = 20
 """Random shops, each with some forty deeds; about five seconds."""
 DEEDS = 40
+DAY_S = 86_400
 MATERIALS = ("oil", "wax", "wick", "cotton", "hemp")
 PRODUCTS = ("balm", "candle", "salve", "soap")
+LOTTED = ("base", "candle", "soap", "cotton", "hemp", "crate")
 SENT_IN_CRATES = ("candle", "soap", "hemp")
 
 
@@ -47,7 +54,7 @@ def workshop(dice: Random) -> World:
 
     `oil` is scarce, `wax` is more than any cap shows, and every product is on two channels. In half
     of the shops no more is sold of some items, a substitute among them, than there are crates to
-    send them in.
+    send them in. Some of it takes time to make, or is still to come, the crates too.
     """
     world = World().stock(
         oil=dice.randint(0, 12), wax=900, wick=dice.randint(0, 40), base=dice.randint(0, 2)
@@ -68,6 +75,12 @@ def workshop(dice: Random) -> World:
         world.list("woo", f"w{at}", sku, shows=1, weight=dice.choice((1, 3)))
     world.item("candle", guard_min=dice.randint(0, 3), home_channel="woo")
     world.item("salve", exposure_max=dice.randint(0, 2))
+    for sku in ("base", "candle", "salve", "soap"):
+        slow = replace(world.catalogue.bills.by_item[sku], build_time_s=dice.choice((0, 2, DAY_S)))
+        world.do(ImportCatalogue((), (slow,), (), (), f"slow {sku}", "test"))
+        world.item(sku, horizon_s=dice.choice((None, None, 3, DAY_S)))
+    for sku in ("cotton", "hemp", "cord", "crate"):
+        world.item(sku, horizon_s=dice.choice((None, 2, DAY_S)))
     world.syncs()
     return world
 
@@ -82,7 +95,7 @@ def supplies(dice: Random) -> tuple[OrderSupply, ...]:
 def deed(dice: Random, world: World, number: int) -> None:
     """Do one thing that happens in a shop."""
     at = dice.randrange(len(PRODUCTS) + 2)
-    match dice.randrange(14):
+    match dice.randrange(15):
         case 0 | 1 | 2:
             channel = dice.choice(("shopify", "woo"))
             units = line(f"{channel[0]}{at}", dice.randint(1, 4))
@@ -137,13 +150,24 @@ def deed(dice: Random, world: World, number: int) -> None:
         case 13:
             if world.catalogue.per_order:
                 world.item(dice.choice(SENT_IN_CRATES), per_order=supplies(dice))
+        case 14:
+            sku, days = dice.choice(LOTTED), dice.choice((1, 2))
+            ready = LotTerms(available_from=world.now + timedelta(days=days))
+            lot = f"lot {number}"
+            if sku not in PRODUCTS:
+                comes = StockMove(sku, 4, MovementKind.RECEIPT, lot=lot, terms=ready)
+                world.do(MoveStock((comes,), f"comes {number}", "test"))
+            else:
+                world.do(BuildStock(sku, 4, f"cure {number}", "test", lot=lot, terms=ready))
+            world.now += timedelta(hours=dice.choice((0, 10, 20)))
+            world.do(TurnLots(LOTTED))
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, 10))
 def test_what_is_decided_does_not_depend_on_how_much_was_read(first: int) -> None:
     """Sales, sendings, cancels, builds, other bills and supplies of orders, holds, guard levels,
-    corrections, readings and pushes: after each, every row is the same, whether groups are read
-    whole or in part.
+    corrections, readings, lots that come, and pushes: after each, every row is the same, whether
+    groups are read whole or in part.
     """
     for seed in range(first, first + 10):
         worlds = []
@@ -262,6 +286,22 @@ def test_what_is_held_is_seen_by_those_who_share_its_material() -> None:
         assert world.atp("candle-20") == 16
         refused = world.holds(("candle-3", 2), ("candle-4", 17)).outcome
         assert refused.facts["to_buy"][0] == {"sku": "wax", "unit": "piece", "quantity": "200"}
+
+
+def test_what_comes_of_a_substitute_is_seen_by_those_who_take_its_name_soon() -> None:
+    """When it is there, no net changes, and a candle that is to be there at once can be made."""
+    with large_from(1):
+        world = World().stock(candle=0, cotton=0, hemp=1).alike("cord", "cotton", "hemp")
+        world.bill("candle", cord=1).list("shopify", "c", "candle", shows=1)
+        world.item("candle", horizon_s=0).item("cotton", horizon_s=DAY_S)
+        ready = LotTerms(available_from=world.now + timedelta(hours=20))
+        comes = StockMove("cotton", 5, MovementKind.RECEIPT, lot="batch", terms=ready)
+        world.do(MoveStock((comes,), "comes", "test"))
+        world.syncs()
+        assert (world.atp("candle"), world.dirty) == (1, set())
+        world.now += timedelta(hours=20)
+        world.do(TurnLots(("cotton",)))
+        assert (world.atp("candle"), world.dirty) == (6, {"shopify/c"})
 
 
 def test_an_import_reads_groups_whole() -> None:

@@ -159,6 +159,11 @@ def one_at_a_time(shares: list[Share], nets: split.Nets) -> dict[FieldKey, int]:
         )
         for each in shares
     ) and all(there.net[sku] <= max(most, before.net[sku]) for sku, most in there.ceilings.items())
+    more: dict[str, int] = {}
+    for each in shares:
+        if not each.is_fixed and start[each.key]:
+            more[each.shelf] = more.get(each.shelf, 0) + start[each.key] * each.pack
+    kept = kept and (not before.times.horizons or netting.covers(before, more))
     if not kept:
         start = fill(dict.fromkeys(start, 0), start)
     return fill(start, {each.key: each.cap for each in shares})
@@ -214,6 +219,28 @@ def test_many_packs_at_once_are_as_many_as_one_at_a_time(
         )
 
     assert split.aims(shares, net) == one_at_a_time(shares, net)
+
+
+@settings(deadline=None, max_examples=300)
+@given(parted(), st.integers(0, 10**6))
+def test_what_is_parted_is_there_by_the_horizons(
+    case: tuple[oracle.World, list[Share]], seed: int
+) -> None:
+    """The same where builds take time and items are asked how soon; nothing is aimed at beyond
+    what could be promised of each item by itself.
+    """
+    world, shares = oracle.timed(case[0], random.Random(seed)), case[1]
+
+    def net(more: Mapping[str, int]) -> netting.Netting:
+        demand = {sku: units + more.get(sku, 0) for sku, units in world.demand.items()}
+        return netted(dataclasses.replace(world, demand=demand))
+
+    aims = split.aims(shares, net)
+    assert aims == one_at_a_time(shares, net)
+    fixed = net(split._units((each, each.shows) for each in shares if each.is_fixed))
+    for each in shares:
+        if not each.is_fixed:
+            assert aims[each.key] * each.pack <= max(0, netting.atp(fixed, each.shelf))
 
 
 REACH = [

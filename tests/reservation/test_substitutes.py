@@ -153,6 +153,19 @@ def test_a_kit_takes_them_as_it_leaves() -> None:
     ]
 
 
+def test_nothing_is_taken_of_what_is_still_to_come() -> None:
+    """Five of cotton come within its horizon: they are promised, and a build takes hemp instead."""
+    world = workshop(2, 3)
+    world.item("cotton", horizon_s=86_400)
+    ready = LotTerms(available_from=world.now + timedelta(hours=20))
+    comes = StockMove("cotton", 5, MovementKind.RECEIPT, lot="batch", terms=ready)
+    world.do(MoveStock((comes,), "comes", "test"))
+    assert (world.atp("cotton"), world.atp("candle")) == (7, 10)
+    world.do(BuildStock("candle", 4, "b", "test"))
+    assert on_hand(world, "cotton", "hemp") == (0, 1)
+    assert (world.atp("cotton"), world.atp("wick")) == (5, 6)
+
+
 def test_roundings_are_kept_whichever_was_taken() -> None:
     """Three candles take a wick, in however many builds; an undo gives back what it took."""
     world = World().stock(candle=0, cotton=1, hemp=5).alike("wick", "cotton", "hemp")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 from random import Random
@@ -22,6 +22,7 @@ from stockpush.messages import (
     Refused,
     StartChannel,
     StockMove,
+    TurnLots,
 )
 from stockpush.model import (
     BillLine,
@@ -37,11 +38,13 @@ from stockpush.model import (
     shelf_key,
 )
 from stockpush.reservation import view as views
+from stockpush.reservation.atp import stopped_by
 from stockpush.reservation.catalogue import build
 from stockpush.reservation.decide import needs, widen
 from stockpush.reservation.exposure import item_terms
 from stockpush.reservation.ledger import Books, check
 from stockpush.reservation.view import View
+from stockpush.values import replace
 from tests.reservation.test_pools import MARKET, with_pool
 from tests.reservation.test_pools import shop as pools_shop
 from tests.reservation.test_reach import large_from
@@ -428,33 +431,139 @@ def test_a_hold_is_bound_by_the_number_that_is_promised() -> None:
     assert not isinstance(world.holds(("candle", 5)).outcome, Refused)
 
 
-def test_split_counts_each_unit_of_each_listing_as_an_order() -> None:
-    """Where what there is is parted, four listings of two items get no more than the boxes."""
+@pytest.mark.parametrize(
+    ("now", "coming", "orders", "atp", "there"),
+    [
+        # (boxes there, and coming by their horizon; orders of one candle) -> ATP, boxes to promise
+        (3, 0, 0, 3, 3),
+        (3, 8, 0, 3, 11),
+        (3, 8, 2, 1, 9),
+        (3, 8, 3, 0, 8),
+        (3, 8, 7, 0, 4),
+        (3, 8, 11, 0, 0),
+        (3, 8, 12, -1, -1),
+    ],
+)
+@pytest.mark.parametrize("items", [1, 10**9])
+def test_what_comes_is_for_orders_there_are_and_not_for_more(
+    items: int, now: int, coming: int, orders: int, atp: int, there: int
+) -> None:
+    """Boxes that come by their horizon are sent with what is ordered already, so nothing is short;
+    a further order would go without one, so none is promised before they are there.
+    """
+    with large_from(items):
+        world = shop(box=now, candle=(GATE,))
+        comes(world, coming, days=3)
+        for number in range(orders):
+            world.hears(world.order("shopify", str(number), line(CANDLES, 1)))
+        assert (world.atp("candle"), world.atp("box")) == (atp, there)
+        assert world.catalogue.asked == {"box"}, "what a gate bounds is not asked how soon"
+        world.syncs()
+        assert world.field("shopify", CANDLES).expected == max(0, atp)
+        view = View(world.catalogue, world.rows)
+        terms = item_terms(view.net(["candle"]), "candle", held=0, suspense=0)
+        assert sum(units for _, units in terms) == atp
+        world.now += timedelta(days=3)
+        world.do(TurnLots(("box",)))
+        assert world.atp("candle") == world.atp("box") == there
+
+
+def comes(world: World, units: int, *, days: int) -> None:
+    """Have boxes with a horizon of so many days come on its last day."""
+    world.item("box", horizon_s=days * 86_400)
+    terms = LotTerms(available_from=world.now + timedelta(days=days))
+    moves = (StockMove("box", units, MovementKind.RECEIPT, lot="L1", terms=terms),)
+    world.do(MoveStock(moves if units else (), "boxes come", "test"))
+
+
+@pytest.mark.parametrize("items", [1, 10**9])
+def test_units_in_suspense_may_wait_for_boxes_as_orders_do(items: int) -> None:
+    """What a channel seems to have sold takes the boxes that are there first, and is not short of
+    any while enough come; nothing of these is promised besides.
+    """
+    with large_from(items):
+        world = shop(box=3, candle=(GATE,), soap=(GATE,))
+        comes(world, 8, days=3)
+        world.reads("shopify", CANDLES, world.field("shopify", CANDLES).expected - 2)
+        assert (world.atp("candle"), world.atp("soap")) == (1, 1)
+        world.reads("shopify", SOAPS, 0)
+        assert (world.atp("candle"), world.atp("soap")) == (0, 0)
+
+
+def test_a_hold_is_not_placed_on_a_box_to_come() -> None:
+    """The refusal names the supply, and what is missing of it now."""
+    world = shop(box=2, candle=(GATE,))
+    comes(world, 8, days=3)
+    refused = world.holds(("candle", 5)).outcome
+    assert isinstance(refused, Refused)
+    assert (refused.facts["short"], refused.facts["limited_by"]) == ("3", "box")
+
+
+@pytest.mark.parametrize(
+    ("box", "limits"), [(9, ("horizon",)), (4, ("horizon", "box")), (2, ("box",))]
+)
+def test_what_is_late_and_what_lacks_boxes_stop_the_next_unit_together(
+    box: int, limits: tuple[str, ...]
+) -> None:
+    """Four finished soaps that cannot be made in time, and boxes: whichever is less, or both."""
+    world = World().stock(soap=4, oil=900, box=box).bill("soap", oil=100)
+    world.item("box", kind=Kind.SUPPLY, horizon_s=86_400)
+    slow = replace(world.catalogue.bills.by_item["soap"], build_time_s=42 * 86_400)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("soap", horizon_s=86_400, per_order=(GATE,))
+    net = View(world.catalogue, world.rows).net(["soap"])
+    assert stopped_by(net, "soap") == limits
+    assert world.atp("soap") == min(4, box)
+
+
+def test_split_parts_no_box_that_is_still_to_come() -> None:
+    """Four listings get no more than the boxes that are there, and then those that have come."""
     world = shop(box=5, candle=(GATE,), soap=(GATE,))
     for sku in ("candle", "soap"):
         world.item(sku, exposure=Exposure.SPLIT)
-    for _ in range(12):
+    comes(world, 8, days=3)
+    assert parted(world) == 5
+    world.now += timedelta(days=3)
+    world.do(TurnLots(("box",)))
+    assert 5 < parted(world) <= 13
+
+
+def parted(world: World) -> int:
+    """Return what all listings show together once everything was written and read a few times."""
+    for _ in range(20):
         world.syncs()
         for channel in ("shopify", "woo"):
             for sku in ("candle", "soap"):
                 key = f"{channel}-{sku}"
                 world.reads(channel, key, world.field(channel, key).expected)
             world.polls(channel)
-    shown = [row.expected for row in world.rows.fields.values()]
-    assert sum(shown) == 5, shown
+    return sum(row.expected or 0 for row in world.rows.fields.values())
+
+
+def test_split_counts_each_unit_of_each_listing_as_an_order() -> None:
+    """Where what there is is parted, four listings of two items get no more than the boxes."""
+    world = shop(box=5, candle=(GATE,), soap=(GATE,))
+    for sku in ("candle", "soap"):
+        world.item(sku, exposure=Exposure.SPLIT)
+    assert parted(world) == 5
 
 
 # -- in large groups, and what it costs --------------------------------------------------------
 
 
 def test_arrays_have_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large net in arrays is bounded by gates as a small one is."""
+    """A large net in arrays is bounded by gates as a small one is, some of it by time as well."""
     world = shop(box=7, candle=(GATE,), soap=(OrderSupply("leaflet", 3, gate=True), GATE))
+    comes(world, 8, days=3)
+    world.stock(salve=2, oil=900).bill("salve", oil=1)
+    slow = replace(world.catalogue.bills.by_item["salve"], build_time_s=60)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("salve", horizon_s=0, per_order=(GATE,))
     world.hears(world.order("shopify", "1", line(CANDLES, 1)))
     plain = {sku: world.atp(sku) for sku in world.catalogue.items}
     monkeypatch.setattr(views, "ARRAYS_MIN", 1)
     assert {sku: world.atp(sku) for sku in world.catalogue.items} == plain
-    assert plain["candle"] == plain["soap"] == 6
+    assert (plain["candle"], plain["soap"], plain["salve"]) == (6, 6, 2)
 
 
 def test_who_has_none_asks_for_no_row_more() -> None:
@@ -485,10 +594,14 @@ class Parcel:
 
 @dataclass
 class Oracle:
-    """Every order by brute force: boxes on hand, and claimed, without a look at the program."""
+    """Every order by brute force: boxes on hand, and claimed, without a look at the program.
+
+    `coming` are lots of boxes, each with the day from which it is there; their horizon is a day.
+    """
 
     stock: dict[str, int]
     bills: dict[str, tuple[OrderSupply, ...]]
+    coming: list[tuple[datetime, int]] = field(default_factory=list)
     parcels: dict[str, Parcel] = field(default_factory=dict)
 
     def used(self, parcel: Parcel, supply: str) -> int:
@@ -516,14 +629,29 @@ class Oracle:
             total += max(0, max(wanted, default=0) - self.used(parcel, supply))
         return total
 
-    def atp(self, sku: str, on_hand: int, demand: int) -> int:
-        """Return the most of a finished item that can be promised, one unit an order."""
+    def passes(self, now: datetime) -> None:
+        """Have the lots that are available by then be there."""
+        self.stock["box"] += sum(units for day, units in self.coming if day <= now)
+        self.coming = [lot for lot in self.coming if lot[0] > now]
+
+    def soon(self, now: datetime) -> int:
+        """Return the boxes that are not there yet, and will be by their horizon."""
+        return sum(units for day, units in self.coming if day <= now + timedelta(days=1))
+
+    def atp(self, sku: str, on_hand: int, demand: int, now: datetime) -> int:
+        """Return the most of a finished item that can be promised, one unit an order.
+
+        One order more has its boxes there now; those there are already may wait for them.
+        """
         gates = [each for each in self.bills.get(sku, ()) if each.gate]
         left = {each.supply: self.stock[each.supply] - self.claimed(each.supply) for each in gates}
+        soon = {"box": self.soon(now)}
 
         def fits(units: int) -> bool:
             return demand + units <= on_hand and all(
-                left[each.supply] - units * each.quantity >= 0 for each in gates
+                left[each.supply] + (soon.get(each.supply, 0) if units <= 0 else 0)
+                >= units * each.quantity
+                for each in gates
             )
 
         n = 0
@@ -549,13 +677,16 @@ def _facts(parcel: Parcel) -> list[OrderLineSeen]:
 @pytest.mark.parametrize("items", [1, 10**9])
 @pytest.mark.parametrize("first", range(0, 60, 20))
 def test_orders_by_brute_force(items: int, first: int) -> None:
-    """Orders, edits, parcels, returns, sendings taken back, cancels and new bills: claims, stock
-    and ATP are those of an oracle that looks at every order anew, however groups are read.
+    """Orders, edits, parcels, returns, sendings taken back, cancels, new bills and boxes that come:
+    claims, stock and ATP are those of an oracle that looks at every order anew, however groups are
+    read.
     """
+    waited = 0
     for seed in range(first, first + 20):
         dice = Random(seed)
         with large_from(items):
             world = shop(box=dice.randint(0, 12))
+            world.item("box", horizon_s=86_400)
             oracle = Oracle({"box": boxes(world)[0], "leaflet": 100}, {})
             for number in range(25):
                 _deed(dice, world, oracle, number)
@@ -564,13 +695,28 @@ def test_orders_by_brute_force(items: int, first: int) -> None:
                     assert boxes(world, supply) == expected, f"seed {seed}, deed {number}"
                 for sku in ("candle", "soap"):
                     view = View(world.catalogue, world.rows)
-                    wanted = oracle.atp(sku, view.shelf(sku).on_hand, view.demand(sku))
+                    on_hand, demand = view.shelf(sku).on_hand, view.demand(sku)
+                    wanted = oracle.atp(sku, on_hand, demand, world.now)
                     assert world.atp(sku) == wanted, f"seed {seed}, deed {number}, {sku}"
+                    waited += bool(oracle.bills.get(sku)) and oracle.soon(world.now) > 0
             assert sound(world), f"seed {seed}"
+    assert waited > 20
 
 
 def _deed(dice: Random, world: World, oracle: Oracle, number: int) -> None:
     """Do one thing to the shop and to the oracle."""
+    if number and dice.random() < 0.2:
+        days, units = dice.choice((0.5, 1, 2)), dice.randint(1, 4)
+        day = world.now + timedelta(days=days)
+        comes = StockMove(
+            "box", units, MovementKind.RECEIPT, lot=f"{number}", terms=LotTerms(available_from=day)
+        )
+        world.do(MoveStock((comes,), f"boxes {number}", "test"))
+        oracle.coming.append((day, units))
+        world.now += timedelta(hours=dice.choice((0, 6, 30)))
+        world.do(TurnLots(("box",)))
+        oracle.passes(world.now)
+        return
     if number == 0 or dice.random() < 0.12:
         gated = dice.random() < 0.7
         for sku in ("candle", "soap"):

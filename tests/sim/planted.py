@@ -431,9 +431,9 @@ _SURPLUS_SOLD = Planted(
     (
         Edit(
             "reservation.view:View._standing",
-            "{sku: self.shelf(sku).on_hand for sku in shelves}",
+            "{sku: self.shelf(sku).on_hand_soon for sku in shelves}",
             "{\n"
-            "            sku: self.shelf(sku).on_hand\n"
+            "            sku: self.shelf(sku).on_hand_soon\n"
             "            + sum(\n"
             "                self.rows.fields[key].surplus * self.rows.fields[key].pack\n"
             "                for key in self.catalogue.fields_of.get(sku, ())\n"

@@ -11,8 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from stockpush.messages import Command, LotTerms, MoveStock, QuarantineLot, StockMove
-from stockpush.model import MovementKind
+from stockpush.messages import (
+    Command,
+    ImportCatalogue,
+    LotTerms,
+    MoveStock,
+    QuarantineLot,
+    StockMove,
+)
+from stockpush.model import Item, Kind, MovementKind
 from stockpush.sim.accounts import ACCESS_TOKEN, SHOPIFY, SHOPIFY_SECRET
 from stockpush.sim.loop import EPOCH, SimClock, VirtualLoop, spawn
 from stockpush.sim.machine import SECRET_KEY, Machine, empty_database
@@ -146,6 +153,37 @@ def test_lots_leave_and_come_at_their_instants(tmp_path: Path, *, apart: bool) -
         assert stall.shows == 7
         await stall.until(comes)
         await stall.soon_shows(17)
+
+    stall.plays(play)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in the daemon", "from the command line"])
+def test_what_cures_is_shown_when_the_horizon_reaches_it(tmp_path: Path, *, apart: bool) -> None:
+    """The shop's number rises two days before the lot's first day, by the clock alone; a shorter
+    horizon lowers it again until then.
+    """
+    stall = Stall.open(tmp_path)
+    first_day = EPOCH + timedelta(days=5)
+
+    async def horizon(days: int) -> None:
+        soap = Item("soap", "soap", Kind.PRODUCT, "piece", horizon_s=days * 86_400)
+        key = f"horizon {days}"
+        await stall.machine.act(ImportCatalogue((soap,), (), (), (), key, "test"), apart=apart)
+
+    async def play() -> None:
+        await stall.soon_shows(4)
+        await horizon(2)
+        await stall.machine.act(receipt(10, "cures", available_from=first_day), apart=apart)
+        await stall.until(first_day - timedelta(days=2, seconds=1))
+        assert stall.shows == 4
+        await stall.until(first_day - timedelta(days=2))
+        await stall.soon_shows(14)
+        await horizon(1)
+        await stall.soon_shows(4)
+        await stall.until(first_day - timedelta(days=1))
+        await stall.soon_shows(14)
+        await stall.until(first_day + timedelta(hours=1))
+        assert stall.shows == 14
 
     stall.plays(play)
 

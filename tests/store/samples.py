@@ -8,6 +8,7 @@ from typing import Any
 
 from stockpush.messages import CommandDone, Decision
 from stockpush.model import (
+    DURATION_MAX_S,
     QUANTITY_MAX,
     SCRAP_OF_MAX,
     WEIGHT_MAX,
@@ -79,6 +80,7 @@ ITEM = Item(
     exposure_max=7,
     substitute_for="kerze größe",
     per_order=(OrderSupply("box", 3, gate=True), OrderSupply("leaflet größe", QUANTITY_MAX)),
+    horizon_s=DURATION_MAX_S,
 )
 WAX = Item("beeswax", "Beeswax", Kind.MATERIAL, "g", scale=1)
 WICK = Item("wick", "Wick", Kind.COMPONENT, "piece", scale=1)
@@ -92,6 +94,7 @@ BILL = BillOfMaterials(
     base="beeswax",
     overrides=(BillLine("wick", 10, Scrap(1, 30)), BillLine("tin größe", 0)),
     version=3,
+    build_time_s=DURATION_MAX_S,
 )
 OLDER_BILL = BillOfMaterials(
     "candle-lav",
@@ -127,6 +130,7 @@ LOT = Lot(
     cost="12.50",
     supplier="Imkerei Grün",
     note="quarantined by anna",
+    comes=True,
 )
 SHELF = Shelf(
     "candle-lav",
@@ -138,6 +142,7 @@ SHELF = Shelf(
     guarded=True,
     pool="market größe",
     pins=(Pin(2, QUANTITY_MAX, (Rest("wick größe", 5),)), Pin(3, 1)),
+    coming=-QUANTITY_MAX,
 )
 FIELD_ROW = Field(
     key=FIELD,

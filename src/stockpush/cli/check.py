@@ -130,12 +130,14 @@ def _sums(rows: CheckRows) -> list[Violation]:
     """What is kept of each shelf is the sum of its movements, open order lines and open holds."""
     audit, claimed = rows.audit, _claimed(rows)
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
+    coming = ledger.coming(audit.lots.values(), _pools(rows))
     found = []
     named = audit.shelves.keys() | audit.moved.keys() | claimed.keys() | audit.held.keys()
     for sku in sorted(named):
         shelf = audit.shelves.get(sku, Shelf(sku))
         for invariant, summed, kept in (
             ("balance_is_fold", audit.moved.get(sku, 0), shelf.on_hand + apart.get(sku, 0)),
+            ("coming_is_of_lots", coming.get(sku, 0), shelf.coming),
             ("reserved_is_open_demand", claimed[sku], shelf.reserved),
             ("held_is_open_holds", audit.held.get(sku, 0), shelf.held),
         ):
@@ -203,6 +205,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
         stored.older_bills,
     )
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
+    coming = ledger.coming(audit.lots.values(), _pools(rows))
     every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
     by_older = _by_older_bills(rows)
     recomputed = {
@@ -212,6 +215,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             on_hand=audit.moved.get(sku, 0) - apart.get(sku, 0),
             reserved=claimed[sku],
             held=audit.held.get(sku, 0),
+            coming=coming.get(sku, 0),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
             pins=_pins(audit.shelves.get(sku, Shelf(sku)), by_older.get(sku, {})),
         )

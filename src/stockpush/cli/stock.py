@@ -98,10 +98,19 @@ def _print_items(rows: Sequence[StockRow]) -> None:
         told = ", ".join(exposed[:EXPOSED_MAX]) + (f" and {left} more items" if left > 0 else "")
         say()
         say(f"Exposure, if every listing sold out at once: {told}", "dim")
+    late = [row for row in rows if row.late is not None]
+    if late:
+        say()
+        for row in late:
+            say(f"{shelf_name(shelf_key(row.sku, row.pool))}: {row.late}", "dim")
     apart = [row for row in rows if row.withheld != "0"]
     if apart:
         say()
-        listed = ", ".join(f"{row.withheld} {row.unit} of {row.sku}" for row in apart)
+        listed = ", ".join(
+            f"{row.withheld} {row.unit} of {row.sku}"
+            + (f" ({row.coming} of it promised)" if row.coming != "0" else "")
+            for row in apart
+        )
         say(f"Besides, and not sold now: {listed} (stockpush lots)", "dim")
     pinned = [
         f"{each.reserved} {row.unit} of {shelf_name(shelf_key(row.sku, row.pool))}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from stockpush.engine.wording import not_in_time
 from stockpush.model import (
     MAIN,
     ChannelPolicy,
@@ -33,7 +34,7 @@ from stockpush.reservation.expectation import standing_on
 from stockpush.reservation.ledger import shelf_name, withheld
 from stockpush.reservation.pushes import shown_on, target_of
 from stockpush.reservation.view import View
-from stockpush.units import format_quantity
+from stockpush.units import format_duration, format_quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,16 @@ class StockRow:
     """One item of `stock --json` in one pool: quantities are decimal strings in the item's unit.
 
     `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
-    materials that stop one more from being built, and "promise rule", or "promise rule of SKU" for
-    a component's, or a supply of orders, where that does. `on_hand` can be sold; `withheld` lies in
-    lots that cannot, or where nothing is sold. `policy` is how its listings share it; `guarded`:
-    they do so now, since there is as little as `guard_level`. `exposure_max` is None for no limit.
-    `substitutes` are the items that share this one as a name, of which `on_hand` is then what is
-    there of all of them; `substitute_for` is the name that it shares. `bill` is the version of its
-    bill of materials, `older_bills` are those that open orders go by. `per_order` is what each
-    order with it takes once.
+    materials that stop one more from being built, and "promise rule" or "horizon", or "... of SKU"
+    for a component's, or a supply of orders, where that does. `on_hand` can be sold; `withheld`
+    lies in lots that cannot, or where nothing is sold. `policy` is how its listings share it;
+    `guarded`: they do so now, since there is as little as `guard_level`. `exposure_max` is None for
+    no limit. `substitutes` are the items that share this one as a name, of which `on_hand` is then
+    what is there of all of them; `substitute_for` is the name that it shares. `bill` is the version
+    of its bill of materials, `older_bills` are those that open orders go by. `per_order` is what
+    each order with it takes once. `coming` becomes available by the `horizon`, which is None where
+    nobody asks how soon; `late` says what is not promised since it would not be there by then, None
+    where nothing is.
     """
 
     sku: str
@@ -118,6 +121,9 @@ class StockRow:
     substitutes: tuple[str, ...] = ()
     substitute_for: str | None = None
     per_order: tuple[SupplyRow, ...] = ()
+    coming: str = "0"
+    horizon: str | None = None
+    late: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +197,7 @@ def _rows(view: View, shelves: Sequence[str]) -> Iterator[StockRow]:
     pools = {name: place.pool for name, place in catalogue.locations.items()}
     apart = withheld(view.rows.lots.values(), pools)
     for shelf in shelves:
-        yield _item(view, net, shelf, listed.get(shelf, []), withheld=apart.get(shelf, 0))
+        yield _item(view, net, shelf, listed.get(shelf, []), apart)
 
 
 def stock_page(
@@ -224,20 +230,20 @@ def _net_all(view: View) -> Netting:
 
 
 def _item(
-    view: View, net: Netting, key: str, listings: Iterable[Listing], *, withheld: int
+    view: View, net: Netting, key: str, listings: Iterable[Listing], withheld: Mapping[str, int]
 ) -> StockRow:
-    """Return the row of an item in a pool."""
+    """Return the row of an item in a pool; `withheld` is that of shelves that have any."""
     item, shelf = view.catalogue.items[sku_of(key)], view.shelf(key)
     sku, atp = item.sku, netting.atp(net, key)
     scale, bills = item.scale, view.catalogue.bills
     members = bills.substitutes.get(sku, ())
-    on_hand = sum(view.shelf(shelf_key(each, pool_of(key))).on_hand for each in members or (sku,))
+    shelves = [view.shelf(shelf_key(each, pool_of(key))) for each in members or (sku,)]
     return StockRow(
         sku=sku,
         name=item.name,
         kind=item.kind.value,
         unit=item.unit,
-        on_hand=format_quantity(on_hand, scale),
+        on_hand=format_quantity(sum(each.on_hand for each in shelves), scale),
         reserved=format_quantity(shelf.reserved, scale),
         held=format_quantity(shelf.held, scale),
         suspense=format_quantity(view.suspense(key), scale),
@@ -250,7 +256,7 @@ def _item(
         buildable_max=(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
         ),
-        withheld=format_quantity(withheld, scale),
+        withheld=format_quantity(sum(withheld.get(each.key, 0) for each in shelves), scale),
         policy=view.catalogue.exposure(sku).value,
         guard_level=format_quantity(sharing.level_of(view, key), scale),
         guarded=sharing.is_guarded(view, key),
@@ -272,6 +278,9 @@ def _item(
             for line in view.catalogue.per_order.get(sku, ())
             for supply in (view.catalogue.items[line.supply],)
         ),
+        coming=format_quantity(sum(each.coming for each in shelves), scale),
+        horizon=None if item.horizon_s is None else format_duration(item.horizon_s),
+        late=not_in_time(view, net, key),
     )
 
 
@@ -417,10 +426,13 @@ def parked(view: View) -> tuple[ParkedRow, ...]:
 def _because(view: View, net: Netting, row: FieldRow, policy: ChannelPolicy) -> str:
     """Return in a few words where the planned number comes from."""
     item = view.catalogue.items[row.sku]
-    atp = netting.atp(net, view.catalogue.shelf_on(row.key.channel, row.sku))
+    shelf = view.catalogue.shelf_on(row.key.channel, row.sku)
+    atp = netting.atp(net, shelf)
     text = f"{format_quantity(atp, item.scale)} {item.unit} to promise"
     if row.pack != 1:
         text += f", {row.pack} to a pack"
+    if (late := not_in_time(view, net, shelf)) is not None:
+        text += f"; {late}"
     if policy.mode is Mode.SHADOW:
         text += "; shadow: nothing is written"
     return text

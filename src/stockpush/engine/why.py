@@ -293,6 +293,15 @@ def why_now(
     return replace(first, elsewhere=tuple(others))
 
 
+def _noted(now: Now, atp: int) -> str | None:
+    """Return what is to be said of an item's sum that none of its terms says."""
+    if atp < 0:
+        return f"{now.amount(-atp, now.item.sku)} short: more is ordered than can be made"
+    if netting.buildable(now.net, now.shelf):
+        return None
+    return wording.not_in_time(now.view, now.net, now.shelf)
+
+
 def _why_in(
     view: View,
     evidence: Evidence,
@@ -338,9 +347,7 @@ def _why_in(
             for listing in _listings(view, sku)
             if fed_by(listing.key.channel) == pool
         ),
-        note=f"{now.amount(-atp, sku)} short: more is ordered than can be made"
-        if atp < 0
-        else None,
+        note=_noted(now, atp),
         pool=pool,
         exposure=format_quantity(exposure(view, shelf, atp), item.scale),
     )

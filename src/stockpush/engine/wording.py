@@ -34,7 +34,7 @@ from stockpush.reservation.orders import undeducted
 from stockpush.reservation.pushes import shown_on
 from stockpush.reservation.sharing import level_of
 from stockpush.reservation.view import View
-from stockpush.units import format_quantity
+from stockpush.units import format_duration, format_quantity
 
 ORDERS_MAX: Final = 5
 """Most orders that a line names of one channel."""
@@ -53,6 +53,7 @@ class Wording:
 
 WORDINGS: Mapping[str, Wording] = {
     "on_hand": Wording("on hand", "what is there, ordered units included"),
+    "coming": Wording("coming", "in lots that become available by its horizon"),
     "reserved": Wording("reserved", "ordered, and not sent yet", "no open orders"),
     "held": Wording("held", "set aside for somebody, and not sold yet", "nothing is set aside"),
     "suspense": Wording(
@@ -241,6 +242,25 @@ def moved(last: StockMovement, item: Item, zone: tzinfo | None) -> Note:
     return Note(f"{means}; last {change}, {when(last.at, zone)} (mv-{last.id})", f"mv-{last.id}")
 
 
+def _coming(now: Now, _quantity: int) -> Note:
+    found = [
+        lot
+        for key, lot in sorted(now.view.rows.lots.items())
+        if key.sku == now.item.sku
+        and lot.comes
+        and now.view.catalogue.pool_at(key.location) == now.pool
+    ]
+    texts = [
+        f"lot {lot.key.lot} ({now.units(lot.on_hand)}) from {when(lot.available_from, now.zone)}"
+        for lot in found[:NAMES_MAX]
+        if lot.available_from is not None
+    ]
+    if len(found) > NAMES_MAX:
+        texts.append(f"{len(found) - NAMES_MAX} more lots")
+    named = f": {_listed(texts)}" if texts else ""
+    return Note(f"{WORDINGS['coming'].means}{named}", f"item {now.item.sku}")
+
+
 def _reserved(now: Now, _quantity: int) -> Note:
     texts, sources = [], []
     for each in now.open:
@@ -353,6 +373,8 @@ def _per_order(now: Now, _quantity: int) -> Note:
         if gate.supply in stops:
             room, each = now.net.room[gate.supply], now.amount(gate.quantity, gate.supply)
             left = f"{now.amount(abs(room), gate.supply)} {'left' if room >= 0 else 'short'}"
+            if comes := now.net.times.coming.get(gate.supply, 0):
+                left += f" ({now.amount(comes, gate.supply)} still to come and not counted)"
             texts.append(f"each order takes {each} {sku_of(gate.supply)}, of which there is {left}")
     return Note("; ".join(texts), ", ".join(f"item {sku_of(each)}" for each in stops))
 
@@ -363,6 +385,7 @@ def _buildable(now: Now, quantity: int) -> Note:
     if bill is None:
         return Note("it has no bill of materials: it is not made here")
     limits, rules = netting.limited_by(now.net, now.shelf), netting.ruled_by(now.net, now.shelf)
+    late = netting.late_for(now.net, now.shelf)
     few, ruled = (list(map(sku_of, each[:NAMES_MAX])) for each in (limits, rules))
     texts = [
         (f"{sku_of(each)} " if len(few) > 1 else "") + _claimed(now, each)
@@ -381,6 +404,10 @@ def _buildable(now: Now, quantity: int) -> Note:
     texts += [_rule(now, each) for each in ruled]
     if len(rules) > NAMES_MAX:
         texts.append(f"{len(rules) - NAMES_MAX} more promise rules")
+    texts += [told_late(now.view, now.shelf, each) for each in late[:NAMES_MAX]]
+    if len(late) > NAMES_MAX:
+        texts.append(f"{len(late) - NAMES_MAX} more are not there in time")
+    ruled += [sku_of(each.sku) for each in late[:NAMES_MAX]]
     if bill.batch_only:
         size = format_quantity(bill.yield_quantity, now.item.scale)
         texts.append(f"made in whole batches of {size}")
@@ -388,6 +415,32 @@ def _buildable(now: Now, quantity: int) -> Note:
         "; ".join(texts),
         ", ".join([f"bill {sku}", *(f"item {each}" for each in dict.fromkeys((*few, *ruled)))]),
     )
+
+
+def not_in_time(view: View, net: Netting, shelf: str) -> str | None:
+    """Return what is not promised of a shelf since it would not be there in time, None if nothing
+    is: "not promised from oil: building takes 42 days, promised are 3 days".
+    """
+    late = netting.late_for(net, shelf)
+    if not late:
+        return None
+    more = f", and {len(late) - 1} more" if len(late) > 1 else ""
+    return told_late(view, shelf, late[0]) + more
+
+
+def told_late(view: View, shelf: str, late: netting.Late) -> str:
+    """Return that something is not there in time for one more of `shelf`, in words."""
+    name, left = sku_of(late.sku), format_duration(late.left_s)
+    if late.takes_s is None:
+        return f"not promised from the {name} that is still to come: {left} are left for it"
+    lines = view.catalogue.netted.components(late.sku)
+    parts = [sku_of(line.component) for line in lines[:NAMES_MAX]]
+    if len(lines) > NAMES_MAX:
+        parts.append(f"{len(lines) - NAMES_MAX} more")
+    takes = f"building takes {format_duration(late.takes_s)}"
+    if late.sku == shelf:
+        return f"not promised from {_listed(parts)}: {takes}, promised are {left}"
+    return f"not promised from {name} made of {_listed(parts)}: {takes}, left for it are {left}"
 
 
 def _rule(now: Now, sku: str) -> str:
@@ -406,10 +459,14 @@ def _claimed(now: Now, material: str) -> str:
     takers = [text for text, _ in _takers(now, material)]
     if net.demand[material]:
         takers.insert(0, f"{now.amount(net.demand[material], material)} ordered as it is")
-    text = f"{now.amount(on_hand, material)} on hand"
+    coming = net.times.coming.get(material, 0)
+    text = f"{now.amount(on_hand - coming, material)} on hand"
     if members := net.bills.substitutes.get(material):
-        there = on_hand + sum(netting.left(net, each) for each in members)
+        there = sum(netting.left_now(net, each) for each in members)
+        coming = sum(netting.left(net, each) for each in members) - there
         text = f"{now.amount(there, material)} of {_listed([sku_of(each) for each in members])}"
+    if coming:
+        text += f", {now.amount(coming, material)} coming"
     if not takers:
         return f"{text}, none of it claimed"
     if len(takers) > NAMES_MAX:
@@ -465,6 +522,7 @@ def _ordered_as(now: Now, sku: str) -> list[str]:
 
 _OF_ITEM: Mapping[str, Callable[[Now, int], Note]] = {
     "on_hand": _on_hand,
+    "coming": _coming,
     "reserved": _reserved,
     "held": _held,
     "suspense": _suspense,

@@ -22,7 +22,7 @@ from stockpush.model import (
 from stockpush.reservation.bom import merge_lines, resolve
 from stockpush.units import format_scrap, parse_scrap
 
-_OF_THE_BASE: Final = ("yield", "batch_only", "kit", "backflush")
+_OF_THE_BASE: Final = ("yield", "batch_only", "kit", "backflush", "build_time")
 """What a variant has of its base."""
 _ORDER: Final = "order"
 """What a line says that is of each order, and not of what the bill makes."""
@@ -163,7 +163,16 @@ class BillReader:
             expected = "nothing, or true: a kit is put together when it is sent"
             self._mistakes.add(row.where("backflush"), found=False, expected=expected)
             return None
-        if yield_quantity is None or not lines or None in (batch_only, kit, backflush):
+        build_time_s = self._cells.duration(row, "build_time") if "build_time" in row.cells else 0
+        if kit and build_time_s:
+            expected = "nothing: a kit takes no time to make"
+            self._mistakes.add(
+                row.where("build_time"), found=row.cells["build_time"], expected=expected
+            )
+            return None
+        if yield_quantity is None or not lines or build_time_s is None:
+            return None
+        if None in (batch_only, kit, backflush):
             return None
         return BillOfMaterials(
             sku,
@@ -172,6 +181,7 @@ class BillReader:
             batch_only=bool(batch_only),
             kit=bool(kit),
             backflush=bool(backflush),
+            build_time_s=build_time_s,
         )
 
     def _bill_lines(

@@ -182,6 +182,7 @@ class _Reader:
         cells = Cells(mistakes)
         self._text, self._boolean = cells.text, cells.boolean
         self._quantity, self._positive = cells.quantity, cells.positive
+        self._duration = cells.duration
 
     def catalogue(self) -> CatalogueFile:
         """Return what was read, with its preview."""
@@ -318,7 +319,7 @@ class _Reader:
         if "substitute_for" in row.cells:
             other = self._text(row, "substitute_for")
             item = replace(item, substitute_for=None if other == _NONE else other)
-        ruled = self._with_rule(row, old, item)
+        ruled = self._with_horizon(row, old, self._with_rule(row, old, item))
         return None if ruled is None else self._with_exposure(row, old, ruled)
 
     def name_of(self) -> dict[str, str]:
@@ -398,6 +399,16 @@ class _Reader:
                 return None
             most = None
         return replace(item, promise=promise, buildable_max=most)
+
+    def _with_horizon(self, row: Row, old: Item | None, item: Item | None) -> Item | None:
+        """Return the item with how soon what is promised of it has to be there."""
+        if item is None or "horizon" not in row.cells:
+            known = None if old is None else old.horizon_s
+            return None if item is None else replace(item, horizon_s=known)
+        if _says_none(row.cells["horizon"]):
+            return item
+        horizon_s = self._duration(row, "horizon")
+        return None if horizon_s is None else replace(item, horizon_s=horizon_s)
 
     def _limit(
         self, row: Row, name: str, item: Item, old: Item | None, known: int | None

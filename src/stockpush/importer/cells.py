@@ -10,7 +10,7 @@ from stockpush.errors import QuantityInvalid
 from stockpush.importer.mistakes import Mistakes
 from stockpush.importer.tables import Row
 from stockpush.model import Item
-from stockpush.units import parse_quantity
+from stockpush.units import parse_duration, parse_quantity
 
 TEXT_LENGTH_MAX: Final = 255
 """Longest SKU or name."""
@@ -48,6 +48,14 @@ class Cells:
             case given:
                 self._mistakes.add(row.where(name), found=given, expected="true or false")
                 return None
+
+    def duration(self, row: Row, name: str) -> int | None:
+        """Return a duration in seconds."""
+        try:
+            return parse_duration(row.cells[name], field=row.where(name))
+        except QuantityInvalid as error:
+            self._mistakes.take(error)
+            return None
 
     def quantity(self, row: Row, name: str, item: Item) -> int | None:
         """Return a quantity of `item` of 0 or more, in its smallest units."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from stockpush.importer.tables import Table
 from stockpush.model import BillOfMaterials, Item, Listing, Location, LotRule
-from stockpush.units import format_quantity, format_scrap
+from stockpush.units import format_duration, format_quantity, format_scrap
 
 
 class ChangeState(StrEnum):
@@ -117,6 +117,7 @@ def _item(item: Item) -> dict[str, str]:
         ),
         "promise": item.promise,
         "buildable_max": _limit(item.buildable_max, item),
+        "horizon": "" if item.horizon_s is None else format_duration(item.horizon_s),
         "lots": "true" if item.lots is LotRule.ALWAYS else "false",
         "exposure": item.exposure or "",
         "guard_min": _limit(item.guard_min, item),
@@ -151,6 +152,7 @@ def _bill(
         "batch_only": _flag(told=bill.batch_only),
         "kit": _flag(told=bill.kit),
         "backflush": _flag(told=bill.backflush),
+        "build_time": format_duration(bill.build_time_s) if bill.build_time_s else "",
         **lines,
         **once,
     }

@@ -48,6 +48,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "purchase_units",
         "promise",
         "buildable_max",
+        "horizon",
         "on_hand",
         "lots",
         "exposure",
@@ -56,7 +57,16 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "exposure_max",
         "substitute_for",
     ),
-    Table.BOMS: ("item", "base", "yield", "batch_only", "kit", "backflush", "lines"),
+    Table.BOMS: (
+        "item",
+        "base",
+        "yield",
+        "batch_only",
+        "kit",
+        "backflush",
+        "build_time",
+        "lines",
+    ),
     Table.LISTINGS: ("channel", "item", "pack", "weight", "ref"),
     Table.LOCATIONS: ("name", "sellable", "pool"),
 }
@@ -72,6 +82,7 @@ _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "batch_only",
         "kit",
         "backflush",
+        "build_time",
         "component",
         "quantity",
         "scrap",
@@ -89,7 +100,7 @@ _LINE_CELLS = (
     ("gate", "gate"),
 )
 """What a line of a bill is called in its columns."""
-_BILL_CELLS = ("base", "yield", "batch_only", "kit", "backflush")
+_BILL_CELLS = ("base", "yield", "batch_only", "kit", "backflush", "build_time")
 """What the rows of one bill tell of the bill itself."""
 _CSV_REQUIRED: Mapping[Table, tuple[str, ...]] = {
     Table.LISTINGS: ("channel", "item"),

@@ -41,7 +41,9 @@ gate no more is promised than there is of the supply for that many orders:
 
 `room` is what further orders may take of the supply (signed): on hand less what is claimed of it,
 and less what orders would take whose units are in suspense, or parted. `units` is the least that
-one order can have of the item: what its smallest listing sells.
+one order can have of the item: what its smallest listing sells. A gate bounds what is promised in
+time: a further order takes the supply when it is sent, so nothing in `room` is still to come. What
+is claimed already has what is there first, and may wait for what comes by the supply's horizon.
 
 *Substitutes* are netted on their own demand first, and what each has left is what there is of the
 name that they share: gross(name) is what bills take of it less the sum of max(0, S(m) - gross(m))
@@ -55,13 +57,23 @@ has what it needs, and the present one the rest, so that both are stock and dema
 (`View.net`). What more is sold is made by the present bill. An item that is not covered is relieved
 as finished units would relieve it: what is missing below zero, then the oldest bill first.
 
+A promise rule may also say how soon what is promised has to be there: a *horizon*. It bounds the
+same rise: n units more of i are there in time if, from i downwards along what they draw on, every
+item whose net rises can be made in what time is left of it. That is the item's own horizon, or what
+its parent's has left after the parent's build time, whichever is less. What comes in lots that are
+available by an item's horizon is part of its stock; a parent that leaves less time than that
+horizon has only what is there now. Demand there is already may take as long as it takes, and by an
+older bill there is no other. What is drawn on the name of substitutes within less time than the
+horizon of one of them has of that one what is there now, less its own demand and whatever the same
+units draw on it; demand there is already has had what is there first.
+
 Everything is exact in Python's unbounded integers. Formulas: docs/architecture.md, "ATP".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -77,6 +89,45 @@ class Gate(NamedTuple):
     supply: str
     quantity: int
     units: int
+
+    def taken_for(self, units: int) -> int:
+        """Return what `units` >= 0 of the item take of it, as many orders as they can come in."""
+        return -(-units // self.units) * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What horizons ask, in seconds; they hold where `atp` is asked of a netting that has them.
+
+    `horizons` has the items with one, `asked` those and whatever is made from one of them, at any
+    depth. `coming` has the units of `Netting.on_hand` that only become available by the item's
+    horizon; each item in it has one.
+    """
+
+    horizons: Mapping[str, int]
+    asked: frozenset[str]
+    coming: Mapping[str, int]
+
+
+NO_TIMES = Times({}, frozenset(), {})
+
+
+class Late(NamedTuple):
+    """An item that the next unit of another would need to be made, and too late: that takes
+    `takes_s` seconds, and `left_s` are left. Without a bill it takes None: it is waited for.
+    """
+
+    sku: str
+    takes_s: int | None
+    left_s: int
+
+
+class _Rise(NamedTuple):
+    """An item whose net rises: to `net`, and it has to be made in `left_s`, None for no limit."""
+
+    sku: str
+    net: int
+    left_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +153,14 @@ class Netting:
     ceilings: Mapping[str, int]
     rests: Mapping[str, Mapping[str, int]]
     known: Mapping[str, int] | None = None
-    """Every ATP by netting alone, where all were found at once (`atp_arrays`)."""
+    """Every ATP by netting alone, where all were found at once (`atp_arrays`); no horizon counts in
+    it.
+    """
     gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
     """Those of items that have any."""
     room: Mapping[str, int] = field(default_factory=dict)
     """What further orders may take of each supply that is a gate, signed."""
+    times: Times = NO_TIMES
 
     @property
     def shortage(self) -> dict[str, int]:
@@ -173,6 +227,11 @@ def net_part(
     return _netted(bills, order, on_hand, demand, outside, ceilings, rests)
 
 
+def asking(netting: Netting, times: Times) -> Netting:
+    """Return the netting with what horizons ask of whatever is promised by it."""
+    return replace(netting, times=times)
+
+
 def atp(netting: Netting, sku: str) -> int:
     """Return the item's ATP in its smallest units, negative where demand is not covered."""
     if sku not in netting.gates:
@@ -188,7 +247,7 @@ def _limit(netting: Netting, gate: Gate) -> int:
 
 def by_netting(netting: Netting, sku: str) -> int:
     """Return what the item's ATP would be without gates."""
-    if netting.known is not None:
+    if netting.known is not None and (sku in netting.blocked or sku not in netting.times.asked):
         return netting.known[sku]
     if sku in netting.blocked:
         if (name := netting.bills.name_of.get(sku)) is not None:
@@ -222,13 +281,30 @@ def left(netting: Netting, sku: str) -> int:
     return max(0, netting.on_hand[sku] - netting.gross[sku])
 
 
+def left_now(netting: Netting, sku: str) -> int:
+    """Return what is `left` of a substitute without what is still to come."""
+    coming = netting.times.coming.get(sku, 0)
+    return max(0, netting.on_hand[sku] - coming - netting.gross[sku])
+
+
 def limited_by(netting: Netting, sku: str) -> tuple[str, ...]:
     """Return the items without a bill that stop the next unit of `sku`, in low-level order.
 
     For an item without a bill it is the item itself. Where there is none, `ruled_by` has one.
     Gates are left out.
     """
-    return tuple(missing(_beyond(netting, sku), [sku]))
+    limits = missing(_beyond(netting, sku), [sku])
+    if not netting.times.coming or sku not in netting.times.asked or sku in netting.blocked:
+        return tuple(limits)
+    # What comes too late is made anew, and what that takes may be short.
+    made_anew = (
+        rise.sku
+        for rise in _for_the_next(netting, sku)
+        if rise.sku not in netting.bills.made
+        and (rise.left_s is None or rise.left_s >= 0)
+        and not _too_late(netting, rise)
+    )
+    return tuple(dict.fromkeys((*limits, *made_anew)))
 
 
 def gated_by(netting: Netting, sku: str) -> tuple[str, ...]:
@@ -250,7 +326,7 @@ def supplies_missing(netting: Netting, units: Mapping[str, int]) -> dict[str, in
     short: dict[str, int] = {}
     for sku, asked in units.items():
         for gate in netting.gates.get(sku, ()):
-            lacking = -(-asked // gate.units) * gate.quantity - netting.room[gate.supply]
+            lacking = gate.taken_for(asked) - netting.room[gate.supply]
             if lacking > short.get(gate.supply, 0):
                 short[gate.supply] = lacking
     return short
@@ -278,28 +354,43 @@ def missing(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
 
 
 def ruled_by(netting: Netting, sku: str) -> tuple[str, ...]:
-    """Return the items whose promise rules stop the next unit of `sku`, in low-level order."""
+    """Return the items of which the next unit of `sku` would have more wait to be built than their
+    promise rules let, in low-level order. Their horizons are another question: `late_for`.
+    """
     if not netting.ceilings or sku in netting.blocked:
         return ()
-    more = _beyond(netting, sku)
     return tuple(
         item
-        for item, net in more.net.items()
-        if net > max(netting.net[item], netting.ceilings.get(item, net))
+        for item, net, _ in _for_the_next(netting, sku)
+        if net > netting.ceilings.get(item, net)
     )
+
+
+def late_for(netting: Netting, sku: str) -> tuple[Late, ...]:
+    """Return what the next unit of `sku` would need that is not there in time, in low-level order.
+
+    Without a horizon nothing is late, and nothing is that an oversell needs.
+    """
+    if sku not in netting.times.asked or sku in netting.blocked:
+        return ()
+    found = (late for rise in _for_the_next(netting, sku) for late in _too_late(netting, rise))
+    late: dict[str, Late] = {}
+    for each in found:
+        late.setdefault(each.sku, each)
+    return tuple(late.values())
 
 
 def stopped_by(netting: Netting, sku: str) -> tuple[str, ...]:
     """Return what stops the next unit of `sku`, there is always something: items without a bill,
-    "promise rule" for its own and "promise rule of SKU" for a component's, and supplies of orders.
+    "promise rule" or "horizon" for its own and "promise rule of SKU", "horizon of SKU" for a
+    component's, and supplies of orders.
     """
     gates = tuple(map(sku_of, gated_by(netting, sku)))
     if gates and atp(netting, sku) < by_netting(netting, sku):
         return gates
-    rules = (
-        "promise rule" if ruled == sku else f"promise rule of {sku_of(ruled)}"
-        for ruled in ruled_by(netting, sku)
-    )
+    stops = [("promise rule", ruled) for ruled in ruled_by(netting, sku)]
+    stops += [("horizon", late.sku) for late in late_for(netting, sku)]
+    rules = (what if by == sku else f"{what} of {sku_of(by)}" for what, by in stops)
     return (*map(sku_of, limited_by(netting, sku)), *rules, *gates)
 
 
@@ -460,44 +551,130 @@ def _again(netting: Netting, sku: str, gross: Mapping[str, int]) -> Netting:
 
 def _rise(netting: Netting, sku: str) -> int:
     """Return the most further units of an item that is not blocked that are still covered."""
-    high = netting.bound[sku]
-    if not netting.bills.reachable_twice(sku) or _covers(netting, sku, high):
+    high = netting.bound[sku] if netting.known is None else netting.known[sku]
+    exact = not netting.bills.reachable_twice(sku) and sku not in netting.times.asked
+    if exact or covers(netting, {sku: high}):
         return high
-    low = max(0, netting.on_hand[sku] - netting.gross[sku])  # finished units draw on nothing
+    # Finished units draw on nothing; of what substitutes have left some may come too late.
+    is_name = sku in netting.bills.substitutes
+    low = 0 if is_name else max(0, netting.on_hand[sku] - netting.gross[sku])
     while high - low > 1:  # `low` is covered, `high` is not
         middle = (low + high) // 2
-        if _covers(netting, sku, middle):
+        if covers(netting, {sku: middle}):
             low = middle
         else:
             high = middle
     return low
 
 
-def _covers(netting: Netting, sku: str, units: int) -> bool:
-    """Answer whether `units` >= 0 more of `sku` are covered, pushing only the differences down."""
-    bills = netting.bills
-    drawn = {sku: units}
-    for item in (sku, *bills.descendants(sku)):
+def _for_the_next(netting: Netting, sku: str) -> list[_Rise]:
+    """Return what rises under the first unit more of `sku` than is promised without gates."""
+    rising = _rising(netting, {sku: by_netting(netting, sku) + 1})
+    assert rising is not None, "nothing was asked of it"
+    return rising
+
+
+def _too_late(netting: Netting, rise: _Rise) -> list[Late]:
+    """Return what an item that rises would need in less time than that takes: its own build, or
+    what comes; of the name of substitutes that of theirs.
+    """
+    item, _, left_s = rise
+    if left_s is None or left_s < 0:
+        return []  # nobody asks, or what it is for is late by itself
+    bill = netting.bills.made.get(item)
+    if bill is not None:
+        return [Late(item, bill.build_time_s, left_s)] if bill.build_time_s > left_s else []
+    horizons, coming = netting.times.horizons, netting.times.coming
+    return [
+        Late(sku, None, left_s)
+        for sku in netting.bills.substitutes.get(item, (item,))
+        if coming.get(sku, 0) and left_s < horizons[sku]
+    ]
+
+
+def covers(netting: Netting, units: Mapping[str, int]) -> bool:
+    """Answer whether `units` >= 0 more of some items are covered together."""
+    return _rising(netting, units, whatever=False) is not None
+
+
+def _rising(
+    netting: Netting, units: Mapping[str, int], *, whatever: bool = True
+) -> list[_Rise] | None:
+    """Return the items whose net rises under `units` >= 0 more of some, in low-level order.
+
+    Only the differences are pushed down. What has no bill and is short rises as well. `whatever`:
+    nothing is asked of whether it may rise; otherwise it is None at the first that must not.
+    """
+    bills, horizons = netting.bills, netting.times.horizons
+    blocked, ceilings = netting.blocked, netting.ceilings
+    drawn, lost = dict(units), dict[str, int]()  # lost: what substitutes leave less for their name
+    time_left: dict[str, int] = {}
+    if len(units) == 1:
+        (sku,) = units
+        order: tuple[str, ...] = (sku, *bills.descendants(sku))
+    else:
+        order = bills.cones(units)
+    rising: list[_Rise] = []
+    for item in order:
         draw = drawn.get(item, 0)
-        if draw == 0:
+        if draw == 0 and not lost.get(item):
             continue
-        if item in netting.blocked:
-            return False
-        net = netting.gross[item] + draw - netting.on_hand[item]
+        if item in blocked and not whatever:
+            return None
+        left_s = None
+        if horizons and draw:
+            # What a substitute leaves less is for demand there is, which may take any time.
+            asked = (time_left.get(item), horizons.get(item))
+            left_s = min((each for each in asked if each is not None), default=None)
         if (name := bills.name_of.get(item)) is not None:
-            drawn[name] = drawn.get(name, 0) + left(netting, item) - max(0, -net)
-        if net <= 0:
+            still = max(0, netting.on_hand[item] - netting.gross[item] - draw)
+            lost[name] = lost.get(name, 0) + left(netting, item) - still
+        net = _net_with(netting, item, drawn, lost.get(item, 0), left_s)
+        if net <= netting.net[item]:
             continue
         bill = bills.made.get(item)
-        if bill is None or net > netting.ceilings.get(item, net):
-            return False
-        before = netting.built[item]
-        after = _built(bill, net)
+        if whatever:
+            rising.append(_Rise(item, net, left_s))
+            if bill is None:
+                continue
+        elif (
+            bill is None
+            or net > ceilings.get(item, net)
+            or (left_s is not None and bill.build_time_s > left_s)
+        ):
+            return None
+        before, after = netting.built[item], _built(bill, net)
         rest = netting.rests.get(item, _NO_REST)
         for line in bill.lines:
-            if line.component in netting.blocked:
-                return False
-            ahead = rest.get(line.component, 0)
-            more = use(bill, line, after, ahead) - use(bill, line, before, ahead)
-            drawn[line.component] = drawn.get(line.component, 0) + more
-    return True
+            component = line.component
+            if not whatever and component in blocked:
+                return None
+            ahead = rest.get(component, 0)
+            draw = use(bill, line, after, ahead) - use(bill, line, before, ahead)
+            drawn[component] = drawn.get(component, 0) + draw
+            if left_s is not None and draw:
+                below_s = left_s - bill.build_time_s
+                time_left[component] = min(below_s, time_left.get(component, below_s))
+    return rising
+
+
+def _net_with(
+    netting: Netting, item: str, drawn: Mapping[str, int], lost: int, left_s: int | None
+) -> int:
+    """Return what an item nets to with what is `drawn` besides, to be there in `left_s` (None: no
+    limit). Of the name of substitutes `lost` >= 0 of what they had left for it is gone.
+    """
+    draw, free = drawn.get(item, 0), netting.on_hand[item] - netting.gross[item] - lost
+    members = netting.bills.substitutes.get(item)
+    if left_s is not None:
+        times = netting.times
+        for sku in members or (item,):
+            if (comes := times.coming.get(sku, 0)) and left_s < times.horizons[sku]:
+                if members is None:
+                    free -= comes
+                    continue
+                left_over = netting.on_hand[sku] - netting.gross[sku] - drawn.get(sku, 0)
+                free -= max(0, left_over) - max(0, left_over - comes)
+    if members is None:
+        return netting.net[item] + max(0, draw - max(0, free))
+    return max(0, draw - free)

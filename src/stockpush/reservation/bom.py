@@ -96,7 +96,7 @@ class Bills:
         of more than BILL_DEPTH_MAX bills, substitutes that are made, or whose name is no item
         without a bill, a bill that names both; `BillCycle` for an item that is made from itself.
         The result does not depend on the order of `bills`. Packed ones come from the database, by
-        item, whose own rules hold for them.
+        item, whose own rules hold for them; with gates they are compiled as others are.
 
         >>> bill = BillOfMaterials("candle", 10, (BillLine("wax", 1500), BillLine("wick", 10)))
         >>> Bills.build([bill], {"candle", "wax", "wick", "soap"}).descendants("candle")
@@ -209,6 +209,11 @@ class Bills:
         found = set(skus)
         if self.gates:
             found.update(*(self.gated.get(sku, ()) for sku in tuple(found)))
+        return self.made_from(found)
+
+    def made_from(self, skus: Iterable[str]) -> frozenset[str]:
+        """Return `skus`, and every item that is made from one of these, at any depth."""
+        found = set(skus)
         waiting = list(found)
         while waiting:
             above = [sku for sku in self.parents(waiting.pop()) if sku not in found]
@@ -501,6 +506,7 @@ def _varied(variant: BillOfMaterials, base: BillOfMaterials) -> BillOfMaterials:
         batch_only=base.batch_only,
         kit=base.kit,
         backflush=base.backflush,
+        build_time_s=base.build_time_s,
         lines=tuple(line for line in (*lines, *own.values()) if line.quantity),
     )
 

@@ -65,6 +65,8 @@ class Catalogue:
     `by_order_key` finds the listing that an order line names; `fields_of` the fields that show
     a shelf (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
     the shelves of items that are made and have a promise rule: the most that may wait to be built.
+    `horizons` has the shelves of items with one, in seconds, and `asked` are those and what is made
+    from them (`atp.Times`).
     `lotted` are the items of which any stock is kept by lot or place, `locations` the places
     besides MAIN. `feeds` has the channels that a pool was said to feed, and `pools` every pool that
     something is sold from, MAIN first. `netted` are the bills by shelf. `split` are the leaders of
@@ -93,6 +95,8 @@ class Catalogue:
     """What each order with an item takes once, by SKU, where it takes anything."""
     gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
     """The gates of shelves that have any."""
+    horizons: Mapping[str, int] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
 
@@ -244,6 +248,12 @@ def build(
     for listing in found.by_key.values() if netted.gates else ():
         shelf = shelf_key(listing.sku, fed.get(listing.key.channel, MAIN))
         least[shelf] = min(listing.pack, least.get(shelf, listing.pack))
+    horizons = {
+        shelf_key(item.sku, pool): item.horizon_s
+        for item in every
+        if item.horizon_s is not None
+        for pool in pools
+    }
     return Catalogue(
         revision=revision,
         items=by_sku,
@@ -274,6 +284,8 @@ def build(
             for shelf in netted.gates
         },
         stock=stock,
+        horizons=horizons,
+        asked=netted.made_from(horizons),
         split=frozenset(
             netted.group_order(shelf_key(item.sku, pool))[0]
             for item in every

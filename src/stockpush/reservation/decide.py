@@ -319,6 +319,7 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                 whole=shelves,
                 moved=frozenset(move.sku for move in command.opening)
                 | mapping.names_of_substitutes(command, catalogue),
+                lots=mapping.looked_ahead(command, catalogue),
                 lots_at=frozenset(
                     place.name
                     for place in command.locations

@@ -155,24 +155,26 @@ class Draft:
         """
         key, pool = lot.key, self.view.catalogue.pool_at(lot.key.location)
         before = self.lots.get(key) or self.view.rows.lots.get(key)
-        counted = before.on_hand if before is not None and before.counts else 0
+        was, came = (0, 0) if before is None else _counted(before)
         after = self._turned(lot)
         self.lots[key] = after
-        counts = after.on_hand if after.counts else 0
+        counts, comes = _counted(after)
         if was_in not in (None, pool):
-            self._shelve(shelf_key(key.sku, was_in), -counted)
-            counted = 0
-        if counts != counted:
-            self._shelve(shelf_key(key.sku, pool), counts - counted)
+            self._shelve(shelf_key(key.sku, was_in), -was, coming=-came)
+            was = came = 0
+        if (counts, comes) != (was, came):
+            self._shelve(shelf_key(key.sku, pool), counts - was, coming=comes - came)
         item = self.items.get(key.sku) or self.view.catalogue.items.get(key.sku)
         if item is not None and item.lots is LotRule.NEVER:
             # From now on whoever moves this item asks for its lots.
             self.items[key.sku] = replace(item, lots=LotRule.SOME)
 
-    def _shelve(self, key: str, units: int) -> None:
-        """Change what is on hand of a shelf by `units` (signed)."""
+    def _shelve(self, key: str, units: int, *, coming: int = 0) -> None:
+        """Change what is on hand of a shelf by `units`, and what comes to it (both signed)."""
         shelf = self.shelf(key)
-        self.shelves[key] = replace(shelf, on_hand=shelf.on_hand + units)
+        self.shelves[key] = replace(
+            shelf, on_hand=shelf.on_hand + units, coming=shelf.coming + coming
+        )
         self.touched.add(key)
 
     def turn_lots(self, sku: str) -> None:
@@ -181,13 +183,16 @@ class Draft:
             if lot.turns_at is not None and lot.turns_at <= self.at:
                 self.put_lot(lot)
                 after = self.lots[lot.key]
-                stands = lots.state(after, self.at, place_sells=True)
-                fields = {"sku": sku, "location": lot.key.location, "state": stands.value}
+                stands = lots.state(after, self.at, place_sells=True).value
+                told = "coming" if after.comes else stands
+                fields = {"sku": sku, "location": lot.key.location, "state": told}
                 self.events.append(Event("lot.turned", fields))
 
     def _turned(self, lot: Lot) -> Lot:
         sells = self.view.catalogue.sells_from(lot.key.location)
-        return lots.turned(lot, self.at, place_sells=sells)
+        item = self.items.get(lot.key.sku) or self.view.catalogue.items.get(lot.key.sku)
+        horizon_s = None if item is None else item.horizon_s
+        return lots.turned(lot, self.at, place_sells=sells, horizon_s=horizon_s)
 
     # -- what is claimed, and fields -----------------------------------------------------------
 
@@ -307,3 +312,8 @@ class Draft:
             touched_skus=frozenset(self.touched),
             touched_fields=frozenset(self.touched_fields),
         )
+
+
+def _counted(lot: Lot) -> tuple[int, int]:
+    """Return what of a lot is in the shelf's on hand, and in what comes to it."""
+    return lot.on_hand * lot.counts, lot.on_hand * lot.comes

@@ -60,7 +60,8 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
 
     `held` is the part of the item's demand that open holds set aside, `suspense` what channels seem
     to have sold untold (each >= 0, together at most the demand); the rest of it is reserved. The
-    terms, in order: `on_hand` (signed); `reserved`, `held`, `suspense` (<= 0); `used_in_builds`
+    terms, in order: `on_hand` (signed); `coming`, only where there is any, what becomes available
+    by the item's horizon; `reserved`, `held`, `suspense` (<= 0); `used_in_builds`
     (<= 0), what builds of other items that have been sold still take; `to_build` (>= 0), what can
     be built to make up for demand there already is; `buildable` (>= 0), as in docs/glossary.md; of
     an item with a gate `per_order` (<= 0), what lacks a supply of orders.
@@ -82,15 +83,19 @@ def item_terms(net: Netting, sku: str, *, held: int, suspense: int) -> Terms:
     assert held >= 0, f"held is {held}"
     assert 0 <= suspense <= demand - held, f"suspense {suspense} is not part of demand {demand}"
     most, buildable, shared = netting.by_netting(net, sku), netting.buildable(net, sku), 0
+    coming = net.times.coming.get(sku, 0)
     if sku in net.bills.name_of:
         shared = most - (on_hand - gross)
     elif sku in net.bills.substitutes:
-        shared = sum(netting.left(net, each) for each in net.bills.substitutes[sku])
-        gross += shared
+        left = sum(netting.left(net, each) for each in net.bills.substitutes[sku])
+        gross += left
+        # Of what they have left some may come too late for the horizon of the name.
+        shared = left if sku in net.blocked else most + gross
     is_shared = sku in net.bills.name_of or sku in net.bills.substitutes
     gated = [("per_order", netting.atp(net, sku) - most)] if sku in net.gates else []
     return (
-        ("on_hand", on_hand),
+        ("on_hand", on_hand - coming),
+        *([("coming", coming)] if coming else []),
         ("reserved", held + suspense - demand),
         ("held", -held),
         ("suspense", -suspense),

@@ -78,6 +78,15 @@ def withheld(lots: Iterable[Lot], pools: Mapping[str, str] = NO_POOLS) -> dict[s
     return dict(apart)
 
 
+def coming(lots: Iterable[Lot], pools: Mapping[str, str] = NO_POOLS) -> dict[str, int]:
+    """Return per shelf what lies in lots of its pool that become available by the horizon."""
+    comes: Counter[str] = Counter()
+    for lot in lots:
+        if lot.comes:
+            comes[shelf_key(lot.key.sku, pools.get(lot.key.location, MAIN))] += lot.on_hand
+    return dict(comes)
+
+
 def shelf_name(key: str) -> str:
     """Return a shelf's key as people read it.
 
@@ -302,6 +311,19 @@ def balance_is_fold(books: Books) -> list[Violation]:
     ]
 
 
+def coming_is_of_lots(books: Books) -> list[Violation]:
+    """What every shelf has coming lies in lots of its pool that say so."""
+    summed = coming(books.lots, books.pools)
+    kept = {shelf.key: shelf.coming for shelf in books.shelves}
+    return [
+        Violation(
+            "coming_is_of_lots", shelf_name(key), str(summed.get(key, 0)), str(kept.get(key, 0))
+        )
+        for key in sorted(summed.keys() | kept.keys())
+        if summed.get(key, 0) != kept.get(key, 0)
+    ]
+
+
 def lot_is_fold(books: Books) -> list[Violation]:
     """On hand of every lot at every location is the sum of the movements that name both."""
     folded = lot_balances(books.movements)
@@ -444,6 +466,7 @@ def _place(movement: StockMovement) -> str:
 
 INVARIANTS: Final[tuple[Callable[[Books], list[Violation]], ...]] = (
     balance_is_fold,
+    coming_is_of_lots,
     lot_is_fold,
     quarantined_is_withheld,
     reserved_is_open_demand,

@@ -3,7 +3,8 @@
 Theory of operation. A lot's balance is part of the shelf's on hand while the lot *counts*: it lies
 at a sellable location, is not quarantined, is available and has not expired. So netting reads the
 shelf alone, as ever. `turned` says what the clock has made of a lot, and the next instant at which
-that changes; whoever writes a lot writes it turned, and the daemon turns it at that instant.
+that changes; whoever writes a lot writes it turned, and the daemon turns it at that instant. A lot
+that waits, and becomes available by its item's horizon, *comes*: it is promised, and not sent yet.
 
 What goes out is picked by `pick`: what expires first goes first (FEFO); among lots that do not
 expire, what came first (FIFO). What no lot covers comes from what belongs to no lot, which may go
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -59,17 +60,23 @@ def state(lot: Lot, at: datetime, *, place_sells: bool) -> LotState:
     return LotState.SELLABLE
 
 
-def turned(lot: Lot, at: datetime, *, place_sells: bool) -> Lot:
-    """Return the lot as it counts at an instant, with the next one at which that changes."""
+def turned(lot: Lot, at: datetime, *, place_sells: bool, horizon_s: int | None = None) -> Lot:
+    """Return the lot as it counts at an instant, with the next one at which that changes.
+
+    `horizon_s` is its item's: so long before a lot becomes available it comes.
+    """
     stands = state(lot, at, place_sells=place_sells)
-    turns_at = None
+    turns_at, comes = None, False
     if stands is LotState.SELLABLE:
         turns_at = lot.expires_at
     elif stands is LotState.WAITING:
-        # One that expires before it is available never counts.
         wait = lot.available_from
-        turns_at = wait if wait is not None and wait < (lot.expires_at or _NEVER) else None
-    return replace(lot, counts=stands is LotState.SELLABLE, turns_at=turns_at)
+        # One that expires before it is available never counts.
+        if wait is not None and wait < (lot.expires_at or _NEVER):
+            comes_at = wait if horizon_s is None else wait - timedelta(seconds=horizon_s)
+            comes = comes_at <= at
+            turns_at = wait if comes else comes_at
+    return replace(lot, counts=stands is LotState.SELLABLE, turns_at=turns_at, comes=comes)
 
 
 def pick(

@@ -81,8 +81,11 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     if refused is not None:
         return Decision(outcome=refused)
     draft = Draft(view, at)
+    lotted = {lot.key.sku for lot in view.rows.lots.values()}
+    draft.items.update((item.sku, item) for item in command.items if item.sku in lotted)
     for lot in view.rows.lots.values():
-        # Its location may be sold from now, or no more, or belong to another pool.
+        # Its location may be sold from now, or no more, or belong to another pool; and its item may
+        # have another horizon.
         draft.put_lot(lot, was_in=catalogue.pool_at(lot.key.location))
     listings = {}
     for given in command.listings:
@@ -259,6 +262,15 @@ def _check_names(view: View, command: ImportCatalogue) -> None:
             )
 
 
+def looked_ahead(command: ImportCatalogue, catalogue: Catalogue) -> frozenset[str]:
+    """Return the known items with lots whose horizon the import changes."""
+    return frozenset(
+        item.sku
+        for item in command.items
+        if item.sku in catalogue.lotted and item.horizon_s != catalogue.items[item.sku].horizon_s
+    )
+
+
 def differently_supplied(command: ImportCatalogue, catalogue: Catalogue) -> frozenset[str]:
     """Return the items whose orders take other supplies once it is imported, and those supplies."""
     if not catalogue.per_order and not any(item.per_order for item in command.items):
@@ -294,7 +306,7 @@ def _merged(
 def _offered_by(item: Item) -> tuple[object, ...]:
     """Return what an item says of how much of it is offered."""
     shared = (item.exposure, item.guard_min, item.home_channel, item.exposure_max)
-    return (item.promise, item.buildable_max, *shared)
+    return (item.promise, item.buildable_max, item.horizon_s, *shared)
 
 
 def _moved_on(view: View, command: ImportCatalogue) -> list[str]:

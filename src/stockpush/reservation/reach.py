@@ -43,7 +43,11 @@ def items(before: View, after: View, touched: Iterable[str]) -> frozenset[str]:
         for supply in was.room.keys() | now.room.keys()
         if was.room.get(supply) != now.room.get(supply)
     }
-    reached = after.catalogue.netted.where_used(changed.union(concerned))
+    changed.update(concerned)
+    # Of one substitute there may be as much less as of another more, and what comes be there now.
+    netted = after.catalogue.netted
+    changed.update([name for sku in changed if (name := netted.name_of.get(sku)) is not None])
+    reached = netted.where_used(changed)
     return frozenset(after.catalogue.shelves_among(reached))
 
 

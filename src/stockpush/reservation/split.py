@@ -188,10 +188,13 @@ class _Splitting:
     def fits(self, counts: Mapping[FieldKey, int], looked_at: Collection[Share]) -> bool:
         """Answer whether everything is covered with `counts`, as far as `looked_at` have any.
 
-        As with `netting.atp`, a promise rule bounds what nets rise to, and not demand there is.
+        As with `netting.atp`, a promise rule bounds what nets rise to, and not demand there is; and
+        what is raised is there by the horizons.
         """
         net = self._net(counts)
         raised = [share for share in looked_at if counts[share.key]]
+        packs = ((share, counts[share.key]) for share in self.free if counts[share.key])
+        units, asked = _units(packs), self._before.times.asked
         return (
             not any(share.shelf in net.blocked for share in raised)
             and not any(netting.lacks_supplies(net, share.shelf) for share in raised)
@@ -200,6 +203,7 @@ class _Splitting:
                 for sku, ceiling in net.ceilings.items()
                 if sku in net.net
             )
+            and (asked.isdisjoint(units) or netting.covers(self._before, units))
             and all(
                 netting.atp(net, share.shelf) >= share.buffer for share in raised if share.buffer
             )

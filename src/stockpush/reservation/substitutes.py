@@ -54,7 +54,7 @@ def choose(view: View, name: str, units: int, first: Sequence[str] = ()) -> dict
     return spread(
         units,
         among,
-        left={sku: netting.left(net, by_sku[sku]) for sku in among},
+        left={sku: netting.left_now(net, by_sku[sku]) for sku in among},
         on_hand={sku: view.shelf(by_sku[sku]).on_hand for sku in among},
     )
 

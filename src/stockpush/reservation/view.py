@@ -10,6 +10,7 @@ the pool MAIN is its SKU.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
@@ -125,16 +126,17 @@ class View:
             layout = self.catalogue.layout(group)
             at_once = layout.net(on_hand, demand, ceilings=ceilings, rests=rests)
             if at_once is not None:
-                return self._gated(at_once, more)
+                return self._gated(self._timed(at_once), more)
         netted = netting.net(
             self.catalogue.netted, on_hand, demand, group, ceilings=ceilings, rests=rests
         )
-        return self._gated(netted, more)
+        return self._gated(self._timed(netted), more)
 
     def _gated(self, net: netting.Netting, more: Mapping[str, int]) -> netting.Netting:
         """Return a netting with what bounds it besides, at `more` units of demand (signed).
 
-        Units that nobody has told the orders of may come as many orders as they can.
+        Units that nobody has told the orders of may come as many orders as they can. Further orders
+        take a supply when they are sent, so that nothing of what is still to come is for them.
         """
         gates = self.catalogue.gates
         if not gates:
@@ -144,17 +146,38 @@ class View:
             for supply in self.catalogue.netted.gated
             if supply in net.on_hand
         }
-        units = dict(more)
+        sold = Counter[str]()
         for field in self.rows.fields.values():
             shelf = self.catalogue.shelf_of(field.key) if field.hold else None
             if shelf is not None:
-                units[shelf] = units.get(shelf, 0) + field.hold * field.pack
-        for shelf in units.keys() & gates.keys():
+                sold[shelf] += field.hold * field.pack
+        further = Counter[str]()
+        for shelf in (more.keys() | sold.keys()) & gates.keys():
+            units = max(0, sold[shelf] + more.get(shelf, 0))
             for gate in gates[shelf]:
                 if gate.supply in room:
-                    orders = max(0, -(-units[shelf] // gate.units))
-                    room[gate.supply] -= orders * gate.quantity
+                    there = gate.taken_for(min(units, sold[shelf]))
+                    room[gate.supply] -= there
+                    further[gate.supply] += gate.taken_for(units) - there
+        coming = net.times.coming
+        for supply, soon in room.items():
+            # What is sold already may wait for what comes, and has what is there first.
+            now = max(soon - coming.get(supply, 0), min(0, soon))
+            room[supply] = now - further[supply]
         return dataclasses.replace(net, gates=gates, room=room)
+
+    def _timed(self, net: netting.Netting) -> netting.Netting:
+        """Return the netting with what horizons ask of it, where any do."""
+        catalogue, shelves = self.catalogue, self.rows.shelves
+        if not catalogue.horizons:
+            return net
+        coming = {
+            sku: shelf.coming
+            for sku in net.gross
+            if (shelf := shelves.get(sku)) is not None and shelf.coming > 0
+        }
+        times = netting.Times(catalogue.horizons, catalogue.asked, coming)
+        return netting.asking(net, times)
 
     def _net_part(self, skus: Iterable[str]) -> netting.Netting:
         """Net what `skus`, and the items that are short, are made from."""
@@ -167,7 +190,7 @@ class View:
         netted = netting.net_part(
             self.catalogue.netted, on_hand, demand, part, ceilings=ceilings, rests=rests
         )
-        return self._gated(netted, {})
+        return self._gated(self._timed(netted), {})
 
     def _standing(
         self, shelves: Collection[str], more: Mapping[str, int] = MappingProxyType({})
@@ -179,7 +202,7 @@ class View:
         That of an item with older bills is shared among them. `more` is demand (signed) besides
         what there is; what is sold from now on goes by the present bill.
         """
-        on_hand = {sku: self.shelf(sku).on_hand for sku in shelves}
+        on_hand = {sku: self.shelf(sku).on_hand_soon for sku in shelves}
         demand = {sku: self.demand(sku) + more.get(sku, 0) for sku in shelves}
         ceilings, rests = self.catalogue.ceilings, self._rests(shelves)
         bills = self.catalogue.netted

@@ -155,13 +155,14 @@ def item_row(item: Item) -> Row:
         item.exposure_max,
         item.substitute_for,
         json_text(item.per_order) if item.per_order else _NOTHING,
+        item.horizon_s,
     )
 
 
 def read_item(row: Row) -> Item:
     """Return the item of a row of `item`."""
     sku, name, kind, unit, scale, bought, promise, buildable_max, lots, *rest = row
-    exposure, guard_min, home_channel, exposure_max, substitute_for, per_order = rest
+    exposure, guard_min, home_channel, exposure_max, substitute_for, per_order, horizon_s = rest
     return Item(
         sku,
         name,
@@ -178,6 +179,7 @@ def read_item(row: Row) -> Item:
         exposure_max,
         substitute_for,
         () if per_order == _NOTHING else _PER_ORDER.decode(per_order),
+        horizon_s,
     )
 
 
@@ -209,6 +211,7 @@ def bill_row(bill: BillOfMaterials) -> Row:
         bill.base,
         json_text(bill.overrides),
         bill.version,
+        bill.build_time_s,
     )
 
 
@@ -227,7 +230,8 @@ def whole_bill_row(bill: Row, lines: Iterable[Row]) -> Row:
 
 def read_whole_bill(row: Row) -> BillOfMaterials:
     """Return the bill of a `whole_bill_row`."""
-    item, yield_quantity, batch_only, kit, backflush, base, overrides, version, lines = row
+    (item, yield_quantity, batch_only, kit, backflush, base, overrides, *rest) = row
+    version, build_time_s, lines = rest
     return BillOfMaterials(
         item,
         yield_quantity,
@@ -240,6 +244,7 @@ def read_whole_bill(row: Row) -> BillOfMaterials:
         base,
         _OVERRIDES.decode(overrides),
         version,
+        build_time_s,
     )
 
 
@@ -259,13 +264,27 @@ def read_bills(bills: Sequence[Row], lines: Sequence[Row]) -> tuple[BillOfMateri
             base,
             _OVERRIDES.decode(overrides),
             version,
+            build_time_s,
         )
-        for item, yield_quantity, batch_only, kit, backflush, base, overrides, version in bills
+        for (
+            item,
+            yield_quantity,
+            batch_only,
+            kit,
+            backflush,
+            base,
+            overrides,
+            version,
+            build_time_s,
+        ) in bills
     )
 
 
 def older_bill_row(bill: BillOfMaterials) -> Row:
-    """Return the row of `bill` in `older_bill`: what it is a variant of has been put in."""
+    """Return the row of `bill` in `older_bill`: what it is a variant of has been put in.
+
+    How long it took is left out, for nothing more is promised by it.
+    """
     return (
         bill.item,
         bill.version,
@@ -331,15 +350,17 @@ def shelf_row(shelf: Shelf) -> Row:
     rests = json_text(shelf.rests) if shelf.rests else _NOTHING
     guard = (shelf.guard_level, int(shelf.guarded))
     pins = json_text(shelf.pins) if shelf.pins else _NOTHING
-    return (shelf.sku, shelf.on_hand, shelf.reserved, rests, shelf.held, *guard, shelf.pool, pins)
+    counted = (shelf.on_hand, shelf.reserved, rests, shelf.held)
+    return (shelf.sku, *counted, *guard, shelf.pool, pins, shelf.coming)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    sku, on_hand, reserved, rests, held, guard_level, guarded, pool, pinned = row
+    sku, on_hand, reserved, rests, held, guard_level, guarded, pool, pinned, coming = row
     left = () if rests == _NOTHING else _RESTS.decode(rests)
     pins = () if pinned == _NOTHING else _PINS.decode(pinned)
-    return Shelf(sku, on_hand, reserved, held, left, guard_level, bool(guarded), pool, pins)
+    guard = (guard_level, bool(guarded))
+    return Shelf(sku, on_hand, reserved, held, left, *guard, pool, pins, coming)
 
 
 def lot_row(lot: Lot) -> Row:
@@ -356,13 +377,14 @@ def lot_row(lot: Lot) -> Row:
         lot.cost,
         lot.supplier,
         lot.note,
+        int(lot.comes),
     )
 
 
 def read_lot(row: Row) -> Lot:
     """Return the lot of a row of `lot`."""
     (sku, location, lot, since, on_hand, expires_at, available_from, *rest) = row
-    (quarantined, counts, turns_at, cost, supplier, note) = rest
+    (quarantined, counts, turns_at, cost, supplier, note, comes) = rest
     return Lot(
         key=LotKey(sku, location, lot),
         since=instant(since),
@@ -375,6 +397,7 @@ def read_lot(row: Row) -> Lot:
         cost=cost,
         supplier=supplier,
         note=note,
+        comes=bool(comes),
     )
 
 

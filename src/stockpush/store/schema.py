@@ -35,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from stockpush.model import (
+    DURATION_MAX_S,
     QUANTITY_MAX,
     SCRAP_OF_MAX,
     WEIGHT_MAX,
@@ -140,6 +141,7 @@ item: Final = Table(
     _whole("exposure_max", absent=True),
     _text("substitute_for", absent=True),
     _text("per_order"),
+    _whole("horizon_s", absent=True),
     *_filled("sku", "home_channel"),
     _one_of("exposure", Exposure),
     _one_of("kind", Kind),
@@ -147,6 +149,7 @@ item: Final = Table(
     _between("scale", 0, SCALE_MAX),
     _one_of("promise", Promise),
     *_unsigned("buildable_max", "guard_min", "exposure_max"),
+    *_unsigned("horizon_s", bound=DURATION_MAX_S),
 )
 
 location: Final = Table(
@@ -178,9 +181,11 @@ bill: Final = Table(
     _text("base", absent=True),
     _text("overrides"),
     _whole("version"),
+    _whole("build_time_s"),
     _between("yield_quantity", 1, QUANTITY_MAX),
     CheckConstraint("version >= 1", name="version_range"),
     *_flag("batch_only", "kit", "backflush"),
+    *_unsigned("build_time_s", bound=DURATION_MAX_S),
 )
 
 older_bill: Final = Table(
@@ -257,8 +262,9 @@ shelf: Final = Table(
     _whole("guarded"),
     _key("pool"),
     _text("pins"),
+    _whole("coming"),
     *_filled("pool"),
-    *_signed("on_hand"),
+    *_signed("on_hand", "coming"),
     *_unsigned("reserved", "held", "guard_level"),
     *_flag("guarded"),
     Index("ix_shelf_short", "sku", "pool", sqlite_where=SHORT, postgresql_where=SHORT),
@@ -280,9 +286,10 @@ lot: Final = Table(
     _text("cost"),
     _text("supplier"),
     _text("note"),
+    _whole("comes"),
     *_filled("location"),
     *_signed("on_hand"),
-    *_flag("quarantined", "counts"),
+    *_flag("quarantined", "counts", "comes"),
     Index(None, "turns_at"),
     Index(None, "location"),
 )
