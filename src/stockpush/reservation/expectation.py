@@ -316,16 +316,20 @@ def observed_apart(
     first = field.expected is None or field.first_observed_at is None
     if first and revision_sent != field.revision:
         return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
-    hold, surplus = field.hold, field.surplus
+    hold, surplus, risen = field.hold, field.surplus, field.risen
     told_meanwhile = open_sent != field.undeducted
     if committed is not None:
-        hold, surplus = _apart(field, committed, open_sent=open_sent, polled_from=polled_from)
+        hold, surplus, risen = _apart(
+            field, committed, open_sent=open_sent, polled_from=polled_from
+        )
+    more = hold > field.hold or surplus > field.surplus
     moved = (quantity, hold, surplus) != (field.expected, field.hold, field.surplus)
     after = replace(
         field,
         expected=quantity,
         hold=hold,
         surplus=surplus,
+        risen=risen,
         uneaten_surplus=field.uneaten_surplus if committed is None else 0,
         observed=quantity,
         observed_at=sent_at,
@@ -334,7 +338,7 @@ def observed_apart(
         first_observed_date=date if first else field.first_observed_date,
         read_due_at=sent_at if told_meanwhile else None,
         revision=field.revision + moved,
-        suspense_since=sent_at if hold > field.hold else field.suspense_since or sent_at,
+        suspense_since=sent_at if more else field.suspense_since or sent_at,
         suspense_reads=1,
     )
     if first:
@@ -348,10 +352,11 @@ def observed_apart(
 
 def _apart(
     field: Field, committed: int, *, open_sent: int, polled_from: datetime | None
-) -> tuple[int, int]:
-    """Return hold and surplus after a reading: what is committed beyond our own open units that
-    the channel keeps, and how many of ours it does not keep. What changed while the reading was
-    under way counts for neither.
+) -> tuple[int, int, int]:
+    """Return hold, surplus and risen after a reading: what is committed beyond our own open units
+    that the channel keeps, how many of ours it does not keep, and how many of those were found
+    since a poll last told of all orders. What changed while the reading was under way counts for
+    neither.
 
     Units that were missing and are there now look like a sale, and a sale like them: so they are
     held, and the surplus stays, until a poll that knows of no sale has told which it was. Raised by
@@ -359,17 +364,22 @@ def _apart(
     """
     fewest, most = sorted((open_sent, field.undeducted))
     missing = min(field.surplus, fewest)
+    risen = min(field.risen, missing)
+    since = field.suspense_since
+    polled = since is not None and polled_from is not None and polled_from > since
     more = committed - (most - missing)
     if more > 0:
-        ended = min(more, missing, field.uneaten_surplus)
-        more, missing = more - ended, missing - ended
+        ended = min(more, risen, field.uneaten_surplus)
+        more, missing, risen = more - ended, missing - ended, risen - ended
+    if polled:
+        risen = 0
     if more <= 0:
-        return 0, max(missing, fewest - committed)
-    since = field.suspense_since
-    if more <= field.hold and since is not None and polled_from is not None and polled_from > since:
+        surplus = max(missing, fewest - committed)
+        return 0, surplus, risen + surplus - missing
+    if polled and more <= field.hold:
         back = min(more, missing)
-        return more - back, missing - back
-    return more, missing
+        return more - back, missing - back, 0
+    return more, missing, risen
 
 
 def heard_apart(
@@ -386,7 +396,9 @@ def heard_apart(
 
     An order that surely lies before the last reading was in its hold, and is no unknown one any
     more; one that surely had changed before it was missing there, and is open no more. Where that
-    is not sure the next reading tells. Whether the channel keeps what is open no order tells,
+    is not sure the next reading tells. What ended was missed only by the readings since the last
+    poll: had they missed fewer units, as many others were sold unheard, and are given to nobody.
+    Whether the channel keeps what is open no order tells,
     though it may have ceased to (a backorder), so the field is read at once, and not raised before.
     """
     if field.expected is None:
@@ -399,7 +411,7 @@ def heard_apart(
     shown = _before(happened_at, date, slack_s)
     doubtful = not shown and not _before(date, happened_at, slack_s)
     eaten = min(field.hold, units) if shown and units > 0 else 0
-    ended = min(field.surplus, -units) if units < 0 else 0
+    ended = min(field.risen, -units) if units < 0 else 0
     # What the reading must have shown and did not was not committed: a backorder's own order.
     missed = units - eaten if shown and units > 0 else 0
     return _settled(
@@ -407,6 +419,7 @@ def heard_apart(
             field,
             hold=field.hold - eaten,
             surplus=field.surplus - (ended if shown else 0) + missed,
+            risen=field.risen - (ended if shown else 0),
             uneaten_surplus=field.uneaten_surplus + (ended if doubtful else 0),
             revision=field.revision + bool(eaten or ended or missed),
             # What is held still may be another one: its time begins anew.
@@ -484,6 +497,7 @@ def reshadowed(field: Field, quantity: int, *, sent_at: datetime, date: datetime
         doubt=0,
         surplus=0,
         surplus_date=None,
+        risen=0,
         uneaten=0,
         uneaten_surplus=0,
         overwritten=0,
@@ -611,6 +625,7 @@ def released(field: Field) -> Field:
         doubt=0,
         surplus=0,
         surplus_date=None,
+        risen=0,
         uneaten=0,
         uneaten_surplus=0,
         let_go=_remembered(field, field.observed_date) + max(0, field.hold - field.surplus),
@@ -728,6 +743,7 @@ def _settled(field: Field) -> Field:
             surplus_date=field.surplus_date if field.surplus else None,
             uneaten=min(field.uneaten, field.hold),
             uneaten_surplus=min(field.uneaten_surplus, field.surplus),
+            risen=min(field.risen, field.surplus),
             doubt=min(field.doubt, field.hold),
         )
     if not (
@@ -735,6 +751,7 @@ def _settled(field: Field) -> Field:
         or field.suspense_reads
         or field.uneaten
         or field.uneaten_surplus
+        or field.risen
         or field.surplus_date
         or field.doubt
     ):
@@ -743,6 +760,7 @@ def _settled(field: Field) -> Field:
         field,
         uneaten=0,
         uneaten_surplus=0,
+        risen=0,
         surplus_date=None,
         doubt=0,
         suspense_since=None,
