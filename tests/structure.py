@@ -52,6 +52,7 @@ ROOMS: Mapping[str, tuple[str, ...] | None] = {
         "engine.holding",
         "engine.instants",
         "engine.intake",
+        "engine.movements",
         "engine.report",
         "engine.rest",
         "engine.why",

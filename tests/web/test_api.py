@@ -17,7 +17,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from stockpush.engine import channel_report, holding, report
+from stockpush.engine import channel_report, holding, movements, report
 from stockpush.errors import AuthFailed, StoreUnavailable
 from stockpush.messages import ImportCatalogue, NoteHeard
 from stockpush.model import (
@@ -40,6 +40,7 @@ ROUTES = (
     "/api/v1/items/candle/why",
     "/api/v1/channels",
     "/api/v1/deliveries",
+    "/api/v1/movements",
     "/api/v1/holds",
     "/api/v1/holds/hold-1",
     "/api/v1/openapi.json",
@@ -284,6 +285,9 @@ async def test_only_holds_are_written(private: Listener, method: str) -> None:
         ("/api/v1/items?limit=1&limit=2", "limit", None),
         ("/api/v1/items?cursor=", "cursor", ""),
         ("/api/v1/items?cursor=" + "x" * (CURSOR_LENGTH_MAX + 1), "cursor", "x" * 100),
+        ("/api/v1/movements?cursor=hold-1", "cursor", "hold-1"),
+        ("/api/v1/movements?since=soon", "since", "soon"),
+        ("/api/v1/movements?since=2099-01-01", "since", "2099-01-01"),
         ("/api/v1/deliveries?cursor=soon", "cursor", "soon"),
         ("/api/v1/deliveries?cursor=-1", "cursor", "-1"),
         (f"/api/v1/deliveries?cursor={2**63}", "cursor", str(2**63)),
@@ -541,6 +545,7 @@ async def test_pages_of_deliveries_come_newest_first(private: Listener) -> None:
         ),
         ("deliveries", channel_report.DeliveryRow, ()),
         ("holds", holding.HoldRow, (holding.HoldLineRow,)),
+        ("log", movements.LedgerRow, ()),
     ],
 )
 def test_rows_have_the_documented_keys(command: str, row: type, nested: tuple[type, ...]) -> None:

@@ -87,18 +87,6 @@ def terms_of(
     return None if terms == LotTerms() else terms
 
 
-def paid(terms: LotTerms | None) -> str:
-    """Return what the record keeps of a receipt itself: its cost, and whom it came from.
-
-    >>> paid(LotTerms(cost="12.50", supplier="Imkerei Moser"))
-    'cost 12.50; from Imkerei Moser'
-    """
-    if terms is None:
-        return ""
-    said = (("cost ", terms.cost), ("from ", terms.supplier))
-    return "; ".join(label + text for label, text in said if text)
-
-
 def last_day(expires_at: datetime) -> str:
     """Return the last day, by local time, on which a lot is sold."""
     return (expires_at - timedelta(microseconds=1)).astimezone().date().isoformat()

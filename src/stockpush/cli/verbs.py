@@ -6,11 +6,10 @@ they share a material) and how to undo it. Nothing is deleted: undo writes what 
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -27,10 +26,10 @@ from stockpush.cli.places import (
     PoolName,
     Supplier,
     name_of,
-    paid,
     terms_of,
 )
 from stockpush.cli.session import actor, find_item, one_line
+from stockpush.engine import movements
 from stockpush.engine.holding import read_id
 from stockpush.errors import UsageError
 from stockpush.messages import (
@@ -45,8 +44,6 @@ from stockpush.model import MAIN, Item, MovementKind
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import name_of as hold_name
 from stockpush.units import parse_quantity
-
-_MOVEMENT: Final = re.compile(r"(?:mv-)?([0-9]{1,18})", re.IGNORECASE)
 
 
 @writing
@@ -83,7 +80,7 @@ def receive(
             item.sku,
             units,
             MovementKind.RECEIPT,
-            reason=paid(terms),
+            reason=movements.paid(terms),
             location=name_of(location, field="--location"),
             lot=named,
             terms=terms,
@@ -380,16 +377,7 @@ def undo(
     By the id that it printed: stockpush undo mv-1042. Nothing is deleted; what compensates it is
     written.
     """
-    match = _MOVEMENT.fullmatch(movement.strip())
-    if match is None:
-        raise UsageError(
-            f"{movement!r} is not the id of a movement.",
-            field="ID",
-            found=movement,
-            expected="an id that a command has printed, such as mv-1042",
-            next=_instead(movement),
-        )
-    number = int(match[1])
+    number = movements.read_id(movement, field="ID", next=_instead(movement))
 
     def asked(_: Catalogue, key: str) -> Asked:
         command = UndoMovement(number, key, actor(), write.reason)

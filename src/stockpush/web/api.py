@@ -1,11 +1,11 @@
 """The private listener: what there is to read, as JSON, and the metrics; and holds, to be placed.
 
 Theory of operation. What reads has the rows of `stock --json`, `why --json`, `channels --json`,
-`holds --json` and `deliveries --json`, made by the same functions, so that the two cannot disagree.
-What writes, only holds, becomes a command of the commit lane as on the command line, under the
-idempotency key that comes with it. Lists that grow come in pages: `limit` says how many rows,
-`cursor` where to go on, taken from `next` of the page before. Who may ask is decided in door.py
-alone.
+`holds --json`, `log --json` and `deliveries --json`, made by the same functions, so that the two
+cannot disagree. What writes, only holds, becomes a command of the commit lane as on the command
+line, under the idempotency key that comes with it. Lists that grow come in pages: `limit` says how
+many rows, `cursor` where to go on, taken from `next` of the page before. Who may ask is decided in
+door.py alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import msgspec
 from aiohttp import web
 
-from stockpush.engine import channel_report, holding, report
+from stockpush.engine import channel_report, holding, movements, report
 from stockpush.engine.channel_report import ChannelRow, Reads, StoredChannel
 from stockpush.engine.commit import Done
 from stockpush.errors import NotFound, UsageError
@@ -87,6 +87,7 @@ def private_app(
     app.router.add_get("/api/v1/items/{sku}/why", api.why)
     app.router.add_get("/api/v1/channels", api.channels)
     app.router.add_get("/api/v1/deliveries", api.deliveries)
+    app.router.add_get("/api/v1/movements", api.movements)
     app.router.add_get("/api/v1/holds", holds.list)
     app.router.add_post("/api/v1/holds", holds.place)
     app.router.add_get("/api/v1/holds/{id}", holds.one)
@@ -163,6 +164,21 @@ class _Api:
             [channel_report.delivery(each) for each in page.data],
             None if page.next is None else str(page.next),
         )
+
+    async def movements(self, request: web.Request) -> web.Response:
+        asked = _parameters(request, "limit", "cursor", "sku", "since")
+        limit, cursor = _limit(asked), _cursor(asked)
+        sku, since = asked.get("sku"), asked.get("since")
+        before = None
+        if cursor is not None:
+            before = movements.read_id(cursor, field="cursor", next="stockpush log")
+        begin = None if since is None else self._reads.since(shown(since), zone=UTC, field="since")
+        catalogue = await self._reads.catalogue()
+        if sku is not None and sku not in catalogue.items:
+            raise _no_item(sku)
+        page = await self._reads.movements(limit=limit, before=before, sku=sku, since=begin)
+        following = None if page.next is None else movements.name_of(page.next)
+        return _page([movements.row(catalogue, each) for each in page.data], following)
 
     async def openapi(self, request: web.Request) -> web.Response:
         _parameters(request)

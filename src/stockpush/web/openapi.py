@@ -8,7 +8,7 @@ Source: spec.openapis.org, OpenAPI Specification 3.1.1.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import cleandoc
 from typing import Any
 
@@ -17,6 +17,7 @@ import msgspec
 from stockpush import __version__
 from stockpush.engine.channel_report import ChannelRow, DeliveryRow
 from stockpush.engine.holding import HoldRow, PromiseRow
+from stockpush.engine.movements import LedgerRow
 from stockpush.engine.report import StockRow
 from stockpush.engine.why import Why
 from stockpush.model import HOLD_LINES_MAX, MAIN, HoldState
@@ -25,12 +26,24 @@ ERROR = "Error"
 """The shape of every refusal."""
 REFUSAL = "Refusal"
 """The shape of what was understood and is not possible."""
-ROWS: Sequence[type] = (StockRow, Why, ChannelRow, DeliveryRow, HoldRow, PromiseRow)
+ROWS: Sequence[type] = (
+    StockRow,
+    Why,
+    ChannelRow,
+    DeliveryRow,
+    LedgerRow,
+    HoldRow,
+    PromiseRow,
+)
 """What answers are made of."""
 
 _AT = (
     "Why they were what they were then: an instant (in UTC without a zone; write %2B for +), "
     "a date (its end), or how long ago."
+)
+_SINCE = (
+    "Only what was written since: an instant (in UTC without a zone; write %2B for +), "
+    "a date (its beginning), or how long ago."
 )
 
 
@@ -40,6 +53,7 @@ class _Operation:
 
     `page` answers many rows, in pages that can be asked for if `paged`, of one `state` if there are
     several; an item can be asked for as it was if it `takes_at`, in one pool if it `takes_pool`.
+    `asks` has what else can be asked for, with what that says.
     What writes takes an idempotency key and, if any, the `body` whose schema is named.
     """
 
@@ -51,6 +65,7 @@ class _Operation:
     takes_at: bool = False
     takes_pool: bool = False
     states: Sequence[str] = ()
+    asks: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
     method: str = "get"
     body: str | None = None
@@ -72,6 +87,14 @@ PATHS: Sequence[_Operation] = (
     _Operation("/api/v1/channels", "Channels and how they are doing.", ChannelRow, page=True),
     _Operation(
         "/api/v1/deliveries", "The inbox, newest first.", DeliveryRow, page=True, paged=True
+    ),
+    _Operation(
+        "/api/v1/movements",
+        "The ledger, newest first: what moved, when, why, and who did it.",
+        LedgerRow,
+        page=True,
+        paged=True,
+        asks={"sku": "Of one item alone.", "since": _SINCE},
     ),
     _Operation(
         "/api/v1/holds",
@@ -146,6 +169,10 @@ def _operation(asked: _Operation, limit_default: int, limit_max: int) -> dict[st
         parameters.append(_parameter("cursor", "query", text))
     if asked.states:
         parameters.append(_parameter("state", "query", {"enum": list(asked.states)}))
+    parameters += [
+        _parameter(name, "query", {**text, "description": said})
+        for name, said in asked.asks.items()
+    ]
     if asked.method != "get":
         parameters.append(_parameter("Idempotency-Key", "header", text))
     done = {
