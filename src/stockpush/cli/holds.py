@@ -18,12 +18,14 @@ import typer
 
 from stockpush.cli.acting import example
 from stockpush.cli.amounts import refuse_options
-from stockpush.cli.changes import Change, changes_between, print_changes, warn_of
+from stockpush.cli.changes import print_changes, warn_of
 from stockpush.cli.options import Config, Json, Write, writing
 from stockpush.cli.output import cell, print_json, reference, refuse, say, show, table
 from stockpush.cli.places import PoolName
-from stockpush.cli.session import actor, find_item, one_line, with_parts
+from stockpush.cli.session import actor, find_item, with_parts
 from stockpush.engine import holding
+from stockpush.engine.changes import Change, changes_between
+from stockpush.engine.given import one_line
 from stockpush.engine.holding import FallRow, HoldLineRow, HoldRow, PromiseRow, read_id
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import (

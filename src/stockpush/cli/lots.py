@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from stockpush.cli.acting import Asked, act, carry_out
-from stockpush.cli.amounts import Quantity, Sku, amount, of_lot, units_of
+from stockpush.cli.acting import act, carry_out
+from stockpush.cli.amounts import Quantity, Sku, joined
 from stockpush.cli.options import Config, Json, Write, stating, writing
 from stockpush.cli.output import balance, cell, print_json, say, show, table
-from stockpush.cli.places import LotName, last_day, name_of
+from stockpush.cli.places import TYPED, LotName, last_day
 from stockpush.cli.session import actor, find_item, with_parts
-from stockpush.messages import QuarantineLot, TransferStock
+from stockpush.engine import moving
+from stockpush.engine.given import name_of
+from stockpush.engine.moving import Asked, By, Said
+from stockpush.messages import QuarantineLot
 from stockpush.model import MAIN, UNLOTTED, Item, Lot
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.lots import LotState, state
@@ -104,22 +107,9 @@ def transfer(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item, write)
-        named = name_of(lot, field="--lot")
-        command = TransferStock(
-            item.sku,
-            units,
-            name_of(origin, field="--from") or MAIN,
-            name_of(destination, field="--to") or MAIN,
-            key,
-            actor(),
-            write.reason,
-            lot=named,
-        )
-        where = f"from {command.origin} to {command.destination}"
-        fields = {command.destination: "--to", command.origin: "--from"}
-        what = f"Moved {amount(units, item)}{of_lot(named)} {where}"
-        return Asked(command, what, fields=fields)
+        typed = joined(quantity, write)
+        said = Said(quantity=typed, lot=lot, origin=origin, destination=destination)
+        return moving.transfer(said, item, By(key, actor(), write.reason), TYPED)
 
     act("transfer", write, sku, asked)
 

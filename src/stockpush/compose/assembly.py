@@ -25,7 +25,7 @@ from stockpush.engine.steady import SteadyClock
 from stockpush.engine.transport import ChannelApi, Network
 from stockpush.engine.why import CHANGES_MAX, LINES_MAX, Why, why_now, why_then
 from stockpush.errors import CatalogueInvalid, ConfigInvalid
-from stockpush.messages import Command, ExpireHolds, Rows
+from stockpush.messages import Command, Decision, ExpireHolds, Rows
 from stockpush.model import (
     MAIN,
     ChannelPolicy,
@@ -67,6 +67,10 @@ class Parts:
         for due in await self.lane.overdue():
             await self.lane.submit(due)
         return await self.lane.submit(command)
+
+    async def rehearse(self, command: Command) -> Decision:
+        """Return what a command would do on what can be promised now, and do nothing."""
+        return await self.lane.rehearse(*await self.lane.overdue(), command)
 
     async def catalogue(self) -> Catalogue:
         """Return the catalogue as it is now."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from stockpush.engine.given import shown
 from stockpush.errors import UsageError
 from stockpush.messages import LotTerms
 from stockpush.model import MovementKind, StockMovement
@@ -23,8 +24,6 @@ _PAID: Final = re.compile(
     r"(?:.*?; )??"
     r"(?:cost (?P<cost>[0-9]+(?:\.[0-9]+)?)(?:; from (?P<supplier>.+))?|from (?P<whom>.+))"
 )
-TEXT_SHOWN_MAX: Final = 100
-"""How much of what was given an error repeats, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +110,10 @@ def read_id(text: str, *, field: str, next: str) -> int:
     """
     found = _MOVEMENT.fullmatch(text.strip())
     if found is None:
-        given = text[:TEXT_SHOWN_MAX].encode(errors="replace").decode()
         raise UsageError(
-            f"{given!r} is not the id of a movement.",
+            f"{shown(text)!r} is not the id of a movement.",
             field=field,
-            found=given,
+            found=shown(text),
             expected="an id that a command has printed, such as mv-1042",
             next=next,
         )
