@@ -45,7 +45,11 @@ ROUTES = (
     "/api/v1/holds/hold-1",
     "/api/v1/openapi.json",
 )
-WRITES = {"/api/v1/holds": ["POST"], "/api/v1/holds/hold-1": ["DELETE", "PATCH"]}
+WRITES = {
+    "/api/v1/movements": ["POST"],
+    "/api/v1/holds": ["POST"],
+    "/api/v1/holds/hold-1": ["DELETE", "PATCH"],
+}
 """What else can be done with a path besides reading it."""
 HEADERS = {
     "Cache-Control": "no-store",
@@ -257,7 +261,7 @@ async def test_an_unknown_path_is_404_as_json(private: Listener, path: str) -> N
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-async def test_only_holds_are_written(private: Listener, method: str) -> None:
+async def test_only_movements_and_holds_are_written(private: Listener, method: str) -> None:
     """Other methods are 405 on every path and named with what is allowed."""
     for path in ROUTES:
         if method in WRITES.get(path, ()):

@@ -13,6 +13,7 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 
 from stockpush.engine.why import Why
+from stockpush.messages import Command, Decision
 from stockpush.model import (
     ChannelPolicy,
     ChannelState,
@@ -229,6 +230,14 @@ class Reads(Protocol):
         """Return at most `limit` movements older than the cursor `before`, of one item or of all,
         those written at `since` and later.
         """
+        ...
+
+    async def undo_of(self, movement_id: int) -> int | None:
+        """Return the movement that undoes another one, None where none does."""
+        ...
+
+    async def rehearse(self, command: Command) -> Decision:
+        """Return what a command would do now, and do nothing."""
         ...
 
     def since(self, text: str, *, zone: tzinfo | None, field: str) -> datetime:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from stockpush import __version__
+from stockpush.engine import posted
 from stockpush.engine.channel_report import ChannelRow, DeliveryRow
 from stockpush.engine.holding import HoldRow, PromiseRow
 from stockpush.engine.movements import LedgerRow
@@ -24,6 +25,8 @@ from stockpush.model import HOLD_LINES_MAX, MAIN, HoldState
 
 ERROR = "Error"
 """The shape of every refusal."""
+MOVED = "Moved"
+"""The shape of what a stock verb did."""
 REFUSAL = "Refusal"
 """The shape of what was understood and is not possible."""
 ROWS: Sequence[type] = (
@@ -54,12 +57,14 @@ class _Operation:
     `page` answers many rows, in pages that can be asked for if `paged`, of one `state` if there are
     several; an item can be asked for as it was if it `takes_at`, in one pool if it `takes_pool`.
     `asks` has what else can be asked for, with what that says.
-    What writes takes an idempotency key and, if any, the `body` whose schema is named.
+    What writes takes an idempotency key and, if any, the `body` whose schema is named. `answer`
+    names the schema of an answer that no `row` describes.
     """
 
     path: str
     summary: str
     row: type | None = None
+    answer: str | None = None
     page: bool = False
     paged: bool = False
     takes_at: bool = False
@@ -95,6 +100,14 @@ PATHS: Sequence[_Operation] = (
         page=True,
         paged=True,
         asks={"sku": "Of one item alone.", "since": _SINCE},
+    ),
+    _Operation(
+        "/api/v1/movements",
+        "Receive, build, count, adjust, scrap, return, transfer or undo.",
+        answer=MOVED,
+        method="post",
+        body="NewMovement",
+        creates=True,
     ),
     _Operation(
         "/api/v1/holds",
@@ -134,7 +147,7 @@ def document(*, limit_default: int, limit_max: int) -> dict[str, Any]:
         "info": {
             "title": "Stock Push",
             "version": __version__,
-            "description": "What there is, what each channel shows, and holds.",
+            "description": "What there is, what each channel shows, what moves stock, and holds.",
         },
         "security": [{"token": []}],
         "paths": {
@@ -204,6 +217,8 @@ def _parameter(name: str, place: str, schema: Mapping[str, Any]) -> dict[str, An
 
 def _answer(read: _Operation) -> dict[str, Any]:
     """Return the schema of a good answer."""
+    if read.answer is not None:
+        return _ref(read.answer)
     if read.row is None:
         return {"type": "string"} if read.content_type == "text/plain" else {"type": "object"}
     if not read.page:
@@ -252,8 +267,37 @@ def _schemas() -> dict[str, Any]:
             **_shortage(),
         },
     }
+    schemas[MOVED] = _moved()
     schemas.update(_bodies())
     return schemas
+
+
+def _moved() -> dict[str, Any]:
+    """Return the schema of what a stock verb answers."""
+    amounts = _every({name: {"type": "string"} for name in ("on_hand", "held", "atp")})
+    changed = {name: {"type": "string"} for name in ("sku", "unit", "pool")}
+    used = {name: {"type": "string"} for name in ("sku", "unit", "planned", "used")}
+    told = _every(
+        {
+            "id": _text_or_null("The first of its movements; null where it was only decided."),
+            "undo": _text_or_null("The command that takes it back."),
+            "dry_run": {"type": "boolean"},
+            "replayed": {"type": "boolean", "description": "It had been done under this key."},
+            "undone_by": _text_or_null("The movement that has taken it back since."),
+            "movements": {"type": "array", "items": {"type": "string"}},
+            "changed": {
+                "type": "array",
+                "description": "Items before and after: itself, and what shares its materials.",
+                "items": _every({**changed, "before": amounts, "after": amounts}),
+            },
+        }
+    )
+    of_build = {
+        "type": ["array", "null"],
+        "description": "Of a build: what was used against its plan, where that was stated.",
+        "items": _every(used),
+    }
+    return told | {"properties": told["properties"] | {"used": of_build}}
 
 
 def _shortage() -> dict[str, Any]:
@@ -323,6 +367,7 @@ def _bodies() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {
+        "NewMovement": {"oneOf": [_verb(verb, names) for verb, names in posted.FIELDS.items()]},
         "NewHold": {
             "type": "object",
             "required": ["lines"],
@@ -341,6 +386,69 @@ def _bodies() -> dict[str, Any]:
         },
         "Renewal": {"type": "object", "properties": ends, "additionalProperties": False},
     }
+
+
+def _verb(verb: str, names: Sequence[str]) -> dict[str, Any]:
+    """Return the schema of a stock verb that is posted."""
+    properties = {name: _PARTS.get(name, {"type": "string"}) for name in names}
+    return {
+        "title": verb,
+        "type": "object",
+        "required": ["verb", *(name for name in names if name in posted.NEEDED)],
+        "properties": {
+            "verb": {"const": verb},
+            **properties,
+            "reason": {"type": "string"},
+            "dry_run": _DRY_RUN,
+        },
+        "additionalProperties": False,
+    }
+
+
+_QUANTITY: Mapping[str, Any] = {
+    "type": ["string", "integer"],
+    "description": "5, or '2.5 kg'; of an adjustment with a sign.",
+}
+_DRY_RUN: Mapping[str, Any] = {
+    "type": "boolean",
+    "default": False,
+    "description": "Only say what would happen, and change nothing.",
+}
+_PARTS: Mapping[str, Mapping[str, Any]] = {
+    "id": {"type": "string", "description": "A movement of the command: mv-1042."},
+    "quantity": _QUANTITY,
+    "scrapped": _QUANTITY,
+    "expires_at": {
+        "type": "string",
+        "format": "date-time",
+        "description": "The first instant at which the lot is not sold any more.",
+    },
+    "available_from": {
+        "type": "string",
+        "format": "date-time",
+        "description": "The first instant at which the lot is sold.",
+    },
+    "cost": {"type": "string", "description": "What was paid: 12.50."},
+    "used": {
+        "type": "array",
+        "description": "What was really consumed of a component.",
+        "maxItems": posted.USED_MAX,
+        "items": {
+            "type": "object",
+            "required": ["sku", "quantity"],
+            "properties": {"sku": {"type": "string"}, "quantity": _QUANTITY},
+            "additionalProperties": False,
+        },
+    },
+    "take": {
+        "type": "array",
+        "description": "Which substitutes were taken, where the bill takes any.",
+        "maxItems": posted.USED_MAX,
+        "items": {"type": "string"},
+    },
+    "bill": {"type": "integer", "minimum": 1, "description": "By which older bill."},
+}
+"""What is said of a part of a stock verb that is not simply text."""
 
 
 def _ref(name: str) -> dict[str, Any]:
