@@ -54,6 +54,7 @@ ROOMS: Mapping[str, tuple[str, ...] | None] = {
         "engine.holding",
         "engine.instants",
         "engine.intake",
+        "engine.lot_report",
         "engine.movements",
         "engine.moving",
         "engine.report",

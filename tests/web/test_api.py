@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -17,9 +18,9 @@ import pytest
 import structlog
 from aiohttp import web
 
-from stockpush.engine import channel_report, holding, movements, report
+from stockpush.engine import channel_report, holding, lot_report, movements, report
 from stockpush.errors import AuthFailed, StoreUnavailable
-from stockpush.messages import ImportCatalogue, NoteHeard
+from stockpush.messages import ImportCatalogue, LotTerms, MoveStock, NoteHeard, StockMove
 from stockpush.model import (
     ChannelState,
     DeliveryState,
@@ -27,6 +28,7 @@ from stockpush.model import (
     HeardBy,
     Item,
     Kind,
+    MovementKind,
     PushOutcomeKind,
 )
 from stockpush.sim.candle_shop import SHOPIFY, WOO
@@ -38,6 +40,8 @@ ROUTES = (
     "/api/v1/items",
     "/api/v1/items/candle",
     "/api/v1/items/candle/why",
+    "/api/v1/lots",
+    "/api/v1/plan",
     "/api/v1/channels",
     "/api/v1/deliveries",
     "/api/v1/movements",
@@ -430,6 +434,54 @@ async def test_a_cursor_outlives_its_item(private: Listener) -> None:
     assert body == {"data": [], "next": None}
 
 
+async def test_the_plan_is_that_of_the_command_line(private: Listener) -> None:
+    """What would be written and why, and what a person has to mend first."""
+    office = private.office
+    await office.sell("candle", 2)
+    plan = await data(private, "/api/v1/plan")
+    view = await office.parts.view()
+    assert plan["data"] == [row.as_json() for row in report.plan(view)]
+    changes = {row["sku"]: (row["from"], row["to"]) for row in plan["data"]}
+    assert changes == {"candle": (5, 19)}
+    assert plan["parked"] == []
+    assert list(plan) == ["data", "parked"]
+    await office.open_push(CANDLE, "call")
+    await office.settle(CANDLE, "call", PushOutcomeKind.GONE)
+    plan = await data(private, "/api/v1/plan")
+    assert plan["data"] == []
+    assert [(row["channel"], row["sku"]) for row in plan["parked"]] == [(SHOPIFY, "candle")]
+    schemas = (await data(private, "/api/v1/openapi.json"))["components"]["schemas"]
+    validator = jsonschema.Draft202012Validator(
+        {"components": {"schemas": schemas}} | schemas["Plan"]
+    )
+    validator.validate(plan)
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate({**plan, "parked": [{"sku": "candle"}]})
+
+
+async def test_lots_are_those_of_the_command_line(private: Listener) -> None:
+    """By SKU, in the order in which they go out; of one item, or of all that have any."""
+    office = private.office
+    for lot, days in (("B07", 90), ("A12", 10)):
+        terms = LotTerms(expires_at=office.clock.at + timedelta(days=days), supplier="Moser")
+        move = StockMove("wax", 1000, MovementKind.RECEIPT, lot=lot, terms=terms)
+        await office.do(MoveStock((move,), lot, "test"))
+    body = await data(private, "/api/v1/lots")
+    assert body["next"] is None
+    rows = [(row["sku"], row["lot"], row["on_hand"], row["soon"]) for row in body["data"]]
+    assert rows == [
+        ("wax", "A12", "1", True),
+        ("wax", "B07", "1", False),
+        ("wax", None, "2.5", False),
+    ]
+    assert body["data"][0]["supplier"] == "Moser"
+    (row,) = (await data(private, "/api/v1/lots?sku=candle"))["data"]
+    assert (row["lot"], row["on_hand"], row["state"]) == (None, "5", "sellable")
+    assert (await private.get("/api/v1/lots?sku=nothing")).status == 404
+    office.clock.pass_s(11 * 86400)
+    assert (await data(private, "/api/v1/lots"))["data"][0]["state"] == "expired"
+
+
 async def test_an_unknown_item_is_404(private: Listener) -> None:
     """The error says what to type to see which there are."""
     answer = await private.get("/api/v1/items/candel")
@@ -550,6 +602,7 @@ async def test_pages_of_deliveries_come_newest_first(private: Listener) -> None:
         ("deliveries", channel_report.DeliveryRow, ()),
         ("holds", holding.HoldRow, (holding.HoldLineRow,)),
         ("log", movements.LedgerRow, ()),
+        ("lots", lot_report.LotRow, ()),
     ],
 )
 def test_rows_have_the_documented_keys(command: str, row: type, nested: tuple[type, ...]) -> None:

@@ -68,6 +68,10 @@ class Parts:
             await self.lane.submit(due)
         return await self.lane.submit(command)
 
+    def now(self) -> datetime:
+        """Return the instant by this machine's clock."""
+        return self.clock.now()
+
     async def rehearse(self, command: Command) -> Decision:
         """Return what a command would do on what can be promised now, and do nothing."""
         return await self.lane.rehearse(*await self.lane.overdue(), command)

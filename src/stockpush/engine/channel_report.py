@@ -232,6 +232,10 @@ class Reads(Protocol):
         """
         ...
 
+    def now(self) -> datetime:
+        """Return the instant by this machine's clock."""
+        ...
+
     async def undo_of(self, movement_id: int) -> int | None:
         """Return the movement that undoes another one, None where none does."""
         ...

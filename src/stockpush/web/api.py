@@ -1,11 +1,12 @@
 """The private listener: what there is to read, as JSON, and the metrics; and what moves stock.
 
-Theory of operation. What reads has the rows of `stock --json`, `why --json`, `channels --json`,
-`holds --json`, `log --json` and `deliveries --json`, made by the same functions, so that the two
-cannot disagree. What writes, stock verbs and holds, becomes a command of the commit lane as on the
-command line, read and refused by the same functions, under the idempotency key that comes with it.
-Lists that grow come in pages: `limit` says how many rows, `cursor` where to go on, taken from
-`next` of the page before. Who may ask is decided in door.py alone.
+Theory of operation. What reads has the rows of `stock --json`, `why --json`, `lots --json`,
+`plan --json`, `channels --json`, `holds --json`, `log --json` and `deliveries --json`, made by the
+same functions, so that the two cannot disagree. What writes, stock verbs and holds, becomes a
+command of the commit lane as on the command line, read and refused by the same functions, under the
+idempotency key that comes with it. Lists that grow come in pages: `limit` says how many rows,
+`cursor` where to go on, taken from `next` of the page before. Who may ask is decided in door.py
+alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from typing import Any, TypeAlias
 import msgspec
 from aiohttp import web
 
-from stockpush.engine import channel_report, holding, movements, moving, posted, report
+from stockpush.engine import (
+    channel_report,
+    holding,
+    lot_report,
+    movements,
+    moving,
+    posted,
+    report,
+)
 from stockpush.engine.channel_report import ChannelRow, Reads, StoredChannel
 from stockpush.engine.commit import Done
 from stockpush.engine.posted import POSTED
@@ -87,6 +96,8 @@ def private_app(
     app.router.add_get("/api/v1/items", api.items)
     app.router.add_get("/api/v1/items/{sku}", api.item)
     app.router.add_get("/api/v1/items/{sku}/why", api.why)
+    app.router.add_get("/api/v1/lots", api.lots)
+    app.router.add_get("/api/v1/plan", api.plan)
     app.router.add_get("/api/v1/channels", api.channels)
     app.router.add_get("/api/v1/deliveries", api.deliveries)
     app.router.add_get("/api/v1/movements", api.movements)
@@ -153,6 +164,17 @@ class _Api:
         if found is None:
             raise _no_item(sku)
         return answer(found)
+
+    async def lots(self, request: web.Request) -> web.Response:
+        sku = _parameters(request, "sku").get("sku")
+        view = await self._reads.view()
+        if sku is not None and sku not in view.catalogue.items:
+            raise _no_item(sku)
+        return _page(list(lot_report.rows(view, sku, self._reads.now())), None)
+
+    async def plan(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        return answer(report.plan_document(await self._reads.view()))
 
     async def channels(self, request: web.Request) -> web.Response:
         _parameters(request)

@@ -18,13 +18,16 @@ from stockpush import __version__
 from stockpush.engine import posted
 from stockpush.engine.channel_report import ChannelRow, DeliveryRow
 from stockpush.engine.holding import HoldRow, PromiseRow
+from stockpush.engine.lot_report import LotRow
 from stockpush.engine.movements import LedgerRow
-from stockpush.engine.report import StockRow
+from stockpush.engine.report import ParkedRow, StockRow
 from stockpush.engine.why import Why
 from stockpush.model import HOLD_LINES_MAX, MAIN, HoldState
 
 ERROR = "Error"
 """The shape of every refusal."""
+PLAN = "Plan"
+"""The shape of what would be written."""
 MOVED = "Moved"
 """The shape of what a stock verb did."""
 REFUSAL = "Refusal"
@@ -34,6 +37,8 @@ ROWS: Sequence[type] = (
     Why,
     ChannelRow,
     DeliveryRow,
+    LotRow,
+    ParkedRow,
     LedgerRow,
     HoldRow,
     PromiseRow,
@@ -89,6 +94,14 @@ PATHS: Sequence[_Operation] = (
     _Operation(
         "/api/v1/items/{sku}/why", "Why an item's numbers are what they are.", Why, takes_at=True
     ),
+    _Operation(
+        "/api/v1/lots",
+        "What lies where, of which lot, and until when it is sold.",
+        LotRow,
+        page=True,
+        asks={"sku": "Of one item alone."},
+    ),
+    _Operation("/api/v1/plan", "What would be written now, and why.", answer=PLAN),
     _Operation("/api/v1/channels", "Channels and how they are doing.", ChannelRow, page=True),
     _Operation(
         "/api/v1/deliveries", "The inbox, newest first.", DeliveryRow, page=True, paged=True
@@ -267,9 +280,22 @@ def _schemas() -> dict[str, Any]:
             **_shortage(),
         },
     }
+    schemas[PLAN] = _plan()
     schemas[MOVED] = _moved()
     schemas.update(_bodies())
     return schemas
+
+
+def _plan() -> dict[str, Any]:
+    """Return the schema of the plan."""
+    row = _every({**_FALL, "because": {"type": "string"}, "pool": {"type": "string"}})
+    parked = {"description": "What is not written until a person has mended it."}
+    return _every(
+        {
+            "data": {"type": "array", "items": row},
+            "parked": {"type": "array", "items": _ref(ParkedRow.__name__), **parked},
+        }
+    )
 
 
 def _moved() -> dict[str, Any]:
@@ -332,15 +358,7 @@ def _shortage() -> dict[str, Any]:
         "listings": {
             "type": "array",
             "description": "Listings whose number would change if it were placed, and to what.",
-            "items": _every(
-                {
-                    "channel": {"type": "string"},
-                    "ref": {"type": "object"},
-                    "sku": {"type": "string"},
-                    "from": {"type": "integer"},
-                    "to": {"type": "integer"},
-                }
-            ),
+            "items": _every(_FALL),
         },
     }
 
@@ -386,6 +404,16 @@ def _bodies() -> dict[str, Any]:
         },
         "Renewal": {"type": "object", "properties": ends, "additionalProperties": False},
     }
+
+
+_FALL: Mapping[str, Any] = {
+    "channel": {"type": "string"},
+    "ref": {"type": "object"},
+    "sku": {"type": "string"},
+    "from": {"type": "integer"},
+    "to": {"type": "integer"},
+}
+"""A listing whose number changes."""
 
 
 def _verb(verb: str, names: Sequence[str]) -> dict[str, Any]:
