@@ -16,10 +16,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from stockpush.engine import given
+from stockpush.engine.changes import Change, changes_between
 from stockpush.engine.given import shown
 from stockpush.engine.instants import end_of, expected_of, read_instant, read_when
 from stockpush.errors import NotFound, UsageError
-from stockpush.messages import Refused
+from stockpush.messages import Accepted, Decision, Refused, Replayed
 from stockpush.model import HOLD_LINES_MAX, MAIN, Hold, HoldLine, Item, shelf_key
 from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue
@@ -171,6 +172,73 @@ def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]
                 for listing in before.catalogue.listings_on[key]
             ]
     return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a command on a hold does, or would: the hold afterwards (None where it changes none),
+    what changes with it, and the listings that follow.
+    """
+
+    hold: HoldRow | None
+    changes: tuple[Change, ...]
+    falls: tuple[FallRow, ...]
+
+
+def effect(before: View, after: View, hold: Hold | None, shelves: Sequence[str]) -> Effect:
+    """Return what a command does that was carried out between two views; `shelves` are those that
+    the hold is of.
+    """
+    return Effect(
+        None if hold is None else row(before.catalogue, hold),
+        changes_between(before, after),
+        falls(before, after, shelves),
+    )
+
+
+def foreseen(before: View, decision: Decision, shelves: Sequence[str]) -> Effect:
+    """Return what a command would do of which only the decision was made."""
+    accepted = isinstance(decision.outcome, Accepted)
+    changed = decision.holds[-1] if decision.holds else None
+    return effect(before, before.after(decision) if accepted else before, changed, shelves)
+
+
+def document(
+    done: Effect,
+    lines: Sequence[HoldLineRow],
+    *,
+    named: str | None = None,
+    undo: str | None = None,
+    dry_run: bool,
+    replayed: bool,
+) -> dict[str, Any]:
+    """Return the JSON of a command on a hold: its id is `named` where there is one."""
+    hold = done.hold
+    return {
+        "id": named,
+        "undo": undo,
+        "dry_run": dry_run,
+        "replayed": replayed,
+        "state": None if hold is None else hold.state,
+        "until": None if hold is None else hold.until,
+        "note": None if hold is None else hold.note,
+        "lines": lines,
+        "changed": [change.as_json() for change in done.changes],
+        "listings": [each.as_json() for each in done.falls],
+    }
+
+
+def possible(
+    before: View, decision: Decision, lines: Sequence[HoldLine], pool: str
+) -> dict[str, Any]:
+    """Return the JSON of a hold that could be placed, as the decision says."""
+    asked = merged(lines)
+    return document(
+        foreseen(before, decision, [shelf_key(line.sku, pool) for line in asked]),
+        line_rows(before.catalogue, asked),
+        dry_run=True,
+        replayed=isinstance(decision.outcome, Replayed),
+    )
 
 
 def explained(view: View, lines: Sequence[HoldLine], refused: Refused, pool: str = MAIN) -> Refused:
@@ -329,22 +397,28 @@ def check_pool(pool: str, catalogue: Catalogue, *, field: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A hold as it was posted: lines, when it ends, and the pool it is of."""
+    """A hold as it was posted: lines, when it ends, and the pool it is of.
+
+    `dry_run`: it is only asked whether it can be placed.
+    """
 
     lines: tuple[HoldLine, ...]
     until: datetime | timedelta
     note: str
     reason: str
     pool: str = MAIN
+    dry_run: bool = False
 
 
 def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Posted:
     """Return the hold that a body asks for; `content` is its JSON.
 
-    `{"lines": [{"sku", "quantity"}], "for" or "until", "pool", "note", "reason"}`, all but the
-    lines optional. Raises `UsageError` and `NotFound` that name the field, such as `lines[1].sku`.
+    `{"lines": [{"sku", "quantity"}], "for" or "until", "pool", "note", "reason", "dry_run"}`, all
+    but the lines optional. Raises `UsageError` and `NotFound` that name the field, such as
+    `lines[1].sku`.
     """
-    body = given.table(content, "body", ("lines", "for", "until", "pool", "note", "reason"))
+    known = ("lines", "for", "until", "pool", "note", "reason", "dry_run")
+    body = given.table(content, "body", known)
     lines = body.get("lines")
     if not isinstance(lines, list) or not lines:
         raise given.wrong("lines", lines, 'a list such as [{"sku": "candle", "quantity": "5"}]')
@@ -358,6 +432,7 @@ def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Po
         note=given.line(body, "note"),
         reason=given.line(body, "reason"),
         pool=_posted_pool(body, catalogue),
+        dry_run=given.flag(body, "dry_run"),
     )
 
 

@@ -291,7 +291,18 @@ class _Holds:
         command = PlaceHold(
             asked.lines, asked.until, asked.note, key, ACTOR, asked.reason, asked.pool
         )
+        if asked.dry_run:
+            return await self._rehearse(command)
         return await self._write(command, lines=asked.lines, pool=asked.pool)
+
+    async def _rehearse(self, command: PlaceHold) -> web.Response:
+        """Answer whether a hold could be placed, and what would change with it; place nothing."""
+        view = await self._reads.view()
+        decision = await self._reads.rehearse(command)
+        outcome = decision.outcome
+        if isinstance(outcome, Refused):
+            return await self._refuse(outcome, command.lines, command.pool)
+        return answer(holding.possible(view, decision, command.lines, command.pool))
 
     async def renew(self, request: web.Request) -> web.Response:
         _parameters(request)
@@ -335,15 +346,19 @@ class _Holds:
         """
         outcome = (await self._carry_out(command)).outcome
         if isinstance(outcome, Refused):
-            if outcome.refusal == "insufficient_atp":
-                outcome = holding.explained(await self._reads.view(), lines, outcome, pool)
-            further = holding.next_after(outcome, key="Idempotency-Key", until="until")
-            return _refusal(outcome, further)
+            return await self._refuse(outcome, lines, pool)
         number = outcome.facts["hold"] if named is None else named.id
         is_new = named is None and not isinstance(outcome, Replayed)
         hold = await self._reads.hold(number)
         assert hold is not None, f"hold {number} was written and is not there"
         return await self._answer(hold, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+
+    async def _refuse(self, refused: Refused, lines: Sequence[HoldLine], pool: str) -> web.Response:
+        """Answer why something cannot be done to a hold of these lines."""
+        if refused.refusal == "insufficient_atp":
+            refused = holding.explained(await self._reads.view(), lines, refused, pool)
+        further = holding.next_after(refused, key="Idempotency-Key", until="until")
+        return _refusal(refused, further)
 
     async def _answer(self, hold: Hold, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
         return answer(holding.row(await self._reads.catalogue(), hold), status=status)

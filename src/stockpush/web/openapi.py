@@ -17,7 +17,7 @@ import msgspec
 from stockpush import __version__
 from stockpush.engine import posted
 from stockpush.engine.channel_report import ChannelRow, DeliveryRow
-from stockpush.engine.holding import HoldRow, PromiseRow
+from stockpush.engine.holding import HoldLineRow, HoldRow, PromiseRow
 from stockpush.engine.lot_report import LotRow
 from stockpush.engine.movements import LedgerRow
 from stockpush.engine.report import ParkedRow, StockRow
@@ -30,6 +30,8 @@ PLAN = "Plan"
 """The shape of what would be written."""
 MOVED = "Moved"
 """The shape of what a stock verb did."""
+REHEARSED = "PossibleHold"
+"""The shape of a hold that could be placed."""
 REFUSAL = "Refusal"
 """The shape of what was understood and is not possible."""
 ROWS: Sequence[type] = (
@@ -63,7 +65,8 @@ class _Operation:
     several; an item can be asked for as it was if it `takes_at`, in one pool if it `takes_pool`.
     `asks` has what else can be asked for, with what that says.
     What writes takes an idempotency key and, if any, the `body` whose schema is named. `answer`
-    names the schema of an answer that no `row` describes.
+    names the schema of an answer that no `row` describes, `rehearsed` that of one to a dry run,
+    where it is another.
     """
 
     path: str
@@ -80,6 +83,7 @@ class _Operation:
     method: str = "get"
     body: str | None = None
     creates: bool = False
+    rehearsed: str | None = None
 
 
 PATHS: Sequence[_Operation] = (
@@ -137,6 +141,7 @@ PATHS: Sequence[_Operation] = (
         method="post",
         body="NewHold",
         creates=True,
+        rehearsed=REHEARSED,
     ),
     _Operation("/api/v1/holds/{id}", "One hold.", HoldRow),
     _Operation(
@@ -210,11 +215,20 @@ def _operation(asked: _Operation, limit_default: int, limit_max: int) -> dict[st
         content = {"application/json": {"schema": _ref(asked.body)}}
         described["requestBody"] = {"required": True, "content": content}
     responses = {"201": done} if asked.creates else {}
-    responses["200"] = done
+    responses["200"] = done if asked.rehearsed is None else _or_rehearsed(asked, asked.rehearsed)
     if asked.method != "get":
         responses["409"] = _failed("Understood, and not possible.", REFUSAL)
     responses["default"] = _failed("Refused or failed.", ERROR)
     return {**described, "responses": responses}
+
+
+def _or_rehearsed(asked: _Operation, rehearsed: str) -> dict[str, Any]:
+    """Return what is answered where its key has done it before, and to a dry run."""
+    either = {"anyOf": [_answer(asked), _ref(rehearsed)]}
+    return {
+        "description": "Done before under this key; or what would happen, of a dry run.",
+        "content": {asked.content_type: {"schema": either}},
+    }
 
 
 def _failed(description: str, schema: str) -> dict[str, Any]:
@@ -282,6 +296,7 @@ def _schemas() -> dict[str, Any]:
     }
     schemas[PLAN] = _plan()
     schemas[MOVED] = _moved()
+    schemas[REHEARSED] = _rehearsed()
     schemas.update(_bodies())
     return schemas
 
@@ -298,10 +313,37 @@ def _plan() -> dict[str, Any]:
     )
 
 
+def _rehearsed() -> dict[str, Any]:
+    """Return the schema of what is answered of a hold that could be placed."""
+    return _every(
+        {
+            "id": {"type": "null"},
+            "undo": {"type": "null"},
+            "dry_run": {"const": True},
+            "replayed": {"type": "boolean", "description": "It had been done under this key."},
+            "state": _text_or_null("What it would be."),
+            "until": _text_or_null("When it would end."),
+            "note": _text_or_null("What it would be for."),
+            "lines": {"type": "array", "items": _ref(HoldLineRow.__name__)},
+            "changed": {"type": "array", "items": _changed()},
+            "listings": {
+                "type": "array",
+                "description": "Listings whose number would change, and to what.",
+                "items": _every(_FALL),
+            },
+        }
+    )
+
+
+def _changed() -> dict[str, Any]:
+    """Return the schema of an item before and after."""
+    amounts = _every({name: {"type": "string"} for name in ("on_hand", "held", "atp")})
+    named = {name: {"type": "string"} for name in ("sku", "unit", "pool")}
+    return _every({**named, "before": amounts, "after": amounts})
+
+
 def _moved() -> dict[str, Any]:
     """Return the schema of what a stock verb answers."""
-    amounts = _every({name: {"type": "string"} for name in ("on_hand", "held", "atp")})
-    changed = {name: {"type": "string"} for name in ("sku", "unit", "pool")}
     used = {name: {"type": "string"} for name in ("sku", "unit", "planned", "used")}
     told = _every(
         {
@@ -314,7 +356,7 @@ def _moved() -> dict[str, Any]:
             "changed": {
                 "type": "array",
                 "description": "Items before and after: itself, and what shares its materials.",
-                "items": _every({**changed, "before": amounts, "after": amounts}),
+                "items": _changed(),
             },
         }
     )
@@ -398,6 +440,7 @@ def _bodies() -> dict[str, Any]:
                 },
                 "note": {"type": "string"},
                 "pool": {"type": "string", "default": MAIN},
+                "dry_run": _DRY_RUN,
                 **ends,
             },
             "additionalProperties": False,
