@@ -595,7 +595,8 @@ class Field:
     units of a hold that was let go and `let_go_date` the channel's clock at its reading: an order
     as old as that eats them, up to 60 days late (R4).
     Where open orders are kept apart from the number (R11), `surplus` are our own open units that
-    the channel does not keep.
+    the channel does not keep, and `risen` those of them that readings have found since a poll last
+    told of all orders: what ended unheard is among them, and no other is given back for it.
     `surplus_date` is the channel's clock at the reading that first showed the present surplus.
     `overwritten_sold` are units taken off since the last reading of which our last write may have
     put the number back (R10).
@@ -641,6 +642,7 @@ class Field:
     overwritten_sold: int = 0
     unsure: int = 0
     unsure_since: datetime | None = None
+    risen: int = 0
 
 
 @quick

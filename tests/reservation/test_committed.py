@@ -460,9 +460,10 @@ def test_the_first_reading_takes_off_what_is_open_and_not_committed() -> None:
     assert on_sale(made, 1) == 6
 
 
-def test_a_backorder_that_becomes_an_order_of_its_own_stays_missing() -> None:
-    """Parent and child are told after the reading that missed them: nothing is on sale between."""
-    made = world()
+def backorder_becomes_an_order(made: World) -> None:
+    """Two units of an order go on as a child's of their own, which Faire does not keep. Parent and
+    child are told after the reading that missed them.
+    """
     ordered(made, 2)
     made.reads("faire", KEY, 10, committed=2)
     made.now += timedelta(seconds=30)
@@ -473,6 +474,12 @@ def test_a_backorder_that_becomes_an_order_of_its_own_stays_missing() -> None:
     assert on_sale(made, 0) == 8
     parent = made.order("faire", "bo_1", line(KEY, 2, deducted=0, open=0), version=second, fetch=3)
     made.polls("faire", parent, child)
+
+
+def test_a_backorder_that_becomes_an_order_of_its_own_stays_missing() -> None:
+    """Nothing of it is on sale between the reading and the poll, or after."""
+    made = world()
+    backorder_becomes_an_order(made)
     row = made.field("faire", KEY)
     assert (row.undeducted, row.surplus) == (2, 2)
     assert made.dirty == set()
@@ -487,17 +494,76 @@ def test_a_sale_behind_a_backorder_that_became_an_order_is_never_put_back_on_sal
     another sale, of which no poll has told yet. No number is raised by it.
     """
     made = world()
-    ordered(made, 2)
-    made.reads("faire", KEY, 10, committed=2)
-    made.now += timedelta(seconds=30)
-    second = int((made.now - START).total_seconds())
-    child = made.order("faire", "bo_2", line(KEY, 2, deducted=0), fetch=3)
-    made.now += timedelta(seconds=30)
-    made.reads("faire", KEY, 10, committed=0)
-    parent = made.order("faire", "bo_1", line(KEY, 2, deducted=0, open=0), version=second, fetch=3)
-    made.polls("faire", parent, child)
+    backorder_becomes_an_order(made)
     made.now += timedelta(seconds=30)
     made.reads("faire", KEY, 8, committed=1)
     row = made.field("faire", KEY)
     assert (row.hold, row.surplus) == (1, 2)
     assert on_sale(made, 1) <= 7, "8 less the sale"
+
+
+def sent_and_sold(made: World, *, in_the_second: bool = False) -> None:
+    """Beside three units of a backorder that are long missing, an order of two is sent and one
+    unit is sold between two readings; a poll tells that it was sent, and nothing of the sale.
+    """
+    backordered(made)
+    ordered(made, 2, order="bo_2")
+    made.reads("faire", KEY, 10, committed=3)
+    made.now += timedelta(seconds=5)
+    made.polls("faire")
+    made.reads("faire", KEY, 10, committed=3)
+    assert (made.field("faire", KEY).surplus, made.atp("candle")) == (3, 4)
+    made.now += timedelta(seconds=30)
+    second = int((made.now - START).total_seconds())
+    made.now += timedelta(seconds=0 if in_the_second else 10)
+    made.reads("faire", KEY, 8, committed=2)
+    assert made.field("faire", KEY).surplus == 4, "two are missing, and one is there for it"
+    ordered(made, 2, order="bo_2", version=second, shipped=2)
+
+
+@pytest.mark.parametrize("in_the_second", [False, True])
+def test_a_sale_behind_what_was_sent_is_never_put_back_on_sale(in_the_second: bool) -> None:
+    """Of the two units that were sent the readings missed one: for the other one a sale is
+    committed, and no number is raised by it. The poll that tells of it explains what is held.
+    """
+    made = world()
+    sent_and_sold(made, in_the_second=in_the_second)
+    placed = made.now - timedelta(seconds=5)
+    made.reads("faire", KEY, 8, committed=2)
+    row = made.field("faire", KEY)
+    assert (row.hold, row.surplus, row.undeducted) == (1, 3, 4)
+    assert on_sale(made, 2) <= 3, "four less the sale"
+    sale = made.order("faire", "bo_3", line(KEY, 1, deducted=0), fetch=9, placed=placed)
+    made.now += timedelta(seconds=30)
+    made.polls("faire", sale)
+    made.reads("faire", KEY, made.field("faire", KEY).expected or 0, committed=2)
+    made.now += timedelta(seconds=5)
+    made.polls("faire")
+    made.reads("faire", KEY, made.field("faire", KEY).expected or 0, committed=2)
+    row = made.field("faire", KEY)
+    assert (row.hold, row.surplus, row.undeducted) == (0, 3, 5)
+    assert (made.atp("candle"), on_sale(made, 2)) == (3, 3)
+
+
+def test_what_was_sent_before_it_was_missed_is_given_back_by_the_next_poll() -> None:
+    """An order that no reading has kept is sent: that it was among what is missing is known when a
+    poll has told of no sale, a minute later, and nothing is hidden any more.
+    """
+    made = world()
+    backordered(made)
+    made.now += timedelta(seconds=5)
+    made.polls("faire")
+    made.reads("faire", KEY, 10, committed=1)
+    made.now += timedelta(seconds=30)
+    second = int((made.now - START).total_seconds())
+    made.now += timedelta(seconds=10)
+    made.reads("faire", KEY, 10, committed=1)
+    ordered(made, 4, version=second, open=1, shipped=3)
+    assert made.field("faire", KEY).surplus == 3
+    made.reads("faire", KEY, 10, committed=1)
+    made.now += timedelta(seconds=30)
+    made.polls("faire")
+    made.reads("faire", KEY, made.field("faire", KEY).expected or 0, committed=1)
+    row = made.field("faire", KEY)
+    assert (row.hold, row.surplus, row.undeducted) == (0, 0, 1)
+    assert (made.atp("candle"), on_sale(made, 1)) == (6, 6)

@@ -176,6 +176,7 @@ BROKEN = {
     "surplus_negative": Decision(fields=(field_of("f", surplus=-1),)),
     "uneaten_negative": Decision(fields=(field_of("f", uneaten=-1),)),
     "uneaten_surplus_negative": Decision(fields=(field_of("f", uneaten_surplus=-1),)),
+    "risen_negative": Decision(fields=(field_of("f", risen=-1),)),
     "undeducted_negative": Decision(fields=(field_of("f", undeducted=-1),)),
     "revision_negative": Decision(fields=(field_of("f", revision=-1),)),
     "observed_bound": Decision(fields=(field_of("f", observed=WIRE_QUANTITY_MAX + 1),)),

@@ -153,6 +153,7 @@ FIELD_ROW = Field(
     surplus=2,
     uneaten=3,
     uneaten_surplus=1,
+    risen=1,
     surplus_date=at(2),
     overwritten_sold=1,
     unsure=2,

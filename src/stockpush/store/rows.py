@@ -580,6 +580,7 @@ def field_row(field: Field) -> Row:
         field.overwritten_sold,
         field.unsure,
         micros_or_none(field.unsure_since),
+        field.risen,
     )
 
 
@@ -591,7 +592,7 @@ def read_field(row: Row) -> Field:
     (written_at, pushed_at, *rest) = rest
     (gap_from, gap_until, read_due_at, lost_compares, sold_since_push, *rest) = rest
     (shadowed, adopted, parked_reason, uneaten_surplus, surplus_date, *rest) = rest
-    (overwritten_sold, unsure, unsure_since) = rest
+    (overwritten_sold, unsure, unsure_since, risen) = rest
     return Field(
         key=FieldKey(channel, key),
         sku=sku,
@@ -628,6 +629,7 @@ def read_field(row: Row) -> Field:
         overwritten_sold=overwritten_sold,
         unsure=unsure,
         unsure_since=instant_or_none(unsure_since),
+        risen=risen,
     )
 
 
