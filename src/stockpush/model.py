@@ -104,11 +104,11 @@ class Item:
     `promise` is its promise rule, of which `buildable_max` (>= 0, None: no limit) is the most that
     may wait to be built, where it is `buildable`.
     `exposure`, `guard_min` (>= 0) and `home_channel` are None where `StockPolicy` decides.
-    `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if every
-    listing sold out at once. `substitute_for` is the item under whose name bills may take this one,
-    or another of its substitutes; nothing is stocked of that item itself. `per_order` are the lines
-    of its bill that are of each order, each of another supply; `reservation.per_order.effective`
-    adds those of its base.
+    `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if all
+    its listings sold out at once. `substitute_for` is the item under whose name bills may take this
+    one, or another of its substitutes; nothing is stocked of that item itself. `per_order` are the
+    lines of its bill that are of each order, each of another supply;
+    `reservation.per_order.effective` adds those of its base.
     `horizon_s` (0 to DURATION_MAX_S) is how soon what is promised of it has to be there, None where
     nobody asks: what takes longer to make is not promised, and what becomes available by then is.
     """
