@@ -196,7 +196,9 @@ class _Holds:
         catalogue = await self._reads.catalogue()
         page = await self._reads.holds(limit=limit, before=before, state=state)
         following = None if page.next is None else f"hold-{page.next}"
-        return _page([holding.row(catalogue, each) for each in page.data], following)
+        parted = any(holding.is_parted(catalogue, each) for each in page.data)
+        view = await self._reads.view() if parted else None
+        return _page([holding.row(catalogue, each, view) for each in page.data], following)
 
     async def one(self, request: web.Request) -> web.Response:
         _parameters(request)
@@ -209,7 +211,14 @@ class _Holds:
         catalogue = await self._reads.catalogue()
         posted = holding.read_posted(content, catalogue, default=self._hold_for)
         command = PlaceHold(
-            posted.lines, posted.until, posted.note, key, ACTOR, posted.reason, posted.pool
+            posted.lines,
+            posted.until,
+            posted.note,
+            key,
+            ACTOR,
+            posted.reason,
+            posted.pool,
+            posted.lower,
         )
         return await self._write(command, lines=posted.lines, pool=posted.pool)
 
@@ -258,7 +267,9 @@ class _Holds:
             if outcome.refusal == "insufficient_atp":
                 outcome = holding.explained(await self._reads.view(), lines, outcome, pool)
             refusal = {"refused": outcome.refusal, "message": outcome.message, **outcome.facts}
-            further = holding.next_after(outcome, key="Idempotency-Key", until="until")
+            further = holding.next_after(
+                outcome, key="Idempotency-Key", until="until", lower='"lower": true'
+            )
             return answer({**refusal, "next": further}, status=HTTPStatus.CONFLICT)
         number = outcome.facts["hold"] if named is None else named.id
         is_new = named is None and not isinstance(outcome, Replayed)
@@ -267,7 +278,9 @@ class _Holds:
         return await self._answer(hold, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
     async def _answer(self, hold: Hold, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-        return answer(holding.row(await self._reads.catalogue(), hold), status=status)
+        catalogue = await self._reads.catalogue()
+        view = await self._reads.view() if holding.is_parted(catalogue, hold) else None
+        return answer(holding.row(catalogue, hold, view), status=status)
 
 
 async def _json(request: web.Request) -> Any:

@@ -16,7 +16,7 @@ import msgspec
 
 from stockpush import __version__
 from stockpush.engine.channel_report import ChannelRow, DeliveryRow
-from stockpush.engine.holding import HoldRow, PromiseRow
+from stockpush.engine.holding import HoldRow, OnSaleRow, PromiseRow
 from stockpush.engine.report import StockRow
 from stockpush.engine.why import Why
 from stockpush.model import HOLD_LINES_MAX, MAIN, HoldState
@@ -25,7 +25,7 @@ ERROR = "Error"
 """The shape of every refusal."""
 REFUSAL = "Refusal"
 """The shape of what was understood and is not possible."""
-ROWS: Sequence[type] = (StockRow, Why, ChannelRow, DeliveryRow, HoldRow, PromiseRow)
+ROWS: Sequence[type] = (StockRow, Why, ChannelRow, DeliveryRow, HoldRow, OnSaleRow, PromiseRow)
 """What answers are made of."""
 
 _AT = (
@@ -248,6 +248,11 @@ def _shortage() -> dict[str, Any]:
             "type": "string",
             "description": "Where in that pool what is bought is to go.",
         },
+        "on_sale": {
+            "type": "array",
+            "description": "What listings of split items may still sell (`still_on_sale`).",
+            "items": _ref(OnSaleRow.__name__),
+        },
         "to_buy": {
             "type": "array",
             "description": "What has to come in so that it could be placed.",
@@ -308,6 +313,11 @@ def _bodies() -> dict[str, Any]:
                 },
                 "note": {"type": "string"},
                 "pool": {"type": "string", "default": MAIN},
+                "lower": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "Of split items: also what listings may still sell.",
+                },
                 **ends,
             },
             "additionalProperties": False,
