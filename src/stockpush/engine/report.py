@@ -70,7 +70,9 @@ class SupplyRow:
 
 @dataclass(frozen=True, slots=True)
 class OlderBillRow:
-    """An older bill that open orders were made with: `reserved` units go by it, as a decimal."""
+    """An older bill that open orders and holds were made with: so many `reserved` units, held ones
+    too, go by it, as a decimal.
+    """
 
     bill: int
     reserved: str
@@ -88,10 +90,10 @@ class StockRow:
     `guarded`: they do so now, since there is as little as `guard_level`. `exposure_max` is None for
     no limit. `substitutes` are the items that share this one as a name, of which `on_hand` is then
     what is there of all of them; `substitute_for` is the name that it shares. `bill` is the version
-    of its bill of materials, `older_bills` are those that open orders go by. `per_order` is what
-    each order with it takes once. `coming` becomes available by the `horizon`, which is None where
-    nobody asks how soon; `late` says what is not promised since it would not be there by then, None
-    where nothing is.
+    of its bill of materials, `older_bills` are those that open orders and holds go by. `per_order`
+    is what each order with it takes once. `coming` becomes available by the `horizon`, which is
+    None where nobody asks how soon; `late` says what is not promised since it would not be there by
+    then, None where nothing is.
     """
 
     sku: str

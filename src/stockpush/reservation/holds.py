@@ -16,6 +16,7 @@ While it is held its units are demand (`Shelf.held`), in whole and part as an or
 hold ends once: it is sold, released, or expires. The table of its life says what may follow what;
 a command that would do anything else is refused as `not_held`. From the instant `until` on a hold
 cannot be renewed or sold any more, whether or not anybody has noted yet that it has expired.
+A hold keeps the bill that it was placed with (`older`), and its sale goes by it.
 Selling writes the movements of all its lines, which takes the units off the shelf and the demand
 at once and so changes no ATP. Expiring and releasing are the same for stock.
 """
@@ -101,6 +102,8 @@ def place(view: View, command: PlaceHold, at: datetime) -> Decision:
         return Decision(outcome=refused)
     if not command.lower and (refused := still_on_sale(view, lines, pool)) is not None:
         return Decision(outcome=refused)
+    draft = Draft(view, at)
+    lines = tuple(replace(line, bill=draft.present_bill(line.sku)) for line in lines)
     hold = Hold(
         id=view.rows.next_hold,
         key=command.key,
@@ -113,9 +116,8 @@ def place(view: View, command: PlaceHold, at: datetime) -> Decision:
         reason=command.reason,
         pool=pool,
     )
-    draft = Draft(view, at)
     for line in lines:
-        draft.hold(shelf_key(line.sku, pool), line.quantity)
+        draft.hold(shelf_key(line.sku, pool), line.quantity, line.bill)
     _change(draft, None, hold)
     return _accepted(draft, hold, CommandDone(command.key, content, at))
 
@@ -175,6 +177,7 @@ def sell(view: View, command: SellHold, at: datetime) -> Decision:
                 reason=why,
             ),
             pool=hold.pool,
+            version=line.bill,
         )
     for shelf in draft.shelves.values():
         if abs(shelf.on_hand) > QUANTITY_MAX:
@@ -463,7 +466,7 @@ def _held(view: View, number: int, at: datetime | None) -> Hold | Refused:
 def _end(draft: Draft, hold: Hold, state: HoldState, reason: str) -> Hold:
     """End a hold: its units are nobody's any more."""
     for line in hold.lines:
-        draft.hold(shelf_key(line.sku, hold.pool), -line.quantity)
+        draft.hold(shelf_key(line.sku, hold.pool), -line.quantity, line.bill)
     ended = replace(hold, state=state, ended_at=draft.at, reason=reason)
     _change(draft, hold, ended)
     return ended
