@@ -104,11 +104,11 @@ class Item:
     `promise` is its promise rule, of which `buildable_max` (>= 0, None: no limit) is the most that
     may wait to be built, where it is `buildable`.
     `exposure`, `guard_min` (>= 0) and `home_channel` are None where `StockPolicy` decides.
-    `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if every
-    listing sold out at once. `substitute_for` is the item under whose name bills may take this one,
-    or another of its substitutes; nothing is stocked of that item itself. `per_order` are the lines
-    of its bill that are of each order, each of another supply; `reservation.per_order.effective`
-    adds those of its base.
+    `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if all
+    its listings sold out at once. `substitute_for` is the item under whose name bills may take this
+    one, or another of its substitutes; nothing is stocked of that item itself. `per_order` are the
+    lines of its bill that are of each order, each of another supply;
+    `reservation.per_order.effective` adds those of its base.
     `horizon_s` (0 to DURATION_MAX_S) is how soon what is promised of it has to be there, None where
     nobody asks: what takes longer to make is not promised, and what becomes available by then is.
     """
@@ -361,8 +361,8 @@ class Rest(NamedTuple):
 
 
 class Pin(NamedTuple):
-    """Open reservation units (> 0, smallest units) in one pool that were made with an older bill of
-    the item.
+    """Units (> 0, smallest units) that are reserved or held in one pool by an older bill of the
+    item.
 
     `rests` are what builds by that bill have left of roundings there.
     """
@@ -411,7 +411,7 @@ class Shelf:
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
     share what is left because of it, or of the owner's minimum. `pins` are the part of `reserved`
-    that was made with older bills, oldest first. `coming` (signed) lies in lots that become
+    and `held` that goes by older bills, oldest first. `coming` (signed) lies in lots that become
     available by the item's horizon (`Lot.comes`).
     """
 
@@ -490,10 +490,16 @@ class HoldState(StrEnum):
 @quick
 @dataclass(frozen=True, slots=True)
 class HoldLine:
-    """Units of one item that a hold claims: `quantity` (>= 1) in its smallest unit."""
+    """Units of one item that a hold claims: `quantity` (>= 1) in its smallest unit.
+
+    `bill` (>= 1) is the version of the item's bill that it was placed with, and goes by; of what is
+    still to be placed it says nothing.
+    """
 
     sku: str
     quantity: int
+    # A key stands for what was asked for as it is written, in which no bill is.
+    bill: int = field(default=1, repr=False)
 
 
 @quick

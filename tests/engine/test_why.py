@@ -701,7 +701,7 @@ def test_a_limit_says_what_it_is_for() -> None:
     world = World().stock(candle=5).item("candle", exposure_max=2)
     world.list("shopify", "a", "candle", shows=0).list("woo", "b", "candle", shows=0)
     said = {notes(each.terms)["exposure_max"] for each in why(world, "candle").listings}
-    told = "no more than 2 may be sold that are not there, if every listing sold out at once"
+    told = "no more than 2 may be sold that are not there, if all its listings sold out at once"
     assert said == {(-1, told), (-2, told)}
 
 

@@ -355,7 +355,12 @@ class World:
         return self.do(MoveStock((move,), key, "test", pool=pool))
 
     def holds(
-        self, *lines: tuple[str, int], days: float = 7, key: str | None = None, pool: str = MAIN
+        self,
+        *lines: tuple[str, int],
+        days: float = 7,
+        key: str | None = None,
+        pool: str = MAIN,
+        lower: bool = False,
     ) -> Decision:
         """Place a hold of (item, units) for so many days."""
         return self.do(
@@ -366,6 +371,7 @@ class World:
                 key or f"hold {len(self.log)}",
                 "test",
                 pool=pool,
+                lower=lower,
             )
         )
 

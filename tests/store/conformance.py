@@ -167,6 +167,7 @@ BROKEN = {
     "shelf_without_item": Decision(shelves=(Shelf("no-such-item"),)),
     "held_negative": Decision(shelves=(Shelf("candle-lav", 0, 0, -1),)),
     "hold_line_0": Decision(holds=(replace(HOLD, lines=(HoldLine("candle-lav", 0),)),)),
+    "hold_line_by_bill_0": Decision(holds=(replace(HOLD, lines=(HoldLine("candle-lav", 1, 0),)),)),
     "hold_without_item": Decision(holds=(replace(HOLD, lines=(HoldLine("no-such-item", 1),)),)),
     "hold_0": Decision(holds=(replace(HOLD, id=0, lines=()),)),
     "hold_key_empty": Decision(holds=(replace(HOLD, key="", lines=()),)),

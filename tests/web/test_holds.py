@@ -74,6 +74,8 @@ async def test_a_hold_is_placed_and_released(private: Listener) -> None:
             "reason": "every year",
             "actor": "api",
             "pool": "main",
+            "covered": True,
+            "on_sale": [],
         },
     )
     assert (await atp(private, "candle"))[0] == "3"

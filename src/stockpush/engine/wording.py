@@ -93,7 +93,7 @@ WORDINGS: Mapping[str, Wording] = {
         "all that is left is this listing's",
     ),
     "exposure_max": Wording(
-        "limited", "so that not too much is sold if every listing sells out at once"
+        "limited", "so that not too much is sold if all its listings sell out at once"
     ),
     "split": Wording(
         "other listings",
@@ -562,7 +562,7 @@ def _exposure_max(now: Now, _quantity: int, _field: Field, _policy: ChannelPolic
     limit = now.item.exposure_max
     assert limit is not None
     sold = f"no more than {now.units(limit)} may be sold that are not there"
-    return Note(f"{sold}, if every listing sold out at once", f"item {now.item.sku}")
+    return Note(f"{sold}, if all its listings sold out at once", f"item {now.item.sku}")
 
 
 def _cap(_now: Now, quantity: int, _field: Field, policy: ChannelPolicy) -> Note:

@@ -13,7 +13,7 @@ nobody has counted. Any other listing shows what nobody has been allotted, and i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from stockpush.model import ChannelPolicy, Field, FieldKey, Mode, sku_of
@@ -37,6 +37,14 @@ class Parted(NamedTuple):
     is_known: bool
 
 
+class OnSale(NamedTuple):
+    """Units (> 0, smallest units of its shelf) that a listing may sell whatever is under way."""
+
+    field: FieldKey
+    shelf: str
+    units: int
+
+
 def offered(view: View, key: FieldKey, *, shelf: str, pack: int, policy: ChannelPolicy) -> int:
     """Return what a mapped field of a shelf that is split should sell from now on, its units."""
     parted = _parted(view, shelf)
@@ -55,6 +63,25 @@ def may_raise(view: View, field: Field) -> bool:
     return not view.catalogue.is_split(shelf) or _parted(view, shelf).is_known
 
 
+def spare(view: View, shelf: str) -> netting.Netting:
+    """Net the group of a shelf that is split as if all were sold that its listings may sell."""
+    group = view.catalogue.group([shelf])
+    shares, _ = _ours(view, group)
+    return _spare(view, group, shares)
+
+
+def on_sale(view: View, shelf: str) -> tuple[OnSale, ...]:
+    """Return what listings may sell that takes of what a shelf that is split is made of, by key."""
+    netted = view.catalogue.netted
+    taken = set(netted.cones([shelf]))
+    shares, _ = _ours(view, view.catalogue.group([shelf]))
+    return tuple(
+        OnSale(share.key, share.shelf, share.allotted * share.pack)
+        for share in shares
+        if share.allotted and not taken.isdisjoint(netted.cones([share.shelf]))
+    )
+
+
 def _parted(view: View, shelf: str) -> Parted:
     """Return how the shelf's group is parted, found once for a view."""
     leader = view.catalogue.leader(shelf)
@@ -68,9 +95,25 @@ def _parted(view: View, shelf: str) -> Parted:
 def _part(view: View, shelves: Collection[str]) -> Parted:
     """Part what there is among the listings of a group's shelves."""
     group = view.catalogue.group(shelves)
+    shares, is_known = _ours(view, group)
+    aims = split.aims(shares, lambda units: view.net_more(group, units))
+    spare = _spare(view, group, shares)
+    return Parted(
+        {
+            share.key: split.wanted(share, aims[share.key], split.reach(share, spare))
+            for share in shares
+            if not share.is_fixed
+        },
+        spare,
+        is_known,
+    )
+
+
+def _ours(view: View, group: Collection[str]) -> tuple[list[Share], bool]:
+    """Return the shares of a group's listings that are ours, by key, and whether all are known."""
     shares: list[Share] = []
     is_known = True
-    for key in sorted(view.catalogue.fields_showing(shelves)):
+    for key in sorted(view.catalogue.fields_showing(group)):
         field, policy = view.field(key), view.catalogue.policies.get(key.channel)
         if field is None or policy is None or view.catalogue.sku_of(key) != field.sku:
             continue
@@ -80,20 +123,14 @@ def _part(view: View, shelves: Collection[str]) -> Parted:
         polled = view.channel(key.channel).polled_begun_at
         if field.parked_reason is None and not orders_read_since(field, polled, policy):
             is_known = False
-    suspended = {shelf: -view.suspense(shelf) for shelf in group}
-    aims = split.aims(shares, lambda units: view.net_more(group, units))
+    return shares, is_known
+
+
+def _spare(view: View, group: frozenset[str], shares: Iterable[Share]) -> netting.Netting:
+    """Net the demand that is known with all that is allotted."""
     allotted = split.allotted(shares)
-    spare = view.net_more(
-        group, {shelf: suspended[shelf] + allotted.get(shelf, 0) for shelf in group}
-    )
-    return Parted(
-        {
-            share.key: split.wanted(share, aims[share.key], split.reach(share, spare))
-            for share in shares
-            if not share.is_fixed
-        },
-        spare,
-        is_known,
+    return view.net_more(
+        group, {shelf: allotted.get(shelf, 0) - view.suspense(shelf) for shelf in group}
     )
 
 

@@ -15,7 +15,9 @@ in dozens are five candles for the others, and nothing is locked away.
 
 A buffer is never told to its channel: of `n` units, listings with a buffer of `b` or more show `n -
 b` together. What an item's listings show together is also bounded by its `exposure_max`: so much
-may be sold beyond what there is, if all of them sold out at once.
+may be sold beyond what there is, if all of them sold out at once. What listings of other items show
+of the same material is not looked at: that would have every sale of a large group read all of it.
+The figure that is printed counts it (`sold_out`).
 
 Listings share that are written to: live, adopted and not parked. Any other shows what it would if
 it joined them.

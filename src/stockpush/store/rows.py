@@ -511,15 +511,16 @@ def hold_row(hold: Hold) -> Row:
 def hold_line_rows(hold: Hold) -> list[Row]:
     """Return the rows of `hold_line`; `position` keeps the order of the lines."""
     return [
-        (hold.id, position, line.sku, line.quantity) for position, line in enumerate(hold.lines)
+        (hold.id, position, line.sku, line.quantity, line.bill)
+        for position, line in enumerate(hold.lines)
     ]
 
 
 def read_holds(holds: Iterable[Row], lines: Iterable[Row]) -> tuple[Hold, ...]:
     """Return the holds of rows of `hold` and of `hold_line`, the lines in any order."""
     lines_of: dict[int, list[HoldLine]] = {}
-    for number, _position, sku, quantity in sorted(lines, key=tuple):
-        lines_of.setdefault(number, []).append(HoldLine(sku, quantity))
+    for number, _position, sku, quantity, bill in sorted(lines, key=tuple):
+        lines_of.setdefault(number, []).append(HoldLine(sku, quantity, bill))
     return tuple(
         Hold(
             id=number,

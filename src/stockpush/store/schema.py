@@ -385,8 +385,10 @@ hold_line: Final = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("sku", TEXT, ForeignKey("item.sku"), nullable=False),
     _whole("quantity"),
+    _whole("bill"),
     UniqueConstraint("hold_id", "sku"),
     _between("quantity", 1, QUANTITY_MAX),
+    CheckConstraint("bill >= 1", name="bill_range"),
     *_counter("position"),
 )
 
