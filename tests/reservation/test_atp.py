@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 
@@ -613,6 +614,20 @@ def test_what_takes_longer_than_the_horizon_is_not_promised(
     netting = netted(shop)
     assert {sku: atp(netting, sku) for sku in ("soap", "set")} == expected
     assert late_for(netting, "set" if sold != 7 else "soap") == late
+
+
+def test_what_takes_too_long_is_found_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oil for a million soaps is there, and none of them in time: two looks are enough."""
+    shop = world(replace(bill("soap", oil=100), build_time_s=42), on_hand={"soap": 3, "oil": 10**8})
+    netting = netted(replace(shop, horizons={"soap": 7}))
+    covers, looks = module.covers, []
+
+    def looking(netting: Netting, units: Mapping[str, int]) -> bool:
+        looks.append(units["soap"])
+        return covers(netting, units)
+
+    monkeypatch.setattr(module, "covers", looking)
+    assert (atp(netting, "soap"), looks) == (3, [10**6 + 3, 4])
 
 
 @pytest.mark.parametrize(
