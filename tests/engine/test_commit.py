@@ -46,6 +46,7 @@ from stockpush.model import (
 )
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.store.sql import SqlStore
+from stockpush.store.transaction import SqlTransaction
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 POLICIES = {"shop": ChannelPolicy("shop", "shopify", Mode.LIVE, compare_and_set=True)}
@@ -365,3 +366,22 @@ async def test_a_catalogue_that_was_changed_is_not_kept(url: str) -> None:
         assert [
             each.items["kept-once"].name for each in catalogues if "kept-once" in each.items
         ] == ["name 2"]
+
+
+async def test_a_rehearsal_is_decided_while_the_lane_takes_in_another_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The catalogue that the lane puts away meanwhile is still the one that it began with."""
+    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+        await lane.submit(sale(1))
+        revision = SqlTransaction.catalogue_revision
+
+        async def meanwhile(transaction: SqlTransaction) -> int:
+            found = await revision(transaction)
+            lane._catalogue = None
+            return found
+
+        monkeypatch.setattr(SqlTransaction, "catalogue_revision", meanwhile)
+        move = StockMove("candle", 5, MovementKind.RECEIPT)
+        decision = await lane.rehearse(MoveStock((move,), "k", "test"))
+        assert [row.quantity for row in decision.movements] == [5]
