@@ -288,6 +288,9 @@ class Listing:
     after reading the channel (None until then). `adopted`: the owner agreed that its number is
     ours. `parked_reason`: set when a person is needed before it can be pushed again. `weight` (1 to
     WEIGHT_MAX) is its part beside the other listings of the item, where they share what is left.
+    `cap` (0 to WIRE_QUANTITY_MAX, in listing units) is the most that it ever offers, and `buffer`
+    (>= 0, in the item's smallest units) what it is never told of; None: what `StockPolicy` and
+    `ChannelPolicy` say.
     """
 
     key: ListingKey
@@ -299,6 +302,8 @@ class Listing:
     adopted: bool = False
     parked_reason: str | None = None
     weight: int = 1
+    cap: int | None = None
+    buffer: int | None = None
 
 
 @quick
