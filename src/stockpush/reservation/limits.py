@@ -37,16 +37,21 @@ def limits_of(
     One without listings has what its channel and `[stock]` say; a listing of another item, which
     a person has to part from the others first, says nothing of this one.
     """
-    buffers, caps = [], []
+    of_channel = smallest_units(policy.buffer, catalogue.items[sku].scale)
+    of_all = catalogue.stock.cap
+    buffer, cap, is_listed = 0, None, False
     for listing in listings:
+        # As `buffer_of` and `cap_of` have it; every offer that is compared comes by here.
         if listing.sku == sku:
-            buffers.append(buffer_of(catalogue, listing, policy))
-            caps.append(cap_of(catalogue, listing))
-    if not buffers:
-        buffers.append(smallest_units(policy.buffer, catalogue.items[sku].scale))
-        caps.append(catalogue.stock.cap)
-    cap = min((each for each in caps if each is not None), default=None)
-    return Limits(max(buffers), cap, policy.cap if cap is None else min(cap, policy.cap))
+            is_listed = True
+            kept = of_channel if listing.buffer is None else listing.buffer
+            most = of_all if listing.cap is None else listing.cap
+            buffer = max(buffer, kept)
+            if most is not None and (cap is None or most < cap):
+                cap = most
+    if not is_listed:
+        buffer, cap = of_channel, of_all
+    return Limits(buffer, cap, policy.cap if cap is None or cap > policy.cap else cap)
 
 
 def buffer_of(catalogue: Catalogue, listing: Listing, policy: ChannelPolicy) -> int:
