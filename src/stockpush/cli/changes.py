@@ -65,6 +65,7 @@ def changes_between(before: View, after: View) -> tuple[Change, ...]:
         and after.catalogue.knows(key)
         and (
             before.shelf(key).on_hand != after.shelf(key).on_hand
+            or before.shelf(key).coming != after.shelf(key).coming
             or before.shelf(key).held != after.shelf(key).held
         )
     ]

@@ -208,10 +208,10 @@ def next_after(refused: Refused, *, key: str, until: str) -> str | None:
 
 
 def _next_of_short(facts: Mapping[str, Any]) -> str:
-    """Return the command for what is bought first, or the one that shows the promise rule which
-    alone stands against it.
+    """Return the command for what is bought first, or, where buying will not do, the one that shows
+    why: a promise rule, or what takes too long, stands against it.
     """
-    if not facts["to_buy"]:
+    if facts["limited_by"] not in (each["sku"] for each in facts["to_buy"]):
         return f"stockpush why {shlex.quote(facts['sku'])}"
     first = facts["to_buy"][0]
     unit = "" if first["unit"] == "piece" else first["unit"]
