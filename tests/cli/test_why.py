@@ -164,6 +164,21 @@ def test_a_cap_and_a_buffer_of_a_listing_are_imported_shown_and_said(candles: Te
     assert "listings.csv line 2 (candle-lav): buffer: found 'many'" in slip.err
 
 
+def test_the_cap_of_the_configuration_is_of_every_listing_that_has_none(candles: Terminal) -> None:
+    """Whatever is shown is at most that, and `why` names the setting."""
+    config = candles.folder / "stockpush.toml"
+    config.write_text(f"{config.read_text()}\n[stock]\ncap = 2\n")
+    rows = candles.done("stock", "--json").json["data"]
+    listings = [each for row in rows for each in row["listings"]]
+    assert {each["cap"] for each in listings} == {2}
+    document = candles.done("why", "candle-lav", "--json").json
+    for listing in document["listings"]:
+        (cut,) = [each for each in listing["terms"] if each["name"] == "listing_cap"]
+        assert cut["source"] == "setting stock.cap"
+        assert cut["quantity"] < 0
+        assert sum(each["quantity"] for each in listing["terms"]) == listing["shown"]
+
+
 # -- as a sum on paper -----------------------------------------------------------------------
 
 _SUM = re.compile(r"\s+([+-]?[0-9.]+)  \S.*|\s+(-+)(?:\s.*)?")
