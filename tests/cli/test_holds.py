@@ -230,6 +230,29 @@ def test_no_where_a_component_s_promise_rule_is_in_the_way(shop: Terminal):
     assert (refused.json["to_buy"], refused.json["next"]) == ([], "stockpush why pair")
 
 
+SLOW = """\
+[[items]]
+sku = "candle-lav"
+horizon = "3 days"
+[[boms]]
+item = "candle-lav"
+yield = 10
+build_time = "1 week"
+lines = [{ item = "beeswax", quantity = "1500 g" }, { item = "wick", quantity = 10 }]
+"""
+
+
+def test_no_where_what_is_bought_would_come_too_late(shop: Terminal):
+    """What the rest would be made from is told, and that to buy it is not what helps."""
+    shop.write("slow.toml", SLOW)
+    shop.done("import", "slow.toml", "--yes")
+    refused = shop("hold", "candle-lav", "500", "--json")
+    assert refused.code == 5
+    assert (refused.json["available"], refused.json["limited_by"]) == ("5", "horizon")
+    assert [each["sku"] for each in refused.json["to_buy"]] == ["beeswax", "wick"]
+    assert refused.json["next"] == "stockpush why candle-lav"
+
+
 def test_what_is_held_may_be_told_as_it_is_bought(shop: Terminal):
     """In one word or two, like every quantity of the item."""
     shop.write("bought.toml", '[[items]]\nsku = "wick"\npurchase_units = { spool = 5 }\n')
