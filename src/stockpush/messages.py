@@ -458,7 +458,8 @@ class UndoMovement:
 class PlaceHold:
     """Set units of `pool` aside: every line or none. `until` is an instant, or how long from now.
 
-    Lines of one item add up. `key` is the idempotency key.
+    Lines of one item add up. `key` is the idempotency key. `lower`: where each unit is on one
+    listing, those that listings may still sell are taken too, and the listings are lowered for it.
     """
 
     lines: tuple[HoldLine, ...]
@@ -468,6 +469,7 @@ class PlaceHold:
     actor: str
     reason: str = ""
     pool: str = MAIN
+    lower: bool = False
 
 
 @quick

@@ -104,11 +104,11 @@ class Item:
     `promise` is its promise rule, of which `buildable_max` (>= 0, None: no limit) is the most that
     may wait to be built, where it is `buildable`.
     `exposure`, `guard_min` (>= 0) and `home_channel` are None where `StockPolicy` decides.
-    `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if every
-    listing sold out at once. `substitute_for` is the item under whose name bills may take this one,
-    or another of its substitutes; nothing is stocked of that item itself. `per_order` are the lines
-    of its bill that are of each order, each of another supply; `reservation.per_order.effective`
-    adds those of its base.
+    `exposure_max` (>= 0, None: no limit) is the most that may be sold beyond what there is if all
+    its listings sold out at once. `substitute_for` is the item under whose name bills may take this
+    one, or another of its substitutes; nothing is stocked of that item itself. `per_order` are the
+    lines of its bill that are of each order, each of another supply;
+    `reservation.per_order.effective` adds those of its base.
     `horizon_s` (0 to DURATION_MAX_S) is how soon what is promised of it has to be there, None where
     nobody asks: what takes longer to make is not promised, and what becomes available by then is.
     """
@@ -288,6 +288,9 @@ class Listing:
     after reading the channel (None until then). `adopted`: the owner agreed that its number is
     ours. `parked_reason`: set when a person is needed before it can be pushed again. `weight` (1 to
     WEIGHT_MAX) is its part beside the other listings of the item, where they share what is left.
+    `cap` (0 to WIRE_QUANTITY_MAX, in listing units) is the most that it ever offers, and `buffer`
+    (>= 0, in the item's smallest units) what it is never told of; None: what `StockPolicy` and
+    `ChannelPolicy` say.
     """
 
     key: ListingKey
@@ -299,19 +302,23 @@ class Listing:
     adopted: bool = False
     parked_reason: str | None = None
     weight: int = 1
+    cap: int | None = None
+    buffer: int | None = None
 
 
 @quick
 @dataclass(frozen=True, slots=True)
 class StockPolicy:
-    """What holds of every item that does not say otherwise itself (`[stock]`).
+    """What holds of every item and listing that does not say otherwise itself (`[stock]`).
 
-    `guard_min` (>= 0) is in the item's unit.
+    `guard_min` (>= 0) is in the item's unit, `cap` (0 to WIRE_QUANTITY_MAX, None: no limit) in each
+    listing's.
     """
 
     exposure: Exposure = Exposure.GUARD
     guard_min: Decimal = Decimal(0)
     home_channel: str | None = None
+    cap: int | None = None
 
 
 UNSAID = StockPolicy()
@@ -323,7 +330,8 @@ UNSAID = StockPolicy()
 class ChannelPolicy:
     """What the owner and the connector's manifest say about one channel.
 
-    `buffer` (>= 0) is in the item's unit, `cap` in listing units. `slack_s` is the slack of
+    `buffer` (>= 0) is in the item's unit, of a listing that has none of its own; `cap` is the
+    largest number that the channel holds, in listing units. `slack_s` is the slack of
     the date test (R3). `compare_and_set`: the channel can refuse a write whose expected value
     is stale. `quiet_s`: how long an increase may wait for company (R7).
     `suspense_min_s` and `orders_lag_s` are R4's; `reconcile_s` is how old a reading may get.
@@ -361,8 +369,8 @@ class Rest(NamedTuple):
 
 
 class Pin(NamedTuple):
-    """Open reservation units (> 0, smallest units) in one pool that were made with an older bill of
-    the item.
+    """Units (> 0, smallest units) that are reserved or held in one pool by an older bill of the
+    item.
 
     `rests` are what builds by that bill have left of roundings there.
     """
@@ -411,7 +419,7 @@ class Shelf:
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
     share what is left because of it, or of the owner's minimum. `pins` are the part of `reserved`
-    that was made with older bills, oldest first. `coming` (signed) lies in lots that become
+    and `held` that goes by older bills, oldest first. `coming` (signed) lies in lots that become
     available by the item's horizon (`Lot.comes`).
     """
 
@@ -490,10 +498,16 @@ class HoldState(StrEnum):
 @quick
 @dataclass(frozen=True, slots=True)
 class HoldLine:
-    """Units of one item that a hold claims: `quantity` (>= 1) in its smallest unit."""
+    """Units of one item that a hold claims: `quantity` (>= 1) in its smallest unit.
+
+    `bill` (>= 1) is the version of the item's bill that it was placed with, and goes by; of what is
+    still to be placed it says nothing.
+    """
 
     sku: str
     quantity: int
+    # A key stands for what was asked for as it is written, in which no bill is.
+    bill: int = field(default=1, repr=False)
 
 
 @quick

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.market import Market
 from tests.cli.terminal import Terminal
 
 
@@ -485,3 +486,36 @@ def test_what_the_page_says_is_to_be_bought(shop: Terminal):
     bought = {row["sku"]: row["quantity"] for row in told["to_buy"]}
     text = f"({bought['beeswax']} g of beeswax and {bought['wick']} wicks here)"
     assert text in PAGE.read_text(encoding="utf-8")
+
+
+# -- where each unit is on one listing ---------------------------------------------------------
+
+
+@pytest.fixture
+def split(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Market:
+    """The demo's candle shop on its channels, with candles that are split."""
+    market = Market(terminal, monkeypatch)
+    terminal.write("split.toml", '[[items]]\nsku = "candle-lav"\nexposure = "split"\n')
+    terminal.done("import", "split.toml", "--yes")
+    market.syncs()
+    market.syncs()
+    return market
+
+
+def test_what_is_on_sale_is_lowered_before_it_is_held(split: Market):
+    """The refusal names who may sell it and what to type; then a hold says that it is not safe."""
+    shop = split.terminal
+    (atp,) = [row["atp"] for row in shop.done("stock", "--json").json["data"]
+              if row["sku"] == "candle-lav"]  # fmt: skip
+    result = shop("hold", "candle-lav", atp)
+    assert result.code == 5
+    assert "are on no listing; still to be sold are" in result.err
+    assert "Next: the same with --lower" in result.err
+    answer = shop("hold", "candle-lav", atp, "--json").json
+    assert answer["refused"] == "still_on_sale"
+    assert answer["on_sale"]
+    done = shop.done("hold", "candle-lav", atp, "--lower")
+    assert "Not safe yet: still on sale:" in done.out
+    assert "hold-1 is not safe yet: still on sale:" in shop.done("holds").out
+    (row,) = shop.done("holds", "--json").json["data"]
+    assert (row["covered"], bool(row["on_sale"])) == (False, True)

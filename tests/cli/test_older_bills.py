@@ -48,6 +48,23 @@ def test_stock_and_why_tell_of_what_was_ordered_by_another_bill(terminal: Termin
     assert (refused.code, refused.json["expected"]) == (5, [1, 2])
 
 
+def test_check_counts_what_is_held_by_an_older_bill(terminal: Terminal) -> None:
+    """Where the shelf knows nothing of it, the soy of what is held is promised to others."""
+    terminal.write("catalog.toml", CATALOGUE.format(wax="soy"))
+    terminal.done("import", "catalog.toml", "--yes")
+    terminal.done("hold", "candle", "2")
+    terminal.write("catalog.toml", CATALOGUE.format(wax="palm"))
+    terminal.done("import", "catalog.toml", "--yes")
+    assert "2 piece of candle by its bill 1 (now 2)" in terminal.done("stock").out
+    for deep in ((), ("--deep",)):
+        assert terminal.done("check", "--json", *deep).json["data"] == []
+    with closing(sqlite3.connect(terminal.folder / "stockpush.db")) as file, file:
+        file.execute("UPDATE shelf SET pins = '[]' WHERE sku = 'candle'")
+    for deep in ((), ("--deep",)):
+        rows = {tuple(row.values()) for row in terminal("check", "--json", *deep).json["data"]}
+        assert ("pinned_is_open_demand", "candle by bill 1", "2", "0") in rows
+
+
 def test_check_recomputes_what_goes_by_an_older_bill(terminal: Terminal) -> None:
     """Where the shelf knows nothing of the order by the first bill, or of half of it, too much of
     the soy is promised.

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import doctest
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
 from stockpush.errors import BillCycle, CatalogueInvalid
-from stockpush.messages import BuildStock, ImportCatalogue, Refused, UndoMovement
-from stockpush.model import BILL_DEPTH_MAX, BillLine, BillOfMaterials, Exposure, Pin, Rest, Shelf
+from stockpush.messages import (
+    Accepted,
+    BuildStock,
+    Command,
+    ExpireHolds,
+    ImportCatalogue,
+    Refused,
+    ReleaseHold,
+    RenewHold,
+    SellHold,
+    UndoMovement,
+)
+from stockpush.model import (
+    BILL_DEPTH_MAX,
+    BillLine,
+    BillOfMaterials,
+    Exposure,
+    MovementKind,
+    Pin,
+    Rest,
+    Shelf,
+)
 from stockpush.reservation import older
 from tests.reservation.test_reach import large_from
 from tests.reservation.world import World, line
@@ -69,6 +90,96 @@ def test_new_orders_go_by_the_present_bill() -> None:
     world.hears(world.order("shopify", "1", line("ca", 5), version=2))
     assert atps(world) == (6, 10, 10, 18)
     assert world.rows.shelves["candle"].pins == (Pin(1, 5),)
+
+
+def held_workshop(*, held: int = 4, soy: int = 20, backflush: bool = False) -> World:
+    """Candles took 2 of soy when some were held; now they take 3 of palm."""
+    world = World().stock(candle=0, balm=0, soy=soy, palm=30)
+    world.bill("candle", soy=2, backflush=backflush).bill("balm", soy=1)
+    world.list("shopify", "ca", "candle", shows=1).list("shopify", "ba", "balm", shows=1)
+    assert isinstance(world.holds(("candle", held)).outcome, Accepted)
+    return world.bill("candle", palm=3, backflush=backflush)
+
+
+def test_what_is_held_keeps_its_bill() -> None:
+    """Eight candles are held in soy: it is not promised as balms, and all palm is for new ones."""
+    world = held_workshop(held=8)
+    assert atps(world) == (10, 4, 4, 30)
+    assert world.rows.shelves["candle"].pins == (Pin(1, 8),)
+    world.do(ImportCatalogue((), (), (), (), "nothing", "test"))
+    assert [bill.version for bill in world.catalogue.older_bills] == [1]
+    world.do(RenewHold(1, world.now + timedelta(days=3), "renew", "test"))
+    assert atps(world) == (10, 4, 4, 30)
+
+
+def test_the_soy_of_what_is_held_is_not_missed_in_the_palm() -> None:
+    """Without palm the held candles are as covered as before."""
+    world = held_workshop(held=8)
+    world.moves("palm", -30, MovementKind.SCRAP)
+    assert atps(world) == (0, 4, 4, 0)
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        ReleaseHold(1, "end", "test"),
+        ExpireHolds((1,)),
+    ],
+    ids=["released", "expired"],
+)
+def test_a_hold_that_ends_frees_its_bill(ends: Command) -> None:
+    """The soy is there for balms again, and the next import forgets the bill."""
+    world = held_workshop()
+    assert atps(world) == (10, 12, 12, 30)
+    world.now += timedelta(days=30)
+    world.do(ends)
+    assert atps(world) == (10, 20, 20, 30)
+    assert (world.rows.shelves["candle"].pins, world.rows.shelves["candle"].held) == ((), 0)
+    world.do(ImportCatalogue((), (), (), (), "forget", "test"))
+    assert world.catalogue.older_bills == ()
+
+
+def test_a_hold_that_is_sold_goes_by_its_bill() -> None:
+    """What leaves unfinished is built of soy; where nobody builds it, it is below zero."""
+    world = held_workshop(backflush=True)
+    world.do(SellHold(1, "market", "sell", "test"))
+    assert [world.rows.shelves[sku].on_hand for sku in ("candle", "soy", "palm")] == [0, 12, 30]
+    assert atps(world) == (10, 12, 12, 30)
+    assert world.rows.shelves["candle"].pins == ()
+    world = held_workshop()
+    world.do(BuildStock("candle", 4, "build", "test", bill=1))
+    assert atps(world) == (10, 12, 12, 30)
+    world.do(SellHold(1, "market", "sell", "test"))
+    assert atps(world) == (10, 12, 12, 30)
+
+
+def test_orders_and_holds_of_one_bill_are_pinned_together() -> None:
+    """Each that ends takes its own units off the pin; a hold that is placed now goes by palm."""
+    world = World().stock(candle=0, balm=0, soy=20, palm=30).bill("candle", soy=2)
+    world.list("shopify", "ca", "candle", shows=1)
+    world.hears(world.order("shopify", "1", line("ca", 3)))
+    world.holds(("candle", 2))
+    world.bill("candle", palm=3)
+    world.holds(("candle", 1))
+    assert world.rows.shelves["candle"].pins == (Pin(1, 5),)
+    assert [world.rows.holds[each].lines[0].bill for each in (1, 2)] == [1, 2]
+    world.do(ReleaseHold(2, "second", "test"))
+    assert world.rows.shelves["candle"].pins == (Pin(1, 5),)
+    world.hears(world.order("shopify", "1", line("ca", 1), version=2))
+    assert world.rows.shelves["candle"].pins == (Pin(1, 3),)
+    world.do(ReleaseHold(1, "first", "test"))
+    assert world.rows.shelves["candle"].pins == (Pin(1, 1),)
+
+
+def test_a_bill_that_was_a_mistake_is_corrected_for_holds_too() -> None:
+    """What is held goes by the corrected bill, and ends as ever."""
+    world = World().stock(candle=0, soy=20, palm=30).bill("candle", soy=2)
+    world.holds(("candle", 4))
+    bill = BillOfMaterials("candle", 1, (BillLine("palm", 3),))
+    world.do(ImportCatalogue((), (bill,), (), (), "right", "test", corrects=True))
+    assert (world.atp("candle"), world.atp("soy")) == (6, 20)
+    world.do(ReleaseHold(1, "end", "test"))
+    assert (world.atp("candle"), world.rows.shelves["candle"].pins) == (10, ())
 
 
 def test_a_version_that_nobody_needs_is_forgotten() -> None:
@@ -199,7 +310,7 @@ def test_bills_that_would_go_in_a_circle_with_an_older_one_are_refused() -> None
     world.bill("soap", oil=1)
     with pytest.raises(BillCycle, match="flake -> soap -> flake; by bill 1 of soap") as refused:
         world.bill("flake", soap=1)
-    assert refused.value.next == "stockpush import FILE  (once those orders are sent)"
+    assert refused.value.next == "stockpush import FILE  (once those are sent or have ended)"
     world.hears(world.order("shopify", "1", version=2))
     world.bill("flake", soap=1)
     assert world.rows.shelves.get("soap", Shelf("soap")).pins == ()
@@ -223,7 +334,7 @@ def test_a_chain_of_bills_may_be_as_long_with_an_older_one() -> None:
         world.bill(chain[-1], more=1)
     assert (no.value.field, no.value.next) == (
         "boms.i00",
-        "stockpush import FILE  (once those orders are sent)",
+        "stockpush import FILE  (once those are sent or have ended)",
     )
     world.hears(world.order("shopify", "1", version=2))
     with pytest.raises(CatalogueInvalid, match="17 deep: more -> i00 -> i01") as no:

@@ -259,10 +259,12 @@ class World:
         field: str | None = None,
         adopt: bool = True,
         weight: int = 1,
+        cap: int | None = None,
+        buffer: int | None = None,
     ) -> World:
         """Import, resolve, adopt and read one listing, with all open orders read after it."""
         key = ListingKey(channel, ref)
-        listing = Listing(key, sku, pack, {"id": ref}, weight=weight)
+        listing = Listing(key, sku, pack, {"id": ref}, weight=weight, cap=cap, buffer=buffer)
         self.do(ImportCatalogue((), (), (listing,), (), f"list {key}", "test"))
         self.do(ResolveListings((ListingResolved(key, ref, field or ref),)))
         if adopt:
@@ -355,7 +357,12 @@ class World:
         return self.do(MoveStock((move,), key, "test", pool=pool))
 
     def holds(
-        self, *lines: tuple[str, int], days: float = 7, key: str | None = None, pool: str = MAIN
+        self,
+        *lines: tuple[str, int],
+        days: float = 7,
+        key: str | None = None,
+        pool: str = MAIN,
+        lower: bool = False,
     ) -> Decision:
         """Place a hold of (item, units) for so many days."""
         return self.do(
@@ -366,6 +373,7 @@ class World:
                 key or f"hold {len(self.log)}",
                 "test",
                 pool=pool,
+                lower=lower,
             )
         )
 

@@ -15,7 +15,16 @@ from sqlalchemy import CheckConstraint, Connection, inspect, text
 
 from stockpush.errors import SchemaNewer, SchemaOlder, StoreConflict
 from stockpush.messages import Decision
-from stockpush.model import MAIN, Location, MovementKind, Rest, Shelf
+from stockpush.model import (
+    MAIN,
+    HoldLine,
+    Listing,
+    ListingKey,
+    Location,
+    MovementKind,
+    Rest,
+    Shelf,
+)
 from stockpush.store import SqlStore, address, migrations, reads
 from stockpush.store.dialects import Database
 from stockpush.store.migrations import head, migrate, require_current
@@ -152,6 +161,69 @@ class MigrationsConformance:
                 with pytest.raises(StoreConflict) if pool == MAIN else nullcontext():
                     async with store.transaction() as transaction:
                         await transaction.apply([other])
+        finally:
+            await store.close()
+
+    async def test_what_was_held_before_keeps_the_present_bill(
+        self, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A hold of before went by its item's present bill; of an item without one, by the first
+        that it gets.
+        """
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "HEAD", "0019")
+            await migrate(database)
+        item = "'product', 'piece', 0, '[]', 'buildable', 'some', '[]'"
+        columns = "sku, name, kind, unit, scale, purchase_units, promise, lots, per_order"
+        written = [
+            *(f"INSERT INTO item ({columns}) VALUES ('{sku}', 'x', {item})" for sku in ("a", "b")),
+            (
+                "INSERT INTO bill (item, yield_quantity, batch_only, kit, backflush, overrides,"
+                " build_time_s, version) VALUES ('a', 1, 0, 0, 0, '[]', 0, 3)"
+            ),
+            (
+                "INSERT INTO hold (id, key, placed_at, until, state, actor, note, reason, pool)"
+                " VALUES (4, 'k', 1, 9, 'held', 'anna', '', '', 'main')"
+            ),
+            (
+                "INSERT INTO hold_line (hold_id, position, sku, quantity)"
+                " VALUES (4, 0, 'a', 5), (4, 1, 'b', 6)"
+            ),
+        ]
+        async with database.engine.begin() as connection:
+            for each in written:
+                await connection.exec_driver_sql(each)
+        assert await migrate(database) == "0019"
+        store = await SqlStore.open(database_url)
+        try:
+            _, kept = await reads.snapshot(store)
+            assert kept.holds[4].lines == (HoldLine("a", 5, 3), HoldLine("b", 6, 1))
+        finally:
+            await store.close()
+
+    async def test_a_listing_of_before_caps_says_nothing_of_its_own(
+        self, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It keeps what it says, and is bounded by its channel and the settings as before."""
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "HEAD", "0019")
+            await migrate(database)
+        item = "'soap', 'Soap', 'product', 'piece', 0, '[]', 'buildable', NULL, 'never'"
+        exposure = "NULL, NULL, NULL, NULL, NULL, '[]', NULL"
+        ours = "'woo', 'product/7', 'soap', 6, '{}', '7', 'f7', 1, NULL, 3"
+        async with database.engine.begin() as connection:
+            await connection.exec_driver_sql(f"INSERT INTO item VALUES ({item}, {exposure})")
+            await connection.exec_driver_sql(f"INSERT INTO listing VALUES ({ours})")
+        assert await migrate(database) == "0019"
+        store = await SqlStore.open(database_url)
+        try:
+            key = ListingKey("woo", "product/7")
+            kept = Listing(key, "soap", 6, order_key="7", field_key="f7", adopted=True, weight=3)
+            assert (await store.catalogue()).listings == (kept,)
+            said = replace(kept, cap=0, buffer=12)
+            async with store.transaction() as transaction:
+                await transaction.apply([Decision(listings=(said,))])
+            assert (await store.catalogue()).listings == (said,)
         finally:
             await store.close()
 

@@ -12,6 +12,7 @@ from stockpush.model import (
     QUANTITY_MAX,
     SCRAP_OF_MAX,
     WEIGHT_MAX,
+    WIRE_QUANTITY_MAX,
     BillLine,
     BillOfMaterials,
     ChannelState,
@@ -115,6 +116,8 @@ LISTING = Listing(
     adopted=True,
     parked_reason="not tracked",
     weight=WEIGHT_MAX,
+    cap=WIRE_QUANTITY_MAX,
+    buffer=QUANTITY_MAX,
 )
 LOCATION = Location("fair", sellable=False, pool="market größe")
 FEED = Feed("my-shopify", "market größe")
@@ -205,7 +208,7 @@ RESERVATION = Reservation(
 HOLD = Hold(
     id=7,
     key="hold key",
-    lines=(HoldLine("wick", 3), HoldLine("candle-lav", QUANTITY_MAX)),
+    lines=(HoldLine("wick", 3), HoldLine("candle-lav", QUANTITY_MAX, 2)),
     placed_at=at(21),
     until=at(9000),
     state=HoldState.HELD,

@@ -600,7 +600,7 @@ async def test_pages_of_deliveries_come_newest_first(private: Listener) -> None:
             (channel_report.LatencyRow, channel_report.HeardRow, channel_report.LookAtRow),
         ),
         ("deliveries", channel_report.DeliveryRow, ()),
-        ("holds", holding.HoldRow, (holding.HoldLineRow,)),
+        ("holds", holding.HoldRow, (holding.HoldLineRow, holding.OnSaleRow)),
         ("log", movements.LedgerRow, ()),
         ("lots", lot_report.LotRow, ()),
     ],

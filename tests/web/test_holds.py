@@ -74,6 +74,8 @@ async def test_a_hold_is_placed_and_released(private: Listener) -> None:
             "reason": "every year",
             "actor": "api",
             "pool": "main",
+            "covered": True,
+            "on_sale": [],
         },
     )
     assert (await atp(private, "candle"))[0] == "3"
@@ -288,6 +290,8 @@ async def test_a_dry_run_says_that_a_hold_can_be_placed(private: Listener) -> No
                     "to": 18,
                 }
             ],
+            "covered": True,
+            "on_sale": [],
         },
     )
     assert (await atp(private, "candle"))[0] == "0"

@@ -168,7 +168,9 @@ def _sums(rows: CheckRows) -> list[Violation]:
 
 
 def _by_older_bills(rows: CheckRows) -> dict[str, dict[int, int]]:
-    """Return what is open of each shelf by the versions of its item's bill but the present one."""
+    """Return what is open or held of each shelf by the versions of its item's bill but the present
+    one.
+    """
     present = {bill.item: bill.version for bill in rows.catalogue.bills}
     found: dict[str, dict[int, int]] = {}
     for (shelf, version), units in sorted(rows.audit.open_by_bill.items()):
@@ -235,7 +237,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
 
 
 def _pins(shelf: Shelf, open_units: Mapping[int, int]) -> tuple[Pin, ...]:
-    """Return what is pinned to older bills by the orders; roundings are those that are kept."""
+    """Return what orders and holds pin to older bills; roundings are those that are kept."""
     rests = {pin.version: pin.rests for pin in shelf.pins}
     return tuple(Pin(each, units, rests.get(each, ())) for each, units in open_units.items())
 

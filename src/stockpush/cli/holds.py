@@ -39,7 +39,7 @@ from stockpush.messages import (
 )
 from stockpush.model import MAIN, Hold, HoldLine, HoldState, shelf_key
 from stockpush.reservation.catalogue import Catalogue
-from stockpush.reservation.holds import merged, name_of, taken
+from stockpush.reservation.holds import ON_SALE_TOLD_MAX, merged, name_of, taken
 from stockpush.reservation.view import View
 from stockpush.units import is_unit
 
@@ -95,6 +95,12 @@ def hold(
     until: Until = None,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
     pool: PoolName = MAIN,
+    lower: Annotated[
+        bool,
+        typer.Option(
+            "--lower", help="Of split items: also what listings may still sell; they are lowered."
+        ),
+    ] = False,
 ) -> None:
     """Set units aside: all of it or nothing.
 
@@ -114,7 +120,14 @@ def hold(
         shelves = [shelf_key(line.sku, pool) for line in lines]
         end = _read_end(span, until, default=parts.hold_for, further=further)
         command = PlaceHold(
-            lines, end, told_note, write.key_or(parts.ids.new), actor(), write.reason, pool=pool
+            lines,
+            end,
+            told_note,
+            write.key_or(parts.ids.new),
+            actor(),
+            write.reason,
+            pool=pool,
+            lower=lower,
         )
         rows = holding.line_rows(view.catalogue, merged(lines))
         told = await _carry_out(parts, write, view, command, shelves)
@@ -217,7 +230,9 @@ def holds(
     async def read(parts: Parts) -> tuple[tuple[HoldRow, ...], int | None]:
         catalogue = await parts.catalogue()
         page = await parts.holds(limit=limit, before=before, state=state)
-        return tuple(holding.row(catalogue, each) for each in page.data), page.next
+        parted = any(holding.is_parted(catalogue, each) for each in page.data)
+        view = await parts.view() if parted else None
+        return tuple(holding.row(catalogue, each, view) for each in page.data), page.next
 
     rows, following = with_parts(config, read)
     after = None if following is None else name_of(following)
@@ -316,6 +331,12 @@ def _tell(told: Told, write: Write, *, did: str, could: str) -> None:
         say()
         print_changes(told.done.changes)
     _print_falls(told.done.falls, "Listings that follow:")
+    if told.done.hold is not None and not told.done.hold.covered:
+        say()
+        say(
+            f"Not safe yet: {_uncovered(told.done.hold)}. When it is, stockpush holds says so.",
+            "yellow",
+        )
     if undo:
         say()
         say(f"Undo: {undo}")
@@ -343,7 +364,7 @@ def _refuse_hold(told: Told, refused: Refused, write: Write) -> NoReturn:
 
 
 def _refuse(refused: Refused, write: Write) -> NoReturn:
-    further = holding.next_after(refused, key="--key", until="--until")
+    further = holding.next_after(refused, key="--key", until="--until", lower="--lower")
     refuse(refused, as_json=write.as_json, next=further)
 
 
@@ -405,6 +426,22 @@ def _print_holds(rows: Sequence[HoldRow], *, everything: bool) -> None:
             cell(row.note, "dim"),
         )
     show(shown)
+    for row in rows:
+        if not row.covered:
+            say(f"{row.id} is not safe yet: {_uncovered(row)}", "yellow")
+
+
+def _uncovered(row: HoldRow) -> str:
+    """Return why what is held is not safe: who may still sell it, or that somebody has."""
+    if not row.on_sale:
+        return "more was sold than there is (stockpush stock)"
+    told = (
+        f"{_listed([HoldLineRow(each.sku, each.unit, each.quantity)])} at {each.channel}"
+        for each in row.on_sale[:ON_SALE_TOLD_MAX]
+    )
+    left = len(row.on_sale) - ON_SALE_TOLD_MAX
+    more = f" and {left} more listings" if left > 0 else ""
+    return f"still on sale: {', '.join(told)}{more}"
 
 
 def _listed(rows: Sequence[HoldLineRow]) -> str:

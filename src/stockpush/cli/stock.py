@@ -120,7 +120,7 @@ def _print_items(rows: Sequence[StockRow]) -> None:
     ]
     if pinned:
         say()
-        say(f"Ordered, and made as it was then: {', '.join(pinned)}", "dim")
+        say(f"Ordered or held, and made as it was then: {', '.join(pinned)}", "dim")
 
 
 def _print_listings(rows: Sequence[StockRow]) -> None:

@@ -21,8 +21,9 @@ from stockpush.engine.given import shown
 from stockpush.engine.instants import end_of, expected_of, read_instant, read_when
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import Accepted, Decision, Refused, Replayed
-from stockpush.model import HOLD_LINES_MAX, MAIN, Hold, HoldLine, Item, shelf_key
+from stockpush.model import HOLD_LINES_MAX, MAIN, Hold, HoldLine, HoldState, Item, shelf_key, sku_of
 from stockpush.reservation import atp as netting
+from stockpush.reservation import parting
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import HOLD_MAX, merged, name_of, taken
 from stockpush.reservation.pushes import target_of
@@ -56,7 +57,9 @@ class HoldRow:
     """One hold of `holds --json`: `state` is held, sold, released or expired.
 
     It expires at `until` if nobody has ended it before; `ended_at` is None while it is held. `note`
-    says what it is for, `reason` why it was last changed.
+    says what it is for, `reason` why it was last changed. Of items that are split, `covered` is
+    False while what it holds may still be sold elsewhere, or has been; `on_sale` is who may sell
+    it.
     """
 
     id: str
@@ -69,6 +72,19 @@ class HoldRow:
     reason: str
     actor: str
     pool: str = MAIN
+    covered: bool = True
+    on_sale: tuple[OnSaleRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OnSaleRow:
+    """What a listing may still sell, a decimal string in the unit of its item."""
+
+    channel: str
+    ref: Mapping[str, Any]
+    sku: str
+    unit: str
+    quantity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +121,18 @@ class FallRow:
 # -- showing ---------------------------------------------------------------------------------
 
 
-def row(catalogue: Catalogue, hold: Hold) -> HoldRow:
-    """Return a hold's row."""
+def is_parted(catalogue: Catalogue, hold: Hold) -> bool:
+    """Answer whether a hold is of items that are split, and has not ended: its row takes a view."""
+    shelves = (shelf_key(line.sku, hold.pool) for line in hold.lines)
+    return hold.state is HoldState.HELD and any(map(catalogue.is_split, shelves))
+
+
+def row(catalogue: Catalogue, hold: Hold, view: View | None = None) -> HoldRow:
+    """Return a hold's row; `view` is what there is, of which one that `is_parted` has need."""
+    uncovered = _uncovered(view, hold) if view is not None and is_parted(catalogue, hold) else []
+    on_sale = {
+        each.field: each for shelf in uncovered if view for each in parting.on_sale(view, shelf)
+    }
     return HoldRow(
         id=name_of(hold.id),
         state=hold.state.value,
@@ -118,7 +144,26 @@ def row(catalogue: Catalogue, hold: Hold) -> HoldRow:
         reason=hold.reason,
         actor=hold.actor,
         pool=hold.pool,
+        covered=not uncovered,
+        on_sale=tuple(
+            OnSaleRow(
+                key.channel,
+                catalogue.listings_on[key][0].ref,
+                item.sku,
+                item.unit,
+                format_quantity(on_sale[key].units, item.scale),
+            )
+            for key in sorted(on_sale)
+            for item in (catalogue.items[sku_of(on_sale[key].shelf)],)
+        ),
     )
+
+
+def _uncovered(view: View, hold: Hold) -> list[str]:
+    """Return the shelves of a hold that are split, and not covered with all that may be sold."""
+    shelves = [shelf_key(line.sku, hold.pool) for line in hold.lines]
+    parted = [shelf for shelf in shelves if view.catalogue.is_split(shelf)]
+    return [shelf for shelf in parted if netting.atp(parting.spare(view, shelf), shelf) < 0]
 
 
 def line_rows(catalogue: Catalogue, lines: Iterable[HoldLine]) -> tuple[HoldLineRow, ...]:
@@ -190,7 +235,7 @@ def effect(before: View, after: View, hold: Hold | None, shelves: Sequence[str])
     the hold is of.
     """
     return Effect(
-        None if hold is None else row(before.catalogue, hold),
+        None if hold is None else row(before.catalogue, hold, after),
         changes_between(before, after),
         falls(before, after, shelves),
     )
@@ -225,6 +270,8 @@ def document(
         "lines": lines,
         "changed": [change.as_json() for change in done.changes],
         "listings": [each.as_json() for each in done.falls],
+        "covered": None if hold is None else hold.covered,
+        "on_sale": () if hold is None else hold.on_sale,
     }
 
 
@@ -251,14 +298,16 @@ def explained(view: View, lines: Sequence[HoldLine], refused: Refused, pool: str
     return replace(refused, facts={**refused.facts, **told})
 
 
-def next_after(refused: Refused, *, key: str, until: str) -> str | None:
+def next_after(refused: Refused, *, key: str, until: str, lower: str) -> str | None:
     """Return what to do after a refusal on a hold, None where there is nothing.
 
-    `key` and `until` are what the two are called where it was asked for.
+    `key`, `until` and `lower` are what the three are called where it was asked for.
     """
     match refused.refusal:
         case "insufficient_atp":
             return _next_of_short(refused.facts)
+        case "still_on_sale":
+            return f"the same with {lower}, to have the listings lowered for it"
         case "key_reused":
             return f"the same with another {key}, or without"
         case "out_of_bounds":
@@ -397,7 +446,8 @@ def check_pool(pool: str, catalogue: Catalogue, *, field: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A hold as it was posted: lines, when it ends, and the pool it is of.
+    """A hold as it was posted: lines, when it ends, the pool it is of, and whether listings are to
+    be lowered for it (`lower`).
 
     `dry_run`: it is only asked whether it can be placed.
     """
@@ -407,17 +457,18 @@ class Posted:
     note: str
     reason: str
     pool: str = MAIN
+    lower: bool = False
     dry_run: bool = False
 
 
 def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Posted:
     """Return the hold that a body asks for; `content` is its JSON.
 
-    `{"lines": [{"sku", "quantity"}], "for" or "until", "pool", "note", "reason", "dry_run"}`, all
-    but the lines optional. Raises `UsageError` and `NotFound` that name the field, such as
-    `lines[1].sku`.
+    `{"lines": [{"sku", "quantity"}], "for" or "until", "pool", "lower", "note", "reason",
+    "dry_run"}`, all but the lines optional. Raises `UsageError` and `NotFound` that name the field,
+    such as `lines[1].sku`.
     """
-    known = ("lines", "for", "until", "pool", "note", "reason", "dry_run")
+    known = ("lines", "for", "until", "pool", "lower", "note", "reason", "dry_run")
     body = given.table(content, "body", known)
     lines = body.get("lines")
     if not isinstance(lines, list) or not lines:
@@ -432,6 +483,7 @@ def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Po
         note=given.line(body, "note"),
         reason=given.line(body, "reason"),
         pool=_posted_pool(body, catalogue),
+        lower=given.flag(body, "lower"),
         dry_run=given.flag(body, "dry_run"),
     )
 

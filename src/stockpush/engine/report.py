@@ -28,10 +28,10 @@ from stockpush.model import (
 )
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
-from stockpush.reservation import sharing
+from stockpush.reservation import sharing, sold_out
 from stockpush.reservation.atp import Netting
-from stockpush.reservation.expectation import standing_on
 from stockpush.reservation.ledger import shelf_name, withheld
+from stockpush.reservation.limits import buffer_of, cap_of
 from stockpush.reservation.pushes import shown_on, target_of
 from stockpush.reservation.view import View
 from stockpush.units import format_duration, format_quantity
@@ -41,7 +41,9 @@ from stockpush.units import format_duration, format_quantity
 class ListingRow:
     """One listing of `stock --json`: `offer`, `expected`, `observed` in listing units.
 
-    `share` is what it is given of what is shared out, None where it shows the whole.
+    `share` is what it is given of what is shared out, None where it shows the whole. `cap` is the
+    most that it offers (None: what the channel holds), and `buffer` what it is never told of, in
+    the item's unit (None: its channel is not in the configuration, and it says none itself).
     """
 
     channel: str
@@ -55,6 +57,8 @@ class ListingRow:
     reason: str | None
     weight: int = 1
     share: int | None = None
+    cap: int | None = None
+    buffer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,9 @@ class SupplyRow:
 
 @dataclass(frozen=True, slots=True)
 class OlderBillRow:
-    """An older bill that open orders were made with: `reserved` units go by it, as a decimal."""
+    """An older bill that open orders and holds were made with: so many `reserved` units, held ones
+    too, go by it, as a decimal.
+    """
 
     bill: int
     reserved: str
@@ -81,17 +87,18 @@ class OlderBillRow:
 class StockRow:
     """One item of `stock --json` in one pool: quantities are decimal strings in the item's unit.
 
-    `exposure` is the worst-case oversell if every listing sold out at once. `limited_by` are the
-    materials that stop one more from being built, and "promise rule" or "horizon", or "... of SKU"
-    for a component's, or a supply of orders, where that does. `on_hand` can be sold; `withheld`
-    lies in lots that cannot, or where nothing is sold. `policy` is how its listings share it;
+    `exposure` is the worst-case oversell if every listing sold out at once, those of items that
+    share its materials too. `limited_by` are the materials that stop one more from being built, and
+    "promise rule" or "horizon", or "... of SKU" for a component's, or a supply of orders, where
+    that does. `on_hand` can be sold; `withheld` lies in lots that cannot, or where nothing is sold.
+    `policy` is how its listings share it;
     `guarded`: they do so now, since there is as little as `guard_level`. `exposure_max` is None for
     no limit. `substitutes` are the items that share this one as a name, of which `on_hand` is then
     what is there of all of them; `substitute_for` is the name that it shares. `bill` is the version
-    of its bill of materials, `older_bills` are those that open orders go by. `per_order` is what
-    each order with it takes once. `coming` becomes available by the `horizon`, which is None where
-    nobody asks how soon; `late` says what is not promised since it would not be there by then, None
-    where nothing is.
+    of its bill of materials, `older_bills` are those that open orders and holds go by. `per_order`
+    is what each order with it takes once. `coming` becomes available by the `horizon`, which is
+    None where nobody asks how soon; `late` says what is not promised since it would not be there by
+    then, None where nothing is.
     """
 
     sku: str
@@ -196,8 +203,10 @@ def _rows(view: View, shelves: Sequence[str]) -> Iterator[StockRow]:
         listed.setdefault(catalogue.shelf_on(key.channel, listing.sku), []).append(listing)
     pools = {name: place.pool for name, place in catalogue.locations.items()}
     apart = withheld(view.rows.lots.values(), pools)
+    worst = sold_out.net(view, shelves)
     for shelf in shelves:
-        yield _item(view, net, shelf, listed.get(shelf, []), apart)
+        exposed = sold_out.too_much(view, worst, shelf)
+        yield _item(view, net, shelf, listed.get(shelf, []), apart, exposed)
 
 
 def stock_page(
@@ -230,9 +239,16 @@ def _net_all(view: View) -> Netting:
 
 
 def _item(
-    view: View, net: Netting, key: str, listings: Iterable[Listing], withheld: Mapping[str, int]
+    view: View,
+    net: Netting,
+    key: str,
+    listings: Iterable[Listing],
+    withheld: Mapping[str, int],
+    exposed: int,
 ) -> StockRow:
-    """Return the row of an item in a pool; `withheld` is that of shelves that have any."""
+    """Return the row of an item in a pool, of which so many units are `exposed`; `withheld` is that
+    of shelves that have any.
+    """
     item, shelf = view.catalogue.items[sku_of(key)], view.shelf(key)
     sku, atp = item.sku, netting.atp(net, key)
     scale, bills = item.scale, view.catalogue.bills
@@ -249,7 +265,7 @@ def _item(
         suspense=format_quantity(view.suspense(key), scale),
         buildable=format_quantity(netting.buildable(net, key), scale),
         atp=format_quantity(atp, scale),
-        exposure=format_quantity(exposure(view, key, atp), scale),
+        exposure=format_quantity(exposed, scale),
         limited_by=_limits(net, key),
         listings=tuple(listing_row(view, listing, atp) for listing in listings),
         promise=item.promise.value,
@@ -293,28 +309,6 @@ def _limits(net: Netting, shelf: str) -> tuple[str, ...]:
     return ()
 
 
-def exposure(view: View, shelf: str, atp: int) -> int:
-    """Return how many units (smallest, >= 0) would be sold beyond what there is, at the worst: if
-    every listing that shows the shelf sold out at once.
-
-    What a channel seems to have sold untold counts as on sale still, until that is settled. A write
-    under way counts if it raises the number; open units that the channel keeps for their buyers do
-    not.
-    """
-    shown = 0
-    for key in view.catalogue.fields_of.get(shelf, ()):
-        row, policy = view.field(key), view.catalogue.policies.get(key.channel)
-        if row is None:
-            continue
-        number = row.expected or 0
-        flying = view.rows.in_flight.get(key)
-        if flying is not None:
-            number = max(number, flying.target)
-        standing = 0 if policy is None else standing_on(row, policy)
-        shown += row.pack * max(0, number + row.hold - standing)
-    return max(0, shown - max(0, atp))
-
-
 def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
     """Return one listing's row."""
     policy = view.catalogue.policies.get(listing.key.channel)
@@ -325,6 +319,8 @@ def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
         shown = shown_on(view, row, atp=atp, policy=policy)
         share = shown.offer if shown.because else None
     state, reason = _state(view, listing, row, policy, wanted)
+    buffer = listing.buffer if policy is None else buffer_of(view.catalogue, listing, policy)
+    scale = view.catalogue.items[listing.sku].scale
     return ListingRow(
         channel=listing.key.channel,
         ref=listing.ref,
@@ -337,6 +333,8 @@ def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
         reason=reason,
         weight=listing.weight,
         share=share,
+        cap=cap_of(view.catalogue, listing),
+        buffer=None if buffer is None else format_quantity(buffer, scale),
     )
 
 

@@ -18,7 +18,7 @@ from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
 from stockpush.engine import wording
-from stockpush.engine.report import ListingRow, exposure, listing_row
+from stockpush.engine.report import ListingRow, listing_row
 from stockpush.engine.wording import OUTCOMES, Now, OpenUnits, when
 from stockpush.model import (
     MAIN,
@@ -38,6 +38,7 @@ from stockpush.model import (
 )
 from stockpush.ports import KEPT
 from stockpush.reservation import atp as netting
+from stockpush.reservation import sold_out
 from stockpush.reservation.exposure import Terms
 from stockpush.reservation.lots import LotState
 from stockpush.reservation.lots import state as lot_state
@@ -349,7 +350,9 @@ def _why_in(
         ),
         note=_noted(now, atp),
         pool=pool,
-        exposure=format_quantity(exposure(view, shelf, atp), item.scale),
+        exposure=format_quantity(
+            sold_out.too_much(view, sold_out.net(view, [shelf]), shelf), item.scale
+        ),
     )
 
 

@@ -528,14 +528,41 @@ def _with_gross(netting: Netting, sku: str, gross: int) -> Netting:
     return _again(netting, sku, {sku: gross})
 
 
-def _again(netting: Netting, sku: str, gross: Mapping[str, int]) -> Netting:
+def without(netting: Netting, sku: str, units: int) -> Netting:
+    """Net `sku` and all that bears on it again, with so many units >= 0 of its demand taken away.
+
+    What others draw on those below stays, and so does every rule; the others are left out. Of the
+    name of substitutes nothing is demanded but by bills.
+    """
+    assert sku not in netting.bills.substitutes, f"{sku} is a name"
+    fewer = _again(
+        netting,
+        sku,
+        {sku: netting.gross[sku] - units},
+        cone=netting.bills.cones([sku]),
+        ceilings=netting.ceilings,
+    )
+    room = dict(netting.room)
+    for gate in netting.gates.get(sku, ()):
+        room[gate.supply] += gate.taken_for(units)
+    return replace(fewer, gates=netting.gates, room=room, times=netting.times)
+
+
+def _again(
+    netting: Netting,
+    sku: str,
+    gross: Mapping[str, int],
+    *,
+    cone: tuple[str, ...] | None = None,
+    ceilings: Mapping[str, int] = NO_RULES,
+) -> Netting:
     """Net `sku` and all below it again, with other gross requirements of what nothing draws on.
 
-    What items outside draw on those below stays as it was. No promise rule holds there: whether
-    something is covered does not depend on any.
+    What items outside draw on those below stays as it was. Without `ceilings` no promise rule holds
+    there: whether something is covered does not depend on any.
     """
     bills = netting.bills
-    cone = (sku, *bills.descendants(sku))
+    cone = cone or (sku, *bills.descendants(sku))
     outside = {item: netting.gross[item] for item in cone}
     for item in cone:
         if netting.built[item]:
@@ -546,7 +573,7 @@ def _again(netting: Netting, sku: str, gross: Mapping[str, int]) -> Netting:
         if (name := bills.name_of.get(item)) is not None:
             outside[name] += left(netting, item)
     outside.update(gross)
-    return _netted(bills, cone, netting.on_hand, netting.demand, outside, NO_RULES, netting.rests)
+    return _netted(bills, cone, netting.on_hand, netting.demand, outside, ceilings, netting.rests)
 
 
 def _rise(netting: Netting, sku: str) -> int:

@@ -663,8 +663,8 @@ def _with_older(names: Iterable[str]) -> tuple[str, str | None]:
     if not older:
         return "", None
     return (
-        f"; by {' and '.join(older)}, which open orders were made with",
-        "stockpush import FILE  (once those orders are sent)",
+        f"; by {' and '.join(older)}, which open orders or holds were made with",
+        "stockpush import FILE  (once those are sent or have ended)",
     )
 
 

@@ -218,11 +218,16 @@ class Draft:
         bill = self.view.catalogue.bills.by_item.get(sku)
         return 1 if bill is None else bill.version
 
-    def hold(self, sku: str, units: int) -> None:
-        """Change a shelf's units in open holds by `units` (signed, smallest units)."""
-        shelf = self.shelf(sku)
-        self.shelves[sku] = replace(shelf, held=shelf.held + units)
-        self.touched.add(sku)
+    def hold(self, key: str, units: int, bill: int) -> None:
+        """Change a shelf's units in open holds by `units` (signed, smallest units), which go by
+        version `bill` of its item's bill.
+        """
+        shelf = self.shelf(key)
+        by_an_older = None
+        if bill != self.present_bill(sku_of(key)):
+            by_an_older = older.hold(shelf, units, bill)
+        self.shelves[key] = by_an_older or replace(shelf, held=shelf.held + units)
+        self.touched.add(key)
 
     def change(self, field: Field) -> None:
         """Record a field's new value; its drift is closed with its last suspended unit."""

@@ -7,10 +7,16 @@ Whatever was covered before stays so: a unit that a hold takes from a component 
 item of the hold, which would not be covered itself if the component were short. An order line, in
 contrast, is a fact and is never refused.
 
+Where what can be promised is parted (`split`), a unit that a listing may still sell is not free for
+a hold, though it is in the ATP: a checkout could sell it before the listing is lowered. There a
+hold is refused unless all of it is on no listing, or it says `lower`: then it is placed, its units
+are demand at once, which lowers the listings, and it is covered when they have been.
+
 While it is held its units are demand (`Shelf.held`), in whole and part as an order's would be. A
 hold ends once: it is sold, released, or expires. The table of its life says what may follow what;
 a command that would do anything else is refused as `not_held`. From the instant `until` on a hold
 cannot be renewed or sold any more, whether or not anybody has noted yet that it has expired.
+A hold keeps the bill that it was placed with (`older`), and its sale goes by it.
 Selling writes the movements of all its lines, which takes the units off the shelf and the demand
 at once and so changes no ATP. Expiring and releasing are the same for stock.
 """
@@ -49,7 +55,7 @@ from stockpush.model import (
     sku_of,
 )
 from stockpush.reservation import atp as netting
-from stockpush.reservation import backflush, keyed, substitutes
+from stockpush.reservation import backflush, keyed, parting, substitutes
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.lot_verbs import unknown_pool
 from stockpush.reservation.view import View
@@ -72,6 +78,8 @@ _TOLD: Final = {
     "expired": "hold.expired",
 }
 """The event that tells of each change."""
+ON_SALE_TOLD_MAX: Final = 3
+"""How many listings a refusal names in words."""
 HOLD_MAX: Final = timedelta(days=366)
 """Longest time from now that a hold may last."""
 
@@ -92,6 +100,10 @@ def place(view: View, command: PlaceHold, at: datetime) -> Decision:
         return Decision(outcome=refused)
     if (refused := shortfall(view, lines, pool)) is not None:
         return Decision(outcome=refused)
+    if not command.lower and (refused := still_on_sale(view, lines, pool)) is not None:
+        return Decision(outcome=refused)
+    draft = Draft(view, at)
+    lines = tuple(replace(line, bill=draft.present_bill(line.sku)) for line in lines)
     hold = Hold(
         id=view.rows.next_hold,
         key=command.key,
@@ -104,9 +116,8 @@ def place(view: View, command: PlaceHold, at: datetime) -> Decision:
         reason=command.reason,
         pool=pool,
     )
-    draft = Draft(view, at)
     for line in lines:
-        draft.hold(shelf_key(line.sku, pool), line.quantity)
+        draft.hold(shelf_key(line.sku, pool), line.quantity, line.bill)
     _change(draft, None, hold)
     return _accepted(draft, hold, CommandDone(command.key, content, at))
 
@@ -166,6 +177,7 @@ def sell(view: View, command: SellHold, at: datetime) -> Decision:
                 reason=why,
             ),
             pool=hold.pool,
+            version=line.bill,
         )
     for shelf in draft.shelves.values():
         if abs(shelf.on_hand) > QUANTITY_MAX:
@@ -252,6 +264,64 @@ def shortfall(view: View, lines: Sequence[HoldLine], pool: str = MAIN) -> Refuse
     blocked = [sku for sku in skus if sku in net.blocked]
     assert not blocked, f"{blocked} are not covered together and each beside the others"
     return None
+
+
+def still_on_sale(view: View, lines: Sequence[HoldLine], pool: str = MAIN) -> Refused | None:
+    """Return why lines (each item once) that can be promised cannot be set aside yet, None if they
+    can: where each unit is on one listing, one that a listing may still sell is its own.
+    """
+    for position, line in enumerate(lines):
+        shelf = shelf_key(line.sku, pool)
+        if not view.catalogue.is_split(shelf):
+            continue
+        beside = parting.spare(taken(view, lines[:position], pool), shelf)
+        free = max(0, netting.atp(beside, shelf))
+        if free < line.quantity:
+            return _unlowered(view, line, free, parting.on_sale(view, shelf), pool)
+    return None
+
+
+def _unlowered(
+    view: View, line: HoldLine, free: int, on_sale: Sequence[parting.OnSale], pool: str
+) -> Refused:
+    """Return the refusal of a line of which `free` units are on no listing."""
+    item = view.catalogue.items[line.sku]
+    where = f" in the pool {pool}" if len(view.catalogue.pools) > 1 else ""
+    told = ", ".join(_told_of(view, each) for each in on_sale[:ON_SALE_TOLD_MAX])
+    left = len(on_sale) - ON_SALE_TOLD_MAX
+    more = f" and {left} more listings" if left > 0 else ""
+    return Refused(
+        "still_on_sale",
+        f"{_of(line.quantity, item)} were asked for and {_amount(free, item)} are on no "
+        f"listing{where}; still to be sold are {told}{more}",
+        {
+            "sku": item.sku,
+            "unit": item.unit,
+            "asked": format_quantity(line.quantity, item.scale),
+            "available": format_quantity(free, item.scale),
+            "short": format_quantity(line.quantity - free, item.scale),
+            "on_sale": [
+                {
+                    "channel": each.field.channel,
+                    "ref": dict(view.catalogue.listings_on[each.field][0].ref),
+                    "sku": other.sku,
+                    "unit": other.unit,
+                    "quantity": format_quantity(each.units, other.scale),
+                }
+                for each in on_sale
+                for other in (view.catalogue.items[sku_of(each.shelf)],)
+            ],
+            **({"pool": pool} if where else {}),
+        },
+    )
+
+
+def _told_of(view: View, each: parting.OnSale) -> str:
+    """Return what a listing may sell, in words."""
+    ref = view.catalogue.listings_on[each.field][0].ref
+    named = " ".join(f"{name}={value}" for name, value in ref.items())
+    units = _of(each.units, view.catalogue.items[sku_of(each.shelf)])
+    return f"{units} at {each.field.channel} {named}"
 
 
 def _insufficient(
@@ -396,7 +466,7 @@ def _held(view: View, number: int, at: datetime | None) -> Hold | Refused:
 def _end(draft: Draft, hold: Hold, state: HoldState, reason: str) -> Hold:
     """End a hold: its units are nobody's any more."""
     for line in hold.lines:
-        draft.hold(shelf_key(line.sku, hold.pool), -line.quantity)
+        draft.hold(shelf_key(line.sku, hold.pool), -line.quantity, line.bill)
     ended = replace(hold, state=state, ended_at=draft.at, reason=reason)
     _change(draft, hold, ended)
     return ended

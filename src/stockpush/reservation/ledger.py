@@ -368,13 +368,17 @@ def reserved_is_open_demand(books: Books) -> list[Violation]:
 
 def pinned_is_open_demand(books: Books) -> list[Violation]:
     """What every shelf has pinned to an older bill is the sum of the open reservations by it, on
-    the channels that its pool feeds.
+    the channels that its pool feeds, and of the open holds of its pool.
     """
     open_units: Counter[tuple[str, int]] = Counter()
     for line in books.reservations:
         if line.sku is not None and line.open:
             key = shelf_key(line.sku, books.feeds.get(line.key.channel, MAIN))
             open_units[key, line.bill] += line.open * line.pack
+    for hold in books.holds:
+        if hold.state is HoldState.HELD:
+            for held in hold.lines:
+                open_units[shelf_key(held.sku, hold.pool), held.bill] += held.quantity
     return [
         Violation(
             "pinned_is_open_demand",

@@ -1,13 +1,13 @@
-"""Older bills: what open reservations were made with is what they are made from.
+"""Older bills: what open reservations and holds were made with is what they are made from.
 
 Theory of operation. A bill that becomes another recipe is a new version of it. Reservations that
-are open then keep the version that they were made with, and so does whatever is added to them; what
-comes later is made by the present bill. The item's shelf knows how many units go by each older bill
-(`model.Pin`), the catalogue keeps the bills themselves, and netting takes each for an item of its
-own (`bom`). A version that no open reservation needs any more has no pin: a reservation of it that
-is opened again goes by the present bill, and the next import forgets the bill. The shelf of each
-pool has pins of its own: what is open on a channel takes them along to the pool that feeds it from
-then on.
+are open then keep the version that they were made with, and so does whatever is added to them; so
+do holds, until they end, and their sale goes by it. What comes later is made by the present bill.
+The item's shelf knows how many units go by each older bill (`model.Pin`), the catalogue keeps the
+bills themselves, and netting takes each for an item of its own (`bom`). A version that no open
+reservation and no hold needs any more has no pin: a reservation of it that is opened again goes by
+the present bill, and the next import forgets the bill. The shelf of each pool has pins of its own:
+what is open on a channel takes them along to the pool that feeds it from then on.
 
 Finished units serve the oldest bill first. What is missing below zero is the present bill's: those
 units left before they were built, and nobody knows by which one.
@@ -71,16 +71,29 @@ def reserve(shelf: Shelf, units: int, version: int, *, anew: bool = False) -> Sh
     """Return the shelf with so many open units (signed) more by an older bill; None if it is not
     kept any more there, or never was: then they go by the present one, but for `anew`.
     """
+    pinned = _pinned_more(shelf, units, version, anew=anew)
+    return None if pinned is None else replace(pinned, reserved=pinned.reserved + units)
+
+
+def hold(shelf: Shelf, units: int, version: int) -> Shelf | None:
+    """Return the shelf with so many held units (signed) more by an older bill; None if it is not
+    kept there.
+    """
+    pinned = _pinned_more(shelf, units, version)
+    return None if pinned is None else replace(pinned, held=pinned.held + units)
+
+
+def _pinned_more(shelf: Shelf, units: int, version: int, *, anew: bool = False) -> Shelf | None:
+    """Return the shelf with so many units (signed) more in its pin of an older bill; None if it has
+    none, but for `anew`.
+    """
     pins = {pin.version: pin for pin in shelf.pins}
     if version not in pins and not anew:
         return None
     known = pins.get(version, Pin(version, 0))
     pins[version] = known._replace(units=known.units + units)
-    return replace(
-        shelf,
-        reserved=shelf.reserved + units,
-        pins=tuple(pins[each] for each in sorted(pins) if pins[each].units > 0),
-    )
+    kept = tuple(pins[each] for each in sorted(pins) if pins[each].units > 0)
+    return replace(shelf, pins=kept)
 
 
 def replaced(old: BillOfMaterials, new: BillOfMaterials) -> bool:
@@ -98,12 +111,12 @@ def _use(bill: BillOfMaterials) -> tuple[object, ...]:
 
 
 def pin(shelf: Shelf, old: BillOfMaterials, new: BillOfMaterials) -> Shelf:
-    """Return the shelf of an item whose bill is replaced: what is reserved by it stays with it.
+    """Return the shelf of an item whose bill is replaced: what is claimed by it stays with it.
 
     What roundings have left by it says nothing of one that takes something else.
     """
     after = replace(shelf, rests=shelf.rests if _use(old) == _use(new) else ())
-    units = shelf.reserved - sum(each.units for each in shelf.pins)
+    units = shelf.reserved + shelf.held - sum(each.units for each in shelf.pins)
     if units <= 0:
         return after
     return replace(after, pins=(*shelf.pins, Pin(old.version, units, shelf.rests)))
@@ -120,7 +133,7 @@ def with_rests(shelf: Shelf, version: int, rests: tuple[Rest, ...]) -> Shelf:
 def kept(
     older: Iterable[BillOfMaterials], shelves_of: Callable[[str], Iterable[Shelf]]
 ) -> frozenset[tuple[str, int]]:
-    """Return (item, version) of the older bills that open reservations need, in any pool.
+    """Return (item, version) of the older bills that open reservations and holds need, in any pool.
 
     `shelves_of` returns an item's shelves.
     """

@@ -13,14 +13,14 @@ nobody has counted. Any other listing shows what nobody has been allotted, and i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from stockpush.model import ChannelPolicy, Field, FieldKey, Mode, sku_of
+from stockpush.model import ChannelPolicy, Field, FieldKey, Mode
 from stockpush.reservation import atp as netting
 from stockpush.reservation import split
-from stockpush.reservation.catalogue import smallest_units
 from stockpush.reservation.expectation import orders_read_since, standing_on
+from stockpush.reservation.limits import Limits, limits_of
 from stockpush.reservation.split import Share
 from stockpush.reservation.view import View
 
@@ -37,13 +37,21 @@ class Parted(NamedTuple):
     is_known: bool
 
 
-def offered(view: View, key: FieldKey, *, shelf: str, pack: int, policy: ChannelPolicy) -> int:
+class OnSale(NamedTuple):
+    """Units (> 0, smallest units of its shelf) that a listing may sell whatever is under way."""
+
+    field: FieldKey
+    shelf: str
+    units: int
+
+
+def offered(view: View, key: FieldKey, *, shelf: str, pack: int, limits: Limits) -> int:
     """Return what a mapped field of a shelf that is split should sell from now on, its units."""
     parted = _parted(view, shelf)
     if key in parted.offers:
         return parted.offers[key]
-    buffer = smallest_units(policy.buffer, view.catalogue.items[sku_of(shelf)].scale)
-    return min(policy.cap, max(0, netting.atp(parted.spare, shelf) - buffer) // pack)
+    spare = max(0, netting.atp(parted.spare, shelf) - limits.buffer)
+    return min(limits.most, spare // pack)
 
 
 def may_raise(view: View, field: Field) -> bool:
@@ -53,6 +61,25 @@ def may_raise(view: View, field: Field) -> bool:
     """
     shelf = view.catalogue.shelf_on(field.key.channel, field.sku)
     return not view.catalogue.is_split(shelf) or _parted(view, shelf).is_known
+
+
+def spare(view: View, shelf: str) -> netting.Netting:
+    """Net the group of a shelf that is split as if all were sold that its listings may sell."""
+    group = view.catalogue.group([shelf])
+    shares, _ = _ours(view, group)
+    return _spare(view, group, shares)
+
+
+def on_sale(view: View, shelf: str) -> tuple[OnSale, ...]:
+    """Return what listings may sell that takes of what a shelf that is split is made of, by key."""
+    netted = view.catalogue.netted
+    taken = set(netted.cones([shelf]))
+    shares, _ = _ours(view, view.catalogue.group([shelf]))
+    return tuple(
+        OnSale(share.key, share.shelf, share.allotted * share.pack)
+        for share in shares
+        if share.allotted and not taken.isdisjoint(netted.cones([share.shelf]))
+    )
 
 
 def _parted(view: View, shelf: str) -> Parted:
@@ -68,24 +95,9 @@ def _parted(view: View, shelf: str) -> Parted:
 def _part(view: View, shelves: Collection[str]) -> Parted:
     """Part what there is among the listings of a group's shelves."""
     group = view.catalogue.group(shelves)
-    shares: list[Share] = []
-    is_known = True
-    for key in sorted(view.catalogue.fields_showing(shelves)):
-        field, policy = view.field(key), view.catalogue.policies.get(key.channel)
-        if field is None or policy is None or view.catalogue.sku_of(key) != field.sku:
-            continue
-        if not field.adopted or policy.mode is not Mode.LIVE:
-            continue
-        shares.append(_share(view, field, policy))
-        polled = view.channel(key.channel).polled_begun_at
-        if field.parked_reason is None and not orders_read_since(field, polled, policy):
-            is_known = False
-    suspended = {shelf: -view.suspense(shelf) for shelf in group}
+    shares, is_known = _ours(view, group)
     aims = split.aims(shares, lambda units: view.net_more(group, units))
-    allotted = split.allotted(shares)
-    spare = view.net_more(
-        group, {shelf: suspended[shelf] + allotted.get(shelf, 0) for shelf in group}
-    )
+    spare = _spare(view, group, shares)
     return Parted(
         {
             share.key: split.wanted(share, aims[share.key], split.reach(share, spare))
@@ -97,19 +109,47 @@ def _part(view: View, shelves: Collection[str]) -> Parted:
     )
 
 
+def _ours(view: View, group: Collection[str]) -> tuple[list[Share], bool]:
+    """Return the shares of a group's listings that are ours, by key, and whether all are known."""
+    shares: list[Share] = []
+    is_known = True
+    for key in sorted(view.catalogue.fields_showing(group)):
+        field, policy = view.field(key), view.catalogue.policies.get(key.channel)
+        if field is None or policy is None or view.catalogue.sku_of(key) != field.sku:
+            continue
+        if not field.adopted or policy.mode is not Mode.LIVE:
+            continue
+        shares.append(_share(view, field, policy))
+        polled = view.channel(key.channel).polled_begun_at
+        if field.parked_reason is None and not orders_read_since(field, polled, policy):
+            is_known = False
+    return shares, is_known
+
+
+def _spare(view: View, group: frozenset[str], shares: Iterable[Share]) -> netting.Netting:
+    """Net the demand that is known with all that is allotted."""
+    allotted = split.allotted(shares)
+    return view.net_more(
+        group, {shelf: allotted.get(shelf, 0) - view.suspense(shelf) for shelf in group}
+    )
+
+
 def _share(view: View, field: Field, policy: ChannelPolicy) -> Share:
     """Return the share of a field that is ours."""
     catalogue = view.catalogue
     shelf = catalogue.shelf_on(field.key.channel, field.sku)
+    listings = catalogue.listings_on[field.key]
+    limits = limits_of(catalogue, listings, field.sku, policy)
     return split.share_of(
         field,
         shelf,
         view.rows.in_flight.get(field.key),
         stands=standing_on(field, policy),
         policy=policy,
-        weight=max(listing.weight for listing in catalogue.listings_on[field.key]),
+        weight=max(listing.weight for listing in listings),
         is_home=field.key.channel == catalogue.home_channel(shelf),
-        buffer=smallest_units(policy.buffer, catalogue.items[field.sku].scale),
+        buffer=limits.buffer,
+        cap=limits.most,
         is_fixed=field.parked_reason is not None
         or field.expected is None
         or field.first_observed_at is None,

@@ -567,8 +567,8 @@ class Audit:
     """Balances as kept and as recomputed, of one instant; `check` compares them.
 
     By shelf, in smallest units: `shelves` as kept, `moved` the sum of the movements in its pool,
-    `open` the sum of open x pack on the pool's channels, `open_by_bill` the same by (shelf, version
-    of the bill), `held` that of the lines of open holds. By lot: `lots` as kept, `lots_moved` the
+    `open` the sum of open x pack on the pool's channels, `held` that of the lines of open holds,
+    `open_by_bill` both by (shelf, version of the bill). By lot: `lots` as kept, `lots_moved` the
     sum of the movements that name it and its location. By field, in the channel's units: `fields`
     as kept, `undeducted` the sum over the field's reservations of what
     `reservation.orders.undeducted` says of each. A key without rows is absent.
@@ -656,7 +656,7 @@ async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
         .group_by(*on)
     )
     line, kept = schema.hold_line, schema.hold
-    among = (line.c.sku, kept.c.pool)
+    among = (line.c.sku, kept.c.pool, line.c.bill)
     held = (
         select(*among, func.sum(line.c.quantity))
         .select_from(line.join(kept, kept.c.id == line.c.hold_id))
@@ -691,6 +691,10 @@ async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
         (shelf_key(sku, feeds.get(channel, MAIN)), bill, total)
         for sku, channel, bill, total in await reader.filtered(opened, {})
     ]
+    set_aside = [
+        (shelf_key(sku, pool), bill, total)
+        for sku, pool, bill, total in await reader.filtered(held, {})
+    ]
     return Audit(
         shelves={shelf.key: shelf for shelf in shelves},
         moved=_summed(
@@ -698,10 +702,10 @@ async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
             for sku, location, total in await reader.filtered(moved, {})
         ),
         open=_summed((shelf, total) for shelf, _, total in claimed),
-        open_by_bill=_summed(((shelf, bill), total) for shelf, bill, total in claimed),
-        held=_summed(
-            (shelf_key(sku, pool), total) for sku, pool, total in await reader.filtered(held, {})
+        open_by_bill=_summed(
+            ((shelf, bill), total) for shelf, bill, total in (*claimed, *set_aside)
         ),
+        held=_summed((shelf, total) for shelf, _, total in set_aside),
         fields={field.key: field for field in fields},
         undeducted={
             FieldKey(channel, key): int(total)

@@ -323,12 +323,15 @@ def listing_row(listing: Listing) -> Row:
         int(listing.adopted),
         listing.parked_reason,
         listing.weight,
+        listing.cap,
+        listing.buffer,
     )
 
 
 def read_listing(row: Row) -> Listing:
     """Return the listing of a row of `listing`."""
-    channel, ref_key, sku, pack, ref, order_key, field_key, adopted, parked_reason, weight = row
+    channel, ref_key, sku, pack, ref, order_key, field_key, adopted, *rest = row
+    parked_reason, weight, cap, buffer = rest
     return Listing(
         key=ListingKey(channel, ref_key),
         sku=sku,
@@ -339,6 +342,8 @@ def read_listing(row: Row) -> Listing:
         adopted=bool(adopted),
         parked_reason=parked_reason,
         weight=weight,
+        cap=cap,
+        buffer=buffer,
     )
 
 
@@ -511,15 +516,16 @@ def hold_row(hold: Hold) -> Row:
 def hold_line_rows(hold: Hold) -> list[Row]:
     """Return the rows of `hold_line`; `position` keeps the order of the lines."""
     return [
-        (hold.id, position, line.sku, line.quantity) for position, line in enumerate(hold.lines)
+        (hold.id, position, line.sku, line.quantity, line.bill)
+        for position, line in enumerate(hold.lines)
     ]
 
 
 def read_holds(holds: Iterable[Row], lines: Iterable[Row]) -> tuple[Hold, ...]:
     """Return the holds of rows of `hold` and of `hold_line`, the lines in any order."""
     lines_of: dict[int, list[HoldLine]] = {}
-    for number, _position, sku, quantity in sorted(lines, key=tuple):
-        lines_of.setdefault(number, []).append(HoldLine(sku, quantity))
+    for number, _position, sku, quantity, bill in sorted(lines, key=tuple):
+        lines_of.setdefault(number, []).append(HoldLine(sku, quantity, bill))
     return tuple(
         Hold(
             id=number,

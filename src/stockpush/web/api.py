@@ -276,7 +276,9 @@ class _Holds:
         catalogue = await self._reads.catalogue()
         page = await self._reads.holds(limit=limit, before=before, state=state)
         following = None if page.next is None else f"hold-{page.next}"
-        return _page([holding.row(catalogue, each) for each in page.data], following)
+        parted = any(holding.is_parted(catalogue, each) for each in page.data)
+        view = await self._reads.view() if parted else None
+        return _page([holding.row(catalogue, each, view) for each in page.data], following)
 
     async def one(self, request: web.Request) -> web.Response:
         _parameters(request)
@@ -289,7 +291,14 @@ class _Holds:
         catalogue = await self._reads.catalogue()
         asked = holding.read_posted(content, catalogue, default=self._hold_for)
         command = PlaceHold(
-            asked.lines, asked.until, asked.note, key, ACTOR, asked.reason, asked.pool
+            asked.lines,
+            asked.until,
+            asked.note,
+            key,
+            ACTOR,
+            asked.reason,
+            asked.pool,
+            asked.lower,
         )
         if asked.dry_run:
             return await self._rehearse(command)
@@ -357,11 +366,15 @@ class _Holds:
         """Answer why something cannot be done to a hold of these lines."""
         if refused.refusal == "insufficient_atp":
             refused = holding.explained(await self._reads.view(), lines, refused, pool)
-        further = holding.next_after(refused, key="Idempotency-Key", until="until")
+        further = holding.next_after(
+            refused, key="Idempotency-Key", until="until", lower='"lower": true'
+        )
         return _refusal(refused, further)
 
     async def _answer(self, hold: Hold, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-        return answer(holding.row(await self._reads.catalogue(), hold), status=status)
+        catalogue = await self._reads.catalogue()
+        view = await self._reads.view() if holding.is_parted(catalogue, hold) else None
+        return answer(holding.row(catalogue, hold, view), status=status)
 
 
 async def _json(request: web.Request) -> Any:

@@ -17,7 +17,7 @@ import msgspec
 from stockpush import __version__
 from stockpush.engine import posted
 from stockpush.engine.channel_report import ChannelRow, DeliveryRow
-from stockpush.engine.holding import HoldLineRow, HoldRow, PromiseRow
+from stockpush.engine.holding import HoldLineRow, HoldRow, OnSaleRow, PromiseRow
 from stockpush.engine.lot_report import LotRow
 from stockpush.engine.movements import LedgerRow
 from stockpush.engine.report import ParkedRow, StockRow
@@ -43,6 +43,7 @@ ROWS: Sequence[type] = (
     ParkedRow,
     LedgerRow,
     HoldRow,
+    OnSaleRow,
     PromiseRow,
 )
 """What answers are made of."""
@@ -331,6 +332,15 @@ def _rehearsed() -> dict[str, Any]:
                 "description": "Listings whose number would change, and to what.",
                 "items": _every(_FALL),
             },
+            "covered": {
+                "type": ["boolean", "null"],
+                "description": "False while what it would hold of split items may still be sold.",
+            },
+            "on_sale": {
+                "type": "array",
+                "description": "What listings of split items may still sell.",
+                "items": _ref(OnSaleRow.__name__),
+            },
         }
     )
 
@@ -387,6 +397,11 @@ def _shortage() -> dict[str, Any]:
             "type": "string",
             "description": "Where in that pool what is bought is to go.",
         },
+        "on_sale": {
+            "type": "array",
+            "description": "What listings of split items may still sell (`still_on_sale`).",
+            "items": _ref(OnSaleRow.__name__),
+        },
         "to_buy": {
             "type": "array",
             "description": "What has to come in so that it could be placed.",
@@ -440,6 +455,11 @@ def _bodies() -> dict[str, Any]:
                 },
                 "note": {"type": "string"},
                 "pool": {"type": "string", "default": MAIN},
+                "lower": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "Of split items: also what listings may still sell.",
+                },
                 "dry_run": _DRY_RUN,
                 **ends,
             },
