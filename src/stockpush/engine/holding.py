@@ -447,7 +447,7 @@ def check_pool(pool: str, catalogue: Catalogue, *, field: str) -> None:
 @dataclass(frozen=True, slots=True)
 class Posted:
     """A hold as it was posted: lines, when it ends, the pool it is of, and whether listings are to
-    be lowered for it (`lower`).
+    be lowered for it.
 
     `dry_run`: it is only asked whether it can be placed.
     """
