@@ -230,6 +230,30 @@ def test_no_where_a_component_s_promise_rule_is_in_the_way(shop: Terminal):
     assert (refused.json["to_buy"], refused.json["next"]) == ([], "stockpush why pair")
 
 
+@pytest.mark.parametrize(
+    ("rule", "limit"),
+    [
+        ('promise = "finished"', "promise rule"),
+        ("buildable_max = 40", "promise rule"),
+        ('horizon = "3 days"', "horizon"),
+    ],
+)
+def test_nothing_is_to_buy_that_would_not_help(shop: Terminal, rule: str, limit: str):
+    """Where a rule or a horizon is in the way the materials for all of it would be bought in vain,
+    even if there is not enough of them either.
+    """
+    bill = 'build_time = "6 weeks"\nlines = [{ item = "beeswax", quantity = "150 g" }]'
+    item = f'[[items]]\nsku = "candle-lav"\n{rule}'
+    shop.write("rule.toml", f'{item}\n[[boms]]\nitem = "candle-lav"\n{bill}\n')
+    shop.done("import", "rule.toml", "--yes")
+    refused = shop("hold", "candle-lav", "500", "--json")
+    assert refused.code == 5
+    assert limit in refused.json["message"]
+    assert (refused.json["to_buy"], refused.json["next"]) == ([], "stockpush why candle-lav")
+    shop.done("receive", "beeswax", "75kg")
+    assert shop("hold", "candle-lav", "500").code == 5, "bought, it cannot be held either"
+
+
 def test_what_is_held_may_be_told_as_it_is_bought(shop: Terminal):
     """In one word or two, like every quantity of the item."""
     shop.write("bought.toml", '[[items]]\nsku = "wick"\npurchase_units = { spool = 5 }\n')

@@ -208,8 +208,8 @@ def next_after(refused: Refused, *, key: str, until: str) -> str | None:
 
 
 def _next_of_short(facts: Mapping[str, Any]) -> str:
-    """Return the command for what is bought first, or the one that shows the promise rule which
-    alone stands against it.
+    """Return the command for what is bought first, or where buying does not help the one that shows
+    the promise rule or horizon that stands against it.
     """
     if not facts["to_buy"]:
         return f"stockpush why {shlex.quote(facts['sku'])}"
