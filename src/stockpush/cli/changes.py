@@ -10,6 +10,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from stockpush.cli.output import balance, cell, note, say, show, table
+from stockpush.engine.wording import more_items
 from stockpush.model import MAIN, Item, pool_of, sku_of
 from stockpush.reservation.atp import atp
 from stockpush.reservation.view import View
@@ -103,7 +104,7 @@ def print_changes(changes: Sequence[Change]) -> None:
         )
     show(shown)
     if len(changes) > CHANGES_MAX:
-        say(f"... and the ATP of {len(changes) - CHANGES_MAX} more items", "dim")
+        say(f"... and the ATP of {more_items(len(changes) - CHANGES_MAX)}", "dim")
 
 
 def _turn(values: tuple[int, int], scale: int) -> Text:
