@@ -484,7 +484,7 @@ MEASURES: Final = (
     ),
     Measure(
         "P7",
-        "a sale among 1,000,000 listings whose items share their materials, processor time",
+        "a sale from the shelf among 1,000,000 listings that share materials, processor time",
         "the same among 1,000",
         "ms",
         12.0,
@@ -492,7 +492,7 @@ MEASURES: Final = (
     ),
     Measure(
         "P7-5",
-        "a sale among 100,000 such listings",
+        "a sale from the shelf among 100,000 such listings",
         "the same among 1,000",
         "ms",
         12.0,
@@ -500,7 +500,7 @@ MEASURES: Final = (
     ),
     Measure(
         "P7-4",
-        "a sale among 10,000 such listings",
+        "a sale from the shelf among 10,000 such listings",
         "the same among 1,000",
         "ms",
         12.0,

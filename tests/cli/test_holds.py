@@ -230,6 +230,29 @@ def test_no_where_a_component_s_promise_rule_is_in_the_way(shop: Terminal):
     assert (refused.json["to_buy"], refused.json["next"]) == ([], "stockpush why pair")
 
 
+SLOW = """\
+[[items]]
+sku = "candle-lav"
+horizon = "3 days"
+[[boms]]
+item = "candle-lav"
+yield = 10
+build_time = "1 week"
+lines = [{ item = "beeswax", quantity = "1500 g" }, { item = "wick", quantity = 10 }]
+"""
+
+
+def test_no_where_what_is_bought_would_come_too_late(shop: Terminal):
+    """What the rest would be made from is told, and that to buy it is not what helps."""
+    shop.write("slow.toml", SLOW)
+    shop.done("import", "slow.toml", "--yes")
+    refused = shop("hold", "candle-lav", "500", "--json")
+    assert refused.code == 5
+    assert (refused.json["available"], refused.json["limited_by"]) == ("5", "horizon")
+    assert [each["sku"] for each in refused.json["to_buy"]] == ["beeswax", "wick"]
+    assert refused.json["next"] == "stockpush why candle-lav"
+
+
 @pytest.mark.parametrize(
     ("rule", "limit"),
     [
@@ -238,10 +261,10 @@ def test_no_where_a_component_s_promise_rule_is_in_the_way(shop: Terminal):
         ('horizon = "3 days"', "horizon"),
     ],
 )
-def test_nothing_is_to_buy_that_would_not_help(shop: Terminal, rule: str, limit: str):
-    """Where a rule or a horizon is in the way the materials for all of it would be bought in vain,
-    even if there is not enough of them either.
-    """
+def test_what_is_bought_in_vain_is_not_the_next_thing_to_type(
+    shop: Terminal, rule: str, limit: str
+):
+    """Where a rule or a horizon is in the way, even if a material ends before it."""
     bill = 'build_time = "6 weeks"\nlines = [{ item = "beeswax", quantity = "150 g" }]'
     item = f'[[items]]\nsku = "candle-lav"\n{rule}'
     shop.write("rule.toml", f'{item}\n[[boms]]\nitem = "candle-lav"\n{bill}\n')
@@ -249,7 +272,7 @@ def test_nothing_is_to_buy_that_would_not_help(shop: Terminal, rule: str, limit:
     refused = shop("hold", "candle-lav", "500", "--json")
     assert refused.code == 5
     assert limit in refused.json["message"]
-    assert (refused.json["to_buy"], refused.json["next"]) == ([], "stockpush why candle-lav")
+    assert (refused.json["limited_by"], refused.json["next"]) == (limit, "stockpush why candle-lav")
     shop.done("receive", "beeswax", "75kg")
     assert shop("hold", "candle-lav", "500").code == 5, "bought, it cannot be held either"
 

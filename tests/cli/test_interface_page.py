@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from stockpush.cli import channels, deliveries, lots, stock
 from stockpush.cli.main import app
-from stockpush.model import HoldState
+from stockpush.model import HoldState, MovementKind
 from tests.cli.terminal import Terminal
 
 REPOSITORY = Path(__file__).parents[2]
@@ -100,6 +100,7 @@ def test_every_command_takes_what_the_page_says_of_all(name: str):
     reading = {
         "stock",
         "lots",
+        "log",
         "why",
         "holds",
         "plan",
@@ -239,6 +240,7 @@ CASES = {
     "holds": ("holds",),
     "build": ("build", "candle-lav", "1", "--used", "beeswax=160g"),
     "lots": ("lots",),
+    "log": ("log",),
     "quarantine": ("quarantine", "beeswax", "A12"),
     "import": ("import", "new.toml", "--yes"),
     "adopt": ("adopt", "--yes"),
@@ -332,4 +334,6 @@ def test_the_words_of_states_are_those_of_the_program():
     assert said["stock"] == set(stock._STATES)
     assert said["holds"] == set(HoldState)
     assert said["lots"] == set(lots._STATES)
+    kinds = re.findall(r"kind: ((?:`[a-z-]+`(?:, )?)+);", dict(rows("document"))["`log`"])
+    assert set(re.findall(r"[a-z-]+", kinds[0])) == set(MovementKind)
     assert said["deliveries"] == set(deliveries._STATES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -106,6 +106,21 @@ def test_a_quarantined_lot_leaves_what_can_be_sold(kept: Terminal):
     assert kept.done("check", "--deep", "--json").json["data"] == []
     kept.done("quarantine", "beeswax", "B07", "--release")
     assert kept.on_hand("beeswax") == "5500"
+
+
+def test_what_comes_by_the_horizon_is_told_as_promised(shop: Terminal):
+    """It is not on hand yet, and yet more is promised of it and of what is made from it."""
+    shop.write("soon.toml", '[[items]]\nsku = "beeswax"\nhorizon = "90 weeks"\n')
+    shop.done("import", "soon.toml", "--yes")
+    first_day = (datetime.now(UTC).date() + timedelta(days=99)).isoformat()
+    came = ("receive", "beeswax", "1kg", "--lot", "C1", "--available-from", first_day)
+    told = shop.done(*came, "--json").json
+    by_sku = {row["sku"]: (row["before"], row["after"]) for row in told["changed"]}
+    before, after = by_sku["beeswax"]
+    assert (before["on_hand"], after["on_hand"]) == ("2500", "2500")
+    assert (before["atp"], after["atp"]) == ("2500", "3500")
+    assert by_sku["soap-lav"][1]["atp"] == "142"
+    assert "What can be sold is as before" not in shop.done("undo", told["id"]).out
 
 
 def test_a_quarantine_that_changed_nothing_is_not_undone(kept: Terminal):

@@ -44,6 +44,7 @@ from stockpush.model import (
     OrderVersion,
 )
 from stockpush.store.sql import SqlStore
+from stockpush.store.transaction import SqlTransaction
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 POLICIES = {"shop": ChannelPolicy("shop", "shopify", Mode.LIVE, compare_and_set=True)}
@@ -349,3 +350,22 @@ async def test_another_process_s_import_is_seen_by_the_next_command(url: str) ->
         await other.store.close()
         receive = MoveStock((StockMove("soap", 5, MovementKind.RECEIPT),), "k", "test")
         assert isinstance((await lane.submit(receive)).outcome, Accepted)
+
+
+async def test_a_rehearsal_is_decided_while_the_lane_takes_in_another_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The catalogue that the lane puts away meanwhile is still the one that it began with."""
+    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+        await lane.submit(sale(1))
+        revision = SqlTransaction.catalogue_revision
+
+        async def meanwhile(transaction: SqlTransaction) -> int:
+            found = await revision(transaction)
+            lane._catalogue = None
+            return found
+
+        monkeypatch.setattr(SqlTransaction, "catalogue_revision", meanwhile)
+        move = StockMove("candle", 5, MovementKind.RECEIPT)
+        decision = await lane.rehearse(MoveStock((move,), "k", "test"))
+        assert [row.quantity for row in decision.movements] == [5]

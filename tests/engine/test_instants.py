@@ -71,6 +71,18 @@ def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
     assert refused.value.next == "stockpush why x --at -2h"
 
 
+@pytest.mark.parametrize(
+    ("text", "hour"), [("2026-11-22", 0), ("-2h", 10), ("2026-11-22T09:30", 9), ("2026-11-21", 0)]
+)
+def test_since_a_date_is_since_its_beginning(text: str, hour: int) -> None:
+    """Otherwise nothing of that day would be told; a slip says so."""
+    at = parse_instant(text, now=NOW, zone=UTC, field="--since", next="x", since=True)
+    assert at.hour == hour
+    with pytest.raises(UsageError) as refused:
+        parse_instant("soon", now=NOW, zone=UTC, field="--since", next="x", since=True)
+    assert "(its beginning)" in (refused.value.expected or "")
+
+
 @pytest.mark.parametrize("text", ["2026-11-22T12:30:01", "2026-11-23", "2026-11-22T12:30:00-01:00"])
 def test_what_has_not_been_yet_is_refused(text: str) -> None:
     """The error says until when something is known."""

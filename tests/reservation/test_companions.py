@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from stockpush.messages import OpenPushes
-from stockpush.model import Exposure, FieldKey, MovementKind, PushOutcomeKind
+from stockpush.messages import ListingResolved, OpenPushes, ResolveListings
+from stockpush.model import Exposure, FieldKey, ListingKey, MovementKind, PushOutcomeKind
 from tests.reservation.world import World, line
 
 GROUP = (("red", "blue", "green"),)
@@ -68,22 +68,119 @@ def test_what_waits_for_company_is_written_with_the_others() -> None:
     assert {push.field.key: push.target for push in queued}["blue"] == 9
 
 
-@pytest.mark.parametrize("reason", ["parked", "not adopted", "orders not read", "not read"])
+@pytest.mark.parametrize("reason", ["parked", "not adopted", "never read"])
 def test_what_is_not_ours_is_left_out(reason: str) -> None:
     """A field that we may not write is written as it was read, and nothing is learnt of it."""
     made = World().stock(red=5, blue=5)
     made.list("woo", "red", "red", shows=5)
     made.list("woo", "blue", "blue", shows=None, adopt=reason != "not adopted")
-    if reason != "not read":
+    if reason != "never read":
         made.reads("woo", "blue", 5)
-    if reason != "orders not read":
-        made.polls("woo")
+    made.polls("woo")
     if reason == "parked":
         key = FieldKey("woo", "blue")
         row = replace(made.rows.fields[key], parked_reason="gone")
         made.rows = replace(made.rows, fields={**made.rows.fields, key: row})
     made.moves("red", -2, MovementKind.ADJUSTMENT)
     assert [push.field.key for push in made.pushes("woo", groups=(("red", "blue"),))] == ["red"]
+
+
+def resumed(*, read: int | None) -> World:
+    """The document of red and blue, whose blue listing was parked when it showed 5 and came back;
+    `read` is its first reading since, None if there is none yet. Its orders are not read.
+    """
+    made = world()
+    key = ListingKey("woo", "blue")
+    made.do(ResolveListings((ListingResolved(key, "blue", "blue", "gone"),)))
+    made.do(ResolveListings((ListingResolved(key, "blue", "blue"),)))
+    if read is not None:
+        made.reads("woo", "blue", read)
+    return made
+
+
+@pytest.mark.parametrize("read", [5, None])
+def test_a_field_that_came_back_is_compared_and_not_raised_before_its_orders_are_read(
+    read: int | None,
+) -> None:
+    """It is ours, and its number goes out with the document: as what it shows, or as less."""
+    made = resumed(read=read)
+    made.moves("blue", 4, MovementKind.ADJUSTMENT)
+    made.moves("red", -2, MovementKind.ADJUSTMENT, key="other")
+    assert opened(made) == {"red": (5, 3), "blue": (5, 5), "green": (5, 5)}
+    lowered = resumed(read=read)
+    lowered.moves("blue", -1, MovementKind.ADJUSTMENT)
+    lowered.moves("red", -2, MovementKind.ADJUSTMENT, key="other")
+    assert opened(lowered) == {"red": (5, 3), "blue": (5, 4), "green": (5, 5)}
+
+
+def test_a_field_that_came_back_takes_no_document_with_it() -> None:
+    """Before its orders are read nothing is written for its sake (the first reading)."""
+    made = resumed(read=5)
+    made.moves("blue", -1, MovementKind.ADJUSTMENT)
+    assert opened(made) == {}
+    made.polls("woo")
+    assert opened(made) == {"blue": (5, 4), "red": (5, 5), "green": (5, 5)}
+
+
+@pytest.mark.parametrize("read", [5, None])
+def test_r10_a_sale_inside_the_gap_is_found_of_a_field_that_came_back(read: int | None) -> None:
+    """We wrote five over a sale of the blue one, whose orders were not read yet: its order has the
+    field read, and it is lowered. Seed 130090886.
+    """
+    made = resumed(read=read)
+    before = made.field("woo", "blue")
+    made.moves("red", -2, MovementKind.ADJUSTMENT)
+    pushes = made.pushes("woo", groups=GROUP)
+    gap_from = made.now
+    made.now += timedelta(seconds=1)
+    for push in pushes:
+        made.settles(push, gap_from=gap_from, gap_until=made.now)
+    if read is None:
+        made.reads("woo", "blue", 5, before=before, sent_at=gap_from)
+        assert made.field("woo", "blue").first_observed_at is None, "it was read before the write"
+    due = made.field("woo", "blue").read_due_at
+    assert due is not None
+    assert due <= made.now + timedelta(seconds=2)
+    made.now += timedelta(seconds=3)
+    made.reads("woo", "blue", 5)
+    made.now += timedelta(seconds=30)
+    sold_at = gap_from + timedelta(milliseconds=300)
+    made.polls("woo", made.order("woo", "1", line("blue", 1), version=700, placed=sold_at))
+    assert {push.field.key: push.target for push in made.pushes("woo", call="b")} == {"blue": 4}
+
+
+def test_a_number_that_was_changed_while_it_was_parked_is_no_sale() -> None:
+    """What the lost compare told is its first reading, and no orders were read since."""
+    made = resumed(read=None)
+    made.moves("red", -2, MovementKind.ADJUSTMENT)
+    red, blue, green = made.pushes("woo", groups=GROUP)
+    made.now += timedelta(seconds=1)
+    made.polls("woo")
+    made.settles(blue, PushOutcomeKind.CONFLICT, actual=2)
+    for push in (red, green):
+        made.settles(push, PushOutcomeKind.CONFLICT, actual=5)
+    field = made.field("woo", "blue")
+    assert (field.expected, field.hold) == (2, 0)
+    assert opened(made, call="b") == {"red": (5, 3), "blue": (2, 2), "green": (5, 5)}
+
+
+def test_a_write_without_an_answer_before_the_first_reading_has_the_field_read() -> None:
+    """What was expected is older than what parked it, so that nothing is held for a difference."""
+    made = resumed(read=None)
+    made.moves("red", -2, MovementKind.ADJUSTMENT)
+    _, blue, _ = made.pushes("woo", groups=GROUP)
+    made.settles(blue, PushOutcomeKind.UNKNOWN)
+    made.now += timedelta(seconds=30)
+    sent_at = made.now - timedelta(seconds=1)
+    made.settles(blue, PushOutcomeKind.CONFLICT, actual=2)
+    field = made.field("woo", "blue")
+    assert (field.hold, field.first_observed_at) == (0, None)
+    assert field.read_due_at is not None
+    assert field.read_due_at <= made.now
+    made.reads("woo", "blue", 2, sent_at=sent_at)
+    assert made.field("woo", "blue").first_observed_at is None, "it was read before that was known"
+    made.reads("woo", "blue", 2)
+    assert (made.field("woo", "blue").expected, made.field("woo", "blue").hold) == (2, 0)
 
 
 def test_a_doubted_field_is_not_raised_along_the_way() -> None:

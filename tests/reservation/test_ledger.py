@@ -254,6 +254,12 @@ def in_lot(*, kept: int = 4, **state: Any) -> dict[str, Any]:
     }
 
 
+def wicks_come(*, on_hand: int) -> dict[str, Any]:
+    """The shelf of wicks has four coming."""
+    shelf = Shelf("wick", on_hand, 1, 3, coming=4)
+    return {"shelves": (SOUND.shelves[0], shelf, SOUND.shelves[2])}
+
+
 def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
     """The ledger's sum is what can be sold and what cannot."""
     assert check(_with(**in_lot())) == []
@@ -272,6 +278,20 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
             "wick",
             "4",
             "0",
+        ),
+        (
+            _with(**in_lot(comes=True) | wicks_come(on_hand=13)),
+            "coming_is_of_lots",
+            "wick",
+            "0",
+            "4",
+        ),
+        (
+            _with(**in_lot(counts=False, quarantined=True, comes=True) | wicks_come(on_hand=9)),
+            "coming_is_of_lots",
+            "wick",
+            "0",
+            "4",
         ),
         (
             _with(**in_lot(quarantined=True)),
@@ -424,6 +444,8 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
         "lot differs",
         "withheld lot still on the shelf",
         "what comes is not on the shelf",
+        "what counts comes once more",
+        "what is in quarantine comes",
         "quarantined lot still sold",
         "shelf differs",
         "shelf of an item that never moved",

@@ -32,6 +32,7 @@ from stockpush.messages import (
 )
 from stockpush.model import (
     MAIN,
+    QUANTITY_MAX,
     BillLine,
     BillOfMaterials,
     FieldKey,
@@ -435,6 +436,26 @@ def test_what_cures_is_promised_when_it_comes_by_the_horizon() -> None:
     world.do(TurnLots(("soap",)))
     assert (world.atp("soap"), world.dirty) == (5, set())
     assert balances(world) == {"sold": 5, "curing": 6}
+    sound(world)
+
+
+@pytest.mark.parametrize("horizon", [None, 30])
+def test_no_more_may_come_than_a_shelf_can_hold(horizon: int | None) -> None:
+    """It is refused when it is told, and not by the clock on its first day, unheard."""
+    world = workshop().item("soap", horizon_s=None if horizon is None else horizon * 86_400)
+    receive(world, "soap", QUANTITY_MAX - 5, "first", available_from=IN_10_DAYS)
+    for lot in ("second", ""):
+        terms = {"available_from": IN_20_DAYS} if lot else {}
+        refused = receive(world, "soap", 2, lot, **terms).outcome
+        assert isinstance(refused, Refused)
+        assert refused.refusal == "out_of_bounds"
+        assert refused.message == "soap would pass the largest quantity, 1000000000000000 piece"
+    assert isinstance(
+        receive(world, "soap", 1, "second", available_from=IN_20_DAYS).outcome, Accepted
+    )
+    world.now = IN_20_DAYS
+    world.do(TurnLots(("soap",)))
+    assert balances(world)["sold"] == QUANTITY_MAX
     sound(world)
 
 

@@ -23,7 +23,7 @@ from stockpush.model import (
     Promise,
     Scrap,
 )
-from stockpush.packed import BLOCK, OPEN_MAX, Packed, PackedMap, Places, hashed
+from stockpush.packed import BLOCK, FOUND_MAX, OPEN_MAX, Packed, PackedMap, Places, hashed
 from stockpush.reservation.bom import Bills
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.store import rows
@@ -292,6 +292,28 @@ def test_keys_with_one_hash_are_told_apart():
     found = PackedMap(values, places, lambda each: each, len)
     assert dict(found) == {-1: 2, -2: 1, 5: 1}
     assert 7 not in found
+
+
+def test_what_was_found_is_not_read_again():
+    """Of an entry that was found lately no row is looked at, however many were between; only so
+    many are kept, and whoever was forgotten is found again.
+    """
+    read = []
+
+    def reading(row: list[int]) -> int:
+        read.append(row[0])
+        return row[0]
+
+    values = Packed(reading, ((at,) for at in range(FOUND_MAX + 2)))
+    places = Places(array("I", map(hashed, values)))
+    found = PackedMap(values, places, lambda each: each, tuple, single=True)
+    read.clear()
+    for _ in range(3):
+        assert all(found[at] == (at,) for at in range(FOUND_MAX))
+        assert FOUND_MAX + 2 not in found
+    assert read == list(range(FOUND_MAX))
+    assert (found[FOUND_MAX], found[0], found[FOUND_MAX]) == ((FOUND_MAX,), (0,), (FOUND_MAX,))
+    assert read[FOUND_MAX:] == [FOUND_MAX, 0]
 
 
 def test_packed_values_are_read_in_any_order():

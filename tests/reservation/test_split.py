@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpush.messages import FieldsUnreadable
-from stockpush.model import Exposure, Field, FieldKey, MovementKind, Push, PushOutcomeKind
+from stockpush.model import (
+    BillLine,
+    BillOfMaterials,
+    Exposure,
+    Field,
+    FieldKey,
+    MovementKind,
+    Push,
+    PushOutcomeKind,
+)
 from stockpush.reservation import atp as netting
 from stockpush.reservation import catalogue as catalogues
 from stockpush.reservation import split, view
@@ -241,6 +250,28 @@ def test_what_is_parted_is_there_by_the_horizons(
     for each in shares:
         if not each.is_fixed:
             assert aims[each.key] * each.pack <= max(0, netting.atp(fixed, each.shelf))
+
+
+def test_who_can_wait_for_what_comes_is_given_many_packs_at_once() -> None:
+    """A set needs its soap at once and takes what is there, soap itself waits for a lot: of a
+    million each the parts are found in a few nettings, and not in one for each pack.
+    """
+    made = Bills.build([BillOfMaterials("set", 1, (BillLine("soap", 1),))], {"set", "soap"})
+    there, comes = 10**6, 10**6
+    times = netting.Times({"soap": 3, "set": 1}, frozenset({"soap", "set"}), {"soap": comes})
+    counted = 0
+
+    def net(more: Mapping[str, int]) -> netting.Netting:
+        nonlocal counted
+        counted += 1
+        assert counted < 150
+        on_hand = {"set": 0, "soap": there + comes}
+        demand = {sku: more.get(sku, 0) for sku in on_hand}
+        return netting.asking(netting.net(made, on_hand, demand, on_hand), times)
+
+    soap, of_set = FieldKey("shop", "soap"), FieldKey("shop", "set")
+    shares = [Share(soap, "soap", 1, 0, 0, 0), Share(of_set, "set", 1, 0, 0, 0)]
+    assert split.aims(shares, net) == {soap: 1_500_000, of_set: 500_000}
 
 
 REACH = [

@@ -109,6 +109,16 @@ class ReadsConformance:
         assert len((await reads.movements(store, limit=99)).data) == 8
         assert (await reads.movements(store, limit=8)).next is None
 
+    async def test_movements_are_listed_since_an_instant(self, store: SqlStore) -> None:
+        """Those of that very instant and later, page by page; of none the page is empty."""
+        moves = tuple(replace(moved("candle-lav", each), at=at(each)) for each in range(1, 6))
+        await write(store, Decision(items=(ITEM,), movements=moves))
+        page = await reads.movements(store, limit=2, since=at(3))
+        assert [row.quantity for row in page.data] == [5, 4]
+        page = await reads.movements(store, limit=2, since=at(3), before=page.next)
+        assert ([row.quantity for row in page.data], page.next) == ([3], None)
+        assert (await reads.movements(store, limit=2, since=at(6))).data == ()
+
     @pytest.mark.parametrize(("limit", "size"), [(0, 1), (-5, 1), (500, 500), (10**6, 500)])
     async def test_a_page_has_a_limit(self, store: SqlStore, limit: int, size: int) -> None:
         """Whatever is asked for, a page has between 1 and `PAGE_MAX` rows."""

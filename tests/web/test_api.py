@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -17,9 +18,9 @@ import pytest
 import structlog
 from aiohttp import web
 
-from stockpush.engine import channel_report, holding, report
+from stockpush.engine import channel_report, holding, lot_report, movements, report
 from stockpush.errors import AuthFailed, StoreUnavailable
-from stockpush.messages import ImportCatalogue, NoteHeard
+from stockpush.messages import ImportCatalogue, LotTerms, MoveStock, NoteHeard, StockMove
 from stockpush.model import (
     ChannelState,
     DeliveryState,
@@ -27,6 +28,7 @@ from stockpush.model import (
     HeardBy,
     Item,
     Kind,
+    MovementKind,
     PushOutcomeKind,
 )
 from stockpush.sim.candle_shop import SHOPIFY, WOO
@@ -38,13 +40,20 @@ ROUTES = (
     "/api/v1/items",
     "/api/v1/items/candle",
     "/api/v1/items/candle/why",
+    "/api/v1/lots",
+    "/api/v1/plan",
     "/api/v1/channels",
     "/api/v1/deliveries",
+    "/api/v1/movements",
     "/api/v1/holds",
     "/api/v1/holds/hold-1",
     "/api/v1/openapi.json",
 )
-WRITES = {"/api/v1/holds": ["POST"], "/api/v1/holds/hold-1": ["DELETE", "PATCH"]}
+WRITES = {
+    "/api/v1/movements": ["POST"],
+    "/api/v1/holds": ["POST"],
+    "/api/v1/holds/hold-1": ["DELETE", "PATCH"],
+}
 """What else can be done with a path besides reading it."""
 HEADERS = {
     "Cache-Control": "no-store",
@@ -256,7 +265,7 @@ async def test_an_unknown_path_is_404_as_json(private: Listener, path: str) -> N
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-async def test_only_holds_are_written(private: Listener, method: str) -> None:
+async def test_only_movements_and_holds_are_written(private: Listener, method: str) -> None:
     """Other methods are 405 on every path and named with what is allowed."""
     for path in ROUTES:
         if method in WRITES.get(path, ()):
@@ -284,6 +293,9 @@ async def test_only_holds_are_written(private: Listener, method: str) -> None:
         ("/api/v1/items?limit=1&limit=2", "limit", None),
         ("/api/v1/items?cursor=", "cursor", ""),
         ("/api/v1/items?cursor=" + "x" * (CURSOR_LENGTH_MAX + 1), "cursor", "x" * 100),
+        ("/api/v1/movements?cursor=hold-1", "cursor", "hold-1"),
+        ("/api/v1/movements?since=soon", "since", "soon"),
+        ("/api/v1/movements?since=2099-01-01", "since", "2099-01-01"),
         ("/api/v1/deliveries?cursor=soon", "cursor", "soon"),
         ("/api/v1/deliveries?cursor=-1", "cursor", "-1"),
         (f"/api/v1/deliveries?cursor={2**63}", "cursor", str(2**63)),
@@ -422,6 +434,54 @@ async def test_a_cursor_outlives_its_item(private: Listener) -> None:
     assert body == {"data": [], "next": None}
 
 
+async def test_the_plan_is_that_of_the_command_line(private: Listener) -> None:
+    """What would be written and why, and what a person has to mend first."""
+    office = private.office
+    await office.sell("candle", 2)
+    plan = await data(private, "/api/v1/plan")
+    view = await office.parts.view()
+    assert plan["data"] == [row.as_json() for row in report.plan(view)]
+    changes = {row["sku"]: (row["from"], row["to"]) for row in plan["data"]}
+    assert changes == {"candle": (5, 19)}
+    assert plan["parked"] == []
+    assert list(plan) == ["data", "parked"]
+    await office.open_push(CANDLE, "call")
+    await office.settle(CANDLE, "call", PushOutcomeKind.GONE)
+    plan = await data(private, "/api/v1/plan")
+    assert plan["data"] == []
+    assert [(row["channel"], row["sku"]) for row in plan["parked"]] == [(SHOPIFY, "candle")]
+    schemas = (await data(private, "/api/v1/openapi.json"))["components"]["schemas"]
+    validator = jsonschema.Draft202012Validator(
+        {"components": {"schemas": schemas}} | schemas["Plan"]
+    )
+    validator.validate(plan)
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate({**plan, "parked": [{"sku": "candle"}]})
+
+
+async def test_lots_are_those_of_the_command_line(private: Listener) -> None:
+    """By SKU, in the order in which they go out; of one item, or of all that have any."""
+    office = private.office
+    for lot, days in (("B07", 90), ("A12", 10)):
+        terms = LotTerms(expires_at=office.clock.at + timedelta(days=days), supplier="Moser")
+        move = StockMove("wax", 1000, MovementKind.RECEIPT, lot=lot, terms=terms)
+        await office.do(MoveStock((move,), lot, "test"))
+    body = await data(private, "/api/v1/lots")
+    assert body["next"] is None
+    rows = [(row["sku"], row["lot"], row["on_hand"], row["soon"]) for row in body["data"]]
+    assert rows == [
+        ("wax", "A12", "1", True),
+        ("wax", "B07", "1", False),
+        ("wax", None, "2.5", False),
+    ]
+    assert body["data"][0]["supplier"] == "Moser"
+    (row,) = (await data(private, "/api/v1/lots?sku=candle"))["data"]
+    assert (row["lot"], row["on_hand"], row["state"]) == (None, "5", "sellable")
+    assert (await private.get("/api/v1/lots?sku=nothing")).status == 404
+    office.clock.pass_s(11 * 86400)
+    assert (await data(private, "/api/v1/lots"))["data"][0]["state"] == "expired"
+
+
 async def test_an_unknown_item_is_404(private: Listener) -> None:
     """The error says what to type to see which there are."""
     answer = await private.get("/api/v1/items/candel")
@@ -541,6 +601,8 @@ async def test_pages_of_deliveries_come_newest_first(private: Listener) -> None:
         ),
         ("deliveries", channel_report.DeliveryRow, ()),
         ("holds", holding.HoldRow, (holding.HoldLineRow,)),
+        ("log", movements.LedgerRow, ()),
+        ("lots", lot_report.LotRow, ()),
     ],
 )
 def test_rows_have_the_documented_keys(command: str, row: type, nested: tuple[type, ...]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from stockpush.messages import LotTerms, MoveStock, StockMove
 from stockpush.model import HOLD_LINES_MAX, MovementKind
+from stockpush.sim.candle_shop import SHOPIFY
 from stockpush.web.api import BODY_BYTES_MAX
 from tests.web.private import NOON, TOKEN, Listener, listener, office
 
@@ -253,6 +254,65 @@ async def test_what_cannot_be_done_to_a_hold(
     assert (await sent(private, "GET", HOLDS))[1]["data"][0]["state"] == "held"
 
 
+async def test_a_dry_run_says_that_a_hold_can_be_placed(private: Listener) -> None:
+    """200 with what would change and what listings would fall to; nothing is held."""
+    body = {"lines": [{"sku": "candle", "quantity": n} for n in (1, 2)], "note": "x", "for": "3d"}
+    status, told = await sent(private, "POST", HOLDS, {**body, "dry_run": True})
+    until = stated(private.office.clock.at + timedelta(days=3))
+    assert (status, told) == (
+        200,
+        {
+            "id": None,
+            "undo": None,
+            "dry_run": True,
+            "replayed": False,
+            "state": "held",
+            "until": until,
+            "note": "x",
+            "lines": [{"sku": "candle", "unit": "piece", "quantity": "3"}],
+            "changed": [
+                {
+                    "sku": "candle",
+                    "unit": "piece",
+                    "pool": "main",
+                    "before": {"on_hand": "5", "held": "0", "atp": "21"},
+                    "after": {"on_hand": "5", "held": "3", "atp": "18"},
+                }
+            ],
+            "listings": [
+                {
+                    "channel": SHOPIFY,
+                    "ref": {"variant_id": 1},
+                    "sku": "candle",
+                    "from": 21,
+                    "to": 18,
+                }
+            ],
+        },
+    )
+    assert (await atp(private, "candle"))[0] == "0"
+    assert (await sent(private, "GET", HOLDS))[1]["data"] == []
+    assert (await sent(private, "POST", HOLDS, {**body, "dry_run": False}))[0] == 201
+
+
+async def test_a_dry_run_of_what_cannot_be_promised_is_refused(private: Listener) -> None:
+    """As the hold itself would be: the same document."""
+    body = {"lines": [{"sku": "candle", "quantity": 99}]}
+    refused = await sent(private, "POST", HOLDS, body)
+    assert refused[0] == 409
+    assert await sent(private, "POST", HOLDS, {**body, "dry_run": True}) == refused
+
+
+async def test_a_dry_run_under_a_used_key_says_so(private: Listener) -> None:
+    """Nothing would happen."""
+    await sent(private, "POST", HOLDS, ONE, Idempotency_Key="k")
+    dry = {**ONE, "dry_run": True}
+    status, told = await sent(private, "POST", HOLDS, dry, Idempotency_Key="k")
+    assert (status, told["replayed"], told["changed"]) == (200, True, [])
+    status, told = await sent(private, "POST", HOLDS, {**ONE, "dry_run": 1})
+    assert (status, told["error"]["field"]) == (400, "dry_run")
+
+
 async def test_holds_are_listed_by_state_and_in_pages(private: Listener) -> None:
     """Newest first; the cursor is an id; a hold that is due counts as expired."""
     for days in ("1d", "2d", "3d"):
@@ -299,7 +359,9 @@ async def test_what_is_written_is_as_described(private: Listener) -> None:
     for wrong in ({}, {"lines": []}, {"lines": [{"sku": "candle"}]}, {**ONE, "buyer": "Anna"}):
         with pytest.raises(jsonschema.ValidationError):
             check(wrong, asked)
-    for body in (ONE, {"lines": [{"sku": "candle", "quantity": 999}]}, {}):
+    dry = {**ONE, "dry_run": True}
+    check(dry, asked)
+    for body in (ONE, dry, {"lines": [{"sku": "candle", "quantity": 999}]}, {}):
         status, told = await sent(private, "POST", HOLDS, body)
         answers = described["responses"]
         answer = answers.get(str(status), answers["default"])

@@ -13,8 +13,9 @@ import typer
 
 from stockpush.cli.options import Config, DryRun, Json, Key, Reason, Yes
 from stockpush.cli.output import cell, print_json, reference, refuse, say, show, table
-from stockpush.cli.session import actor, agreed, find_channel, one_line, with_parts
+from stockpush.cli.session import actor, agreed, find_channel, with_parts
 from stockpush.engine import report
+from stockpush.engine.given import one_line
 from stockpush.errors import CatalogueInvalid, ExitCode, UsageError
 from stockpush.importer import CatalogueFile, Change, Known, read_catalogue
 from stockpush.importer.tables import FILE_BYTES_MAX

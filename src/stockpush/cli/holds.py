@@ -18,13 +18,14 @@ import typer
 
 from stockpush.cli.acting import example
 from stockpush.cli.amounts import refuse_options
-from stockpush.cli.changes import Change, changes_between, print_changes, warn_of
+from stockpush.cli.changes import print_changes, warn_of
 from stockpush.cli.options import Config, Json, Write, writing
 from stockpush.cli.output import cell, print_json, reference, refuse, say, show, table
 from stockpush.cli.places import PoolName
-from stockpush.cli.session import actor, find_item, one_line, with_parts
+from stockpush.cli.session import actor, find_item, with_parts
 from stockpush.engine import holding
-from stockpush.engine.holding import FallRow, HoldLineRow, HoldRow, PromiseRow, read_id
+from stockpush.engine.given import one_line
+from stockpush.engine.holding import Effect, FallRow, HoldLineRow, HoldRow, PromiseRow, read_id
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import (
     Accepted,
@@ -73,11 +74,9 @@ class Told:
 
     what: str
     outcome: Outcome
+    done: Effect
     lines: tuple[HoldLineRow, ...] = ()
-    hold: HoldRow | None = None
     undo: str | None = None
-    changes: tuple[Change, ...] = ()
-    falls: tuple[FallRow, ...] = ()
     promises: tuple[PromiseRow, ...] = ()
 
 
@@ -123,7 +122,7 @@ def hold(
             told,
             what=_listed(rows),
             lines=rows,
-            undo=f"stockpush release {told.hold.id}" if told.hold is not None else None,
+            undo=f"stockpush release {told.done.hold.id}" if told.done.hold is not None else None,
         )
         outcome = told.outcome
         if not isinstance(outcome, Refused) or outcome.refusal != "insufficient_atp":
@@ -132,14 +131,14 @@ def hold(
         return replace(
             told,
             outcome=holding.explained(view, lines, outcome, pool),
-            falls=holding.falls(view, could, shelves),
+            done=replace(told.done, falls=holding.falls(view, could, shelves)),
             promises=holding.promises(view, lines, pool),
         )
 
     told = with_parts(write.config, job)
     if isinstance(told.outcome, Refused):
         _refuse_hold(told, told.outcome, write)
-    ends = "" if told.hold is None else f" until {_local(told.hold)}"
+    ends = "" if told.done.hold is None else f" until {_local(told.done.hold)}"
     _tell(told, write, did=f"Held {told.what}{ends}", could=f"Yes, {told.what} can be held{ends}")
 
 
@@ -191,7 +190,7 @@ def renew(
         return f"stockpush renew {name_of(number)} --until {before.until.isoformat()}"
 
     told = _on_hold(write, number, command, undo)
-    ends = "" if told.hold is None else f" until {_local(told.hold)}"
+    ends = "" if told.done.hold is None else f" until {_local(told.done.hold)}"
     words = f"{name_of(number)}{ends}: {told.what}"
     _tell(told, write, did=f"Held on to {words}", could=f"{words} would be held")
 
@@ -279,22 +278,14 @@ async def _carry_out(
     first = await parts.lane.overdue()
     if write.dry_run:
         decision = await parts.lane.rehearse(*first, command)
-        after, outcome = view.after(decision), decision.outcome
-        changed = decision.holds[-1] if decision.holds else None
-    else:
-        (*_, done) = await parts.lane.commit([*first, command])
-        after, outcome, changed = await parts.view(), done.outcome, None
-        if isinstance(outcome, Accepted | Replayed) and "hold" in outcome.facts:
-            changed = await parts.hold(outcome.facts["hold"])
-    if not isinstance(outcome, Accepted):
-        after = view
-    return Told(
-        what="",
-        outcome=outcome,
-        hold=None if changed is None else holding.row(view.catalogue, changed),
-        changes=changes_between(view, after),
-        falls=holding.falls(view, after, skus),
-    )
+        return Told("", decision.outcome, holding.foreseen(view, decision, skus))
+    (*_, done) = await parts.lane.commit([*first, command])
+    after, outcome, changed = view, done.outcome, None
+    if isinstance(outcome, Accepted):
+        after = await parts.view()
+    if isinstance(outcome, Accepted | Replayed) and "hold" in outcome.facts:
+        changed = await parts.hold(outcome.facts["hold"])
+    return Told("", outcome, holding.effect(view, after, changed, skus))
 
 
 # -- telling ---------------------------------------------------------------------------------
@@ -303,46 +294,36 @@ async def _carry_out(
 def _tell(told: Told, write: Write, *, did: str, could: str) -> None:
     """Print what was done, or with --dry-run could be."""
     replayed = isinstance(told.outcome, Replayed)
-    named = None if told.hold is None or write.dry_run else told.hold.id
+    named = None if told.done.hold is None or write.dry_run else told.done.hold.id
     undo = None if write.dry_run or replayed else told.undo
     if write.as_json:
-        print_json(_document(told, named, undo, dry_run=write.dry_run, replayed=replayed))
+        print_json(
+            holding.document(
+                told.done,
+                told.lines,
+                named=named,
+                undo=undo,
+                dry_run=write.dry_run,
+                replayed=replayed,
+            )
+        )
         return
     if replayed:
         say(f"Done before under this key{f', as {named}' if named else ''}; nothing was changed.")
         return
     say(f"{could}: not done, only shown." if write.dry_run else _with_id(did, named), "bold")
-    if told.changes:
+    if told.done.changes:
         say()
-        print_changes(told.changes)
-    _print_falls(told.falls, "Listings that follow:")
+        print_changes(told.done.changes)
+    _print_falls(told.done.falls, "Listings that follow:")
     if undo:
         say()
         say(f"Undo: {undo}")
-    warn_of(told.changes)
+    warn_of(told.done.changes)
 
 
 def _with_id(did: str, named: str | None) -> str:
     return did if named is None or named in did else f"{did}, as {named}"
-
-
-def _document(
-    told: Told, named: str | None, undo: str | None, *, dry_run: bool, replayed: bool
-) -> dict[str, Any]:
-    """Return the JSON of a command on a hold."""
-    row = told.hold
-    return {
-        "id": named,
-        "undo": undo,
-        "dry_run": dry_run,
-        "replayed": replayed,
-        "state": None if row is None else row.state,
-        "until": None if row is None else row.until,
-        "note": None if row is None else row.note,
-        "lines": told.lines,
-        "changed": [change.as_json() for change in told.changes],
-        "listings": [each.as_json() for each in told.falls],
-    }
 
 
 def _refuse_hold(told: Told, refused: Refused, write: Write) -> NoReturn:
@@ -356,7 +337,7 @@ def _refuse_hold(told: Told, refused: Refused, write: Write) -> NoReturn:
     if refused.refusal == "insufficient_atp" and not write.as_json:
         _print_promises(told.promises)
         _print_to_buy(refused.facts["to_buy"])
-        _print_falls(told.falls, "If it were taken all the same, listings would fall:")
+        _print_falls(told.done.falls, "If it were taken all the same, listings would fall:")
         say()
     _refuse(refused, write)
 

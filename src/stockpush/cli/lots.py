@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stockpush.cli.acting import Asked, act, carry_out
-from stockpush.cli.amounts import Quantity, Sku, amount, of_lot, units_of
+from stockpush.cli.acting import act, carry_out
+from stockpush.cli.amounts import Quantity, Sku, joined
 from stockpush.cli.options import Config, Json, Write, stating, writing
 from stockpush.cli.output import balance, cell, print_json, say, show, table
-from stockpush.cli.places import LotName, last_day, name_of
+from stockpush.cli.places import TYPED, LotName, last_day
 from stockpush.cli.session import actor, find_item, with_parts
-from stockpush.messages import QuarantineLot, TransferStock
-from stockpush.model import MAIN, UNLOTTED, Item, Lot
+from stockpush.engine import lot_report, moving
+from stockpush.engine.given import name_of
+from stockpush.engine.lot_report import LotRow
+from stockpush.engine.moving import Asked, By, Said
+from stockpush.messages import QuarantineLot
+from stockpush.model import MAIN, Item
 from stockpush.reservation.catalogue import Catalogue
-from stockpush.reservation.lots import LotState, state
-from stockpush.reservation.view import View
-from stockpush.units import format_quantity
 
 if TYPE_CHECKING:
     from stockpush.compose import Parts
 
-SOON: Final = timedelta(days=30)
-"""How long before its end a lot is said to expire soon."""
 _STATES = {
     "sellable": "green",
     "expired": "bold red",
@@ -36,29 +33,6 @@ _STATES = {
     "apart": "dim",
 }
 """How a lot's state looks."""
-
-
-@dataclass(frozen=True, slots=True)
-class LotRow:
-    """One row of `lots --json`: `lot` is None for what belongs to none, the rest then too.
-
-    `soon`: it is sold now, and not for long.
-    """
-
-    sku: str
-    lot: str | None
-    location: str
-    on_hand: str
-    unit: str
-    state: str
-    since: datetime | None = None
-    available_from: datetime | None = None
-    expires_at: datetime | None = None
-    soon: bool = False
-    cost: str | None = None
-    supplier: str | None = None
-    note: str | None = None
-    pool: str = MAIN
 
 
 def lots(
@@ -73,11 +47,8 @@ def lots(
 
     async def read(parts: Parts) -> tuple[LotRow, ...]:
         view = await parts.view()
-        skus = (
-            sorted(view.catalogue.lotted) if sku is None else [find_item(view.catalogue, sku).sku]
-        )
-        at = parts.clock.now()
-        return tuple(row for each in skus for row in _of_item(view, each, at))
+        named = None if sku is None else find_item(view.catalogue, sku).sku
+        return tuple(lot_report.rows(view, named, parts.now()))
 
     rows = with_parts(config, read, what="Reading the lots ...")
     if as_json:
@@ -104,22 +75,9 @@ def transfer(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item, write)
-        named = name_of(lot, field="--lot")
-        command = TransferStock(
-            item.sku,
-            units,
-            name_of(origin, field="--from") or MAIN,
-            name_of(destination, field="--to") or MAIN,
-            key,
-            actor(),
-            write.reason,
-            lot=named,
-        )
-        where = f"from {command.origin} to {command.destination}"
-        fields = {command.destination: "--to", command.origin: "--from"}
-        what = f"Moved {amount(units, item)}{of_lot(named)} {where}"
-        return Asked(command, what, fields=fields)
+        typed = joined(quantity, write)
+        said = Said(quantity=typed, lot=lot, origin=origin, destination=destination)
+        return moving.transfer(said, item, By(key, actor(), write.reason), TYPED)
 
     act("transfer", write, sku, asked)
 
@@ -151,44 +109,6 @@ def quarantine(
 
 
 # -- showing ---------------------------------------------------------------------------------
-
-
-def _of_item(view: View, sku: str, at: datetime) -> Iterable[LotRow]:
-    """Return an item's rows: its lots that are not empty, then what belongs to none."""
-    item = view.catalogue.items[sku]
-    found = [lot for key, lot in sorted(view.rows.lots.items()) if key.sku == sku]
-    ends = at.replace(year=9999)
-    for lot in sorted(found, key=lambda lot: (lot.expires_at or ends, lot.since, lot.key)):
-        if lot.on_hand:
-            yield _row(view, lot, at)
-    pool_at = view.catalogue.pool_at
-    counted = (lot.on_hand for lot in found if lot.counts and pool_at(lot.key.location) == MAIN)
-    unlotted = view.shelf(sku).on_hand - sum(counted)
-    if unlotted or not found:
-        on_hand = format_quantity(unlotted, item.scale)
-        yield LotRow(sku, None, MAIN, on_hand, item.unit, LotState.SELLABLE.value)
-
-
-def _row(view: View, lot: Lot, at: datetime) -> LotRow:
-    item = view.catalogue.items[lot.key.sku]
-    stands = state(lot, at, place_sells=view.catalogue.sells_from(lot.key.location))
-    ends = lot.expires_at
-    return LotRow(
-        sku=item.sku,
-        lot=None if lot.key.lot == UNLOTTED else lot.key.lot,
-        location=lot.key.location,
-        on_hand=format_quantity(lot.on_hand, item.scale),
-        unit=item.unit,
-        state=stands.value,
-        since=lot.since,
-        available_from=lot.available_from,
-        expires_at=ends,
-        soon=stands is LotState.SELLABLE and ends is not None and ends <= at + SOON,
-        cost=lot.cost or None,
-        supplier=lot.supplier or None,
-        note=lot.note or None,
-        pool=view.catalogue.pool_at(lot.key.location),
-    )
 
 
 def _print(rows: Sequence[LotRow]) -> None:

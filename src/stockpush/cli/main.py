@@ -25,6 +25,7 @@ from stockpush.cli import (
     deliveries,
     doctor,
     holds,
+    log,
     lots,
     output,
     prove,
@@ -93,6 +94,7 @@ app.command(context_settings=_QUANTITIES)(verbs.sell)
 app.command(context_settings=_QUANTITIES)(lots.transfer)
 app.command()(verbs.undo)
 app.command()(lots.lots)
+app.command()(log.log)
 app.command()(lots.quarantine)
 app.command(context_settings=_QUANTITIES)(holds.hold)
 app.command()(holds.holds)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeAlias
 import typer
 from typer.models import OptionInfo
 
-from stockpush.cli.session import one_line
+from stockpush.engine.given import one_line
 from stockpush.errors import UsageError
 
 P = ParamSpec("P")

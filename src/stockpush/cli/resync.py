@@ -19,9 +19,10 @@ import typer
 from stockpush.cli.options import Config, DryRun, Json, Reason, Yes
 from stockpush.cli.output import cell, note, print_json, reference, say, show, table
 from stockpush.cli.run import innermost
-from stockpush.cli.session import agreed, find_channel, find_item, one_line, with_parts
+from stockpush.cli.session import agreed, find_channel, find_item, with_parts
 from stockpush.cli.stock import print_plan
 from stockpush.engine import report, rest
+from stockpush.engine.given import one_line
 from stockpush.errors import AlreadyRunning, ConfigInvalid, ExitCode, StockPushError, UsageError
 from stockpush.messages import Decision
 from stockpush.model import FieldKey, Health, PushOutcomeKind

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
-TEXT_LENGTH_MAX: Final = 200
-"""Longest reason, place or key, in characters."""
 NEAREST_MAX: Final = 3
 """Most names suggested for one that does not exist."""
 
@@ -91,22 +89,6 @@ def agreed(question: str, *, yes: bool, as_json: bool, command: str) -> bool:
             next=command,
         )
     return typer.confirm(question, default=False, err=True)
-
-
-def one_line(text: str, *, field: str) -> str:
-    """Return text that a person gave for the record, trimmed.
-
-    Raises `UsageError` for what is too long, or has line breaks or other control characters.
-    """
-    trimmed = text.strip()
-    if len(trimmed) > TEXT_LENGTH_MAX or not trimmed.isprintable():
-        raise UsageError(
-            f"{field} is not a line of text.",
-            field=field,
-            found=f"{len(trimmed)} characters" if len(trimmed) > TEXT_LENGTH_MAX else trimmed,
-            expected=f"one line of at most {TEXT_LENGTH_MAX} printable characters",
-        )
-    return trimmed
 
 
 # -- finding what was named ------------------------------------------------------------------

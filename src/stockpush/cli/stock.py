@@ -157,14 +157,14 @@ def plan(config: Config = None, as_json: Json = False) -> None:
     And what is not written until a person has mended it.
     """
 
-    async def read(parts: Parts) -> tuple[tuple[PlanRow, ...], tuple[ParkedRow, ...], str | None]:
-        view = await parts.view()
-        return report.plan(view), report.parked(view), _to_be_ready(view)
+    async def read(parts: Parts) -> View:
+        return await parts.view()
 
-    rows, parked, first = with_parts(config, read, what="Computing what would be pushed ...")
+    view = with_parts(config, read, what="Computing what would be pushed ...")
     if as_json:
-        print_json({"data": [row.as_json() for row in rows], "parked": parked})
+        print_json(report.plan_document(view))
         return
+    rows, first = report.plan(view), _to_be_ready(view)
     if rows:
         print_plan(rows)
     elif first is not None:
@@ -172,7 +172,7 @@ def plan(config: Config = None, as_json: Json = False) -> None:
         say(f"Next: {first}")
     else:
         say("Nothing would be written: every listing that is ready shows what it should.")
-    _print_parked(parked)
+    _print_parked(report.parked(view))
 
 
 def _to_be_ready(view: View) -> str | None:

@@ -6,18 +6,17 @@ they share a material) and how to undo it. Nothing is deleted: undo writes what 
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from stockpush.cli.acting import Asked, act, act_in, carry_out
-from stockpush.cli.amounts import Quantity, Sku, amount, bare, of_lot, units_of
+from stockpush.cli.acting import act, act_in, carry_out
+from stockpush.cli.amounts import Quantity, Sku, joined
 from stockpush.cli.options import Write, writing
 from stockpush.cli.places import (
+    TYPED,
     AvailableFrom,
     Cost,
     Expires,
@@ -26,27 +25,17 @@ from stockpush.cli.places import (
     PoolIfAny,
     PoolName,
     Supplier,
-    name_of,
-    paid,
-    terms_of,
 )
-from stockpush.cli.session import actor, find_item, one_line
+from stockpush.cli.session import actor, find_item
+from stockpush.engine import movements, moving
+from stockpush.engine.given import one_line
 from stockpush.engine.holding import read_id
+from stockpush.engine.moving import Asked, By, Part, Said
 from stockpush.errors import UsageError
-from stockpush.messages import (
-    BuildStock,
-    CountStock,
-    MoveStock,
-    SellHold,
-    StockMove,
-    UndoMovement,
-)
-from stockpush.model import MAIN, Item, MovementKind
+from stockpush.messages import SellHold
+from stockpush.model import MAIN, Item
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import name_of as hold_name
-from stockpush.units import parse_quantity
-
-_MOVEMENT: Final = re.compile(r"(?:mv-)?([0-9]{1,18})", re.IGNORECASE)
 
 
 @writing
@@ -69,26 +58,16 @@ def receive(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item, write)
-        named = name_of(lot, field="--lot")
-        terms = terms_of(
-            item,
-            named,
+        said = Said(
+            quantity=joined(quantity, write),
+            lot=lot,
+            location=location,
             expires=expires,
             available_from=available_from,
             cost=cost,
             supplier=supplier,
         )
-        move = StockMove(
-            item.sku,
-            units,
-            MovementKind.RECEIPT,
-            reason=paid(terms),
-            location=name_of(location, field="--location"),
-            lot=named,
-            terms=terms,
-        )
-        return Asked(_move(move, key, write), f"Received {amount(units, item)}{of_lot(named)}")
+        return moving.receive(said, item, _by(key, write), TYPED)
 
     act("receive", write, sku, asked)
 
@@ -141,27 +120,20 @@ def build(
     """
 
     def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
-        units = units_of(quantity, item, write)
-        lost = _lost(scrapped, item)
-        named = name_of(lot, field="--lot")
-        command = BuildStock(
-            item.sku,
-            units,
-            key,
-            actor(),
-            write.reason,
-            used=_really_used(used or [], catalogue),
-            scrapped=lost,
-            location=name_of(location, field="--location"),
-            lot=named,
-            terms=terms_of(item, named, expires=expires, available_from=available_from),
-            take=tuple(find_item(catalogue, each).sku for each in take or ()),
+        said = Said(
+            quantity=joined(quantity, write),
+            lot=lot,
+            location=location,
+            expires=expires,
+            available_from=available_from,
+            used=[_part(each, catalogue) for each in used or ()],
+            scrapped=scrapped,
+            take=[find_item(catalogue, each) for each in take or ()],
             bill=bill,
         )
-        less = f", of which {bare(lost, item)} were lost" if lost else ""
-        return Asked(command, f"Built {amount(units, item)}{of_lot(named)}{less}")
+        return moving.build(said, item, _by(key, write), TYPED)
 
-    act_in("build", write, sku, asked, facts=("used",))
+    act_in("build", write, sku, asked)
 
 
 @writing
@@ -181,33 +153,8 @@ def count(
     """
 
     def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
-        units = units_of(quantity, item, write, zero=True)
-        named = name_of(lot, field="--lot")
-        _check_place(location, pool, catalogue)
-        command = CountStock(
-            item.sku,
-            units,
-            key,
-            actor(),
-            write.reason,
-            location=name_of(location, field="--location"),
-            lot=named,
-            pool=MAIN if pool is None else pool,
-        )
-
-        def seen(places: Sequence[str]) -> str:
-            words = [item.sku, bare(units, item).replace(" ", "")]
-            there = command.location or catalogue.home(command.pool)
-            if places:
-                words += ["--from", places[0], "--to", there]
-            elif there != MAIN:
-                words += ["--location", there]
-            verb, why = ("transfer", "moved") if places else ("receive", "came in")
-            typed = shlex.join([verb, *words, "--lot", named or ""])
-            return f"stockpush {typed}  (if it {why})"
-
-        what = f"Counted {amount(units, item)}{of_lot(named)}"
-        return Asked(command, what, seen=seen if named and units else None)
+        said = Said(quantity=joined(quantity, write), lot=lot, location=location, pool=pool)
+        return moving.count(said, item, _by(key, write), TYPED, catalogue)
 
     act_in("count", write, sku, asked)
 
@@ -225,11 +172,8 @@ def adjust(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item, write, signed=True)
-        move = StockMove(item.sku, units, MovementKind.ADJUSTMENT)
-        sign = "+" if units > 0 else ""
-        done = f"Adjusted {item.sku} by {sign}{bare(units, item)}"
-        return Asked(_move(move, key, write, pool), done)
+        said = Said(quantity=joined(quantity, write), pool=pool)
+        return moving.adjust(said, item, _by(key, write), TYPED)
 
     act("adjust", write, sku, asked)
 
@@ -248,16 +192,8 @@ def scrap(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item, write)
-        named = name_of(lot, field="--lot")
-        move = StockMove(
-            item.sku,
-            -units,
-            MovementKind.SCRAP,
-            location=name_of(location, field="--location"),
-            lot=named,
-        )
-        return Asked(_move(move, key, write), f"Scrapped {amount(units, item)}{of_lot(named)}")
+        said = Said(quantity=joined(quantity, write), lot=lot, location=location)
+        return moving.scrap(said, item, _by(key, write), TYPED)
 
     act("scrap", write, sku, asked)
 
@@ -276,16 +212,8 @@ def take_back(
     """
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(quantity, item, write)
-        named = name_of(lot, field="--lot")
-        move = StockMove(
-            item.sku,
-            units,
-            MovementKind.RETURN,
-            location=name_of(location, field="--location"),
-            lot=named,
-        )
-        return Asked(_move(move, key, write), f"Took back {amount(units, item)}{of_lot(named)}")
+        said = Said(quantity=joined(quantity, write), lot=lot, location=location)
+        return moving.take_back(said, item, _by(key, write), TYPED)
 
     act("return", write, sku, asked)
 
@@ -350,9 +278,8 @@ def sell(
     sold = replace(write, reason=why)
 
     def asked(item: Item, key: str) -> Asked:
-        units = units_of(typed, item, write)
-        move = StockMove(item.sku, -units, MovementKind.SALE)
-        return Asked(_move(move, key, sold, pool), f"Sold {amount(units, item)} at {place}")
+        said = Said(quantity=joined(typed, write), pool=pool)
+        return moving.sell(said, item, _by(key, sold), TYPED, place)
 
     act("sell", sold, sku, asked)
 
@@ -380,86 +307,33 @@ def undo(
     By the id that it printed: stockpush undo mv-1042. Nothing is deleted; what compensates it is
     written.
     """
-    match = _MOVEMENT.fullmatch(movement.strip())
-    if match is None:
-        raise UsageError(
-            f"{movement!r} is not the id of a movement.",
-            field="ID",
-            found=movement,
-            expected="an id that a command has printed, such as mv-1042",
-            next=_instead(movement),
-        )
-    number = int(match[1])
+    number = movements.read_id(movement, field="ID", next=_instead(movement))
 
     def asked(_: Catalogue, key: str) -> Asked:
-        command = UndoMovement(number, key, actor(), write.reason)
-        return Asked(command, f"Undid mv-{number}")
+        return moving.undo(number, _by(key, write))
 
-    carry_out(write, asked, undoes=True)
+    carry_out(write, asked)
 
 
 # -- reading arguments -----------------------------------------------------------------------
 
 
-def _move(move: StockMove, key: str, write: Write, pool: str | None = None) -> MoveStock:
-    return MoveStock((move,), key, actor(), write.reason, MAIN if pool is None else pool)
+def _by(key: str, write: Write) -> By:
+    return By(key, actor(), write.reason)
 
 
-def _check_place(location: str | None, pool: str | None, catalogue: Catalogue) -> None:
-    """Refuse a location beside a pool that it does not belong to; an unknown one is not ours."""
-    if location is None or pool is None:
-        return
-    if location != MAIN and location not in catalogue.locations:
-        return
-    if (of := catalogue.pool_at(location)) != pool:
+def _part(text: str, catalogue: Catalogue) -> Part:
+    """Return what `--used` says of a component."""
+    sku, equals, quantity = text.rpartition("=")
+    if not equals or not sku.strip():
         raise UsageError(
-            f"{location} is in the pool {of}.",
-            field="--pool",
-            found=pool,
-            expected=f"{of}, or --location alone",
-            next="stockpush lots  (what lies where)",
+            f"--used {text!r} does not say how much of what.",
+            field="--used",
+            found=text,
+            expected="SKU=QUANTITY, such as beeswax=6200g",
         )
-
-
-def _lost(text: str | None, item: Item) -> int:
-    """Return how many of a build were lost, smallest units."""
-    if text is None:
-        return 0
-    return _parsed(text, item, field="--scrapped")
-
-
-def _really_used(given: Sequence[str], catalogue: Catalogue) -> tuple[tuple[str, int], ...]:
-    """Return what `--used` says of each component, in smallest units."""
-    used: dict[str, int] = {}
-    for text in given:
-        sku, equals, quantity = text.rpartition("=")
-        if not equals or not sku.strip():
-            raise UsageError(
-                f"--used {text!r} does not say how much of what.",
-                field="--used",
-                found=text,
-                expected="SKU=QUANTITY, such as beeswax=6200g",
-            )
-        item = find_item(catalogue, sku)
-        if item.sku in used:
-            raise UsageError(
-                f"--used names {item.sku} twice.",
-                field="--used",
-                found=text,
-                expected="each component once",
-            )
-        used[item.sku] = _parsed(quantity, item, field=f"--used {item.sku}")
-    return tuple(sorted(used.items()))
-
-
-def _parsed(text: str, item: Item, *, field: str) -> int:
-    return parse_quantity(
-        text,
-        unit=item.unit,
-        scale=item.scale,
-        field=field,
-        purchase_units=item.purchase_units,
-    )
+    item = find_item(catalogue, sku)
+    return Part(item, quantity, f"--used {item.sku}")
 
 
 def _instead(text: str) -> str:

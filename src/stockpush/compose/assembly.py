@@ -6,7 +6,7 @@ import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -25,8 +25,17 @@ from stockpush.engine.steady import SteadyClock
 from stockpush.engine.transport import ChannelApi, Network
 from stockpush.engine.why import CHANGES_MAX, LINES_MAX, Why, why_now, why_then
 from stockpush.errors import CatalogueInvalid, ConfigInvalid
-from stockpush.messages import Command, ExpireHolds, Rows
-from stockpush.model import MAIN, ChannelPolicy, Delivery, Health, Hold, HoldState, StockPolicy
+from stockpush.messages import Command, Decision, ExpireHolds, Rows
+from stockpush.model import (
+    MAIN,
+    ChannelPolicy,
+    Delivery,
+    Health,
+    Hold,
+    HoldState,
+    StockMovement,
+    StockPolicy,
+)
 from stockpush.ports import CatalogueRows, Clock, Ids
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.holds import as_of, expire, is_due
@@ -58,6 +67,14 @@ class Parts:
         for due in await self.lane.overdue():
             await self.lane.submit(due)
         return await self.lane.submit(command)
+
+    def now(self) -> datetime:
+        """Return the instant by this machine's clock."""
+        return self.clock.now()
+
+    async def rehearse(self, command: Command) -> Decision:
+        """Return what a command would do on what can be promised now, and do nothing."""
+        return await self.lane.rehearse(*await self.lane.overdue(), command)
 
     async def catalogue(self) -> Catalogue:
         """Return the catalogue as it is now."""
@@ -101,6 +118,29 @@ class Parts:
         page = await reads.holds(self.store, limit=limit, before=before, state=kept)
         found = (as_of(each, at) for each in page.data)
         return reads.Page(tuple(each for each in found if state in (None, each.state)), page.next)
+
+    async def movements(
+        self,
+        *,
+        limit: int,
+        before: int | None = None,
+        sku: str | None = None,
+        since: datetime | None = None,
+    ) -> reads.Page[StockMovement]:
+        """Return movements, newest first, of every item or of one, all or those since an instant;
+        `before` is a page's cursor.
+        """
+        return await reads.movements(self.store, limit=limit, before=before, sku=sku, since=since)
+
+    def since(self, text: str, *, zone: tzinfo | None, field: str = "--since") -> datetime:
+        """Return the instant that movements are asked for since; a date is its beginning.
+
+        `zone` is that of what has none, None for this machine's. Raises `UsageError`, naming
+        `field`, for what cannot be read or is to come.
+        """
+        typed = "stockpush log --since -2h"
+        now = self.clock.now()
+        return parse_instant(text, now=now, zone=zone, field=field, next=typed, since=True)
 
     async def undo_of(self, movement_id: int) -> int | None:
         """Return the movement that undoes another one, None where none does."""

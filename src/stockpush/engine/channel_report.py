@@ -13,7 +13,16 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 
 from stockpush.engine.why import Why
-from stockpush.model import ChannelPolicy, ChannelState, Delivery, Health, Hold, HoldState
+from stockpush.messages import Command, Decision
+from stockpush.model import (
+    ChannelPolicy,
+    ChannelState,
+    Delivery,
+    Health,
+    Hold,
+    HoldState,
+    StockMovement,
+)
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.view import View
 
@@ -160,6 +169,20 @@ class HoldPage(Protocol):
         ...
 
 
+class MovementPage(Protocol):
+    """Some movements, newest first; `next` is the cursor of the following page or None."""
+
+    @property
+    def data(self) -> Sequence[StockMovement]:
+        """Return the movements of this page."""
+        ...
+
+    @property
+    def next(self) -> int | None:
+        """Return where the following page starts, None at the end."""
+        ...
+
+
 class Reads(Protocol):
     """What reports are made of, each call at the instant of the call."""
 
@@ -194,6 +217,37 @@ class Reads(Protocol):
 
     async def hold(self, hold_id: int) -> Hold | None:
         """Return one hold, None if there is none."""
+        ...
+
+    async def movements(
+        self,
+        *,
+        limit: int,
+        before: int | None = None,
+        sku: str | None = None,
+        since: datetime | None = None,
+    ) -> MovementPage:
+        """Return at most `limit` movements older than the cursor `before`, of one item or of all,
+        those written at `since` and later.
+        """
+        ...
+
+    def now(self) -> datetime:
+        """Return the instant by this machine's clock."""
+        ...
+
+    async def undo_of(self, movement_id: int) -> int | None:
+        """Return the movement that undoes another one, None where none does."""
+        ...
+
+    async def rehearse(self, command: Command) -> Decision:
+        """Return what a command would do now, and do nothing."""
+        ...
+
+    def since(self, text: str, *, zone: tzinfo | None, field: str) -> datetime:
+        """Return the instant that something is asked for since: `UsageError`, naming `field`, for
+        what cannot be read or is to come.
+        """
         ...
 
 

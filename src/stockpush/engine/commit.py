@@ -283,10 +283,11 @@ class CommitLane:
         Only if that has moved is it gathered again: so the first question that the database is
         asked is the group's own.
         """
-        if self._catalogue is not None:
-            rows = await _gather(transaction, commands, self._catalogue)
-            if await transaction.catalogue_revision() == self._catalogue.revision:
-                return self._catalogue, rows
+        known = self._catalogue  # which the lane may put away while a rehearsal waits
+        if known is not None:
+            rows = await _gather(transaction, commands, known)
+            if await transaction.catalogue_revision() == known.revision:
+                return known, rows
         catalogue = await self._current(transaction)
         return catalogue, await _gather(transaction, commands, catalogue)
 

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from stockpush.engine import given
+from stockpush.engine.changes import Change, changes_between
+from stockpush.engine.given import shown
 from stockpush.engine.instants import end_of, expected_of, read_instant, read_when
 from stockpush.errors import NotFound, UsageError
-from stockpush.messages import Refused
+from stockpush.messages import Accepted, Decision, Refused, Replayed
 from stockpush.model import HOLD_LINES_MAX, MAIN, Hold, HoldLine, Item, shelf_key
 from stockpush.reservation import atp as netting
 from stockpush.reservation.catalogue import Catalogue
@@ -37,10 +40,6 @@ _SPANS: Final = {
     "w": timedelta(weeks=1),
 }
 _WITH_ZONE: Final = "an instant with a zone, such as 2026-12-24T18:00+01:00"
-NOTE_LENGTH_MAX: Final = 200
-"""Longest note or reason, in characters."""
-TEXT_SHOWN_MAX: Final = 100
-"""How much of what was given an error repeats, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +174,73 @@ def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]
     return tuple(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a command on a hold does, or would: the hold afterwards (None where it changes none),
+    what changes with it, and the listings that follow.
+    """
+
+    hold: HoldRow | None
+    changes: tuple[Change, ...]
+    falls: tuple[FallRow, ...]
+
+
+def effect(before: View, after: View, hold: Hold | None, shelves: Sequence[str]) -> Effect:
+    """Return what a command does that was carried out between two views; `shelves` are those that
+    the hold is of.
+    """
+    return Effect(
+        None if hold is None else row(before.catalogue, hold),
+        changes_between(before, after),
+        falls(before, after, shelves),
+    )
+
+
+def foreseen(before: View, decision: Decision, shelves: Sequence[str]) -> Effect:
+    """Return what a command would do of which only the decision was made."""
+    accepted = isinstance(decision.outcome, Accepted)
+    changed = decision.holds[-1] if decision.holds else None
+    return effect(before, before.after(decision) if accepted else before, changed, shelves)
+
+
+def document(
+    done: Effect,
+    lines: Sequence[HoldLineRow],
+    *,
+    named: str | None = None,
+    undo: str | None = None,
+    dry_run: bool,
+    replayed: bool,
+) -> dict[str, Any]:
+    """Return the JSON of a command on a hold: its id is `named` where there is one."""
+    hold = done.hold
+    return {
+        "id": named,
+        "undo": undo,
+        "dry_run": dry_run,
+        "replayed": replayed,
+        "state": None if hold is None else hold.state,
+        "until": None if hold is None else hold.until,
+        "note": None if hold is None else hold.note,
+        "lines": lines,
+        "changed": [change.as_json() for change in done.changes],
+        "listings": [each.as_json() for each in done.falls],
+    }
+
+
+def possible(
+    before: View, decision: Decision, lines: Sequence[HoldLine], pool: str
+) -> dict[str, Any]:
+    """Return the JSON of a hold that could be placed, as the decision says."""
+    asked = merged(lines)
+    return document(
+        foreseen(before, decision, [shelf_key(line.sku, pool) for line in asked]),
+        line_rows(before.catalogue, asked),
+        dry_run=True,
+        replayed=isinstance(decision.outcome, Replayed),
+    )
+
+
 def explained(view: View, lines: Sequence[HoldLine], refused: Refused, pool: str = MAIN) -> Refused:
     """Return why a hold cannot be placed with what could be promised of each line instead, and what
     listings would fall to if it were taken all the same.
@@ -210,10 +276,10 @@ def next_after(refused: Refused, *, key: str, until: str) -> str | None:
 
 
 def _next_of_short(facts: Mapping[str, Any]) -> str:
-    """Return the command for what is bought first, or where buying does not help the one that shows
-    the promise rule or horizon that stands against it.
+    """Return the command for what is bought first, or, where buying will not do, the one that shows
+    why: a promise rule, or what takes too long, stands against it.
     """
-    if not facts["to_buy"]:
+    if facts["limited_by"] not in (each["sku"] for each in facts["to_buy"]):
         return f"stockpush why {shlex.quote(facts['sku'])}"
     first = facts["to_buy"][0]
     unit = "" if first["unit"] == "piece" else first["unit"]
@@ -245,12 +311,12 @@ def read_id(text: str, *, field: str) -> int:
     return int(found[1])
 
 
-def read_quantity(given: object, item: Item, *, field: str) -> int:
+def read_quantity(quantity: object, item: Item, *, field: str) -> int:
     """Return a quantity of an item in its smallest units, > 0. Raises `QuantityInvalid` that
     names `field`.
     """
     return parse_quantity(
-        given,
+        quantity,
         unit=item.unit,
         scale=item.scale,
         field=field,
@@ -316,11 +382,6 @@ def _read_instant(text: str, *, field: str, local: bool) -> datetime:
     return until
 
 
-def shown(text: str) -> str:
-    """Return text that was given as an error may repeat it: valid, and not too long."""
-    return text[:TEXT_SHOWN_MAX].encode(errors="replace").decode()
-
-
 def check_pool(pool: str, catalogue: Catalogue, *, field: str) -> None:
     """Raise `NotFound` for a pool that nothing is sold from."""
     if pool not in catalogue.pools:
@@ -338,41 +399,48 @@ def check_pool(pool: str, catalogue: Catalogue, *, field: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A hold as it was posted: lines, when it ends, and the pool it is of."""
+    """A hold as it was posted: lines, when it ends, and the pool it is of.
+
+    `dry_run`: it is only asked whether it can be placed.
+    """
 
     lines: tuple[HoldLine, ...]
     until: datetime | timedelta
     note: str
     reason: str
     pool: str = MAIN
+    dry_run: bool = False
 
 
 def read_posted(content: Any, catalogue: Catalogue, *, default: timedelta) -> Posted:
     """Return the hold that a body asks for; `content` is its JSON.
 
-    `{"lines": [{"sku", "quantity"}], "for" or "until", "pool", "note", "reason"}`, all but the
-    lines optional. Raises `UsageError` and `NotFound` that name the field, such as `lines[1].sku`.
+    `{"lines": [{"sku", "quantity"}], "for" or "until", "pool", "note", "reason", "dry_run"}`, all
+    but the lines optional. Raises `UsageError` and `NotFound` that name the field, such as
+    `lines[1].sku`.
     """
-    body = _table(content, "body", ("lines", "for", "until", "pool", "note", "reason"))
+    known = ("lines", "for", "until", "pool", "note", "reason", "dry_run")
+    body = given.table(content, "body", known)
     lines = body.get("lines")
     if not isinstance(lines, list) or not lines:
-        raise _wrong("lines", lines, 'a list such as [{"sku": "candle", "quantity": "5"}]')
+        raise given.wrong("lines", lines, 'a list such as [{"sku": "candle", "quantity": "5"}]')
     if len(lines) > HOLD_LINES_MAX:
-        raise _wrong("lines", f"{len(lines)} lines", f"{HOLD_LINES_MAX} lines at most")
+        raise given.wrong("lines", f"{len(lines)} lines", f"{HOLD_LINES_MAX} lines at most")
     return Posted(
         lines=tuple(
             _posted_line(each, catalogue, f"lines[{number}]") for number, each in enumerate(lines)
         ),
         until=read_posted_end(body, default=default),
-        note=_line(body, "note"),
-        reason=_line(body, "reason"),
+        note=given.line(body, "note"),
+        reason=given.line(body, "reason"),
         pool=_posted_pool(body, catalogue),
+        dry_run=given.flag(body, "dry_run"),
     )
 
 
 def _posted_pool(body: Mapping[str, Any], catalogue: Catalogue) -> str:
     """Return the pool that a body names, MAIN where it names none."""
-    named = _text(body, "pool")
+    named = given.text(body, "pool")
     pool = MAIN if named is None else named
     check_pool(pool, catalogue, field="pool")
     return pool
@@ -380,17 +448,17 @@ def _posted_pool(body: Mapping[str, Any], catalogue: Catalogue) -> str:
 
 def read_renewal(content: Any) -> tuple[datetime | timedelta, str]:
     """Return the new end, and the reason, that a body asks for; `content` is its JSON."""
-    body = _table(content, "body", ("for", "until", "reason"))
+    body = given.table(content, "body", ("for", "until", "reason"))
     if "for" not in body and "until" not in body:
-        raise _wrong("for", None, "one of for and until")
-    return read_posted_end(body, default=timedelta(0)), _line(body, "reason")
+        raise given.wrong("for", None, "one of for and until")
+    return read_posted_end(body, default=timedelta(0)), given.line(body, "reason")
 
 
 def read_posted_end(body: Mapping[str, Any], *, default: timedelta) -> datetime | timedelta:
     """Return when the hold of a body ends."""
     return read_end(
-        _text(body, "for"),
-        _text(body, "until"),
+        given.text(body, "for"),
+        given.text(body, "until"),
         default=default,
         names=("for", "until"),
         local=False,
@@ -398,59 +466,8 @@ def read_posted_end(body: Mapping[str, Any], *, default: timedelta) -> datetime 
 
 
 def _posted_line(content: Any, catalogue: Catalogue, where: str) -> HoldLine:
-    line = _table(content, where, ("sku", "quantity"))
-    sku, quantity = line.get("sku"), line.get("quantity")
-    if not isinstance(sku, str):
-        raise _wrong(f"{where}.sku", sku, "the SKU of an item")
-    item = catalogue.items.get(sku)
-    if item is None:
-        raise NotFound(
-            "There is no item with that SKU.",
-            field=f"{where}.sku",
-            found=shown(sku),
-            expected="a SKU of /api/v1/items",
-            next="stockpush stock",
-        )
-    if quantity is None:
-        raise _wrong(f"{where}.quantity", None, "a quantity, such as 5 or '2.5 kg'")
-    return HoldLine(sku, read_quantity(quantity, item, field=f"{where}.quantity"))
-
-
-def _table(content: Any, where: str, known: Sequence[str]) -> Mapping[str, Any]:
-    if not isinstance(content, dict):
-        raise _wrong(where, content, f"an object with {', '.join(known)}")
-    for name in content:
-        if name not in known:
-            at = name if where == "body" else f"{where}.{name}"
-            raise _wrong(shown(at), content[name], " or ".join(known))
-    return content
-
-
-def _text(body: Mapping[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise _wrong(name, value, "text")
-    return value
-
-
-def _line(body: Mapping[str, Any], name: str) -> str:
-    """Return one line of text, empty where none is given."""
-    text = (_text(body, name) or "").strip()
-    if len(text) > NOTE_LENGTH_MAX or not text.isprintable():
-        raise UsageError(
-            f"{name} is not a line of text.",
-            field=name,
-            found=f"{len(text)} characters" if len(text) > NOTE_LENGTH_MAX else shown(text),
-            expected=f"one line of at most {NOTE_LENGTH_MAX} printable characters",
-        )
-    return text
-
-
-def _wrong(where: str, found: object, expected: str) -> UsageError:
-    what = "is missing" if found is None else "cannot be used as it stands"
-    return UsageError(
-        f"{where} {what}.",
-        field=where,
-        found=None if found is None else shown(str(found)),
-        expected=expected,
-    )
+    line = given.table(content, where, ("sku", "quantity"))
+    item = given.item(line.get("sku"), catalogue, field=f"{where}.sku")
+    if line.get("quantity") is None:
+        raise given.wrong(f"{where}.quantity", None, "a quantity, such as 5 or '2.5 kg'")
+    return HoldLine(item.sku, read_quantity(line["quantity"], item, field=f"{where}.quantity"))

@@ -19,6 +19,8 @@ EXPECTED: Final = (
     "an instant such as 2026-11-22T10:00 or 2026-11-22T10:00:00+01:00, "
     "a date such as 2026-11-22 (its end), or how long ago, such as -2h, -90m or -3d"
 )
+EXPECTED_SINCE: Final = EXPECTED.replace("(its end)", "(its beginning)")
+"""What `parse_instant` takes where a date is its beginning."""
 YEAR_MIN: Final = 1970
 """Earliest year of an instant: nothing was sold with this program before it."""
 DAY_OR_INSTANT: Final = "a day such as 2027-03-01, or an instant such as 2027-03-01T18:00+01:00"
@@ -31,12 +33,19 @@ _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def parse_instant(
-    text: str, *, now: datetime, zone: tzinfo | None, field: str, next: str
+    text: str,
+    *,
+    now: datetime,
+    zone: tzinfo | None,
+    field: str,
+    next: str,
+    since: bool = False,
 ) -> datetime:
     """Return the instant that `text` names, at most `now`.
 
-    `zone` is that of instants without one, None for this machine's. Raises `UsageError`, naming
-    `field` and the command to type `next`, for anything else and for what has not been yet.
+    `zone` is that of instants without one, None for this machine's. `since`: a date is its
+    beginning. Raises `UsageError`, naming `field` and the command to type `next`, for anything else
+    and for what has not been yet.
 
     >>> from datetime import UTC
     >>> noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -45,12 +54,13 @@ def parse_instant(
     """
     given = text.strip()
     try:
-        at = _read(given, now, zone) if len(given) <= TEXT_LENGTH_MAX else None
+        at = _read(given, now, zone, since=since) if len(given) <= TEXT_LENGTH_MAX else None
         at = None if at is None else at.astimezone(now.tzinfo)
     except (ValueError, OverflowError):
         at = None
     if at is None or at.year < YEAR_MIN:
-        _refuse(f"{field} is no instant that can be read.", text, EXPECTED, field, next)
+        expected = EXPECTED_SINCE if since else EXPECTED
+        _refuse(f"{field} is no instant that can be read.", text, expected, field, next)
     if at > now:
         until = now.astimezone(zone).isoformat(timespec="seconds")
         _refuse(
@@ -117,7 +127,7 @@ def end_of(day: date, zone: tzinfo | None) -> datetime:
     return begin_of(day + timedelta(days=1), zone)
 
 
-def _read(given: str, now: datetime, zone: tzinfo | None) -> datetime | None:
+def _read(given: str, now: datetime, zone: tzinfo | None, *, since: bool) -> datetime | None:
     if ago := _AGO.fullmatch(given):
         return now - timedelta(seconds=int(ago["count"]) * _SECONDS[ago["unit"].lower()])
 
@@ -127,7 +137,7 @@ def _read(given: str, now: datetime, zone: tzinfo | None) -> datetime | None:
             return now
         return _placed(datetime.combine(day, time.max), zone)
 
-    return read_instant(given, zone, day=last_of)
+    return read_instant(given, zone, day=begin_of if since else last_of)
 
 
 def _placed(at: datetime, zone: tzinfo | None) -> datetime:

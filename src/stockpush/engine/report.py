@@ -400,6 +400,11 @@ def plan(view: View) -> tuple[PlanRow, ...]:
     return tuple(rows)
 
 
+def plan_document(view: View) -> dict[str, Any]:
+    """Return the document of `plan --json`."""
+    return {"data": [row.as_json() for row in plan(view)], "parked": parked(view)}
+
+
 def ready(view: View) -> int:
     """Return how many fields a plan takes account of: read, of a known channel, ours to write."""
     policies = view.catalogue.policies

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from stockpush.messages import Decision, Event, Observe, QuantitySeen, RequestReads
 from stockpush.model import ChannelPolicy, Drift, DriftClass, Field, Mode
+from stockpush.reservation.committed import observed_apart
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import (
     Reading,
     assured,
     believed,
     observed,
-    observed_apart,
     reshadowed,
     restored,
     wants_reading,

@@ -11,7 +11,8 @@ Nothing here knows a target: a write is confirmed as a *difference* (E := E + T 
 an order may have been applied while it was in flight. A compare-and-set against a number just
 read would throw away the only evidence of a sale that we have not been told of.
 
-Rules R1 to R10 are those of docs/conflict-protocol.md. All quantities are in the channel's units.
+Rules R1 to R10 are those of docs/conflict-protocol.md; R11 is in `committed.py`. All quantities are
+in the channel's units.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def deducted(
         # The first reading will include it, or a reading in flight may not: the new revision
         # tells the one that was sent before that it says nothing.
         return replace(field, revision=field.revision + 1)
-    if field.first_observed_date is not None and _before(
+    if field.first_observed_date is not None and surely_before(
         instant, field.first_observed_date, slack_s
     ):
         return field  # it was in the number that we first read
@@ -119,12 +120,12 @@ def _taken(
         late = min(known, units)
         field, units = replace(field, let_go=known - late), units - late
     date = field.observed_date
-    shown = date is not None and _before(instant, date, slack_s)
-    unshown = date is not None and _before(date, placed_at, slack_s)
+    shown = date is not None and surely_before(instant, date, slack_s)
+    unshown = date is not None and surely_before(date, placed_at, slack_s)
     eaten = min(field.hold, units) if shown else 0
     behind = units - eaten if shown else 0
     ambiguous = 0 if shown or unshown else min(field.hold, units)
-    return _settled(
+    return settled(
         replace(
             field,
             expected=_known(field) - (units - eaten - behind),
@@ -158,12 +159,12 @@ def _put_back(field: Field, units: int, instant: datetime, slack_s: float, at: d
     date = field.surplus_date
     masked = field.hold > 0
     last = field.observed_date
-    shown = not masked and date is not None and _before(instant, date, slack_s)
-    unshown = masked or (last is not None and _before(last, instant, slack_s))
+    shown = not masked and date is not None and surely_before(instant, date, slack_s)
+    unshown = masked or (last is not None and surely_before(last, instant, slack_s))
     eaten = min(field.surplus, units) if shown else 0
     ambiguous = 0 if shown or unshown else min(field.surplus, units)
     again = masked or (field.surplus > 0 and not shown)
-    return _settled(
+    return settled(
         replace(
             field,
             expected=_known(field) + units - eaten,
@@ -255,10 +256,10 @@ def observed(
     """
     seen = replace(field, observed=quantity, observed_at=sent_at, observed_date=date)
     if field.written_at is not None and sent_at < field.written_at:
-        return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
+        return Observed(read_again(field, sent_at), Reading.SAYS_NOTHING)
     if field.expected is None or field.first_observed_at is None:
         if revision_sent != field.revision:
-            return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
+            return Observed(read_again(field, sent_at), Reading.SAYS_NOTHING)
         first = replace(
             seen,
             expected=quantity,
@@ -269,14 +270,14 @@ def observed(
         )
         return Observed(first, Reading.FIRST)
     if expected_sent is None:
-        return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
+        return Observed(read_again(field, sent_at), Reading.SAYS_NOTHING)
     low, high = sorted((expected_sent, field.expected))
     if quantity < low:
         return Observed(_lower(seen, low - quantity, sent_at), Reading.LOWER)
     if quantity > high:
         return Observed(_higher(seen, quantity - high, sent_at), Reading.HIGHER)
     if low != high:
-        return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
+        return Observed(read_again(field, sent_at), Reading.SAYS_NOTHING)
     agreed = field.suspense_reads + 1 if field.hold or field.surplus else 0
     return Observed(
         replace(
@@ -292,142 +293,6 @@ def observed(
     )
 
 
-def observed_apart(
-    field: Field,
-    quantity: int,
-    *,
-    committed: int | None,
-    open_sent: int,
-    revision_sent: int,
-    sent_at: datetime,
-    date: datetime | None,
-    polled_from: datetime | None,
-) -> Observed:
-    """R11: take a reading of a channel that keeps what its open orders have committed apart.
-
-    The number moves only when we or the merchant move it, or a shipment does: E := L whatever it
-    is, and there is nothing to suspect. What we have not heard of is in `committed`, beside our own
-    open units (`open_sent` of them at sending): more than of ours is held, and what is missing of
-    ours is the surplus. `committed` is None where only the number was told. `polled_from`: nothing
-    that was placed before this instant is still unheard of; None where that is not known.
-    """
-    if field.written_at is not None and sent_at < field.written_at:
-        return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
-    first = field.expected is None or field.first_observed_at is None
-    if first and revision_sent != field.revision:
-        return Observed(_again(field, sent_at), Reading.SAYS_NOTHING)
-    hold, surplus, risen = field.hold, field.surplus, field.risen
-    told_meanwhile = open_sent != field.undeducted
-    if committed is not None:
-        hold, surplus, risen = _apart(
-            field, committed, open_sent=open_sent, polled_from=polled_from
-        )
-    more = hold > field.hold or surplus > field.surplus
-    moved = (quantity, hold, surplus) != (field.expected, field.hold, field.surplus)
-    after = replace(
-        field,
-        expected=quantity,
-        hold=hold,
-        surplus=surplus,
-        risen=risen,
-        uneaten_surplus=field.uneaten_surplus if committed is None else 0,
-        observed=quantity,
-        observed_at=sent_at,
-        observed_date=date,
-        first_observed_at=sent_at if first else field.first_observed_at,
-        first_observed_date=date if first else field.first_observed_date,
-        read_due_at=sent_at if told_meanwhile else None,
-        revision=field.revision + moved,
-        suspense_since=sent_at if more else field.suspense_since or sent_at,
-        suspense_reads=1,
-    )
-    if first:
-        return Observed(_settled(after), Reading.FIRST)
-    if hold > field.hold:
-        return Observed(_settled(after), Reading.LOWER)
-    return Observed(
-        _settled(after), Reading.HIGHER if surplus > field.surplus else Reading.EXPECTED
-    )
-
-
-def _apart(
-    field: Field, committed: int, *, open_sent: int, polled_from: datetime | None
-) -> tuple[int, int, int]:
-    """Return hold, surplus and risen after a reading: what is committed beyond our own open units
-    that the channel keeps, how many of ours it does not keep, and how many of those were found
-    since a poll last told of all orders. What changed while the reading was under way counts for
-    neither.
-
-    Units that were missing and are there now look like a sale, and a sale like them: so they are
-    held, and the surplus stays, until a poll that knows of no sale has told which it was. Raised by
-    them, the number would put that sale back on sale.
-    """
-    fewest, most = sorted((open_sent, field.undeducted))
-    missing = min(field.surplus, fewest)
-    risen = min(field.risen, missing)
-    since = field.suspense_since
-    polled = since is not None and polled_from is not None and polled_from > since
-    more = committed - (most - missing)
-    if more > 0:
-        ended = min(more, risen, field.uneaten_surplus)
-        more, missing, risen = more - ended, missing - ended, risen - ended
-    if polled:
-        risen = 0
-    if more <= 0:
-        surplus = max(missing, fewest - committed)
-        return 0, surplus, risen + surplus - missing
-    if polled and more <= field.hold:
-        back = min(more, missing)
-        return more - back, missing - back, 0
-    return more, missing, risen
-
-
-def heard_apart(
-    field: Field,
-    units: int,
-    *,
-    placed_at: datetime,
-    updated_at: datetime,
-    slack_s: float,
-    at: datetime,
-) -> Field:
-    """R11: something became known of an order of a field that keeps what is committed apart;
-    `units` more are open (signed).
-
-    An order that surely lies before the last reading was in its hold, and is no unknown one any
-    more; one that surely had changed before it was missing there, and is open no more. Where that
-    is not sure the next reading tells. What ended was missed only by the readings since the last
-    poll: had they missed fewer units, as many others were sold unheard, and are given to nobody.
-    Whether the channel keeps what is open no order tells,
-    though it may have ceased to (a backorder), so the field is read at once, and not raised before.
-    """
-    if field.expected is None:
-        return field
-    field = wants_reading(field, at=at)
-    date = field.observed_date
-    if date is None or not units:
-        return field
-    happened_at = placed_at if units > 0 else updated_at
-    shown = _before(happened_at, date, slack_s)
-    doubtful = not shown and not _before(date, happened_at, slack_s)
-    eaten = min(field.hold, units) if shown and units > 0 else 0
-    ended = min(field.risen, -units) if units < 0 else 0
-    # What the reading must have shown and did not was not committed: a backorder's own order.
-    missed = units - eaten if shown and units > 0 else 0
-    return _settled(
-        replace(
-            field,
-            hold=field.hold - eaten,
-            surplus=field.surplus - (ended if shown else 0) + missed,
-            risen=field.risen - (ended if shown else 0),
-            uneaten_surplus=field.uneaten_surplus + (ended if doubtful else 0),
-            revision=field.revision + bool(eaten or ended or missed),
-            # What is held still may be another one: its time begins anew.
-            suspense_since=at if missed or (field.hold and doubtful) else field.suspense_since,
-        )
-    )
-
-
 def _lower(field: Field, units: int, at: datetime) -> Field:
     """Open a hold of `units` > 0 that the channel seems to have sold, less what our own write
     may have overwritten (R10).
@@ -438,7 +303,7 @@ def _lower(field: Field, units: int, at: datetime) -> Field:
     overwritten = min(field.overwritten, units)
     sold = units - overwritten
     twice = min(field.surplus, field.uneaten_surplus, sold)
-    return _settled(
+    return settled(
         replace(
             field,
             expected=_known(field) - units,
@@ -465,7 +330,7 @@ def _higher(field: Field, units: int, at: datetime) -> Field:
     told = max(0, units - field.overwritten_sold)
     released = min(field.hold, field.uneaten, told)
     surplus = field.surplus + units - released
-    return _settled(
+    return settled(
         replace(
             field,
             expected=_known(field) + units,
@@ -604,7 +469,7 @@ def believed(field: Field, *, polled_begun_at: datetime | None, orders_lag_s: fl
     if polled_begun_at <= since + timedelta(seconds=orders_lag_s):
         return field
     units = min(field.hold, field.doubt)
-    return _settled(
+    return settled(
         replace(
             field,
             hold=field.hold - units,
@@ -730,12 +595,12 @@ def wants_reading(field: Field, *, at: datetime) -> Field:
     return field if due == field.read_due_at else replace(field, read_due_at=due)
 
 
-def _again(field: Field, sent_at: datetime) -> Field:
+def read_again(field: Field, sent_at: datetime) -> Field:
     """The reading said nothing: read again soon, past whatever blurred it."""
     return replace(field, read_due_at=sent_at + READ_AGAIN)
 
 
-def _settled(field: Field) -> Field:
+def settled(field: Field) -> Field:
     """Forget when the suspense began once there is none."""
     if field.hold or field.surplus:
         return replace(
@@ -773,7 +638,7 @@ def _known(field: Field) -> int:
     return field.expected
 
 
-def _before(instant: datetime, date: datetime, slack_s: float) -> bool:
+def surely_before(instant: datetime, date: datetime, slack_s: float) -> bool:
     """Answer whether an instant lies surely before a Date header (whole seconds, with slack)."""
     if instant >= date:
         return False  # the rest costs more, and most sales are newer than the last reading

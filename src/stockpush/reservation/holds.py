@@ -240,8 +240,8 @@ def shortfall(view: View, lines: Sequence[HoldLine], pool: str = MAIN) -> Refuse
     """Return why these lines (each item once) cannot be held together in a pool, None if they can.
 
     The refusal names the first line that does not fit beside those before it: `short` of what was
-    `asked`, because of `limited_by`. `to_buy` is what would make all of them possible; it is empty
-    where nothing that is bought would, since a promise rule or a horizon is in the way.
+    `asked`, because of `limited_by`. `to_buy` is what would make all of them possible. Where a
+    promise rule or a horizon is in the way even then, `limited_by` names that.
     """
     skus = [shelf_key(line.sku, pool) for line in lines]
     net = taken(view, lines, pool).net(skus)
@@ -249,7 +249,7 @@ def shortfall(view: View, lines: Sequence[HoldLine], pool: str = MAIN) -> Refuse
         asked = {shelf_key(each.sku, pool): each.quantity for each in lines}
         to_buy = {**netting.missing(net, asked), **netting.supplies_missing(net, asked)}
         vain = _first_short(_bought(view, to_buy), lines, pool)
-        return _insufficient(view, first, {} if vain is not None else to_buy, vain, pool)
+        return _insufficient(view, first, to_buy, vain, pool)
     blocked = [sku for sku in skus if sku in net.blocked]
     assert not blocked, f"{blocked} are not covered together and each beside the others"
     return None
@@ -318,7 +318,7 @@ def _insufficient(
             "asked": format_quantity(line.quantity, item.scale),
             "available": format_quantity(available, item.scale),
             "short": format_quantity(line.quantity - available, item.scale),
-            "limited_by": limits[0],
+            "limited_by": (limits if vain is None else _limits(vain, pool))[0],
             "to_buy": [
                 {
                     "sku": sku,

@@ -79,10 +79,13 @@ def withheld(lots: Iterable[Lot], pools: Mapping[str, str] = NO_POOLS) -> dict[s
 
 
 def coming(lots: Iterable[Lot], pools: Mapping[str, str] = NO_POOLS) -> dict[str, int]:
-    """Return per shelf what lies in lots of its pool that become available by the horizon."""
+    """Return per shelf what lies in lots of its pool that become available by the horizon.
+
+    What counts already is not promised a second time, and what is in quarantine not at all.
+    """
     comes: Counter[str] = Counter()
     for lot in lots:
-        if lot.comes:
+        if lot.comes and not (lot.counts or lot.quarantined):
             comes[shelf_key(lot.key.sku, pools.get(lot.key.location, MAIN))] += lot.on_hand
     return dict(comes)
 

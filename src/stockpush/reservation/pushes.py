@@ -391,11 +391,12 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             fields.append(replace(field, shadowed=sent))
         else:
             fields.append(replace(field, sold_since_push=0))
-    for field in _companions(view, command, opened, policy):
+    for field in _companions(view, command, opened):
         assert field.expected is not None
         wanted = target_of(view, field, atp=_atp(view, net, field), policy=policy)
         sent = cautious(wanted, field)
-        doubted = command.lower_only or is_doubted(field, at) or not may_raise(view, field)
+        heard = orders_read_since(field, channel.polled_begun_at, policy) and not command.lower_only
+        doubted = not heard or is_doubted(field, at) or not may_raise(view, field)
         if sent > field.expected and doubted:
             # Orders may have lowered what we expect to below nothing: no number is.
             sent = max(0, field.expected)
@@ -448,16 +449,15 @@ def _atp(view: View, net: netting.Netting, field: Field) -> int:
     return netting.atp(net, _shelf(view, field))
 
 
-def _companions(
-    view: View, command: OpenPushes, opened: Sequence[Push], policy: ChannelPolicy
-) -> list[Field]:
+def _companions(view: View, command: OpenPushes, opened: Sequence[Push]) -> list[Field]:
     """Return the other fields that are ours among those that a call writes with what it is for.
 
     They are written whether we wish or not, so their numbers are compared and the gap of the write
     is theirs too: a sale of one that falls into it must be found (R10). Mostly their target is E.
+    So are those that wait to be read since they were parked, or for their orders after that: for
+    their own sake nothing is written yet.
     """
     written = {push.field for push in opened if not _recorded_only(push)}
-    polled = view.channel(command.channel).polled_begun_at
     others = [
         view.field(key)
         for group in command.groups
@@ -473,7 +473,6 @@ def _companions(
         and field.adopted
         and field.expected is not None
         and field.parked_reason is None
-        and orders_read_since(field, polled, policy)
     ]
 
 
@@ -636,6 +635,10 @@ def _conflict(draft: Draft, field: Field, push: Push, settled: PushSettled) -> N
     if settled.actual is None:
         draft.change(wants_reading(lost, at=draft.at))
         return
+    if push.outcome is PushOutcomeKind.UNKNOWN and field.first_observed_at is None:
+        # What was expected is older than what parked it, and no difference to it tells of a sale.
+        draft.change(wants_reading(replace(lost, written_at=draft.at), at=draft.at))
+        return
     if push.outcome is PushOutcomeKind.UNKNOWN:
         after = outcome_read(
             lost,
@@ -658,6 +661,9 @@ def _conflict(draft: Draft, field: Field, push: Push, settled: PushSettled) -> N
             date=settled.date,
         )
         after = result.field
+        if result.reading is Reading.FIRST:
+            # It was read later than the push was opened, and orders are to be read later than that.
+            after = replace(after, first_observed_at=draft.at)
         note_reading(draft, field, after, result.reading)
     if after.hold or after.surplus:
         after = wants_reading(after, at=draft.at + POST_CHECK)

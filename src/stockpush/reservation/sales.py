@@ -36,14 +36,10 @@ from stockpush.model import (
     StockMovement,
 )
 from stockpush.reservation import backflush, supplies
+from stockpush.reservation.committed import heard_apart
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.drift import open_apart
-from stockpush.reservation.expectation import (
-    deducted,
-    heard_apart,
-    perhaps_put_back,
-    wants_reading,
-)
+from stockpush.reservation.expectation import deducted, perhaps_put_back, wants_reading
 from stockpush.reservation.orders import Effect, Verdict, merge, undeducted
 from stockpush.reservation.view import View
 from stockpush.values import replace

@@ -84,8 +84,9 @@ def aims(shares: Sequence[Share], nets: Nets) -> dict[FieldKey, int]:
     """
     splitting = _Splitting(shares, nets)
     shown = {share.key: min(share.shows, share.cap) for share in shares}
-    if not splitting.fits(shown, splitting.free):
-        shown = splitting.fill(dict.fromkeys(shown, 0), shown)
+    none = dict.fromkeys(shown, 0)
+    if not splitting.fits(shown, splitting.free, above=none):
+        shown = splitting.fill(none, shown)
     return splitting.fill(shown, {share.key: share.cap for share in shares})
 
 
@@ -185,16 +186,22 @@ class _Splitting:
             self._known[packs] = self._nets(_units(zip(self.shares, packs, strict=True)))
         return self._known[packs]
 
-    def fits(self, counts: Mapping[FieldKey, int], looked_at: Collection[Share]) -> bool:
+    def fits(
+        self,
+        counts: Mapping[FieldKey, int],
+        looked_at: Collection[Share],
+        *,
+        above: Mapping[FieldKey, int],
+    ) -> bool:
         """Answer whether everything is covered with `counts`, as far as `looked_at` have any.
 
         As with `netting.atp`, a promise rule bounds what nets rise to, and not demand there is; and
-        what is raised is there by the horizons.
+        what they have `above` the counts that fit already is there by the horizons.
         """
-        net = self._net(counts)
+        net, asked = self._net(counts), self._before.times.asked
         raised = [share for share in looked_at if counts[share.key]]
-        packs = ((share, counts[share.key]) for share in self.free if counts[share.key])
-        units, asked = _units(packs), self._before.times.asked
+        more = ((share, counts[share.key] - above[share.key]) for share in looked_at)
+        units = _units((share, packs) for share, packs in more if packs)
         return (
             not any(share.shelf in net.blocked for share in raised)
             and not any(netting.lacks_supplies(net, share.shelf) for share in raised)
@@ -203,7 +210,7 @@ class _Splitting:
                 for sku, ceiling in net.ceilings.items()
                 if sku in net.net
             )
-            and (asked.isdisjoint(units) or netting.covers(self._before, units))
+            and (asked.isdisjoint(units) or netting.covers(self._net(above), units))
             and all(
                 netting.atp(net, share.shelf) >= share.buffer for share in raised if share.buffer
             )
@@ -272,7 +279,7 @@ class _Splitting:
         top = max(high[share.key] * self._step[share.key] for share in growing)
 
         def can(level: int) -> bool:
-            return self.fits(self._filled(level, growing, counts, high), growing)
+            return self.fits(self._filled(level, growing, counts, high), growing, above=counts)
 
         low, wide = level, 1
         while low < top and can(over := min(low + wide, top)):

@@ -6,7 +6,7 @@ content `Refused`. Nothing is ever changed or deleted; undo writes what compensa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from stockpush.messages import (
@@ -30,10 +30,11 @@ from stockpush.model import (
     MovementKind,
     StockMovement,
     shelf_key,
+    sku_of,
 )
 from stockpush.reservation import backflush, keyed, substitutes
 from stockpush.reservation.draft import Draft
-from stockpush.reservation.ledger import build_moves, undo_moves
+from stockpush.reservation.ledger import build_moves, undo_moves, withheld
 from stockpush.reservation.lot_verbs import (
     lot_to_be,
     place_of,
@@ -313,10 +314,7 @@ def _carry_out(
     if builds is not None:
         backflush.finish(draft, builds, written, named)
     backflush.take_back_rests(draft, undoes)
-    balances = [(shelf.sku, shelf.on_hand) for shelf in draft.shelves.values()]
-    balances += [(lot.key.sku, lot.on_hand) for lot in draft.lots.values()]
-    balances += [(row.sku, row.quantity) for row in draft.movements]
-    for sku, quantity in balances:
+    for sku, quantity in _balances(draft):
         if abs(quantity) > QUANTITY_MAX:
             item = view.catalogue.items[sku]
             most = f"{format_quantity(QUANTITY_MAX, item.scale)} {item.unit}"
@@ -327,6 +325,21 @@ def _carry_out(
         outcome=Accepted(),
         commands=(CommandDone(key=command.key, digest=digest, at=at),),
     )
+
+
+def _balances(draft: Draft) -> Iterator[tuple[str, int]]:
+    """Yield each item that a command moved with what it moved, what there is of it now, and what
+    there would be on a shelf once all of its lots there could be sold: the clock refuses nothing.
+    """
+    shelves, lots = draft.shelves.values(), draft.lots.values()
+    yield from ((shelf.sku, shelf.on_hand) for shelf in shelves)
+    yield from ((lot.key.sku, lot.on_hand) for lot in lots)
+    yield from ((row.sku, row.quantity) for row in draft.movements)
+    moved = {shelf.sku for shelf in shelves} | {lot.key.sku for lot in lots}
+    apart = (lot for sku in moved for lot in draft.lots_of(sku) if lot.on_hand > 0)
+    pools = {name: place.pool for name, place in draft.view.catalogue.locations.items()}
+    for key, units in withheld(apart, pools).items():
+        yield sku_of(key), draft.shelf(key).on_hand + units
 
 
 def _stated(move: StockMove) -> tuple[object, ...]:

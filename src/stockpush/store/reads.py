@@ -195,13 +195,21 @@ async def delivery(store: SqlStore, delivery_id: int) -> Delivery | None:
 
 
 async def movements(
-    store: SqlStore, *, limit: int, before: int | None = None, sku: str | None = None
+    store: SqlStore,
+    *,
+    limit: int,
+    before: int | None = None,
+    sku: str | None = None,
+    since: datetime | None = None,
 ) -> Page[StockMovement]:
-    """Return movements, of every item or of one."""
+    """Return movements, of every item or of one, all or those written at `since` and later."""
     table = schema.movement
     wanted = {table.c.sku: sku}
+    above = None if since is None else (table.c.at, rows.micros(since) - 1)
     async with reading(store) as reader:
-        return await _page(reader, select(table), table, rows.read_movement, wanted, limit, before)
+        return await _page(
+            reader, select(table), table, rows.read_movement, wanted, limit, before, above
+        )
 
 
 async def pushes(
@@ -286,14 +294,18 @@ async def _page(
     wanted: Mapping[Column[Any], Any],
     limit: int,
     before: int | None,
+    above: tuple[Column[int], int] | None = None,
 ) -> Page[V]:
-    """Return at most `limit` (1 .. PAGE_MAX) rows below the row id `before`."""
+    """Return at most `limit` (1 .. PAGE_MAX) rows below the row id `before`, and of which a column
+    is larger than a value where that is given (`above`).
+    """
     size = max(1, min(limit, PAGE_MAX))
     found = await reader.filtered(
         query.order_by(table.c.id.desc()),
         wanted,
         limit=size + 1,
         below=None if before is None else (table.c.id, before),
+        above=above,
     )
     kept = found[:size]
     more = len(found) > size

@@ -1,8 +1,9 @@
-"""The private listener: what there is to read, as JSON, and the metrics; and holds, to be placed.
+"""The private listener: what there is to read, as JSON, and the metrics; and what moves stock.
 
-Theory of operation. What reads has the rows of `stock --json`, `why --json`, `channels --json`,
-`holds --json` and `deliveries --json`, made by the same functions, so that the two cannot disagree.
-What writes, only holds, becomes a command of the commit lane as on the command line, under the
+Theory of operation. What reads has the rows of `stock --json`, `why --json`, `lots --json`,
+`plan --json`, `channels --json`, `holds --json`, `log --json` and `deliveries --json`, made by the
+same functions, so that the two cannot disagree. What writes, stock verbs and holds, becomes a
+command of the commit lane as on the command line, read and refused by the same functions, under the
 idempotency key that comes with it. Lists that grow come in pages: `limit` says how many rows,
 `cursor` where to go on, taken from `next` of the page before. Who may ask is decided in door.py
 alone.
@@ -19,9 +20,18 @@ from typing import Any, TypeAlias
 import msgspec
 from aiohttp import web
 
-from stockpush.engine import channel_report, holding, report
+from stockpush.engine import (
+    channel_report,
+    holding,
+    lot_report,
+    movements,
+    moving,
+    posted,
+    report,
+)
 from stockpush.engine.channel_report import ChannelRow, Reads, StoredChannel
 from stockpush.engine.commit import Done
+from stockpush.engine.posted import POSTED
 from stockpush.errors import NotFound, UsageError
 from stockpush.messages import Command, PlaceHold, Refused, ReleaseHold, RenewHold, Replayed
 from stockpush.model import MAIN, Hold, HoldLine, HoldState
@@ -77,6 +87,7 @@ def private_app(
     """
     api = _Api(reads, metrics, channel_row)
     holds = _Holds(reads, carry_out, ids, hold_for)
+    stock = _Stock(reads, carry_out, ids)
     app = web.Application(
         middlewares=[door(token=token, host=host, ids=ids)], client_max_size=BODY_BYTES_MAX
     )
@@ -85,8 +96,12 @@ def private_app(
     app.router.add_get("/api/v1/items", api.items)
     app.router.add_get("/api/v1/items/{sku}", api.item)
     app.router.add_get("/api/v1/items/{sku}/why", api.why)
+    app.router.add_get("/api/v1/lots", api.lots)
+    app.router.add_get("/api/v1/plan", api.plan)
     app.router.add_get("/api/v1/channels", api.channels)
     app.router.add_get("/api/v1/deliveries", api.deliveries)
+    app.router.add_get("/api/v1/movements", api.movements)
+    app.router.add_post("/api/v1/movements", stock.move)
     app.router.add_get("/api/v1/holds", holds.list)
     app.router.add_post("/api/v1/holds", holds.place)
     app.router.add_get("/api/v1/holds/{id}", holds.one)
@@ -150,6 +165,17 @@ class _Api:
             raise _no_item(sku)
         return answer(found)
 
+    async def lots(self, request: web.Request) -> web.Response:
+        sku = _parameters(request, "sku").get("sku")
+        view = await self._reads.view()
+        if sku is not None and sku not in view.catalogue.items:
+            raise _no_item(sku)
+        return _page(list(lot_report.rows(view, sku, self._reads.now())), None)
+
+    async def plan(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        return answer(report.plan_document(await self._reads.view()))
+
     async def channels(self, request: web.Request) -> web.Response:
         _parameters(request)
         stored = await self._reads.channel_rows()
@@ -164,6 +190,21 @@ class _Api:
             None if page.next is None else str(page.next),
         )
 
+    async def movements(self, request: web.Request) -> web.Response:
+        asked = _parameters(request, "limit", "cursor", "sku", "since")
+        limit, cursor = _limit(asked), _cursor(asked)
+        sku, since = asked.get("sku"), asked.get("since")
+        before = None
+        if cursor is not None:
+            before = movements.read_id(cursor, field="cursor", next="stockpush log")
+        begin = None if since is None else self._reads.since(shown(since), zone=UTC, field="since")
+        catalogue = await self._reads.catalogue()
+        if sku is not None and sku not in catalogue.items:
+            raise _no_item(sku)
+        page = await self._reads.movements(limit=limit, before=before, sku=sku, since=begin)
+        following = None if page.next is None else movements.name_of(page.next)
+        return _page([movements.row(catalogue, each) for each in page.data], following)
+
     async def openapi(self, request: web.Request) -> web.Response:
         _parameters(request)
         return answer(openapi.document(limit_default=LIMIT_DEFAULT, limit_max=LIMIT_MAX))
@@ -177,6 +218,45 @@ def _no_item(sku: str) -> NotFound:
         expected="a SKU of /api/v1/items",
         next="stockpush stock",
     )
+
+
+class _Stock:
+    """The handlers of what moves stock."""
+
+    def __init__(self, reads: Reads, carry_out: CarryOut, ids: Ids) -> None:
+        self._reads = reads
+        self._carry_out = carry_out
+        self._ids = ids
+
+    async def move(self, request: web.Request) -> web.Response:
+        """Carry out a stock verb, or only decide it; answer what it did, or why it was refused.
+
+        201 for what was done, 200 for what had been done under its key or was only decided, 404
+        for what it names and is not there, 409 for another refusal.
+        """
+        _parameters(request)
+        key = _idempotency_key(request, self._ids)
+        content = await _json(request)
+        before = await self._reads.view()
+        wanted = posted.read(content, before.catalogue, key=key, actor=ACTOR)
+        told = await moving.carry_out(
+            self._reads, before, wanted.asked, self._carry_out, dry_run=wanted.dry_run
+        )
+        if isinstance(told.outcome, Refused):
+            if told.outcome.refusal == "not_found":
+                raise moving.not_found(
+                    told.outcome, told.asked, POSTED, field="id", where="stockpush log"
+                )
+            return _refusal(told.outcome, moving.next_after(told.outcome, POSTED))
+        is_new = moving.is_new(told) and not wanted.dry_run
+        document = moving.document(told, dry_run=wanted.dry_run)
+        return answer(document, status=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+
+
+def _refusal(refused: Refused, further: str | None) -> web.Response:
+    """Answer why something cannot be done, and what to do next."""
+    told = {"refused": refused.refusal, "message": refused.message, **refused.facts}
+    return answer({**told, "next": further}, status=HTTPStatus.CONFLICT)
 
 
 class _Holds:
@@ -207,11 +287,22 @@ class _Holds:
         key = _idempotency_key(request, self._ids)
         content = await _json(request)
         catalogue = await self._reads.catalogue()
-        posted = holding.read_posted(content, catalogue, default=self._hold_for)
+        asked = holding.read_posted(content, catalogue, default=self._hold_for)
         command = PlaceHold(
-            posted.lines, posted.until, posted.note, key, ACTOR, posted.reason, posted.pool
+            asked.lines, asked.until, asked.note, key, ACTOR, asked.reason, asked.pool
         )
-        return await self._write(command, lines=posted.lines, pool=posted.pool)
+        if asked.dry_run:
+            return await self._rehearse(command)
+        return await self._write(command, lines=asked.lines, pool=asked.pool)
+
+    async def _rehearse(self, command: PlaceHold) -> web.Response:
+        """Answer whether a hold could be placed, and what would change with it; place nothing."""
+        view = await self._reads.view()
+        decision = await self._reads.rehearse(command)
+        outcome = decision.outcome
+        if isinstance(outcome, Refused):
+            return await self._refuse(outcome, command.lines, command.pool)
+        return answer(holding.possible(view, decision, command.lines, command.pool))
 
     async def renew(self, request: web.Request) -> web.Response:
         _parameters(request)
@@ -255,16 +346,19 @@ class _Holds:
         """
         outcome = (await self._carry_out(command)).outcome
         if isinstance(outcome, Refused):
-            if outcome.refusal == "insufficient_atp":
-                outcome = holding.explained(await self._reads.view(), lines, outcome, pool)
-            refusal = {"refused": outcome.refusal, "message": outcome.message, **outcome.facts}
-            further = holding.next_after(outcome, key="Idempotency-Key", until="until")
-            return answer({**refusal, "next": further}, status=HTTPStatus.CONFLICT)
+            return await self._refuse(outcome, lines, pool)
         number = outcome.facts["hold"] if named is None else named.id
         is_new = named is None and not isinstance(outcome, Replayed)
         hold = await self._reads.hold(number)
         assert hold is not None, f"hold {number} was written and is not there"
         return await self._answer(hold, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+
+    async def _refuse(self, refused: Refused, lines: Sequence[HoldLine], pool: str) -> web.Response:
+        """Answer why something cannot be done to a hold of these lines."""
+        if refused.refusal == "insufficient_atp":
+            refused = holding.explained(await self._reads.view(), lines, refused, pool)
+        further = holding.next_after(refused, key="Idempotency-Key", until="until")
+        return _refusal(refused, further)
 
     async def _answer(self, hold: Hold, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
         return answer(holding.row(await self._reads.catalogue(), hold), status=status)

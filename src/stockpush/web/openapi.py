@@ -8,29 +8,52 @@ Source: spec.openapis.org, OpenAPI Specification 3.1.1.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import cleandoc
 from typing import Any
 
 import msgspec
 
 from stockpush import __version__
+from stockpush.engine import posted
 from stockpush.engine.channel_report import ChannelRow, DeliveryRow
-from stockpush.engine.holding import HoldRow, PromiseRow
-from stockpush.engine.report import StockRow
+from stockpush.engine.holding import HoldLineRow, HoldRow, PromiseRow
+from stockpush.engine.lot_report import LotRow
+from stockpush.engine.movements import LedgerRow
+from stockpush.engine.report import ParkedRow, StockRow
 from stockpush.engine.why import Why
 from stockpush.model import HOLD_LINES_MAX, MAIN, HoldState
 
 ERROR = "Error"
 """The shape of every refusal."""
+PLAN = "Plan"
+"""The shape of what would be written."""
+MOVED = "Moved"
+"""The shape of what a stock verb did."""
+REHEARSED = "PossibleHold"
+"""The shape of a hold that could be placed."""
 REFUSAL = "Refusal"
 """The shape of what was understood and is not possible."""
-ROWS: Sequence[type] = (StockRow, Why, ChannelRow, DeliveryRow, HoldRow, PromiseRow)
+ROWS: Sequence[type] = (
+    StockRow,
+    Why,
+    ChannelRow,
+    DeliveryRow,
+    LotRow,
+    ParkedRow,
+    LedgerRow,
+    HoldRow,
+    PromiseRow,
+)
 """What answers are made of."""
 
 _AT = (
     "Why they were what they were then: an instant (in UTC without a zone; write %2B for +), "
     "a date (its end), or how long ago."
+)
+_SINCE = (
+    "Only what was written since: an instant (in UTC without a zone; write %2B for +), "
+    "a date (its beginning), or how long ago."
 )
 
 
@@ -40,21 +63,27 @@ class _Operation:
 
     `page` answers many rows, in pages that can be asked for if `paged`, of one `state` if there are
     several; an item can be asked for as it was if it `takes_at`, in one pool if it `takes_pool`.
-    What writes takes an idempotency key and, if any, the `body` whose schema is named.
+    `asks` has what else can be asked for, with what that says.
+    What writes takes an idempotency key and, if any, the `body` whose schema is named. `answer`
+    names the schema of an answer that no `row` describes, `rehearsed` that of one to a dry run,
+    where it is another.
     """
 
     path: str
     summary: str
     row: type | None = None
+    answer: str | None = None
     page: bool = False
     paged: bool = False
     takes_at: bool = False
     takes_pool: bool = False
     states: Sequence[str] = ()
+    asks: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
     method: str = "get"
     body: str | None = None
     creates: bool = False
+    rehearsed: str | None = None
 
 
 PATHS: Sequence[_Operation] = (
@@ -69,9 +98,33 @@ PATHS: Sequence[_Operation] = (
     _Operation(
         "/api/v1/items/{sku}/why", "Why an item's numbers are what they are.", Why, takes_at=True
     ),
+    _Operation(
+        "/api/v1/lots",
+        "What lies where, of which lot, and until when it is sold.",
+        LotRow,
+        page=True,
+        asks={"sku": "Of one item alone."},
+    ),
+    _Operation("/api/v1/plan", "What would be written now, and why.", answer=PLAN),
     _Operation("/api/v1/channels", "Channels and how they are doing.", ChannelRow, page=True),
     _Operation(
         "/api/v1/deliveries", "The inbox, newest first.", DeliveryRow, page=True, paged=True
+    ),
+    _Operation(
+        "/api/v1/movements",
+        "The ledger, newest first: what moved, when, why, and who did it.",
+        LedgerRow,
+        page=True,
+        paged=True,
+        asks={"sku": "Of one item alone.", "since": _SINCE},
+    ),
+    _Operation(
+        "/api/v1/movements",
+        "Receive, build, count, adjust, scrap, return, transfer or undo.",
+        answer=MOVED,
+        method="post",
+        body="NewMovement",
+        creates=True,
     ),
     _Operation(
         "/api/v1/holds",
@@ -88,6 +141,7 @@ PATHS: Sequence[_Operation] = (
         method="post",
         body="NewHold",
         creates=True,
+        rehearsed=REHEARSED,
     ),
     _Operation("/api/v1/holds/{id}", "One hold.", HoldRow),
     _Operation(
@@ -111,7 +165,7 @@ def document(*, limit_default: int, limit_max: int) -> dict[str, Any]:
         "info": {
             "title": "Stock Push",
             "version": __version__,
-            "description": "What there is, what each channel shows, and holds.",
+            "description": "What there is, what each channel shows, what moves stock, and holds.",
         },
         "security": [{"token": []}],
         "paths": {
@@ -146,6 +200,10 @@ def _operation(asked: _Operation, limit_default: int, limit_max: int) -> dict[st
         parameters.append(_parameter("cursor", "query", text))
     if asked.states:
         parameters.append(_parameter("state", "query", {"enum": list(asked.states)}))
+    parameters += [
+        _parameter(name, "query", {**text, "description": said})
+        for name, said in asked.asks.items()
+    ]
     if asked.method != "get":
         parameters.append(_parameter("Idempotency-Key", "header", text))
     done = {
@@ -157,11 +215,20 @@ def _operation(asked: _Operation, limit_default: int, limit_max: int) -> dict[st
         content = {"application/json": {"schema": _ref(asked.body)}}
         described["requestBody"] = {"required": True, "content": content}
     responses = {"201": done} if asked.creates else {}
-    responses["200"] = done
+    responses["200"] = done if asked.rehearsed is None else _or_rehearsed(asked, asked.rehearsed)
     if asked.method != "get":
         responses["409"] = _failed("Understood, and not possible.", REFUSAL)
     responses["default"] = _failed("Refused or failed.", ERROR)
     return {**described, "responses": responses}
+
+
+def _or_rehearsed(asked: _Operation, rehearsed: str) -> dict[str, Any]:
+    """Return what is answered where its key has done it before, and to a dry run."""
+    either = {"anyOf": [_answer(asked), _ref(rehearsed)]}
+    return {
+        "description": "Done before under this key; or what would happen, of a dry run.",
+        "content": {asked.content_type: {"schema": either}},
+    }
 
 
 def _failed(description: str, schema: str) -> dict[str, Any]:
@@ -177,6 +244,8 @@ def _parameter(name: str, place: str, schema: Mapping[str, Any]) -> dict[str, An
 
 def _answer(read: _Operation) -> dict[str, Any]:
     """Return the schema of a good answer."""
+    if read.answer is not None:
+        return _ref(read.answer)
     if read.row is None:
         return {"type": "string"} if read.content_type == "text/plain" else {"type": "object"}
     if not read.page:
@@ -225,8 +294,78 @@ def _schemas() -> dict[str, Any]:
             **_shortage(),
         },
     }
+    schemas[PLAN] = _plan()
+    schemas[MOVED] = _moved()
+    schemas[REHEARSED] = _rehearsed()
     schemas.update(_bodies())
     return schemas
+
+
+def _plan() -> dict[str, Any]:
+    """Return the schema of the plan."""
+    row = _every({**_FALL, "because": {"type": "string"}, "pool": {"type": "string"}})
+    parked = {"description": "What is not written until a person has mended it."}
+    return _every(
+        {
+            "data": {"type": "array", "items": row},
+            "parked": {"type": "array", "items": _ref(ParkedRow.__name__), **parked},
+        }
+    )
+
+
+def _rehearsed() -> dict[str, Any]:
+    """Return the schema of what is answered of a hold that could be placed."""
+    return _every(
+        {
+            "id": {"type": "null"},
+            "undo": {"type": "null"},
+            "dry_run": {"const": True},
+            "replayed": {"type": "boolean", "description": "It had been done under this key."},
+            "state": _text_or_null("What it would be."),
+            "until": _text_or_null("When it would end."),
+            "note": _text_or_null("What it would be for."),
+            "lines": {"type": "array", "items": _ref(HoldLineRow.__name__)},
+            "changed": {"type": "array", "items": _changed()},
+            "listings": {
+                "type": "array",
+                "description": "Listings whose number would change, and to what.",
+                "items": _every(_FALL),
+            },
+        }
+    )
+
+
+def _changed() -> dict[str, Any]:
+    """Return the schema of an item before and after."""
+    amounts = _every({name: {"type": "string"} for name in ("on_hand", "held", "atp")})
+    named = {name: {"type": "string"} for name in ("sku", "unit", "pool")}
+    return _every({**named, "before": amounts, "after": amounts})
+
+
+def _moved() -> dict[str, Any]:
+    """Return the schema of what a stock verb answers."""
+    used = {name: {"type": "string"} for name in ("sku", "unit", "planned", "used")}
+    told = _every(
+        {
+            "id": _text_or_null("The first of its movements; null where it was only decided."),
+            "undo": _text_or_null("The command that takes it back."),
+            "dry_run": {"type": "boolean"},
+            "replayed": {"type": "boolean", "description": "It had been done under this key."},
+            "undone_by": _text_or_null("The movement that has taken it back since."),
+            "movements": {"type": "array", "items": {"type": "string"}},
+            "changed": {
+                "type": "array",
+                "description": "Items before and after: itself, and what shares its materials.",
+                "items": _changed(),
+            },
+        }
+    )
+    of_build = {
+        "type": ["array", "null"],
+        "description": "Of a build: what was used against its plan, where that was stated.",
+        "items": _every(used),
+    }
+    return told | {"properties": told["properties"] | {"used": of_build}}
 
 
 def _shortage() -> dict[str, Any]:
@@ -261,15 +400,7 @@ def _shortage() -> dict[str, Any]:
         "listings": {
             "type": "array",
             "description": "Listings whose number would change if it were placed, and to what.",
-            "items": _every(
-                {
-                    "channel": {"type": "string"},
-                    "ref": {"type": "object"},
-                    "sku": {"type": "string"},
-                    "from": {"type": "integer"},
-                    "to": {"type": "integer"},
-                }
-            ),
+            "items": _every(_FALL),
         },
     }
 
@@ -296,6 +427,7 @@ def _bodies() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {
+        "NewMovement": {"oneOf": [_verb(verb, names) for verb, names in posted.FIELDS.items()]},
         "NewHold": {
             "type": "object",
             "required": ["lines"],
@@ -308,12 +440,86 @@ def _bodies() -> dict[str, Any]:
                 },
                 "note": {"type": "string"},
                 "pool": {"type": "string", "default": MAIN},
+                "dry_run": _DRY_RUN,
                 **ends,
             },
             "additionalProperties": False,
         },
         "Renewal": {"type": "object", "properties": ends, "additionalProperties": False},
     }
+
+
+_FALL: Mapping[str, Any] = {
+    "channel": {"type": "string"},
+    "ref": {"type": "object"},
+    "sku": {"type": "string"},
+    "from": {"type": "integer"},
+    "to": {"type": "integer"},
+}
+"""A listing whose number changes."""
+
+
+def _verb(verb: str, names: Sequence[str]) -> dict[str, Any]:
+    """Return the schema of a stock verb that is posted."""
+    properties = {name: _PARTS.get(name, {"type": "string"}) for name in names}
+    return {
+        "title": verb,
+        "type": "object",
+        "required": ["verb", *(name for name in names if name in posted.NEEDED)],
+        "properties": {
+            "verb": {"const": verb},
+            **properties,
+            "reason": {"type": "string"},
+            "dry_run": _DRY_RUN,
+        },
+        "additionalProperties": False,
+    }
+
+
+_QUANTITY: Mapping[str, Any] = {
+    "type": ["string", "integer"],
+    "description": "5, or '2.5 kg'; of an adjustment with a sign.",
+}
+_DRY_RUN: Mapping[str, Any] = {
+    "type": "boolean",
+    "default": False,
+    "description": "Only say what would happen, and change nothing.",
+}
+_PARTS: Mapping[str, Mapping[str, Any]] = {
+    "id": {"type": "string", "description": "A movement of the command: mv-1042."},
+    "quantity": _QUANTITY,
+    "scrapped": _QUANTITY,
+    "expires_at": {
+        "type": "string",
+        "format": "date-time",
+        "description": "The first instant at which the lot is not sold any more.",
+    },
+    "available_from": {
+        "type": "string",
+        "format": "date-time",
+        "description": "The first instant at which the lot is sold.",
+    },
+    "cost": {"type": "string", "description": "What was paid: 12.50."},
+    "used": {
+        "type": "array",
+        "description": "What was really consumed of a component.",
+        "maxItems": posted.USED_MAX,
+        "items": {
+            "type": "object",
+            "required": ["sku", "quantity"],
+            "properties": {"sku": {"type": "string"}, "quantity": _QUANTITY},
+            "additionalProperties": False,
+        },
+    },
+    "take": {
+        "type": "array",
+        "description": "Which substitutes were taken, where the bill takes any.",
+        "maxItems": posted.USED_MAX,
+        "items": {"type": "string"},
+    },
+    "bill": {"type": "integer", "minimum": 1, "description": "By which older bill."},
+}
+"""What is said of a part of a stock verb that is not simply text."""
 
 
 def _ref(name: str) -> dict[str, Any]:
