@@ -312,6 +312,8 @@ def next_after(refused: Refused, *, key: str, until: str, lower: str) -> str | N
             return f"the same with another {key}, or without"
         case "out_of_bounds":
             return "the same with a smaller quantity, or fewer lines"
+        case "has_substitutes":
+            return "the same with one of its substitutes"
         case "not_held":
             return "stockpush holds --all"
         case "until_past":
