@@ -8,9 +8,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from stockpush import logs
-from tests.postgres import postgres_server, postgres_url
+from tests.postgres import (
+    migrated_postgres_url,
+    postgres_server,
+    postgres_template,
+    postgres_url,
+)
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["migrated_postgres_url", "postgres_server", "postgres_template", "postgres_url"]
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 """Where the channels' machine-readable contracts and vectors are, if they are here at all."""

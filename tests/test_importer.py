@@ -506,6 +506,57 @@ def test_how_listings_share_what_is_left() -> None:
     assert read(("items.csv", csv), known=known).items == (CANDLE,)
 
 
+def test_a_listing_says_its_cap_in_packs_and_its_buffer_in_the_unit_of_its_item() -> None:
+    """Both are an own column of each listing, in TOML and in CSV; an empty cell leaves them as they
+    are, and none takes them away.
+    """
+    toml = """
+        [[items]]
+        sku = "wax"
+        unit = "kg"
+        [[listings]]
+        channel = "my-woo"
+        item = "wax"
+        pack = "250 g"
+        cap = 10
+        buffer = "500 g"
+        ref = { product_id = 7 }
+    """
+    first = read(("c.toml", toml))
+    (listing,) = first.listings
+    assert (listing.pack, listing.cap, listing.buffer) == (250, 10, 500)
+    known = Known(items={item.sku: item for item in first.items}, listings={listing.key: listing})
+    head = "channel,item,pack,cap,buffer,ref.product_id\n"
+
+    def again(row: str) -> tuple[int | None, int | None, list[tuple[str, str, str]]]:
+        found = read(("listings.csv", f"{head}my-woo,wax,0.25,{row},7\n"), known=known)
+        (changed,) = found.changes
+        differences = [(each.field, each.before, each.after) for each in changed.differences]
+        return found.listings[0].cap, found.listings[0].buffer, differences
+
+    assert again(",") == (10, 500, [])
+    assert again("0,0") == (0, 0, [("cap", "10", "0"), ("buffer", "0.5 kg", "0 kg")])
+    assert again("none,None") == (None, None, [("cap", "10", ""), ("buffer", "0.5 kg", "")])
+    assert again("1000000000,2.5")[:2] == (10**9, 2_500)
+
+
+def test_a_buffer_of_a_listing_that_becomes_another_items_is_told_again() -> None:
+    """It was told in the other item's unit."""
+    other = "[[items]]\nsku = 'oil'\nunit = 'ml'\n[[items]]\nsku = 'a'\n"
+    listed = "[[listings]]\nchannel = 'my-woo'\nitem = '{}'\nref = {{ product_id = 1 }}\n"
+    first = read(("c.toml", other + listed.format("a") + "buffer = 3\ncap = 4"))
+    known = Known(
+        items={item.sku: item for item in first.items},
+        listings={each.key: each for each in first.listings},
+    )
+    with pytest.raises(CatalogueInvalid) as caught:
+        read(("c.toml", listed.format("oil")), known=known)
+    assert "c.toml listings[1] (oil): buffer" in str(caught.value.message)
+    assert "buffer again, since it was told in piece (or none)" in str(caught.value.message)
+    moved = read(("c.toml", listed.format("oil") + "buffer = 'none'"), known=known)
+    assert (moved.listings[0].cap, moved.listings[0].buffer) == (4, None)
+
+
 def test_kits_and_what_is_built_as_it_leaves() -> None:
     """A kit is always built as it leaves; another bill only if it says so, and its variants."""
     items = "".join(f'[[items]]\nsku = "{sku}"\n' for sku in ("box", "set", "pack", "rose", "wax"))
@@ -1008,6 +1059,30 @@ LISTED = ITEM + '[[listings]]\nchannel = "my-woo"\nitem = "a"\n'
             )
             for weight in ("0", "1001", "true", "1.5", '"many"')
         ),
+        *(
+            (
+                ITEM + "[[listings]]\nchannel = 'my-woo'\nitem = 'a'\nref = { product_id = 1 }\n"
+                f"cap = {cap}",
+                "c.toml listings[1] (a): cap",
+                "a whole number of packs, 0 to 1000000000, or none",
+            )
+            for cap in ("-1", "1_000_000_001", "true", "1.5", '"many"', '"10 piece"', "[]")
+        ),
+        *(
+            (
+                ITEM + "[[listings]]\nchannel = 'my-woo'\nitem = 'a'\nref = { product_id = 1 }\n"
+                f"buffer = {buffer}",
+                "c.toml listings[1] (a): buffer",
+                expected,
+            )
+            for buffer, expected in (
+                ("-1", "0 or more"),
+                ("1_000_000_000_000_001", "at most"),
+                ("true", "whole number"),
+                ("1.5", "a multiple of the smallest step"),
+                ('"2 kg"', "kg measures mass"),
+            )
+        ),
         (ITEM + "buildable_max = -1", "c.toml items[1] (a): buildable_max", "0 or more"),
         (ITEM + 'buildable_max = "2 kg"', "c.toml items[1] (a): buildable_max", "kg measures mass"),
         (
@@ -1163,7 +1238,18 @@ def test_a_mistake_in_toml(toml: str, where: str, expected: str) -> None:
             "boms.csv line 2: item",
             "the SKU that the bill makes",
         ),
-        ("boms.csv", "item,component,quantity\nb,,1", "boms.csv line 2 (b): item", "found nothing"),
+        (
+            "boms.csv",
+            "item,component,quantity\nb,,1",
+            "boms.csv line 2 (b): component",
+            "found nothing",
+        ),
+        (
+            "boms.csv",
+            "item,component,quantity\nb,zz,1",
+            "boms.csv line 2 (b): component",
+            "the SKU of an item",
+        ),
         (
             "boms.csv",
             "item,yield,component,quantity\nb,1,a,1\nb,2,c,1",

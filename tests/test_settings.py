@@ -109,6 +109,11 @@ def test_loading_reads_no_other_environment(monkeypatch: pytest.MonkeyPatch):
         ("[stock]\nbuffer = true", {}, "stock.buffer", "0 to"),
         ("[stock]\nbuffer = nan", {}, "stock.buffer", "0 to"),
         ("[stock]\nbuffer = 1_000_000_001", {}, "stock.buffer", "0 to"),
+        ("[stock]\ncap = -1", {}, "stock.cap", "0 to 1000000000"),
+        ("[stock]\ncap = 1_000_000_001", {}, "stock.cap", "a whole number"),
+        ("[stock]\ncap = 2.5", {}, "stock.cap", "a whole number"),
+        ("[stock]\ncap = true", {}, "stock.cap", "a whole number"),
+        ('[stock]\ncap = "none"', {}, "stock.cap", "a whole number"),
         (f"{SHOP}poll_s = 1.9", {}, "channels.my-shop.poll_s", "2 to 3600"),
         (f"{SHOP}poll_s = 3601", {}, "channels.my-shop.poll_s", "2 to 3600"),
         (f"{SHOP}poll_s = inf", {}, "channels.my-shop.poll_s", "2 to 3600"),
@@ -136,6 +141,13 @@ def test_a_slip_is_named_with_what_was_expected(
     assert expected in str(caught.value.expected)
     assert field in caught.value.message
     assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_the_cap_of_all_listings_may_be_set(tmp_path: Path):
+    """In packs; without it listings show what their channels hold."""
+    assert load(tmp_path, "[stock]\ncap = 20").stock.cap == 20
+    assert load(tmp_path, "", STOCKPUSH_STOCK__CAP="0").stock.cap == 0
+    assert load(tmp_path, "").stock.cap is None
 
 
 def test_the_home_channel_is_a_configured_one(tmp_path: Path):
@@ -227,9 +239,10 @@ def test_the_example_is_valid_and_complete():
     written = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
     own = set(ChannelSettings.model_fields) - {"name", "extra"}
     assert set(written["daemon"]) == set(DaemonSettings.model_fields)
-    # A new owner has no channel yet that could be home.
-    assert "# home_channel = " in EXAMPLE.read_text(encoding="utf-8")
-    assert {*written["stock"], "home_channel"} == set(StockSettings.model_fields)
+    # A new owner has no channel yet that could be home, and shows all there is.
+    unset = {"home_channel", "cap"}
+    assert all(f"# {name} = " in EXAMPLE.read_text(encoding="utf-8") for name in unset)
+    assert {*written["stock"], *unset} == set(StockSettings.model_fields)
     assert own <= set(written["channels"]["my-shopify"])
     shown: dict[str, set[str]] = {}
     for each in written["channels"].values():

@@ -288,6 +288,9 @@ class Listing:
     after reading the channel (None until then). `adopted`: the owner agreed that its number is
     ours. `parked_reason`: set when a person is needed before it can be pushed again. `weight` (1 to
     WEIGHT_MAX) is its part beside the other listings of the item, where they share what is left.
+    `cap` (0 to WIRE_QUANTITY_MAX, in listing units) is the most that it ever offers, and `buffer`
+    (>= 0, in the item's smallest units) what it is never told of; None: what `StockPolicy` and
+    `ChannelPolicy` say.
     """
 
     key: ListingKey
@@ -299,19 +302,23 @@ class Listing:
     adopted: bool = False
     parked_reason: str | None = None
     weight: int = 1
+    cap: int | None = None
+    buffer: int | None = None
 
 
 @quick
 @dataclass(frozen=True, slots=True)
 class StockPolicy:
-    """What holds of every item that does not say otherwise itself (`[stock]`).
+    """What holds of every item and listing that does not say otherwise itself (`[stock]`).
 
-    `guard_min` (>= 0) is in the item's unit.
+    `guard_min` (>= 0) is in the item's unit, `cap` (0 to WIRE_QUANTITY_MAX, None: no limit) in each
+    listing's.
     """
 
     exposure: Exposure = Exposure.GUARD
     guard_min: Decimal = Decimal(0)
     home_channel: str | None = None
+    cap: int | None = None
 
 
 UNSAID = StockPolicy()
@@ -323,7 +330,8 @@ UNSAID = StockPolicy()
 class ChannelPolicy:
     """What the owner and the connector's manifest say about one channel.
 
-    `buffer` (>= 0) is in the item's unit, `cap` in listing units. `slack_s` is the slack of
+    `buffer` (>= 0) is in the item's unit, of a listing that has none of its own; `cap` is the
+    largest number that the channel holds, in listing units. `slack_s` is the slack of
     the date test (R3). `compare_and_set`: the channel can refuse a write whose expected value
     is stale. `quiet_s`: how long an increase may wait for company (R7).
     `suspense_min_s` and `orders_lag_s` are R4's; `reconcile_s` is how old a reading may get.

@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDi
 
 from stockpush.errors import ConfigInvalid
 from stockpush.keys import read_secret_key
-from stockpush.model import MAIN, Exposure, Mode
+from stockpush.model import MAIN, WIRE_QUANTITY_MAX, Exposure, Mode
 from stockpush.secret import Secret
 from stockpush.settings_tree import PATH_VARIABLE, Shape, read_environment, read_file, shaped
 
@@ -113,6 +113,7 @@ _Buffer = Annotated[
     BeforeValidator(_no_truth_value),
     Field(ge=0, le=BUFFER_MAX, allow_inf_nan=False),
 ]
+_Cap = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0, le=WIRE_QUANTITY_MAX)]
 _Number = Annotated[float, BeforeValidator(_no_truth_value)]
 _OnManualEdit = Annotated[Literal["restore"], _later("adopt", "ask")]
 _ON_MANUAL_EDIT = "restore"
@@ -172,6 +173,9 @@ class StockSettings(_Section):
     guard_min: _Buffer = Field(default=Decimal(0), description=_BUFFER)
     home_channel: str | None = Field(default=None, description="the name of a configured channel")
     buffer: _Buffer = Field(default=Decimal(0), description=_BUFFER)
+    cap: _Cap | None = Field(
+        default=None, description=f"a whole number of packs, 0 to {WIRE_QUANTITY_MAX}"
+    )
     on_manual_edit: _OnManualEdit = Field(default="restore", description=_ON_MANUAL_EDIT)
     hold_days: _Number = Field(default=7, ge=1, le=366, description="days, 1 to 366")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -92,6 +93,23 @@ class Terminal:
     def on_hand(self, sku: str) -> str:
         """What the ledger says is on hand."""
         return self.done("stock", sku, "--json").json["data"][0]["on_hand"]
+
+
+class Configured(Protocol):
+    """Whatever has a folder with a configuration in it."""
+
+    folder: Path
+
+
+async def typed_here(floor: Configured, *arguments: str) -> Result:
+    """Type one in another thread of this process, while shops are served here: a process of its
+    own takes a second to start. One at a time: what it prints is taken from the whole process.
+    """
+    config = str(floor.folder / "stockpush.toml")
+    result = await asyncio.to_thread(Terminal(floor.folder), *arguments, "--config", config)
+    assert "Traceback" not in result.out + result.err, result
+    assert "defect" not in result.out + result.err, result
+    return result
 
 
 @contextlib.contextmanager

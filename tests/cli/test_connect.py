@@ -1,4 +1,4 @@
-"""`connect` and `doctor` against real shops on loopback, as processes of their own."""
+"""`connect` and `doctor` against real shops on loopback."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.shops.generic import GenericShop
 from stockpush.sim.shops.server import serve
 from stockpush.sim.shops.shopify import Access, ShopifyShop
+from tests.cli.terminal import typed_here
 from tests.connectors.generic_world import KEY, SECRET
 from tests.crash.process import Daemon, typed
 from tests.whole.harness import CLOCK, Floor, free_port
@@ -49,7 +50,7 @@ def configured(floor: Floor, *, public: str | None = None) -> None:
 
 async def page(floor: Floor, code: int) -> dict[tuple[str | None, str], dict[str, Any]]:
     """The lines of `doctor` by channel and what, the last of each; it must end with this code."""
-    said = await typed(floor, "doctor", "--json")
+    said = await typed_here(floor, "doctor", "--json")
     lines = json.loads(said.out)["data"]
     assert said.code == code, [line for line in lines if not line["ok"]]
     return {(line["channel"], line["what"]): line for line in lines}
@@ -61,14 +62,14 @@ async def test_after_connect_and_run_the_doctor_finds_all_well(tmp_path: Path) -
     async with floor.open():
         configured(floor)
         for name in (SHOPIFY, WOO):
-            planned = await typed(floor, "connect", name, "--dry-run", "--json")
+            planned = await typed_here(floor, "connect", name, "--dry-run", "--json")
             assert json.loads(planned.out)["webhooks"]["made"]
         assert floor.shopify.outbox.subscriptions == []
         for name in (SHOPIFY, WOO):
-            said = await typed(floor, "connect", name)
+            said = await typed_here(floor, "connect", name)
             assert said.code == 0, said
             assert "Webhooks made: " in said.out
-        again = json.loads((await typed(floor, "connect", WOO, "--json")).out)
+        again = json.loads((await typed_here(floor, "connect", WOO, "--json")).out)
         assert again["webhooks"]["made"] == []
         assert len(again["webhooks"]["kept"]) == 5
         daemon = Daemon(floor)
@@ -96,7 +97,7 @@ async def test_everything_that_can_be_wrong_has_its_fix(tmp_path: Path) -> None:
         floor._list(SHOPIFY, sku, f"{{ variant_id = {variant} }}", 1)
     async with floor.open():
         configured(floor)
-        await typed(floor, "connect", WOO)
+        await typed_here(floor, "connect", WOO)
         floor.woo.lose_webhooks()
         found = await page(floor, 1)
         wrong = {key: line for key, line in found.items() if not line["ok"]}
@@ -108,7 +109,7 @@ async def test_everything_that_can_be_wrong_has_its_fix(tmp_path: Path) -> None:
         told = " ".join(line["told"] for (_, what), line in wrong.items() if "listing" in what)
         assert "Track quantity" in told
         assert "Continue selling" in told
-        shown = await typed(floor, "doctor")
+        shown = await typed_here(floor, "doctor")
         assert "✖ public address" in shown.out
         assert "Fix: stockpush run" in shown.out
 
@@ -121,7 +122,7 @@ async def test_only_credentials_wrong_is_an_exit_code_of_its_own(tmp_path: Path)
         found = await page(floor, 3)
         assert not found[(SHOPIFY, "access")]["ok"]
         assert (SHOPIFY, "listings") not in found
-        said = await typed(floor, "connect", SHOPIFY, "--json")
+        said = await typed_here(floor, "connect", SHOPIFY, "--json")
         assert said.code == 3
         assert json.loads(said.out)["webhooks"] is None
 
@@ -138,7 +139,7 @@ async def test_webhooks_that_may_not_be_made_are_a_line_among_the_others(tmp_pat
     }
     async with floor.open():
         configured(floor)
-        said = await typed(floor, "connect", SHOPIFY, "--json")
+        said = await typed_here(floor, "connect", SHOPIFY, "--json")
         told = json.loads(said.out)
         lines = {line["what"]: line for line in told["data"]}
         assert said.code == 1
@@ -147,7 +148,7 @@ async def test_webhooks_that_may_not_be_made_are_a_line_among_the_others(tmp_pat
         assert lines["webhooks"]["mend"]
         assert told["webhooks"] is None
         assert told["id"].startswith("rq-")
-        planned = await typed(floor, "connect", SHOPIFY)
+        planned = await typed_here(floor, "connect", SHOPIFY)
         assert "✔ scopes" in planned.out
         assert "✖ webhooks" in planned.out
 
@@ -175,7 +176,7 @@ async def test_refused_credentials_are_found_where_nothing_is_mapped(tmp_path: P
         found = await page(floor, 3)
         for name in ("faire", "site"):
             assert not found[(name, "access")]["ok"]
-            said = await typed(floor, "connect", name)
+            said = await typed_here(floor, "connect", name)
             assert (said.code, "✔" in said.out) == (3, False), said
 
 
@@ -248,9 +249,9 @@ async def test_an_app_is_granted_its_first_token(tmp_path: Path) -> None:
             for line in path.read_text().splitlines()
         ]
         path.write_text("\n".join(lines) + "\n")
-        said = await typed(floor, "connect", SHOPIFY)
+        said = await typed_here(floor, "connect", SHOPIFY)
         assert (said.code, access.granted) == (0, 1), said
-        assert (await typed(floor, "doctor")).code == 0
+        assert (await typed_here(floor, "doctor")).code == 0
         assert access.granted == 1
 
 
@@ -369,7 +370,7 @@ async def test_a_location_is_chosen_before_anything_is_worked(tmp_path: Path) ->
         refused = await typed(floor, "run")
         assert refused.code == 2
         assert f"Next: stockpush connect {SHOPIFY}" in refused.err
-        said = await typed(floor, "connect", SHOPIFY)
+        said = await typed_here(floor, "connect", SHOPIFY)
         assert said.code == 1
         assert "none is chosen; the shop has 2" in said.out
         assert 'set location = "gid://shopify/Location/' in said.out
@@ -384,5 +385,5 @@ async def test_a_location_is_chosen_before_anything_is_worked(tmp_path: Path) ->
             "location",
         ]
         path.write_text(whole)
-        assert (await typed(floor, "connect", SHOPIFY)).code == 0
+        assert (await typed_here(floor, "connect", SHOPIFY)).code == 0
         assert floor.shopify.outbox.subscriptions

@@ -125,6 +125,60 @@ def test_a_sum_fits_into_the_terminal(
         assert max(map(len, of_sums)) <= width
 
 
+def test_a_cap_and_a_buffer_of_a_listing_are_imported_shown_and_said(candles: Terminal) -> None:
+    """The preview names them, `stock` has them, and `why` says what they cut and which listing's
+    they are.
+    """
+    typed = (
+        "channel,item,cap,buffer,ref.variant_id\ndemo-shopify,candle-lav,3,{},9007199254741994\n"
+    )
+    candles.write("listings.csv", typed.format(4))
+    previewed = candles.done("import", "listings.csv", "--dry-run", "--json").json
+    assert [each["differences"] for each in previewed["changes"]] == [
+        [
+            {"field": "cap", "before": "", "after": "3"},
+            {"field": "buffer", "before": "", "after": "4 piece"},
+        ]
+    ]
+    candles.done("import", "listings.csv", "--yes")
+    (row,) = [
+        each for each in candles.done("stock", "--json").json["data"] if each["sku"] == "candle-lav"
+    ]
+    kept = [(each["channel"], each["cap"], each["buffer"]) for each in row["listings"]]
+    assert {each for each in kept if each[1] is not None} == {(SHOPIFY, 3, "4")}
+    assert (ETSY, None, "2") in kept
+    document = candles.done("why", "candle-lav", "--json").json
+    (why,) = [
+        each
+        for each in document["listings"]
+        if any(term["name"] == "listing_cap" for term in each["terms"])
+    ]
+    said = {each["name"]: each for each in why["terms"]}
+    source = "listing demo-shopify/variant/9007199254741994"
+    assert said["buffer"]["source"] == said["listing_cap"]["source"] == source
+    assert sum(each["quantity"] for each in why["terms"]) == why["shown"] == 3
+    assert "  its cap  " in candles.done("why", "candle-lav").out
+    candles.write("listings.csv", typed.format("many"))
+    slip = candles("import", "listings.csv", "--dry-run")
+    assert slip.code == 2
+    assert "listings.csv line 2 (candle-lav): buffer: found 'many'" in slip.err
+
+
+def test_the_cap_of_the_configuration_is_of_every_listing_that_has_none(candles: Terminal) -> None:
+    """Whatever is shown is at most that, and `why` names the setting."""
+    config = candles.folder / "stockpush.toml"
+    config.write_text(f"{config.read_text()}\n[stock]\ncap = 2\n")
+    rows = candles.done("stock", "--json").json["data"]
+    listings = [each for row in rows for each in row["listings"]]
+    assert {each["cap"] for each in listings} == {2}
+    document = candles.done("why", "candle-lav", "--json").json
+    for listing in document["listings"]:
+        (cut,) = [each for each in listing["terms"] if each["name"] == "listing_cap"]
+        assert cut["source"] == "setting stock.cap"
+        assert cut["quantity"] < 0
+        assert sum(each["quantity"] for each in listing["terms"]) == listing["shown"]
+
+
 # -- as a sum on paper -----------------------------------------------------------------------
 
 _SUM = re.compile(r"\s+([+-]?[0-9.]+)  \S.*|\s+(-+)(?:\s.*)?")

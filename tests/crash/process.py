@@ -18,8 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
 
+from tests.cli.terminal import Configured
 from tests.whole.harness import Floor
 
 READY_WITHIN_S = 30.0
@@ -119,12 +119,6 @@ class Daemon:
         """The events of its log, start after start."""
         lines = self.log.read_text(errors="replace").splitlines()
         return [json.loads(each)["event"] for each in lines if each.startswith("{")]
-
-
-class Configured(Protocol):
-    """Whatever has a folder with a configuration in it."""
-
-    folder: Path
 
 
 async def spawn(

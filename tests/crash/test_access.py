@@ -6,14 +6,14 @@ The daemon is a real process. The emulated shop grants, kills it, and only then 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from pathlib import Path
 
 from stockpush import keys
 from stockpush.sim.candle_shop import CONSUMER_KEY, DOMAIN, SHOPIFY, SHOPIFY_SECRET
 from stockpush.sim.shops.shopify import Access, ShopifyShop
-from tests.crash.process import Daemon, typed
+from tests.cli.terminal import typed_here
+from tests.crash.process import LOOK_S, Daemon, typed
 from tests.whole.harness import CLOCK, WAIT_S, Floor, free_port
 
 SECRET = "app-secret-canary"
@@ -68,9 +68,14 @@ class World:
 
     async def channel(self) -> dict[str, object]:
         """The channel's row, as a script reads it."""
-        said = await typed(self.floor, "channels", "--json")
-        (row,) = [each for each in json.loads(said.out)["data"] if each["name"] == SHOPIFY]
+        (row,) = [each for each in await self.told("channels") if each["name"] == SHOPIFY]
         return row
+
+    async def told(self, command: str) -> list[dict[str, object]]:
+        """What a command tells a script."""
+        said = await typed_here(self.floor, command, "--json")
+        assert said.code == 0, said
+        return list(said.json["data"])
 
     async def until(self, state: str) -> dict[str, object]:
         """Return the channel's row once it is in this state."""
@@ -79,6 +84,7 @@ class World:
                 row = await self.channel()
                 if row["state"] == state:
                     return row
+                await CLOCK.sleep(LOOK_S)
 
     async def ended_at_the_grant(self) -> None:
         """Start the daemon, which ends while its grant is on the way to it."""
@@ -132,10 +138,10 @@ async def _taken(world: World) -> None:
     """Return once the daemon has taken the delivery of a sale."""
     async with asyncio.timeout(WAIT_S):
         while True:
-            said = await typed(world.floor, "deliveries", "--json")
-            taken = {(each["topic"], each["state"]) for each in json.loads(said.out)["data"]}
+            taken = {(row["topic"], row["state"]) for row in await world.told("deliveries")}
             if ("orders/create", "applied") in taken:
                 return
+            await CLOCK.sleep(LOOK_S)
 
 
 async def test_where_the_previous_token_is_kept_nobody_is_asked(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import io
 import sys
 from collections.abc import AsyncIterator
@@ -43,6 +44,7 @@ from stockpush.model import (
     MovementKind,
     OrderVersion,
 )
+from stockpush.reservation.catalogue import Catalogue
 from stockpush.store.sql import SqlStore
 from stockpush.store.transaction import SqlTransaction
 
@@ -350,6 +352,20 @@ async def test_another_process_s_import_is_seen_by_the_next_command(url: str) ->
         await other.store.close()
         receive = MoveStock((StockMove("soap", 5, MovementKind.RECEIPT),), "k", "test")
         assert isinstance((await lane.submit(receive)).outcome, Accepted)
+
+
+async def test_a_catalogue_that_was_changed_is_not_kept(url: str) -> None:
+    """Once it has been read again there is one in memory, whatever was changed how often."""
+    async with serving(url) as lane:
+        for number in range(3):
+            item = Item("kept-once", f"name {number}", Kind.PRODUCT, "piece")
+            await lane.submit(ImportCatalogue((item,), (), (), (), f"name {number}", "test"))
+        await lane.submit(sale(1))
+        gc.collect()
+        catalogues = [each for each in gc.get_objects() if isinstance(each, Catalogue)]
+        assert [
+            each.items["kept-once"].name for each in catalogues if "kept-once" in each.items
+        ] == ["name 2"]
 
 
 async def test_a_rehearsal_is_decided_while_the_lane_takes_in_another_catalogue(

@@ -38,6 +38,7 @@ from stockpush.model import (
     PushOutcomeKind,
     Reservation,
     StockMovement,
+    StockPolicy,
 )
 from stockpush.ports import KEPT
 from stockpush.reservation import pushes
@@ -307,6 +308,41 @@ def test_a_listing_s_terms_say_which_setting_and_which_order() -> None:
     assert listing.shown == 20
 
 
+def test_a_listing_s_own_buffer_and_cap_are_named() -> None:
+    """They count instead of the settings, and say which listing they are of."""
+    world = World()
+    buffered = replace(POLICIES["woo"], buffer=Decimal(2))
+    world.catalogue = replace(world.catalogue, policies={**POLICIES, "woo": buffered})
+    world.stock(soap=30).list("woo", "b", "soap", shows=5, cap=5, buffer=4)
+    listing = why(world, "soap", woo="channels.woo.buffer").listings[0]
+    said = {term.name: (term.quantity, term.note, term.source) for term in listing.terms}
+    kept, capped = "4 piece kept back", "it shows 5 at the most"
+    assert said["buffer"] == (-4, f"{kept}: listing woo/b", "listing woo/b")
+    assert said["listing_cap"] == (-21, f"{capped}: listing woo/b", "listing woo/b")
+    assert listing.shown == 5
+
+
+def test_a_cap_of_all_listings_is_named_by_its_setting() -> None:
+    """Where it bounds the number, and where it does not; `stock` says what holds."""
+    world = World().stock(soap=30)
+    world.catalogue = replace(world.catalogue, stock=StockPolicy(cap=20))
+    world.list("woo", "b", "soap", shows=20, pack=2).list("shopify", "a", "soap", shows=20)
+    found = why(world, "soap")
+    said = [
+        (term.quantity, term.note, term.source)
+        for listing in found.listings
+        for term in listing.terms
+        if term.name == "listing_cap"
+    ]
+    source = "setting stock.cap"
+    assert said == [
+        (-10, f"it shows 20 at the most: {source}", source),
+        (0, "no more than it may show", source),
+    ]
+    (row,) = report.stock(View(world.catalogue, world.rows))
+    assert [(each.cap, each.buffer) for each in row.listings] == [(20, "0"), (20, "0")]
+
+
 def test_packs_say_what_they_are_made_of() -> None:
     """An item's line is a count of packs, and its note says of what quantity."""
     (listing,) = [each for each in why(shop(), "candle").listings if each.channel == "etsy"]
@@ -470,6 +506,7 @@ class Random:
     cap: int
     batch: bool
     takes_s: int
+    own: Sequence[tuple[int | None, int | None]]
     world: World = field(init=False)
     orders: int = 0
 
@@ -487,9 +524,9 @@ class Random:
         world.item("candle", horizon_s=5, per_order=gate).item("wax", horizon_s=3)
         slow = replace(world.catalogue.bills.by_item["candle"], build_time_s=self.takes_s)
         world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
-        for name, pack in zip(CHANNELS, self.packs, strict=True):
+        for name, pack, (own_cap, kept) in zip(CHANNELS, self.packs, self.own, strict=True):
             for sku in SKUS:
-                world.list(name, sku, sku, pack=pack, shows=2)
+                world.list(name, sku, sku, pack=pack, shows=2, cap=own_cap, buffer=kept)
         self.world = world
 
     def does(self, what: str, channel: str, sku: str, units: int) -> None:
@@ -546,6 +583,11 @@ class Random:
     st.integers(0, 12),
     st.booleans(),
     st.sampled_from((0, 3, 4, 9)),
+    st.lists(
+        st.tuples(st.none() | st.integers(0, 5), st.none() | st.integers(0, 3)),
+        min_size=4,
+        max_size=4,
+    ),
 )
 def test_in_any_world_the_terms_sum_to_what_is_promised_and_shown(
     happens: list[tuple[str, str, str, int]],
@@ -554,11 +596,12 @@ def test_in_any_world_the_terms_sum_to_what_is_promised_and_shown(
     cap: int,
     batch: bool,
     takes_s: int,
+    own: list[tuple[int | None, int | None]],
 ) -> None:
     """Orders, readings, movements, shipments, other bills, what comes: `why`, `stock`, `plan` and
     the pushes agree, and no key of a shelf or bill is told to anybody.
     """
-    made = Random(packs, buffers, cap, batch, takes_s)
+    made = Random(packs, buffers, cap, batch, takes_s, own)
     for each in happens:
         made.does(*each)
     world = made.world
@@ -605,7 +648,8 @@ def test_every_term_that_a_push_can_have_has_a_wording() -> None:
         world = shop().item("candle", **shared)
         view = View(world.catalogue, world.rows)
         named |= {name for name, _ in pushes._terms(view, net, kept, POLICIES["shopify"], 0)}
-    world = shop().stock(tin=2).alike("case", "box", "tin").list("shopify", "x", "box", shows=4)
+    world = shop().stock(tin=2).alike("case", "box", "tin")
+    world.list("shopify", "x", "box", shows=4, cap=1)
     view, box = View(world.catalogue, world.rows), world.field("shopify", "x")
     named |= {
         name for name, _ in pushes._terms(view, view.net(["box"]), box, POLICIES["shopify"], 0)

@@ -6,15 +6,16 @@ instead of a bound and a bisection. Only small worlds can be afforded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from random import Random
+from typing import TypeVar
 
 from hypothesis import strategies as st
 
 from stockpush.model import NO_SCRAP, BillLine, BillOfMaterials, Scrap
 
+T = TypeVar("T")
 SCRAPS = (NO_SCRAP, NO_SCRAP, NO_SCRAP, Scrap(1, 20), Scrap(1, 3), Scrap(1, 1))
 """What bills of random worlds lose."""
 
@@ -28,7 +29,7 @@ class World:
     a smallest unit (`model.Rest`). `name_of` has the name of each substitute, an item of which
     nothing is on hand. `older` has bills that some of the demand was made with, each with how much
     of it, oldest first. `horizons` has, in seconds, how soon what is promised of an item has to be
-    there, and `coming` what of `on_hand` is there only by then.
+    there, and `coming` what of `on_hand` is there only by then. `now` is what the definitions say.
     """
 
     bills: tuple[BillOfMaterials, ...]
@@ -41,9 +42,11 @@ class World:
     skus: tuple[str, ...] = field(default=())
     name_of: Mapping[str, str] = field(default_factory=dict)
     older: Mapping[str, tuple[tuple[BillOfMaterials, int], ...]] = field(default_factory=dict)
+    now: Netted = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "skus", tuple(self.on_hand))
+        object.__setattr__(self, "now", Netted(self))
 
     def stocked(self, sku: str, units: int) -> World:
         """Return the world with `units` (signed) more on hand."""
@@ -52,6 +55,22 @@ class World:
     def demanded(self, sku: str, units: int) -> World:
         """Return the world with `units` (signed) more demand."""
         return replace(self, demand={**self.demand, sku: self.demand[sku] + units})
+
+
+def remembered(work: Callable[..., T]) -> Callable[..., T]:
+    """Return `work`, done once for each thing that it is asked of: `functools.cache`, which takes
+    longer to set up than most of what is asked here.
+    """
+    known: dict[tuple[object, ...], T] = {}
+
+    def ask(*of: object) -> T:
+        try:
+            return known[of]
+        except KeyError:
+            found = known[of] = work(*of)
+            return found
+
+    return ask
 
 
 def rounded_up(units: int, by: int) -> int:
@@ -67,8 +86,8 @@ class Netted:
         bills = {bill.item: bill for bill in world.bills}
         all_bills = [*world.bills, *(bill for each in world.older.values() for bill, _ in each)]
 
-        def uses(sku: str) -> list[int]:
-            return [
+        def used(sku: str) -> int:
+            return sum(
                 max(
                     0,
                     rounded_up(
@@ -80,12 +99,12 @@ class Netted:
                 for bill in all_bills
                 for line in bill.lines
                 if line.component == sku and built_by(bill)
-            ]
+            )
 
         def is_present(bill: BillOfMaterials) -> bool:
             return bills[bill.item] is bill
 
-        @cache
+        @remembered
         def net_by(sku: str, version: int) -> int:
             """What of an item is missing that goes by one of its bills."""
             there = world.on_hand[sku] + (lowered or {}).get(sku, 0)
@@ -95,7 +114,7 @@ class Netted:
                 if bill.version == version:
                     return units - served
                 there -= served
-            asked = world.demand[sku] + sum(uses(sku)) - sum(units for _, units in others)
+            asked = world.demand[sku] + used(sku) - sum(units for _, units in others)
             return max(0, asked - there)
 
         def built_by(bill: BillOfMaterials) -> int:
@@ -111,11 +130,11 @@ class Netted:
         def left(sku: str) -> int:
             return max(0, world.on_hand[sku] - gross(sku))
 
-        @cache
+        @remembered
         def gross(sku: str) -> int:
-            return world.demand[sku] + sum(uses(sku)) - (lowered or {}).get(sku, 0)
+            return world.demand[sku] + used(sku) - (lowered or {}).get(sku, 0)
 
-        @cache
+        @remembered
         def net(sku: str) -> int:
             if sku in bills:
                 every = (bills[sku], *(bill for bill, _ in world.older.get(sku, ())))
@@ -124,12 +143,12 @@ class Netted:
             there = world.on_hand[sku] + sum(map(left, substitutes))
             return max(0, gross(sku) - there)
 
-        @cache
+        @remembered
         def built(sku: str) -> int:
             every = (bills[sku], *(bill for bill, _ in world.older.get(sku, ())))
             return sum(built_by(bill) for bill in every)
 
-        @cache
+        @remembered
         def covered(sku: str) -> bool:
             if sku in world.name_of and not covered(world.name_of[sku]):
                 return False
@@ -179,7 +198,7 @@ class Raised:
                 if line.component == component and built
             )
 
-        @cache
+        @remembered
         def draws(component: str) -> dict[str, int]:
             now = {
                 parent: uses(parent, component, built(parent))
@@ -189,7 +208,7 @@ class Raised:
             }
             return {parent: more for parent, more in now.items() if more}
 
-        @cache
+        @remembered
         def left(item: str) -> float:
             given = [left(parent) - bills[parent].build_time_s for parent in draws(item)]
             if item in members and not drawn(item):
@@ -203,7 +222,7 @@ class Raised:
             late = seconds < world.horizons.get(item, 0)
             return world.on_hand[item] - (world.coming.get(item, 0) if late else 0)
 
-        @cache
+        @remembered
         def net(item: str) -> int:
             if item in members:
                 time, asked = left(item), before.gross(item) + drawn(item)
@@ -218,7 +237,7 @@ class Raised:
             free = max(0, there(item, left(item)) - before.gross(item))
             return before.net(item) + max(0, drawn(item) - free)
 
-        @cache
+        @remembered
         def built(item: str) -> int:
             bill = bills[item]
             missing = before.net_by(item, bill.version) + net(item) - before.net(item)
@@ -226,7 +245,7 @@ class Raised:
                 return missing
             return rounded_up(missing, bill.yield_quantity) * bill.yield_quantity
 
-        @cache
+        @remembered
         def covered(item: str) -> bool:
             if item in world.name_of and not covered(world.name_of[item]):
                 return False
@@ -263,11 +282,11 @@ def raised(world: World, before: Netted, after: Netted | Raised) -> set[str]:
 
 def atp(world: World, sku: str) -> int:
     """Return the ATP by counting up, or down, one unit at a time."""
-    now = Netted(world)
+    now = world.now
     if now.covered(sku):
         n = 0
         while True:
-            more = Netted(world.demanded(sku, n + 1))
+            more = world.demanded(sku, n + 1).now
             if not more.covered(sku) or raised(world, now, more):
                 return n
             if world.horizons:
@@ -294,7 +313,7 @@ def orders(left: int, quantity: int) -> int:
 def limits(world: World, sku: str, promised: int) -> set[str]:
     """Return the leaves that are short under one unit more than the ATP, on the way from `sku`."""
     more = promised + 1
-    netted = Netted(world.demanded(sku, more) if more > 0 else world, {sku: max(0, -more)})
+    netted = world.demanded(sku, more).now if more > 0 else Netted(world, {sku: max(0, -more)})
     made: dict[str, list[BillOfMaterials]] = {bill.item: [bill] for bill in world.bills}
     for item, others in world.older.items():
         made[item] += (bill for bill, _ in others)
@@ -308,7 +327,7 @@ def limits(world: World, sku: str, promised: int) -> set[str]:
         lines = [line for bill in made[item] if not netted.covered_by(bill) for line in bill.lines]
         return set().union(*(short(line.component) for line in lines))
 
-    now = Netted(world)
+    now = world.now
     if not world.horizons or not now.covered(sku):
         return short(sku)
     soon = Raised(world, now, sku, promised + 1)
@@ -318,7 +337,7 @@ def limits(world: World, sku: str, promised: int) -> set[str]:
 
 def rules(world: World, sku: str, promised: int) -> set[str]:
     """Return the items whose promise rule forbids one unit more than the ATP."""
-    now = Netted(world)
+    now = world.now
     if not now.covered(sku):
         return set()
     return raised(world, now, Raised(world, now, sku, promised + 1))
@@ -326,7 +345,7 @@ def rules(world: World, sku: str, promised: int) -> set[str]:
 
 def late(world: World, sku: str, promised: int) -> set[str]:
     """Return the items that one unit more than the ATP would need, and that are not in time."""
-    now = Netted(world)
+    now = world.now
     return Raised(world, now, sku, promised + 1).late if now.covered(sku) else set()
 
 

@@ -97,6 +97,8 @@ def shop(dice: Random) -> tuple[list[Item], list[BillOfMaterials], list[Listing]
             order_key=dice.choice((None, str(dice.randrange(60)))),
             field_key=dice.choice((None, str(dice.randrange(60)))),
             weight=dice.randint(1, 9),
+            cap=dice.choice((None, 0, 5)),
+            buffer=dice.choice((None, 0, 2)),
         )
         for number in range(100)
     ]

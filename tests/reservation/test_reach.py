@@ -72,7 +72,8 @@ def workshop(dice: Random) -> World:
         world.item(sku, per_order=supplies(dice))
     for at, sku in enumerate((*PRODUCTS, "wick", "hemp")):
         world.list("shopify", f"s{at}", sku, shows=1, pack=dice.choice((1, 1, 3)))
-        world.list("woo", f"w{at}", sku, shows=1, weight=dice.choice((1, 3)))
+        limits = {"cap": dice.choice((None, None, 2)), "buffer": dice.choice((None, 1))}
+        world.list("woo", f"w{at}", sku, shows=1, weight=dice.choice((1, 3)), **limits)
     world.item("candle", guard_min=dice.randint(0, 3), home_channel="woo")
     world.item("salve", exposure_max=dice.randint(0, 2))
     for sku in ("base", "candle", "salve", "soap"):

@@ -259,10 +259,12 @@ class World:
         field: str | None = None,
         adopt: bool = True,
         weight: int = 1,
+        cap: int | None = None,
+        buffer: int | None = None,
     ) -> World:
         """Import, resolve, adopt and read one listing, with all open orders read after it."""
         key = ListingKey(channel, ref)
-        listing = Listing(key, sku, pack, {"id": ref}, weight=weight)
+        listing = Listing(key, sku, pack, {"id": ref}, weight=weight, cap=cap, buffer=buffer)
         self.do(ImportCatalogue((), (), (listing,), (), f"list {key}", "test"))
         self.do(ResolveListings((ListingResolved(key, ref, field or ref),)))
         if adopt:

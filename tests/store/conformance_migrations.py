@@ -15,7 +15,16 @@ from sqlalchemy import CheckConstraint, Connection, inspect, text
 
 from stockpush.errors import SchemaNewer, SchemaOlder, StoreConflict
 from stockpush.messages import Decision
-from stockpush.model import MAIN, HoldLine, Location, MovementKind, Rest, Shelf
+from stockpush.model import (
+    MAIN,
+    HoldLine,
+    Listing,
+    ListingKey,
+    Location,
+    MovementKind,
+    Rest,
+    Shelf,
+)
 from stockpush.store import SqlStore, address, migrations, reads
 from stockpush.store.dialects import Database
 from stockpush.store.migrations import head, migrate, require_current
@@ -189,6 +198,32 @@ class MigrationsConformance:
         try:
             _, kept = await reads.snapshot(store)
             assert kept.holds[4].lines == (HoldLine("a", 5, 3), HoldLine("b", 6, 1))
+        finally:
+            await store.close()
+
+    async def test_a_listing_of_before_caps_says_nothing_of_its_own(
+        self, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It keeps what it says, and is bounded by its channel and the settings as before."""
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "HEAD", "0019")
+            await migrate(database)
+        item = "'soap', 'Soap', 'product', 'piece', 0, '[]', 'buildable', NULL, 'never'"
+        exposure = "NULL, NULL, NULL, NULL, NULL, '[]', NULL"
+        ours = "'woo', 'product/7', 'soap', 6, '{}', '7', 'f7', 1, NULL, 3"
+        async with database.engine.begin() as connection:
+            await connection.exec_driver_sql(f"INSERT INTO item VALUES ({item}, {exposure})")
+            await connection.exec_driver_sql(f"INSERT INTO listing VALUES ({ours})")
+        assert await migrate(database) == "0019"
+        store = await SqlStore.open(database_url)
+        try:
+            key = ListingKey("woo", "product/7")
+            kept = Listing(key, "soap", 6, order_key="7", field_key="f7", adopted=True, weight=3)
+            assert (await store.catalogue()).listings == (kept,)
+            said = replace(kept, cap=0, buffer=12)
+            async with store.transaction() as transaction:
+                await transaction.apply([Decision(listings=(said,))])
+            assert (await store.catalogue()).listings == (said,)
         finally:
             await store.close()
 

@@ -12,6 +12,7 @@ from stockpush.model import (
     QUANTITY_MAX,
     SCRAP_OF_MAX,
     WEIGHT_MAX,
+    WIRE_QUANTITY_MAX,
     BillLine,
     BillOfMaterials,
     ChannelState,
@@ -115,6 +116,8 @@ LISTING = Listing(
     adopted=True,
     parked_reason="not tracked",
     weight=WEIGHT_MAX,
+    cap=WIRE_QUANTITY_MAX,
+    buffer=QUANTITY_MAX,
 )
 LOCATION = Location("fair", sellable=False, pool="market größe")
 FEED = Feed("my-shopify", "market größe")

@@ -22,9 +22,9 @@ from tests.store.samples import CHANNEL, EVERYTHING, ITEM, WAX, WICK
 
 
 @pytest.fixture
-def database_url(postgres_url: str) -> str:
+def database_url(migrated_postgres_url: str) -> str:
     """The URL of the test's schema."""
-    return postgres_url
+    return migrated_postgres_url
 
 
 class TestPostgres(StoreConformance):
@@ -37,6 +37,11 @@ class TestPostgresReads(ReadsConformance):
 
 class TestPostgresMigrations(MigrationsConformance):
     """Everything that holds of every schema."""
+
+    @pytest.fixture
+    def database_url(self, postgres_url: str) -> str:
+        """The URL of a schema that every test migrates by itself."""
+        return postgres_url
 
 
 async def test_transactions_on_different_items_do_not_wait(

@@ -51,6 +51,10 @@ from stockpush.sim.shops.woocommerce.outbox import Webhook
 CLOCK = SystemClock()
 SHARED = Path(__file__).parents[2].parent / "shared"
 WAIT_S = 15.0
+POLL_S = 0.25
+"""How often a channel is polled where a test waits for polls."""
+POLL_MIN_S = 2
+"""The least that a file may ask for."""
 _PORTS = range(20_000, 32_000)
 """Below those that Linux gives to whoever asks for any, so that no connection takes one first."""
 _tried = itertools.count(os.getpid() * 101)
@@ -91,6 +95,15 @@ def woo_shop() -> WooShop:
         contracts=contracts if contracts.exists() else None,
         webhook_delay_s=0.0,
     )
+
+
+def polled(settings: Settings, poll_s: float) -> Settings:
+    """Return the settings with every channel polled so often, oftener than a file may ask for."""
+    channels = {
+        name: channel.model_copy(update={"poll_s": poll_s})
+        for name, channel in settings.channels.items()
+    }
+    return settings.model_copy(update={"channels": channels})
 
 
 class OnTheWay:
@@ -194,8 +207,11 @@ class Floor:
     # -- while it runs -------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def open(self, *, poll_s: int = 3600, mode: str = "live") -> AsyncIterator[Floor]:
-        """Serve the shops, import the catalogue, adopt everything; the daemon does not run yet."""
+    async def open(self, *, poll_s: float = 3600, mode: str = "live") -> AsyncIterator[Floor]:
+        """Serve the shops, import the catalogue, adopt everything; the daemon does not run yet.
+
+        A daemon that is a process of its own reads `POLL_MIN_S` where `poll_s` is less.
+        """
         async with AsyncExitStack() as stack:
             shopify = await stack.enter_async_context(serve(self.shopify, sleep=CLOCK.sleep))
             woo = await stack.enter_async_context(serve(self.woo, sleep=CLOCK.sleep))
@@ -213,7 +229,7 @@ class Floor:
                 await parts.lane.commit([AdoptListings(keys_)])
             yield self
 
-    def _configure(self, shopify_url: str, woo_url: str, poll_s: int, mode: str) -> None:
+    def _configure(self, shopify_url: str, woo_url: str, poll_s: float, mode: str) -> None:
         (self.folder / "secret.key").write_text(keys.new_secret_key())
         (self.folder / "admin.token").write_text("t" * 43)
         for name in ("secret.key", "admin.token"):
@@ -223,12 +239,12 @@ class Floor:
             str(self.folder),
             shopify_url=shopify_url,
             woo_url=woo_url,
-            poll_s=poll_s,
+            poll_s=max(POLL_MIN_S, int(poll_s)),
             mode=mode,
             database=self.database,
         )
         path.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{self.listen_port}", 1))
-        self.settings = Settings.load(path, {})
+        self.settings = polled(Settings.load(path, {}), poll_s)
 
     def has_public_url(self) -> None:
         """Configure that shops reach this machine where it listens."""

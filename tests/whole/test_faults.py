@@ -17,7 +17,7 @@ from stockpush.messages import Event
 from stockpush.model import Health, MovementKind
 from stockpush.sim.candle_shop import SHOPIFY, WOO
 from stockpush.sim.shops.base import ShopAnswer, ShopRequest
-from tests.whole.harness import CLOCK, Floor, free_port
+from tests.whole.harness import CLOCK, POLL_S, Floor, free_port
 
 OTHER = {SHOPIFY: WOO, WOO: SHOPIFY}
 
@@ -150,7 +150,7 @@ async def test_revoked_credentials_stop_the_pushes_and_not_the_sales(
 ) -> None:
     """401: nothing more is written there, its webhooks still count; a new grant sets it going."""
     other = OTHER[channel]
-    async with floor.open(poll_s=2), floor.running():
+    async with floor.open(poll_s=POLL_S), floor.running():
         await floor.quiet()
         floor.shop(channel).faults.unauthorized = True
         floor.shop(other).checkout([(listing(floor, other), 3)])
@@ -262,7 +262,7 @@ async def test_a_sale_erased_by_an_admins_form_is_taken_off_again(
 ) -> None:
     """The form was opened before the sale and saved after it (WooCommerce #16780)."""
     simple = listing(floor, WOO)
-    async with floor.open(poll_s=2), floor.running():
+    async with floor.open(poll_s=POLL_S), floor.running():
         await floor.quiet()
         save = floor.woo.open_editor(simple)
         floor.woo.faults.webhook_drop = 0.0 if seen else 1.0
@@ -378,7 +378,7 @@ async def test_an_order_of_sixty_lines_takes_every_line(tmp_path: Path, told: st
         floor.on_woo(sku, 5, product_id=100 + number)
     if told == "by a poll":
         floor.shopify.faults.webhook_drop = 1.0
-    async with floor.open(poll_s=2), floor.running():
+    async with floor.open(poll_s=POLL_S), floor.running():
         await floor.quiet()
         order = floor.shopify.checkout([(variant, 1) for variant in bought])
         await floor.until_shows(*[4] * 120)

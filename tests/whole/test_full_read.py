@@ -10,7 +10,7 @@ import pytest
 from stockpush.engine import full_read
 from stockpush.engine.full_read import FullReader
 from stockpush.sim.candle_shop import ACCESS_TOKEN, SHOPIFY
-from tests.whole.harness import Floor
+from tests.whole.harness import POLL_S, Floor
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def test_what_nobody_told_is_found_and_set_right(floor: Floor) -> None:
 
 async def test_a_sale_while_it_runs_is_not_put_back(floor: Floor) -> None:
     """The file still says ten when it comes; the sale is known by then, and nothing is written."""
-    async with floor.open(poll_s=2), floor.running():
+    async with floor.open(poll_s=POLL_S), floor.running():
         await floor.quiet()
         tall, bulk = floor.watched[0][1], floor.shopify.bulk
         bulk.takes_s = 3.0

@@ -120,10 +120,10 @@ async def test_sighup_reads_the_configuration_again(floor: Floor) -> None:
 # -- one daemon, and the schema that it knows ------------------------------------------------------
 
 NEWER = """
-import sys
+import contextlib, io, json, sys
 from pathlib import Path
 from stockpush.store import migrations
-folder, *typed = sys.argv[1:]
+folder, lines = sys.argv[1:]
 ours = migrations._config
 def config():
     made = ours()
@@ -133,9 +133,17 @@ def config():
     return made
 migrations._config, migrations.HEAD = config, "9999"
 from stockpush.cli.main import run
-sys.exit(run(typed))
+answers = []
+for typed in json.loads(lines):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = run(typed)
+    answers.append((code, said.getvalue()))
+print(json.dumps(answers))
 """
-"""The program as it will be when there is one schema more, in the folder that is given first."""
+"""The program as it will be when there is one schema more, in the folder that is given first: it
+carries out one command line after the other.
+"""
 
 REVISION = """
 revision = "9999"
@@ -178,27 +186,35 @@ class Shelf:
         _, log = await process.communicate()
         assert process.returncode == 0, log.decode()
 
-    async def spawn(self, *typed: str, newer: bool = False) -> asyncio.subprocess.Process:
-        """Start a command of the program, or of the newer one."""
-        program = ("-c", NEWER, str(self.newer)) if newer else ("-m", "stockpush")
+    async def spawn(self, *typed: str) -> asyncio.subprocess.Process:
+        """Start a command of the program."""
+        return await self._python("-m", "stockpush", *typed, "--config", str(self.config))
+
+    async def types(self, *lines: tuple[str, ...]) -> list[tuple[int, str]]:
+        """Carry commands of the newer program out; return their exit codes and what they said."""
+        told = json.dumps([(*line, "--config", str(self.config)) for line in lines])
+        process = await self._python("-c", NEWER, str(self.newer), told)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                out, log = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
+        assert process.returncode == 0, log.decode()
+        answers = json.loads(out)
+        assert "Traceback" not in str(answers) + log.decode(), answers
+        return [(code, said) for code, said in answers]
+
+    @staticmethod
+    async def _python(*arguments: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            *program,
-            *typed,
-            "--config",
-            str(self.config),
+            *arguments,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
-
-    async def types(self, *typed: str) -> tuple[int, str]:
-        """Carry a command of the newer program out; return its exit code and what it said."""
-        process = await self.spawn(*typed, newer=True)
-        async with asyncio.timeout(WAIT_S):
-            out, log = await process.communicate()
-        assert b"Traceback" not in log, log.decode()
-        return process.returncode, (out + log).decode()
 
 
 @pytest.fixture
@@ -221,8 +237,8 @@ async def test_nobody_migrates_under_a_daemon_of_the_older_program(
     older = await shelf.spawn("run")
     try:
         await ready(shelf.port)
-        for typed in (("stock",), ("run",), ("migrate",), ("count", "wick", "5")):
-            code, said = await shelf.types(*typed)
+        lines = (("stock",), ("run",), ("migrate",), ("count", "wick", "5"))
+        for typed, (code, said) in zip(lines, await shelf.types(*lines), strict=True):
             assert code == 1, (typed, said)
             assert f"has schema {migrations.HEAD} and has to be brought to 9999" in said
             assert "stockpush migrate" in said
@@ -235,10 +251,9 @@ async def test_nobody_migrates_under_a_daemon_of_the_older_program(
         if older.returncode is None:
             older.kill()
             await older.communicate()
-    code, said = await shelf.types("migrate")
+    (code, said), stock = await shelf.types(("migrate",), ("stock",))
     assert (code, f"from {migrations.HEAD} to schema 9999" in said) == (0, True), said
-    code, said = await shelf.types("stock")
-    assert code == 0, said
+    assert stock[0] == 0, stock
 
 
 async def test_a_daemon_that_lost_its_lock_ends_and_may_be_started_again(

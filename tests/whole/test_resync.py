@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from stockpush.cli import resync
 from stockpush.sim.candle_shop import SHOPIFY, WOO
-from tests.cli.terminal import Result, Terminal
+from tests.cli.terminal import typed_here
 from tests.whole.harness import Floor
-
-
-async def typed(floor: Floor, *arguments: str) -> Result:
-    """Type a command in another thread, while the shops are served here."""
-    terminal = Terminal(floor.folder)
-    config = str(floor.folder / "stockpush.toml")
-    return await asyncio.to_thread(terminal, *arguments, "--config", config)
 
 
 def candle(folder: Path) -> Floor:
@@ -31,7 +23,7 @@ async def test_resync_without_a_daemon_does_the_work_itself(tmp_path: Path):
     """What was adopted is read and written; the answer says what, and nothing is left."""
     floor = candle(tmp_path)
     async with floor.open():
-        result = await typed(floor, "resync", "--all", "--yes", "--json")
+        result = await typed_here(floor, "resync", "--all", "--yes", "--json")
         assert result.code == 0, result
         assert tuple(floor.shows().values()) == (5, 5)
         answer = result.json
@@ -48,13 +40,13 @@ async def test_resync_finds_a_sale_that_no_webhook_told_of(tmp_path: Path):
     """Orders are read again: the sale is taken off the other channel, in words for people."""
     floor = candle(tmp_path)
     async with floor.open():
-        await typed(floor, "resync", "--all", "--yes")
+        await typed_here(floor, "resync", "--all", "--yes")
         floor.woo.checkout([("10", 2)])
-        result = await typed(floor, "resync", "--channel", WOO)
+        result = await typed_here(floor, "resync", "--channel", WOO)
         assert result.code == 0, result
         assert tuple(floor.shows().values()) == (3, 3)
         assert "Written: 1 number." in result.out
-        again = await typed(floor, "resync", "--all", "--yes")
+        again = await typed_here(floor, "resync", "--all", "--yes")
         assert "nothing had to be written" in again.out
 
 
@@ -65,7 +57,7 @@ async def test_what_cannot_be_finished_is_said(tmp_path: Path):
     floor = candle(tmp_path)
     floor.shopify.faults.unauthorized = True
     async with floor.open():
-        result = await typed(floor, "resync", "--all", "--yes", "--json")
+        result = await typed_here(floor, "resync", "--all", "--yes", "--json")
         assert result.code == 1, result
         assert result.json["left"].keys() == {SHOPIFY}
         assert "its orders are not read" in result.json["left"][SHOPIFY]
@@ -77,7 +69,7 @@ async def test_the_work_here_is_bounded(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(resync, "REST_S", 0.0)
     floor = candle(tmp_path)
     async with floor.open():
-        result = await typed(floor, "resync", "--all", "--yes")
+        result = await typed_here(floor, "resync", "--all", "--yes")
         assert result.code == 1
         assert "Not finished: demo-shopify: " in result.out
         assert "stockpush run" in result.out

@@ -5,7 +5,6 @@ Real HTTP on loopback, real signatures, a real database; only the shops are emul
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from stockpush.connectors.base import Api, PushLine
 from stockpush.connectors.shopify.connector import ShopifyConnector
 from stockpush.model import MovementKind, ReservationState
 from stockpush.sim.candle_shop import SHOPIFY, WOO
-from tests.whole.harness import CLOCK, Floor, OnTheWay, free_port
+from tests.whole.harness import CLOCK, POLL_S, Floor, OnTheWay, free_port
 
 
 @pytest.fixture
@@ -150,7 +149,7 @@ async def test_all_webhooks_dropped_and_the_poll_repairs_it(floor: Floor) -> Non
     lavender = floor.on_shopify("candle", 10)
     simple = floor.on_woo("candle", 10)
     floor.shopify.faults.webhook_drop = floor.woo.faults.webhook_drop = 1.0
-    async with floor.open(poll_s=2), floor.running():
+    async with floor.open(poll_s=POLL_S), floor.running():
         await floor.quiet()
         floor.shopify.checkout([(lavender, 3)])
         floor.woo.checkout([(simple, 1)])
@@ -300,12 +299,12 @@ async def test_an_echo_of_our_own_write_causes_none(floor: Floor) -> None:
     floor.item("candle", 10)
     floor.on_shopify("candle", 3)
     floor.on_woo("candle", 4)
-    async with floor.open(poll_s=2), floor.running():
+    async with floor.open(poll_s=POLL_S), floor.running():
         await floor.until_shows(10, 10)
         await floor.quiet()
         writes = floor.writes()
         assert writes == 2
-        await a_poll_passes(2.5)
+        await polls_pass(floor)
         await floor.quiet()
         assert floor.writes() == writes
 
@@ -390,7 +389,7 @@ async def test_shadow_is_silent(floor: Floor, monkeypatch: pytest.MonkeyPatch) -
     floor.item("candle", 10)
     lavender = floor.on_shopify("candle", 3)
     floor.on_woo("candle", 4)
-    async with floor.open(mode="shadow", poll_s=2):
+    async with floor.open(mode="shadow", poll_s=POLL_S):
         floor.has_public_url()
         async with floor.running():
             await floor.quiet()
@@ -408,9 +407,16 @@ async def _atp_is(floor: Floor, units: int) -> bool:
     return await floor.atp("candle") == units
 
 
-async def a_poll_passes(seconds: float) -> None:
-    """Let a poll interval pass (the shortest that the settings allow)."""
-    await asyncio.sleep(seconds)
+async def polls_pass(floor: Floor) -> None:
+    """Return once every channel has been polled from now on."""
+    begun = CLOCK.now()
+
+    async def have_passed() -> bool:
+        channels = (await floor.parts.view()).rows.channels
+        polled = [channels[name].polled_begun_at for name in floor.parts.connectors]
+        return all(at is not None and at > begun for at in polled)
+
+    await floor.until_told(have_passed)
 
 
 async def test_an_order_thrown_away_unheard_gives_its_units_back(
@@ -421,7 +427,7 @@ async def test_an_order_thrown_away_unheard_gives_its_units_back(
     floor.item("candle", 10)
     floor.on_shopify("candle", 10)
     simple = floor.on_woo("candle", 10)
-    async with floor.open(poll_s=2), floor.running():
+    async with floor.open(poll_s=POLL_S), floor.running():
         await floor.quiet()
         order = floor.woo.checkout([(simple, 3)])
         await floor.until_shows(7, 7)

@@ -361,7 +361,7 @@ def policy_of(settings: Settings, channel: ChannelSettings, manifest: Manifest) 
 def stock_policy(settings: Settings) -> StockPolicy:
     """Return what the owner says of every item that says nothing of its own."""
     stock = settings.stock
-    return StockPolicy(stock.exposure, stock.guard_min, stock.home_channel)
+    return StockPolicy(stock.exposure, stock.guard_min, stock.home_channel, stock.cap)
 
 
 async def check_pools(parts: Parts) -> tuple[str, ...]:

@@ -100,7 +100,8 @@ class CommitLane:
     _listeners: list[Callable[[Decision], None]] = field(default_factory=list)
     _catalogue: Catalogue | None = None
     _former: Catalogue | None = None
-    """The catalogue before the last change of ours: its bills are mostly still the same."""
+    """The catalogue before a change of ours, until it is read again: its bills are mostly the same.
+    """
     _ended: bool = False
     _served: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -308,6 +309,7 @@ class CommitLane:
                 stock=self.stock,
                 known=self._catalogue or self._former,
             )
+            self._former = None  # a large one takes a hundred megabytes
         return self._catalogue
 
     def _tell(self, decisions: Sequence[Decision]) -> None:

@@ -31,6 +31,7 @@ from stockpush.reservation import atp as netting
 from stockpush.reservation import sharing, sold_out
 from stockpush.reservation.atp import Netting
 from stockpush.reservation.ledger import shelf_name, withheld
+from stockpush.reservation.limits import buffer_of, cap_of
 from stockpush.reservation.pushes import shown_on, target_of
 from stockpush.reservation.view import View
 from stockpush.units import format_duration, format_quantity
@@ -40,7 +41,9 @@ from stockpush.units import format_duration, format_quantity
 class ListingRow:
     """One listing of `stock --json`: `offer`, `expected`, `observed` in listing units.
 
-    `share` is what it is given of what is shared out, None where it shows the whole.
+    `share` is what it is given of what is shared out, None where it shows the whole. `cap` is the
+    most that it offers (None: what the channel holds), and `buffer` what it is never told of, in
+    the item's unit (None: its channel is not in the configuration, and it says none itself).
     """
 
     channel: str
@@ -54,6 +57,8 @@ class ListingRow:
     reason: str | None
     weight: int = 1
     share: int | None = None
+    cap: int | None = None
+    buffer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +319,8 @@ def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
         shown = shown_on(view, row, atp=atp, policy=policy)
         share = shown.offer if shown.because else None
     state, reason = _state(view, listing, row, policy, wanted)
+    buffer = listing.buffer if policy is None else buffer_of(view.catalogue, listing, policy)
+    scale = view.catalogue.items[listing.sku].scale
     return ListingRow(
         channel=listing.key.channel,
         ref=listing.ref,
@@ -326,6 +333,8 @@ def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
         reason=reason,
         weight=listing.weight,
         share=share,
+        cap=cap_of(view.catalogue, listing),
+        buffer=None if buffer is None else format_quantity(buffer, scale),
     )
 
 

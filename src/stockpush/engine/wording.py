@@ -20,6 +20,7 @@ from stockpush.model import (
     Field,
     HoldState,
     Item,
+    Listing,
     PushOutcomeKind,
     Reservation,
     StockMovement,
@@ -31,7 +32,7 @@ from stockpush.reservation.atp import Netting
 from stockpush.reservation.bom import item_of
 from stockpush.reservation.holds import name_of
 from stockpush.reservation.orders import undeducted
-from stockpush.reservation.pushes import shown_on
+from stockpush.reservation.pushes import limits_on, shown_on
 from stockpush.reservation.sharing import level_of
 from stockpush.reservation.view import View
 from stockpush.units import format_duration, format_quantity
@@ -100,6 +101,7 @@ WORDINGS: Mapping[str, Wording] = {
         "set aside for other listings, or not given up by them yet",
         "nothing is set aside for others",
     ),
+    "listing_cap": Wording("its cap", "more than it is to show", "no more than it may show"),
     "cap": Wording("cap", "more than the channel can hold", "less than the channel can hold"),
     "undeducted": Wording(
         "undeducted",
@@ -285,10 +287,19 @@ def _reserved(now: Now, _quantity: int) -> Note:
     if orders_of:
         named = orders_of[:NAMES_MAX]
         if len(orders_of) > NAMES_MAX:
-            named.append(f"{len(orders_of) - NAMES_MAX} more items")
+            named.append(more_items(len(orders_of) - NAMES_MAX))
         texts.append(f"to go once with each open order of {_listed(named)}")
         sources += [f"bill {sku}" for sku in orders_of[:NAMES_MAX]]
     return Note("; ".join(texts) or WORDINGS["reserved"].means, ", ".join(sources))
+
+
+def more_items(count: int) -> str:
+    """Return how many items are not named besides those that are.
+
+    >>> more_items(1), more_items(2)
+    ('1 more item', '2 more items')
+    """
+    return "1 more item" if count == 1 else f"{count} more items"
 
 
 def _held(now: Now, _quantity: int) -> Note:
@@ -332,7 +343,7 @@ def _used_in_builds(now: Now, _quantity: int) -> Note:
     takers = _takers(now, now.shelf)
     used = [text for text, _ in takers[:NAMES_MAX]]
     if len(takers) > NAMES_MAX:
-        used.append(f"{len(takers) - NAMES_MAX} more items")
+        used.append(more_items(len(takers) - NAMES_MAX))
     return Note(
         f"to make what is ordered: {_listed(used)}",
         ", ".join(f"bill {parent}" for _, parent in takers[:NAMES_MAX]),
@@ -538,12 +549,30 @@ _ALWAYS = frozenset({"on_hand", "buildable", "substitutes"})
 # -- terms of a listing ----------------------------------------------------------------------
 
 
-def _buffer(now: Now, _quantity: int, _field: Field, policy: ChannelPolicy) -> Note:
-    if not policy.buffer:
+def _buffer(now: Now, _quantity: int, field: Field, policy: ChannelPolicy) -> Note:
+    buffer = limits_on(now.view, field, policy).buffer
+    if not buffer:
         return Note(WORDINGS["buffer"].none)
-    kept = f"{policy.buffer} {now.item.unit}"
-    setting = now.settings.get(policy.name, "stock.buffer")
-    return Note(f"{kept} kept back: setting {setting}", f"setting {setting}")
+    source = _said_by(now, field, lambda each: each.buffer == buffer)
+    if not source:
+        source = f"setting {now.settings.get(policy.name, 'stock.buffer')}"
+    return Note(f"{now.units(buffer)} {now.item.unit} kept back: {source}", source)
+
+
+def _listing_cap(now: Now, quantity: int, field: Field, policy: ChannelPolicy) -> Note:
+    cap = limits_on(now.view, field, policy).cap
+    source = _said_by(now, field, lambda each: each.cap == cap) or "setting stock.cap"
+    if not quantity:
+        return Note(WORDINGS["listing_cap"].none, source)
+    return Note(f"it shows {cap} at the most: {source}", source)
+
+
+def _said_by(now: Now, field: Field, says: Callable[[Listing], bool]) -> str:
+    """Return which listing on a field says something of its own, "" where none does."""
+    for listing in now.view.catalogue.listings_on.get(field.key, ()):
+        if listing.sku == field.sku and says(listing):
+            return f"listing {'/'.join(listing.key)}"
+    return ""
 
 
 def _guard(now: Now, _quantity: int, field: Field, policy: ChannelPolicy) -> Note:
@@ -595,6 +624,7 @@ _OF_LISTING: Mapping[str, Callable[[Now, int, Field, ChannelPolicy], Note]] = {
     "buffer": _buffer,
     "guard": _guard,
     "exposure_max": _exposure_max,
+    "listing_cap": _listing_cap,
     "cap": _cap,
     "undeducted": _undeducted,
 }

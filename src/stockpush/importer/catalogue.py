@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from stockpush.errors import CatalogueInvalid, QuantityInvalid
 from stockpush.importer.bills import BillReader
@@ -30,6 +30,7 @@ from stockpush.messages import ImportCatalogue, StockMove
 from stockpush.model import (
     MAIN,
     WEIGHT_MAX,
+    WIRE_QUANTITY_MAX,
     BillOfMaterials,
     Exposure,
     Item,
@@ -55,6 +56,9 @@ from stockpush.units import (
 
 _NONE = "none"
 """What takes a column's value away; an empty cell leaves it as it is."""
+
+WHOLE_LENGTH_MAX: Final = 10
+"""Most digits of a whole number that is read from text: as many as WIRE_QUANTITY_MAX has."""
 
 Refs = Callable[[str, Mapping[str, Any]], str]
 """(channel, reference as given) -> its canonical key; raises `CatalogueInvalid`."""
@@ -560,25 +564,48 @@ class _Reader:
                 continue
             known = self._known.listings.get(key)
             weight = self._weight(row, 1 if known is None else known.weight)
-            if weight is None:
+            sound, cap = self._cap(row, None if known is None else known.cap)
+            whole, buffer = self._limit(
+                row,
+                "buffer",
+                item,
+                None if known is None else self._known.items[known.sku],
+                None if known is None else known.buffer,
+            )
+            if weight is None or not sound or not whole:
                 continue
             if key in self._listings:
                 expected = f"each reference once; {self._listing_places[key]} has it too"
                 self._mistakes.add(row.where("ref"), found=key.ref, expected=expected)
                 continue
             self._listing_places[key] = row.place
-            self._listings[key] = Listing(key, item.sku, pack, row.cells["ref"], weight=weight)
+            self._listings[key] = Listing(
+                key, item.sku, pack, row.cells["ref"], weight=weight, cap=cap, buffer=buffer
+            )
 
     def _weight(self, row: Row, known: int) -> int | None:
         """Return the listing's weight; a row that has none leaves it as it is."""
         given = row.cells.get("weight", known)
-        if not isinstance(given, bool) and str(given).isdecimal() and len(str(given)) < 10:
-            weight = int(given)
-            if 1 <= weight <= WEIGHT_MAX:
-                return weight
+        weight = _whole_number(given)
+        if weight is not None and 1 <= weight <= WEIGHT_MAX:
+            return weight
         expected = f"a whole number from 1 to {WEIGHT_MAX}"
         self._mistakes.add(row.where("weight"), found=given, expected=expected)
         return None
+
+    def _cap(self, row: Row, known: int | None) -> tuple[bool, int | None]:
+        """Return whether the most that a listing may show is sound, and what it is, in packs."""
+        if "cap" not in row.cells:
+            return True, known
+        given = row.cells["cap"]
+        if _says_none(given):
+            return True, None
+        cap = _whole_number(given)
+        if cap is not None and cap <= WIRE_QUANTITY_MAX:
+            return True, cap
+        expected = f"a whole number of packs, 0 to {WIRE_QUANTITY_MAX}, or {_NONE}"
+        self._mistakes.add(row.where("cap"), found=given, expected=expected)
+        return False, None
 
     def _channel(self, row: Row, name: str) -> str | None:
         """Return the configured channel that a cell names."""
@@ -673,6 +700,23 @@ class _Reader:
 def _says_none(given: object) -> bool:
     """Answer whether a cell takes its column's value away."""
     return isinstance(given, str) and given.strip().lower() == _NONE
+
+
+def _whole_number(given: object) -> int | None:
+    """Return the whole number of 0 or more that a cell is, None for anything else.
+
+    >>> _whole_number(5), _whole_number("5"), _whole_number("1.5"), _whole_number(True)
+    (5, 5, None, None)
+    """
+    match given:
+        case bool():
+            return None
+        case int():
+            return given if given >= 0 else None
+        case str() if given.isdecimal() and len(given) <= WHOLE_LENGTH_MAX:
+            return int(given)
+        case _:
+            return None
 
 
 def _counted_in(item: Item) -> tuple[str, int]:

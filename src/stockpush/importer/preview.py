@@ -165,6 +165,8 @@ def _listing(listing: Listing, items: Mapping[str, Item]) -> dict[str, str]:
         "item": listing.sku,
         "pack": _quantity(listing.pack, items[listing.sku]),
         "weight": str(listing.weight),
+        "cap": "" if listing.cap is None else str(listing.cap),
+        "buffer": _limit(listing.buffer, items[listing.sku]),
         "ref": ref,
     }
 

@@ -585,6 +585,8 @@ def _rise(netting: Netting, sku: str) -> int:
     # Finished units draw on nothing; of what substitutes have left some may come too late.
     is_name = sku in netting.bills.substitutes
     low = 0 if is_name else max(0, netting.on_hand[sku] - netting.gross[sku])
+    if sku in netting.times.asked and not covers(netting, {sku: low + 1}):
+        return low  # as of most items that take too long to make
     while high - low > 1:  # `low` is covered, `high` is not
         middle = (low + high) // 2
         if covers(netting, {sku: middle}):

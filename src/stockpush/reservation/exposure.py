@@ -4,10 +4,11 @@ Theory of operation. A listing shows the whole ATP of its item, unless what is l
 (`sharing`):
 
     offer  = clamp(floor((ATP - buffer) / pack), 0, cap)        in listing units
-    target = min(cap of the field, offer + undeducted)
+    target = min(what the field can hold, offer + undeducted)
 
 `undeducted` are open units that the channel has not taken off its own number: they still stand on
-the field although they are sold, so they are shown on top of the offer.
+the field although they are sold, so they are shown on top of the offer. `cap` is the listing's own
+(`limits`), or what the field can hold if that is less.
 
 A derivation is a sequence of (name, quantity) pairs. `item_terms` are in the item's smallest
 units and sum to its ATP. `terms` are in listing units and sum to the target. Between the two, each
@@ -114,6 +115,7 @@ def terms(
     pack: int,
     cap: int,
     undeducted: int,
+    own_cap: int | None = None,
     share: tuple[str, int] | None = None,
 ) -> Terms:
     """Return the derivation of the target, in listing units.
@@ -121,28 +123,36 @@ def terms(
     `item` are terms in the item's smallest units that sum to its ATP (`item_terms`); the other
     arguments are as for `offer` and `target`. After the item's terms stand `buffer` (<= 0),
     `part_of_a_pack` (either sign), `oversold` (>= 0: a number below none is shown as none), `cap`
-    (<= 0: what the cap hides) and `undeducted` (>= 0). The sum is
-    `target(offer(...), undeducted, cap=cap)`. Where something is shared out, `share` names why and
-    how much of it is the listing's (at most its offer): a term of that name (<= 0) stands before
-    `cap`, and the sum is `target` of the share.
+    (<= 0: what the channel's cap hides) and `undeducted` (>= 0). The sum is
+    `target(offer(...), undeducted, cap=cap)`. Where the listing has a cap of its own, a term
+    `listing_cap` (<= 0: what that hides) stands after `oversold`, and the offer is that of the
+    lesser cap. Where something is shared out, `share` names why and how much of it is the listing's
+    (at most its offer): a term of that name (<= 0) stands before `cap`, and the sum is `target` of
+    the share.
 
     >>> terms((("on_hand", 9), ("reserved", -2)), buffer=1, pack=3, cap=1, undeducted=1)
     ... # doctest: +NORMALIZE_WHITESPACE
     (('on_hand', 3), ('reserved', 0), ('buffer', 0), ('part_of_a_pack', -1), ('oversold', 0),
      ('cap', -2), ('undeducted', 1))
+    >>> dict(terms((("on_hand", 9),), buffer=0, pack=1, cap=999, undeducted=1, own_cap=5))
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'on_hand': 9, 'buffer': 0, 'part_of_a_pack': 0, 'oversold': 0, 'listing_cap': -4, 'cap': 0,
+     'undeducted': 1}
     """
     _assert_policy(buffer=buffer, pack=pack, cap=cap)
     counted = (*item, ("buffer", -buffer))
     packs = tuple((name, _whole_packs(quantity, pack)) for name, quantity in counted)
     left = _total(counted) // pack
     whole = max(0, left)
-    name, part = share or ("", whole)
-    assert 0 <= part <= whole, f"a share of {part} in {whole}"
+    capped = whole if own_cap is None else min(own_cap, whole)
+    name, part = share or ("", capped)
+    assert 0 <= part <= capped, f"a share of {part} in {capped}"
     return (
         *packs,
         ("part_of_a_pack", left - _total(packs)),
         ("oversold", max(0, -left)),
-        *([(name, part - whole)] if share else []),
+        *([] if own_cap is None else [("listing_cap", capped - whole)]),
+        *([(name, part - capped)] if share else []),
         ("cap", target(min(cap, part), undeducted, cap=cap) - part - undeducted),
         ("undeducted", undeducted),
     )

@@ -91,7 +91,13 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     for given in command.listings:
         known = view.catalogue.listings.get(given.key, given)
         listings[given.key] = replace(
-            known, sku=given.sku, pack=given.pack, ref=given.ref, weight=given.weight
+            known,
+            sku=given.sku,
+            pack=given.pack,
+            ref=given.ref,
+            weight=given.weight,
+            cap=given.cap,
+            buffer=given.buffer,
         )
     _settle_fields(draft, listings)
     opened = 0

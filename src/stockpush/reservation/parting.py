@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from stockpush.model import ChannelPolicy, Field, FieldKey, Mode, sku_of
+from stockpush.model import ChannelPolicy, Field, FieldKey, Mode
 from stockpush.reservation import atp as netting
 from stockpush.reservation import split
-from stockpush.reservation.catalogue import smallest_units
 from stockpush.reservation.expectation import orders_read_since, standing_on
+from stockpush.reservation.limits import Limits, limits_of
 from stockpush.reservation.split import Share
 from stockpush.reservation.view import View
 
@@ -45,13 +45,13 @@ class OnSale(NamedTuple):
     units: int
 
 
-def offered(view: View, key: FieldKey, *, shelf: str, pack: int, policy: ChannelPolicy) -> int:
+def offered(view: View, key: FieldKey, *, shelf: str, pack: int, limits: Limits) -> int:
     """Return what a mapped field of a shelf that is split should sell from now on, its units."""
     parted = _parted(view, shelf)
     if key in parted.offers:
         return parted.offers[key]
-    buffer = smallest_units(policy.buffer, view.catalogue.items[sku_of(shelf)].scale)
-    return min(policy.cap, max(0, netting.atp(parted.spare, shelf) - buffer) // pack)
+    spare = max(0, netting.atp(parted.spare, shelf) - limits.buffer)
+    return min(limits.most, spare // pack)
 
 
 def may_raise(view: View, field: Field) -> bool:
@@ -138,15 +138,18 @@ def _share(view: View, field: Field, policy: ChannelPolicy) -> Share:
     """Return the share of a field that is ours."""
     catalogue = view.catalogue
     shelf = catalogue.shelf_on(field.key.channel, field.sku)
+    listings = catalogue.listings_on[field.key]
+    limits = limits_of(catalogue, listings, field.sku, policy)
     return split.share_of(
         field,
         shelf,
         view.rows.in_flight.get(field.key),
         stands=standing_on(field, policy),
         policy=policy,
-        weight=max(listing.weight for listing in catalogue.listings_on[field.key]),
+        weight=max(listing.weight for listing in listings),
         is_home=field.key.channel == catalogue.home_channel(shelf),
-        buffer=smallest_units(policy.buffer, catalogue.items[field.sku].scale),
+        buffer=limits.buffer,
+        cap=limits.most,
         is_fixed=field.parked_reason is not None
         or field.expected is None
         or field.first_observed_at is None,

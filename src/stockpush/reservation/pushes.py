@@ -56,6 +56,7 @@ from stockpush.reservation.expectation import (
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
 from stockpush.reservation.ledger import where
+from stockpush.reservation.limits import Limits, limits_of
 from stockpush.reservation.parting import may_raise
 from stockpush.reservation.per_order import claimed
 from stockpush.reservation.view import View
@@ -109,9 +110,16 @@ def shown_on(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> sh
     """
     if _is_mapped(view, field):
         return sharing.shown(view, field.key, atp=atp, policy=policy)
-    buffer = sharing.buffer_of(view.catalogue, field.sku, policy)
-    alone = offer(atp, buffer=buffer, pack=field.pack, cap=policy.cap)
-    return sharing.Shown(alone, alone)
+    limits = limits_on(view, field, policy)
+    uncapped = offer(atp, buffer=limits.buffer, pack=field.pack, cap=policy.cap)
+    alone = min(limits.most, uncapped)
+    return sharing.Shown(alone, alone, uncapped)
+
+
+def limits_on(view: View, field: Field, policy: ChannelPolicy) -> Limits:
+    """Return what a field is never to show, by the listings on it."""
+    listings = view.catalogue.listings_on.get(field.key, ())
+    return limits_of(view.catalogue, listings, field.sku, policy)
 
 
 def mark(
@@ -181,18 +189,19 @@ def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple
     """Return the field, and its target minus what it shows or will show; 0 where it must not be
     pushed.
 
-    Its next reading is pulled nearer where its listing shows little (R9). Where it need not be it
+    Its next reading is pulled nearer where its listing shows little, unless that is its cap's doing
+    (R9). Where it need not be it
     is the same object: there is one write when a listing becomes low, and none for each sale after
     that.
     """
     policy = view.catalogue.policies.get(field.key.channel)
     if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
         return field, 0
-    shown = shown_on(view, field, atp=atp, policy=policy).offer
-    if shown <= LOW_OFFER_MAX:
+    shown = shown_on(view, field, atp=atp, policy=policy)
+    if shown.left <= LOW_OFFER_MAX:
         field = wants_reading(field, at=at + LOW_READ_EVERY)
     return field, _difference(
-        view, field, target(shown, standing_on(field, policy), cap=policy.cap), policy
+        view, field, target(shown.offer, standing_on(field, policy), cap=policy.cap), policy
     )
 
 
@@ -490,11 +499,13 @@ def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPo
     """Return the terms that sum to the field's target (`target_of`), in the channel's units."""
     shelf = _shelf(view, field)
     shown = shown_on(view, field, atp=netting.atp(net, shelf), policy=policy)
+    limits = limits_on(view, field, policy)
     return terms(
         item_derivation(view, net, shelf),
-        buffer=sharing.buffer_of(view.catalogue, field.sku, policy),
+        buffer=limits.buffer,
         pack=field.pack,
         cap=policy.cap,
+        own_cap=limits.cap,
         undeducted=standing_on(field, policy),
         share=(shown.because, shown.offer) if shown.because else None,
     )

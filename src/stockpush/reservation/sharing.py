@@ -39,9 +39,10 @@ from stockpush.messages import Decision, Event, NoteGuardLevels
 from stockpush.model import ChannelPolicy, Exposure, FieldKey, Mode, Shelf, sku_of
 from stockpush.reservation import atp as netting
 from stockpush.reservation import parting
-from stockpush.reservation.catalogue import Catalogue, smallest_units
+from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.exposure import offer
 from stockpush.reservation.ledger import where
+from stockpush.reservation.limits import limits_of
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
@@ -62,44 +63,51 @@ class Sharer(NamedTuple):
 class Shown(NamedTuple):
     """What a listing shows: its `offer`, in listing units, and why it is less than the whole.
 
-    `alone` is what it would show alone. `because` is "guard", "exposure_max", "split", or "" where
-    nothing is shared out.
+    `alone` is what it would show alone, and `uncapped` that without a cap of its own. `because` is
+    "guard", "exposure_max", "split", or "" where nothing is shared out.
     """
 
     offer: int
     alone: int
+    uncapped: int
     because: str = ""
+
+    @property
+    def left(self) -> int:
+        """Return how many could still be sold on it: more than its offer where its cap is less.
+
+        >>> Shown(offer=3, alone=3, uncapped=40).left, Shown(offer=2, alone=3, uncapped=40).left
+        (40, 2)
+        """
+        return self.uncapped if self.offer == self.alone else self.offer
 
 
 def shown(view: View, key: FieldKey, *, atp: int, policy: ChannelPolicy) -> Shown:
     """Return what a mapped field should sell from now on at this ATP of its item."""
-    listing = view.catalogue.listings_on[key][0]
-    sku, shelf = listing.sku, view.catalogue.shelf_on(key.channel, listing.sku)
-    buffer = buffer_of(view.catalogue, sku, policy)
-    alone = offer(atp, buffer=buffer, pack=listing.pack, cap=policy.cap)
-    if view.catalogue.is_split(shelf):
-        packs = parting.offered(view, key, shelf=shelf, pack=listing.pack, policy=policy)
+    catalogue, listings = view.catalogue, view.catalogue.listings_on[key]
+    sku, pack = listings[0].sku, listings[0].pack
+    shelf = catalogue.shelf_on(key.channel, sku)
+    limits = limits_of(catalogue, listings, sku, policy)
+    uncapped = offer(atp, buffer=limits.buffer, pack=pack, cap=policy.cap)
+    alone = min(limits.most, uncapped)
+    if catalogue.is_split(shelf):
+        packs = parting.offered(view, key, shelf=shelf, pack=pack, limits=limits)
         # A unit in suspense may be part of what is allotted, and counts once there and twice here.
-        return Shown(min(packs, alone), alone, "split")
+        return Shown(min(packs, alone), alone, uncapped, "split")
     guarded = is_guarded(view, shelf)
-    limit = view.catalogue.items[sku].exposure_max
+    limit = catalogue.items[sku].exposure_max
     if not guarded and limit is None:
-        return Shown(alone, alone)
+        return Shown(alone, alone, uncapped)
     units = max(0, atp)
-    home = view.catalogue.home_channel(shelf)
-    sharers = sharers_of(view.catalogue, shelf, atp, joined_by=key)
+    home = catalogue.home_channel(shelf)
+    sharers = sharers_of(catalogue, shelf, atp, joined_by=key)
     if guarded:
-        return Shown(_shared(units, sharers, home)[key], alone, "guard")
+        return Shown(_shared(units, sharers, home)[key], alone, uncapped, "guard")
     assert limit is not None
     if sum(each.pack * each.most for each in sharers) <= units + limit:
-        return Shown(alone, alone)
+        return Shown(alone, alone, uncapped)
     free = tuple(each._replace(buffer=0) for each in sharers)
-    return Shown(_shared(units + limit, free, home)[key], alone, "exposure_max")
-
-
-def buffer_of(catalogue: Catalogue, sku: str, policy: ChannelPolicy) -> int:
-    """Return the channel's safety buffer in the item's smallest units, rounded up."""
-    return smallest_units(policy.buffer, catalogue.items[sku].scale)
+    return Shown(_shared(units + limit, free, home)[key], alone, uncapped, "exposure_max")
 
 
 def sharers_of(
@@ -117,14 +125,14 @@ def sharers_of(
             and all(each.parked_reason is None for each in listings)
         )
         if is_written or key == joined_by:
-            pack, buffer = listings[0].pack, buffer_of(catalogue, sku, policy)
+            pack, limits = listings[0].pack, limits_of(catalogue, listings, sku, policy)
             found.append(
                 Sharer(
                     key,
                     pack,
                     max(each.weight for each in listings),
-                    offer(atp, buffer=buffer, pack=pack, cap=policy.cap),
-                    buffer,
+                    offer(atp, buffer=limits.buffer, pack=pack, cap=limits.most),
+                    limits.buffer,
                 )
             )
     return tuple(found)

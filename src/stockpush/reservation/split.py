@@ -100,13 +100,14 @@ def share_of(
     weight: int = 1,
     is_home: bool = False,
     buffer: int = 0,
+    cap: int | None = None,
     is_fixed: bool = False,
 ) -> Share:
     """Return the share of a field that sells from `shelf`, with the write that is under way there
     (None: none is).
 
-    `stands` (>= 0) are sold units that stand on its number and are not on sale; buffer as in
-    `Share`. A number that was never read counts as none.
+    `stands` (>= 0) are sold units that stand on its number and are not on sale; buffer and cap as
+    in `Share`, None: what the channel holds. A number that was never read counts as none.
     """
     expected = field.expected or 0
     change = 0 if flying is None else flying.target - flying.expected
@@ -131,7 +132,7 @@ def share_of(
         weight=weight,
         is_home=is_home,
         buffer=buffer,
-        cap=policy.cap,
+        cap=policy.cap if cap is None else cap,
         compares=policy.compare_and_set,
         is_fixed=is_fixed,
     )

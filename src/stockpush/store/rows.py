@@ -323,12 +323,15 @@ def listing_row(listing: Listing) -> Row:
         int(listing.adopted),
         listing.parked_reason,
         listing.weight,
+        listing.cap,
+        listing.buffer,
     )
 
 
 def read_listing(row: Row) -> Listing:
     """Return the listing of a row of `listing`."""
-    channel, ref_key, sku, pack, ref, order_key, field_key, adopted, parked_reason, weight = row
+    channel, ref_key, sku, pack, ref, order_key, field_key, adopted, *rest = row
+    parked_reason, weight, cap, buffer = rest
     return Listing(
         key=ListingKey(channel, ref_key),
         sku=sku,
@@ -339,6 +342,8 @@ def read_listing(row: Row) -> Listing:
         adopted=bool(adopted),
         parked_reason=parked_reason,
         weight=weight,
+        cap=cap,
+        buffer=buffer,
     )
 
 
