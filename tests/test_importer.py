@@ -1238,7 +1238,18 @@ def test_a_mistake_in_toml(toml: str, where: str, expected: str) -> None:
             "boms.csv line 2: item",
             "the SKU that the bill makes",
         ),
-        ("boms.csv", "item,component,quantity\nb,,1", "boms.csv line 2 (b): item", "found nothing"),
+        (
+            "boms.csv",
+            "item,component,quantity\nb,,1",
+            "boms.csv line 2 (b): component",
+            "found nothing",
+        ),
+        (
+            "boms.csv",
+            "item,component,quantity\nb,zz,1",
+            "boms.csv line 2 (b): component",
+            "the SKU of an item",
+        ),
         (
             "boms.csv",
             "item,yield,component,quantity\nb,1,a,1\nb,2,c,1",

@@ -254,6 +254,30 @@ def test_no_where_what_is_bought_would_come_too_late(shop: Terminal):
     assert refused.json["next"] == "stockpush why candle-lav"
 
 
+@pytest.mark.parametrize(
+    ("rule", "limit"),
+    [
+        ('promise = "finished"', "promise rule"),
+        ("buildable_max = 40", "promise rule"),
+        ('horizon = "3 days"', "horizon"),
+    ],
+)
+def test_what_is_bought_in_vain_is_not_the_next_thing_to_type(
+    shop: Terminal, rule: str, limit: str
+):
+    """Where a rule or a horizon is in the way, even if a material ends before it."""
+    bill = 'build_time = "6 weeks"\nlines = [{ item = "beeswax", quantity = "150 g" }]'
+    item = f'[[items]]\nsku = "candle-lav"\n{rule}'
+    shop.write("rule.toml", f'{item}\n[[boms]]\nitem = "candle-lav"\n{bill}\n')
+    shop.done("import", "rule.toml", "--yes")
+    refused = shop("hold", "candle-lav", "500", "--json")
+    assert refused.code == 5
+    assert limit in refused.json["message"]
+    assert (refused.json["limited_by"], refused.json["next"]) == (limit, "stockpush why candle-lav")
+    shop.done("receive", "beeswax", "75kg")
+    assert shop("hold", "candle-lav", "500").code == 5, "bought, it cannot be held either"
+
+
 def test_what_is_held_may_be_told_as_it_is_bought(shop: Terminal):
     """In one word or two, like every quantity of the item."""
     shop.write("bought.toml", '[[items]]\nsku = "wick"\npurchase_units = { spool = 5 }\n')

@@ -240,10 +240,11 @@ def test_a_channel_is_not_fed_by_a_pool_that_nothing_is_sold_from(sellers: Termi
         assert "main or market" in refused.err
 
 
-def test_an_import_leaves_a_fed_pool_its_location(sellers: Terminal):
-    """It is refused as a whole, with what to do first."""
+@pytest.mark.parametrize("option", ["--yes", "--dry-run"])
+def test_an_import_leaves_a_fed_pool_its_location(sellers: Terminal, option: str):
+    """It is refused as a whole, with what to do first; by a rehearsal, too."""
     sellers.write("moved.toml", '[[locations]]\nname = "stall"\npool = "main"\n')
-    refused = sellers("import", "moved.toml", "--yes", "--json")
+    refused = sellers("import", "moved.toml", option, "--json")
     assert (refused.code, refused.json["refused"]) == (5, "pool_fed")
     assert refused.json["channel"] == "my-woo"
     assert refused.json["next"] == "edit pool in the configuration, then: stockpush run"

@@ -124,6 +124,42 @@ def test_what_was_expected_would_be_taken(shop: Terminal, command: str, expected
     assert wrong.json["error"]["expected"].startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("command", "next_"),
+    [
+        ("receive wick 5 --key", "stockpush receive --help"),
+        ("undo mv-1 --key", "stockpush undo --help"),
+    ],
+)
+def test_a_slip_without_an_example_of_its_own_names_the_help(
+    shop: Terminal, command: str, next_: str
+):
+    """Every error says what to type next."""
+    slip = shop(*command.split(), "", "--json")
+    assert slip.code == 2
+    assert slip.json["error"]["next"] == next_
+
+
+def test_a_build_in_whole_batches_says_how_much_a_batch_is(shop: Terminal):
+    """In the item's unit."""
+    shop.write(
+        "batch.toml",
+        """
+items = [{ sku = "lotion", unit = "kg" }]
+[[boms]]
+item = "lotion"
+yield = "2.5 kg"
+batch_only = true
+lines = [{ item = "beeswax", quantity = "100 g" }]
+""",
+    )
+    shop.done("import", "batch.toml", "--yes")
+    refused = shop("build", "lotion", "3 kg")
+    assert refused.code == 5
+    assert "lotion is made in whole batches only, of 2.5 kg each" in refused.err
+    shop.done("build", "lotion", "5 kg")
+
+
 def test_an_option_of_hold_that_is_mistyped_is_told(shop: Terminal):
     """Though what begins with a sign may be a quantity."""
     wrong = shop("hold", "wick", "1", "--fro", "3d")

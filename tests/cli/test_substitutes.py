@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.terminal import Terminal
 
 CATALOGUE = """
@@ -79,3 +81,20 @@ def test_nothing_is_received_of_the_name(terminal: Terminal) -> None:
     assert refused.json["refused"] == "has_substitutes"
     assert refused.json["expected"] == ["cotton", "hemp"]
     assert refused.json["next"] == "the same command with one of its substitutes"
+
+
+@pytest.mark.parametrize(
+    ("command", "next_"),
+    [
+        ("transfer wick 1 --from main --to stall", "the same command with one of its substitutes"),
+        ("hold wick 1", "the same with one of its substitutes"),
+    ],
+)
+def test_nothing_is_moved_or_held_of_the_name(terminal: Terminal, command: str, next_: str) -> None:
+    """It is told as that, and not that too little of it lies there; with what to type."""
+    workshop(terminal)
+    terminal.write("stall.toml", '[[locations]]\nname = "stall"')
+    terminal.done("import", "stall.toml", "--yes")
+    refused = terminal(*command.split(), "--json")
+    assert refused.code == 5
+    assert (refused.json["refused"], refused.json["next"]) == ("has_substitutes", next_)

@@ -19,7 +19,7 @@ from stockpush.engine.given import one_line
 from stockpush.errors import CatalogueInvalid, ExitCode, UsageError
 from stockpush.importer import CatalogueFile, Change, Known, read_catalogue
 from stockpush.importer.tables import FILE_BYTES_MAX
-from stockpush.messages import AdoptListings, Refused, Replayed
+from stockpush.messages import AdoptListings, ImportCatalogue, Outcome, Refused, Replayed
 from stockpush.model import ListingKey, Mode
 from stockpush.units import format_quantity
 
@@ -83,7 +83,27 @@ def import_files(
     if not as_json:
         _print_preview(read)
     news = any(change.state != "unchanged" for change in read.changes) or bool(read.opening)
+
+    def asked(parts: Parts) -> ImportCatalogue:
+        used = parts.ids.new() if key is None else one_line(key, field="--key")
+        return read.command(key=used, actor=actor(), reason=why, corrects=corrects)
+
+    def check(outcome: Outcome) -> None:
+        """End the program where the import is refused."""
+        again = {
+            "bills_changed": f"{command} --dry-run",
+            "pool_fed": "edit pool in the configuration, then: stockpush run",
+            "pool_held": "stockpush holds",
+        }
+        if isinstance(outcome, Refused):
+            refuse(outcome, as_json=as_json, next=again.get(outcome.refusal))
+
+    async def rehearse(parts: Parts) -> Outcome:
+        return (await parts.lane.rehearse(asked(parts))).outcome
+
     if dry_run or not (news or key):
+        if news:
+            check(with_parts(config, rehearse, what="Reading the catalogue ..."))
         if as_json:
             print_json(_as_json(read, None, dry_run=dry_run))
         else:
@@ -94,18 +114,10 @@ def import_files(
         raise typer.Exit(ExitCode.FAILED)
 
     async def write(parts: Parts) -> Done:
-        used = parts.ids.new() if key is None else one_line(key, field="--key")
-        command = read.command(key=used, actor=actor(), reason=why, corrects=corrects)
-        return (await parts.lane.commit([command]))[0]
+        return (await parts.lane.commit([asked(parts)]))[0]
 
     done = with_parts(config, write, what="Writing the catalogue ...")
-    if isinstance(done.outcome, Refused):
-        again = {
-            "bills_changed": f"{command} --dry-run",
-            "pool_fed": "edit pool in the configuration, then: stockpush run",
-            "pool_held": "stockpush holds",
-        }
-        refuse(done.outcome, as_json=as_json, next=again.get(done.outcome.refusal))
+    check(done.outcome)
     if as_json:
         print_json(_as_json(read, done, dry_run=False))
     else:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from stockpush.cli.output import balance, cell, note, say, show, table
 from stockpush.engine.changes import Change
+from stockpush.engine.wording import more_items
 from stockpush.model import MAIN
 from stockpush.units import format_quantity
 
@@ -36,7 +37,7 @@ def print_changes(changes: Sequence[Change]) -> None:
         )
     show(shown)
     if len(changes) > CHANGES_MAX:
-        say(f"... and the ATP of {len(changes) - CHANGES_MAX} more items", "dim")
+        say(f"... and the ATP of {more_items(len(changes) - CHANGES_MAX)}", "dim")
 
 
 def _turn(values: tuple[int, int], scale: int) -> Text:

@@ -331,12 +331,10 @@ def _tell(told: Told, write: Write, *, did: str, could: str) -> None:
         say()
         print_changes(told.done.changes)
     _print_falls(told.done.falls, "Listings that follow:")
-    if told.done.hold is not None and not told.done.hold.covered:
+    held = told.done.hold
+    if held is not None and not held.covered:
         say()
-        say(
-            f"Not safe yet: {_uncovered(told.done.hold)}. When it is, stockpush holds says so.",
-            "yellow",
-        )
+        say(f"Not safe yet: {_uncovered(held)}. When it is, stockpush holds says so.", "yellow")
     if undo:
         say()
         say(f"Undo: {undo}")

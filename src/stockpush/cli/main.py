@@ -159,6 +159,8 @@ def run(arguments: Sequence[str]) -> int:
             args=list(arguments), prog_name="stockpush", standalone_mode=False
         )
     except StockPushError as error:
+        if isinstance(error, UsageError) and error.next is None:
+            error.next = f"stockpush {arguments[0]} --help"
         output.print_error(error, as_json=as_json)
         return error.exit_code
     except typer.TyperException as error:

@@ -21,6 +21,7 @@ from stockpush.cli.output import (
 from stockpush.cli.session import find_item, with_parts
 from stockpush.engine import report
 from stockpush.engine.report import ParkedRow, PlanRow, StockRow
+from stockpush.engine.wording import more_items
 from stockpush.model import MAIN, shelf_key
 from stockpush.reservation.ledger import shelf_name
 from stockpush.reservation.view import View
@@ -95,7 +96,7 @@ def _print_items(rows: Sequence[StockRow]) -> None:
     ]
     if exposed:
         left = len(exposed) - EXPOSED_MAX
-        told = ", ".join(exposed[:EXPOSED_MAX]) + (f" and {left} more items" if left > 0 else "")
+        told = ", ".join(exposed[:EXPOSED_MAX]) + (f" and {more_items(left)}" if left > 0 else "")
         say()
         say(f"Exposure, if every listing sold out at once: {told}", "dim")
     late = [row for row in rows if row.late is not None]

@@ -312,6 +312,8 @@ def next_after(refused: Refused, *, key: str, until: str, lower: str) -> str | N
             return f"the same with another {key}, or without"
         case "out_of_bounds":
             return "the same with a smaller quantity, or fewer lines"
+        case "has_substitutes":
+            return "the same with one of its substitutes"
         case "not_held":
             return "stockpush holds --all"
         case "until_past":
@@ -447,7 +449,7 @@ def check_pool(pool: str, catalogue: Catalogue, *, field: str) -> None:
 @dataclass(frozen=True, slots=True)
 class Posted:
     """A hold as it was posted: lines, when it ends, the pool it is of, and whether listings are to
-    be lowered for it (`lower`).
+    be lowered for it.
 
     `dry_run`: it is only asked whether it can be placed.
     """

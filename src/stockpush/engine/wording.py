@@ -287,10 +287,19 @@ def _reserved(now: Now, _quantity: int) -> Note:
     if orders_of:
         named = orders_of[:NAMES_MAX]
         if len(orders_of) > NAMES_MAX:
-            named.append(f"{len(orders_of) - NAMES_MAX} more items")
+            named.append(more_items(len(orders_of) - NAMES_MAX))
         texts.append(f"to go once with each open order of {_listed(named)}")
         sources += [f"bill {sku}" for sku in orders_of[:NAMES_MAX]]
     return Note("; ".join(texts) or WORDINGS["reserved"].means, ", ".join(sources))
+
+
+def more_items(count: int) -> str:
+    """Return how many items are not named besides those that are.
+
+    >>> more_items(1), more_items(2)
+    ('1 more item', '2 more items')
+    """
+    return "1 more item" if count == 1 else f"{count} more items"
 
 
 def _held(now: Now, _quantity: int) -> Note:
@@ -334,7 +343,7 @@ def _used_in_builds(now: Now, _quantity: int) -> Note:
     takers = _takers(now, now.shelf)
     used = [text for text, _ in takers[:NAMES_MAX]]
     if len(takers) > NAMES_MAX:
-        used.append(f"{len(takers) - NAMES_MAX} more items")
+        used.append(more_items(len(takers) - NAMES_MAX))
     return Note(
         f"to make what is ordered: {_listed(used)}",
         ", ".join(f"bill {parent}" for _, parent in takers[:NAMES_MAX]),

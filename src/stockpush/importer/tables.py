@@ -122,15 +122,19 @@ _REF = "ref."
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: `place` says where it stands, for people; `lines` are the lines of a bill."""
+    """One row: `place` says where it stands, for people; `lines` are the lines of a bill.
+
+    `columns` has what a cell is called in its file where that is another name.
+    """
 
     place: str
     cells: Mapping[str, Any]
     lines: tuple[Row, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def where(self, name: str) -> str:
         """Return the place of the field `name`."""
-        return f"{self.place}: {name}"
+        return f"{self.place}: {self.columns.get(name, name)}"
 
 
 @dataclass(slots=True)
@@ -358,7 +362,11 @@ def _bills(rows: Sequence[Row], mistakes: Mistakes) -> list[Row]:
         }
         stated = {name: row.cells[name] for name in _BILL_CELLS if name in row.cells}
         # A row that only names the base of its bill is no line.
-        lines = () if "base" in stated and not line_cells else (Row(row.place, line_cells),)
+        lines = (
+            ()
+            if "base" in stated and not line_cells
+            else (Row(row.place, line_cells, columns=dict(_LINE_CELLS)),)
+        )
         bill = bills.get(item)
         if bill is None:
             bills[item] = Row(row.place, {"item": item, **stated}, lines)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -251,16 +252,16 @@ def shortfall(view: View, lines: Sequence[HoldLine], pool: str = MAIN) -> Refuse
     """Return why these lines (each item once) cannot be held together in a pool, None if they can.
 
     The refusal names the first line that does not fit beside those before it: `short` of what was
-    `asked`, because of `limited_by`. `to_buy` is what would make all of them possible.
+    `asked`, because of `limited_by`. `to_buy` is what would make all of them possible. Where a
+    promise rule or a horizon is in the way even then, `limited_by` names that.
     """
     skus = [shelf_key(line.sku, pool) for line in lines]
     net = taken(view, lines, pool).net(skus)
-    for position, (line, shelf) in enumerate(zip(lines, skus, strict=True)):
-        beside = taken(view, lines[:position], pool).net([shelf])
-        available = max(0, netting.atp(beside, shelf))
-        if available < line.quantity:
-            asked = {shelf_key(each.sku, pool): each.quantity for each in lines}
-            return _insufficient(view, line, available, beside, net, asked, pool)
+    if (first := _first_short(view, lines, pool)) is not None:
+        asked = {shelf_key(each.sku, pool): each.quantity for each in lines}
+        to_buy = {**netting.missing(net, asked), **netting.supplies_missing(net, asked)}
+        vain = _first_short(_bought(view, to_buy), lines, pool)
+        return _insufficient(view, first, to_buy, vain, pool)
     blocked = [sku for sku in skus if sku in net.blocked]
     assert not blocked, f"{blocked} are not covered together and each beside the others"
     return None
@@ -324,34 +325,70 @@ def _told_of(view: View, each: parting.OnSale) -> str:
     return f"{units} at {each.field.channel} {named}"
 
 
-def _insufficient(
-    view: View,
-    line: HoldLine,
-    available: int,
-    beside: netting.Netting,
-    net: netting.Netting,
-    asked: Mapping[str, int],
-    pool: str,
-) -> Refused:
-    """Return the refusal of a line of which `available` units fit beside the lines before it.
+@dataclass(frozen=True, slots=True)
+class _Short:
+    """A line of which `available` units fit beside the lines before it, as `beside` has them."""
 
-    `asked` is what all lines ask for, by shelf.
+    line: HoldLine
+    available: int
+    beside: netting.Netting
+
+
+def _first_short(view: View, lines: Sequence[HoldLine], pool: str) -> _Short | None:
+    """Return the first line that does not fit beside those before it."""
+    for position, line in enumerate(lines):
+        shelf = shelf_key(line.sku, pool)
+        beside = taken(view, lines[:position], pool).net([shelf])
+        available = max(0, netting.atp(beside, shelf))
+        if available < line.quantity:
+            return _Short(line, available, beside)
+    return None
+
+
+def _bought(view: View, to_buy: Mapping[str, int]) -> View:
+    """Return the view as it would be with so much more on each shelf, smallest units.
+
+    What may be any of several substitutes is added to what they have left for their name.
     """
+    shelves = (
+        replace(view.shelf(key), on_hand=view.shelf(key).on_hand + units)
+        for key, units in to_buy.items()
+    )
+    return view.after(Decision(shelves=tuple(shelves)))
+
+
+def _limits(short: _Short, pool: str) -> tuple[str, ...]:
+    """Return what stops the next unit of a line that does not fit."""
+    return netting.stopped_by(short.beside, shelf_key(short.line.sku, pool))
+
+
+def _insufficient(
+    view: View, short: _Short, to_buy: Mapping[str, int], vain: _Short | None, pool: str
+) -> Refused:
+    """Return the refusal of a line that does not fit.
+
+    `to_buy` is by shelf, smallest units; `vain` what would not fit if the missing were bought.
+    """
+    line, available = short.line, short.available
     item = view.catalogue.items[line.sku]
-    limits = netting.stopped_by(beside, shelf_key(line.sku, pool))
+    limits = _limits(short, pool)
+    after = (
+        () if vain is None else tuple(each for each in _limits(vain, pool) if each not in limits)
+    )
     where = f" in the pool {pool}" if len(view.catalogue.pools) > 1 else ""
     return Refused(
         "insufficient_atp",
         f"{_of(line.quantity, item)} were asked for and {_amount(available, item)} can be "
         f"promised{where}, {_amount(line.quantity - available, item)} fewer; "
-        f"{' and '.join(limits)} {'limits' if len(limits) == 1 else 'limit'} it",
+        f"{' and '.join(limits)} {'limits' if len(limits) == 1 else 'limit'} it"
+        + (f", and {' and '.join(after)} after that" if after else ""),
         {
             "sku": item.sku,
             "unit": item.unit,
             "asked": format_quantity(line.quantity, item.scale),
             "available": format_quantity(available, item.scale),
             "short": format_quantity(line.quantity - available, item.scale),
-            "limited_by": limits[0],
+            "limited_by": (limits if vain is None else _limits(vain, pool))[0],
             "to_buy": [
                 {
                     "sku": sku,
@@ -359,10 +396,7 @@ def _insufficient(
                     "quantity": format_quantity(units, view.catalogue.items[sku].scale),
                     **_any_of(view, sku),
                 }
-                for shelf, units in (
-                    *netting.missing(net, asked).items(),
-                    *netting.supplies_missing(net, asked).items(),
-                )
+                for shelf, units in to_buy.items()
                 for sku in (sku_of(shelf),)
             ],
             **({"pool": pool, "location": view.catalogue.home(pool)} if where else {}),

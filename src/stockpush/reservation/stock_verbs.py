@@ -6,7 +6,7 @@ content `Refused`. Nothing is ever changed or deleted; undo writes what compensa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from stockpush.messages import (
@@ -26,6 +26,7 @@ from stockpush.model import (
     MAIN,
     QUANTITY_MAX,
     BillOfMaterials,
+    Item,
     MovementKind,
     StockMovement,
     shelf_key,
@@ -80,7 +81,7 @@ def build(view: View, command: BuildStock, at: datetime) -> Decision:
     rests = backflush.rests_of(Draft(view, at), bill, pool)
     planned = build_moves(bill, command.quantity, rests)
     if isinstance(planned, Refused):
-        return Decision(outcome=planned)
+        return Decision(outcome=_with_batch(planned, bill, view.catalogue.items))
     went = as_it_went(
         planned,
         components=[line.component for line in bill.lines],
@@ -115,6 +116,15 @@ def _told_of(command: BuildStock) -> tuple[object, ...]:
     if command.bill is not None:
         told = (*told, ("bill", command.bill))
     return (*told, ("take", command.take)) if command.take else told
+
+
+def _with_batch(refused: Refused, bill: BillOfMaterials, items: Mapping[str, Item]) -> Refused:
+    """Return a refusal of a build with how much one batch is, where it is made in batches."""
+    item = items.get(bill.item)
+    if refused.refusal != "whole_batches_only" or item is None:
+        return refused
+    batch = f"{format_quantity(bill.yield_quantity, item.scale)} {item.unit}"
+    return replace(refused, message=f"{refused.message}, of {batch} each")
 
 
 def _no_such_bill(view: View, bill: BillOfMaterials, version: int) -> Refused:
@@ -199,6 +209,8 @@ def transfer(view: View, command: TransferStock, at: datetime) -> Decision:
     )
     if (before := keyed.answered(view, command.key, content)) is not None:
         return Decision(outcome=before)
+    if (refused := substitutes.refused(view.catalogue.bills, command.sku)) is not None:
+        return Decision(outcome=refused)
     moves = transfer_moves(Draft(view, at), command)
     if isinstance(moves, Refused):
         return Decision(outcome=moves)

@@ -334,13 +334,9 @@ def _rehearsed() -> dict[str, Any]:
             },
             "covered": {
                 "type": ["boolean", "null"],
-                "description": "False while what it would hold of split items may still be sold.",
+                "description": "Whether no listing could still sell what it would hold.",
             },
-            "on_sale": {
-                "type": "array",
-                "description": "What listings of split items may still sell.",
-                "items": _ref(OnSaleRow.__name__),
-            },
+            "on_sale": {"type": "array", "items": _ref(OnSaleRow.__name__)},
         }
     )
 
