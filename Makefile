@@ -21,9 +21,9 @@ BIN := .venv/bin
 demo: .venv/.ready
 	$(BIN)/stockpush demo $(ARGS)
 
-# Half of the time is waiting: four processes keep two cores busy.
+# Much of a test is waiting: two processes take half the time.
 test: lint
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 crash: .venv/.ready-dev
 	$(BIN)/python -m pytest tests/crash -m "crash or not crash" -s $(PYTEST_ARGS)
