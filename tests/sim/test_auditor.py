@@ -18,6 +18,7 @@ import pytest
 from stockpush.connectors.shopify.operations import LEVELS, SET_QUANTITIES
 from stockpush.sim.accounts import ACCESS_TOKEN, CONSUMER_KEY, CONSUMER_SECRET, SHOPIFY
 from stockpush.sim.auditor import WATCHED, Auditor
+from stockpush.sim.auditor.languages.shopify import Shopify
 from stockpush.sim.network import Change, Exchange
 from stockpush.sim.shops.base import ShopRequest, SoldOut, WebhookOut
 from stockpush.sim.shops.shopify import ShopifyShop
@@ -379,8 +380,17 @@ def test_a_number_written_over_itself_is_found_where_nothing_compares(
     assert script.found() == {"I15"}
 
 
-def test_a_push_after_a_newer_one_is_found() -> None:
-    """An old write must not be the last cause of a number (I8)."""
+@pytest.mark.parametrize(
+    ("remembers", "late_s", "found"),
+    [(True, 0.1, {"I8"}), (True, 60.0, {"I8"}), (False, 0.1, {"I8"}), (False, 60.0, set())],
+)
+def test_a_push_after_a_newer_one_is_found(
+    remembers: bool, late_s: float, found: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old write must not be the last cause of a number (I8). Only where no shop remembers what
+    was repeated can nobody keep one that was given up from meeting the number that it expected.
+    """
+    monkeypatch.setattr(Shopify, "remembers", remembers)
     script = Script.open(stock=3)
     old = script.exchange(script.small.on_shopify, script.request(script.small.on_shopify, 2, 3))
     late = script.request(script.small.on_shopify, 1, 0)
@@ -389,8 +399,8 @@ def test_a_push_after_a_newer_one_is_found() -> None:
     script.small.at += 60
     script.write(script.small.on_shopify, 0)
     script.sent = late_number
-    script.exchange(script.small.on_shopify, late)
-    assert script.found() == {"I8"}
+    script.exchange(script.small.on_shopify, late, late_s=late_s)
+    assert script.found() == found
 
 
 def test_two_writes_under_way_on_one_field_are_found() -> None:

@@ -161,9 +161,12 @@ class Writes:
             self.findings.seen["met_unseen_sale"] += 1
         if not applied:
             return
-        zombie = late and not self.languages[exchange.channel].compares
-        if pushed.id < note.acknowledged and not zombie:
+        language = self.languages[exchange.channel]
+        # A compare does not know how its number came about: it may be what was expected once more.
+        superseded = pushed.id < note.acknowledged and (language.remembers or not late)
+        if superseded:
             self.findings.of("I8", listed, f"push {pushed.id} came after {note.acknowledged}")
+        zombie = late and not language.compares
         self._check_bound(exchange, name, each, note, pushed, zombie=zombie)
         note.reflected_at = pushed.opened_at
         if note.masks and note.masks[-1][1] == NEVER and exchange.sent_at > note.edited_at:

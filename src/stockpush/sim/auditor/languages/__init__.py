@@ -79,6 +79,8 @@ class Language(Protocol):
     """How long a request of the daemon may take before it gives it up."""
     compares: bool
     """Whether a write is refused where a number is not the one that was expected."""
+    remembers: bool
+    """Whether a write that was repeated does nothing when it arrives after its repetition."""
     hides_restocks: bool
     """Whether orders leave untold what was put back: sales may be hidden behind that."""
 

@@ -38,6 +38,7 @@ class Etsy:
 
     deadline_s = 20.0
     compares = False
+    remembers = False
     hides_restocks = True
 
     def __init__(self, shop: EtsyShop) -> None:

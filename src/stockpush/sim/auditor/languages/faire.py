@@ -14,6 +14,7 @@ class Faire:
 
     deadline_s = 30.0
     compares = False
+    remembers = False
     hides_restocks = False
 
     def written(self, exchange: Exchange) -> Asked | None:

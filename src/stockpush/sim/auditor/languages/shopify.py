@@ -16,6 +16,7 @@ class Shopify:
 
     deadline_s = 20.0
     compares = True
+    remembers = True
     hides_restocks = True  # of edits
 
     def written(self, exchange: Exchange) -> Asked | None:

@@ -12,6 +12,7 @@ class Site:
     """Its fields are products."""
 
     deadline_s = 20.0
+    remembers = False
 
     def __init__(self, shop: GenericShop) -> None:
         """`shop` tells whether it compares."""

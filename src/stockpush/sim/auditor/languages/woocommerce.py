@@ -17,6 +17,7 @@ class WooCommerce:
 
     deadline_s = 30.0
     compares = False
+    remembers = False
     hides_restocks = False
 
     def written(self, exchange: Exchange) -> Asked | None:
