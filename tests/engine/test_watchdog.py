@@ -260,7 +260,7 @@ def test_a_quiet_shop_is_no_silent_one(tmp_path: Path) -> None:
     """One order a day says nothing about the next hours; nor do the first ones of a new channel."""
 
     async def work(made: Watched) -> None:
-        for day in range(4):
+        for day in range(2):
             await made.told(f"a{day}")
             await made.floor.passes(86_400)
         for number in range(20):

@@ -879,6 +879,11 @@ _SPLIT_PER_ITEM = Planted(
             "_part(view, view.catalogue.group([leader]))",
             "_part(view, [leader])",
         ),
+        Edit(
+            "reservation.parting:_part",
+            "_ours(view, group)",
+            "_ours(view, shelves)",
+        ),
     ),
 )
 
