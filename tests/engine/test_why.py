@@ -896,3 +896,19 @@ def test_what_is_not_kept_is_not_made_up(kept: Then, days: int, reason: str) -> 
     listing = one(then(world, kept, days=days), "shopify")
     assert (listing.terms, listing.shown, listing.push) == ((), None, None)
     assert listing.reason == reason
+
+
+def test_what_could_be_sold_twice_of_a_split_item_is_told_where_nothing_compares() -> None:
+    """WooCommerce takes any number, so who buys in the moment of a write is overwritten: at most all
+    that it shows. Shopify compares, and of an item that is not split it is another question.
+    """
+    world = World().stock(candle=6)
+    world.list("shopify", "a", "candle", shows=3).list("woo", "w", "candle", shows=3)
+    assert [each.bound for each in why(world, "candle").listings] == [None, None]
+    world.item("candle", exposure=Exposure.SPLIT)
+    assert {each.channel: each.bound for each in why(world, "candle").listings} == {
+        "shopify": 0,
+        "woo": 3,
+    }
+    (row,) = report.stock(View(world.catalogue, world.rows))
+    assert [each.bound for each in row.listings] == [0, 3]

@@ -137,6 +137,8 @@ def _stands(listing: ListingWhy) -> str:
     text = same or f"it shows {listing.expected}"
     if listing.pushed_at is not None:
         text += f", last written {when(listing.pushed_at, None)}"
+    if listing.bound:
+        text += f"; up to {listing.bound} could be sold twice, in the moment of a write"
     return f"{text}; {listing.reason}" if listing.reason else text
 
 

@@ -30,6 +30,7 @@ from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
 from stockpush.reservation import sharing, sold_out
 from stockpush.reservation.atp import Netting
+from stockpush.reservation.expectation import standing_on
 from stockpush.reservation.ledger import shelf_name, withheld
 from stockpush.reservation.limits import buffer_of, cap_of
 from stockpush.reservation.pushes import shown_on, target_of
@@ -44,6 +45,8 @@ class ListingRow:
     `share` is what it is given of what is shared out, None where it shows the whole. `cap` is the
     most that it offers (None: what the channel holds), and `buffer` what it is never told of, in
     the item's unit (None: its channel is not in the configuration, and it says none itself).
+    `bound`, of a split item, is how many of what it shows could be sold twice at the most: in the
+    moment of a write where its channel compares nothing, else 0.
     """
 
     channel: str
@@ -59,6 +62,7 @@ class ListingRow:
     share: int | None = None
     cap: int | None = None
     buffer: str | None = None
+    bound: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,11 +317,12 @@ def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
     """Return one listing's row."""
     policy = view.catalogue.policies.get(listing.key.channel)
     row = _field(view, listing)
-    wanted = share = None
+    wanted = share = bound = None
     if policy is not None and row is not None:
         wanted = target_of(view, row, atp=atp, policy=policy)
         shown = shown_on(view, row, atp=atp, policy=policy)
         share = shown.offer if shown.because else None
+        bound = _bound(view, row, policy)
     state, reason = _state(view, listing, row, policy, wanted)
     buffer = listing.buffer if policy is None else buffer_of(view.catalogue, listing, policy)
     scale = view.catalogue.items[listing.sku].scale
@@ -335,7 +340,21 @@ def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
         share=share,
         cap=cap_of(view.catalogue, listing),
         buffer=None if buffer is None else format_quantity(buffer, scale),
+        bound=bound,
     )
+
+
+def _bound(view: View, row: FieldRow, policy: ChannelPolicy) -> int | None:
+    """Return how much of a split item's number could be sold twice, None of one that is not split.
+
+    Where nothing compares, a write puts back what was sold between our reading and it. What is kept
+    apart from the number no write puts back.
+    """
+    if not view.catalogue.is_split(view.catalogue.shelf_on(row.key.channel, row.sku)):
+        return None
+    if policy.compare_and_set or policy.committed_apart or row.expected is None:
+        return 0
+    return max(0, row.expected - standing_on(row, policy))
 
 
 def _state(

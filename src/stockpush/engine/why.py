@@ -140,7 +140,8 @@ class ListingWhy:
     Without a number to derive both are empty and None, and `reason` says why. `expected` is what
     the channel is believed to show now, `pushed_at` when its number was last written and `state`
     where it stands now, as in `stock --json`. `push` is the one under way, or the one of the
-    instant that was asked for; `since` is what has changed since that one.
+    instant that was asked for; `since` is what has changed since that one. `bound` is that of
+    `stock --json`, None in the past.
     """
 
     channel: str
@@ -154,6 +155,7 @@ class ListingWhy:
     reason: str | None
     push: SentRow | None
     since: SinceRow | None = None
+    bound: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +395,7 @@ def _listing_now(now: Now, listing: Listing, item: Terms, atp: int, at: datetime
         state=row.state,
         reason=_waits(now, row, field, policy, at),
         push=None if flying is None else _sent(flying),
+        bound=row.bound,
     )
 
 
