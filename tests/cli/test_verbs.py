@@ -77,7 +77,7 @@ def test_a_verb_moves_stock(shop: Terminal, typed: tuple[str, ...], sku: str, on
         (("build", "candle-lav", "10", "--scrapped", "half"), "--scrapped"),
         (("undo", "candle-lav"), "mv-1042"),
         (("adjust", "wick", "--", "-3", "--json"), "before the lone --"),
-        (("adjust", "wick", "3", "--lot", "A"), "There is no option --lot"),
+        (("adjust", "wick", "3", "--supplier", "A"), "There is no option --supplier"),
         (("sell", "wick", "3", "--at", "market", "--hodl"), "Did you mean --hold?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -899,7 +899,7 @@ def test_what_is_not_kept_is_not_made_up(kept: Then, days: int, reason: str) -> 
 
 
 def test_what_could_be_sold_twice_of_a_split_item_is_told_where_nothing_compares() -> None:
-    """WooCommerce takes any number, so who buys in the moment of a write is overwritten: at most all
+    """WooCommerce takes any number: who buys in the moment of a write is overwritten, at most all
     that it shows. Shopify compares, and of an item that is not split it is another question.
     """
     world = World().stock(candle=6)

@@ -184,6 +184,10 @@ async def test_stock_is_received_and_the_receipt_undone(private: Listener) -> No
             [("adjustment", "candle", "2", "main", None)],
         ),
         (
+            {"verb": "adjust", "sku": "candle", "quantity": "2", "location": "market"},
+            [("adjustment", "candle", "2", "market", None)],
+        ),
+        (
             {"verb": "scrap", "sku": "candle", "quantity": 1},
             [("scrap", "candle", "-1", "main", None)],
         ),

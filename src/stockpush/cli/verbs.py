@@ -23,7 +23,6 @@ from stockpush.cli.places import (
     LocationName,
     LotName,
     PoolIfAny,
-    PoolName,
     Supplier,
 )
 from stockpush.cli.session import actor, find_item
@@ -33,7 +32,7 @@ from stockpush.engine.holding import read_id
 from stockpush.engine.moving import Asked, By, Part, Said
 from stockpush.errors import UsageError
 from stockpush.messages import SellHold
-from stockpush.model import MAIN, Item
+from stockpush.model import Item
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import name_of as hold_name
 
@@ -164,18 +163,22 @@ def adjust(
     write: Write,
     sku: Sku,
     quantity: Quantity,
-    pool: PoolName = MAIN,
+    lot: LotName = None,
+    location: LocationName = None,
+    pool: PoolIfAny = None,
 ) -> None:
     """Add or, with a sign, take away.
 
     For example: stockpush adjust wick -3 --reason broken
+
+    Of an item with lots: with --lot or --location of what lies there.
     """
 
-    def asked(item: Item, key: str) -> Asked:
-        said = Said(quantity=joined(quantity, write), pool=pool)
-        return moving.adjust(said, item, _by(key, write), TYPED)
+    def asked(catalogue: Catalogue, item: Item, key: str) -> Asked:
+        said = Said(quantity=joined(quantity, write), lot=lot, location=location, pool=pool)
+        return moving.adjust(said, item, _by(key, write), TYPED, catalogue)
 
-    act("adjust", write, sku, asked)
+    act_in("adjust", write, sku, asked)
 
 
 @writing

@@ -186,12 +186,14 @@ def count(said: Said, item: Item, by: By, manner: Manner, catalogue: Catalogue) 
     return Asked(command, what, seen=seen if lot and units else None)
 
 
-def adjust(said: Said, item: Item, by: By, manner: Manner) -> Asked:
+def adjust(said: Said, item: Item, by: By, manner: Manner, catalogue: Catalogue) -> Asked:
     """Add or, with a sign, take away."""
-    units = _units(said, item, manner, signed=True)
-    move = StockMove(item.sku, units, MovementKind.ADJUSTMENT)
-    sign = "+" if units > 0 else ""
-    return Asked(_move(move, by, said.pool), f"Adjusted {item.sku} by {sign}{bare(units, item)}")
+    units, lot = _units(said, item, manner, signed=True), _lot(said, manner)
+    _check_place(said, manner, catalogue)
+    place = _location(said, manner)
+    move = StockMove(item.sku, units, MovementKind.ADJUSTMENT, location=place, lot=lot)
+    what = f"Adjusted {item.sku}{of_lot(lot)} by {'+' if units > 0 else ''}{bare(units, item)}"
+    return Asked(_move(move, by, said.pool), what)
 
 
 def scrap(said: Said, item: Item, by: By, manner: Manner) -> Asked:

@@ -43,7 +43,7 @@ FIELDS: Final[Mapping[str, Sequence[str]]] = {
     "receive": (*_ITEM, *_COMES_IN, "cost", "supplier"),
     "build": (*_ITEM, *_COMES_IN, "used", "scrapped", "take", "bill"),
     "count": (*_ITEM, "lot", "location", "pool"),
-    "adjust": (*_ITEM, "pool"),
+    "adjust": (*_ITEM, "lot", "location", "pool"),
     "scrap": (*_ITEM, "lot", "location"),
     "return": (*_ITEM, "lot", "location"),
     "transfer": (*_ITEM, "from", "to", "lot"),
@@ -96,7 +96,7 @@ def _asked(verb: str, body: Mapping[str, Any], catalogue: Catalogue, by: By) -> 
         case "count":
             return moving.count(said, item, by, POSTED, catalogue)
         case "adjust":
-            return moving.adjust(said, item, by, POSTED)
+            return moving.adjust(said, item, by, POSTED, catalogue)
         case "scrap":
             return moving.scrap(said, item, by, POSTED)
         case "return":
