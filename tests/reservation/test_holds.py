@@ -33,6 +33,7 @@ from stockpush.model import (
     Kind,
     MovementKind,
     Promise,
+    PurchaseUnit,
     Shelf,
 )
 from stockpush.reservation import holds
@@ -149,6 +150,14 @@ def test_nothing_is_held_of_what_is_short_already() -> None:
     told = refused(world.holds(("candle", 2)))
     assert (told["short"], told["limited_by"]) == ("2", "candle")
     assert told["to_buy"] == [{"sku": "candle", "unit": "piece", "quantity": "5"}]
+
+
+@pytest.mark.parametrize(("asked", "boxes"), [(144, "1"), (145, "2"), (500, "4")])
+def test_what_is_to_buy_is_told_in_whole_units_that_it_is_bought_in(asked: int, boxes: str) -> None:
+    """Wicks come by the box of 144."""
+    world = World().stock(wick=0).item("wick", purchase_units=(PurchaseUnit("box", 144),))
+    (row,) = refused(world.holds(("wick", asked)))["to_buy"]
+    assert (row["quantity"], row["purchase"]) == (str(asked), {"unit": "box", "quantity": boxes})
 
 
 def test_a_quantity_is_told_in_the_unit_of_its_item() -> None:

@@ -374,7 +374,9 @@ def _print_to_buy(rows: Sequence[Mapping[str, Any]]) -> None:
     for each in rows:
         unit = "" if each["unit"] == "piece" else f" {each['unit']} of"
         any_of = f" ({' or '.join(each['any_of'])})" if "any_of" in each else ""
-        say(f"{each['quantity']}{unit} {each['sku']}{any_of}")
+        bought = each.get("purchase")
+        packed = f", in whole {bought['unit']}: {bought['quantity']}" if bought else ""
+        say(f"{each['quantity']}{unit} {each['sku']}{any_of}{packed}")
 
 
 def _print_promises(rows: Sequence[PromiseRow]) -> None:

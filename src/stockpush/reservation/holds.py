@@ -394,6 +394,7 @@ def _insufficient(
                     "sku": sku,
                     "unit": view.catalogue.items[sku].unit,
                     "quantity": format_quantity(units, view.catalogue.items[sku].scale),
+                    **_purchase(units, view.catalogue.items[sku]),
                     **_any_of(view, sku),
                 }
                 for shelf, units in to_buy.items()
@@ -402,6 +403,16 @@ def _insufficient(
             **({"pool": pool, "location": view.catalogue.home(pool)} if where else {}),
         },
     )
+
+
+def _purchase(units: int, item: Item) -> dict[str, dict[str, str]]:
+    """Return how many of what an item is bought in are as many units (> 0) or more: of the first
+    unit that it names.
+    """
+    if not item.purchase_units:
+        return {}
+    first = item.purchase_units[0]
+    return {"purchase": {"unit": first.name, "quantity": str(-(-units // first.size))}}
 
 
 def _any_of(view: View, sku: str) -> dict[str, list[str]]:

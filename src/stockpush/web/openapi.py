@@ -383,6 +383,9 @@ def _shortage() -> dict[str, Any]:
         "description": "Which substitutes will do, where `sku` is the name that they share.",
         "items": {"type": "string"},
     }
+    purchase = _every({name: {"type": "string"} for name in ("unit", "quantity")}) | {
+        "description": "The same in whole units that it is bought in, of an item that has any.",
+    }
     return {
         "sku": {"type": "string", "description": "The item of which too little can be promised."},
         "unit": {"type": "string", "description": "What its quantities are counted in."},
@@ -401,7 +404,8 @@ def _shortage() -> dict[str, Any]:
         "to_buy": {
             "type": "array",
             "description": "What has to come in so that it could be placed.",
-            "items": _every(bought) | {"properties": bought | {"any_of": any_of}},
+            "items": _every(bought)
+            | {"properties": bought | {"any_of": any_of, "purchase": purchase}},
         },
         "lines": {
             "type": "array",
