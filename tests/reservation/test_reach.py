@@ -6,25 +6,41 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from random import Random
 
 import pytest
 
 from stockpush.messages import (
+    AdoptListings,
     BuildStock,
     ExpireHolds,
     ImportCatalogue,
+    ListingResolved,
     LotTerms,
     MoveStock,
     Needs,
     NoteGuardLevels,
+    Observe,
+    QuantitySeen,
     ReleaseHold,
+    ResolveListings,
     Rows,
     SellHold,
     StockMove,
     TurnLots,
 )
-from stockpush.model import ChannelPolicy, Kind, MovementKind, OrderSupply
+from stockpush.model import (
+    BillLine,
+    BillOfMaterials,
+    ChannelPolicy,
+    Item,
+    Kind,
+    Listing,
+    ListingKey,
+    MovementKind,
+    OrderSupply,
+)
 from stockpush.reservation import catalogue
 from stockpush.reservation.decide import widen
 from stockpush.reservation.pushes import mark
@@ -189,6 +205,89 @@ def test_what_is_decided_does_not_depend_on_how_much_was_read(first: int) -> Non
                 worlds.append(story)
         for number, (part, whole) in enumerate(zip(*worlds, strict=True)):
             assert part == whole, f"seed {seed}, deed {number}"
+
+
+LEVELS = (("material", 100), ("part", 400), ("product", 500))
+"""How many items a workshop has on each level, that is large by itself, and laid out in arrays."""
+
+
+def crowd(dice: Random) -> World:
+    """Return that workshop, one group; some is made in whole batches, each product on a listing."""
+    levels = [[f"{name}{at}" for at in range(many)] for name, many in LEVELS]
+    items = [Item(sku, sku, Kind.PRODUCT, "piece") for level in levels for sku in level]
+    bills = [
+        BillOfMaterials(
+            sku,
+            made := dice.choice((1, 1, 5)),
+            tuple(BillLine(each, dice.randint(1, 4)) for each in dice.sample(below, 3)),
+            batch_only=made > 1 and dice.random() < 0.5,
+        )
+        for below, level in pairwise(levels)
+        for sku in level
+    ]
+    listings = [
+        Listing(ListingKey("shopify", sku), sku, dice.choice((1, 1, 3)), {"id": sku})
+        for sku in levels[-1]
+    ]
+    opening = [
+        StockMove(sku, dice.randint(0, most), MovementKind.OPENING)
+        for level, most in zip(levels, (400, 3, 1), strict=True)
+        for sku in level
+    ]
+    world = World()
+    world.do(
+        ImportCatalogue(
+            tuple(items), tuple(bills), tuple(listings), tuple(opening), "import", "test"
+        )
+    )
+    keys = tuple(each.key for each in listings)
+    world.do(ResolveListings(tuple(ListingResolved(key, key.ref, key.ref) for key in keys)))
+    world.do(AdoptListings(keys))
+    rows = [world.field(*key) for key in keys]
+    now = world.now
+    seen = (QuantitySeen(row.key, 0, now, None, row.revision, now) for row in rows)
+    world.do(Observe(tuple(seen)))
+    world.polls("shopify")
+    world.syncs()
+    return world
+
+
+def happens(dice: Random, world: World, number: int) -> None:
+    """Do one thing that happens in a workshop."""
+    material, part, product = (f"{name}{dice.randrange(many)}" for name, many in LEVELS)
+    match number % 6:
+        case 0 | 1:
+            sale = line(product, dice.randint(1, 3))
+            world.hears(world.order("shopify", str(number), sale))
+        case 2:
+            world.moves(material, dice.choice((-20, 60)), MovementKind.ADJUSTMENT, f"m{number}")
+        case 3:
+            world.holds((product, 2), (part, 1), key=f"h{number}")
+        case 4:
+            made = world.catalogue.bills.by_item[part].yield_quantity
+            world.do(BuildStock(part, made, f"b{number}", "test"))
+        case 5:
+            shown = world.field("shopify", product).expected or 0
+            world.reads("shopify", product, max(0, shown - 1))
+
+
+def test_a_workshop_of_a_thousand_items_decides_as_if_it_were_read_whole() -> None:
+    """Sales that have to be made, corrections, holds, builds and readings, where all share what
+    they are made of: after each, every row is the same as with everything read and netted.
+    """
+    stories = []
+    for items in (catalogue.LARGE_MIN, 10**9):
+        with large_from(items):
+            dice = Random(1)
+            world, story = crowd(dice), []
+            assert world.catalogue.is_large("product0") == (items < 10**9)
+            for number in range(24):
+                happens(dice, world, number)
+                rows = world.rows
+                story.append((rows.shelves, rows.fields, rows.dirty, rows.holds))
+            stories.append(story)
+    for number, (part, whole) in enumerate(zip(*stories, strict=True)):
+        assert part == whole, f"deed {number}"
 
 
 def reading(world: World, deeds: Callable[[], object]) -> tuple[set[str], set[str]]:
