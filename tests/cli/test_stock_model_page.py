@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import Terminal
+from tests.cli.test_channels import ETSY
 
 PAGE = Path(__file__).parents[2] / "docs" / "stock-model.md"
 COLUMNS = ("item", "on hand", "ATP", "limited by")
@@ -53,6 +54,23 @@ def test_a_worked_example_comes_out_as_the_page_says(terminal: Terminal, name: s
             ]
             assert shown == table(rows)
     assert tables, "an example without a table shows nothing"
+
+
+def files() -> list[str]:
+    """Return the files that the page shows before its worked examples."""
+    text = PAGE.read_text(encoding="utf-8").partition("\n## Worked examples\n")[0]
+    return re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", range(len(files())))
+def test_a_file_of_the_page_is_imported_as_it_stands(sellers: Terminal, number: int):
+    """Whoever copies it has no mistake to look for, and what it says is what changes."""
+    config = sellers.folder / "stockpush.toml"
+    config.write_text(f"{config.read_text()}\n{ETSY}")
+    sellers.write("catalog.toml", files()[number])
+    sellers.done("import", "catalog.toml", "--yes")
+    again = sellers.done("import", "catalog.toml", "--dry-run", "--json").json
+    assert {each["state"] for each in again["changes"]} == {"unchanged"}
 
 
 def test_the_page_has_worked_examples():
