@@ -28,6 +28,12 @@ def test_what_was_paid_is_found_again(cost: str, supplier: str, reason: str) -> 
     assert paid_in(receipt(kept)) == (cost or None, supplier or None)
 
 
+def test_a_reason_that_names_a_place_hides_no_cost() -> None:
+    """It begins as what is said of a supplier does."""
+    assert paid_in(receipt("from Berlin; cost 12.50; from Moser")) == ("12.50", "Moser")
+    assert paid_in(receipt("from Berlin; cost 12.50")) == ("12.50", None)
+
+
 @pytest.mark.parametrize(
     "reason", ["", "cost", "cost of moving", "the cost 5", "lost 3; cost 5 each"]
 )

@@ -119,6 +119,8 @@ MANY = corner(*BOTH, stock=(60, 100))
 """So many that nothing is sold out, and everybody goes on buying."""
 WATCHED = corner(*BOTH, stock=(60, 100), reconcile_s=10)
 """Fields are read all the time."""
+LOOKED_AT = corner(*BOTH, stock=(60, 100), reconcile_s=30)
+"""Fields are read often, and a slow reading leaves time to raise them."""
 SELDOM_POLLED = corner(*BOTH, poll_s=300, reconcile_s=10)
 FOUR = corner(
     *((SHOPIFY, 1), (SHOPIFY, 1), (SHOPIFY, 1), (SHOPIFY, 1)),
@@ -215,7 +217,7 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
         ),
         "surplus_sold": focus({Kind.MERCHANT_EDIT: 8.0}),
         "stale_reading": focus(
-            shopfront=WATCHED,
+            shopfront=LOOKED_AT,
             pace=Pace(300.0, 3.0, wave_s=(30.0, 200.0)),
             travel_s=(0.01, 9.0),
             span_s=2400.0,

@@ -11,12 +11,17 @@ import jsonschema
 import pytest
 
 from stockpush.engine import posted
+from stockpush.engine.channel_report import Reads
+from stockpush.errors import StoreUnavailable
 from stockpush.messages import ImportCatalogue, MoveStock, StockMove
 from stockpush.model import MAIN, Item, Kind, Location, MovementKind
+from stockpush.reservation.view import View
 from tests.web.private import TOKEN, Listener, listener, office
 from tests.web.test_holds import sent
 
 MOVEMENTS = "/api/v1/movements"
+LAST, FIRST = "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"
+"""Instants that UTC has no day for."""
 
 
 @pytest.fixture
@@ -249,6 +254,50 @@ async def test_the_same_key_moves_stock_once(private: Listener) -> None:
     assert await on_hand(private, "wax") == "2.5"
 
 
+class _Unread:
+    """Reads that fail once something was written."""
+
+    def __init__(self, reads: Reads) -> None:
+        self.reads = reads
+        self.seen = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.reads, name)
+
+    async def view(self) -> View:
+        """Return the view the first time."""
+        self.seen += 1
+        if self.seen > 1:
+            raise StoreUnavailable
+        return await self.reads.view()
+
+    async def hold(self, _number: int) -> None:
+        """Fail."""
+        raise StoreUnavailable
+
+
+async def test_what_was_written_and_cannot_be_read_is_not_answered_as_undone(
+    tmp_path: Path,
+) -> None:
+    """The database goes away after the commit: 503 would have a client do it once more."""
+    async with office(tmp_path) as opened:
+        await opened.fill()
+        async with listener(opened, _Unread(opened.parts)) as running:  # type: ignore[arg-type]
+            status, told = await sent(running, "POST", MOVEMENTS, RECEIVE)
+            assert (status, told["id"], told["changed"]) == (201, "mv-3", [])
+            body = {"lines": [{"sku": "candle", "quantity": 1}]}
+            status, told = await sent(running, "POST", "/api/v1/holds", body)
+            assert (status, told["id"]) == (202, "hold-2")
+        assert (await opened.parts.hold(2)) is not None
+
+
+async def test_lists_in_lists_that_nobody_can_print_are_a_mistake(private: Listener) -> None:
+    """Deep enough to be read and too deep to be told."""
+    body = b'{"verb":' + b"[" * 998 + b"]" * 998 + b"}"
+    async with private.http.post(private.url + MOVEMENTS, data=body) as answer:
+        assert answer.status == 400, await answer.text()
+
+
 async def test_many_requests_with_one_key_at_once_move_stock_once(private: Listener) -> None:
     """One is 201, the others 200."""
     asked = (sent(private, "POST", MOVEMENTS, RECEIVE, Idempotency_Key="k") for _ in range(5))
@@ -308,9 +357,17 @@ async def test_rehearsals_and_writes_do_not_get_in_each_other_s_way(private: Lis
         ({**RECEIVE, "cost": "12 euro"}, 400, "cost", "12 euro"),
         ({**RECEIVE, "expires_at": "2027-03-01T00:00Z"}, 400, "expires_at", "2027-03-01T00:00Z"),
         ({**RECEIVE, "lot": "A", "expires_at": "2027-03-01"}, 400, "expires_at", "2027-03-01"),
+        ({**RECEIVE, "lot": "A", "expires_at": LAST}, 400, "expires_at", LAST),
+        ({**RECEIVE, "lot": "A", "available_from": FIRST}, 400, "available_from", FIRST),
         ({**RECEIVE, "dry_run": "yes"}, 400, "dry_run", "yes"),
         ({"verb": "scrap", "sku": "wax", "quantity": 1, "lot": "B07"}, 404, "lot", "B07"),
         ({"verb": "adjust", "sku": "wax", "quantity": 1, "pool": "north"}, 404, "pool", "north"),
+        (
+            {"verb": "adjust", "sku": "wax", "quantity": 1, "pool": "x", "location": " main "},
+            400,
+            "pool",
+            "x",
+        ),
         ({"verb": "transfer", "sku": "wax", "quantity": 1, "from": "main"}, 400, "to", None),
         (
             {"verb": "transfer", "sku": "wax", "quantity": 1, "from": "main", "to": "nowhere"},

@@ -54,9 +54,9 @@ def log(
 
     async def read(parts: Parts) -> tuple[str | None, tuple[LedgerRow, ...], int | None]:
         begin = None if since is None else parts.since(since, zone=None)
-        catalogue = await parts.catalogue()
-        named = None if sku is None else find_item(catalogue, sku).sku
+        named = None if sku is None else find_item(await parts.catalogue(), sku).sku
         page = await parts.movements(limit=limit, before=before, sku=named, since=begin)
+        catalogue = await parts.catalogue()  # with what is new in the page
         rows = tuple(movements.row(catalogue, each) for each in page.data)
         return named, rows, page.next
 

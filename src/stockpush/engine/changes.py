@@ -61,7 +61,8 @@ def changes_between(before: View, after: View) -> tuple[Change, ...]:
             or before.shelf(key).held != after.shelf(key).held
         )
     ]
-    concerned = sorted(after.catalogue.group(moved))
+    # Of what an import has brought meanwhile there is nothing before.
+    concerned = sorted(filter(before.catalogue.knows, after.catalogue.group(moved)))
     nets = before.net(concerned), after.net(concerned)
     changes = (
         Change(

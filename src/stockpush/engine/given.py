@@ -101,9 +101,8 @@ def item(sku: Any, catalogue: Catalogue, *, field: str) -> Item:
 def wrong(where: str, found: object, expected: str) -> UsageError:
     """Return the error for what is missing (None), or is not what it should be."""
     what = "is missing" if found is None else "cannot be used as it stands"
-    return UsageError(
-        f"{where} {what}.",
-        field=where,
-        found=None if found is None else shown(str(found)),
-        expected=expected,
-    )
+    try:
+        told = None if found is None else shown(str(found))
+    except RecursionError:  # a list in a list in a list
+        told = type(found).__name__
+    return UsageError(f"{where} {what}.", field=where, found=told, expected=expected)

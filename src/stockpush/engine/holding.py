@@ -159,6 +159,16 @@ def row(catalogue: Catalogue, hold: Hold, view: View | None = None) -> HoldRow:
     )
 
 
+def unread(number: int) -> dict[str, Any]:
+    """Return the JSON of a hold that was changed and cannot be read now."""
+    named = name_of(number)
+    return {
+        "id": named,
+        "message": "It is done, and what it came to cannot be read right now.",
+        "next": f"stockpush holds, or GET /api/v1/holds/{named}",
+    }
+
+
 def _uncovered(view: View, hold: Hold) -> list[str]:
     """Return the shelves of a hold that are split, and not covered with all that may be sold."""
     shelves = [shelf_key(line.sku, hold.pool) for line in hold.lines]

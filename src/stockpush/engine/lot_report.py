@@ -5,9 +5,9 @@ The shapes are those of docs/interface.md: keys may be added, never renamed or r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from stockpush.model import MAIN, UNLOTTED, Lot
@@ -17,6 +17,9 @@ from stockpush.units import format_quantity
 
 SOON: Final = timedelta(days=30)
 """How long before its end a lot is said to expire soon."""
+
+
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +47,17 @@ class LotRow:
 
 def rows(view: View, sku: str | None, at: datetime) -> Iterator[LotRow]:
     """Yield the rows of an item, or of all that are kept by lot or location, by SKU."""
+    lots: dict[str, list[Lot]] = {}
+    for key, lot in view.rows.lots.items():
+        lots.setdefault(key.sku, []).append(lot)
     for each in sorted(view.catalogue.lotted) if sku is None else [sku]:
-        yield from _of_item(view, each, at)
+        yield from _of_item(view, each, lots.get(each, []), at)
 
 
-def _of_item(view: View, sku: str, at: datetime) -> Iterable[LotRow]:
+def _of_item(view: View, sku: str, found: Sequence[Lot], at: datetime) -> Iterable[LotRow]:
     """Return an item's rows: its lots that are not empty, then what belongs to none."""
     item = view.catalogue.items[sku]
-    found = [lot for key, lot in sorted(view.rows.lots.items()) if key.sku == sku]
-    ends = at.replace(year=9999)
-    for lot in sorted(found, key=lambda lot: (lot.expires_at or ends, lot.since, lot.key)):
+    for lot in sorted(found, key=lambda lot: (lot.expires_at or _NEVER, lot.since, lot.key)):
         if lot.on_hand:
             yield _row(view, lot, at)
     pool_at = view.catalogue.pool_at

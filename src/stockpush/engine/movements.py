@@ -20,10 +20,12 @@ from stockpush.reservation.catalogue import Catalogue
 from stockpush.units import format_quantity
 
 _MOVEMENT: Final = re.compile(r"(?:mv-)?([0-9]{1,18})", re.IGNORECASE)
-_PAID: Final = re.compile(
-    r"(?:.*?; )??"
-    r"(?:cost (?P<cost>[0-9]+(?:\.[0-9]+)?)(?:; from (?P<supplier>.+))?|from (?P<whom>.+))"
+_COST: Final = r"cost (?P<cost>[0-9]+(?:\.[0-9]+)?)"
+_PAID: Final = (
+    re.compile(rf"(?:.*?; )??{_COST}(?:; from (?P<supplier>.+))?"),
+    re.compile(r"(?:.*?; )??from (?P<supplier>.+)"),
 )
+"""How a receipt's reason ends that has a cost, or else a supplier alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,12 @@ def paid_in(movement: StockMovement) -> tuple[str | None, str | None]:
     What `paid` says stands after what the command's own reason was.
     """
     came_in = movement.kind is MovementKind.RECEIPT and movement.undoes is None
-    found = _PAID.fullmatch(movement.reason) if came_in else None
-    if found is None:
-        return None, None
-    return found["cost"], found["supplier"] or found["whom"]
+    if came_in:
+        for pattern in _PAID:
+            if (found := pattern.fullmatch(movement.reason)) is not None:
+                said = found.groupdict()
+                return said.get("cost"), said["supplier"]
+    return None, None
 
 
 def name_of(movement_id: int | None) -> str:

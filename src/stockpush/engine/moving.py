@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -20,7 +21,7 @@ from stockpush.engine.given import name_of, one_line, shown
 from stockpush.engine.instants import begin_of, end_of, expected_of, read_instant, read_when
 from stockpush.engine.movements import name_of as movement_name
 from stockpush.engine.movements import paid
-from stockpush.errors import NotFound, UsageError
+from stockpush.errors import NotFound, StoreUnavailable, UsageError
 from stockpush.messages import (
     Accepted,
     BuildStock,
@@ -279,16 +280,18 @@ def _instant(text: str | None, name: str, manner: Manner, *, after: bool) -> dat
     if not manner.local:
         when = read_when(text)
         at = when if isinstance(when, datetime) and when.tzinfo is not None else None
-    if at is None:
-        given, called = shown(text.strip()), manner.names[name]
-        expected = expected_of(text) if manner.local else WITH_ZONE
-        raise UsageError(
-            f"{called}: found {given!r}, expected {expected}.",
-            field=called,
-            found=given,
-            expected=expected,
-        )
-    return at.astimezone(UTC)
+    if at is not None:
+        # The first and the last day of all may be none in UTC.
+        with suppress(OverflowError):
+            return at.astimezone(UTC)
+    given, called = shown(text.strip()), manner.names[name]
+    expected = expected_of(text) if manner.local else WITH_ZONE
+    raise UsageError(
+        f"{called}: found {given!r}, expected {expected}.",
+        field=called,
+        found=given,
+        expected=expected,
+    )
 
 
 def _cost(text: str | None, *, field: str) -> str:
@@ -354,7 +357,7 @@ def _location(said: Said, manner: Manner) -> str | None:
 
 def _check_place(said: Said, manner: Manner, catalogue: Catalogue) -> None:
     """Refuse a location beside a pool that it does not belong to; an unknown one is not ours."""
-    location, names = said.location, manner.names
+    location, names = _location(said, manner), manner.names
     if location is None or said.pool is None:
         return
     if location != MAIN and location not in catalogue.locations:
@@ -457,7 +460,11 @@ async def carry_out(
         return await _done_before(desk, asked, done.outcome)
     if isinstance(done.outcome, Refused):
         return Told(asked, done.outcome)
-    after = await desk.view()
+    try:
+        after = await desk.view()
+    except StoreUnavailable:
+        # It is written: whoever was told that it is not would do it once more.
+        return Told(asked, done.outcome, done.movement_ids)
     changes = changes_between(before, after)
     # What lies where nothing is sold is in no balance that is told, but it was counted.
     agreed = isinstance(asked.command, CountStock) and before.rows.lots == after.rows.lots

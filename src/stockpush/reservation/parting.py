@@ -65,9 +65,13 @@ def may_raise(view: View, field: Field) -> bool:
 
 def spare(view: View, shelf: str) -> netting.Netting:
     """Net the group of a shelf that is split as if all were sold that its listings may sell."""
-    group = view.catalogue.group([shelf])
-    shares, _ = _ours(view, group)
-    return _spare(view, group, shares)
+    key = ("spare", view.catalogue.leader(shelf))
+    known = view.memory.get(key)
+    if not isinstance(known, netting.Netting):
+        group = view.catalogue.group([shelf])
+        shares, _ = _ours(view, group)
+        known = view.memory[key] = _spare(view, group, shares)
+    return known
 
 
 def on_sale(view: View, shelf: str) -> tuple[OnSale, ...]:

@@ -32,7 +32,7 @@ from stockpush.engine import (
 from stockpush.engine.channel_report import ChannelRow, Reads, StoredChannel
 from stockpush.engine.commit import Done
 from stockpush.engine.posted import POSTED
-from stockpush.errors import NotFound, UsageError
+from stockpush.errors import NotFound, StoreUnavailable, UsageError
 from stockpush.messages import Command, PlaceHold, Refused, ReleaseHold, RenewHold, Replayed
 from stockpush.model import MAIN, Hold, HoldLine, HoldState
 from stockpush.ports import Ids
@@ -198,10 +198,11 @@ class _Api:
         if cursor is not None:
             before = movements.read_id(cursor, field="cursor", next="stockpush log")
         begin = None if since is None else self._reads.since(shown(since), zone=UTC, field="since")
+        page = await self._reads.movements(limit=limit, before=before, sku=sku, since=begin)
+        # Read after it: an item that an import brings meanwhile may be in the page.
         catalogue = await self._reads.catalogue()
         if sku is not None and sku not in catalogue.items:
             raise _no_item(sku)
-        page = await self._reads.movements(limit=limit, before=before, sku=sku, since=begin)
         following = None if page.next is None else movements.name_of(page.next)
         return _page([movements.row(catalogue, each) for each in page.data], following)
 
@@ -273,11 +274,12 @@ class _Holds:
         limit, state = _limit(asked), _state(asked)
         cursor = _cursor(asked)
         before = None if cursor is None else holding.read_id(cursor, field="cursor")
-        catalogue = await self._reads.catalogue()
         page = await self._reads.holds(limit=limit, before=before, state=state)
+        catalogue = await self._reads.catalogue()
         following = None if page.next is None else f"hold-{page.next}"
         parted = any(holding.is_parted(catalogue, each) for each in page.data)
         view = await self._reads.view() if parted else None
+        catalogue = catalogue if view is None else view.catalogue
         return _page([holding.row(catalogue, each, view) for each in page.data], following)
 
     async def one(self, request: web.Request) -> web.Response:
@@ -358,9 +360,13 @@ class _Holds:
             return await self._refuse(outcome, lines, pool)
         number = outcome.facts["hold"] if named is None else named.id
         is_new = named is None and not isinstance(outcome, Replayed)
-        hold = await self._reads.hold(number)
-        assert hold is not None, f"hold {number} was written and is not there"
-        return await self._answer(hold, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+        try:
+            hold = await self._reads.hold(number)
+            assert hold is not None, f"hold {number} was written and is not there"
+            return await self._answer(hold, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+        except StoreUnavailable:
+            # It is written: whoever was told that it is not would do it once more.
+            return answer(holding.unread(number), status=HTTPStatus.ACCEPTED)
 
     async def _refuse(self, refused: Refused, lines: Sequence[HoldLine], pool: str) -> web.Response:
         """Answer why something cannot be done to a hold of these lines."""
@@ -374,6 +380,7 @@ class _Holds:
     async def _answer(self, hold: Hold, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
         catalogue = await self._reads.catalogue()
         view = await self._reads.view() if holding.is_parted(catalogue, hold) else None
+        catalogue = catalogue if view is None else view.catalogue
         return answer(holding.row(catalogue, hold, view), status=status)
 
 
@@ -381,7 +388,7 @@ async def _json(request: web.Request) -> Any:
     """Return what the body says; `UsageError` for what is no JSON."""
     try:
         return msgspec.json.decode(await request.read())
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except (web.RequestPayloadError, msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise UsageError("The body is not JSON.", field="body", expected="a JSON object") from error
 
 
