@@ -682,6 +682,10 @@ class Broken:
         """Fail."""
         raise self.fault
 
+    async def movements(self, **_asked: object) -> object:
+        """Fail."""
+        raise self.fault
+
     async def catalogue(self) -> object:
         """Fail."""
         raise self.fault
