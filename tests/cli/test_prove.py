@@ -237,10 +237,13 @@ def test_strict_runs_every_regression_first(
     typed = ("prove", "--worlds", "--sync", "ours", "--strict", "--seeds", "1", "--jobs", "1")
     result = terminal(*typed, "--json")
     assert [seed for seed, _ in ran] == [77, 1]
-    assert ran[0][1] == Plan(without={FaultKind.PING}, away=frozenset({"rush"}), cut_s=9.5)
+    assert ran[0][1] == Plan(
+        without={FaultKind.PING}, away=frozenset({"rush"}), cut_s=9.5, storeroom=False
+    )
     assert (result.code, result.json["failed"]) == (1, [77])
     assert result.json["reports"][0]["replay"] == (
-        "stockpush prove --worlds --sync ours --without ping --away rush --cut 9.5 --seed 77"
+        "stockpush prove --worlds --sync ours --without ping --away rush --cut 9.5 --no-storeroom"
+        " --seed 77"
     )
 
 
@@ -432,8 +435,8 @@ def test_shrink_prints_the_command_of_the_smallest_run(
     assert result.code == 1
     assert result.json["invariant"] == "I8"
     assert re.fullmatch(
-        r"stockpush prove --worlds --without ping --without zombie --away housekeeper --away maker"
-        r" --away rush --away typist --cut 7[0-9.]+ --seed 1",
+        r"stockpush prove --worlds --without ping --without zombie --away clerk --away housekeeper"
+        r" --away maker --away rush --away storekeeper --away typist --cut 7[0-9.]+ --seed 1",
         result.json["replay"],
     )
 

@@ -163,9 +163,16 @@ def focus(
     **more: object,
 ) -> Plan:
     """Return a plan with exactly these faults, which ends at its first violation; a `shopfront` of
-    None draws worlds of every kind.
+    None draws worlds of every kind. There is no storeroom but where `more` says so.
     """
-    plan = Plan(faults=faults or {}, shopfront=shopfront, span_s=span_s, silent_s=600.0, early=True)
+    plan = Plan(
+        faults=faults or {},
+        shopfront=shopfront,
+        span_s=span_s,
+        silent_s=600.0,
+        early=True,
+        storeroom=False,
+    )
     return replace(plan, **more)  # type: ignore[arg-type]  # each is a field's value
 
 
@@ -285,6 +292,11 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
             {Kind.WEBHOOK_LOST: 1.0}, shopfront=FOUR, pace=Pace(200.0, 120.0)
         ),
         "split_per_item": focus(shopfront=TWO_ITEMS, pace=Pace(200.0, 120.0)),
+        "held_on_sale": focus(storeroom=True),
+        "lapsed_kept": focus(storeroom=True),
+        "held_line_by_line": focus(shopfront=None, storeroom=True),
+        "expired_counted": focus(storeroom=True),
+        "quarantine_ignored": focus(storeroom=True),
     }
 )
 """Bug -> where it is looked for."""

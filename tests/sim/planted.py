@@ -887,6 +887,61 @@ _SPLIT_PER_ITEM = Planted(
     ),
 )
 
+# -- the storeroom -------------------------------------------------------------------------------
+
+_HELD_ON_SALE = Planted(
+    "held_on_sale",
+    "what was set aside by hand stays on sale",
+    ("I2", "I9"),
+    (
+        Edit("reservation.view:View.demand", "shelf.reserved + shelf.held", "shelf.reserved"),
+        Edit("reservation.pushes:item_derivation", "view.shelf(sku).held", "0"),
+    ),
+)
+
+_LAPSED_KEPT = Planted(
+    "lapsed_kept",
+    "what was set aside by a hold that lapsed is not given back",
+    ("I2",),
+    (
+        Edit(
+            "reservation.holds:_end",
+            "in hold.lines",
+            "in (() if state is HoldState.EXPIRED else hold.lines)",
+        ),
+    ),
+)
+
+_HELD_LINE_BY_LINE = Planted(
+    "held_line_by_line",
+    "each line of a hold is looked at as if the others took nothing",
+    ("I2", "I9"),
+    (
+        Edit("reservation.holds:_first_short", "lines[:position]", "()"),
+        Edit("reservation.holds:shortfall", "assert not blocked", "assert True"),
+    ),
+)
+
+_EXPIRED_COUNTED = Planted(
+    "expired_counted",
+    "a lot that expires counts until somebody touches it",
+    ("I1", "I14"),
+    (Edit("reservation.lots:turned", "turns_at = lot.expires_at", "turns_at = None"),),
+)
+
+_QUARANTINE_IGNORED = Planted(
+    "quarantine_ignored",
+    "what is in quarantine is for sale as before",
+    ("I1", "I14"),
+    (
+        Edit(
+            "reservation.lots:turned",
+            "stands = state(lot, at, place_sells=place_sells)",
+            "stands = state(replace(lot, quarantined=False), at, place_sells=place_sells)",
+        ),
+    ),
+)
+
 BUGS: Mapping[str, Planted] = MappingProxyType(
     {
         bug.name: bug
@@ -937,6 +992,11 @@ BUGS: Mapping[str, Planted] = MappingProxyType(
             _SPLIT_RESTOCK_GIVEN_AWAY,
             _SPLIT_HOLD_IGNORED,
             _SPLIT_PER_ITEM,
+            _HELD_ON_SALE,
+            _LAPSED_KEPT,
+            _HELD_LINE_BY_LINE,
+            _EXPIRED_COUNTED,
+            _QUARANTINE_IGNORED,
         )
     }
 )

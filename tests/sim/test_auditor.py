@@ -424,18 +424,29 @@ def test_other_things_than_stock_must_not_be_written() -> None:
 TABLES = """
 CREATE TABLE push (id INTEGER PRIMARY KEY, channel, field_key, expected, target, sent_at, terms,
     settled_at, outcome);
-CREATE TABLE movement (sku, quantity);
+CREATE TABLE movement (sku, quantity, location, lot);
 CREATE TABLE reservation (channel, order_id, line_id, sku, open, pack, deducted,
     updated_at DEFAULT 0, fetch_number DEFAULT 0, ordered, shipped, written_off);
-CREATE TABLE shelf (sku, on_hand, reserved, guard_level, guarded);
+CREATE TABLE shelf (sku, on_hand, reserved, guard_level, guarded, held DEFAULT 0, coming DEFAULT 0);
+CREATE TABLE hold (id, key, state, until);
+CREATE TABLE hold_line (hold_id, position, sku, quantity);
+CREATE TABLE lot (sku, location, lot, on_hand, counts, comes);
 CREATE TABLE field (channel, key, sku, pack, hold, surplus, undeducted, let_go, expected);
 CREATE TABLE delivery (channel, digest, state);
 CREATE TABLE listing (channel, field_key, adopted, parked_reason);
-INSERT INTO movement VALUES ('soap', 3);
-INSERT INTO shelf VALUES ('soap', 3, 0, 0, 0);
+INSERT INTO movement (sku, quantity) VALUES ('soap', 3);
+INSERT INTO shelf (sku, on_hand, reserved, guard_level, guarded) VALUES ('soap', 3, 0, 0, 0);
 """
 
 
+LOT = (
+    "INSERT INTO movement VALUES ('soap', 3, 'main', 'a');"
+    " INSERT INTO lot (sku, on_hand, location, lot, counts, comes)"
+)
+SET_ASIDE = (
+    "INSERT INTO hold VALUES (1, 'clerk 1', 'held', 0);"
+    " INSERT INTO hold_line (hold_id, position, sku, quantity)"
+)
 SOLD = "INSERT INTO reservation (channel, order_id, line_id, sku, open, pack)"
 HELD = "INSERT INTO field (channel, key, sku, pack, hold, undeducted)"
 
@@ -465,7 +476,11 @@ def test_sound_books_are_sound(tmp_path: Path, books: sqlite3.Connection) -> Non
 @pytest.mark.parametrize(
     ("change", "invariant"),
     [
-        ("INSERT INTO movement VALUES ('soap', 1)", "I1"),
+        ("INSERT INTO movement (sku, quantity) VALUES ('soap', 1)", "I1"),
+        ("INSERT INTO lot VALUES ('soap', 'main', 'a', 2, 1, 0)", "I1"),
+        (f"{LOT} VALUES ('soap', 3, 'main', 'a', 1, 0)", "I1"),
+        ("UPDATE shelf SET held = 1", "I2"),
+        (f"{SET_ASIDE} VALUES (1, 0, 'soap', 2)", "I2"),
         ("UPDATE shelf SET reserved = 1", "I2"),
         (f"{SOLD} VALUES ('woo', '1', '1', 'soap', 2, 1)", "I2"),
         ("INSERT INTO push VALUES (1, 'woo', '10', 3, 2, 0, '[[\"on_hand\", 3]]', 1, '')", "I9"),
@@ -475,7 +490,7 @@ def test_books_that_do_not_add_up_are_found(
     tmp_path: Path, books: sqlite3.Connection, change: str, invariant: str
 ) -> None:
     """Each balance is recomputed from what it is the sum of."""
-    books.execute(change)
+    books.executescript(change)
     script = audited(tmp_path)
     script.auditor.check_books()
     script.auditor.close()
@@ -487,6 +502,7 @@ def test_books_that_do_not_add_up_are_found(
     [
         "UPDATE shelf SET on_hand = 2",
         "UPDATE shelf SET reserved = 1",
+        "UPDATE shelf SET held = 1",
         "INSERT INTO field (channel, key, hold, surplus) VALUES ('woo', '10', 1, 0)",
         "INSERT INTO field (channel, key, hold, surplus) VALUES ('woo', '10', 0, 1)",
         "INSERT INTO delivery VALUES ('woo', 'x', 'pending')",
@@ -749,6 +765,8 @@ def test_a_push_knows_what_was_committed_before_it(
         ("UPDATE shelf SET reserved = 0", set()),
         ("UPDATE shelf SET reserved = 1", {"I9"}),
         ("UPDATE shelf SET on_hand = 2", {"I9"}),
+        ("UPDATE shelf SET on_hand = 2, coming = 1", set()),
+        ("UPDATE shelf SET held = 1", {"I9"}),
         (f"{HELD} VALUES ('shopify', '1', 'soap', 1, 1, 0)", {"I9"}),
         (f"{HELD} VALUES ('woo', '10', 'soap', 1, 1, 0)", {"I9"}),
         (
@@ -799,7 +817,7 @@ def test_an_older_version_that_changes_an_order_is_found(
         ("UPDATE shelf SET guard_level = 2 WHERE sku = 'soap'", 0),
         ("UPDATE shelf SET guarded = 1 WHERE sku = 'soap'", 0),
         ("UPDATE listing SET parked_reason = 'off sale' WHERE channel = 'shopify'", 0),
-        ("INSERT INTO shelf VALUES ('balm', 9, 0, 2, 0)", 1),
+        ("INSERT INTO shelf VALUES ('balm', 9, 0, 2, 0, 0, 0)", 1),
         ("UPDATE listing SET parked_reason = 'off sale' WHERE channel = 'etsy'", 1),
     ],
 )

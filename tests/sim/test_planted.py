@@ -54,6 +54,7 @@ from stockpush.errors import ConfigInvalid, OutcomeUnknown
 from stockpush.messages import (
     Accepted,
     ApplyOrders,
+    ExpireHolds,
     ImportCatalogue,
     ListingResolved,
     Observe,
@@ -74,11 +75,14 @@ from stockpush.model import (
     Kind,
     Listing,
     ListingKey,
+    Lot,
+    LotKey,
     MovementKind,
     Push,
     PushOutcomeKind,
 )
 from stockpush.reservation.expectation import confirmed, outcome_read
+from stockpush.reservation.lots import turned
 from stockpush.sim.machine import empty_database
 from stockpush.store.dialects.sqlite import SqliteDialect
 from stockpush.store.sql import SqlStore
@@ -723,6 +727,44 @@ def backorder_twice() -> int:
     return sum(each.open for each in seen.lines)
 
 
+def held_on_sale() -> int:
+    """What is shown of five of which two are set aside."""
+    world = listed(stock=5)
+    world.holds(("candle", 2))
+    world.syncs()
+    return world.expected()["shopify/a"] or 0
+
+
+def lapsed_kept() -> int:
+    """What is set aside of five after a hold of two has lapsed."""
+    world = World().stock(candle=5)
+    world.holds(("candle", 2), days=1)
+    later(world, 90_000).do(ExpireHolds((1,)))
+    return world.rows.shelves["candle"].held
+
+
+def held_line_by_line() -> str:
+    """What is answered to a hold of three and three of five."""
+    world = World().stock(wax=5, candle=0, balm=0)
+    world.bill("candle", wax=1).bill("balm", wax=1)
+    return type(world.holds(("candle", 3), ("balm", 3)).outcome).__name__
+
+
+def _lot(**said: object) -> Lot:
+    lot = Lot(LotKey("candle", "main", "a"), START, 3, **said)  # type: ignore[arg-type]  # its own
+    return turned(lot, START, place_sells=True)
+
+
+def expired_counted() -> bool:
+    """Whether the clock has anything to do with a lot that expires tomorrow."""
+    return _lot(expires_at=START + timedelta(days=1)).turns_at is not None
+
+
+def quarantine_ignored() -> bool:
+    """Whether what is in quarantine counts."""
+    return _lot(quarantined=True).counts
+
+
 SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "acknowledged_early": (acknowledged_early, "waits", "acknowledged"),
     "delivery_id": (delivery_id, 2, 1),
@@ -777,6 +819,11 @@ SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "split_restock_given_away": (split_restock_given_away, 1, 0),
     "split_hold_ignored": (split_hold_ignored, [], [1]),
     "split_per_item": (split_per_item, 3, 6),
+    "held_on_sale": (held_on_sale, 3, 5),
+    "lapsed_kept": (lapsed_kept, 0, 2),
+    "held_line_by_line": (held_line_by_line, "Refused", "Accepted"),
+    "expired_counted": (expired_counted, True, False),
+    "quarantine_ignored": (quarantine_ignored, False, True),
 }
 """Bug -> (what is looked at, what it is, what it is with the bug)."""
 

@@ -93,6 +93,14 @@ def prove(
             "--split", help="With --worlds: what there is is parted among listings on Shopify."
         ),
     ] = False,
+    storeroom: Annotated[
+        bool | None,
+        typer.Option(
+            "--storeroom/--no-storeroom",
+            help="With --worlds: with people who set stock aside and keep lots, or without; "
+            "else a third of the worlds have some.",
+        ),
+    ] = None,
     cut: Annotated[
         float | None,
         typer.Option("--cut", metavar="SECONDS", help="End the faults early, after so long."),
@@ -137,6 +145,8 @@ def prove(
             "--channels": channels is not None,
             "--busy": busy,
             "--split": split,
+            "--storeroom": storeroom is True,
+            "--no-storeroom": storeroom is False,
             "--sync ours": sync is Sync.OURS,
             "--strict": strict,
             "--trace": trace,
@@ -159,6 +169,7 @@ def prove(
         channels=channels_named(channels),
         busy=busy,
         split=split,
+        storeroom=storeroom,
         span_s=BUSY_S if busy else None,
         shopfront=front,
         cut_s=None if cut is None else bounded("--cut", cut, 0, 1e9),

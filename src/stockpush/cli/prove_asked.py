@@ -47,6 +47,9 @@ class Asked:
             case Sync.NAIVE:
                 return {"naive": naive}
             case Sync.BOTH:
+                if ours.shopfront is None:
+                    # The other one knows of nothing that is set aside, and is compared with it.
+                    ours = replace(ours, storeroom=False)
                 return {"ours": ours, "naive": naive}
 
     def replay(self, seed: int, plan: Plan | None = None) -> str:
@@ -83,6 +86,9 @@ _ONLY_WITH: Final[tuple[tuple[str, str], ...]] = (
     ("--busy", "--worlds"),
     ("--split", "--worlds"),
     ("--split", "--sync ours"),
+    ("--storeroom", "--worlds"),
+    ("--storeroom", "--sync ours"),
+    ("--no-storeroom", "--worlds"),
 )
 
 
@@ -175,6 +181,8 @@ def options_of(plan: Plan, usual: Plan) -> list[str]:
         words.append("--busy")
     if plan.split and not usual.split:
         words.append("--split")
+    if plan.storeroom is not None and plan.storeroom != usual.storeroom:
+        words.append("--storeroom" if plan.storeroom else "--no-storeroom")
     return words
 
 

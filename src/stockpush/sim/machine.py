@@ -27,7 +27,7 @@ from stockpush.engine.commit import CommitLane
 from stockpush.engine.intake import Intake
 from stockpush.errors import SignatureInvalid, StockPushError, StoreConflict, StoreUnavailable
 from stockpush.importer import Known, read_catalogue
-from stockpush.messages import AdoptListings, Command
+from stockpush.messages import AdoptListings, Command, Outcome
 from stockpush.model import Health
 from stockpush.settings import Settings
 from stockpush.sim.auditor import WATCHED
@@ -232,6 +232,10 @@ class Machine:
 
         `apart`: from another process, through a connection of its own.
         """
+        await self.ask(command, apart=apart)
+
+    async def ask(self, command: Command, *, apart: bool = False) -> Outcome:
+        """Do as `act` does, and return what was answered."""
         while True:
             await self.up()
             life = self._life
@@ -240,34 +244,34 @@ class Machine:
             work = self._apart(life, command) if apart else self._submit(life, command)
             trying = spawn(self.loop, work, life.owner)
             await asyncio.wait({trying})
-            if not trying.cancelled() and not life.owner.dead and trying.result():
-                return
+            outcome = None if trying.cancelled() or life.owner.dead else trying.result()
+            if outcome is not None:
+                return outcome
             await self.clock.sleep(AGAIN_S)
 
-    async def _submit(self, life: _Life, command: Command) -> bool:
+    async def _submit(self, life: _Life, command: Command) -> Outcome | None:
         assert life.parts is not None
         try:
-            await life.parts.lane.submit(command)
+            done = await life.parts.lane.submit(command)
         except StockPushError as error:
             if not isinstance(error, StoreUnavailable | StoreConflict) and not life.owner.dead:
                 self.defects.append(f"a command failed: {_told(error)}")
-            return False
-        return True
+            return None
+        return done.outcome
 
-    async def _apart(self, life: _Life, command: Command) -> bool:
+    async def _apart(self, life: _Life, command: Command) -> Outcome | None:
         assert life.parts is not None
         parts = life.parts
         try:
             store = await self._open(parts.settings.daemon.database)
             try:
-                await CommitLane(store, self.clock, parts.lane.policies, parts.lane.stock).commit(
-                    [command]
-                )
+                lane = CommitLane(store, self.clock, parts.lane.policies, parts.lane.stock)
+                (done,) = await lane.commit([command])
             finally:
                 await store.close()
         except (StoreUnavailable, StoreConflict):
-            return False
-        return True
+            return None
+        return done.outcome
 
     def needs_login(self) -> list[str]:
         """Return the channels that say that somebody must grant access anew."""

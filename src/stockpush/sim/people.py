@@ -14,6 +14,7 @@ webhook can be lost for good: no list shows them, so that nothing else could tel
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from collections import Counter
@@ -135,6 +136,8 @@ class People:
     sold_out: int = 0
     hidden: int = 0
     """Of those, who wanted one thing that the shop should have shown in that number."""
+    hands: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever moves stock: one after the other."""
     open_orders: list[Purchase] = field(default_factory=list)
     sent_orders: list[Purchase] = field(default_factory=list)
     _keys: int = 0
@@ -142,7 +145,7 @@ class People:
     def everybody(self) -> list[Coroutine[Any, Any, None]]:
         """Return one coroutine for each kind of person; each ends when everybody goes home."""
         span_s = max(1.0, self.until - self.now())
-        rate = _between(self.dice, *SALES_PER_HOUR) / HOUR
+        rate = between(self.dice, *SALES_PER_HOUR) / HOUR
         if self.pace is None:
             rate, pause_s = min(rate, SALES_MAX / span_s), self.dice.uniform(120, 1500)
         else:
@@ -163,7 +166,7 @@ class People:
     # -- shoppers ---------------------------------------------------------------------
 
     async def _shoppers(self, dice: random.Random, rate: float) -> None:
-        while await self._wait(dice, rate):
+        while await self.wait(dice, rate):
             if self.world.unmapped and dice.random() < 0.05:
                 self._buy_unmapped(dice)
                 continue
@@ -251,7 +254,7 @@ class People:
     # -- the merchant ---------------------------------------------------------------------
 
     async def _merchant(self, dice: random.Random, rate: float) -> None:
-        while await self._wait(dice, rate):
+        while await self.wait(dice, rate):
             if self.sent_orders and dice.random() < 0.15:
                 self._refund_sent(dice, dice.choice(self.sent_orders))
             elif self.open_orders:
@@ -493,7 +496,7 @@ class People:
 
     async def _typist(self, dice: random.Random, rate: float) -> None:
         """The merchant types numbers into the shop's admin, or saves a form opened before."""
-        while await self._wait(dice, rate):
+        while await self.wait(dice, rate):
             listed = dice.choice(list(self.world.fields()))
             if self.auditor.is_delisted(listed):
                 continue
@@ -568,24 +571,28 @@ class People:
     # -- the maker ---------------------------------------------------------------------
 
     async def _maker(self, dice: random.Random, rate: float) -> None:
-        while await self._wait(dice, rate):
-            roll = dice.random()
-            if roll < 0.3 or (self.world.is_split and roll < 0.93):
-                await self._receive(dice)
-            elif roll < 0.5:
-                await self._build(dice)
-            elif roll < 0.65:
-                await self._take_away(dice, MovementKind.SALE)
-            elif roll < 0.75:
-                await self._take_away(dice, dice.choice(_CORRECTIONS))
-            elif roll < 0.85:
-                await self._count(dice)
-            elif roll < 0.93:
-                await self._change_bill(dice)
-            else:
-                self.trace.append(f"{self.now():.3f} maker: reload")
-                await self.operator.reload()
-                self.deeds["reloaded"] += 1
+        while await self.wait(dice, rate):
+            async with self.hands:
+                await self._do(dice)
+
+    async def _do(self, dice: random.Random) -> None:
+        roll = dice.random()
+        if roll < 0.3 or (self.world.is_split and roll < 0.93):
+            await self._receive(dice)
+        elif roll < 0.5:
+            await self._build(dice)
+        elif roll < 0.65:
+            await self._take_away(dice, MovementKind.SALE)
+        elif roll < 0.75:
+            await self._take_away(dice, dice.choice(_CORRECTIONS))
+        elif roll < 0.85:
+            await self._count(dice)
+        elif roll < 0.93:
+            await self._change_bill(dice)
+        else:
+            self.trace.append(f"{self.now():.3f} maker: reload")
+            await self.operator.reload()
+            self.deeds["reloaded"] += 1
 
     async def _receive(self, dice: random.Random) -> None:
         """Receive some of something. Where what there is is parted nobody takes anything away, so
@@ -623,8 +630,10 @@ class People:
         await self._act(dice, BuildStock(bill.item, units, self._key(), "maker"), moves)
 
     async def _count(self, dice: random.Random) -> None:
-        """Count something that is sold nowhere, and find a little more or less than thought."""
-        sold = {each.sku for each in self.world.listings}
+        """Count something that is sold nowhere, and find a little more or less than thought. What
+        has lots may lose one while it is counted.
+        """
+        sold = {each.sku for each in self.world.listings} | self.truth.lots.skus
         counted = [sku for sku in sorted(self.world.things) if sku not in sold]
         if not counted:
             return
@@ -664,7 +673,7 @@ class People:
 
     # -- everybody ---------------------------------------------------------------------
 
-    async def _wait(self, dice: random.Random, rate: float) -> bool:
+    async def wait(self, dice: random.Random, rate: float) -> bool:
         """Wait for the next deed at `rate` a second; False when it is time to go home."""
         left_s = self.until - self.now()
         wait_s = dice.expovariate(rate)
@@ -708,6 +717,6 @@ def _receipt(dice: random.Random, world: World) -> dict[str, int]:
     return {thing.sku: dice.choice((50, 100, 500)) if thing.unit == "g" else dice.randint(1, 6)}
 
 
-def _between(dice: random.Random, low: float, high: float) -> float:
+def between(dice: random.Random, low: float, high: float) -> float:
     """Return a number between the two, evenly on a logarithmic scale."""
     return math.exp(dice.uniform(math.log(low), math.log(high)))

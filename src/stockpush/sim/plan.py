@@ -9,7 +9,7 @@ from stockpush.sim.people import Pace
 from stockpush.sim.shopfront import Shopfront
 from stockpush.sim.swarm import FaultKind
 
-PEOPLE = ("merchant", "maker", "rush", "housekeeper", "typist")
+PEOPLE = ("merchant", "maker", "rush", "housekeeper", "typist", "clerk", "storekeeper")
 """Who may stay at home."""
 
 
@@ -20,7 +20,8 @@ class Plan:
     of act one, `silent_s` that of the silence (both else drawn). `shopify_only` has one channel,
     which compares; `busy` has many shoppers, and a maker who keeps up with them. `split` has one
     or two shops on Shopify, among whose listings what there is is parted, most items on several,
-    and nobody takes away what a shop may sell.
+    and nobody takes away what a shop may sell. `storeroom` has people who set stock aside and
+    keep lots (None: drawn, for a third of the drawn worlds; never with the naive sync).
 
     `shopfront` is simulated in place of a drawn world; `naive` runs the naive sync in place of the
     daemon. `cut_s` ends act one early and changes nothing before that; `away` are people (`PEOPLE`)
@@ -39,6 +40,7 @@ class Plan:
     channels: frozenset[str] | None = None
     busy: bool = False
     split: bool = False
+    storeroom: bool | None = None
     shopfront: Shopfront | None = None
     naive: bool = False
     cut_s: float | None = None

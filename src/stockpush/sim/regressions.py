@@ -3,7 +3,7 @@
 Each entry of regressions.toml has the seed, what it `showed`, the `date`, and what of its plan is
 not usual: `without`, `away`, `cut_s`, `span_s`, `shopify_only`, `busy`, `channels`. A seed means
 one world and one story only as long as what is drawn stays the same; after a change of the drawing,
-it is still one more seed.
+it is still one more seed. None of them has a storeroom but those that say `storeroom`.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def _regression(row: dict[str, Any]) -> Regression:
         span_s=rest.pop("span_s", None),
         shopify_only=rest.pop("shopify_only", False),
         busy=rest.pop("busy", False),
+        storeroom=rest.pop("storeroom", False),
         channels=frozenset(rest.pop("channels")) if "channels" in rest else None,
     )
     assert not rest, f"regressions.toml: seed {seed} has {', '.join(rest)}"

@@ -25,6 +25,8 @@ from typing import Any, cast
 from stockpush import logs
 from stockpush.sim.accounts import ETSY
 from stockpush.sim.auditor import CALM_S, SUNNY_S, Auditor
+from stockpush.sim.claims import Wall
+from stockpush.sim.clerk import Clerk
 from stockpush.sim.contest import NaiveMachine
 from stockpush.sim.drawing import NARROW, PLAIN, draw_channels, draw_world
 from stockpush.sim.keeper import Keeper
@@ -36,6 +38,8 @@ from stockpush.sim.people import BUSY, People
 from stockpush.sim.plan import Plan
 from stockpush.sim.report import Report
 from stockpush.sim.shops.base import SoldOut
+from stockpush.sim.storekeeper import Storekeeper
+from stockpush.sim.storeroom import LIKELY, Storeroom
 from stockpush.sim.swarm import COUNTED, FaultKind, Swarm
 from stockpush.sim.truth import Truth
 from stockpush.sim.weather import Weather
@@ -134,6 +138,9 @@ class _Run:
             if plan.shopfront is None
             else plan.shopfront.world(dice(seed, "world"), self.clock.now)
         )
+        self.storeroom = self._storeroom()
+        if self.storeroom is not None:
+            self.world = replace(self.world, horizon_s=self.storeroom.horizon_s)
         swarm = Swarm.draw(
             dice(seed, "swarm"),
             tuple(self.world.shops),
@@ -196,6 +203,8 @@ class _Run:
             if ETSY in self.world.shops
             else None
         )
+        if self.storeroom is not None:
+            self.truth.claims.wall = self.truth.lots.wall = Wall(self.machine.clock)
         self.traded_s = 0.0
         paths = [self.machine.webhook_url(name).rpartition("/")[2] for name in self.world.shops]
         self.listener = Listener(paths, self._violate)
@@ -295,6 +304,8 @@ class _Run:
         )
         self.weather.begin()
         crowd = [spawn(self.loop, each, None) for each in self._who(self.people)]
+        crowd += [spawn(self.loop, each.works(), None) for each in self._clerks(self.people)]
+        crowd += [spawn(self.loop, each.works(), None) for each in self._storekeeper(self.people)]
         ends = until if self.plan.cut_s is None else min(until, self.loop.time() + self.plan.cut_s)
         audit_s = LOOK_S if self.plan.early else AUDIT_S
         while self.loop.time() < ends:
@@ -316,6 +327,35 @@ class _Run:
                 each.close()
             else:
                 yield each
+
+    def _storeroom(self) -> Storeroom | None:
+        """Return what else is done with stock, None where nothing is."""
+        own, wished = dice(self.seed, "storeroom"), self.plan.storeroom
+        is_drawn = own.random() < LIKELY and self.plan.shopfront is None
+        if self.plan.naive or not (is_drawn if wished is None else wished):
+            return None
+        room = Storeroom.draw(own)
+        # Where what there is is parted, nobody takes anything away, and the clock does not either.
+        return replace(room, lots=0.0, horizon_s=None) if self.world.is_split else room
+
+    def _clerks(self, people: People) -> Iterator[Clerk]:
+        """Yield those who set stock aside."""
+        if self.storeroom is None or "clerk" in self.plan.away:
+            return
+        assert isinstance(self.machine, Machine)
+        wall = Wall(self.machine.clock)
+        for number, rate in enumerate(self.storeroom.clerks, 1):
+            own = dice(self.seed, f"clerk {number}")
+            yield Clerk(f"clerk {number}", people, self.machine, wall, own, rate)
+
+    def _storekeeper(self, people: People) -> Iterator[Storekeeper]:
+        """Yield whoever keeps lots, if anybody does."""
+        room = self.storeroom
+        if room is None or not room.lots or "storekeeper" in self.plan.away:
+            return
+        assert isinstance(self.machine, Machine)
+        wall, own = Wall(self.machine.clock), dice(self.seed, "storekeeper")
+        yield Storekeeper(people, self.machine, wall, own, room.lots, room.horizon_s)
 
     def _look(self) -> None:
         """Audit the books. A hunt also looks at the numbers, in worlds that hinder nobody for long;

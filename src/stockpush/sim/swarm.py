@@ -369,6 +369,12 @@ MOMENTS: Mapping[str, str] = MappingProxyType(
         "somebody granted access anew": "deed granted",
         "a backorder became an order of its own": "deed backordered",
         "an order was sent by the platform itself": "deed sold_by_platform",
+        "somebody set stock aside": "audit own_hold_placed",
+        "somebody set aside more than there was": "deed hold_refused",
+        "what was set aside was renewed": "audit own_hold_held",
+        "what was set aside was given back": "audit own_hold_released",
+        "what was set aside was sold": "audit own_hold_sold",
+        "what was set aside lapsed": "audit own_hold_expired",
     }
 )
 """Rare moments of the protocol that many runs together must show -> how a run counts them."""

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from stockpush.sim.accounts import AnyShop
+from stockpush.sim.claims import Claims
+from stockpush.sim.lots import Lots
 from stockpush.sim.shares import Taker, shares
 from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.tills import told
@@ -116,6 +118,9 @@ class Truth:
     changed_at: float = -NEVER
     """When anything of this changed last."""
     guards: Guards | None = None
+    claims: Claims = field(init=False)
+    """What people have set aside."""
+    lots: Lots = field(init=False)
     _by_name: dict[tuple[str, str], Listed] = field(default_factory=dict)
     _by_field: dict[FieldName, list[Line]] = field(default_factory=lambda: defaultdict(list))
     _by_order: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -124,6 +129,7 @@ class Truth:
 
     def __post_init__(self) -> None:
         """Begin with the opening stock."""
+        self.claims, self.lots = Claims(self.now), Lots(self.now)
         opening = {sku: thing.opening for sku, thing in self.world.things.items()}
         self.states.append(State(opening, dict(self.world.bills), -NEVER, -NEVER))
         self._by_name = {(each.channel, each.listing): each for each in self.world.listings}
@@ -252,6 +258,8 @@ class Truth:
         left = dict(self.stock)
         for line in self.lines.values():
             left[line.listed.sku] -= (line.shipped + line.written_off) * line.listed.pack
+        for sku, units in (self.claims.sold() + self.lots.absent()).items():
+            left[sku] -= units
         return left
 
     def reserved(self) -> dict[str, int]:
@@ -266,14 +274,25 @@ class Truth:
         *,
         stock: Mapping[str, int] | None = None,
         taken: Callable[[LineKey, Line], int] | None = None,
+        apart: Mapping[str, int] | None = None,
     ) -> dict[str, int]:
-        """Return stock less what was taken; `taken` says how many units of each line count."""
+        """Return stock less what was taken; `taken` says how many units of each line count, and
+        `apart` what people have set aside or sold of that, and what lies in lots that do not count.
+        """
         left = dict(self.stock if stock is None else stock)
         for key, line in self.lines.items():
             units = line.taken if taken is None else taken(key, line)
             if units:
                 left[line.listed.sku] -= units * line.listed.pack
+        for sku, units in (self.apart() if apart is None else apart).items():
+            left[sku] -= units
         return left
+
+    def apart(self, since: float | None = None) -> Mapping[str, int]:
+        """Return what nobody can be promised, though no order has it: surely so at `since`, where
+        that is given.
+        """
+        return self.claims.taken(since) + self.lots.withheld(since)
 
     def atp(self, sku: str, free: Free | None = None, bills: Bills | None = None) -> int:
         """Return how many more units can be sold, negative where too much was."""

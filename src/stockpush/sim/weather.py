@@ -116,7 +116,7 @@ class Weather:
         await self.machine.up()
 
     def _set_clock(self, ahead_s: float) -> None:
-        self.machine.clock.ahead_s = ahead_s
+        self.machine.clock.set(ahead_s)
 
     def _save_hook(self, channel: str) -> None:
         """The merchant creates one more webhook, which WooCommerce says with an unsigned ping."""

@@ -111,6 +111,8 @@ class World:
     """By item, where the owner has said anything of it."""
     weights: Mapping[Listed, int] = field(default_factory=dict)
     """Of listings that do not weigh 1."""
+    horizon_s: int | None = None
+    """How soon what is promised of any item has to be there, None where that is not said."""
     is_split: bool = False
     """Whether what there is is parted among the listings. Then nobody takes anything away."""
 
@@ -155,7 +157,8 @@ class World:
         """Return the catalogue file, with other bills where they are given."""
         parts = [
             f'[[items]]\nsku = "{thing.sku}"\nname = "{thing.sku}"\nkind = "{thing.kind}"\n'
-            f'unit = "{thing.unit}"\non_hand = {thing.opening}\n{self._said_of(thing.sku)}'
+            f'unit = "{thing.unit}"\non_hand = {thing.opening}\n{self._horizon}'
+            f"{self._said_of(thing.sku)}"
             for thing in self.things.values()
         ]
         for bill in (self.bills if bills is None else bills).values():
@@ -173,6 +176,10 @@ class World:
             for listed in self.listings
         ]
         return "\n".join(parts)
+
+    @property
+    def _horizon(self) -> str:
+        return "" if self.horizon_s is None else f'horizon = "{self.horizon_s} s"\n'
 
     def _said_of(self, sku: str) -> str:
         """Return the columns that say how an item is shared."""

@@ -19,6 +19,7 @@ of its columns and nothing else of the daemon's: no code is shared with what is 
     writes.py     what it writes
     database.py   its database, from outside
     commits.py    what each of its transactions came to
+    holds.py      what it makes of the holds that people ask for
     books.py      what its books must fulfil at any instant
     rest.py       what must agree with the truth in the end
     auditor.py    the watcher, who hands each thing on

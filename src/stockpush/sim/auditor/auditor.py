@@ -13,6 +13,7 @@ from stockpush.sim.auditor.commits import Commits
 from stockpush.sim.auditor.database import Database
 from stockpush.sim.auditor.findings import Findings, Violation
 from stockpush.sim.auditor.guards import Guards
+from stockpush.sim.auditor.holds import Holds
 from stockpush.sim.auditor.known import Known
 from stockpush.sim.auditor.languages.of import language_of
 from stockpush.sim.auditor.notes import Notes
@@ -67,6 +68,7 @@ class Auditor:
             stale_read_s,
         )
         self._books = Books(books, known, findings)
+        self._holds = Holds(truth, books, self._commits, findings)
         self._rest = Rest(world, truth, books, notes, findings, is_watched=is_watched)
         self._truth = truth
         truth.guards = Guards(books) if books.is_there else None
@@ -185,6 +187,7 @@ class Auditor:
     def committed(self) -> None:
         """A transaction of the database has just ended."""
         self._commits.committed()
+        self._holds.committed()
 
     # -- looking -------------------------------------------------------------------------------
 

@@ -41,6 +41,15 @@ class Books:
             "SELECT sku, sum(quantity) FROM movement GROUP BY sku"
         ):
             balances[sku] += units
+        for sku, lot, units, counts, moved in self.database.rows(
+            "SELECT sku, lot, on_hand, counts, (SELECT coalesce(sum(quantity), 0)"
+            " FROM movement WHERE (movement.sku, location, movement.lot)"
+            " = (lot.sku, lot.location, lot.lot)) FROM lot"
+        ):
+            if not counts:
+                balances[sku] -= units
+            if units != moved:
+                self.findings.add("I1", f"{sku} {lot}", f"{units} in the lot, {moved} moved")
         open_units: Counter[str] = Counter()
         for channel, order, line, sku, units in self.database.rows(
             "SELECT channel, order_id, line_id, sku, open * pack FROM reservation"
@@ -48,13 +57,21 @@ class Books:
             if sku is not None:
                 self.known.add((channel, order, line))
                 open_units[sku] += units
-        for sku, on_hand, reserved in self.database.rows(
-            "SELECT sku, on_hand, reserved FROM shelf"
+        set_aside = dict(
+            self.database.rows(
+                "SELECT sku, sum(quantity) FROM hold_line JOIN hold ON id = hold_id"
+                " WHERE state = 'held' GROUP BY sku"
+            )
+        )
+        for sku, on_hand, reserved, held in self.database.rows(
+            "SELECT sku, on_hand, reserved, held FROM shelf"
         ):
             if on_hand != balances[sku]:
                 self.findings.add("I1", sku, f"{on_hand} on hand, {balances[sku]} moved")
             if reserved != open_units[sku]:
                 self.findings.add("I2", sku, f"{reserved} reserved, {open_units[sku]} open")
+            if held != set_aside.get(sku, 0):
+                self.findings.add("I2", sku, f"{held} held, {set_aside.get(sku, 0)} set aside")
 
     def _check_pushes(self) -> None:
         """I9 and I7: a push's terms come to its target, and each field has one in flight."""

@@ -5,7 +5,9 @@
     sold and still stand on the field, and where the number is lowered, units of unpaid orders that
     have come to nothing and of which the daemon need not know it.
 
-The operator's acts take time: the most generous of what the daemon may have known counts.
+The operator's acts take time: the most generous of what the daemon may have known counts. A hold
+counts where it surely took its units when the number was computed, and so does a lot that surely
+was not for sale.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class Bound:
 
         states = list(self.truth.states_since(since))
         stock = {sku: max(state.stock[sku] for state in states) for sku in states[0].stock}
-        free = self.truth.free(stock=stock, taken=taken)
+        free = self.truth.free(stock=stock, taken=taken, apart=self.truth.apart(since))
         ways = {tuple(state.bills.values()): state.bills for state in states}
         return max(self.truth.offer(listed, free, bills) for bills in ways.values())
 

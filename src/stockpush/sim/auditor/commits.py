@@ -8,7 +8,7 @@ know is told by the order of commits, whatever the daemon's clock says.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from stockpush.sim.auditor.database import Database
@@ -17,7 +17,7 @@ from stockpush.sim.auditor.guards import Guards
 from stockpush.sim.auditor.known import Known
 from stockpush.sim.auditor.notes import Notes
 from stockpush.sim.shops.faire import FaireShop
-from stockpush.sim.truth import NEVER, FieldName, Truth
+from stockpush.sim.truth import NEVER, Bills, FieldName, Truth
 from stockpush.sim.world import World
 
 TICK_S = 1e-7
@@ -40,7 +40,10 @@ class Sums:
     """What the daemon's books say, by item; in smallest units."""
 
     on_hand: dict[str, int]
+    """With what comes."""
     reserved: dict[str, int]
+    claimed: dict[str, int]
+    """What holds of our own set aside."""
     held: dict[str, int]
     undeducted: dict[FieldName, int]
     expected: dict[FieldName, int | None]
@@ -77,6 +80,8 @@ class Commits:
     _line_seen: int = 0
     _push_seen: int = 0
     _sums: Sums | None = None
+    _before: Sums | None = None
+    """The same before the last transaction."""
 
     def committed(self) -> None:
         """A transaction of the database has just ended: note what is new, at this very instant."""
@@ -91,7 +96,14 @@ class Commits:
         ):
             self._line_seen = max(self._line_seen, row)
             self.known.add((channel, order, line), now)
+        if self.truth.lots.wall is not None:
+            self.truth.lots.noted(
+                self.database.rows(
+                    "SELECT sku, lot, sum(on_hand), max(counts OR comes) FROM lot GROUP BY sku, lot"
+                )
+            )
         before, self._sums = self._sums, self._read_sums()
+        self._before = before
         if before is not None and before.guards != self._sums.guards:
             # Others are to show another number.
             self.truth.changed_at = self.now()
@@ -146,7 +158,7 @@ class Commits:
 
     def _read_sums(self) -> Sums:
         shelves = self.database.rows(
-            "SELECT sku, on_hand, reserved, guard_level, guarded FROM shelf"
+            "SELECT sku, on_hand + coming, reserved, held, guard_level, guarded FROM shelf"
         )
         held: Counter[str] = Counter()
         undeducted, expected = {}, {}
@@ -161,10 +173,11 @@ class Commits:
         return Sums(
             {sku: on_hand for sku, on_hand, *_ in shelves},
             {sku: reserved for sku, _, reserved, *_ in shelves},
+            {sku: claimed for sku, _, _, claimed, *_ in shelves},
             held,
             undeducted,
             expected,
-            {sku: (level, guarded) for sku, _, _, level, guarded in shelves},
+            {sku: (level, guarded) for sku, *_, level, guarded in shelves},
             frozenset(Guards(self.database).sharing()),
         )
 
@@ -177,20 +190,45 @@ class Commits:
         note, after = self.notes.fields.get(name), self._sums
         if note is None or after is None:
             return
-        free = {
-            sku: max(before.on_hand.get(sku, on_hand), on_hand)
-            - min(before.reserved.get(sku, 0), after.reserved.get(sku, 0))
-            - min(before.held.get(sku, 0), after.held.get(sku, 0))
-            for sku, on_hand in after.on_hand.items()
-        }
-        free = {sku: free.get(sku, 0) for sku in self.world.things}
-        states = self.truth.states_since(self.now())
-        ways = {tuple(state.bills.values()): state.bills for state in states}
-        most = max(self.truth.offer(note.listed, free, bills) for bills in ways.values())
+        free = self._free(before, after)
+        most = max(self.truth.offer(note.listed, free, bills) for bills in self._bills())
         most += max(before.undeducted.get(name, 0), after.undeducted.get(name, 0))
         if target > most:
             text = f"push {push} is {target}, the books allow {most}"
             self.findings.of("I9", note.listed, text)
+
+    def _free(self, before: Sums, after: Sums) -> dict[str, int]:
+        """Return what is free of each item by the books before or after, whichever is more."""
+        free = {
+            sku: max(before.on_hand.get(sku, on_hand), on_hand)
+            - min(before.reserved.get(sku, 0), after.reserved.get(sku, 0))
+            - min(before.claimed.get(sku, 0), after.claimed.get(sku, 0))
+            - min(before.held.get(sku, 0), after.held.get(sku, 0))
+            for sku, on_hand in after.on_hand.items()
+        }
+        return {sku: free.get(sku, 0) for sku in self.world.things}
+
+    def _bills(self) -> Collection[Bills]:
+        """Return the bills that the daemon may go by now."""
+        states = self.truth.states_since(self.now())
+        return {tuple(state.bills.values()): state.bills for state in states}.values()
+
+    def could_be_held(self, lines: Sequence[tuple[str, int]]) -> bool:
+        """Answer whether these (item, units) could be set aside in the last transaction, each line
+        beside those before it.
+        """
+        after = self._sums
+        if after is None:
+            return True
+        for bills in self._bills():
+            free = self._free(self._before or after, after)
+            for sku, units in lines:
+                if self.truth.atp(sku, free, bills) < units:
+                    break
+                free[sku] -= units
+            else:
+                return True
+        return False
 
     def is_parked(self, name: FieldName) -> bool:
         """Answer whether every listing of a field waits for a person."""

@@ -43,6 +43,8 @@ class Rest:
         unpaid = [f"{channel}: order {each} is unpaid" for channel, each in self.truth.unpaid()]
         return [
             *unpaid,
+            *self.truth.claims.unsettled(),
+            *self.truth.lots.unsettled(),
             *self._wrong_numbers(),
             *self._wrong_books(),
             *self._left_to_do(),
@@ -61,7 +63,11 @@ class Rest:
         self.truth.refresh_unpaid()
         now = self.findings.now()
         troubled_at = max(self.troubled_at, self.truth.kept_again_at)
-        if now - self.truth.changed_at >= calm_s and now - troubled_at >= RECOVERED_S:
+        self.truth.apart()  # the clock is taken account of
+        changed_at = max(
+            self.truth.changed_at, self.truth.claims.changed_at, self.truth.lots.changed_at
+        )
+        if now - changed_at >= calm_s and now - troubled_at >= RECOVERED_S:
             for text in self._wrong_numbers():
                 self.findings.add("I14", "calm", text)
 
@@ -81,11 +87,16 @@ class Rest:
         if not self.database.is_there:
             return
         on_hand, reserved = self.truth.on_hand(), self.truth.reserved()
-        for sku, known, promised in self.database.rows("SELECT sku, on_hand, reserved FROM shelf"):
+        held = self.truth.claims.held()
+        for sku, known, promised, aside in self.database.rows(
+            "SELECT sku, on_hand, reserved, held FROM shelf"
+        ):
             if known != on_hand[sku]:
                 yield f"{sku}: {known} on hand in the books, truly {on_hand[sku]}"
             if promised != reserved[sku]:
                 yield f"{sku}: {promised} reserved in the books, truly {reserved[sku]}"
+            if aside != held[sku]:
+                yield f"{sku}: {aside} held in the books, truly {held[sku]}"
         units = {
             (channel, order, line): open_units
             for channel, order, line, open_units in self.database.rows(
