@@ -149,6 +149,8 @@ TWO_ITEMS = Corner(
     is_split=True,
 )
 """Two items are made of one material, and what there is of it is parted."""
+TWO_MADE = replace(TWO_ITEMS, is_split=False)
+"""The same, and each listing shows what there is."""
 SLOW_S = (0.1, 6.0)
 """Lines so slow that everything overlaps everything else."""
 WAVES = Pace(900.0, 60.0, wave_s=(30.0, 200.0))
@@ -292,11 +294,13 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
             {Kind.WEBHOOK_LOST: 1.0}, shopfront=FOUR, pace=Pace(200.0, 120.0)
         ),
         "split_per_item": focus(shopfront=TWO_ITEMS, pace=Pace(200.0, 120.0)),
-        "held_on_sale": focus(storeroom=True),
-        "lapsed_kept": focus(storeroom=True),
-        "held_line_by_line": focus(shopfront=None, storeroom=True),
-        "expired_counted": focus(storeroom=True),
-        "quarantine_ignored": focus(storeroom=True),
+        "held_on_sale": focus({Kind.CRASH: 3.0}, storeroom=True),
+        "lapsed_kept": focus({Kind.CRASH: 3.0}, storeroom=True),
+        "held_line_by_line": focus({Kind.CRASH: 3.0}, shopfront=TWO_MADE, storeroom=True),
+        "expired_counted": focus({Kind.CRASH: 3.0}, storeroom=True),
+        "quarantine_ignored": focus({Kind.CRASH: 3.0}, storeroom=True),
+        "carried_twice": focus({Kind.CRASH: 3.0}, storeroom=True),
+        "held_in_main": focus({Kind.CRASH: 3.0}, storeroom=True),
     }
 )
 """Bug -> where it is looked for."""

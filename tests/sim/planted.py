@@ -942,6 +942,37 @@ _QUARANTINE_IGNORED = Planted(
     ),
 )
 
+_CARRIED_TWICE = Planted(
+    "carried_twice",
+    "what is carried to another pool counts there, and where it came from",
+    ("I1", "I14"),
+    (
+        Edit(
+            "reservation.lot_verbs:transfer_moves",
+            "(command.origin, -each.quantity),",
+            "",
+        ),
+    ),
+)
+
+_HELD_IN_MAIN = Planted(
+    "held_in_main",
+    "what is set aside at the market is taken from main",
+    ("I2", "I9"),
+    (
+        Edit(
+            "reservation.holds:place",
+            "draft.hold(shelf_key(line.sku, pool), line.quantity, line.bill)",
+            "draft.hold(line.sku, line.quantity, line.bill)",
+        ),
+        Edit(
+            "reservation.holds:_end",
+            "draft.hold(shelf_key(line.sku, hold.pool), -line.quantity, line.bill)",
+            "draft.hold(line.sku, -line.quantity, line.bill)",
+        ),
+    ),
+)
+
 BUGS: Mapping[str, Planted] = MappingProxyType(
     {
         bug.name: bug
@@ -997,6 +1028,8 @@ BUGS: Mapping[str, Planted] = MappingProxyType(
             _HELD_LINE_BY_LINE,
             _EXPIRED_COUNTED,
             _QUARANTINE_IGNORED,
+            _CARRIED_TWICE,
+            _HELD_IN_MAIN,
         )
     }
 )

@@ -427,8 +427,9 @@ CREATE TABLE push (id INTEGER PRIMARY KEY, channel, field_key, expected, target,
 CREATE TABLE movement (sku, quantity, location, lot);
 CREATE TABLE reservation (channel, order_id, line_id, sku, open, pack, deducted,
     updated_at DEFAULT 0, fetch_number DEFAULT 0, ordered, shipped, written_off);
-CREATE TABLE shelf (sku, on_hand, reserved, guard_level, guarded, held DEFAULT 0, coming DEFAULT 0);
-CREATE TABLE hold (id, key, state, until);
+CREATE TABLE shelf (sku, on_hand, reserved, guard_level, guarded, held DEFAULT 0, coming DEFAULT 0,
+    pool DEFAULT 'main');
+CREATE TABLE hold (id, key, state, until, pool DEFAULT 'main');
 CREATE TABLE hold_line (hold_id, position, sku, quantity);
 CREATE TABLE lot (sku, location, lot, on_hand, counts, comes);
 CREATE TABLE field (channel, key, sku, pack, hold, surplus, undeducted, let_go, expected);
@@ -444,7 +445,7 @@ LOT = (
     " INSERT INTO lot (sku, on_hand, location, lot, counts, comes)"
 )
 SET_ASIDE = (
-    "INSERT INTO hold VALUES (1, 'clerk 1', 'held', 0);"
+    "INSERT INTO hold VALUES (1, 'clerk 1', 'held', 0, 'main');"
     " INSERT INTO hold_line (hold_id, position, sku, quantity)"
 )
 SOLD = "INSERT INTO reservation (channel, order_id, line_id, sku, open, pack)"
@@ -817,7 +818,7 @@ def test_an_older_version_that_changes_an_order_is_found(
         ("UPDATE shelf SET guard_level = 2 WHERE sku = 'soap'", 0),
         ("UPDATE shelf SET guarded = 1 WHERE sku = 'soap'", 0),
         ("UPDATE listing SET parked_reason = 'off sale' WHERE channel = 'shopify'", 0),
-        ("INSERT INTO shelf VALUES ('balm', 9, 0, 2, 0, 0, 0)", 1),
+        ("INSERT INTO shelf VALUES ('balm', 9, 0, 2, 0, 0, 0, 'main')", 1),
         ("UPDATE listing SET parked_reason = 'off sale' WHERE channel = 'etsy'", 1),
     ],
 )

@@ -63,6 +63,7 @@ from stockpush.messages import (
     ReceiveDelivery,
     ResolveListings,
     SettlePushes,
+    TransferStock,
 )
 from stockpush.model import (
     Delivery,
@@ -75,6 +76,7 @@ from stockpush.model import (
     Kind,
     Listing,
     ListingKey,
+    Location,
     Lot,
     LotKey,
     MovementKind,
@@ -765,6 +767,25 @@ def quarantine_ignored() -> bool:
     return _lot(quarantined=True).counts
 
 
+def carried_twice() -> tuple[int, int]:
+    """What lies in main and at the market after two of five were carried there."""
+    world = World().stock(candle=5)
+    stall = Location("stall", pool="market")
+    world.do(ImportCatalogue((), (), (), (), "places", "test", locations=(stall,)))
+    world.do(TransferStock("candle", 2, "main", "stall", "t", "test"))
+    return world.atp("candle"), world.atp("candle", "market")
+
+
+def held_in_main() -> tuple[int, int]:
+    """What can be promised in main and at the market after two there were set aside."""
+    world = World().stock(candle=5)
+    stall = Location("stall", pool="market")
+    world.do(ImportCatalogue((), (), (), (), "places", "test", locations=(stall,)))
+    world.do(TransferStock("candle", 2, "main", "stall", "t", "test"))
+    world.holds(("candle", 2), pool="market")
+    return world.atp("candle"), world.atp("candle", "market")
+
+
 SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "acknowledged_early": (acknowledged_early, "waits", "acknowledged"),
     "delivery_id": (delivery_id, 2, 1),
@@ -824,6 +845,8 @@ SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "held_line_by_line": (held_line_by_line, "Refused", "Accepted"),
     "expired_counted": (expired_counted, True, False),
     "quarantine_ignored": (quarantine_ignored, False, True),
+    "carried_twice": (carried_twice, (3, 2), (5, 2)),
+    "held_in_main": (held_in_main, (3, 0), (1, 2)),
 }
 """Bug -> (what is looked at, what it is, what it is with the bug)."""
 

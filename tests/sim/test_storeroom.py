@@ -147,7 +147,7 @@ def test_a_claim_that_may_have_lapsed_and_is_renewed_takes_again() -> None:
 def kept(timed: Timed, **said: Any) -> tuple[Lots, Lot]:
     """Three soaps in a lot, which the books know of."""
     lots = timed.lots()
-    lot = Lot("soap", "a", 3, **said)
+    lot = Lot("soap", "a", {"soap": 3}, **said)
     lots.receive(lot)
     lots.done(lot, quarantined=False)
     return lots, lot
@@ -160,10 +160,10 @@ def test_a_lot_is_withheld_once_it_expired() -> None:
     assert list(lots.unsettled()) == ["lot a turns soon"]
     timed.at = 50
     assert lots.withheld() == {"soap": 3}
-    lots.noted([("soap", "a", 3, True)])
+    lots.noted([("soap", "a", "main", 3, True)])
     timed.at = 60
     assert lots.withheld(since=55) == {}
-    lots.noted([("soap", "a", 2, False)])
+    lots.noted([("soap", "a", "main", 2, False)])
     assert (lots.withheld(since=55), lots.withheld(since=61)) == ({}, {"soap": 2})
     assert list(lots.unsettled()) == []
 
@@ -181,7 +181,7 @@ def test_a_lot_can_be_promised_before_it_is_there() -> None:
     timed.at = 20
     assert (lots.withheld(), lots.absent()) == ({}, {"soap": 3})
     timed.at = 50
-    assert lots.absent() == {"soap": 0}
+    assert lots.absent() == {}
 
 
 def test_a_lot_in_quarantine_is_withheld_until_somebody_asks_for_it() -> None:
@@ -209,7 +209,7 @@ def books(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 END = EPOCH + timedelta(seconds=100)
-ROW = f"INSERT INTO hold VALUES (1, 'a', 'held', {int(END.timestamp())}000000)"
+ROW = f"INSERT INTO hold VALUES (1, 'a', 'held', {int(END.timestamp())}000000, 'main')"
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ ROW = f"INSERT INTO hold VALUES (1, 'a', 'held', {int(END.timestamp())}000000)"
         ({"soap": 2}, [f"{ROW};INSERT INTO hold_line VALUES (1, 0, 'soap', 1)"], "I9"),
         ({"soap": 4}, [f"{ROW};INSERT INTO hold_line VALUES (1, 0, 'soap', 4)"], "I9"),
         ({}, [ROW.replace("'a'", "'b'")], "I2"),
-        ({}, [ROW.replace("00000)", "99999999)")], "I2"),
+        ({}, [ROW.replace("00000,", "99999999,")], "I2"),
         ({}, [ROW, "UPDATE hold SET state = 'expired'"], "I2"),
         ({}, [ROW, "UPDATE hold SET state = 'released'"], "I2"),
         ({}, [ROW, "UPDATE hold SET state = 'sold'"], "I2"),
@@ -251,10 +251,11 @@ def test_what_the_daemon_makes_of_a_hold_is_held_against_what_was_asked(
 
 
 def test_a_third_of_the_drawn_worlds_has_a_storeroom() -> None:
-    """Some have clerks alone, some lots alone, some both; nobody is without both."""
-    rooms = [Storeroom.draw(random.Random(seed)) for seed in range(200)]
-    assert all(room.clerks or room.lots for room in rooms)
-    assert {bool(room.clerks) for room in rooms} == {bool(room.lots) for room in rooms}
+    """Each with clerks, lots or a market, and with any of these together."""
+    rooms = [Storeroom.draw(random.Random(seed), ["woo", "etsy"]) for seed in range(200)]
+    assert all(room.clerks or room.keeper for room in rooms)
+    kinds = {(bool(room.clerks), room.has_lots, bool(room.market)) for room in rooms}
+    assert len(kinds) == 7
     drawn = [dice(seed, "storeroom").random() < 1 / 3 for seed in range(600)]
     assert 150 < sum(drawn) < 250
 

@@ -97,8 +97,8 @@ def prove(
         bool | None,
         typer.Option(
             "--storeroom/--no-storeroom",
-            help="With --worlds: with people who set stock aside and keep lots, or without; "
-            "else a third of the worlds have some.",
+            help="With --worlds: with people who set stock aside, keep lots and feed a market, or "
+            "without; else a third of the worlds have some.",
         ),
     ] = None,
     cut: Annotated[

@@ -28,6 +28,7 @@ from stockpush.model import HoldLine
 from stockpush.sim.claims import Claim, Claims, Wall
 from stockpush.sim.people import People, between
 from stockpush.sim.swarm import FaultKind
+from stockpush.sim.world import parted
 
 TWICE: Final = 0.15
 """How often a command that was carried out is typed again."""
@@ -77,14 +78,16 @@ class Clerk:
         return self.people.truth.claims
 
     async def _place(self) -> None:
-        lines = self._lines()
+        wished = self._wished()
         units: dict[str, int] = {}
-        for line in lines:
-            units[line.sku] = units.get(line.sku, 0) + line.quantity
+        for sku, quantity in wished:
+            units[sku] = units.get(sku, 0) + quantity
+        lines = tuple(HoldLine(parted(sku)[0], quantity) for sku, quantity in wished)
+        (pool,) = {parted(sku)[1] for sku in units}
         until, lapses = self._until()
         key = self._key()
         claim = self._claims.place(key, units, lapses)
-        command = PlaceHold(lines, until, "", key, self.name)
+        command = PlaceHold(lines, until, "", key, self.name, pool=pool)
         outcome = await self._ask(command, f"sets aside {units} until {until}")
         if isinstance(outcome, Refused):
             self._claims.refused(claim)
@@ -148,18 +151,21 @@ class Clerk:
 
     # -- what is wished ------------------------------------------------------------------------
 
-    def _lines(self) -> tuple[HoldLine, ...]:
-        """Return one line or two, mostly of what there is, sometimes of more than that."""
+    def _wished(self) -> list[tuple[str, int]]:
+        """Return one (item, units) or two of one pool, mostly of what there is, sometimes more."""
         dice, truth = self.dice, self.people.truth
-        lines = []
+        names = sorted(self.people.world.things)
+        pool = parted(dice.choice(names))[1]
+        names = [name for name in names if parted(name)[1] == pool]
+        wished = []
         for _ in range(dice.choice((1, 1, 1, 2, 2))):
-            sku = dice.choice(sorted(self.people.world.things))
+            sku = dice.choice(names)
             if truth.atp(sku) < 1:  # one more try: most things are sold out most of the time
-                sku = dice.choice(sorted(self.people.world.things))
+                sku = dice.choice(names)
             left = truth.atp(sku)
             units = dice.choice((left, left, left + 1, dice.randint(1, max(1, left))))
-            lines.append(HoldLine(sku, max(1, units)))
-        return tuple(lines)
+            wished.append((sku, max(1, units)))
+        return wished
 
     def _may_leave(self, units: Mapping[str, int]) -> bool:
         """Answer whether all of it is sold anyway: of the rest somebody may be counting it."""

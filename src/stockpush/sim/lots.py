@@ -18,23 +18,25 @@ from datetime import datetime, timedelta
 from math import inf
 
 from stockpush.sim.claims import SOON, Wall
+from stockpush.sim.world import at
 
-LotRow = tuple[str, str, int, bool]
-"""Item, lot, units that lie in it, and whether they count or come: of the daemon's books."""
+LotRow = tuple[str, str, str, int, bool]
+"""Item, lot, location, units of it there, and whether they count or come: of the daemon's books."""
 
 
 @dataclass(slots=True, eq=False)
 class Lot:
     """One lot; it can be promised from `comes_at` on and is there from `there_at` on, until it
-    expires, as far as these are set.
+    expires, as far as these are set. `left` is what lies in it, by what the world calls the item in
+    each pool.
 
-    `left` is what lies in it. `asking` is that something was asked for and is not answered yet, and
+    `asking` is that something was asked for and is not answered yet, and
     `out_since` from when on it surely does not count, and the books say so.
     """
 
     sku: str
     name: str
-    left: int
+    left: dict[str, int]
     comes_at: datetime | None = None
     there_at: datetime | None = None
     expires_at: datetime | None = None
@@ -80,7 +82,7 @@ class Lots:
 
     @property
     def skus(self) -> set[str]:
-        """Return the items that have lots."""
+        """Return the items that have lots, in whatever pool."""
         return {lot.sku for lot in self}
 
     # -- what their keeper does ----------------------------------------------------------------
@@ -90,6 +92,11 @@ class Lots:
         self._lots[lot.sku, lot.name] = lot
         if self.wall is not None and not lot.may_count(self.wall):
             lot.out_since = -inf
+        self.changed_at = self.now()
+
+    def refused(self, lot: Lot) -> None:
+        """What was to be received was not taken."""
+        del self._lots[lot.sku, lot.name]
         self.changed_at = self.now()
 
     def ask(self, lot: Lot) -> None:
@@ -108,11 +115,17 @@ class Lots:
 
     def noted(self, rows: Iterable[LotRow]) -> None:
         """A transaction of the daemon has ended, and this is in its books."""
-        for sku, name, left, counts in rows:
+        counting: set[Lot] = set()
+        left: dict[Lot, dict[str, int]] = {}
+        for sku, name, location, units, counts in rows:
             if (lot := self._lots.get((sku, name))) is None:
                 continue
-            lot.left = left
-            if self.wall is not None and not counts and not lot.may_count(self.wall):
+            left.setdefault(lot, {})[at(sku, location)] = units
+            if counts:
+                counting.add(lot)
+        for lot, units_of in left.items():
+            lot.left = units_of
+            if self.wall is not None and lot not in counting and not lot.may_count(self.wall):
                 lot.out_since = min(lot.out_since, self.now())
         self.turn()
 
@@ -138,7 +151,7 @@ class Lots:
             return units
         for lot in self:
             if lot.out_since < since if since is not None else not lot.may_count(self.wall):
-                units[lot.sku] += lot.left
+                units.update(lot.left)
         return units
 
     def absent(self) -> Counter[str]:
@@ -146,7 +159,8 @@ class Lots:
         units: Counter[str] = Counter()
         if self.wall is not None:
             for lot in self:
-                units[lot.sku] += 0 if lot.may_be_there(self.wall) else lot.left
+                if not lot.may_be_there(self.wall):
+                    units.update(lot.left)
         return units
 
     def unsettled(self) -> Iterator[str]:
@@ -156,7 +170,9 @@ class Lots:
         for lot in self:
             if lot.asking:
                 yield f"lot {lot.name}: what is asked for is not answered"
-            elif any(self.wall.earliest() < at < self.wall.latest() + SOON for at in lot.turns()):
+            elif any(
+                self.wall.earliest() < each < self.wall.latest() + SOON for each in lot.turns()
+            ):
                 yield f"lot {lot.name} turns soon"
 
 

@@ -36,7 +36,7 @@ from stockpush.sim.shops.shopify import ShopifyShop
 from stockpush.sim.shops.woocommerce import WooShop
 from stockpush.sim.swarm import HOUR, FaultKind, Swarm
 from stockpush.sim.truth import Truth, group
-from stockpush.sim.world import Listed, World, changed_bill
+from stockpush.sim.world import LOCATIONS, MAIN, Listed, World, changed_bill, parted
 
 UNPAID: Mapping[type[WooShop | EtsyShop], float] = MappingProxyType({WooShop: 0.2, EtsyShop: 0.1})
 """How often a shopper does not pay at once, where a shop lets them."""
@@ -627,27 +627,36 @@ class People:
             return
         moves = {part: -use for part, use in uses.items()} | {bill.item: units}
         self.deeds["built"] += 1
-        await self._act(dice, BuildStock(bill.item, units, self._key(), "maker"), moves)
+        sku, pool = parted(bill.item)
+        location = None if pool == MAIN else LOCATIONS[pool]
+        command = BuildStock(sku, units, self._key(), "maker", location=location)
+        await self._act(dice, command, moves)
 
     async def _count(self, dice: random.Random) -> None:
         """Count something that is sold nowhere, and find a little more or less than thought. What
         has lots may lose one while it is counted.
         """
-        sold = {each.sku for each in self.world.listings} | self.truth.lots.skus
-        counted = [sku for sku in sorted(self.world.things) if sku not in sold]
+        sold, lotted = {each.sku for each in self.world.listings}, self.truth.lots.skus
+        counted = [
+            name
+            for name in sorted(self.world.things)
+            if name not in sold and parted(name)[0] not in lotted
+        ]
         if not counted:
             return
         sku = dice.choice(counted)
         there = self.truth.on_hand()[sku]
         found = max(0, there + dice.choice((-20, -5, 0, 5, 20)))
         self.deeds["counted"] += 1
-        await self._act(dice, CountStock(sku, found, self._key(), "maker"), {sku: found - there})
+        base, pool = parted(sku)
+        command = CountStock(base, found, self._key(), "maker", pool=pool)
+        await self._act(dice, command, {sku: found - there})
 
     async def _change_bill(self, dice: random.Random) -> None:
         if not self.truth.bills:
             return
         item = dice.choice(sorted(self.truth.bills))
-        bills = {**self.truth.bills, item: changed_bill(dice, self.truth.bills[item])}
+        bills = self.world.with_bill(self.truth.bills, changed_bill(dice, self.truth.bills[item]))
         key = self._key()
         self.trace.append(f"{self.now():.3f} maker: {bills[item]}")
         state = self.truth.begin({}, bills)
@@ -658,9 +667,10 @@ class People:
     async def _move(
         self, dice: random.Random, moves: Mapping[str, int], kind: MovementKind
     ) -> None:
-        stock = tuple(StockMove(sku, units, kind) for sku, units in moves.items())
+        stock = tuple(StockMove(parted(sku)[0], units, kind) for sku, units in moves.items())
+        (pool,) = {parted(sku)[1] for sku in moves}
         self.deeds[kind.value] += 1
-        await self._act(dice, MoveStock(stock, self._key(), "maker"), moves)
+        await self._act(dice, MoveStock(stock, self._key(), "maker", pool=pool), moves)
 
     async def _act(self, dice: random.Random, command: Command, moves: Mapping[str, int]) -> None:
         apart = dice.random() < self.swarm.strength(FaultKind.OTHER_CONNECTION)

@@ -20,8 +20,9 @@ class Plan:
     of act one, `silent_s` that of the silence (both else drawn). `shopify_only` has one channel,
     which compares; `busy` has many shoppers, and a maker who keeps up with them. `split` has one
     or two shops on Shopify, among whose listings what there is is parted, most items on several,
-    and nobody takes away what a shop may sell. `storeroom` has people who set stock aside and
-    keep lots (None: drawn, for a third of the drawn worlds; never with the naive sync).
+    and nobody takes away what a shop may sell. `storeroom` has people who set stock aside, keep
+    lots and feed a market (None: drawn, for a third of the drawn worlds; never with the naive
+    sync).
 
     `shopfront` is simulated in place of a drawn world; `naive` runs the naive sync in place of the
     daemon. `cut_s` ends act one early and changes nothing before that; `away` are people (`PEOPLE`)

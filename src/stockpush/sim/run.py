@@ -140,7 +140,7 @@ class _Run:
         )
         self.storeroom = self._storeroom()
         if self.storeroom is not None:
-            self.world = replace(self.world, horizon_s=self.storeroom.horizon_s)
+            self.world = self.storeroom.changes(self.world)
         swarm = Swarm.draw(
             dice(seed, "swarm"),
             tuple(self.world.shops),
@@ -334,9 +334,7 @@ class _Run:
         is_drawn = own.random() < LIKELY and self.plan.shopfront is None
         if self.plan.naive or not (is_drawn if wished is None else wished):
             return None
-        room = Storeroom.draw(own)
-        # Where what there is is parted, nobody takes anything away, and the clock does not either.
-        return replace(room, lots=0.0, horizon_s=None) if self.world.is_split else room
+        return Storeroom.draw(own, list(self.world.shops), is_split=self.world.is_split)
 
     def _clerks(self, people: People) -> Iterator[Clerk]:
         """Yield those who set stock aside."""
@@ -349,13 +347,13 @@ class _Run:
             yield Clerk(f"clerk {number}", people, self.machine, wall, own, rate)
 
     def _storekeeper(self, people: People) -> Iterator[Storekeeper]:
-        """Yield whoever keeps lots, if anybody does."""
+        """Yield whoever keeps lots and carries things to the market, if anybody does."""
         room = self.storeroom
-        if room is None or not room.lots or "storekeeper" in self.plan.away:
+        if room is None or not room.keeper or "storekeeper" in self.plan.away:
             return
         assert isinstance(self.machine, Machine)
         wall, own = Wall(self.machine.clock), dice(self.seed, "storekeeper")
-        yield Storekeeper(people, self.machine, wall, own, room.lots, room.horizon_s)
+        yield Storekeeper(people, self.machine, wall, own, room)
 
     def _look(self) -> None:
         """Audit the books. A hunt also looks at the numbers, in worlds that hinder nobody for long;

@@ -7,11 +7,13 @@ there was none, and one with it has the same shops, shoppers and misfortunes.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from stockpush.sim.people import between
 from stockpush.sim.swarm import HOUR
+from stockpush.sim.world import MARKET, Listed, World, shelf
 
 LIKELY: Final = 1 / 3
 """How many drawn worlds have one."""
@@ -19,26 +21,78 @@ DEEDS_PER_HOUR: Final = (4.0, 90.0)
 """How often one of its people does something: from, to."""
 LOTS: Final = 0.5
 """How many of them have lots."""
+MARKETS: Final = 0.3
+"""How many have a second pool."""
 HORIZONS_S: Final = (None, None, 60, 900)
 
 
 @dataclass(frozen=True, slots=True)
 class Storeroom:
-    """`clerks` are those who set stock aside: how many deeds a second each does. `lots` is how
-    many a second are done to lots; `horizon_s` is that of every item, None for none.
+    """`clerks` are those who set stock aside: how many deeds a second each does. `keeper` is how
+    many a second the storekeeper does, who keeps lots or carries things to the market and back;
+    `market` are the channels that it feeds. `horizon_s` is every item's, None for none.
     """
 
     clerks: tuple[float, ...] = ()
-    lots: float = 0.0
+    keeper: float = 0.0
+    has_lots: bool = False
+    market: frozenset[str] = frozenset()
     horizon_s: int | None = None
 
     @classmethod
-    def draw(cls, dice: random.Random) -> Storeroom:
-        """Draw one."""
+    def draw(
+        cls, dice: random.Random, channels: Sequence[str], *, is_split: bool = False
+    ) -> Storeroom:
+        """Draw one for a world with these channels. Where what there is is parted (`is_split`)
+        nobody takes anything away, nor does the clock: there are clerks alone.
+        """
 
         def rate() -> float:
             return between(dice, *DEEDS_PER_HOUR) / HOUR
 
+        if is_split:
+            return cls(tuple(rate() for _ in range(dice.choice((1, 2)))))
         clerks = tuple(rate() for _ in range(dice.choice((0, 1, 1, 2, 3))))
-        lots = rate() if dice.random() < LOTS or not clerks else 0.0
-        return cls(clerks, lots, dice.choice(HORIZONS_S) if lots else None)
+        has_lots = dice.random() < LOTS
+        market: frozenset[str] = frozenset()
+        if dice.random() < MARKETS or not (clerks or has_lots):
+            market = frozenset(dice.sample(channels, dice.randint(1, max(1, len(channels) - 1))))
+        keeper = rate() if has_lots or market else 0.0
+        return cls(clerks, keeper, has_lots, market, dice.choice(HORIZONS_S) if has_lots else None)
+
+    def changes(self, world: World) -> World:
+        """Return the world with what the storeroom makes of it."""
+        world = replace(world, horizon_s=self.horizon_s)
+        return with_market(world, self.market) if self.market else world
+
+
+def with_market(world: World, channels: frozenset[str]) -> World:
+    """Return the world with a market that feeds these channels, and with nothing there yet."""
+
+    def there(sku: str) -> str:
+        return shelf(sku, MARKET)
+
+    def fed(listed: Listed) -> Listed:
+        return replace(listed, sku=there(listed.sku)) if listed.channel in channels else listed
+
+    things = {
+        there(sku): replace(thing, sku=there(sku), opening=0) for sku, thing in world.things.items()
+    }
+    bills = {
+        there(bill.item): replace(
+            bill,
+            item=there(bill.item),
+            lines=tuple((there(sku), units) for sku, units in bill.lines),
+        )
+        for bill in world.bills.values()
+    }
+    return replace(
+        world,
+        market=channels,
+        things={**world.things, **things},
+        bills={**world.bills, **bills},
+        listings=tuple(fed(each) for each in world.listings),
+        hot=fed(world.hot),
+        shared={**world.shared} | {there(sku): said for sku, said in world.shared.items()},
+        weights={fed(listed): weight for listed, weight in world.weights.items()},
+    )

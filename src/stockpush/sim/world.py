@@ -23,13 +23,41 @@ from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.shops.woocommerce import WooShop
 
 ADMIN_TOKEN = "sim-admin-token-sim"  # noqa: S105  # of a daemon that exists only in this process
+MAIN, MARKET = "main", "market"
+"""The pools that there may be: what lies in the one cannot be sent by a channel of the other."""
+LOCATIONS = {MAIN: "main", MARKET: "stall"}
+"""Where what belongs to a pool lies."""
 UNMAPPED = "unknown"
 """SKU of what is on sale and not in the catalogue."""
 
 
+def shelf(sku: str, pool: str) -> str:
+    """Return what an item is called in a pool: in the market it is another thing than in main.
+
+    >>> shelf("soap", "main"), shelf("soap", "market")
+    ('soap', 'soap@market')
+    """
+    return sku if pool == MAIN else f"{sku}@{pool}"
+
+
+def parted(name: str) -> tuple[str, str]:
+    """Return the item and the pool of what `shelf` names.
+
+    >>> parted("soap"), parted("soap@market")
+    (('soap', 'main'), ('soap', 'market'))
+    """
+    sku, _, pool = name.partition("@")
+    return sku, pool or MAIN
+
+
+def at(sku: str, location: str | None) -> str:
+    """Return what an item is called that lies at a location."""
+    return shelf(sku, MARKET if location == LOCATIONS[MARKET] else MAIN)
+
+
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """An item; `opening` is its stock at the beginning, in its smallest units."""
+    """An item in a pool; `opening` is its stock at the beginning, in its smallest units."""
 
     sku: str
     kind: str
@@ -111,6 +139,8 @@ class World:
     """By item, where the owner has said anything of it."""
     weights: Mapping[Listed, int] = field(default_factory=dict)
     """Of listings that do not weigh 1."""
+    market: frozenset[str] = frozenset()
+    """The channels that are fed by the market; then everything is there once in each pool."""
     horizon_s: int | None = None
     """How soon what is promised of any item has to be there, None where that is not said."""
     is_split: bool = False
@@ -120,6 +150,10 @@ class World:
     def own_channel_only(self) -> bool:
         """Whether there is one channel, so that nobody else can sell what it shows."""
         return len(self.shops) == 1
+
+    def shelf(self, channel: str, sku: str) -> str:
+        """Return what a channel sells of an item."""
+        return shelf(sku, MARKET if channel in self.market else MAIN)
 
     def fields(self) -> Iterator[Listed]:
         """Yield one listing for each field."""
@@ -153,6 +187,15 @@ class World:
         for name, shop in self.shops.items():
             accounts.subscribe(shop, urls[name], self.etsy)
 
+    def with_bill(self, bills: Mapping[str, Bill], bill: Bill) -> dict[str, Bill]:
+        """Return the bills with another one of an item, which is so in every pool."""
+        item, changed = parted(bill.item)[0], {**bills}
+        for pool in (MAIN, MARKET):
+            if (name := shelf(item, pool)) in bills:
+                lines = tuple((shelf(parted(sku)[0], pool), units) for sku, units in bill.lines)
+                changed[name] = replace(bill, item=name, lines=lines)
+        return changed
+
     def catalogue(self, bills: Mapping[str, Bill] | None = None) -> str:
         """Return the catalogue file, with other bills where they are given."""
         parts = [
@@ -160,8 +203,11 @@ class World:
             f'unit = "{thing.unit}"\non_hand = {thing.opening}\n{self._horizon}'
             f"{self._said_of(thing.sku)}"
             for thing in self.things.values()
+            if parted(thing.sku)[1] == MAIN
         ]
         for bill in (self.bills if bills is None else bills).values():
+            if parted(bill.item)[1] != MAIN:
+                continue
             lines = ", ".join(
                 f'{{ item = "{sku}", quantity = {units} }}' for sku, units in bill.lines
             )
@@ -170,11 +216,13 @@ class World:
                 f'[[boms]]\nitem = "{bill.item}"\nyield = {bill.makes}\n{batch}lines = [{lines}]\n'
             )
         parts += [
-            f'[[listings]]\nchannel = "{listed.channel}"\nitem = "{listed.sku}"\n'
+            f'[[listings]]\nchannel = "{listed.channel}"\nitem = "{parted(listed.sku)[0]}"\n'
             f"pack = {listed.pack}\nweight = {self.weights.get(listed, 1)}\n"
             f"ref = {accounts.reference(listed.channel, listed.listing)}\n"
             for listed in self.listings
         ]
+        if self.market:
+            parts.append(f'[[locations]]\nname = "{LOCATIONS[MARKET]}"\npool = "{MARKET}"\n')
         return "\n".join(parts)
 
     @property
@@ -208,7 +256,8 @@ class World:
             f'[channels.{name}]\nconnector = "{CONNECTORS[name]}"\n'
             f'{accounts.section(name, self.etsy)}mode = "{mode}"\n'
             f"buffer = {self.buffers[name]}\n"
-            f"poll_s = {self.poll_s[name]}\nreconcile_s = {self.reconcile_s[name]}\n"
+            + (f'pool = "{MARKET}"\n' if name in self.market else "")
+            + f"poll_s = {self.poll_s[name]}\nreconcile_s = {self.reconcile_s[name]}\n"
             for name in self.shops
         ]
         return "\n".join(parts)

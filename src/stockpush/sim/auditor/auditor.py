@@ -67,7 +67,7 @@ class Auditor:
             findings,
             stale_read_s,
         )
-        self._books = Books(books, known, findings)
+        self._books = Books(world, books, known, findings)
         self._holds = Holds(truth, books, self._commits, findings)
         self._rest = Rest(world, truth, books, notes, findings, is_watched=is_watched)
         self._truth = truth

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from stockpush.sim.auditor.database import Database
 from stockpush.sim.auditor.findings import Findings
 from stockpush.sim.auditor.known import Known
+from stockpush.sim.world import World
+from stockpush.sim.world import at as _lies
 
 
 @dataclass(slots=True)
 class Books:
     """Looks at the whole database now and then; `restarted`: the daemon was down since."""
 
+    world: World
     database: Database
     known: Known
     findings: Findings
@@ -37,17 +40,17 @@ class Books:
     def _check_balances(self) -> None:
         """I1 and I2: each balance is the sum of what it is made of."""
         balances: Counter[str] = Counter()
-        for sku, units in self.database.rows(
-            "SELECT sku, sum(quantity) FROM movement GROUP BY sku"
+        for sku, location, units in self.database.rows(
+            "SELECT sku, location, sum(quantity) FROM movement GROUP BY sku, location"
         ):
-            balances[sku] += units
-        for sku, lot, units, counts, moved in self.database.rows(
-            "SELECT sku, lot, on_hand, counts, (SELECT coalesce(sum(quantity), 0)"
-            " FROM movement WHERE (movement.sku, location, movement.lot)"
+            balances[_lies(sku, location)] += units
+        for sku, location, lot, units, counts, moved in self.database.rows(
+            "SELECT sku, location, lot, on_hand, counts, (SELECT coalesce(sum(quantity), 0)"
+            " FROM movement WHERE (movement.sku, movement.location, coalesce(movement.lot, ''))"
             " = (lot.sku, lot.location, lot.lot)) FROM lot"
         ):
             if not counts:
-                balances[sku] -= units
+                balances[_lies(sku, location)] -= units
             if units != moved:
                 self.findings.add("I1", f"{sku} {lot}", f"{units} in the lot, {moved} moved")
         open_units: Counter[str] = Counter()
@@ -56,15 +59,14 @@ class Books:
         ):
             if sku is not None:
                 self.known.add((channel, order, line))
-                open_units[sku] += units
+                open_units[self.world.shelf(channel, sku)] += units
         set_aside = dict(
             self.database.rows(
-                "SELECT sku, sum(quantity) FROM hold_line JOIN hold ON id = hold_id"
-                " WHERE state = 'held' GROUP BY sku"
+                "SELECT name, sum(quantity) FROM watched_hold WHERE state = 'held' GROUP BY name"
             )
         )
         for sku, on_hand, reserved, held in self.database.rows(
-            "SELECT sku, on_hand, reserved, held FROM shelf"
+            "SELECT name, on_hand, reserved, held FROM watched_shelf"
         ):
             if on_hand != balances[sku]:
                 self.findings.add("I1", sku, f"{on_hand} on hand, {balances[sku]} moved")

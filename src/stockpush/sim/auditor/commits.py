@@ -98,9 +98,7 @@ class Commits:
             self.known.add((channel, order, line), now)
         if self.truth.lots.wall is not None:
             self.truth.lots.noted(
-                self.database.rows(
-                    "SELECT sku, lot, sum(on_hand), max(counts OR comes) FROM lot GROUP BY sku, lot"
-                )
+                self.database.rows("SELECT sku, lot, location, on_hand, counts OR comes FROM lot")
             )
         before, self._sums = self._sums, self._read_sums()
         self._before = before
@@ -158,14 +156,14 @@ class Commits:
 
     def _read_sums(self) -> Sums:
         shelves = self.database.rows(
-            "SELECT sku, on_hand + coming, reserved, held, guard_level, guarded FROM shelf"
+            "SELECT name, on_hand + coming, reserved, held, guard_level, guarded FROM watched_shelf"
         )
         held: Counter[str] = Counter()
         undeducted, expected = {}, {}
         for channel, key, sku, units, waiting, surplus, shows in self.database.rows(
             "SELECT channel, key, sku, hold * pack, undeducted, surplus, expected FROM field"
         ):
-            held[sku] += units
+            held[self.world.shelf(channel, sku)] += units
             # Where open orders are kept apart a surplus are those that the shop does not keep.
             apart = isinstance(self.world.shops[channel], FaireShop)
             undeducted[channel, key] = max(0, waiting - surplus) if apart else waiting

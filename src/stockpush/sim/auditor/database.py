@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 WATCHED = """
+CREATE VIEW watched_shelf AS
+    SELECT CASE pool WHEN 'main' THEN sku ELSE sku || '@' || pool END AS name, shelf.* FROM shelf;
+CREATE VIEW watched_hold AS
+    SELECT CASE pool WHEN 'main' THEN sku ELSE sku || '@' || pool END AS name, quantity, position,
+        state, hold_id FROM hold_line JOIN hold ON id = hold_id;
 CREATE TABLE watched (what TEXT PRIMARY KEY, often INTEGER NOT NULL);
 CREATE TABLE watched_older (channel TEXT, order_id TEXT, line_id TEXT);
 INSERT INTO watched VALUES ('compare_lost', 0), ('unknown_applied', 0), ('unknown_read', 0),
@@ -39,7 +44,8 @@ CREATE TRIGGER watch_older AFTER UPDATE ON reservation
     BEGIN INSERT INTO watched_older VALUES (NEW.channel, NEW.order_id, NEW.line_id); END;
 """
 """What is added to the daemon's empty database, so that it notes what happens between two looks:
-rare moments of the protocol, and order lines that an older version has changed (I5).
+rare moments of the protocol, and order lines that an older version has changed (I5). The views name
+an item in a pool as the world does (`sim.world.shelf`).
 """
 
 

@@ -21,7 +21,7 @@ class Guards:
     def of(self, sku: str) -> tuple[int, bool]:
         """Return the guard level that was measured of an item, and whether it is guarded."""
         for level, guarded in self.database.rows(
-            "SELECT guard_level, guarded FROM shelf WHERE sku = ?", sku
+            "SELECT guard_level, guarded FROM watched_shelf WHERE name = ?", sku
         ):
             return level, bool(guarded)
         return 0, False

@@ -75,7 +75,7 @@ class Holds:
     def _check_taken(self, number: int, claim: Claim) -> None:
         """I9: what is set aside is what was asked for, and the books allow it."""
         lines = self.database.rows(
-            "SELECT sku, quantity FROM hold_line WHERE hold_id = ? ORDER BY position", number
+            "SELECT name, quantity FROM watched_hold WHERE hold_id = ? ORDER BY position", number
         )
         if dict(lines) != dict(claim.units):
             text = f"{dict(lines)} are set aside, {dict(claim.units)} were asked for"

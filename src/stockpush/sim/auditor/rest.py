@@ -89,7 +89,7 @@ class Rest:
         on_hand, reserved = self.truth.on_hand(), self.truth.reserved()
         held = self.truth.claims.held()
         for sku, known, promised, aside in self.database.rows(
-            "SELECT sku, on_hand, reserved, held FROM shelf"
+            "SELECT name, on_hand, reserved, held FROM watched_shelf"
         ):
             if known != on_hand[sku]:
                 yield f"{sku}: {known} on hand in the books, truly {on_hand[sku]}"

@@ -22,7 +22,7 @@ from stockpush.sim.network import Exchange
 from stockpush.sim.shops.etsy import EtsyShop
 from stockpush.sim.shops.faire import FaireShop
 from stockpush.sim.truth import NEVER, FieldName, Line, LineKey, Truth
-from stockpush.sim.world import Listed, World
+from stockpush.sim.world import Listed, World, parted
 
 UNTOLD_S = 900.0
 """For how long what was put back may hide sales, where nobody tells of it."""
@@ -273,7 +273,7 @@ class Writes:
             for channel, order, line, taken in self.commits.database.rows(
                 "SELECT channel, order_id, line_id, open + shipped + written_off FROM reservation"
                 " WHERE sku = ?",
-                listed.sku,
+                parted(listed.sku)[0],
             )
         }
         units: int = sum(
