@@ -301,6 +301,7 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
         "quarantine_ignored": focus({Kind.CRASH: 3.0}, storeroom=True),
         "carried_twice": focus({Kind.CRASH: 3.0}, storeroom=True),
         "held_in_main": focus({Kind.CRASH: 3.0}, storeroom=True),
+        "rule_ignored": focus({Kind.CRASH: 3.0}, shopfront=TWO_MADE, storeroom=True),
     }
 )
 """Bug -> where it is looked for."""

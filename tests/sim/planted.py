@@ -973,6 +973,19 @@ _HELD_IN_MAIN = Planted(
     ),
 )
 
+_RULE_IGNORED = Planted(
+    "rule_ignored",
+    "what is to be promised of what is finished alone is promised of what can be made",
+    ("I9",),
+    (
+        Edit(
+            "reservation.view:View._standing",
+            "self.catalogue.ceilings, self._rests(shelves)",
+            "{}, self._rests(shelves)",
+        ),
+    ),
+)
+
 BUGS: Mapping[str, Planted] = MappingProxyType(
     {
         bug.name: bug
@@ -1030,6 +1043,7 @@ BUGS: Mapping[str, Planted] = MappingProxyType(
             _QUARANTINE_IGNORED,
             _CARRIED_TWICE,
             _HELD_IN_MAIN,
+            _RULE_IGNORED,
         )
     }
 )

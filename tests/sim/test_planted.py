@@ -80,6 +80,7 @@ from stockpush.model import (
     Lot,
     LotKey,
     MovementKind,
+    Promise,
     Push,
     PushOutcomeKind,
 )
@@ -786,6 +787,12 @@ def held_in_main() -> tuple[int, int]:
     return world.atp("candle"), world.atp("candle", "market")
 
 
+def rule_ignored() -> int:
+    """What can be promised of three finished candles and wax for five, of the finished alone."""
+    world = World().stock(candle=3, wax=5).bill("candle", wax=1)
+    return world.item("candle", promise=Promise.FINISHED).atp("candle")
+
+
 SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "acknowledged_early": (acknowledged_early, "waits", "acknowledged"),
     "delivery_id": (delivery_id, 2, 1),
@@ -847,6 +854,7 @@ SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "quarantine_ignored": (quarantine_ignored, False, True),
     "carried_twice": (carried_twice, (3, 2), (5, 2)),
     "held_in_main": (held_in_main, (3, 0), (1, 2)),
+    "rule_ignored": (rule_ignored, 3, 8),
 }
 """Bug -> (what is looked at, what it is, what it is with the bug)."""
 

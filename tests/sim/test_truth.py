@@ -30,6 +30,7 @@ def test_two_ways_to_net_agree(seed: int) -> None:
             parts = dice.sample(below, min(len(below), dice.randint(1, 3)))
             lines = tuple((part, dice.choice((1, 1, 2, 3, 5))) for part in parts)
             bills[sku] = Bill(sku, dice.choice((1, 1, 2, 3, 4)), lines, dice.random() < 0.3)
+    rules = {sku: dice.choice((0, 1, 3)) for sku in bills if dice.random() < 0.3}
     stock = {sku: dice.choice((-2, 0, 0, 1, 2, 3, 5, 8, 13)) for sku in skus}
     demand = {sku: dice.choice((0, 0, 0, 0, 1, 2, 4)) for sku in skus}
     core = Bills.build(
@@ -47,8 +48,8 @@ def test_two_ways_to_net_agree(seed: int) -> None:
     free = {sku: stock[sku] - demand[sku] for sku in skus}
     for sku in skus:
         order = truth.group(sku, bills)
-        assert truth.atp(sku, free, bills, order) == netting.atp(
-            netting.net(core, stock, demand, [sku]), sku
+        assert truth.atp(sku, free, bills, order, rules) == netting.atp(
+            netting.net(core, stock, demand, [sku], ceilings=rules), sku
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Final
 
 from stockpush.sim.people import between
@@ -38,6 +39,8 @@ class Storeroom:
     has_lots: bool = False
     market: frozenset[str] = frozenset()
     horizon_s: int | None = None
+    rules: tuple[int | None, ...] = ()
+    """How many of an item may wait to be made (None: any number), of one after the other."""
 
     @classmethod
     def draw(
@@ -58,12 +61,27 @@ class Storeroom:
         if dice.random() < MARKETS or not (clerks or has_lots):
             market = frozenset(dice.sample(channels, dice.randint(1, max(1, len(channels) - 1))))
         keeper = rate() if has_lots or market else 0.0
-        return cls(clerks, keeper, has_lots, market, dice.choice(HORIZONS_S) if has_lots else None)
+        rules = tuple(dice.choice((None, 0, 1, 3)) for _ in range(dice.choice((0, 0, 3))))
+        horizon_s = dice.choice(HORIZONS_S) if has_lots else None
+        return cls(clerks, keeper, has_lots, market, horizon_s, rules)
 
     def changes(self, world: World) -> World:
         """Return the world with what the storeroom makes of it."""
-        world = replace(world, horizon_s=self.horizon_s)
+        rules = {
+            sku: most
+            for sku, most in zip(cycle(sorted(_may_be_ruled(world))), self.rules, strict=False)
+            if most is not None
+        }
+        world = replace(world, horizon_s=self.horizon_s, rules=rules)
         return with_market(world, self.market) if self.market else world
+
+
+def _may_be_ruled(world: World) -> set[str]:
+    """Return the items that are made, but not for others by the batch: what a batch that is begun
+    leaves over can be promised, so that less on the shelf may mean more, and a bound is none.
+    """
+    for_batches = {sku for bill in world.bills.values() if bill.makes > 1 for sku, _ in bill.lines}
+    return world.bills.keys() - for_batches
 
 
 def with_market(world: World, channels: frozenset[str]) -> World:
@@ -93,6 +111,7 @@ def with_market(world: World, channels: frozenset[str]) -> World:
         bills={**world.bills, **bills},
         listings=tuple(fed(each) for each in world.listings),
         hot=fed(world.hot),
+        rules={**world.rules} | {there(sku): most for sku, most in world.rules.items()},
         shared={**world.shared} | {there(sku): said for sku, said in world.shared.items()},
         weights={fed(listed): weight for listed, weight in world.weights.items()},
     )

@@ -301,7 +301,7 @@ class Truth:
         order = group(sku, bills)
         key = (sku, tuple(free[each] for each in order), tuple(bills.get(each) for each in order))
         if key not in self._atps:
-            self._atps[key] = atp(sku, free, bills, order)
+            self._atps[key] = atp(sku, free, bills, order, self.world.rules)
         return self._atps[key]
 
     def offer(self, listed: Listed, free: Free | None = None, bills: Bills | None = None) -> int:
@@ -446,8 +446,8 @@ def group(sku: str, bills: Bills) -> tuple[str, ...]:
     return tuple(reversed(order))
 
 
-def is_covered(sku: str, free: Free, bills: Bills, order: Iterable[str], more: int) -> bool:
-    """Answer whether everything promised, and `more` units (signed) of `sku`, can be supplied."""
+def _missing(sku: str, free: Free, bills: Bills, order: Iterable[str], more: int) -> dict[str, int]:
+    """Return what is missing of everything where `more` units (signed) of `sku` are promised."""
     missing: dict[str, int] = {}
     wanted: dict[str, int] = defaultdict(int)
     wanted[sku] += more
@@ -461,6 +461,29 @@ def is_covered(sku: str, free: Free, bills: Bills, order: Iterable[str], more: i
             built = -(-built // bill.makes) * bill.makes
         for part, units in bill.lines:
             wanted[part] += -(-built * units // bill.makes)
+    return missing
+
+
+def is_covered(
+    sku: str,
+    free: Free,
+    bills: Bills,
+    order: Iterable[str],
+    more: int,
+    rules: Mapping[str, int] | None = None,
+) -> bool:
+    """Answer whether everything promised, and `more` units (signed) of `sku`, can be supplied.
+
+    Where `rules` say how many of something may wait to be made no more do for the units that are
+    promised besides, unless as many do already.
+    """
+    missing = _missing(sku, free, bills, order, more)
+    if rules and more > 0:
+        already = _missing(sku, free, bills, order, 0)
+        if any(
+            units > max(already[item], rules.get(item, units)) for item, units in missing.items()
+        ):
+            return False
 
     def covered(item: str) -> bool:
         if not missing[item]:
@@ -471,18 +494,24 @@ def is_covered(sku: str, free: Free, bills: Bills, order: Iterable[str], more: i
     return covered(sku)
 
 
-def atp(sku: str, free: Free, bills: Bills, order: Iterable[str]) -> int:
+def atp(
+    sku: str,
+    free: Free,
+    bills: Bills,
+    order: Iterable[str],
+    rules: Mapping[str, int] | None = None,
+) -> int:
     """Return the largest rise of demand that is covered, or less the smallest fall that is.
 
     Being covered ends once as demand rises, so a step that doubles finds where, and halves.
     """
     if is_covered(sku, free, bills, order, 0):
         low, step = 0, 1
-        while is_covered(sku, free, bills, order, low + step):
+        while is_covered(sku, free, bills, order, low + step, rules):
             low, step = low + step, step * 2
         while step > 1:
             step //= 2
-            if is_covered(sku, free, bills, order, low + step):
+            if is_covered(sku, free, bills, order, low + step, rules):
                 low += step
         return low
     high, step = 0, 1

@@ -139,6 +139,9 @@ class World:
     """By item, where the owner has said anything of it."""
     weights: Mapping[Listed, int] = field(default_factory=dict)
     """Of listings that do not weigh 1."""
+    rules: Mapping[str, int] = field(default_factory=dict)
+    """The most of an item that may wait to be made where its owner has said so; 0: what is finished
+    alone is promised."""
     market: frozenset[str] = frozenset()
     """The channels that are fed by the market; then everything is there once in each pool."""
     horizon_s: int | None = None
@@ -201,6 +204,7 @@ class World:
         parts = [
             f'[[items]]\nsku = "{thing.sku}"\nname = "{thing.sku}"\nkind = "{thing.kind}"\n'
             f'unit = "{thing.unit}"\non_hand = {thing.opening}\n{self._horizon}'
+            f"{self._rule_of(thing.sku)}"
             f"{self._said_of(thing.sku)}"
             for thing in self.things.values()
             if parted(thing.sku)[1] == MAIN
@@ -228,6 +232,13 @@ class World:
     @property
     def _horizon(self) -> str:
         return "" if self.horizon_s is None else f'horizon = "{self.horizon_s} s"\n'
+
+    def _rule_of(self, sku: str) -> str:
+        """Return the column that says what may be promised of an item."""
+        if sku not in self.rules:
+            return ""
+        most = self.rules[sku]
+        return f"buildable_max = {most}\n" if most else 'promise = "finished"\n'
 
     def _said_of(self, sku: str) -> str:
         """Return the columns that say how an item is shared."""
