@@ -100,6 +100,9 @@ def broken_at_2(seed: int, plan: Plan) -> Report:
         (("--shopify-only",), "needs --worlds"),
         (("--busy",), "needs --worlds"),
         (("--channels", "etsy"), "needs --worlds"),
+        (("--storeroom", "--sync", "ours"), "needs --worlds"),
+        (("--storeroom", "--worlds"), "needs --sync ours"),
+        (("--no-storeroom",), "needs --worlds"),
         (("--worlds", "--sync", "ours", "--channels", "amazon"), "knows nothing called"),
         (("--worlds", "--channels", "woo", "--strict"), "do not go together"),
         (("--seeds", "0"), "out of bounds"),
@@ -134,6 +137,29 @@ def test_an_unknown_kind_of_fault_is_answered_with_all_there_are(terminal: Termi
     assert [
         kind.name.lower() for kind in FaultKind if kind.name.lower() not in error["expected"]
     ] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "storeroom"),
+    [
+        (("--sync", "ours"), None),
+        (("--sync", "ours", "--storeroom"), True),
+        (("--sync", "ours", "--no-storeroom"), False),
+        ((), False),
+    ],
+)
+def test_a_storeroom_is_drawn_asked_for_or_left_out(
+    terminal: Terminal,
+    faked: Callable[[Callable[[int, Plan], Report]], list[tuple[int, Plan]]],
+    typed: tuple[str, ...],
+    storeroom: bool | None,
+):
+    """Beside the naive sync, which knows nothing of it, there is none."""
+    ran = faked(sound)
+    result = terminal("prove", "--worlds", *typed, "--seed", "5", "--jobs", "1", "--json")
+    assert result.code == 0
+    assert [plan.storeroom for _, plan in ran if not plan.naive] == [storeroom]
+    assert all(not plan.storeroom for _, plan in ran if plan.naive)
 
 
 def test_json_and_markdown_exclude_each_other(terminal: Terminal):

@@ -30,6 +30,7 @@ from stockpush.sim.plan import Plan
 from stockpush.sim.report import Report
 from stockpush.sim.run import simulate
 from stockpush.sim.shopfront import Offered, Shopfront
+from stockpush.sim.storeroom import Storeroom
 from stockpush.sim.swarm import FaultKind as Kind
 from stockpush.sim.world import Bill, Shared, Thing, World
 from tests.sim.planted import BUGS
@@ -151,6 +152,10 @@ TWO_ITEMS = Corner(
 """Two items are made of one material, and what there is of it is parted."""
 TWO_MADE = replace(TWO_ITEMS, is_split=False)
 """The same, and each listing shows what there is."""
+CLERKS = Storeroom(clerks=(0.02, 0.02))
+"""Two who set something aside, or end it, every minute or so."""
+WITH_LOTS = Storeroom(keeper=0.02, has_lots=True)
+WITH_MARKET = Storeroom(clerks=(0.01,), keeper=0.02, market=frozenset({WOO}))
 SLOW_S = (0.1, 6.0)
 """Lines so slow that everything overlaps everything else."""
 WAVES = Pace(900.0, 60.0, wave_s=(30.0, 200.0))
@@ -294,14 +299,16 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
             {Kind.WEBHOOK_LOST: 1.0}, shopfront=FOUR, pace=Pace(200.0, 120.0)
         ),
         "split_per_item": focus(shopfront=TWO_ITEMS, pace=Pace(200.0, 120.0)),
-        "held_on_sale": focus({Kind.CRASH: 3.0}, storeroom=True),
-        "lapsed_kept": focus({Kind.CRASH: 3.0}, storeroom=True),
-        "held_line_by_line": focus({Kind.CRASH: 3.0}, shopfront=TWO_MADE, storeroom=True),
-        "expired_counted": focus({Kind.CRASH: 3.0}, storeroom=True),
-        "quarantine_ignored": focus({Kind.CRASH: 3.0}, storeroom=True),
-        "carried_twice": focus({Kind.CRASH: 3.0}, storeroom=True),
-        "held_in_main": focus({Kind.CRASH: 3.0}, storeroom=True),
-        "rule_ignored": focus({Kind.CRASH: 3.0}, shopfront=TWO_MADE, storeroom=True),
+        "held_on_sale": focus({Kind.CRASH: 3.0}, storeroom=CLERKS),
+        "lapsed_kept": focus({Kind.CRASH: 3.0}, storeroom=CLERKS),
+        "held_line_by_line": focus({Kind.CRASH: 3.0}, shopfront=TWO_MADE, storeroom=CLERKS),
+        "expired_counted": focus({Kind.CRASH: 3.0}, storeroom=WITH_LOTS),
+        "quarantine_ignored": focus({Kind.CRASH: 3.0}, storeroom=WITH_LOTS),
+        "carried_twice": focus({Kind.CRASH: 3.0}, storeroom=WITH_MARKET),
+        "held_in_main": focus({Kind.CRASH: 3.0}, storeroom=WITH_MARKET),
+        "rule_ignored": focus(
+            {Kind.CRASH: 3.0}, shopfront=TWO_MADE, storeroom=Storeroom(rules=(0, 1))
+        ),
     }
 )
 """Bug -> where it is looked for."""

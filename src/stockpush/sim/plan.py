@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stockpush.sim.people import Pace
 from stockpush.sim.shopfront import Shopfront
+from stockpush.sim.storeroom import Storeroom
 from stockpush.sim.swarm import FaultKind
 
 PEOPLE = ("merchant", "maker", "rush", "housekeeper", "typist", "clerk", "storekeeper")
@@ -21,8 +22,8 @@ class Plan:
     which compares; `busy` has many shoppers, and a maker who keeps up with them. `split` has one
     or two shops on Shopify, among whose listings what there is is parted, most items on several,
     and nobody takes away what a shop may sell. `storeroom` has people who set stock aside, keep
-    lots and feed a market (None: drawn, for a third of the drawn worlds; never with the naive
-    sync).
+    lots and feed a market (True: drawn; None: for a third of the drawn worlds; never with the
+    naive sync).
 
     `shopfront` is simulated in place of a drawn world; `naive` runs the naive sync in place of the
     daemon. `cut_s` ends act one early and changes nothing before that; `away` are people (`PEOPLE`)
@@ -41,7 +42,7 @@ class Plan:
     channels: frozenset[str] | None = None
     busy: bool = False
     split: bool = False
-    storeroom: bool | None = None
+    storeroom: bool | Storeroom | None = None
     shopfront: Shopfront | None = None
     naive: bool = False
     cut_s: float | None = None

@@ -334,6 +334,8 @@ class _Run:
         is_drawn = own.random() < LIKELY and self.plan.shopfront is None
         if self.plan.naive or not (is_drawn if wished is None else wished):
             return None
+        if isinstance(wished, Storeroom):
+            return wished
         return Storeroom.draw(own, list(self.world.shops), is_split=self.world.is_split)
 
     def _clerks(self, people: People) -> Iterator[Clerk]:

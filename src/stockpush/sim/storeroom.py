@@ -31,7 +31,8 @@ HORIZONS_S: Final = (None, None, 60, 900)
 class Storeroom:
     """`clerks` are those who set stock aside: how many deeds a second each does. `keeper` is how
     many a second the storekeeper does, who keeps lots or carries things to the market and back;
-    `market` are the channels that it feeds. `horizon_s` is every item's, None for none.
+    `market` are the channels that it feeds. `horizon_s` is every item's, None for none; `rules` how
+    many of one item after the other may wait to be made, None for any number.
     """
 
     clerks: tuple[float, ...] = ()
@@ -40,7 +41,6 @@ class Storeroom:
     market: frozenset[str] = frozenset()
     horizon_s: int | None = None
     rules: tuple[int | None, ...] = ()
-    """How many of an item may wait to be made (None: any number), of one after the other."""
 
     @classmethod
     def draw(
