@@ -299,7 +299,9 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
             {Kind.WEBHOOK_LOST: 1.0}, shopfront=FOUR, pace=Pace(200.0, 120.0)
         ),
         "split_per_item": focus(shopfront=TWO_ITEMS, pace=Pace(200.0, 120.0)),
-        "held_on_sale": focus({Kind.CRASH: 3.0}, storeroom=CLERKS),
+        "held_on_sale": focus(
+            {Kind.CRASH: 3.0}, shopfront=MANY, pace=Pace(100.0, 300.0), storeroom=CLERKS
+        ),
         "lapsed_kept": focus({Kind.CRASH: 3.0}, storeroom=CLERKS),
         "held_line_by_line": focus({Kind.CRASH: 3.0}, shopfront=TWO_MADE, storeroom=CLERKS),
         "expired_counted": focus({Kind.CRASH: 3.0}, storeroom=WITH_LOTS),

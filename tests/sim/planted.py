@@ -895,6 +895,7 @@ _HELD_ON_SALE = Planted(
     ("I2", "I9"),
     (
         Edit("reservation.view:View.demand", "shelf.reserved + shelf.held", "shelf.reserved"),
+        Edit("reservation.view:View._standing", "row.reserved + row.held", "row.reserved"),
         Edit("reservation.pushes:item_derivation", "view.shelf(sku).held", "0"),
     ),
 )

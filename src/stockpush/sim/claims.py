@@ -19,6 +19,8 @@ from math import inf
 
 from stockpush.sim.loop import EPOCH, SimClock
 
+MOMENT_S = 1e-4
+"""What is closer together happened in one virtual instant: nobody can tell what came first."""
 SOON = timedelta(days=2)
 """What is due within it is waited for before the silence; people set nothing aside for as long as
 that or a little more.
@@ -30,6 +32,10 @@ class Wall:
     """What the daemon's clock may show, by its machine's."""
 
     clock: SimClock
+
+    def true(self) -> datetime:
+        """Return what it would show if it had never been set wrong."""
+        return EPOCH + timedelta(seconds=self.clock.loop.time())
 
     def earliest(self) -> datetime:
         """Return the earliest instant that it may show now."""
@@ -62,7 +68,7 @@ class Claim:
 
     def takes(self, since: float) -> bool:
         """Answer whether it surely took its units at `since`."""
-        return self.held_at < since < self.freed_at
+        return self.held_at + MOMENT_S < since < self.freed_at
 
     def may_lapse(self, wall: Wall) -> bool:
         """Answer whether it may be due."""

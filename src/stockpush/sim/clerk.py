@@ -37,6 +37,8 @@ AGES: Final = 0.25
 AGES_DAYS: Final = (4, 300)
 SPAN_S: Final = (15.0, 900.0)
 """How long otherwise: from, to."""
+JUMP: Final = timedelta(hours=3)
+"""How far a clock may be set back at the most, by all its jumps."""
 PLACED: Final = frozenset({"insufficient_atp", "still_on_sale", "until_past"})
 """Why a hold may not be placed."""
 ENDED: Final = frozenset({"not_held", "until_past"})
@@ -154,7 +156,7 @@ class Clerk:
     def _wished(self) -> list[tuple[str, int]]:
         """Return one (item, units) or two of one pool, mostly of what there is, sometimes more."""
         dice, truth = self.dice, self.people.truth
-        names = sorted(self.people.world.things)
+        names = [thing.sku for thing in self.people.world.goods]
         pool = parted(dice.choice(names))[1]
         names = [name for name in names if parted(name)[1] == pool]
         wished = []
@@ -181,7 +183,9 @@ class Clerk:
         if dice.random() < AGES:
             span = timedelta(days=dice.randint(*AGES_DAYS))
         if dice.random() < 0.5:
-            return span, (self.wall.earliest() + span, datetime.max.replace(tzinfo=UTC))
+            # The clock may be set back before it is carried out.
+            first = self.wall.true() + span - JUMP
+            return span, (first, datetime.max.replace(tzinfo=UTC))
         until = self.wall.clock.now() + span
         return until, (until, until)
 
@@ -191,7 +195,8 @@ class Clerk:
         """Return between when it lies now that it is answered; `asked` is what was known before."""
         if isinstance(until, datetime):
             return asked
-        return min(asked[0], self.wall.earliest() + until), self.wall.latest() + until
+        behind = timedelta(seconds=self.wall.clock.ahead_min_s)
+        return asked[0] + JUMP + behind, self.wall.latest() + until
 
     def _key(self) -> str:
         self._keys += 1

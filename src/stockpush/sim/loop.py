@@ -205,16 +205,19 @@ def spawn(
 @dataclass(slots=True)
 class SimClock:
     """`ports.Clock` of a virtual loop. `ahead_s`: how far the wall clock is from the truth;
-    `ahead_max_s`: how far it ever was.
+    `ahead_min_s`, `ahead_max_s`: how far it ever was.
     """
 
     loop: VirtualLoop
     ahead_s: float = 0.0
+    ahead_min_s: float = 0.0
     ahead_max_s: float = 0.0
 
     def set(self, ahead_s: float) -> None:
         """Set the wall clock."""
-        self.ahead_s, self.ahead_max_s = ahead_s, max(self.ahead_max_s, ahead_s)
+        self.ahead_s = ahead_s
+        self.ahead_min_s = min(self.ahead_min_s, ahead_s)
+        self.ahead_max_s = max(self.ahead_max_s, ahead_s)
 
     def now(self) -> datetime:
         """Return the instant that this clock shows, aware UTC."""

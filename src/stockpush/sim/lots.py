@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import inf
 
-from stockpush.sim.claims import SOON, Wall
+from stockpush.sim.claims import MOMENT_S, SOON, Wall
 from stockpush.sim.world import at
 
 LotRow = tuple[str, str, str, int, bool]
@@ -150,7 +150,11 @@ class Lots:
         if self.wall is None:
             return units
         for lot in self:
-            if lot.out_since < since if since is not None else not lot.may_count(self.wall):
+            if (
+                lot.out_since + MOMENT_S < since
+                if since is not None
+                else not lot.may_count(self.wall)
+            ):
                 units.update(lot.left)
         return units
 

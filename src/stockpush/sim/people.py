@@ -623,14 +623,38 @@ class People:
             units = bill.makes
         uses = {part: units * each // bill.makes for part, each in bill.lines}
         on_hand = self.truth.on_hand()
+        uses, used = self._taken(uses, on_hand)
         if any(on_hand[part] < use for part, use in uses.items()):
             return
         moves = {part: -use for part, use in uses.items()} | {bill.item: units}
         self.deeds["built"] += 1
         sku, pool = parted(bill.item)
         location = None if pool == MAIN else LOCATIONS[pool]
-        command = BuildStock(sku, units, self._key(), "maker", location=location)
+        command = BuildStock(sku, units, self._key(), "maker", location=location, used=used)
         await self._act(dice, command, moves)
+
+    def _taken(
+        self, uses: Mapping[str, int], on_hand: Mapping[str, int]
+    ) -> tuple[dict[str, int], tuple[tuple[str, int], ...]]:
+        """Return what a build takes where it takes this by its bill, and what has to be said of it:
+        how much of each substitute that a name stands for.
+        """
+        taken: Counter[str] = Counter()
+        said: list[tuple[str, int]] = []
+        for part, use in uses.items():
+            members = [each for each, name in self.world.alike.items() if name == part]
+            if not members:
+                taken[part] += use
+                continue
+            left = use
+            for place, member in enumerate(members):
+                last = place == len(members) - 1
+                units = left if last else min(left, max(0, on_hand[member]))
+                taken[member] += units
+                left -= units
+                if units:
+                    said.append((parted(member)[0], units))
+        return dict(taken), tuple(said)
 
     async def _count(self, dice: random.Random) -> None:
         """Count something that is sold nowhere, and find a little more or less than thought. What
@@ -639,7 +663,7 @@ class People:
         sold, lotted = {each.sku for each in self.world.listings}, self.truth.lots.skus
         counted = [
             name
-            for name in sorted(self.world.things)
+            for name in (thing.sku for thing in self.world.goods)
             if name not in sold and parted(name)[0] not in lotted
         ]
         if not counted:
@@ -723,7 +747,7 @@ _CORRECTIONS = (MovementKind.ADJUSTMENT, MovementKind.SCRAP)
 
 def _receipt(dice: random.Random, world: World) -> dict[str, int]:
     """Return what a delivery to the maker brings."""
-    thing = world.things[dice.choice(sorted(world.things))]
+    thing = dice.choice(world.goods)
     return {thing.sku: dice.choice((50, 100, 500)) if thing.unit == "g" else dice.randint(1, 6)}
 
 

@@ -68,7 +68,7 @@ class Storekeeper:
 
     async def _receive(self) -> None:
         people, dice = self.people, self.dice
-        thing = people.world.things[dice.choice(sorted(people.world.things))]
+        thing = dice.choice(people.world.goods)
         sku, pool = parted(thing.sku)
         units = dice.choice((50, 100, 500)) if thing.unit == "g" else dice.randint(1, 6)
         available_from = self._date(0.3, self.wall.clock.now())

@@ -24,6 +24,8 @@ LOTS: Final = 0.5
 """How many of them have lots."""
 MARKETS: Final = 0.3
 """How many have a second pool."""
+ANY: Final = "any-wax"
+"""The name that substitutes share."""
 HORIZONS_S: Final = (None, None, 60, 900)
 
 
@@ -32,7 +34,8 @@ class Storeroom:
     """`clerks` are those who set stock aside: how many deeds a second each does. `keeper` is how
     many a second the storekeeper does, who keeps lots or carries things to the market and back;
     `market` are the channels that it feeds. `horizon_s` is every item's, None for none; `rules` how
-    many of one item after the other may wait to be made, None for any number.
+    many of one item after the other may wait to be made, None for any number. `alike` is whether
+    one bill after the other takes any of two materials in the place of the one that it names.
     """
 
     clerks: tuple[float, ...] = ()
@@ -41,6 +44,7 @@ class Storeroom:
     market: frozenset[str] = frozenset()
     horizon_s: int | None = None
     rules: tuple[int | None, ...] = ()
+    alike: tuple[bool, ...] = ()
 
     @classmethod
     def draw(
@@ -63,7 +67,8 @@ class Storeroom:
         keeper = rate() if has_lots or market else 0.0
         rules = tuple(dice.choice((None, 0, 1, 3)) for _ in range(dice.choice((0, 0, 3))))
         horizon_s = dice.choice(HORIZONS_S) if has_lots else None
-        return cls(clerks, keeper, has_lots, market, horizon_s, rules)
+        alike = tuple(dice.random() < 0.6 for _ in range(dice.choice((0, 0, 0, 4))))
+        return cls(clerks, keeper, has_lots, market, horizon_s, rules, alike)
 
     def changes(self, world: World) -> World:
         """Return the world with what the storeroom makes of it."""
@@ -73,6 +78,7 @@ class Storeroom:
             if most is not None
         }
         world = replace(world, horizon_s=self.horizon_s, rules=rules)
+        world = with_substitutes(world, self.alike)
         return with_market(world, self.market) if self.market else world
 
 
@@ -82,6 +88,24 @@ def _may_be_ruled(world: World) -> set[str]:
     """
     for_batches = {sku for bill in world.bills.values() if bill.makes > 1 for sku, _ in bill.lines}
     return world.bills.keys() - for_batches
+
+
+def with_substitutes(world: World, alike: Sequence[bool]) -> World:
+    """Return the world with bills that take any of its first two materials, where `alike` says so
+    of one after the other; the same one, where there are none.
+    """
+    materials = [sku for sku, thing in world.things.items() if thing.kind == "material"][:2]
+    if len(materials) < 2 or not any(alike):
+        return world
+    members, bills = set(materials), {**world.bills}
+    for bill, either in zip(world.bills.values(), cycle(alike), strict=False):
+        named = [sku for sku, _ in bill.lines if sku in members]
+        if either and len(named) == 1:
+            lines = tuple((ANY if sku in members else sku, units) for sku, units in bill.lines)
+            bills[bill.item] = replace(bill, lines=lines)
+    name = replace(world.things[materials[0]], sku=ANY, opening=0)
+    things = {**world.things, ANY: name}
+    return replace(world, things=things, bills=bills, alike=dict.fromkeys(materials, ANY))
 
 
 def with_market(world: World, channels: frozenset[str]) -> World:
@@ -112,6 +136,8 @@ def with_market(world: World, channels: frozenset[str]) -> World:
         listings=tuple(fed(each) for each in world.listings),
         hot=fed(world.hot),
         rules={**world.rules} | {there(sku): most for sku, most in world.rules.items()},
+        alike={**world.alike}
+        | {there(member): there(name) for member, name in world.alike.items()},
         shared={**world.shared} | {there(sku): said for sku, said in world.shared.items()},
         weights={fed(listed): weight for listed, weight in world.weights.items()},
     )

@@ -20,10 +20,11 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from stockpush.sim.accounts import AnyShop
-from stockpush.sim.claims import Claims
+from stockpush.sim.claims import MOMENT_S, Claims
 from stockpush.sim.lots import Lots
 from stockpush.sim.shares import Taker, shares
 from stockpush.sim.shops.faire import FaireShop
@@ -244,9 +245,12 @@ class Truth:
         return self.states[-1].bills
 
     def states_since(self, instant: float) -> Iterator[State]:
-        """Yield every state that the daemon may have believed in at `instant` or later."""
+        """Yield every state that the daemon may have believed in at `instant` or later. What became
+        durable in the same instant may have done so before or after.
+        """
+        known = instant - MOMENT_S
         first = max(
-            (place for place, each in enumerate(self.states) if each.durable_at <= instant),
+            (place for place, each in enumerate(self.states) if each.durable_at <= known),
             default=0,
         )
         yield from self.states[first:]
@@ -298,10 +302,10 @@ class Truth:
         """Return how many more units can be sold, negative where too much was."""
         free = self.free() if free is None else free
         bills = self.bills if bills is None else bills
-        order = group(sku, bills)
+        order = group(sku, bills, self.world.alike)
         key = (sku, tuple(free[each] for each in order), tuple(bills.get(each) for each in order))
         if key not in self._atps:
-            self._atps[key] = atp(sku, free, bills, order, self.world.rules)
+            self._atps[key] = atp(sku, free, bills, order, self.world.rules, self.world.alike)
         return self._atps[key]
 
     def offer(self, listed: Listed, free: Free | None = None, bills: Bills | None = None) -> int:
@@ -419,9 +423,17 @@ class Truth:
 # -- netting, by its definition ----------------------------------------------------------------
 
 
-def group(sku: str, bills: Bills) -> tuple[str, ...]:
-    """Return everything that shares a material with `sku`, each before its components."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def group(sku: str, bills: Bills, alike: Mapping[str, str] = NOTHING) -> tuple[str, ...]:
+    """Return everything that shares a material with `sku`, each before its components; `alike` is
+    by what name each of several substitutes may be taken, which comes after them.
+    """
     near: dict[str, set[str]] = defaultdict(set)
+    for member, name in alike.items():
+        near[member].add(name)
+        near[name].add(member)
     for bill in bills.values():
         for part, _ in bill.lines:
             near[bill.item].add(part)
@@ -436,6 +448,8 @@ def group(sku: str, bills: Bills) -> tuple[str, ...]:
     def visit(item: str) -> None:
         if item in order:
             return
+        if item in alike:
+            visit(alike[item])
         if item in bills:
             for part, _ in bills[item].lines:
                 visit(part)
@@ -446,13 +460,26 @@ def group(sku: str, bills: Bills) -> tuple[str, ...]:
     return tuple(reversed(order))
 
 
-def _missing(sku: str, free: Free, bills: Bills, order: Iterable[str], more: int) -> dict[str, int]:
-    """Return what is missing of everything where `more` units (signed) of `sku` are promised."""
+def _missing(
+    sku: str,
+    free: Free,
+    bills: Bills,
+    order: Iterable[str],
+    more: int,
+    alike: Mapping[str, str],
+) -> dict[str, int]:
+    """Return what is missing of everything where `more` units (signed) of `sku` are promised.
+
+    A name that substitutes share has what they have left.
+    """
     missing: dict[str, int] = {}
+    left: dict[str, int] = defaultdict(int)
     wanted: dict[str, int] = defaultdict(int)
     wanted[sku] += more
     for item in order:
-        missing[item] = max(0, wanted[item] - free[item])
+        missing[item] = max(0, wanted[item] - free[item] - left[item])
+        if item in alike:
+            left[alike[item]] += max(0, free[item] - wanted[item])
         bill = bills.get(item)
         if bill is None or not missing[item]:
             continue
@@ -470,22 +497,25 @@ def is_covered(
     bills: Bills,
     order: Iterable[str],
     more: int,
-    rules: Mapping[str, int] | None = None,
+    rules: Mapping[str, int] = NOTHING,
+    alike: Mapping[str, str] = NOTHING,
 ) -> bool:
     """Answer whether everything promised, and `more` units (signed) of `sku`, can be supplied.
 
     Where `rules` say how many of something may wait to be made no more do for the units that are
     promised besides, unless as many do already.
     """
-    missing = _missing(sku, free, bills, order, more)
+    missing = _missing(sku, free, bills, order, more, alike)
     if rules and more > 0:
-        already = _missing(sku, free, bills, order, 0)
+        already = _missing(sku, free, bills, order, 0, alike)
         if any(
             units > max(already[item], rules.get(item, units)) for item, units in missing.items()
         ):
             return False
 
     def covered(item: str) -> bool:
+        if item in alike and missing[alike[item]]:
+            return False
         if not missing[item]:
             return True
         bill = bills.get(item)
@@ -499,26 +529,27 @@ def atp(
     free: Free,
     bills: Bills,
     order: Iterable[str],
-    rules: Mapping[str, int] | None = None,
+    rules: Mapping[str, int] = NOTHING,
+    alike: Mapping[str, str] = NOTHING,
 ) -> int:
     """Return the largest rise of demand that is covered, or less the smallest fall that is.
 
     Being covered ends once as demand rises, so a step that doubles finds where, and halves.
     """
-    if is_covered(sku, free, bills, order, 0):
+    if is_covered(sku, free, bills, order, 0, rules, alike):
         low, step = 0, 1
-        while is_covered(sku, free, bills, order, low + step, rules):
+        while is_covered(sku, free, bills, order, low + step, rules, alike):
             low, step = low + step, step * 2
         while step > 1:
             step //= 2
-            if is_covered(sku, free, bills, order, low + step, rules):
+            if is_covered(sku, free, bills, order, low + step, rules, alike):
                 low += step
         return low
     high, step = 0, 1
-    while not is_covered(sku, free, bills, order, high - step):
+    while not is_covered(sku, free, bills, order, high - step, rules, alike):
         high, step = high - step, step * 2
     while step > 1:
         step //= 2
-        if not is_covered(sku, free, bills, order, high - step):
+        if not is_covered(sku, free, bills, order, high - step, rules, alike):
             high -= step
     return high - 1

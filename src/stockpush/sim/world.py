@@ -142,6 +142,8 @@ class World:
     rules: Mapping[str, int] = field(default_factory=dict)
     """The most of an item that may wait to be made where its owner has said so; 0: what is finished
     alone is promised."""
+    alike: Mapping[str, str] = field(default_factory=dict)
+    """Substitutes, by the name that they share: an item of which nothing is ever stocked."""
     market: frozenset[str] = frozenset()
     """The channels that are fed by the market; then everything is there once in each pool."""
     horizon_s: int | None = None
@@ -153,6 +155,12 @@ class World:
     def own_channel_only(self) -> bool:
         """Whether there is one channel, so that nobody else can sell what it shows."""
         return len(self.shops) == 1
+
+    @property
+    def goods(self) -> list[Thing]:
+        """Return what can be stocked, by name: everything but what substitutes share."""
+        names = set(self.alike.values())
+        return [self.things[sku] for sku in sorted(self.things) if sku not in names]
 
     def shelf(self, channel: str, sku: str) -> str:
         """Return what a channel sells of an item."""
@@ -203,7 +211,7 @@ class World:
         """Return the catalogue file, with other bills where they are given."""
         parts = [
             f'[[items]]\nsku = "{thing.sku}"\nname = "{thing.sku}"\nkind = "{thing.kind}"\n'
-            f'unit = "{thing.unit}"\non_hand = {thing.opening}\n{self._horizon}'
+            f'unit = "{thing.unit}"\n{self._stock_of(thing)}{self._horizon}'
             f"{self._rule_of(thing.sku)}"
             f"{self._said_of(thing.sku)}"
             for thing in self.things.values()
@@ -232,6 +240,14 @@ class World:
     @property
     def _horizon(self) -> str:
         return "" if self.horizon_s is None else f'horizon = "{self.horizon_s} s"\n'
+
+    def _stock_of(self, thing: Thing) -> str:
+        """Return the columns that say how much there is of an item, and what it may stand for."""
+        if thing.sku in self.alike.values():
+            return ""
+        name = self.alike.get(thing.sku)
+        other = "" if name is None else f'substitute_for = "{name}"\n'
+        return f"on_hand = {thing.opening}\n{other}"
 
     def _rule_of(self, sku: str) -> str:
         """Return the column that says what may be promised of an item."""
