@@ -156,12 +156,13 @@ def mark(
     unknown = [shelf for shelf in showing if shelf not in known]
     found = netting.atp_all(view.net(unknown), unknown) if unknown else {}
     atps = {shelf: known[shelf] if shelf in known else found[shelf] for shelf in showing}
-    # Of those that were reached it has been told.
+    # Those that were reached have turned already.
     turned = sharing.turned(
         view, {shelf: atps[shelf] for shelf in shown if shelf in affected or shelf not in known}
     )
     if turned:
         view = view.after(Decision(shelves=turned))
+    shelves = turned + (() if reached is None else reached.shelves)
     changed: list[Field] = []
     dirty: list[Dirty] = []
     clean: list[tuple[FieldKey, int]] = []
@@ -186,9 +187,9 @@ def mark(
         fields=tuple(changed),
         dirty=tuple(dirty),
         clean=tuple(clean),
-        shelves=turned + (() if reached is None else reached.shelves),
+        shelves=shelves,
         events=(
-            *sharing.told(turned, atps),
+            *sharing.told(shelves, {**known, **atps}),
             *_shortages({row.key for each in decisions for row in each.shelves}, atps),
         ),
     )

@@ -66,9 +66,10 @@ def shelves(after: View, order: tuple[str, ...]) -> frozenset[str]:
 
 def reached(before: View, after: View, skus: Iterable[str], order: tuple[str, ...]) -> Reached:
     """Return what differs of the items reached; the shelves of their part have been read."""
-    assert before.catalogue.netted is after.catalogue.netted, "an import reads groups whole"
-    wanted = sorted(skus)
-    made = netting.bills_among(after.catalogue.netted, order)
+    catalogue, wanted = after.catalogue, sorted(skus)
+    # Only an import changes it, and with what one reads no group is read in part.
+    assert before.catalogue.netted is catalogue.netted, "the bills have changed"
+    made = netting.bills_among(catalogue.netted, order)
     was = netting.atp_all(before.net_order(order, made), wanted)
     now = netting.atp_all(after.net_order(order, made), wanted)
     keys: set[FieldKey] = set()
@@ -76,25 +77,27 @@ def reached(before: View, after: View, skus: Iterable[str], order: tuple[str, ..
     for sku in wanted:
         if was[sku] == now[sku]:
             continue
-        plain = plainly.of(after.catalogue, sku)
+        plain = plainly.of(catalogue, sku)
         if plain is None or not all(
             plain.tells(view.shelf(sku), was[sku], now[sku]) for view in (before, after)
         ):
             looked_at[sku] = now[sku]
         elif differing := plain.differing(was[sku], now[sku]):
             if differing == len(plain.offerings):
-                keys.update(after.catalogue.fields_of[sku])
+                keys.update(
+                    key for key in catalogue.fields_of[sku] if key.channel in catalogue.policies
+                )
             else:
                 looked_at[sku] = now[sku]
-    before = View(after.catalogue, before.rows, before.orders)  # a field may just have come
-    shown = {sku: atp for sku, atp in looked_at.items() if sku in after.catalogue.fields_of}
+    before = View(catalogue, before.rows, before.orders)  # a field may just have come
+    shown = {sku: atp for sku, atp in looked_at.items() if sku in catalogue.fields_of}
     turned = sharing.turned(after, shown)
     if turned:
         after = after.after(Decision(shelves=turned))
     keys.update(
         key
         for sku in shown
-        for key in after.catalogue.fields_of[sku]
+        for key in catalogue.fields_of[sku]
         if _offer(before, key, was[sku]) != _offer(after, key, now[sku])
     )
     return Reached(frozenset(keys), turned, now)

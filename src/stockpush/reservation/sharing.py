@@ -90,7 +90,7 @@ def shown(view: View, key: FieldKey, *, atp: int, policy: ChannelPolicy) -> Show
     limits = limits_of(catalogue, listings, sku, policy)
     uncapped = offer(atp, buffer=limits.buffer, pack=pack, cap=policy.cap)
     alone = min(limits.most, uncapped)
-    if not _may_be_guarded(view, shelf) and plainly.of(catalogue, shelf) is not None:
+    if not _may_be_guarded(view, shelf) and plainly.is_known(catalogue, shelf):
         return Shown(alone, alone, uncapped)
     if catalogue.is_split(shelf):
         packs = parting.offered(view, key, shelf=shelf, pack=pack, limits=limits)
