@@ -152,6 +152,13 @@ TWO_ITEMS = Corner(
 """Two items are made of one material, and what there is of it is parted."""
 TWO_MADE = replace(TWO_ITEMS, is_split=False)
 """The same, and each listing shows what there is."""
+TWO_WAXES = Corner(
+    (*TWO_ITEMS.things, Thing("soy", "material", "g", 0), Thing("lamp", "product", "piece", 0)),
+    (*TWO_ITEMS.bills, Bill("lamp", 1, (("soy", 1),))),
+    (*TWO_ITEMS.offered, Offered(SHOPIFY, "lamp")),
+    stock=(1, 2, 4),
+)
+"""A candle that takes either material, and a balm that needs the one (`Storeroom.alike`)."""
 CLERKS = Storeroom(clerks=(0.02, 0.02))
 """Two who set something aside, or end it, every minute or so."""
 WITH_LOTS = Storeroom(keeper=0.02, has_lots=True)
@@ -310,6 +317,12 @@ FOCUS: Mapping[str, Plan] = MappingProxyType(
         "held_in_main": focus({Kind.CRASH: 3.0}, storeroom=WITH_MARKET),
         "rule_ignored": focus(
             {Kind.CRASH: 3.0}, shopfront=TWO_MADE, storeroom=Storeroom(rules=(0, 1))
+        ),
+        "left_twice": focus(
+            {Kind.CRASH: 3.0},
+            shopfront=TWO_WAXES,
+            pace=Pace(100.0, 300.0),
+            storeroom=Storeroom(alike=(True, False, False)),
         ),
     }
 )

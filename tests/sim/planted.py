@@ -988,6 +988,19 @@ _RULE_IGNORED = Planted(
     ),
 )
 
+_LEFT_TWICE = Planted(
+    "left_twice",
+    "what is needed of one of two substitutes counts for the name that they share as well",
+    ("I9",),
+    (
+        Edit(
+            "reservation.atp:_netted",
+            "gross[name] -= max(0, on_hand[sku] - gross[sku])",
+            "gross[name] -= max(0, on_hand[sku])",
+        ),
+    ),
+)
+
 BUGS: Mapping[str, Planted] = MappingProxyType(
     {
         bug.name: bug
@@ -1046,6 +1059,7 @@ BUGS: Mapping[str, Planted] = MappingProxyType(
             _CARRIED_TWICE,
             _HELD_IN_MAIN,
             _RULE_IGNORED,
+            _LEFT_TWICE,
         )
     }
 )

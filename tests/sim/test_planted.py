@@ -793,6 +793,13 @@ def rule_ignored() -> int:
     return world.item("candle", promise=Promise.FINISHED).atp("candle")
 
 
+def left_twice() -> int:
+    """What can be promised of candles of either wax, where three balms need the only three."""
+    world = World().stock(candle=0, balm=0, wax=3, soy=0, either=0).alike("either", "wax", "soy")
+    world.bill("candle", either=1).bill("balm", wax=1).holds(("balm", 3))
+    return world.atp("candle")
+
+
 SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "acknowledged_early": (acknowledged_early, "waits", "acknowledged"),
     "delivery_id": (delivery_id, 2, 1),
@@ -855,6 +862,7 @@ SHOWN: dict[str, tuple[Callable[[], object], object, object]] = {
     "carried_twice": (carried_twice, (3, 2), (5, 2)),
     "held_in_main": (held_in_main, (3, 0), (1, 2)),
     "rule_ignored": (rule_ignored, 3, 8),
+    "left_twice": (left_twice, 0, 3),
 }
 """Bug -> (what is looked at, what it is, what it is with the bug)."""
 
