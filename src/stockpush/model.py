@@ -168,8 +168,9 @@ class Lot:
     first. From `expires_at` on it is not sold any more, before `available_from` not yet (work in
     progress, curing). `quarantined`: not before a person releases it. `counts`: it is part of the
     shelf's on hand; `comes`: of what the shelf has coming, since it becomes available by the item's
-    horizon. `turns_at` is the next instant at which the clock alone changes either. `cost` (decimal
-    text), `supplier` and `note` are for people.
+    horizon. `within_s` is the shortest horizon of the item's listings by which it does so, None
+    where by none. `turns_at` is the next instant at which the clock alone changes any of this.
+    `cost` (decimal text), `supplier` and `note` are for people.
     """
 
     key: LotKey
@@ -184,6 +185,7 @@ class Lot:
     supplier: str = ""
     note: str = ""
     comes: bool = False
+    within_s: int | None = None
 
 
 class Scrap(NamedTuple):
@@ -290,7 +292,8 @@ class Listing:
     WEIGHT_MAX) is its part beside the other listings of the item, where they share what is left.
     `cap` (0 to WIRE_QUANTITY_MAX, in listing units) is the most that it ever offers, and `buffer`
     (>= 0, in the item's smallest units) what it is never told of; None: what `StockPolicy` and
-    `ChannelPolicy` say.
+    `ChannelPolicy` say. `horizon_s` (0 to DURATION_MAX_S) is how soon what is promised on it has to
+    be there; None: what its item says.
     """
 
     key: ListingKey
@@ -304,6 +307,7 @@ class Listing:
     weight: int = 1
     cap: int | None = None
     buffer: int | None = None
+    horizon_s: int | None = None
 
 
 @quick
@@ -407,6 +411,13 @@ def pool_of(shelf: str) -> str:
     return shelf.partition(POOL_MARK)[2] or MAIN
 
 
+class Coming(NamedTuple):
+    """Units (signed, smallest units, not 0) in lots that become available by a horizon."""
+
+    horizon_s: int
+    units: int
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Shelf:
@@ -420,7 +431,8 @@ class Shelf:
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
     share what is left because of it, or of the owner's minimum. `pins` are the part of `reserved`
     and `held` that goes by older bills, oldest first. `coming` (signed) lies in lots that become
-    available by the item's horizon (`Lot.comes`).
+    available by the item's horizon (`Lot.comes`), and `coming_by` has the same for each horizon
+    that a listing of the item says (`Lot.within_s`), shortest first.
     """
 
     sku: str
@@ -433,6 +445,7 @@ class Shelf:
     pool: str = MAIN
     pins: tuple[Pin, ...] = ()
     coming: int = 0
+    coming_by: tuple[Coming, ...] = ()
 
     @property
     def on_hand_soon(self) -> int:
@@ -441,6 +454,10 @@ class Shelf:
         What a lot owes counts from its first day on, as without a horizon.
         """
         return self.on_hand + max(0, self.coming)
+
+    def comes_by(self, horizon_s: int) -> int:
+        """Return what comes (>= 0) by a horizon that a listing of the item says."""
+        return max(0, dict(self.coming_by).get(horizon_s, 0))
 
     @property
     def key(self) -> str:

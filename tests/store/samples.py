@@ -16,6 +16,7 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
     ChannelState,
+    Coming,
     Credential,
     Delivery,
     DeliveryState,
@@ -118,6 +119,7 @@ LISTING = Listing(
     weight=WEIGHT_MAX,
     cap=WIRE_QUANTITY_MAX,
     buffer=QUANTITY_MAX,
+    horizon_s=DURATION_MAX_S,
 )
 LOCATION = Location("fair", sellable=False, pool="market größe")
 FEED = Feed("my-shopify", "market größe")
@@ -134,6 +136,7 @@ LOT = Lot(
     supplier="Imkerei Grün",
     note="quarantined by anna",
     comes=True,
+    within_s=DURATION_MAX_S,
 )
 SHELF = Shelf(
     "candle-lav",
@@ -146,6 +149,7 @@ SHELF = Shelf(
     pool="market größe",
     pins=(Pin(2, QUANTITY_MAX, (Rest("wick größe", 5),)), Pin(3, 1)),
     coming=-QUANTITY_MAX,
+    coming_by=(Coming(0, -QUANTITY_MAX), Coming(DURATION_MAX_S, QUANTITY_MAX)),
 )
 FIELD_ROW = Field(
     key=FIELD,
