@@ -255,6 +255,7 @@ def sound(world: World) -> None:
         tuple(rows.commands.values()),
         tuple(rows.holds.values()),
         tuple(rows.lots.values()),
+        listed_horizons=world.catalogue.listed_horizons,
     )
     assert ledger.check(books) == []
 

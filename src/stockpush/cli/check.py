@@ -22,10 +22,10 @@ from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, print_json, say, show, table
 from stockpush.cli.session import settings_of, with_parts
 from stockpush.errors import CatalogueInvalid, ExitCode, StoreDamaged
-from stockpush.model import ChannelPolicy, Pin, Shelf, pool_of, sku_of
+from stockpush.model import ChannelPolicy, Coming, Pin, Shelf, pool_of, sku_of
 from stockpush.reservation import ledger
 from stockpush.reservation.atp import atp_all
-from stockpush.reservation.catalogue import build
+from stockpush.reservation.catalogue import build, listed_horizons
 from stockpush.reservation.ledger import Books, Violation
 from stockpush.reservation.per_order import PerOrder, claims, effective
 from stockpush.reservation.view import View
@@ -102,6 +102,7 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
             _pools(rows),
             dict(rows.catalogue.feeds),
             _per_order(rows),
+            listed_horizons(rows.catalogue.listings),
         )
         found += ledger.check(books)
     return list(dict.fromkeys(found))  # the ledger finds again what its sums have shown
@@ -110,6 +111,12 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
 def _pools(rows: CheckRows) -> dict[str, str]:
     """Return the pool of every location."""
     return {place.name: place.pool for place in rows.catalogue.locations}
+
+
+def _coming_by(rows: CheckRows) -> dict[str, tuple[Coming, ...]]:
+    """Return what comes to each shelf by the horizons of listings, by its lots."""
+    listed = listed_horizons(rows.catalogue.listings)
+    return ledger.coming_by(rows.audit.lots.values(), listed, _pools(rows))
 
 
 def _per_order(rows: CheckRows) -> PerOrder:
@@ -130,7 +137,7 @@ def _sums(rows: CheckRows) -> list[Violation]:
     """What is kept of each shelf is the sum of its movements, open order lines and open holds."""
     audit, claimed = rows.audit, _claimed(rows)
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
-    coming = ledger.coming(audit.lots.values(), _pools(rows))
+    coming, coming_by = ledger.coming(audit.lots.values(), _pools(rows)), _coming_by(rows)
     found = []
     named = audit.shelves.keys() | audit.moved.keys() | claimed.keys() | audit.held.keys()
     for sku in sorted(named):
@@ -138,6 +145,11 @@ def _sums(rows: CheckRows) -> list[Violation]:
         for invariant, summed, kept in (
             ("balance_is_fold", audit.moved.get(sku, 0), shelf.on_hand + apart.get(sku, 0)),
             ("coming_is_of_lots", coming.get(sku, 0), shelf.coming),
+            (
+                "coming_by_is_of_lots",
+                ledger.told_coming(coming_by.get(sku, ())),
+                ledger.told_coming(shelf.coming_by),
+            ),
             ("reserved_is_open_demand", claimed[sku], shelf.reserved),
             ("held_is_open_holds", audit.held.get(sku, 0), shelf.held),
         ):
@@ -208,6 +220,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
     )
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
     coming = ledger.coming(audit.lots.values(), _pools(rows))
+    coming_by = _coming_by(rows)
     every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
     by_older = _by_older_bills(rows)
     recomputed = {
@@ -218,6 +231,7 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             reserved=claimed[sku],
             held=audit.held.get(sku, 0),
             coming=coming.get(sku, 0),
+            coming_by=coming_by.get(sku, ()),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
             pins=_pins(audit.shelves.get(sku, Shelf(sku)), by_older.get(sku, {})),
         )

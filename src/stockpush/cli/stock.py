@@ -185,7 +185,7 @@ def _to_be_ready(view: View) -> str | None:
         return None
     if not listings:
         return "stockpush import catalog.toml  (with [[listings]])"
-    states = {report.listing_row(view, each, 0).observed for each in listings if not each.adopted}
+    states = {report.observed(view, each) for each in listings if not each.adopted}
     return "stockpush adopt" if states - {None} else "stockpush run  (it reads what they show)"
 
 

@@ -36,7 +36,7 @@ from stockpush.model import (
     StockMovement,
 )
 from stockpush.reservation import bom, keyed, older, per_order, supplies
-from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.catalogue import Catalogue, listed_horizons
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
 from stockpush.reservation.orders import undeducted
@@ -83,9 +83,10 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     draft = Draft(view, at)
     lotted = {lot.key.sku for lot in view.rows.lots.values()}
     draft.items.update((item.sku, item) for item in command.items if item.sku in lotted)
+    draft.relist(relisted(command, catalogue))
     for lot in view.rows.lots.values():
-        # Its location may be sold from now, or no more, or belong to another pool; and its item may
-        # have another horizon.
+        # Its location may be sold from now, or no more, or belong to another pool; and its item, or
+        # a listing of that, may have another horizon.
         draft.put_lot(lot, was_in=catalogue.pool_at(lot.key.location))
     listings = {}
     for given in command.listings:
@@ -98,6 +99,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
             weight=given.weight,
             cap=given.cap,
             buffer=given.buffer,
+            horizon_s=given.horizon_s,
         )
     _settle_fields(draft, listings)
     opened = 0
@@ -269,12 +271,28 @@ def _check_names(view: View, command: ImportCatalogue) -> None:
 
 
 def looked_ahead(command: ImportCatalogue, catalogue: Catalogue) -> frozenset[str]:
-    """Return the known items with lots whose horizon the import changes."""
-    return frozenset(
+    """Return the known items with lots whose horizon the import changes, or those of listings."""
+    changed = {
         item.sku
         for item in command.items
         if item.sku in catalogue.lotted and item.horizon_s != catalogue.items[item.sku].horizon_s
-    )
+    }
+    return frozenset(changed | catalogue.lotted.intersection(relisted(command, catalogue)))
+
+
+def relisted(command: ImportCatalogue, catalogue: Catalogue) -> dict[str, tuple[int, ...]]:
+    """Return the horizons that listings of an item say once it is imported, where others did."""
+    skus = set[str]()
+    for row in command.listings:
+        old = catalogue.listings.get(row.key, row)
+        if (row.horizon_s, old.horizon_s) != (None, None):
+            skus |= {row.sku, old.sku}
+    if not skus:
+        return {}
+    rows = {key: row for key, row in catalogue.listings.items() if row.sku in skus}
+    rows |= {row.key: row for row in command.listings}
+    after, before = listed_horizons(rows.values()), catalogue.listed_horizons
+    return {sku: after.get(sku, ()) for sku in skus if after.get(sku, ()) != before.get(sku, ())}
 
 
 def differently_supplied(command: ImportCatalogue, catalogue: Catalogue) -> frozenset[str]:

@@ -37,7 +37,7 @@ from stockpush.model import (
     shelf_key,
 )
 from stockpush.reservation import atp as netting
-from stockpush.reservation import sharing
+from stockpush.reservation import horizons, sharing
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.drift import note_reading, take_apart
@@ -55,6 +55,7 @@ from stockpush.reservation.expectation import (
     wants_reading,
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
+from stockpush.reservation.horizons import NOTHING_SAID, Promised
 from stockpush.reservation.ledger import where
 from stockpush.reservation.limits import Limits, limits_of
 from stockpush.reservation.parting import may_raise
@@ -97,19 +98,41 @@ class Wait(StrEnum):
     """A reading, or the open orders, of a listing that it parts what there is with."""
 
 
-def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
-    """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
-    shown = shown_on(view, field, atp=atp, policy=policy)
+def target_of(
+    view: View, field: Field, *, atp: int, policy: ChannelPolicy, by: Promised = NOTHING_SAID
+) -> int:
+    """Return T: what the field should show at this ATP, in the channel's units, >= 0; `by` as in
+    `sharing.shown`.
+    """
+    shown = shown_on(view, field, atp=atp, policy=policy, by=by)
     return target(shown.offer, standing_on(field, policy), cap=policy.cap)
 
 
-def shown_on(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> sharing.Shown:
-    """Return what the field should sell from now on at this ATP, in the channel's units.
+def target_in(view: View, net: netting.Netting, field: Field, policy: ChannelPolicy) -> int:
+    """Return T of a field of which the shelf was netted."""
+    shown = shown_in(view, net, field, policy)
+    return target(shown.offer, standing_on(field, policy), cap=policy.cap)
+
+
+def shown_in(
+    view: View, net: netting.Netting, field: Field, policy: ChannelPolicy
+) -> sharing.Shown:
+    """Return what a field should sell from now on of which the shelf was netted."""
+    shelf = _shelf(view, field)
+    by = horizons.promised(view, net, shelf)
+    return shown_on(view, field, atp=netting.atp(net, shelf), policy=policy, by=by)
+
+
+def shown_on(
+    view: View, field: Field, *, atp: int, policy: ChannelPolicy, by: Promised = NOTHING_SAID
+) -> sharing.Shown:
+    """Return what the field should sell from now on at this ATP, in the channel's units; `by` as in
+    `sharing.shown`.
 
     One that no listing of its item is on any more shows what it would alone.
     """
     if _is_mapped(view, field):
-        return sharing.shown(view, field.key, atp=atp, policy=policy)
+        return sharing.shown(view, field.key, atp=atp, policy=policy, by=by)
     limits = limits_on(view, field, policy)
     uncapped = offer(atp, buffer=limits.buffer, pack=field.pack, cap=policy.cap)
     alone = min(limits.most, uncapped)
@@ -149,8 +172,12 @@ def mark(
     rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
     shown = {_shelf(view, row) for row in rows if _is_read(view, row)}
     showing = sorted(shown | (set(skus) & affected))
-    atps = netting.atp_all(view.net(showing), showing)
-    turned = sharing.turned(view, {shelf: atps[shelf] for shelf in shown})
+    net = view.net(showing)
+    atps = netting.atp_all(net, showing)
+    listed = view.catalogue.listed_horizons
+    by = {shelf: horizons.promised(view, net, shelf) for shelf in shown} if listed else {}
+    least = {shelf: horizons.least(atps[shelf], by.get(shelf, NOTHING_SAID)) for shelf in shown}
+    turned = sharing.turned(view, least)
     if turned:
         view = view.after(Decision(shelves=turned))
     changed: list[Field] = []
@@ -161,7 +188,10 @@ def mark(
         if not _is_mapped(view, row):
             clean += [] if queued is None else [(row.key, queued.revision)]
             continue
-        field, difference = _looked_at(view, row, atps.get(_shelf(view, row)), at)
+        shelf = _shelf(view, row)
+        field, difference = _looked_at(
+            view, row, atps.get(shelf), at, by=by.get(shelf, NOTHING_SAID)
+        )
         if field is not row:
             changed.append(field)
         if difference == 0:
@@ -179,13 +209,15 @@ def mark(
         clean=tuple(clean),
         shelves=turned + (() if reached is None else reached.shelves),
         events=(
-            *sharing.told(turned, atps),
+            *sharing.told(turned, least),
             *_shortages({row.key for each in decisions for row in each.shelves}, atps),
         ),
     )
 
 
-def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple[Field, int]:
+def _looked_at(
+    view: View, field: Field, atp: int | None, at: datetime, *, by: Promised
+) -> tuple[Field, int]:
     """Return the field, and its target minus what it shows or will show; 0 where it must not be
     pushed.
 
@@ -197,7 +229,7 @@ def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple
     policy = view.catalogue.policies.get(field.key.channel)
     if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
         return field, 0
-    shown = shown_on(view, field, atp=atp, policy=policy)
+    shown = shown_on(view, field, atp=atp, policy=policy, by=by)
     if shown.left <= LOW_OFFER_MAX:
         field = wants_reading(field, at=at + LOW_READ_EVERY)
     return field, _difference(
@@ -359,7 +391,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         if any(other in view.rows.in_flight for other in together.get(key, ())):
             waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
-        wanted = target_of(view, field, atp=_atp(view, net, field), policy=policy)
+        wanted = target_in(view, net, field, policy)
         shadow = policy.mode is Mode.SHADOW
         theirs = not shadow and (not field.adopted or field.first_observed_at is None)
         if field.expected is None or theirs or field.parked_reason:
@@ -402,7 +434,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             fields.append(replace(field, sold_since_push=0))
     for field in _companions(view, command, opened):
         assert field.expected is not None
-        wanted = target_of(view, field, atp=_atp(view, net, field), policy=policy)
+        wanted = target_in(view, net, field, policy)
         sent = cautious(wanted, field)
         heard = orders_read_since(field, channel.polled_begun_at, policy) and not command.lower_only
         doubted = not heard or is_doubted(field, at) or not may_raise(view, field)
@@ -453,11 +485,6 @@ def _shelf(view: View, field: Field) -> str:
     return view.catalogue.shelf_on(field.key.channel, field.sku)
 
 
-def _atp(view: View, net: netting.Netting, field: Field) -> int:
-    """Return the ATP of what a field shows, in its channel's pool."""
-    return netting.atp(net, _shelf(view, field))
-
-
 def _companions(view: View, command: OpenPushes, opened: Sequence[Push]) -> list[Field]:
     """Return the other fields that are ours among those that a call writes with what it is for.
 
@@ -496,9 +523,9 @@ def is_doubted(field: Field, at: datetime) -> bool:
 
 
 def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPolicy) -> Terms:
-    """Return the terms that sum to the field's target (`target_of`), in the channel's units."""
-    shelf = _shelf(view, field)
-    shown = shown_on(view, field, atp=netting.atp(net, shelf), policy=policy)
+    """Return the terms that sum to the field's target (`target_in`), in the channel's units."""
+    shelf, shown = _shelf(view, field), shown_in(view, net, field, policy)
+    net = offered_by(view, net, field)
     limits = limits_on(view, field, policy)
     return terms(
         item_derivation(view, net, shelf),
@@ -509,6 +536,13 @@ def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPo
         undeducted=standing_on(field, policy),
         share=(shown.because, shown.offer) if shown.because else None,
     )
+
+
+def offered_by(view: View, net: netting.Netting, field: Field) -> netting.Netting:
+    """Return the netting of a field's shelf by whose ATP the field is offered."""
+    if not _is_mapped(view, field):
+        return net
+    return horizons.looked_at(view, net, _shelf(view, field), field.key)
 
 
 def item_derivation(view: View, net: netting.Netting, sku: str) -> Terms:

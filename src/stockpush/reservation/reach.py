@@ -21,8 +21,9 @@ from collections.abc import Iterable
 from stockpush.messages import Decision
 from stockpush.model import FieldKey
 from stockpush.reservation import atp as netting
-from stockpush.reservation import sharing
+from stockpush.reservation import horizons, sharing
 from stockpush.reservation.atp import Netting
+from stockpush.reservation.horizons import NOTHING_SAID, Promised
 from stockpush.reservation.pushes import Reached
 from stockpush.reservation.view import View
 
@@ -61,21 +62,29 @@ def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
 
 def reached(before: View, after: View, skus: Iterable[str]) -> Reached:
     """Return what differs of the items reached; their shelves have been read."""
-    wanted = sorted(skus)
-    was = netting.atp_all(before.net(wanted), wanted)
-    now = netting.atp_all(after.net(wanted), wanted)
-    differs = [sku for sku in wanted if was[sku] != now[sku]]
-    shown = {sku: now[sku] for sku in differs if sku in after.catalogue.fields_of}
-    before = View(after.catalogue, before.rows, before.orders)  # a field may just have come
-    turned = sharing.turned(after, shown)
+    wanted, catalogue = sorted(skus), after.catalogue
+    nets = before.net(wanted), after.net(wanted)
+    was, now = (netting.atp_all(net, wanted) for net in nets)
+    before = View(catalogue, before.rows, before.orders)  # a field may just have come
+    listed = wanted if catalogue.listed_horizons else ()
+    was_by, now_by = (
+        {sku: horizons.promised(view, net, sku) for sku in listed}
+        for view, net in zip((before, after), nets, strict=True)
+    )
+    differs = [sku for sku in wanted if was[sku] != now[sku] or was_by.get(sku) != now_by.get(sku)]
+    shown = [sku for sku in differs if sku in catalogue.fields_of]
+    turned = sharing.turned(
+        after, {sku: horizons.least(now[sku], now_by.get(sku, NOTHING_SAID)) for sku in shown}
+    )
     if turned:
         after = after.after(Decision(shelves=turned))
     return Reached(
         frozenset(
             key
             for sku in shown
-            for key in after.catalogue.fields_of[sku]
-            if _offer(before, key, was[sku]) != _offer(after, key, now[sku])
+            for key in catalogue.fields_of[sku]
+            if _offer(before, key, was[sku], was_by.get(sku, NOTHING_SAID))
+            != _offer(after, key, now[sku], now_by.get(sku, NOTHING_SAID))
         ),
         turned,
     )
@@ -88,7 +97,9 @@ def _standing(view: View, net: Netting, sku: str) -> tuple[int, int, int, bool]:
     return net.gross[sku], net.net[sku], net.built[sku], sku in net.blocked
 
 
-def _offer(view: View, key: FieldKey, atp: int) -> int | None:
+def _offer(view: View, key: FieldKey, atp: int, by: Promised) -> int | None:
     """Return what a field would be offered; None where its channel is not configured."""
     policy = view.catalogue.policies.get(key.channel)
-    return None if policy is None else sharing.shown(view, key, atp=atp, policy=policy).offer
+    if policy is None:
+        return None
+    return sharing.shown(view, key, atp=atp, policy=policy, by=by).offer
