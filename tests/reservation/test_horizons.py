@@ -22,9 +22,11 @@ from stockpush.model import (
     BillOfMaterials,
     Coming,
     Exposure,
+    Kind,
     ListingKey,
     Location,
     MovementKind,
+    OrderSupply,
     Promise,
 )
 from stockpush.reservation import horizons, sold_out
@@ -117,7 +119,8 @@ def shop(dice: Random) -> World:
     horizons.
     """
     world = World().stock(wax=dice.randint(0, 30), jar=dice.randint(0, 9))
-    world.stock(candle=dice.randint(0, 4), balm=dice.randint(0, 4))
+    world.stock(candle=dice.randint(0, 4), balm=dice.randint(0, 4), crate=dice.randint(2, 9))
+    world.item("crate", kind=Kind.SUPPLY)
     for sku, days in (("candle", dice.choice((0, 3, 8))), ("balm", dice.choice((0, 4)))):
         lines = (BillLine("wax", dice.choice((1, 2))), BillLine("jar", 1))
         made = BillOfMaterials(sku, 1, lines, build_time_s=days * DAY_S)
@@ -127,6 +130,8 @@ def shop(dice: Random) -> World:
         for at, channel in enumerate(("shopify", "etsy", "woo")):
             said = dice.choice((None, *HORIZONS))
             world.list(channel, f"{sku}{at}", sku, shows=0, horizon_s=said)
+        if dice.random() < 0.3:
+            world.item(sku, per_order=(OrderSupply("crate", 1, gate=True),))
     world.syncs()
     return world
 
@@ -382,6 +387,19 @@ def test_a_listing_with_plenty_by_its_horizon_shares_nothing() -> None:
     assert sum(few.values()) == 4
 
 
+def test_an_item_is_guarded_by_the_least_that_a_listing_is_offered() -> None:
+    """Its own horizon is the longest here, and by that there is plenty."""
+    world = made_to_order(guard_min=4)
+    for channel, ref in (("shopify", "a"), ("etsy", "b")):
+        hasty = replace(world.catalogue.listings[ListingKey(channel, ref)], horizon_s=2 * DAY_S)
+        world.do(ImportCatalogue((), (), (hasty,), (), f"hasty {ref}", "test"))
+    world.item("candle", horizon_s=21 * DAY_S)
+    assert world.atp("candle") == 63
+    assert offers_alone(world) == {"shopify": 1, "etsy": 2, "faire": 63}
+    world.moves("candle", 9, MovementKind.ADJUSTMENT)
+    assert offers_alone(world) == {"shopify": 12, "etsy": 12, "faire": 72}
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_what_listings_share_is_there_by_the_horizon_of_each(seed: int) -> None:
     """Guarded, bounded by `exposure_max` or split: those with a horizon or a shorter one show
@@ -440,6 +458,61 @@ def test_what_could_be_sold_too_much_is_told_by_the_horizon_of_each_listing() ->
     assert too_much() == 6
     world.moves("wax", 6, MovementKind.ADJUSTMENT)
     assert too_much() == 3
+
+
+def test_a_limit_of_exposure_holds_by_each_horizon() -> None:
+    """Shop and Etsy show one too many of three, although all together show less than is there by
+    Faire's.
+    """
+    world = made_to_order(exposure=Exposure.MIRROR, exposure_max=1)
+    known = world.catalogue.listings[ListingKey("faire", "c")]
+    world.do(ImportCatalogue((), (), (replace(known, cap=10),), (), "cap", "test"))
+    found = offers_alone(world)
+    assert (found["shopify"] + found["etsy"], found["faire"]) == (4, 10)
+
+
+def test_what_is_split_is_given_away_only_when_the_lower_number_was_taken() -> None:
+    """By the item's own horizon there would be plenty for both; by theirs there are three."""
+    world = World().stock(candle=3, wax=60).bill("candle", wax=1)
+    slow = replace(world.catalogue.bills.by_item["candle"], build_time_s=10 * DAY_S)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("candle", horizon_s=21 * DAY_S, exposure=Exposure.SPLIT)
+    world.list("shopify", "a", "candle", shows=3, horizon_s=2 * DAY_S)
+    world.list("woo", "b", "candle", shows=0, horizon_s=2 * DAY_S)
+    for channel, ref in (("shopify", "a"), ("woo", "b")):
+        world.reads(channel, ref, world.field(channel, ref).expected)
+        world.polls(channel)
+    capped = replace(world.catalogue.listings[ListingKey("shopify", "a")], cap=1)
+    world.do(ImportCatalogue((), (), (capped,), (), "capped", "test"))
+    world.reads("shopify", "a", 3)
+    world.polls("shopify")
+    (lowering,) = world.pushes("shopify")
+    assert (lowering.target, offers_alone(world)["woo"]) == (1, 0)
+    world.settles(lowering)
+    assert offers_alone(world)["woo"] == 2
+
+
+def test_what_is_split_counts_no_lot_that_a_listing_is_not_promised() -> None:
+    """One asks nothing, and is promised no lot before its first day; the other three weeks."""
+    world = World().stock(soap=4).item("soap", exposure=Exposure.SPLIT)
+    receive(world, "soap", 6, "later", available_from=START + 20 * DAY)
+    world.list("shopify", "a", "soap", shows=0)
+    world.list("faire", "c", "soap", shows=0, horizon_s=21 * DAY_S)
+    assert sum(offers_alone(world).values()) == 4
+
+
+def test_what_others_sell_from_a_lot_takes_no_material() -> None:
+    """Ten soaps that Faire shows come in a lot: were they sold out, there would be oil for the balm
+    all the same.
+    """
+    world = World().stock(soap=0, balm=0, oil=5).bill("soap", oil=1).bill("balm", oil=1)
+    world.item("soap", promise=Promise.FINISHED)
+    receive(world, "soap", 10, "later", available_from=START + 20 * DAY)
+    world.list("faire", "c", "soap", shows=10, horizon_s=21 * DAY_S)
+    world.list("shopify", "b", "balm", shows=5)
+    view = View(world.catalogue, world.rows)
+    worst = sold_out.net(view, ["balm"])
+    assert [sold_out.too_much(view, worst, sku) for sku in ("balm", "soap")] == [0, 0]
 
 
 # -- a push says why -------------------------------------------------------------------------------

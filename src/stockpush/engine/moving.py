@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from stockpush.engine.changes import Change, changes_between
+from stockpush.engine.changes import Change, changes_between, comes_otherwise
 from stockpush.engine.given import name_of, one_line, shown
 from stockpush.engine.instants import begin_of, end_of, expected_of, read_instant, read_when
 from stockpush.engine.movements import name_of as movement_name
@@ -410,7 +410,8 @@ def bare(units: int, item: Item) -> str:
 class Told:
     """What became of a verb, and the words for it.
 
-    `undone_by` is, of a command that was done before, what has taken it back since.
+    `undone_by` is, of a command that was done before, what has taken it back since. `comes`: what
+    comes by the horizon of some listing is another amount now.
     """
 
     asked: Asked
@@ -419,6 +420,7 @@ class Told:
     changes: tuple[Change, ...] = ()
     agreed: bool = False
     undone_by: int | None = None
+    comes: bool = False
 
 
 class Desk(Protocol):
@@ -453,8 +455,9 @@ async def carry_out(
         decision = await desk.rehearse(asked.command)
         if isinstance(decision.outcome, Replayed):
             return await _done_before(desk, asked, decision.outcome)
-        changes = changes_between(before, before.after(decision))
-        return Told(asked, decision.outcome, changes=changes)
+        after = before.after(decision)
+        changes = changes_between(before, after)
+        return Told(asked, decision.outcome, changes=changes, comes=comes_otherwise(before, after))
     done = await commit(asked.command)
     if isinstance(done.outcome, Replayed):
         return await _done_before(desk, asked, done.outcome)
@@ -468,7 +471,8 @@ async def carry_out(
     changes = changes_between(before, after)
     # What lies where nothing is sold is in no balance that is told, but it was counted.
     agreed = isinstance(asked.command, CountStock) and before.rows.lots == after.rows.lots
-    return Told(asked, done.outcome, done.movement_ids, changes, agreed)
+    comes = comes_otherwise(before, after)
+    return Told(asked, done.outcome, done.movement_ids, changes, agreed, comes=comes)
 
 
 async def _done_before(desk: Desk, asked: Asked, outcome: Replayed) -> Told:
