@@ -400,7 +400,7 @@ def test_an_item_is_guarded_by_the_least_that_a_listing_is_offered() -> None:
     assert offers_alone(world) == {"shopify": 12, "etsy": 12, "faire": 72}
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(50))
 def test_what_listings_share_is_there_by_the_horizon_of_each(seed: int) -> None:
     """Guarded, bounded by `exposure_max` or split: those with a horizon or a shorter one show
     together no more than there is by it, and with a limit so much more.
@@ -408,9 +408,14 @@ def test_what_listings_share_is_there_by_the_horizon_of_each(seed: int) -> None:
     dice = Random(seed)
     world = shop(dice)
     policy = dice.choice((Exposure.GUARD, Exposure.GUARD, Exposure.SPLIT, Exposure.MIRROR))
-    limit = dice.choice((0, 2)) if policy is Exposure.MIRROR else None
+    limit = dice.choice((0, 2)) if policy is Exposure.MIRROR or dice.random() < 0.5 else None
+    level = 999 if limit is None else dice.choice((2, 4, 999))
     for sku in ("candle", "balm"):
-        world.item(sku, exposure=policy, guard_min=999, exposure_max=limit)
+        world.item(sku, exposure=policy, guard_min=level, exposure_max=limit)
+        for at, channel in enumerate(("shopify", "etsy", "woo")):
+            known = world.catalogue.listings[ListingKey(channel, f"{sku}{at}")]
+            heavy = replace(known, weight=dice.choice((1, 1, 9)))
+            world.do(ImportCatalogue((), (), (heavy,), (), f"weigh {sku} {at}", "test"))
     for number in range(6):
         something_happens(dice, world, number)
         world.syncs()
@@ -469,6 +474,15 @@ def test_a_limit_of_exposure_holds_by_each_horizon() -> None:
     world.do(ImportCatalogue((), (), (replace(known, cap=10),), (), "cap", "test"))
     found = offers_alone(world)
     assert (found["shopify"] + found["etsy"], found["faire"]) == (4, 10)
+
+
+def test_a_limit_of_exposure_holds_while_the_item_is_guarded() -> None:
+    """Then all share, for what the guarded ones show is also there for the one with plenty."""
+    world = made_to_order(guard_min=4, exposure_max=0)
+    heavy = replace(world.catalogue.listings[ListingKey("faire", "c")], weight=1000)
+    world.do(ImportCatalogue((), (), (heavy,), (), "heavy", "test"))
+    assert world.rows.shelves["candle"].guarded
+    assert sum(offers_alone(world).values()) == 63
 
 
 def test_what_is_split_is_given_away_only_when_the_lower_number_was_taken() -> None:

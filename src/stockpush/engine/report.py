@@ -28,13 +28,14 @@ from stockpush.model import (
 )
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
-from stockpush.reservation import sharing, sold_out
+from stockpush.reservation import horizons, sharing, sold_out
 from stockpush.reservation.atp import Netting
 from stockpush.reservation.expectation import standing_on
 from stockpush.reservation.exposure import target
+from stockpush.reservation.horizons import Promised
 from stockpush.reservation.ledger import shelf_name, withheld
 from stockpush.reservation.limits import buffer_of, cap_of
-from stockpush.reservation.pushes import offered_by, shown_in, target_in
+from stockpush.reservation.pushes import offered_by, shown_on, target_in
 from stockpush.reservation.view import View
 from stockpush.units import format_duration, format_quantity
 
@@ -257,7 +258,7 @@ def _item(
     of shelves that have any.
     """
     item, shelf = view.catalogue.items[sku_of(key)], view.shelf(key)
-    sku, atp = item.sku, netting.atp(net, key)
+    sku, atp, by = item.sku, netting.atp(net, key), horizons.promised(view, net, key)
     scale, bills = item.scale, view.catalogue.bills
     members = bills.substitutes.get(sku, ())
     shelves = [view.shelf(shelf_key(each, pool_of(key))) for each in members or (sku,)]
@@ -274,7 +275,7 @@ def _item(
         atp=format_quantity(atp, scale),
         exposure=format_quantity(exposed, scale),
         limited_by=_limits(net, key),
-        listings=tuple(listing_row(view, listing, net) for listing in listings),
+        listings=tuple(listing_row(view, listing, atp, by) for listing in listings),
         promise=item.promise.value,
         buildable_max=(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
@@ -316,13 +317,13 @@ def _limits(net: Netting, shelf: str) -> tuple[str, ...]:
     return ()
 
 
-def listing_row(view: View, listing: Listing, net: Netting) -> ListingRow:
-    """Return one listing's row; its item was netted."""
+def listing_row(view: View, listing: Listing, atp: int, by: Promised) -> ListingRow:
+    """Return one listing's row at this ATP of its item, and those `by` other horizons."""
     policy = view.catalogue.policies.get(listing.key.channel)
     row = _field(view, listing)
     wanted = share = bound = None
     if policy is not None and row is not None:
-        shown = shown_in(view, net, row, policy)
+        shown = shown_on(view, row, atp=atp, policy=policy, by=by)
         wanted = target(shown.offer, standing_on(row, policy), cap=policy.cap)
         share = shown.offer if shown.because else None
         bound = _bound(view, row, policy)

@@ -38,7 +38,7 @@ from stockpush.model import (
 )
 from stockpush.ports import KEPT
 from stockpush.reservation import atp as netting
-from stockpush.reservation import sold_out
+from stockpush.reservation import horizons, sold_out
 from stockpush.reservation.exposure import Terms
 from stockpush.reservation.lots import LotState
 from stockpush.reservation.lots import state as lot_state
@@ -333,7 +333,7 @@ def _why_in(
         pool,
     )
     terms = item_derivation(view, net, shelf)
-    atp = netting.atp(net, shelf)
+    atp, by = netting.atp(net, shelf), horizons.promised(view, net, shelf)
     return Why(
         sku=sku,
         name=item.name,
@@ -349,7 +349,7 @@ def _why_in(
             for name, quantity in terms
         ),
         listings=tuple(
-            _listing_now(now, listing, terms, at)
+            _listing_now(now, listing, terms, listing_row(view, listing, atp, by), at)
             for listing in _listings(view, sku)
             if fed_by(listing.key.channel) == pool
         ),
@@ -373,10 +373,11 @@ def _field(view: View, listing: Listing) -> Field | None:
     return view.field(FieldKey(listing.key.channel, listing.field_key))
 
 
-def _listing_now(now: Now, listing: Listing, item: Terms, at: datetime) -> ListingWhy:
+def _listing_now(
+    now: Now, listing: Listing, item: Terms, row: ListingRow, at: datetime
+) -> ListingWhy:
     """Return one listing's derivation, and where its number stands."""
     view = now.view
-    row = listing_row(view, listing, now.net)
     policy, field = view.catalogue.policies.get(listing.key.channel), _field(view, listing)
     flying = None if field is None else view.rows.in_flight.get(field.key)
     terms: tuple[ListingTerm, ...] = ()
@@ -520,7 +521,9 @@ def why_then(
         listings=tuple(
             _listing_then(view, listing, row, past, at, asked_at, zone)
             for listing in _listings(view, sku)
-            for row in (listing_row(view, listing, net),)
+            for shelf in (view.catalogue.shelf_on(listing.key.channel, sku),)
+            for by in (horizons.promised(view, net, shelf),)
+            for row in (listing_row(view, listing, netting.atp(net, shelf), by),)
         ),
         note=note,
     )

@@ -24,9 +24,9 @@ it joined them.
 
 Listings of one item may have different horizons (`horizons`), and each shows no more than what is
 there by its own. The item is guarded by the least that is there by any; those share of which there
-is as little, and another shows the whole. Shared out is what is there by the longest horizon of
-these, and what of it comes too late for a listing is as a buffer to it: listings with shorter
-horizons show together what is there by theirs.
+is as little, and another shows the whole, unless the item has a limit to keep. Shared out is what
+is there by the longest horizon of these, and what of it comes too late for a listing is as a buffer
+to it: listings with shorter horizons show together what is there by theirs.
 
 They share within a pool: what lies there is shown on the channels that it feeds, and on no others.
 So each shelf of an item has its own guard level and its own listings; `shelf` is its key. The least
@@ -114,9 +114,9 @@ def shown(
         # A unit in suspense may be part of what is allotted, and counts once there and twice here.
         return Shown(min(packs, alone), alone, uncapped, "split")
     guarded = is_guarded(view, shelf)
-    few = _few(level_of(view, shelf)) if guarded and by else None
-    guarded = guarded and (few is None or there <= few)
     limit = catalogue.items[sku].exposure_max
+    few = _few(level_of(view, shelf)) if guarded and by and limit is None else None
+    guarded = guarded and (few is None or there <= few)
     if not guarded and limit is None:
         return Shown(alone, alone, uncapped)
     home = catalogue.home_channel(shelf)
