@@ -174,9 +174,11 @@ def mark(
     showing = sorted(shown | (set(skus) & affected))
     net = view.net(showing)
     atps = netting.atp_all(net, showing)
-    listed = view.catalogue.listed_horizons
-    by = {shelf: horizons.promised(view, net, shelf) for shelf in shown} if listed else {}
-    least = {shelf: horizons.least(atps[shelf], by.get(shelf, NOTHING_SAID)) for shelf in shown}
+    by: dict[str, Promised] = {}
+    least = {shelf: atps[shelf] for shelf in shown}
+    if view.catalogue.listed_horizons:
+        by = {shelf: horizons.promised(view, net, shelf) for shelf in shown}
+        least = {shelf: horizons.least(atps[shelf], by[shelf]) for shelf in shown}
     turned = sharing.turned(view, least)
     if turned:
         view = view.after(Decision(shelves=turned))

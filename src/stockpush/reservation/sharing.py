@@ -106,7 +106,7 @@ def shown(
     sku, pack = listings[0].sku, listings[0].pack
     shelf = catalogue.shelf_on(key.channel, sku)
     limits = limits_of(catalogue, listings, sku, policy)
-    there = horizons.atp_on(catalogue, key, atp=atp, by=by)
+    there = horizons.atp_on(catalogue, key, atp=atp, by=by) if by else atp
     uncapped = offer(there, buffer=limits.buffer, pack=pack, cap=policy.cap)
     alone = min(limits.most, uncapped)
     if catalogue.is_split(shelf):
@@ -164,7 +164,7 @@ def sharers_of(
             and any(each.adopted for each in listings)
             and all(each.parked_reason is None for each in listings)
         )
-        units = horizons.atp_on(catalogue, key, atp=atp, by=by)
+        units = horizons.atp_on(catalogue, key, atp=atp, by=by) if by else atp
         if (is_written or key == joined_by) and (few is None or units <= few):
             there.append(max(0, units))
             pack, limits = listings[0].pack, limits_of(catalogue, listings, sku, policy)
