@@ -7,9 +7,10 @@ the transaction that opens the push, and compared again in the one that settles 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from stockpush.messages import (
@@ -81,10 +82,14 @@ class Reached(NamedTuple):
     """What a change of others' stock or demand makes of items that share a material with them.
 
     The fields whose offer differs, and the shelves of those that begin or cease to be guarded.
+    `atps` has what can be promised then of all that were looked at, by shelf, and `by` that by the
+    horizons of their listings.
     """
 
     fields: frozenset[FieldKey] = frozenset()
     shelves: tuple[Shelf, ...] = ()
+    atps: Mapping[str, int] = MappingProxyType({})
+    by: Mapping[str, Promised] = MappingProxyType({})
 
 
 class Wait(StrEnum):
@@ -172,14 +177,25 @@ def mark(
     rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
     shown = {_shelf(view, row) for row in rows if _is_read(view, row)}
     showing = sorted(shown | (set(skus) & affected))
-    net = view.net(showing)
-    atps = netting.atp_all(net, showing)
-    by: dict[str, Promised] = {}
-    least = {shelf: atps[shelf] for shelf in shown}
-    if view.catalogue.listed_horizons:
-        by = {shelf: horizons.promised(view, net, shelf) for shelf in shown}
-        least = {shelf: horizons.least(atps[shelf], by[shelf]) for shelf in shown}
-    turned = sharing.turned(view, least)
+    known = {} if reached is None else reached.atps
+    unknown = [shelf for shelf in showing if shelf not in known]
+    by: dict[str, Promised] = {} if reached is None else dict(reached.by)
+    found: dict[str, int] = {}
+    if unknown:
+        net = view.net(unknown)
+        found = netting.atp_all(net, unknown)
+        if view.catalogue.listed_horizons:
+            by |= {shelf: horizons.promised(view, net, shelf) for shelf in unknown}
+    atps = {shelf: known[shelf] if shelf in known else found[shelf] for shelf in showing}
+    least = atps
+    if by:
+        least = {
+            shelf: horizons.least(atp, by.get(shelf, NOTHING_SAID)) for shelf, atp in atps.items()
+        }
+    # Of those that were reached it has been told.
+    turned = sharing.turned(
+        view, {shelf: least[shelf] for shelf in shown if shelf in affected or shelf not in known}
+    )
     if turned:
         view = view.after(Decision(shelves=turned))
     changed: list[Field] = []

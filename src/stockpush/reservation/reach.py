@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from stockpush.messages import Decision
 from stockpush.model import FieldKey
 from stockpush.reservation import atp as netting
-from stockpush.reservation import horizons, sharing
+from stockpush.reservation import horizons, plainly, sharing
 from stockpush.reservation.atp import Netting
 from stockpush.reservation.horizons import NOTHING_SAID, Promised
 from stockpush.reservation.pushes import Reached
@@ -52,18 +52,25 @@ def items(before: View, after: View, touched: Iterable[str]) -> frozenset[str]:
     return frozenset(after.catalogue.shelves_among(reached))
 
 
-def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
-    """Return the items whose shelves are still to be read to net `skus` before and after."""
+def part(before: View, after: View, skus: Iterable[str]) -> tuple[str, ...]:
+    """Return what is netted for `skus` before and after, in low-level order: they, and all that is
+    short, with what these are made from.
+    """
+    return after.catalogue.netted.cones({*skus, *before.short(), *after.short()})
+
+
+def shelves(after: View, order: tuple[str, ...]) -> frozenset[str]:
+    """Return those of a `part` whose shelves are still to be read."""
     assert after.rows.partial is not None
-    there = {sku for sku in skus if after.catalogue.knows(sku)}
-    wanted = after.catalogue.netted.cones({*there, *before.short(), *after.short()})
-    return frozenset(after.catalogue.shelves_among(wanted)) - after.rows.partial
+    return frozenset(after.catalogue.shelves_among(order)) - after.rows.partial
 
 
-def reached(before: View, after: View, skus: Iterable[str]) -> Reached:
-    """Return what differs of the items reached; their shelves have been read."""
+def reached(before: View, after: View, skus: Iterable[str], order: tuple[str, ...]) -> Reached:
+    """Return what differs of the items reached; the shelves of their part have been read."""
+    assert before.catalogue.netted is after.catalogue.netted, "an import reads groups whole"
     wanted, catalogue = sorted(skus), after.catalogue
-    nets = before.net(wanted), after.net(wanted)
+    made = netting.bills_among(catalogue.netted, order)
+    nets = before.net_order(order, made), after.net_order(order, made)
     was, now = (netting.atp_all(net, wanted) for net in nets)
     before = View(catalogue, before.rows, before.orders)  # a field may just have come
     listed = wanted if catalogue.listed_horizons else ()
@@ -71,23 +78,36 @@ def reached(before: View, after: View, skus: Iterable[str]) -> Reached:
         {sku: horizons.promised(view, net, sku) for sku in listed}
         for view, net in zip((before, after), nets, strict=True)
     )
-    differs = [sku for sku in wanted if was[sku] != now[sku] or was_by.get(sku) != now_by.get(sku)]
-    shown = [sku for sku in differs if sku in catalogue.fields_of]
+    keys: set[FieldKey] = set()
+    looked_at: dict[str, int] = {}
+    for sku in wanted:
+        if was[sku] == now[sku] and was_by.get(sku) == now_by.get(sku):
+            continue
+        plain = plainly.of(catalogue, sku)
+        if plain is None or not all(
+            plain.tells(view.shelf(sku), was[sku], now[sku]) for view in (before, after)
+        ):
+            looked_at[sku] = now[sku]
+        elif differing := plain.differing(was[sku], now[sku]):
+            if differing == len(plain.offerings):
+                keys.update(catalogue.fields_of[sku])
+            else:
+                looked_at[sku] = now[sku]
+    shown = {sku: atp for sku, atp in looked_at.items() if sku in catalogue.fields_of}
     turned = sharing.turned(
-        after, {sku: horizons.least(now[sku], now_by.get(sku, NOTHING_SAID)) for sku in shown}
+        after,
+        {sku: horizons.least(atp, now_by.get(sku, NOTHING_SAID)) for sku, atp in shown.items()},
     )
     if turned:
         after = after.after(Decision(shelves=turned))
-    return Reached(
-        frozenset(
-            key
-            for sku in shown
-            for key in catalogue.fields_of[sku]
-            if _offer(before, key, was[sku], was_by.get(sku, NOTHING_SAID))
-            != _offer(after, key, now[sku], now_by.get(sku, NOTHING_SAID))
-        ),
-        turned,
+    keys.update(
+        key
+        for sku in shown
+        for key in catalogue.fields_of[sku]
+        if _offer(before, key, was[sku], was_by.get(sku, NOTHING_SAID))
+        != _offer(after, key, now[sku], now_by.get(sku, NOTHING_SAID))
     )
+    return Reached(frozenset(keys), turned, now, now_by)
 
 
 def _standing(view: View, net: Netting, sku: str) -> tuple[int, int, int, bool]:
@@ -97,7 +117,7 @@ def _standing(view: View, net: Netting, sku: str) -> tuple[int, int, int, bool]:
     return net.gross[sku], net.net[sku], net.built[sku], sku in net.blocked
 
 
-def _offer(view: View, key: FieldKey, atp: int, by: Promised) -> int | None:
+def _offer(view: View, key: FieldKey, atp: int, by: Promised = NOTHING_SAID) -> int | None:
     """Return what a field would be offered; None where its channel is not configured."""
     policy = view.catalogue.policies.get(key.channel)
     if policy is None:
