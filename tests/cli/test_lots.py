@@ -143,6 +143,8 @@ def test_what_comes_by_the_horizon_of_a_listing_is_shown_on_that_alone(sellers: 
     assert {term["name"]: term["quantity"] for term in shown["terms"]}["coming"] == 7
     printed = sellers.done("why", "candle-lav").out
     assert "promised within 630 days" in printed
+    sums = [line for line in printed.splitlines() if line.split()[:3] == ["5", "on", "hand"]]
+    assert len(sums) == 2, "that of the item, and that of the listing"
     assert "in lots that become available by its horizon: lot C1 (7)" in " ".join(printed.split())
     (row,) = [row for row in sellers.done("stock", "--json").json["data"] if row["listings"]][:1]
     assert row["listings"][0]["horizon"] == "630 days"
