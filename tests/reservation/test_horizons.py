@@ -30,6 +30,7 @@ from stockpush.model import (
     Promise,
 )
 from stockpush.reservation import horizons, sold_out
+from stockpush.reservation import view as view_module
 from stockpush.reservation.atp import Ahead, atp, looking
 from stockpush.reservation.exposure import item_terms
 from stockpush.reservation.pushes import derivation, shown_in, target_in
@@ -189,6 +190,27 @@ def test_a_listing_is_offered_what_its_item_could_promise_by_its_horizon() -> No
             if dice.random() < 0.3:
                 world.syncs()
     assert min(seen.values()) > 100
+
+
+def test_arrays_promise_the_same_by_each_horizon() -> None:
+    """A large group is netted in arrays, and its listings' horizons are asked of that."""
+    asked = 0
+    for seed in range(20):
+        dice = Random(seed)
+        world = shop(dice)
+        for number in range(5):
+            something_happens(dice, world, number)
+        view = View(world.catalogue, world.rows)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(view_module, "ARRAYS_MIN", 1)
+            arrays = view.net(["candle", "balm"])
+        plain = view.net(["candle", "balm"])
+        assert (arrays.known is None, plain.known) == (False, None)
+        for sku in ("candle", "balm"):
+            by = horizons.promised(view, plain, sku)
+            assert horizons.promised(view, arrays, sku) == by
+            asked += len(by)
+    assert asked > 50
 
 
 def differently_shown(world: World) -> set[str]:
