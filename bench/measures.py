@@ -329,7 +329,8 @@ def _made_among(listings: Callable[[Sizes], int], materials: int) -> Callable[[G
 def _made_in(ground: Ground, listings: int, materials: int) -> float:
     """Return the processor's milliseconds for one sale by itself, of an item with nothing finished.
 
-    Those sold draw on materials that were drawn on before, as popular ones are.
+    Those sold draw on materials that were drawn on before, as popular ones are: listings that they
+    lower wait in the outbox already.
     """
     with ground.workshop(listings) as address:
         asyncio.run(_nothing_finished(address, materials))
@@ -342,11 +343,11 @@ def _made_in(ground: Ground, listings: int, materials: int) -> float:
 
 
 async def _nothing_finished(address: world.Address, materials: int) -> None:
-    """Leave a workshop nothing but so many units of each material, and every listing pushed."""
+    """Leave a workshop so many units of each material, nothing finished, and an empty outbox."""
     await world.execute(address, "UPDATE shelf SET on_hand = ?", [(materials,)])
-    finished = "UPDATE shelf SET on_hand = 0 WHERE sku IN (SELECT item FROM bill WHERE ? = 0)"
+    finished = "UPDATE shelf SET on_hand = ? WHERE sku IN (SELECT item FROM bill)"
     await world.execute(address, finished, [(0,)])
-    await world.execute(address, "DELETE FROM dirty WHERE revision > ?", [(0,)])
+    await world.execute(address, "DELETE FROM dirty WHERE revision >= ?", [(0,)])
 
 
 _PLENTY: Final = 10**14
@@ -579,7 +580,7 @@ MEASURES: Final = (
         "a sale among 100,000 such listings that has to be made and lowers what others show",
         "the same among 1,000",
         "ms",
-        12.0,
+        20.0,
         _made_among(lambda sizes: sizes.many_listings, _SCARCE),
     ),
     Measure(
@@ -587,7 +588,7 @@ MEASURES: Final = (
         "the same among 10,000 such listings",
         "the same among 1,000",
         "ms",
-        12.0,
+        20.0,
         _made_among(lambda sizes: sizes.some_listings, _SCARCE),
     ),
     Measure(

@@ -30,9 +30,9 @@ PACKED_MIN: Final = 20_000
 """From so many values of one kind on they are packed."""
 BLOCK: Final = 16
 """How many rows are compressed together: more take less memory, and longer to be opened."""
-OPEN_MAX: Final = 256
+OPEN_KEPT: Final = 256
 """How many blocks stay open at least, two or three kilobytes each."""
-FOUND_MAX: Final = 4096
+FOUND_KEPT: Final = 4096
 """How many values, and entries of a map, stay as they were found at least, about a kilobyte each: a
 sale that many items share a material with asks for those of each of them again and again."""
 _FASTEST: Final = 1
@@ -41,7 +41,7 @@ _ROW: Final = msgspec.msgpack.Decoder(list[Any])
 
 
 class _Lately(Generic[K, V]):
-    """What was asked for lately: `count` values at least, and fewer than twice as many."""
+    """What was asked for lately: the last `count` values at least, and twice as many at most."""
 
     __slots__ = ("_count", "_former", "_latest")
 
@@ -66,7 +66,7 @@ class _Lately(Generic[K, V]):
 
 
 class Packed(Sequence[V]):
-    """Values that are kept as rows; equal values are made each time that one is asked for."""
+    """Values that are kept as rows, and made of them when asked for; those made lately stay."""
 
     __slots__ = ("_blocks", "_count", "_made", "_open", "_read", "_rest")
 
@@ -75,8 +75,8 @@ class Packed(Sequence[V]):
         self._read = read
         self._blocks: list[bytes] = []
         self._rest: list[tuple[Any, ...]] = []
-        self._open: _Lately[int, list[msgspec.Raw]] = _Lately(OPEN_MAX)
-        self._made: _Lately[int, V] = _Lately(FOUND_MAX)
+        self._open: _Lately[int, list[msgspec.Raw]] = _Lately(OPEN_KEPT)
+        self._made: _Lately[int, V] = _Lately(FOUND_KEPT)
         self._count = 0
         self.add(rows)
 
@@ -184,7 +184,7 @@ class PackedMap(Mapping[K, R]):
         self._made: Callable[[Sequence[Any]], R] = made
         self._single = single
         self._count = len(values) if single else None
-        self._found: _Lately[K, R] = _Lately(FOUND_MAX)
+        self._found: _Lately[K, R] = _Lately(FOUND_KEPT)
 
     def is_of(self, values: Packed[Any]) -> bool:
         """Answer whether it finds the same values."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -11,16 +12,17 @@ from stockpush.model import Exposure
 from stockpush.reservation import plainly, sharing
 from stockpush.reservation.reach import _offer
 from stockpush.reservation.view import View
-from stockpush.values import replace
 from tests.reservation.test_reach import workshop
-from tests.reservation.world import World
 
 SHOPS = 25
 ATPS = (-3, 0, 1, 2, 3, 4, 5, 7, 12, 900)
 
 
-def shops() -> list[tuple[World, View]]:
-    """Return drawn shops, some of whose shelves are guarded, or have a measured level."""
+def shops() -> list[View]:
+    """Return views of drawn shops, some of whose shelves are guarded, or have a measured level.
+
+    In some a channel is not configured, everything is split, or a field has listings of two items.
+    """
     found = []
     for seed in range(SHOPS):
         dice = Random(seed)
@@ -29,20 +31,30 @@ def shops() -> list[tuple[World, View]]:
             world.item(sku, exposure=Exposure.MIRROR)
         levels = ((sku, dice.choice((0, 2, 5))) for sku in ("balm", "candle", "wick"))
         world.do(NoteGuardLevels(tuple(levels)))
-        view = View(world.catalogue, world.rows)
+        catalogue = world.catalogue
+        if seed % 5 == 1:
+            policies = {name: each for name, each in catalogue.policies.items() if name != "woo"}
+            catalogue = replace(catalogue, policies=policies)
+        elif seed % 5 == 2:
+            world.item("soap", exposure=Exposure.SPLIT)
+            catalogue = world.catalogue
+        elif seed % 5 == 3:
+            world.list("shopify", "other", "wick", field="s3", cap=1)
+            catalogue = world.catalogue
+        view = View(catalogue, world.rows)
         guarded = [
             replace(shelf, guarded=True)
             for shelf in world.rows.shelves.values()
             if dice.random() < 0.2
         ]
-        found.append((world, view.after(Decision(shelves=tuple(guarded)))))
+        found.append(view.after(Decision(shelves=tuple(guarded))))
     return found
 
 
 def test_what_differs_is_what_each_listing_says() -> None:
     """With plain shelves as many listings differ as are said to: none of them, some or all."""
     told = dict.fromkeys(("none", "some", "all", "not told"), 0)
-    for _, view in shops():
+    for view in shops():
         for shelf, keys in view.catalogue.fields_of.items():
             plain = plainly.of(view.catalogue, shelf)
             for was in ATPS:
@@ -52,7 +64,11 @@ def test_what_differs_is_what_each_listing_says() -> None:
                         continue
                     assert not sharing.turned(view, {shelf: was})
                     assert not sharing.turned(view, {shelf: now})
-                    differ = [_offer(view, key, was) != _offer(view, key, now) for key in keys]
+                    differ = [
+                        _offer(view, key, was) != _offer(view, key, now)
+                        for key in keys
+                        if key.channel in view.catalogue.policies
+                    ]
                     differing = plain.differing(was, now)
                     assert any(differ) == (differing > 0)
                     if differing == len(plain.offerings):
@@ -68,13 +84,18 @@ def test_a_listing_shows_the_same_as_if_nothing_were_known(
 
     def shown() -> list[sharing.Shown]:
         return [
-            sharing.shown(view, key, atp=atp, policy=view.catalogue.policies[key.channel])
-            for _, view in drawn
+            sharing.shown(view, key, atp=atp, policy=policy)
+            for view in drawn
             for key in sorted(view.catalogue.listings_on, key=str)
+            for policy in [view.catalogue.policies.get(key.channel)]
+            if policy is not None
             for atp in ATPS
         ]
 
     drawn = shops()
+    for view in drawn:
+        for shelf in view.catalogue.fields_of:
+            plainly.of(view.catalogue, shelf)
     known = shown()
-    monkeypatch.setattr(plainly, "of", lambda _catalogue, _shelf: None)
+    monkeypatch.setattr(plainly, "is_known", lambda _catalogue, _shelf: False)
     assert known == shown()

@@ -56,6 +56,7 @@ from stockpush.model import (
     sku_of,
 )
 from stockpush.reservation import reach
+from stockpush.reservation.atp import atp_all
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.decide import decide, mark, needs, widen
 from stockpush.reservation.pushes import Reached
@@ -86,6 +87,8 @@ class World:
         view = View(self.catalogue, self._gathered(command))
         decision = decide(view, command, self.now)
         after, reached = self._reached(view, view.after(decision), decision)
+        if reached is not None and reached.atps:
+            assert reached.atps == atp_all(after.net(reached.atps), reached.atps)
         marking = mark(after, [decision], self.now, reached)
         for each in (decision, marking):
             self._apply(each)

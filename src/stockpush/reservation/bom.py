@@ -86,7 +86,7 @@ class Bills:
     """
     gated: Gates = field(default_factory=dict)
     """The same, by what bounds them."""
-    _graph: _Graph | None = None
+    _graph: _Graph | None = field(default=None, compare=False, repr=False)
     """Packed bills as numbers, in which what is asked of many items at once is found."""
 
     @classmethod

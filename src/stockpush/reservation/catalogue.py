@@ -102,7 +102,9 @@ class Catalogue:
     listed_horizons: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
-    plain: dict[str, Plainly | None] = field(default_factory=dict, compare=False, repr=False)
+    plain: dict[str, Plainly | None] = field(
+        default_factory=dict, compare=False, repr=False, init=False
+    )
     """What has been found so far of how shelves are shown (`plainly.of`), a memory as well."""
 
     def sells_from(self, location: str) -> bool:

@@ -6,11 +6,12 @@ channel and whoever it shares with are looked up. But most items share nothing o
 plenty: what each listing shows depends on the ATP alone, and for listings that are alike in the
 same way. So of each shelf it is kept how its listings turn an ATP into numbers (`Plainly`), and an
 item whose numbers stay is left out without a look at its listings. Wherever more comes into it
-there is none, and they are looked at.
+there is none, and they are looked at. It is found when a sale first reaches an item.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from stockpush.model import Exposure, Shelf, sku_of
@@ -18,8 +19,8 @@ from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.exposure import offer
 from stockpush.reservation.limits import limits_of
 
-KEPT_MAX: Final = 200_000
-"""How many shelves it is kept of, some hundred bytes each."""
+KEPT_MAX: Final = 100_000
+"""Of how many shelves it is kept: a hundred bytes each, since most have the same few values."""
 
 
 class _Offering(NamedTuple):
@@ -57,12 +58,17 @@ class Plainly(NamedTuple):
 
 def of(catalogue: Catalogue, shelf: str) -> Plainly | None:
     """Return how a shelf is shown, None where that depends on more than its ATP."""
-    known = catalogue.plain
-    if shelf not in known:
-        if len(known) >= KEPT_MAX:
-            known.clear()
-        known[shelf] = _found(catalogue, shelf)
-    return known[shelf]
+    kept = catalogue.plain
+    if shelf not in kept:
+        if len(kept) >= KEPT_MAX:
+            kept.clear()
+        kept[shelf] = _found(catalogue, shelf)
+    return kept[shelf]
+
+
+def is_known(catalogue: Catalogue, shelf: str) -> bool:
+    """Answer whether a shelf has been found to be plain before."""
+    return catalogue.plain.get(shelf) is not None
 
 
 def _found(catalogue: Catalogue, shelf: str) -> Plainly | None:
@@ -80,4 +86,8 @@ def _found(catalogue: Catalogue, shelf: str) -> Plainly | None:
             limits = limits_of(catalogue, listings, item.sku, policy)
             offerings.add(_Offering(limits.buffer, listings[0].pack, limits.most))
     is_guarded = catalogue.exposure(item.sku) is Exposure.GUARD
-    return Plainly(frozenset(offerings), catalogue.guard_min(item.sku) if is_guarded else None)
+    return _one(frozenset(offerings), catalogue.guard_min(item.sku) if is_guarded else None)
+
+
+_one = lru_cache(maxsize=1024)(Plainly)
+"""Makes one value of equal ones: most shelves are shown in the same few ways."""

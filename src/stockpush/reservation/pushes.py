@@ -187,17 +187,16 @@ def mark(
         if view.catalogue.listed_horizons:
             by |= {shelf: horizons.promised(view, net, shelf) for shelf in unknown}
     atps = {shelf: known[shelf] if shelf in known else found[shelf] for shelf in showing}
-    least = atps
+    least = {**known, **atps}
     if by:
-        least = {
-            shelf: horizons.least(atp, by.get(shelf, NOTHING_SAID)) for shelf, atp in atps.items()
-        }
-    # Of those that were reached it has been told.
+        least |= {shelf: horizons.least(least[shelf], each) for shelf, each in by.items()}
+    # Those that were reached have turned already.
     turned = sharing.turned(
         view, {shelf: least[shelf] for shelf in shown if shelf in affected or shelf not in known}
     )
     if turned:
         view = view.after(Decision(shelves=turned))
+    shelves = turned + (() if reached is None else reached.shelves)
     changed: list[Field] = []
     dirty: list[Dirty] = []
     clean: list[tuple[FieldKey, int]] = []
@@ -225,9 +224,9 @@ def mark(
         fields=tuple(changed),
         dirty=tuple(dirty),
         clean=tuple(clean),
-        shelves=turned + (() if reached is None else reached.shelves),
+        shelves=shelves,
         events=(
-            *sharing.told(turned, least),
+            *sharing.told(shelves, least),
             *_shortages({row.key for each in decisions for row in each.shelves}, atps),
         ),
     )

@@ -67,8 +67,9 @@ def shelves(after: View, order: tuple[str, ...]) -> frozenset[str]:
 
 def reached(before: View, after: View, skus: Iterable[str], order: tuple[str, ...]) -> Reached:
     """Return what differs of the items reached; the shelves of their part have been read."""
-    assert before.catalogue.netted is after.catalogue.netted, "an import reads groups whole"
-    wanted, catalogue = sorted(skus), after.catalogue
+    catalogue, wanted = after.catalogue, sorted(skus)
+    # Only an import changes it, and with what one reads no group is read in part.
+    assert before.catalogue.netted is catalogue.netted, "the bills have changed"
     made = netting.bills_among(catalogue.netted, order)
     nets = before.net_order(order, made), after.net_order(order, made)
     was, now = (netting.atp_all(net, wanted) for net in nets)
@@ -90,7 +91,9 @@ def reached(before: View, after: View, skus: Iterable[str], order: tuple[str, ..
             looked_at[sku] = now[sku]
         elif differing := plain.differing(was[sku], now[sku]):
             if differing == len(plain.offerings):
-                keys.update(catalogue.fields_of[sku])
+                keys.update(
+                    key for key in catalogue.fields_of[sku] if key.channel in catalogue.policies
+                )
             else:
                 looked_at[sku] = now[sku]
     shown = {sku: atp for sku, atp in looked_at.items() if sku in catalogue.fields_of}

@@ -109,7 +109,7 @@ def shown(
     there = horizons.atp_on(catalogue, key, atp=atp, by=by) if by else atp
     uncapped = offer(there, buffer=limits.buffer, pack=pack, cap=policy.cap)
     alone = min(limits.most, uncapped)
-    if not _may_be_guarded(view, shelf) and plainly.of(catalogue, shelf) is not None:
+    if not _may_be_guarded(view, shelf) and plainly.is_known(catalogue, shelf):
         return Shown(alone, alone, uncapped)
     if catalogue.is_split(shelf):
         packs = parting.offered(view, key, shelf=shelf, pack=pack, limits=limits)
