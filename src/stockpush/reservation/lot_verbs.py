@@ -206,6 +206,23 @@ def unknown_pool(view: View, pool: str) -> Refused | None:
     )
 
 
+def in_another_pool(draft: Draft, sku: str, lot: str | None, pool: str | None) -> Refused | None:
+    """Return the refusal of a lot that was named beside a `pool`, and lies in another one."""
+    if not lot or pool is None:
+        return None
+    found = place_of(draft, sku, lot, None)
+    if isinstance(found, Refused):
+        return None  # It is refused for that.
+    location = found.key.location
+    if (of := draft.view.catalogue.pool_at(location)) == pool:
+        return None
+    return Refused(
+        "not_found",
+        f"lot {lot} of {sku} does not lie in the pool {pool}, but in {of}, at {location}",
+        {"sku": sku, "pool": pool, "expected": [of]},
+    )
+
+
 def place_of(draft: Draft, sku: str, name: str, location: str | None) -> Lot | Refused:
     """Return the row of a lot that was named: at `location`, or wherever it lies if at one place.
 

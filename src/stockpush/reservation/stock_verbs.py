@@ -36,6 +36,7 @@ from stockpush.reservation import backflush, keyed, substitutes
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, undo_moves, withheld
 from stockpush.reservation.lot_verbs import (
+    in_another_pool,
     lot_to_be,
     place_of,
     pool_of_line,
@@ -51,12 +52,19 @@ from stockpush.values import replace
 
 def move(view: View, command: MoveStock, at: datetime) -> Decision:
     """Move stock by hand: all of it or none."""
-    content = keyed.digest("move", *map(_stated, command.moves), *_pool(command.pool))
+    pool = command.pool or MAIN
+    sold_at = ("at", command.place) if command.place else ()
+    content = keyed.digest("move", *map(_stated, command.moves), *_pool(pool), *sold_at)
     if (before := keyed.answered(view, command.key, content)) is not None:
         return Decision(outcome=before)
-    if (refused := unknown_pool(view, command.pool)) is not None:
+    if (refused := unknown_pool(view, pool)) is not None:
         return Decision(outcome=refused)
-    return _carry_out(view, command, command.moves, content, at, pool=command.pool)
+    for line in command.moves:
+        if (
+            refused := in_another_pool(Draft(view, at), line.sku, line.lot, command.pool)
+        ) is not None:
+            return Decision(outcome=refused)
+    return _carry_out(view, command, command.moves, content, at, pool=pool)
 
 
 def build(view: View, command: BuildStock, at: datetime) -> Decision:
@@ -158,13 +166,16 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
 
     Where units are missing of an item with lots, they are missing in those that go out first.
     """
-    place = _place(command.location, command.lot, None)
-    content = keyed.digest("count", (command.sku, command.counted), *place, *_pool(command.pool))
+    place, pool = _place(command.location, command.lot, None), command.pool or MAIN
+    content = keyed.digest("count", (command.sku, command.counted), *place, *_pool(pool))
     if (before := keyed.answered(view, command.key, content)) is not None:
         return Decision(outcome=before)
-    if (refused := unknown_pool(view, command.pool)) is not None:
+    draft = Draft(view, at)
+    if (refused := unknown_pool(view, pool)) is not None:
         return Decision(outcome=refused)
-    found = _known_balance(Draft(view, at), command)
+    if (refused := in_another_pool(draft, command.sku, command.lot, command.pool)) is not None:
+        return Decision(outcome=refused)
+    found = _known_balance(draft, command, pool)
     if isinstance(found, Refused):
         return Decision(outcome=found)
     move = StockMove(
@@ -174,10 +185,10 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
         location=command.location,
         lot=command.lot,
     )
-    return _carry_out(view, command, (move,), content, at, pool=command.pool)
+    return _carry_out(view, command, (move,), content, at, pool=pool)
 
 
-def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
+def _known_balance(draft: Draft, command: CountStock, pool: str) -> int | Refused:
     """Return what the ledger says of what was counted, the clock taken account of."""
     sku = command.sku
     if sku not in draft.view.catalogue.items:
@@ -187,7 +198,7 @@ def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
         row = place_of(draft, sku, command.lot, command.location)
         return row if isinstance(row, Refused) else row.on_hand
     if command.location is None:
-        return draft.shelf(shelf_key(sku, command.pool)).on_hand
+        return draft.shelf(shelf_key(sku, pool)).on_hand
     there = [lot for lot in draft.lots_of(sku) if lot.key.location == command.location]
     named = [lot.key.lot for lot in there if lot.on_hand and lot.key.lot]
     if named:
