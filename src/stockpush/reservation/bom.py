@@ -664,7 +664,7 @@ def _with_older(names: Iterable[str]) -> tuple[str, str | None]:
         return "", None
     return (
         f"; by {' and '.join(older)}, which open orders or holds were made with",
-        "stockpush import FILE  (once those are sent or have ended)",
+        "stockpush import FILE  (once those are sent and built, or have ended)",
     )
 
 

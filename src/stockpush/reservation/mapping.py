@@ -31,6 +31,8 @@ from stockpush.model import (
     Listing,
     ListingKey,
     LotRule,
+    MovementKind,
+    Owed,
     Reservation,
     Shelf,
     StockMovement,
@@ -123,9 +125,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
 
     for bill in command.bills:
         old = view.catalogue.bills.by_item.get(bill.item)
-        bills.append(
-            bill if old is None else _next_version(draft, old, bill, corrects=command.corrects)
-        )
+        bills.append(bill if old is None else _next_version(draft, old, bill, command))
         if old is not None and (old.item, old.version) in older.kept([old], shelves_of):
             older_bills.append(old)
     pinned = [*view.catalogue.older_bills, *older_bills]
@@ -206,23 +206,44 @@ def _with_lots(item: Item, view: View) -> Item:
 
 
 def _next_version(
-    draft: Draft, old: BillOfMaterials, new: BillOfMaterials, *, corrects: bool
+    draft: Draft, old: BillOfMaterials, new: BillOfMaterials, command: ImportCatalogue
 ) -> BillOfMaterials:
     """Return the bill with its version: the next one if it is another recipe.
 
-    One that `corrects` the old one takes its place, for what is open as well. Otherwise what was
-    reserved by the old one then stays with it, in each pool, and so does what roundings have left
-    by it there.
+    One that corrects the old one takes its place, for what is open as well. Otherwise what was
+    reserved by the old one then stays with it, in each pool, and so does what was sent before it
+    was built, and what roundings have left by it there.
     """
     if not older.replaced(old, new):
         return replace(new, version=old.version)
     for shelf in map(draft.shelf, draft.view.catalogue.shelves_of(new.item)):
         after = older.pin(shelf, old, new)
-        if corrects:
+        if command.corrects:
             after = replace(after, pins=shelf.pins)
         if after != shelf:
             draft.shelves[shelf.key] = after
-    return replace(new, version=old.version if corrects else old.version + 1)
+        _note_owed(draft, shelf, after, command)
+    return replace(new, version=old.version if command.corrects else old.version + 1)
+
+
+def _note_owed(draft: Draft, before: Shelf, after: Shelf, command: ImportCatalogue) -> None:
+    """Have the ledger say what is still to be made by a bill that is replaced: nothing moves."""
+    if len(after.pins) == len(before.pins) or not after.pins[-1].owed:
+        return
+    pin = after.pins[-1]
+    draft.movements.append(
+        StockMovement(
+            at=draft.at,
+            sku=after.sku,
+            quantity=0,
+            kind=MovementKind.ADJUSTMENT,
+            cause=f"cmd {command.key}",
+            actor=command.actor,
+            location=draft.view.catalogue.home(after.pool),
+            reason=f"sent before it was built, by its bill {pin.version}",
+            owed=(Owed(pin.version, pin.owed, after.pool),),
+        )
+    )
 
 
 def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:

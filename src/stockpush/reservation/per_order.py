@@ -155,7 +155,7 @@ def check(
                 found="order",
                 expected=f"no open order or hold that goes by bill {bill.version} of {bill.item}",
                 next="stockpush import FILE --corrects  (where that is the bill before this one: "
-                "then they go by this one), or as it is once they are sent or have ended",
+                "then they go by this one), or as it is once they are built and sent, or ended",
             )
 
 

@@ -6,6 +6,7 @@ content `Refused`. Nothing is ever changed or deleted; undo writes what compensa
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
@@ -28,6 +29,7 @@ from stockpush.model import (
     BillOfMaterials,
     Item,
     MovementKind,
+    Owed,
     StockMovement,
     shelf_key,
     sku_of,
@@ -292,7 +294,8 @@ def _carry_out(
     named: list[StockMovement] = []
     lines = tuple(moves)
     undone = [row.id for row in undoes] if undoes else [None] * len(lines)
-    for line, undone_id in zip(lines, undone, strict=True):
+    back = _given_back(view, undoes)
+    for number, (line, undone_id) in enumerate(zip(lines, undone, strict=True)):
         if line.sku not in view.catalogue.items:
             return Decision(outcome=Refused("not_found", f"there is no item {line.sku!r}"))
         movement = StockMovement(
@@ -312,11 +315,13 @@ def _carry_out(
             named.append(told)
             continue
         if exactly:
-            draft.move(replace(told, location=line.location or MAIN, lot=line.lot))
+            placed = replace(told, location=line.location or MAIN, lot=line.lot)
+            draft.move(placed, back=back.get(number, ()))
             continue
         where = pool_of_line(draft, line, pool)
         there = backflush.sellable(draft, line.sku, pool=where)
-        if (refused := put(draft, line, told, pool=where)) is not None:
+        bill = builds.bill.version if builds and builds.bill.item == line.sku else None
+        if (refused := put(draft, line, told, pool=where, bill=bill)) is not None:
             return Decision(outcome=refused)
         left = draft.shelf(shelf_key(line.sku, where)).on_hand
         written.append(backflush.Taken(movement, there - left, where))
@@ -336,6 +341,20 @@ def _carry_out(
         outcome=Accepted(),
         commands=(CommandDone(key=command.key, digest=digest, at=at),),
     )
+
+
+def _given_back(view: View, undone: Iterable[StockMovement]) -> dict[int, list[Owed]]:
+    """Return what undone movements had changed of what is owed, with the last one of each shelf:
+    only then there is missing what was before.
+    """
+    last, owed = dict[str, int](), defaultdict[str, list[Owed]](list)
+    for number, row in enumerate(undone):
+        pool = view.catalogue.pool_at(row.location)
+        key = shelf_key(row.sku, pool)
+        last[key] = number
+        if row.quantity:
+            owed[key] += (each for each in row.owed if each.pool == pool)
+    return {last[key]: each for key, each in owed.items() if each}
 
 
 def _balances(draft: Draft) -> Iterator[tuple[str, int]]:
