@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from stockpush.errors import BillCycle
 from stockpush.messages import (
     BuildStock,
     CountStock,
@@ -252,6 +253,32 @@ def test_a_bill_is_kept_while_something_is_owed_by_it() -> None:
         done(world)
         world.do(ImportCatalogue((), (), (), (), "forget", "test"))
         assert world.catalogue.older_bills == ()
+        assert sound(world)
+
+
+def test_bills_may_go_in_a_circle_with_an_older_one_when_nothing_is_owed_by_it() -> None:
+    """The refusal says what the older bill is kept for; a count ends it."""
+    world = World().stock(soap=0, flake=0, oil=5).bill("soap", flake=1)
+    world.moves("soap", -1, MovementKind.SALE)
+    world.bill("soap", oil=1)
+    with pytest.raises(BillCycle, match=r"by bill 1 of soap, .* still to be built go by"):
+        world.bill("flake", soap=1)
+    world.do(CountStock("soap", 0, "count", "test"))
+    world.bill("flake", soap=1)
+    assert sound(world)
+
+
+def test_a_sale_of_a_hold_that_is_undone_is_not_owed() -> None:
+    """Nor is it where the hold's other units are missing besides."""
+    for besides in (0, 3):
+        world = held_workshop(held=8)
+        if besides:
+            world.moves("candle", -besides, MovementKind.SALE)
+        world.do(SellHold(1, "market", "sell", "test"))
+        assert pins(world) == (Pin(1, 0, (), 8),)
+        undoes(world)
+        assert (pins(world), world.rows.shelves["candle"].on_hand) == ((), -besides)
+        assert atps(world) == (10 - besides, 20, 20, 30 - 3 * besides)
         assert sound(world)
 
 

@@ -663,7 +663,7 @@ def _with_older(names: Iterable[str]) -> tuple[str, str | None]:
     if not older:
         return "", None
     return (
-        f"; by {' and '.join(older)}, which open orders or holds were made with",
+        f"; by {' and '.join(older)}, which open orders, holds or what is still to be built go by",
         "stockpush import FILE  (once those are sent and built, or have ended)",
     )
 

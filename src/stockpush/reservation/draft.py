@@ -84,15 +84,18 @@ class Draft:
             self.put_lot(replace(lot, on_hand=lot.on_hand + movement.quantity))
         else:
             self._shelve(movement.sku, movement.quantity)  # in MAIN, where the key is the SKU
-        if before.pins or bill is not None or back:
-            movement = replace(movement, owed=self._owe(before, bill, back))
+        by = bill if bill is not None and self.keeps(movement.sku, bill) else None
+        if before.pins or by is not None or back:
+            movement = replace(movement, owed=self._owe(before, by, back))
         self.movements.append(movement)
 
-    def _owe(self, before: Shelf, bill: int | None, back: Sequence[Owed]) -> tuple[Owed, ...]:
-        """Reckon what is owed by older bills of a shelf that was moved; return what changes."""
-        sku, after = before.sku, self.shelf(before.key)
-        back = [each for each in back if self.keeps(sku, each.version)]
-        by = bill if bill is not None and self.keeps(sku, bill) else None
+    def _owe(self, before: Shelf, by: int | None, back: Sequence[Owed]) -> tuple[Owed, ...]:
+        """Reckon what is owed by older bills of a shelf that was moved; return what changes.
+
+        `by` is the older bill that what moved goes by.
+        """
+        after = self.shelf(before.key)
+        back = [each for each in back if self.keeps(before.sku, each.version)]
         owed = older.reckoned(before, after.on_hand, by=by, back=back)
         shelf, changed = older.with_owed(after, owed, lambda version: self.rests_by(after, version))
         if changed:

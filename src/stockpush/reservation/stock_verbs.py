@@ -142,8 +142,8 @@ def _no_such_bill(view: View, bill: BillOfMaterials, version: int) -> Refused:
     known = [*(bills.made[name].version for name in bills.older.get(bill.item, ())), bill.version]
     return Refused(
         "no_such_bill",
-        f"{bill.item} has no bill of materials {version} that an open order or hold was made with; "
-        f"the present one is {bill.version}",
+        f"{bill.item} has no bill of materials {version} that anything open or still to be built "
+        f"goes by; the present one is {bill.version}",
         {"sku": bill.item, "expected": known},
     )
 
