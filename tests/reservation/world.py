@@ -114,16 +114,19 @@ class World:
         """Gather what has changed besides, as the commit lane does."""
         if after.rows.partial is None:
             return after, None
-        before, after = self._with_shelves(before, after, decision.touched_skus)
+        known = filter(after.catalogue.knows, decision.touched_skus)
+        part = reach.part(before, after, known)
+        before, after = self._with_shelves(before, after, part)
         items = reach.items(before, after, decision.touched_skus)
-        before, after = self._with_shelves(before, after, items)
-        reached = reach.reached(before, after, items)
+        part = reach.part(before, after, items)
+        before, after = self._with_shelves(before, after, part)
+        reached = reach.reached(before, after, items, part)
         after = after.after(Decision(shelves=reached.shelves))
         unread = reached.fields | after.catalogue.fields_showing(decision.touched_skus)
         return after.joined(self._gather(Needs(fields=unread - after.rows.fields.keys()))), reached
 
-    def _with_shelves(self, before: View, after: View, skus: frozenset[str]) -> tuple[View, View]:
-        unread = reach.shelves(before, after, skus)
+    def _with_shelves(self, before: View, after: View, part: tuple[str, ...]) -> tuple[View, View]:
+        unread = reach.shelves(after, part)
         rows = replace(self._gather(Needs(skus=unread)), partial=unread)
         return before.joined(rows), after.joined(rows)
 
