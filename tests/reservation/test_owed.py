@@ -432,6 +432,30 @@ def test_what_is_owed_in_one_pool_is_not_in_another() -> None:
     assert sound(world)
 
 
+def test_what_is_owed_goes_along_with_a_location_that_gets_another_pool() -> None:
+    """What was sent from there is missing in its new pool, and is made of soy there."""
+    world = World().stock(candle=0, balm=0, soy=20, palm=30)
+
+    def places(pool: str) -> None:
+        stall = Location("stall", pool=pool)
+        world.do(ImportCatalogue((), (), (), (), f"in {pool}", "t", locations=(stall,)))
+
+    places("fair")
+    world.bill("candle", soy=2)
+    world.moves("soy", 20, MovementKind.RECEIPT, location="stall")
+    world.holds(("candle", 4), pool="fair")
+    world.bill("candle", palm=3)
+    world.do(SellHold(1, "the fair", "sell", "test"))
+    places("main")
+    assert pins(world) == (Pin(1, 0, (), 4),)
+    assert world.rows.shelves["candle\x1ffair"].pins == ()
+    assert (world.atp("candle"), world.atp("soy"), world.atp("palm")) == (10, 32, 30)
+    assert sound(world)
+    builds(world, 4, bill=1)
+    assert (pins(world), world.atp("soy")) == ((), 32)
+    assert sound(world)
+
+
 def lives(seed: int, items: int) -> list[tuple[tuple[int, ...], frozenset[str]]]:
     """Orders by three bills, runs, receipts, sales and undos in any order: what is promised after
     each, and what is to be written for it. The books are sound, what is owed is missing, and what

@@ -36,6 +36,7 @@ from stockpush.model import (
     Reservation,
     Shelf,
     StockMovement,
+    shelf_key,
 )
 from stockpush.reservation import bom, keyed, older, per_order, supplies
 from stockpush.reservation.catalogue import Catalogue
@@ -88,7 +89,11 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     for lot in view.rows.lots.values():
         # Its location may be sold from now, or no more, or belong to another pool; and its item may
         # have another horizon.
-        draft.put_lot(lot, was_in=catalogue.pool_at(lot.key.location))
+        was_in = catalogue.pool_at(lot.key.location)
+        there = draft.shelf(shelf_key(lot.key.sku, was_in))
+        draft.put_lot(lot, was_in=was_in)
+        if there.pins and was_in != view.catalogue.pool_at(lot.key.location):
+            _take_owed_along(draft, there, lot.key.location, command)
     listings = {}
     for given in command.listings:
         known = view.catalogue.listings.get(given.key, given)
@@ -222,26 +227,52 @@ def _next_version(
             after = replace(after, pins=shelf.pins)
         if after != shelf:
             draft.shelves[shelf.key] = after
-        _note_owed(draft, shelf, after, command)
+        if len(after.pins) > len(shelf.pins) and (owed := after.pins[-1].owed):
+            reason = f"sent before it was built, by its bill {old.version}"
+            home = draft.view.catalogue.home(shelf.pool)
+            _note_owed(draft, after, (Owed(old.version, owed, shelf.pool),), home, reason, command)
     return replace(new, version=old.version if command.corrects else old.version + 1)
 
 
-def _note_owed(draft: Draft, before: Shelf, after: Shelf, command: ImportCatalogue) -> None:
-    """Have the ledger say what is still to be made by a bill that is replaced: nothing moves."""
-    if len(after.pins) == len(before.pins) or not after.pins[-1].owed:
-        return
-    pin = after.pins[-1]
+def _take_owed_along(draft: Draft, before: Shelf, location: str, command: ImportCatalogue) -> None:
+    """Have what is missing at a location owed in the pool that it belongs to now, as it was in that
+    of `before`.
+    """
+    left = draft.shelf(before.key)
+    came = draft.shelf(shelf_key(before.sku, draft.view.catalogue.pool_at(location)))
+    stays = older.reckoned(before, left.on_hand)
+    was = older.reckoned(before, before.on_hand)
+    goes = [Owed(version, stays[version] - units) for version, units in was.items()]
+    left, lost = older.with_owed(left, stays, lambda _: ())
+    came, gained = older.with_owed(
+        came, older.reckoned(came, came.on_hand, back=goes), lambda _: ()
+    )
+    if lost or gained:
+        draft.shelves |= {left.key: left, came.key: came}
+        reason = f"{location} is in the pool {came.pool} now"
+        _note_owed(draft, came, (*lost, *gained), location, reason, command)
+
+
+def _note_owed(
+    draft: Draft,
+    shelf: Shelf,
+    owed: tuple[Owed, ...],
+    location: str,
+    reason: str,
+    command: ImportCatalogue,
+) -> None:
+    """Have the ledger say what has changed of what is owed, without anything that moved."""
     draft.movements.append(
         StockMovement(
             at=draft.at,
-            sku=after.sku,
+            sku=shelf.sku,
             quantity=0,
             kind=MovementKind.ADJUSTMENT,
             cause=f"cmd {command.key}",
             actor=command.actor,
-            location=draft.view.catalogue.home(after.pool),
-            reason=f"sent before it was built, by its bill {pin.version}",
-            owed=(Owed(pin.version, pin.owed, after.pool),),
+            location=location,
+            reason=reason,
+            owed=owed,
         )
     )
 
