@@ -373,15 +373,27 @@ class Rest(NamedTuple):
 
 
 class Pin(NamedTuple):
-    """Units (> 0, smallest units) that are reserved or held in one pool by an older bill of the
-    item.
+    """Units (smallest units) that go by an older bill of the item in one pool: `units` (>= 0) are
+    reserved or held, `owed` (>= 0) were sent before they were built and are still to be.
 
-    `rests` are what builds by that bill have left of roundings there.
+    `rests` are what builds by that bill have left of roundings there. Of what is owed no more
+    counts than is missing below zero now (`reservation.older.still_owed`).
     """
 
     version: int
     units: int
     rests: tuple[Rest, ...] = ()
+    owed: int = 0
+
+
+class Owed(NamedTuple):
+    """By how much (signed, smallest units) a movement has changed what is `Pin.owed` by an older
+    bill of its item in a pool.
+    """
+
+    version: int
+    units: int
+    pool: str = MAIN
 
 
 def shelf_key(sku: str, pool: str = MAIN) -> str:
@@ -430,9 +442,9 @@ class Shelf:
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
     share what is left because of it, or of the owner's minimum. `pins` are the part of `reserved`
-    and `held` that goes by older bills, oldest first. `coming` (signed) lies in lots that become
-    available by the item's horizon (`Lot.comes`), and `coming_by` has the same for each horizon
-    that a listing of the item says (`Lot.within_s`), shortest first.
+    and `held` that goes by older bills, oldest first, and what is owed by them. `coming` (signed)
+    lies in lots that become available by the item's horizon (`Lot.comes`), and `coming_by` has the
+    same for each horizon that a listing of the item says (`Lot.within_s`), shortest first.
     """
 
     sku: str
@@ -487,7 +499,8 @@ class StockMovement:
 
     `cause` names what brought it about (`order my-shopify/1001/1`, `cmd KEY`, `undo mv-7`);
     movements of one command share it. `id` is None until the store has written it. `undoes` is
-    the id that it compensates. `lot` is None for what belongs to no lot.
+    the id that it compensates. `lot` is None for what belongs to no lot. `owed` is what it has
+    changed of what is still to be made by older bills, by version.
     """
 
     at: datetime
@@ -501,6 +514,7 @@ class StockMovement:
     undoes: int | None = None
     id: int | None = None
     lot: str | None = None
+    owed: tuple[Owed, ...] = ()
 
 
 class HoldState(StrEnum):

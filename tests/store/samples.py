@@ -43,6 +43,7 @@ from stockpush.model import (
     MovementKind,
     OrderSupply,
     OrderVersion,
+    Owed,
     Pin,
     Promise,
     PurchaseUnit,
@@ -147,7 +148,7 @@ SHELF = Shelf(
     guard_level=QUANTITY_MAX,
     guarded=True,
     pool="market größe",
-    pins=(Pin(2, QUANTITY_MAX, (Rest("wick größe", 5),)), Pin(3, 1)),
+    pins=(Pin(2, QUANTITY_MAX, (Rest("wick größe", 5),), 7), Pin(3, 1)),
     coming=-QUANTITY_MAX,
     coming_by=(Coming(0, -QUANTITY_MAX), Coming(DURATION_MAX_S, QUANTITY_MAX)),
 )
@@ -232,6 +233,7 @@ MOVEMENT = StockMovement(
     reason="a batch",
     undoes=None,
     lot="A 12",
+    owed=(Owed(2, -QUANTITY_MAX, "market größe"), Owed(3, 7)),
 )
 DIRTY = Dirty(FIELD, revision=6, due_at=at(40), decrease=True, attempts=2, because="sale")
 PUSH = Push(

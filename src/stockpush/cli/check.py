@@ -171,6 +171,19 @@ def _sums(rows: CheckRows) -> list[Violation]:
             for version in sorted(pinned.keys() | by_older.keys())
             if pinned.get(version, 0) != by_older.get(version, 0)
         ]
+    kept_owed = {
+        (sku, pin.version): pin.owed for sku, shelf in audit.shelves.items() for pin in shelf.pins
+    }
+    found += [
+        Violation(
+            "owed_is_fold",
+            f"{ledger.shelf_name(sku)} by bill {version}",
+            str(audit.owed.get((sku, version), 0)),
+            str(kept_owed.get((sku, version), 0)),
+        )
+        for sku, version in sorted(audit.owed.keys() | kept_owed.keys())
+        if audit.owed.get((sku, version), 0) != kept_owed.get((sku, version), 0)
+    ]
     for key in sorted(audit.lots.keys() | audit.lots_moved.keys()):
         balance = audit.lots[key].on_hand if key in audit.lots else 0
         if balance != audit.lots_moved.get(key, 0):
@@ -222,7 +235,9 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
     coming = ledger.coming(audit.lots.values(), _pools(rows))
     coming_by = _coming_by(rows)
     every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
-    by_older = _by_older_bills(rows)
+    by_older, owed = _by_older_bills(rows), dict[str, dict[int, int]]()
+    for (sku, version), units in audit.owed.items():
+        owed.setdefault(sku, {})[version] = units
     recomputed = {
         sku: Shelf(
             sku_of(sku),
@@ -233,7 +248,9 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             coming=coming.get(sku, 0),
             coming_by=coming_by.get(sku, ()),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
-            pins=_pins(audit.shelves.get(sku, Shelf(sku)), by_older.get(sku, {})),
+            pins=_pins(
+                audit.shelves.get(sku, Shelf(sku)), by_older.get(sku, {}), owed.get(sku, {})
+            ),
         )
         for sku in every
     }
@@ -250,10 +267,15 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
     ]
 
 
-def _pins(shelf: Shelf, open_units: Mapping[int, int]) -> tuple[Pin, ...]:
-    """Return what orders and holds pin to older bills; roundings are those that are kept."""
+def _pins(shelf: Shelf, open_units: Mapping[int, int], owed: Mapping[int, int]) -> tuple[Pin, ...]:
+    """Return what orders and holds pin to older bills, and what is owed by them; roundings are
+    those that are kept.
+    """
     rests = {pin.version: pin.rests for pin in shelf.pins}
-    return tuple(Pin(each, units, rests.get(each, ())) for each, units in open_units.items())
+    return tuple(
+        Pin(each, open_units.get(each, 0), rests.get(each, ()), owed.get(each, 0))
+        for each in sorted(open_units.keys() | owed.keys())
+    )
 
 
 def _print_violations(found: Sequence[Violation]) -> None:

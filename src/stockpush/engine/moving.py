@@ -41,6 +41,7 @@ from stockpush.model import MAIN, Item, LotRule, MovementKind
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity, parse_quantity
+from stockpush.values import replace
 
 if TYPE_CHECKING:
     from stockpush.engine.commit import Done
@@ -169,12 +170,12 @@ def count(said: Said, item: Item, by: By, manner: Manner, catalogue: Catalogue) 
         by.reason,
         location=_location(said, manner),
         lot=lot,
-        pool=MAIN if said.pool is None else said.pool,
+        pool=said.pool,
     )
 
     def seen(places: Sequence[str]) -> str:
         words = [item.sku, bare(units, item).replace(" ", "")]
-        there = command.location or catalogue.home(command.pool)
+        there = command.location or catalogue.home(command.pool or MAIN)
         if places:
             words += ["--from", places[0], "--to", there]
         elif there != MAIN:
@@ -217,7 +218,8 @@ def sell(said: Said, item: Item, by: By, manner: Manner, place: str) -> Asked:
     """Record a sale made elsewhere."""
     units = _units(said, item, manner)
     move = StockMove(item.sku, -units, MovementKind.SALE)
-    return Asked(_move(move, by, said.pool), f"Sold {amount(units, item)} at {place}")
+    command = replace(_move(move, by, said.pool), place=place)
+    return Asked(command, f"Sold {amount(units, item)} at {place}")
 
 
 def transfer(said: Said, item: Item, by: By, manner: Manner) -> Asked:
@@ -373,7 +375,7 @@ def _check_place(said: Said, manner: Manner, catalogue: Catalogue) -> None:
 
 
 def _move(move: StockMove, by: By, pool: str | None = None) -> MoveStock:
-    return MoveStock((move,), by.key, by.actor, by.reason, MAIN if pool is None else pool)
+    return MoveStock((move,), by.key, by.actor, by.reason, pool)
 
 
 # -- words -----------------------------------------------------------------------------------
@@ -540,6 +542,8 @@ def not_found(
     elif "pool" in facts:
         at, found = manner.names["pool"], facts["pool"]
         next_command = "stockpush import catalog.toml  (with [[locations]] of that pool)"
+        if "sku" in facts:
+            next_command = f"stockpush lots {shlex.quote(facts['sku'])}"
     expected = " or ".join(facts.get("expected", ())) or None
     return NotFound(
         f"{message[0].upper()}{message[1:]}.",

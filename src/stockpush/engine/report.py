@@ -22,13 +22,14 @@ from stockpush.model import (
     Mode,
     Promise,
     PushOutcomeKind,
+    Shelf,
     pool_of,
     shelf_key,
     sku_of,
 )
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
-from stockpush.reservation import horizons, sharing, sold_out
+from stockpush.reservation import horizons, older, sharing, sold_out
 from stockpush.reservation.atp import Netting
 from stockpush.reservation.expectation import standing_on
 from stockpush.reservation.exposure import target
@@ -84,11 +85,12 @@ class SupplyRow:
 @dataclass(frozen=True, slots=True)
 class OlderBillRow:
     """An older bill that open orders and holds were made with: so many `reserved` units, held ones
-    too, go by it, as a decimal.
+    too, go by it, and so many that are `owed` were sent before they were built, as decimals.
     """
 
     bill: int
     reserved: str
+    owed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +292,7 @@ def _item(
         ),
         pool=pool_of(key),
         bill=None if sku not in bills.by_item else bills.by_item[sku].version,
-        older_bills=tuple(
-            OlderBillRow(pin.version, format_quantity(pin.units, scale)) for pin in shelf.pins
-        ),
+        older_bills=_older_bills(shelf, scale),
         substitutes=members,
         substitute_for=item.substitute_for,
         per_order=tuple(
@@ -305,6 +305,20 @@ def _item(
         coming=format_quantity(sum(each.coming for each in shelves), scale),
         horizon=None if item.horizon_s is None else format_duration(item.horizon_s),
         late=not_in_time(view, net, key),
+    )
+
+
+def _older_bills(shelf: Shelf, scale: int) -> tuple[OlderBillRow, ...]:
+    """Return the older bills that something goes by."""
+    owed = older.owing(shelf)
+    return tuple(
+        OlderBillRow(
+            pin.version,
+            format_quantity(pin.units, scale),
+            format_quantity(owed[pin.version], scale),
+        )
+        for pin in shelf.pins
+        if pin.units or owed[pin.version]
     )
 
 

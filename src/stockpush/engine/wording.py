@@ -380,8 +380,10 @@ def _to_build(now: Now, _quantity: int) -> Note:
     bills = now.view.catalogue.netted
     by_others = [
         f"{now.units(now.net.built[name])} by its bill {bills.made[name].version}"
+        + (f" ({now.units(owed)} sent before they were built)" if owed else "")
         for name in bills.older.get(now.shelf, ())
         if now.net.built[name]
+        for owed in (max(0, -now.net.on_hand[name]),)
     ]
     text = WORDINGS["to_build"].means
     return Note(f"{text}; {_listed(by_others)}" if by_others else text, f"bill {now.item.sku}")

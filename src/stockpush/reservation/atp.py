@@ -54,8 +54,9 @@ itself leaves one less for the name. Blocked, it is relieved of both its net and
 An *older bill*, of open reservations that were made with it, is netted as an item of its own, which
 its item is tied to in the same way. Finished stock serves the oldest first: of S(i) each older bill
 has what it needs, and the present one the rest, so that both are stock and demand like any other
-(`View.net`). What more is sold is made by the present bill. An item that is not covered is relieved
-as finished units would relieve it: what is missing below zero, then the oldest bill first.
+(`View.net`). What was sent below zero by an older bill is stock of its own below zero. What more is
+sold is made by the present bill. An item that is not covered is relieved as finished units would
+relieve it: what is missing below zero, first the present bill's, then the oldest bill first.
 
 A promise rule may also say how soon what is promised has to be there: a *horizon*. It bounds the
 same rise: n units more of i are there in time if, from i downwards along what they draw on, every
@@ -594,12 +595,14 @@ def _lack(netting: Netting, sku: str) -> int:
 
 def _relieved(netting: Netting, sku: str, units: int) -> Netting:
     """Net an item that has older bills, and all below it, as if there were `units` more of it."""
-    owed = min(units, max(0, -netting.on_hand[sku]))
-    outside = {sku: netting.gross[sku] - owed}
-    left = units - owed
-    for name in netting.bills.older[sku]:
-        served = min(left, netting.net[name])
-        outside[name] = netting.gross[name] - served
+    others, outside, left = netting.bills.older[sku], dict[str, int](), units
+    for name in (sku, *others):
+        owed = min(left, max(0, -netting.on_hand[name]))
+        outside[name] = netting.gross[name] - owed
+        left -= owed
+    for name in others:
+        served = min(left, max(0, outside[name] - netting.on_hand[name]))
+        outside[name] -= served
         left -= served
     outside[sku] -= left
     return _again(netting, sku, outside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -22,8 +22,10 @@ from stockpush.model import (
     Lot,
     LotKey,
     LotRule,
+    Owed,
     Reservation,
     ReservationKey,
+    Rest,
     Shelf,
     StockMovement,
     shelf_key,
@@ -66,35 +68,83 @@ class Draft:
         """Return the field as changed so far."""
         return self.fields.get(key) or self.view.field(key)
 
-    def move(self, movement: StockMovement) -> None:
-        """Write one movement and its balance, at the very place and lot that it names."""
-        self.movements.append(movement)
+    def move(
+        self,
+        movement: StockMovement,
+        *,
+        bill: int | None = None,
+        back: Sequence[Owed] = (),
+    ) -> None:
+        """Write one movement and its balance, at the very place and lot that it names.
+
+        `bill` is the version of its item's bill that it goes by, where anybody knows. `back` is
+        what undone movements had changed of what is owed.
+        """
+        pool = self.view.catalogue.pool_at(movement.location)
+        before = self.shelf(shelf_key(movement.sku, pool))
         if movement.lot is not None or movement.location != MAIN:
             lot = self.lot(LotKey(movement.sku, movement.location, movement.lot or UNLOTTED))
             self.put_lot(replace(lot, on_hand=lot.on_hand + movement.quantity))
-            return
-        self._shelve(movement.sku, movement.quantity)  # in MAIN, where the key is the SKU
+        else:
+            self._shelve(movement.sku, movement.quantity)  # in MAIN, where the key is the SKU
+        by = bill if bill is not None and self.keeps(movement.sku, bill) else None
+        if before.pins or by is not None or back:
+            movement = replace(movement, owed=self._owe(before, by, back))
+        self.movements.append(movement)
 
-    def come(self, movement: StockMovement, *, pool: str) -> None:
-        """Write a movement, at no place yet, where things lie in a pool if nobody says where."""
+    def _owe(self, before: Shelf, by: int | None, back: Sequence[Owed]) -> tuple[Owed, ...]:
+        """Reckon what is owed by older bills of a shelf that was moved; return what changes.
+
+        `by` is the older bill that what moved goes by.
+        """
+        after = self.shelf(before.key)
+        back = [each for each in back if self.keeps(before.sku, each.version)]
+        owed = older.reckoned(before, after.on_hand, by=by, back=back)
+        shelf, changed = older.with_owed(after, owed, lambda version: self.rests_by(after, version))
+        if changed:
+            self.shelves[shelf.key] = shelf
+        return changed
+
+    def keeps(self, sku: str, version: int) -> bool:
+        """Answer whether a version of the item's bill is one of the older ones that are kept."""
+        bills = self.view.catalogue.bills
+        return any(bills.made[name].version == version for name in bills.older.get(sku, ()))
+
+    def rests_by(self, shelf: Shelf, version: int) -> tuple[Rest, ...]:
+        """Return what builds by an older bill have left of roundings on a shelf."""
+        # What leaves last has no pin any more.
+        pins = (*shelf.pins, *self.view.shelf(shelf.key).pins)
+        return next((pin.rests for pin in pins if pin.version == version), ())
+
+    def come(self, movement: StockMovement, *, pool: str, bill: int | None = None) -> None:
+        """Write a movement, at no place yet, where things lie in a pool if nobody says where.
+
+        `bill` as of `move`.
+        """
         home = self.view.catalogue.home(pool)
-        self.move(movement if home == MAIN else replace(movement, location=home))
+        self.move(movement if home == MAIN else replace(movement, location=home), bill=bill)
 
     def take(
-        self, movement: StockMovement, *, location: str | None = None, pool: str = MAIN
+        self,
+        movement: StockMovement,
+        *,
+        location: str | None = None,
+        pool: str = MAIN,
+        bill: int | None = None,
     ) -> None:
         """Write what goes out (`quantity` < 0) where it is picked: a movement for each place.
 
         `location`: only what lies there is taken, whether it is sold from there or not; without
-        one, what lies in the `pool`.
+        one, what lies in the `pool`. `bill` as of `move`.
         """
         if movement.sku not in self.view.catalogue.lotted:
-            self.come(movement, pool=pool)
+            self.come(movement, pool=pool, bill=bill)
             return
         self.turn_lots(movement.sku)
         for each in self.picks(movement.sku, -movement.quantity, location, pool=pool):
             self.move(
-                replace(movement, quantity=-each.quantity, location=each.location, lot=each.lot)
+                replace(movement, quantity=-each.quantity, location=each.location, lot=each.lot),
+                bill=bill,
             )
 
     def picks(

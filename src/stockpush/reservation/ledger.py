@@ -439,6 +439,36 @@ def pinned_is_open_demand(books: Books) -> list[Violation]:
     ]
 
 
+def owed(movements: Iterable[StockMovement]) -> dict[tuple[str, int], int]:
+    """Return what is owed of each shelf by each older bill, as movements have changed it."""
+    units: Counter[tuple[str, int]] = Counter()
+    for movement in movements:
+        for each in movement.owed:
+            units[shelf_key(movement.sku, each.pool), each.version] += each.units
+    return {key: total for key, total in units.items() if total}
+
+
+def owed_is_fold(books: Books) -> list[Violation]:
+    """What every shelf owes by an older bill is what its movements say."""
+    folded = owed(books.movements)
+    kept = {
+        (shelf.key, pin.version): pin.owed
+        for shelf in books.shelves
+        for pin in shelf.pins
+        if pin.owed
+    }
+    return [
+        Violation(
+            "owed_is_fold",
+            f"{shelf_name(key)} by bill {version}",
+            str(folded.get((key, version), 0)),
+            str(kept.get((key, version), 0)),
+        )
+        for key, version in sorted(folded.keys() | kept.keys())
+        if folded.get((key, version), 0) != kept.get((key, version), 0)
+    ]
+
+
 def held_is_open_holds(books: Books) -> list[Violation]:
     """Held of every shelf is the sum of its item's lines in open holds of its pool."""
     units: Counter[str] = Counter()
@@ -526,6 +556,7 @@ INVARIANTS: Final[tuple[Callable[[Books], list[Violation]], ...]] = (
     quarantined_is_withheld,
     reserved_is_open_demand,
     pinned_is_open_demand,
+    owed_is_fold,
     held_is_open_holds,
     reserved_is_never_negative,
     commands_have_their_movements,

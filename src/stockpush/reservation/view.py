@@ -289,6 +289,7 @@ class View:
                 on_hand=on_hand[sku],
                 demand=demand[sku],
                 pinned={name: pin.units for name, pin in pins.items()},
+                owed={name: pin.owed for name, pin in pins.items()},
             )
             for part in (*others, own):
                 on_hand[part.name], demand[part.name] = part.on_hand, part.demand

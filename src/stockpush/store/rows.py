@@ -49,6 +49,7 @@ from stockpush.model import (
     MovementKind,
     OrderSupply,
     OrderVersion,
+    Owed,
     Pin,
     Promise,
     PurchaseUnit,
@@ -76,6 +77,7 @@ _NOTHING: Final = "[]"
 _RESTS: Final = msgspec.json.Decoder(tuple[Rest, ...])
 _PINS: Final = msgspec.json.Decoder(tuple[Pin, ...])
 _COMING: Final = msgspec.json.Decoder(tuple[Coming, ...])
+_OWED: Final = msgspec.json.Decoder(tuple[Owed, ...])
 _OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
 _PER_ORDER: Final = msgspec.json.Decoder(tuple[OrderSupply, ...])
 _PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
@@ -435,12 +437,13 @@ def movement_row(movement: StockMovement, movement_id: int) -> Row:
         movement.reason,
         movement.undoes,
         movement.lot,
+        json_text(movement.owed) if movement.owed else None,
     )
 
 
 def read_movement(row: Row) -> StockMovement:
     """Return the movement of a row of `movement`."""
-    movement_id, at, sku, quantity, kind, cause, actor, location, reason, undoes, lot = row
+    movement_id, at, sku, quantity, kind, cause, actor, location, reason, undoes, lot, owed = row
     return StockMovement(
         at=instant(at),
         sku=sku,
@@ -453,6 +456,7 @@ def read_movement(row: Row) -> StockMovement:
         undoes=undoes,
         id=movement_id,
         lot=lot,
+        owed=() if owed is None else _OWED.decode(owed),
     )
 
 

@@ -317,6 +317,7 @@ movement: Final = Table(
     _text("reason"),
     Column("undoes", BigInteger, ForeignKey("movement.id"), nullable=True, unique=True),
     _text("lot", absent=True),
+    _text("owed", absent=True),
     *_signed("quantity"),
     _one_of("kind", MovementKind),
     Index(None, "sku", "id"),
