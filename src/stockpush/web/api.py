@@ -2,9 +2,9 @@
 
 Theory of operation. What reads has the rows of `stock --json`, `why --json`, `lots --json`,
 `plan --json`, `channels --json`, `holds --json`, `log --json` and `deliveries --json`, made by the
-same functions, so that the two cannot disagree. What writes, stock verbs and holds, becomes a
-command of the commit lane as on the command line, read and refused by the same functions, under the
-idempotency key that comes with it. Lists that grow come in pages: `limit` says how many rows,
+same functions, so that the two cannot disagree. What writes, stock verbs, sales and holds, becomes
+a command of the commit lane as on the command line, read and refused by the same functions, under
+the idempotency key that comes with it. Lists that grow come in pages: `limit` says how many rows,
 `cursor` where to go on, taken from `next` of the page before. Who may ask is decided in door.py
 alone.
 """
@@ -31,7 +31,7 @@ from stockpush.engine import (
 )
 from stockpush.engine.channel_report import ChannelRow, Reads, StoredChannel
 from stockpush.engine.commit import Done
-from stockpush.engine.posted import POSTED
+from stockpush.engine.posted import POSTED, Posted
 from stockpush.errors import NotFound, StoreUnavailable, UsageError
 from stockpush.messages import Command, PlaceHold, Refused, ReleaseHold, RenewHold, Replayed
 from stockpush.model import MAIN, Hold, HoldLine, HoldState
@@ -102,6 +102,7 @@ def private_app(
     app.router.add_get("/api/v1/deliveries", api.deliveries)
     app.router.add_get("/api/v1/movements", api.movements)
     app.router.add_post("/api/v1/movements", stock.move)
+    app.router.add_post("/api/v1/orders", stock.sell)
     app.router.add_get("/api/v1/holds", holds.list)
     app.router.add_post("/api/v1/holds", holds.place)
     app.router.add_get("/api/v1/holds/{id}", holds.one)
@@ -230,24 +231,34 @@ class _Stock:
         self._ids = ids
 
     async def move(self, request: web.Request) -> web.Response:
-        """Carry out a stock verb, or only decide it; answer what it did, or why it was refused.
+        """Carry out a stock verb, or only decide it."""
+        return await self._write(request, posted.read, field="id", where="stockpush log")
+
+    async def sell(self, request: web.Request) -> web.Response:
+        """Record a sale made elsewhere, or only decide it."""
+        where = "stockpush holds --all"
+        return await self._write(request, posted.read_sale, field="hold", where=where)
+
+    async def _write(
+        self, request: web.Request, read: Callable[..., Posted], *, field: str, where: str
+    ) -> web.Response:
+        """Do what was posted, which `read` reads; answer what it did, or why it was refused.
 
         201 for what was done, 200 for what had been done under its key or was only decided, 404
-        for what it names and is not there, 409 for another refusal.
+        for what it names and is not there, 409 for another refusal. A movement or hold is named as
+        `field`, and `where` shows which there are.
         """
         _parameters(request)
         key = _idempotency_key(request, self._ids)
         content = await _json(request)
         before = await self._reads.view()
-        wanted = posted.read(content, before.catalogue, key=key, actor=ACTOR)
+        wanted = read(content, before.catalogue, key=key, actor=ACTOR)
         told = await moving.carry_out(
             self._reads, before, wanted.asked, self._carry_out, dry_run=wanted.dry_run
         )
         if isinstance(told.outcome, Refused):
             if told.outcome.refusal == "not_found":
-                raise moving.not_found(
-                    told.outcome, told.asked, POSTED, field="id", where="stockpush log"
-                )
+                raise moving.not_found(told.outcome, told.asked, POSTED, field=field, where=where)
             return _refusal(told.outcome, moving.next_after(told.outcome, POSTED))
         is_new = moving.is_new(told) and not wanted.dry_run
         document = moving.document(told, dry_run=wanted.dry_run)

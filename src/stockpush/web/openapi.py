@@ -128,6 +128,14 @@ PATHS: Sequence[_Operation] = (
         creates=True,
     ),
     _Operation(
+        "/api/v1/orders",
+        "Record a sale made elsewhere: its lines, or all of a hold.",
+        answer=MOVED,
+        method="post",
+        body="NewOrder",
+        creates=True,
+    ),
+    _Operation(
         "/api/v1/holds",
         "Holds, newest first: those that are held unless a state is asked for.",
         HoldRow,
@@ -166,7 +174,9 @@ def document(*, limit_default: int, limit_max: int) -> dict[str, Any]:
         "info": {
             "title": "Stock Push",
             "version": __version__,
-            "description": "What there is, what each channel shows, what moves stock, and holds.",
+            "description": (
+                "What there is, what each channel shows, what moves stock, sales and holds."
+            ),
         },
         "security": [{"token": []}],
         "paths": {
@@ -432,27 +442,30 @@ def _bodies() -> dict[str, Any]:
         "until": {"type": "string", "format": "date-time"},
         "reason": {"type": "string"},
     }
-    line = {
-        "type": "object",
-        "required": ["sku", "quantity"],
-        "properties": {
-            "sku": {"type": "string"},
-            "quantity": {"type": ["string", "integer"], "description": "5, or '2.5 kg'."},
-        },
-        "additionalProperties": False,
-    }
     return {
         "NewMovement": {"oneOf": [_verb(verb, names) for verb, names in posted.FIELDS.items()]},
+        "NewOrder": {
+            "type": "object",
+            "required": ["at"],
+            "oneOf": [
+                {"required": ["lines"]},
+                {"required": ["hold"], "not": {"required": ["pool"]}},
+            ],
+            "properties": {
+                "at": {"type": "string", "description": "Where it was sold: market, shop."},
+                "lines": _lines(posted.SALE_LINES_MAX),
+                "hold": {"type": "string", "description": "All of a hold instead: hold-12."},
+                "pool": {"type": "string", "default": MAIN},
+                "reason": {"type": "string"},
+                "dry_run": _DRY_RUN,
+            },
+            "additionalProperties": False,
+        },
         "NewHold": {
             "type": "object",
             "required": ["lines"],
             "properties": {
-                "lines": {
-                    "type": "array",
-                    "items": line,
-                    "minItems": 1,
-                    "maxItems": HOLD_LINES_MAX,
-                },
+                "lines": _lines(HOLD_LINES_MAX),
                 "note": {"type": "string"},
                 "pool": {"type": "string", "default": MAIN},
                 "lower": {
@@ -467,6 +480,20 @@ def _bodies() -> dict[str, Any]:
         },
         "Renewal": {"type": "object", "properties": ends, "additionalProperties": False},
     }
+
+
+def _lines(most: int) -> dict[str, Any]:
+    """Return the schema of 1 to `most` lines, each with how much of an item."""
+    line = {
+        "type": "object",
+        "required": ["sku", "quantity"],
+        "properties": {
+            "sku": {"type": "string"},
+            "quantity": {"type": ["string", "integer"], "description": "5, or '2.5 kg'."},
+        },
+        "additionalProperties": False,
+    }
+    return {"type": "array", "items": line, "minItems": 1, "maxItems": most}
 
 
 _FALL: Mapping[str, Any] = {
