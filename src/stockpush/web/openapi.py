@@ -16,11 +16,11 @@ import msgspec
 
 from stockpush import __version__
 from stockpush.engine import posted
-from stockpush.engine.channel_report import ChannelRow, DeliveryRow
+from stockpush.engine.channel_report import ChannelRow, DeliveryRow, DriftRow
 from stockpush.engine.holding import HoldLineRow, HoldRow, OnSaleRow, PromiseRow
 from stockpush.engine.lot_report import LotRow
 from stockpush.engine.movements import LedgerRow
-from stockpush.engine.report import ParkedRow, StockRow
+from stockpush.engine.report import ListingRow, ParkedRow, StockRow
 from stockpush.engine.why import Why
 from stockpush.model import HOLD_LINES_MAX, MAIN, HoldState
 
@@ -39,6 +39,8 @@ ROWS: Sequence[type] = (
     Why,
     ChannelRow,
     DeliveryRow,
+    DriftRow,
+    ListingRow,
     LotRow,
     ParkedRow,
     LedgerRow,
@@ -100,6 +102,14 @@ PATHS: Sequence[_Operation] = (
         "/api/v1/items/{sku}/why", "Why an item's numbers are what they are.", Why, takes_at=True
     ),
     _Operation(
+        "/api/v1/listings",
+        "Listings and what each shows, by the SKU of the item; limit counts items.",
+        ListingRow,
+        page=True,
+        paged=True,
+        asks={"channel": "On one channel alone."},
+    ),
+    _Operation(
         "/api/v1/lots",
         "What lies where, of which lot, and until when it is sold.",
         LotRow,
@@ -110,6 +120,15 @@ PATHS: Sequence[_Operation] = (
     _Operation("/api/v1/channels", "Channels and how they are doing.", ChannelRow, page=True),
     _Operation(
         "/api/v1/deliveries", "The inbox, newest first.", DeliveryRow, page=True, paged=True
+    ),
+    _Operation(
+        "/api/v1/drifts",
+        "Where a channel held another number than expected, newest first: open ones, or all.",
+        DriftRow,
+        page=True,
+        paged=True,
+        states=("open", "all"),
+        asks={"channel": "On one channel alone."},
     ),
     _Operation(
         "/api/v1/movements",
@@ -275,6 +294,9 @@ def _schemas() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(ROWS, ref_template="#/components/schemas/{name}")
     for schema in schemas.values():
         schema["description"] = cleandoc(schema["description"])
+    drift = schemas[DriftRow.__name__]
+    drift["properties"]["class"] = drift["properties"].pop("what")
+    drift["required"] = ["class" if name == "what" else name for name in drift["required"]]
     schemas[ERROR] = {
         "type": "object",
         "required": ["error"],
