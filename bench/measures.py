@@ -44,6 +44,8 @@ class Sizes:
     many_listings: int = 100_000
     most_listings: int = 1_000_000
     workshop_sales: int = 300
+    made_sales: int = 40
+    made_items: int = 20
     kept_sales: int = 100
     warm_up: int = 300
 
@@ -62,6 +64,8 @@ QUICK: Final = Sizes(
     many_listings=1_000,
     most_listings=2_000,
     workshop_sales=30,
+    made_sales=10,
+    made_items=5,
     kept_sales=10,
     warm_up=20,
 )
@@ -309,6 +313,47 @@ def _sold_in(ground: Ground, listings: int) -> float:
     return took.cpu_s / sales * 1000
 
 
+def _made_among(listings: Callable[[Sizes], int], materials: int) -> Callable[[Ground], Pair]:
+    """Return the measure of a sale that has to be made, beside one among few.
+
+    There are so many units of each material.
+    """
+
+    def measure(ground: Ground) -> Pair:
+        few = _made_in(ground, ground.sizes.few_listings, materials)
+        return Pair(few, _made_in(ground, listings(ground.sizes), materials))
+
+    return measure
+
+
+def _made_in(ground: Ground, listings: int, materials: int) -> float:
+    """Return the processor's milliseconds for one sale by itself, of an item with nothing finished.
+
+    Those sold draw on materials that were drawn on before, as popular ones are: listings that they
+    lower wait in the outbox already.
+    """
+    with ground.workshop(listings) as address:
+        asyncio.run(_nothing_finished(address, materials))
+        spread, sales = ground.sizes.made_items, ground.sizes.made_sales
+        warm_up = spread + _FIRST_SALES
+        job = lane.Job(str(address.folder), sales, spread, 1, warm_up=warm_up)
+        took = processes.carry_out("lane", job, lane.Took)
+        _balanced(address, sales + warm_up)
+    return took.cpu_s / sales * 1000
+
+
+async def _nothing_finished(address: world.Address, materials: int) -> None:
+    """Leave a workshop so many units of each material, nothing finished, and an empty outbox."""
+    await world.execute(address, "UPDATE shelf SET on_hand = ?", [(materials,)])
+    finished = "UPDATE shelf SET on_hand = ? WHERE sku IN (SELECT item FROM bill)"
+    await world.execute(address, finished, [(0,)])
+    await world.execute(address, "DELETE FROM dirty WHERE revision >= ?", [(0,)])
+
+
+_PLENTY: Final = 10**14
+"""Of each material, smallest units: more than any listing can show candles of it."""
+_SCARCE: Final = 10**6
+"""As much of each material that each sale lowers the offer of whatever is made from it."""
 _FIRST_SALES: Final = 5
 """Sales in which the catalogue is read and statements are compiled."""
 
@@ -505,6 +550,46 @@ MEASURES: Final = (
         "ms",
         12.0,
         _sold_among(lambda sizes: sizes.some_listings),
+    ),
+    Measure(
+        "P7m",
+        "a sale among 1,000,000 such listings that has to be made, of plenty of materials",
+        "the same among 1,000",
+        "ms",
+        12.0,
+        _made_among(lambda sizes: sizes.most_listings, _PLENTY),
+    ),
+    Measure(
+        "P7m-5",
+        "the same among 100,000 such listings",
+        "the same among 1,000",
+        "ms",
+        12.0,
+        _made_among(lambda sizes: sizes.many_listings, _PLENTY),
+    ),
+    Measure(
+        "P7m-4",
+        "the same among 10,000 such listings",
+        "the same among 1,000",
+        "ms",
+        12.0,
+        _made_among(lambda sizes: sizes.some_listings, _PLENTY),
+    ),
+    Measure(
+        "P7s-5",
+        "a sale among 100,000 such listings that has to be made and lowers what others show",
+        "the same among 1,000",
+        "ms",
+        20.0,
+        _made_among(lambda sizes: sizes.many_listings, _SCARCE),
+    ),
+    Measure(
+        "P7s-4",
+        "the same among 10,000 such listings",
+        "the same among 1,000",
+        "ms",
+        20.0,
+        _made_among(lambda sizes: sizes.some_listings, _SCARCE),
     ),
     Measure(
         "P8",

@@ -18,7 +18,7 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
 import msgspec
 
@@ -30,27 +30,53 @@ PACKED_MIN: Final = 20_000
 """From so many values of one kind on they are packed."""
 BLOCK: Final = 16
 """How many rows are compressed together: more take less memory, and longer to be opened."""
-OPEN_MAX: Final = 512
-"""How many blocks stay open, two or three kilobytes each."""
-FOUND_MAX: Final = 4096
-"""How many entries of a map stay as they were found, about a kilobyte each: a sale that many items
-share a material with asks for those of each of them again and again."""
+OPEN_KEPT: Final = 256
+"""How many blocks stay open at least, two or three kilobytes each."""
+FOUND_KEPT: Final = 4096
+"""How many values, and entries of a map, stay as they were found at least, about a kilobyte each: a
+sale that many items share a material with asks for those of each of them again and again."""
 _FASTEST: Final = 1
 _ROWS: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _ROW: Final = msgspec.msgpack.Decoder(list[Any])
 
 
-class Packed(Sequence[V]):
-    """Values that are kept as rows; equal values are made each time that one is asked for."""
+class _Lately(Generic[K, V]):
+    """What was asked for lately: the last `count` values at least, and twice as many at most."""
 
-    __slots__ = ("_blocks", "_count", "_open", "_read", "_rest")
+    __slots__ = ("_count", "_former", "_latest")
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._latest: dict[K, V] = {}
+        self._former: dict[K, V] = {}
+
+    def get(self, key: K) -> V | None:
+        """Return what is kept for a key, None where there is nothing."""
+        value = self._latest.get(key)
+        if value is None and (value := self._former.get(key)) is not None:
+            self.keep(key, value)
+        return value
+
+    def keep(self, key: K, value: V) -> V:
+        """Keep a value, which is not None, and return it."""
+        if len(self._latest) >= self._count:
+            self._former, self._latest = self._latest, {}
+        self._latest[key] = value
+        return value
+
+
+class Packed(Sequence[V]):
+    """Values that are kept as rows, and made of them when asked for; those made lately stay."""
+
+    __slots__ = ("_blocks", "_count", "_made", "_open", "_read", "_rest")
 
     def __init__(self, read: Callable[[Sequence[Any]], V], rows: Iterable[Sequence[Any]]) -> None:
         """Begin with some rows, of texts, whole numbers, None and lists of them."""
         self._read = read
         self._blocks: list[bytes] = []
         self._rest: list[tuple[Any, ...]] = []
-        self._open: dict[int, list[msgspec.Raw]] = {}
+        self._open: _Lately[int, list[msgspec.Raw]] = _Lately(OPEN_KEPT)
+        self._made: _Lately[int, V] = _Lately(FOUND_KEPT)
         self._count = 0
         self.add(rows)
 
@@ -79,15 +105,19 @@ class Packed(Sequence[V]):
         """Return a value, or several."""
         if isinstance(at, slice):
             return tuple(self[each] for each in range(*at.indices(self._count)))
-        place = range(self._count)[at]
+        place = at if 0 <= at < self._count else range(self._count)[at]
+        made = self._made.get(place)
+        if made is None:
+            made = self._made.keep(place, self._value(place))
+        return made
+
+    def _value(self, place: int) -> V:
         number, within = divmod(place, BLOCK)
         if number == len(self._blocks):
             return self._read(self._rest[within])
         rows = self._open.get(number)
         if rows is None:
-            if len(self._open) >= OPEN_MAX:
-                del self._open[next(iter(self._open))]
-            rows = self._open[number] = self._opened(number)
+            rows = self._open.keep(number, self._opened(number))
         return self._read(_ROW.decode(rows[within]))
 
     def is_same(self, other: Packed[Any]) -> bool:
@@ -120,13 +150,13 @@ class Places:
         self._hashes = array("I", map(hashes.__getitem__, order))
         self._places = array("I", order)
 
-    def of(self, key: object) -> Iterator[int]:
-        """Yield the places, ascending, of every value of this key, and perhaps of others."""
+    def of(self, key: object) -> array[int]:
+        """Return the places, ascending, of every value of this key, and perhaps of others."""
         wanted, hashes = hashed(key), self._hashes
-        at = bisect_left(hashes, wanted)
-        while at < len(hashes) and hashes[at] == wanted:
-            yield self._places[at]
-            at += 1
+        begin = end = bisect_left(hashes, wanted)
+        while end < len(hashes) and hashes[end] == wanted:
+            end += 1
+        return self._places[begin:end]
 
 
 class PackedMap(Mapping[K, R]):
@@ -154,7 +184,7 @@ class PackedMap(Mapping[K, R]):
         self._made: Callable[[Sequence[Any]], R] = made
         self._single = single
         self._count = len(values) if single else None
-        self._found: dict[K, R] = {}
+        self._found: _Lately[K, R] = _Lately(FOUND_KEPT)
 
     def is_of(self, values: Packed[Any]) -> bool:
         """Answer whether it finds the same values."""
@@ -166,20 +196,14 @@ class PackedMap(Mapping[K, R]):
 
     def __getitem__(self, key: K) -> R:
         """Return what the values of the key make."""
-        if key in self._found:
-            return self._found[key]
-        values = [
-            value
-            for value in map(self._values.__getitem__, self._places.of(key))
-            if self._key(value) == key
-        ]
+        known = self._found.get(key)
+        if known is not None:
+            return known
+        named = self._key
+        values = [value for at in self._places.of(key) if named(value := self._values[at]) == key]
         if not values:
             raise KeyError(key)
-        made = self._made(values)
-        if len(self._found) >= FOUND_MAX:
-            del self._found[next(iter(self._found))]
-        self._found[key] = made
-        return made
+        return self._found.keep(key, self._made(values))
 
     def __iter__(self) -> Iterator[K]:
         """Return every key, in the order of its first value."""
@@ -196,7 +220,7 @@ class PackedMap(Mapping[K, R]):
 
     def _first(self, key: K) -> int:
         """Return the first place of a key that there is."""
-        places = list(self._places.of(key))
+        places = self._places.of(key)
         if len(places) == 1:
             return places[0]
         return next(each for each in places if self._key(self._values[each]) == key)

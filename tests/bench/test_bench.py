@@ -32,6 +32,8 @@ SMALL = Sizes(
     many_listings=80,
     most_listings=400,
     workshop_sales=10,
+    made_sales=4,
+    made_items=3,
     kept_sales=5,
     warm_up=4,
 )
@@ -51,7 +53,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     server.close()
 
 
-@pytest.mark.parametrize("key", ["P2", "P5", "P7", "P8", "P10"])
+@pytest.mark.parametrize("key", ["P2", "P5", "P7", "P7m", "P7s-4", "P8", "P10"])
 def test_a_measure_runs_and_its_run_balances(ground: Ground, key: str):
     """A run makes its sales, finds them in the books, and gives two figures: without HTTP, with all
     there is between two shops, and of the core alone. The other measures are made of the same

@@ -23,7 +23,7 @@ from stockpush.model import (
     Promise,
     Scrap,
 )
-from stockpush.packed import BLOCK, FOUND_MAX, OPEN_MAX, Packed, PackedMap, Places, hashed
+from stockpush.packed import BLOCK, FOUND_KEPT, OPEN_KEPT, Packed, PackedMap, Places, hashed
 from stockpush.reservation.bom import Bills
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.store import rows
@@ -297,8 +297,9 @@ def test_keys_with_one_hash_are_told_apart():
 
 
 def test_what_was_found_is_not_read_again():
-    """Of an entry that was found lately no row is looked at, however many were between; only so
-    many are kept, and whoever was forgotten is found again.
+    """Of an entry that was found lately no row is looked at, however many were between, and another
+    map over the same values looks at none either; twice as many are not kept, and whoever was
+    forgotten is found again.
     """
     read = []
 
@@ -306,21 +307,26 @@ def test_what_was_found_is_not_read_again():
         read.append(row[0])
         return row[0]
 
-    values = Packed(reading, ((at,) for at in range(FOUND_MAX + 2)))
+    count = 2 * FOUND_KEPT + 2
+    values = Packed(reading, ((at,) for at in range(count)))
     places = Places(array("I", map(hashed, values)))
     found = PackedMap(values, places, lambda each: each, tuple, single=True)
+    other = PackedMap(values, places, lambda each: each, len)
     read.clear()
     for _ in range(3):
-        assert all(found[at] == (at,) for at in range(FOUND_MAX))
-        assert FOUND_MAX + 2 not in found
-    assert read == list(range(FOUND_MAX))
-    assert (found[FOUND_MAX], found[0], found[FOUND_MAX]) == ((FOUND_MAX,), (0,), (FOUND_MAX,))
-    assert read[FOUND_MAX:] == [FOUND_MAX, 0]
+        assert all(found[at] == (at,) for at in range(FOUND_KEPT))
+        assert all(other[at] == 1 for at in range(FOUND_KEPT))
+        assert count not in found
+    assert read == list(range(FOUND_KEPT))
+    assert (found[FOUND_KEPT], found[0], found[FOUND_KEPT]) == ((FOUND_KEPT,), (0,), (FOUND_KEPT,))
+    assert read[FOUND_KEPT:] == [FOUND_KEPT]
+    assert all(found[at] == (at,) for at in range(FOUND_KEPT, count))
+    assert (found[1], read[-1]) == ((1,), 1)
 
 
 def test_packed_values_are_read_in_any_order():
     """More blocks than stay open, and a last one that is not full."""
-    count = BLOCK * (OPEN_MAX + 3) + 5
+    count = BLOCK * (OPEN_KEPT + 3) + 5
     values = Packed(lambda row: (row[0], row[1]), ((at, f"text {at}") for at in range(count)))
     assert len(values) == count
     assert list(values) == [(at, f"text {at}") for at in range(count)]

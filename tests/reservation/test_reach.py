@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +14,7 @@ import pytest
 from stockpush.messages import (
     AdoptListings,
     BuildStock,
+    Decision,
     ExpireHolds,
     ImportCatalogue,
     ListingResolved,
@@ -183,8 +184,8 @@ def deed(dice: Random, world: World, number: int) -> None:
 @pytest.mark.parametrize("first", range(0, SEEDS, 10))
 def test_what_is_decided_does_not_depend_on_how_much_was_read(first: int) -> None:
     """Sales, sendings, cancels, builds, other bills and supplies of orders, holds, guard levels,
-    corrections, readings, lots that come, and pushes: after each, every row is the same, whether
-    groups are read whole or in part.
+    corrections, readings, lots that come, and pushes: after each, every row is the same, and so are
+    the events, whether groups are read whole or in part.
     """
     for seed in range(first, first + 10):
         worlds = []
@@ -194,17 +195,24 @@ def test_what_is_decided_does_not_depend_on_how_much_was_read(first: int) -> Non
                 world = workshop(dice)
                 story = []
                 for number in range(DEEDS):
+                    said = len(world.log)
                     deed(dice, world, number)
                     rows = world.rows
                     story.append(
                         (
                             *(rows.shelves, rows.fields, rows.dirty, rows.in_flight, rows.holds),
-                            rows.reservations,
+                            *(rows.reservations, _events(world.log[said:])),
                         )
                     )
                 worlds.append(story)
         for number, (part, whole) in enumerate(zip(*worlds, strict=True)):
             assert part == whole, f"seed {seed}, deed {number}"
+
+
+def _events(decisions: Iterable[Decision]) -> list[tuple[str, str]]:
+    return sorted(
+        (event.name, str(dict(event.fields))) for each in decisions for event in each.events
+    )
 
 
 LEVELS = (("material", 100), ("part", 400), ("product", 500))

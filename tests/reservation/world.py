@@ -56,6 +56,7 @@ from stockpush.model import (
     sku_of,
 )
 from stockpush.reservation import reach
+from stockpush.reservation.atp import atp_all
 from stockpush.reservation.catalogue import Catalogue, build
 from stockpush.reservation.decide import decide, mark, needs, widen
 from stockpush.reservation.pushes import Reached
@@ -88,6 +89,8 @@ class World:
         view = View(self.catalogue, self._gathered(command))
         decision = decide(view, command, self.now)
         after, reached = self._reached(view, view.after(decision), decision)
+        if reached is not None and reached.atps:
+            assert reached.atps == atp_all(after.net(reached.atps), reached.atps)
         marking = mark(after, [decision], self.now, reached)
         for each in (decision, marking):
             self._apply(each)
@@ -116,16 +119,19 @@ class World:
         """Gather what has changed besides, as the commit lane does."""
         if after.rows.partial is None:
             return after, None
-        before, after = self._with_shelves(before, after, decision.touched_skus)
+        known = filter(after.catalogue.knows, decision.touched_skus)
+        part = reach.part(before, after, known)
+        before, after = self._with_shelves(before, after, part)
         items = reach.items(before, after, decision.touched_skus)
-        before, after = self._with_shelves(before, after, items)
-        reached = reach.reached(before, after, items)
+        part = reach.part(before, after, items)
+        before, after = self._with_shelves(before, after, part)
+        reached = reach.reached(before, after, items, part)
         after = after.after(Decision(shelves=reached.shelves))
         unread = reached.fields | after.catalogue.fields_showing(decision.touched_skus)
         return after.joined(self._gather(Needs(fields=unread - after.rows.fields.keys()))), reached
 
-    def _with_shelves(self, before: View, after: View, skus: frozenset[str]) -> tuple[View, View]:
-        unread = reach.shelves(before, after, skus)
+    def _with_shelves(self, before: View, after: View, part: tuple[str, ...]) -> tuple[View, View]:
+        unread = reach.shelves(after, part)
         rows = replace(self._gather(Needs(skus=unread)), partial=unread)
         return before.joined(rows), after.joined(rows)
 

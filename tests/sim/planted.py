@@ -435,16 +435,12 @@ _SURPLUS_SOLD = Planted(
     (
         Edit(
             "reservation.view:View._standing",
-            "{sku: self.shelf(sku).on_hand_soon for sku in shelves}",
-            "{\n"
-            "            sku: self.shelf(sku).on_hand_soon\n"
-            "            + sum(\n"
-            "                self.rows.fields[key].surplus * self.rows.fields[key].pack\n"
-            "                for key in self.catalogue.fields_of.get(sku, ())\n"
-            "                if key in self.rows.fields\n"
-            "            )\n"
-            "            for sku in shelves\n"
-            "        }",
+            "on_hand[sku] = row.on_hand_soon",
+            "on_hand[sku] = row.on_hand_soon + sum(\n"
+            "                    self.rows.fields[key].surplus * self.rows.fields[key].pack\n"
+            "                    for key in self.catalogue.fields_of.get(sku, ())\n"
+            "                    if key in self.rows.fields\n"
+            "                )",
         ),
     ),
 )
@@ -704,6 +700,11 @@ _ROUNDED_UP = Planted(
     (
         Edit("reservation.atp:_made_from", "return (units", "return -(-(units"),
         Edit("reservation.atp:_made_from", "* (of + lost))", "* (of + lost)))"),
+        Edit(
+            "reservation.atp:_built_at_most",
+            "bound[line.component] * yields * of // (line.quantity * (of + lost))",
+            "-(-bound[line.component] * yields * of // (line.quantity * (of + lost)))",
+        ),
     ),
 )
 
@@ -864,7 +865,7 @@ _SPLIT_HOLD_IGNORED = Planted(
             "hold, sold = field.hold, field.undeducted if policy.holds_unpaid else 0",
             "hold, sold = 0, field.undeducted if policy.holds_unpaid else 0",
         ),
-        Edit("reservation.view:View.suspense", "fields[key].hold * fields[key].pack", "0"),
+        Edit("reservation.view:View._suspended", "row.hold * row.pack", "0"),
     ),
 )
 

@@ -369,10 +369,13 @@ async def _reached(
     if after.rows.partial is None:
         return after, None
     touched = frozenset[str]().union(*(each.touched_skus for each in decisions))
-    before, after = await _with_shelves(transaction, before, after, touched)
+    known = filter(after.catalogue.knows, touched)
+    part = reach.part(before, after, known)
+    before, after = await _with_shelves(transaction, before, after, part)
     items = reach.items(before, after, touched)
-    before, after = await _with_shelves(transaction, before, after, items)
-    reached = reach.reached(before, after, items)
+    part = reach.part(before, after, items)
+    before, after = await _with_shelves(transaction, before, after, part)
+    reached = reach.reached(before, after, items, part)
     if reached.shelves:
         after = after.after(Decision(shelves=reached.shelves))
     unread = (reached.fields | after.catalogue.fields_showing(touched)) - after.rows.fields.keys()
@@ -382,10 +385,10 @@ async def _reached(
 
 
 async def _with_shelves(
-    transaction: Transaction, before: View, after: View, skus: frozenset[str]
+    transaction: Transaction, before: View, after: View, part: tuple[str, ...]
 ) -> tuple[View, View]:
-    """Return both views with the shelves that netting `skus` looks at."""
-    unread = reach.shelves(before, after, skus)
+    """Return both views with the shelves of what is netted."""
+    unread = reach.shelves(after, part)
     if not unread:
         return before, after
     rows = replace(await transaction.gather(Needs(skus=unread)), partial=unread)

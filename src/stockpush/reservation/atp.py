@@ -217,14 +217,16 @@ def net_part(
     *,
     ceilings: Mapping[str, int] = NO_RULES,
     rests: Mapping[str, Mapping[str, int]] = NO_RESTS,
+    made: Mapping[str, BillOfMaterials] | None = None,
 ) -> Netting:
     """Net some items of a group alone, smallest units; the same numbers as `net` has for them.
 
     `order` is in low-level order, has every component of its items, and every item of the group of
-    which more is demanded than is there: the others have nothing built, and draw on nothing.
+    which more is demanded than is there: the others have nothing built, and draw on nothing. `made`
+    has the bills of all that have one, where they have been looked up before.
     """
     outside = {sku: demand[sku] for sku in order}
-    return _netted(bills, order, on_hand, demand, outside, ceilings, rests)
+    return _netted(bills, order, on_hand, demand, outside, ceilings, rests, made)
 
 
 def asking(netting: Netting, times: Times) -> Netting:
@@ -261,6 +263,8 @@ def by_netting(netting: Netting, sku: str) -> int:
 
 def atp_all(netting: Netting, skus: Iterable[str]) -> dict[str, int]:
     """Return the ATP of each of `skus`, in their order."""
+    if netting.known is not None and not netting.gates and not netting.times.asked:
+        return {sku: netting.known[sku] for sku in skus}  # as `atp` has it of each
     return {sku: atp(netting, sku) for sku in skus}
 
 
@@ -427,13 +431,16 @@ def _netted(
     outside: Mapping[str, int],
     ceilings: Mapping[str, int],
     rests: Mapping[str, Mapping[str, int]],
+    made: Mapping[str, BillOfMaterials] | None = None,
 ) -> Netting:
     """Net the items of `order`, which is in low-level order and has every component of its items.
 
     `outside` is the requirement on each item that does not come from the items of `order`.
     """
     gross = dict(outside)
-    name_of, made, older = bills.name_of, bills.made, bills.older
+    name_of, older = bills.name_of, bills.older
+    if made is None:
+        made = bills_among(bills, order)
     net: dict[str, int] = {}
     built: dict[str, int] = {}
     for sku in order:
@@ -451,9 +458,13 @@ def _netted(
     for sku in reversed(order):
         bill = made.get(sku)
         # Also where a rest is enough: nothing is built of what is short.
-        stopped = not bill or any(line.component in blocked for line in bill.lines)
+        stopped = not bill or (
+            bool(blocked) and any(line.component in blocked for line in bill.lines)
+        )
         name = name_of.get(sku)
-        tied = name in blocked or any(each in blocked for each in older.get(sku, ()))
+        tied = bool(blocked) and (
+            name in blocked or any(each in blocked for each in older.get(sku, ()))
+        )
         if (net[sku] and stopped) or tied:
             blocked.add(sku)
             bound[sku] = 0
@@ -469,6 +480,12 @@ def _netted(
     )
 
 
+def bills_among(bills: Bills, names: Iterable[str]) -> dict[str, BillOfMaterials]:
+    """Return the bill of each of some items, or older bills, that has one."""
+    made = bills.made
+    return {name: bill for name in names if (bill := made.get(name)) is not None}
+
+
 def _built(bill: BillOfMaterials, net: int) -> int:
     """Return what is built to cover `net` >= 0 units: whole batches where the bill says so."""
     if not bill.batch_only:
@@ -480,11 +497,22 @@ def _built_at_most(
     bill: BillOfMaterials, built: int, bound: Mapping[str, int], rest: Mapping[str, int]
 ) -> int:
     """Return the most that could be built in all, were no component shared with anything else."""
-    most = min(
-        _made_from(bill, line, bound[line.component] + use(bill, line, built, ahead), ahead)
-        for line in bill.lines
-        for ahead in (rest.get(line.component, 0),)
-    )
+    if built or rest:
+        most = min(
+            _made_from(bill, line, bound[line.component] + use(bill, line, built, ahead), ahead)
+            for line in bill.lines
+            for ahead in (rest.get(line.component, 0),)
+        )
+    else:
+        # As `_made_from` has it: nearly every item comes by here, and a call takes as long again.
+        yields = bill.yield_quantity
+        most = min(
+            [
+                bound[line.component] * yields * of // (line.quantity * (of + lost))
+                for line in bill.lines
+                for lost, of in (line.scrap,)
+            ]
+        )
     return most - most % bill.yield_quantity if bill.batch_only else most
 
 

@@ -334,7 +334,9 @@ class _Netted:
         )
         for sku in blocked:
             promised[layout.place[sku]] = plain.atp(netting, sku)
-        return replace(netting, known=_Column(layout, promised))
+        # Unlike the rest it is asked for of nearly all of them.
+        known = dict(zip(layout.skus, promised.tolist(), strict=True))
+        return replace(netting, known=known)
 
 
 class _Column(Mapping[str, int]):

@@ -25,8 +25,17 @@ A catalogue that cannot be netted is refused here, before it is stored.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections import ChainMap, Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
@@ -77,6 +86,8 @@ class Bills:
     """
     gated: Gates = field(default_factory=dict)
     """The same, by what bounds them."""
+    _graph: _Graph | None = field(default=None, compare=False, repr=False)
+    """Packed bills as numbers, in which what is asked of many items at once is found."""
 
     @classmethod
     def build(
@@ -187,6 +198,8 @@ class Bills:
         found = set(skus)
         if self.gates:
             found.update(*(self.gates.get(sku, ()) for sku in tuple(found)))
+        if self._graph is not None:
+            return self._graph.cones(found, self.substitutes)
         found.update(*(self.descendants(sku) for sku in tuple(found)))
         if self.substitutes:
             found.update(*(self.substitutes.get(sku, ()) for sku in tuple(found)))
@@ -214,6 +227,8 @@ class Bills:
     def made_from(self, skus: Iterable[str]) -> frozenset[str]:
         """Return `skus`, and every item that is made from one of these, at any depth."""
         found = set(skus)
+        if self._graph is not None:
+            return self._graph.made_from(found)
         waiting = list(found)
         while waiting:
             above = [sku for sku in self.parents(waiting.pop()) if sku not in found]
@@ -245,7 +260,7 @@ class _Graph:
 
     `lines` of a name are the numbers of those directly below it, which are its bill's components
     for most, `parents` of those directly above it, both in one array from `first[number]` to
-    `first[number + 1]`.
+    `first[number + 1]`. `position` is where each stands in low-level order, 0 until that is found.
     """
 
     def __init__(self, bills: Packed[BillOfMaterials], more: Mapping[str, tuple[str, ...]]) -> None:
@@ -253,6 +268,7 @@ class _Graph:
         self.names = sorted({name for sku, names in _below(bills, more) for name in (sku, *names)})
         number = {name: at for at, name in enumerate(self.names)}
         count = len(number)
+        self.position = array("I", bytes(4 * count))
         self.first, self.lines = array("I", [0]), array("I")
         used = array("I", bytes(4 * (count + 1)))
         for sku, names in _below(bills, more):
@@ -298,13 +314,41 @@ class _Graph:
 
     def cone(self, at: int) -> set[int]:
         """Return everything below a name, at any depth."""
-        found: set[int] = set()
-        waiting = [at]
-        while waiting:
-            new = set(self.below(waiting.pop())) - found
-            found |= new
-            waiting += new
-        return found
+        return _walked([at], self.below)
+
+    def cones(
+        self, skus: Iterable[str], substitutes: Mapping[str, tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        """Return what `Bills.cones` does, of all together."""
+        numbers, unknown = self._numbers(skus)
+        numbers |= _walked(numbers, self.below)
+        for name, members in substitutes.items():
+            if self._number(name) in numbers:
+                numbers |= self._numbers(members)[0]
+        place, names = self.position.__getitem__, self.names
+        return (*sorted(unknown), *[names[at] for at in sorted(numbers, key=place)])
+
+    def made_from(self, skus: Iterable[str]) -> frozenset[str]:
+        """Return what `Bills.made_from` does."""
+        numbers, unknown = self._numbers(skus)
+        numbers |= _walked(numbers, self.above)
+        return frozenset(unknown).union(map(self.names.__getitem__, numbers))
+
+    def _numbers(self, skus: Iterable[str]) -> tuple[set[int], list[str]]:
+        """Return the numbers of some names, and those that have none."""
+        numbers, unknown = set(), []
+        for sku in skus:
+            at = self._number(sku)
+            if at is None:
+                unknown.append(sku)
+            else:
+                numbers.add(at)
+        return numbers, unknown
+
+    def _number(self, name: str) -> int | None:
+        """Return the number of a name, None of one that no bill names."""
+        at = bisect_left(self.names, name)
+        return at if at < len(self.names) and self.names[at] == name else None
 
     def paths_meet(self, at: int) -> bool:
         """Answer whether two lines of a bill and of those below it name one component."""
@@ -336,6 +380,18 @@ class _Graph:
         return group, [tuple(each) for each in members]
 
 
+def _walked(begin: Iterable[int], onwards: Callable[[int], Iterable[int]]) -> set[int]:
+    """Return every number that is come to from some, in any number of steps."""
+    found: set[int] = set()
+    waiting = list(begin)
+    while waiting:
+        for each in onwards(waiting.pop()):
+            if each not in found:
+                found.add(each)
+                waiting.append(each)
+    return found
+
+
 def _packed(
     bills: Packed[BillOfMaterials],
     skus: Collection[str],
@@ -360,9 +416,8 @@ def _packed(
     level = graph.levels()
     if level is None or max(level, default=0) > BILL_DEPTH_MAX:
         return None
-    names = graph.names
+    names, position = graph.names, graph.position
     order = sorted(range(len(names)), key=level.__getitem__)
-    position = array("I", bytes(4 * len(names)))
     for place, at in enumerate(order):
         position[at] = place
     group, groups = graph.groups(order)
@@ -387,6 +442,7 @@ def _packed(
         _groups=Numbered(names, lambda at: groups[group[at]]),
         _reachable_twice=frozenset(names[at] for at in range(len(names)) if graph.paths_meet(at)),
         _position=Numbered(names, position.__getitem__),
+        _graph=graph,
     )
 
 

@@ -48,6 +48,7 @@ from stockpush.values import replace
 
 if TYPE_CHECKING:
     from stockpush.reservation.atp_arrays import Layout
+    from stockpush.reservation.plainly import Plainly
 
 V = TypeVar("V")
 
@@ -99,6 +100,10 @@ class Catalogue:
     asked: frozenset[str] = frozenset()
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
+    plain: dict[str, Plainly | None] = field(
+        default_factory=dict, compare=False, repr=False, init=False
+    )
+    """What has been found so far of how shelves are shown (`plainly.of`), a memory as well."""
 
     def sells_from(self, location: str) -> bool:
         """Answer whether what lies at the location can be sold."""

@@ -37,7 +37,7 @@ def limits_of(
     One without listings has what its channel and `[stock]` say; a listing of another item, which
     a person has to part from the others first, says nothing of this one.
     """
-    of_channel = smallest_units(policy.buffer, catalogue.items[sku].scale)
+    of_channel = _buffer_of(catalogue, sku, policy)
     of_all = catalogue.stock.cap
     buffer, cap, is_listed = 0, None, False
     for listing in listings:
@@ -58,7 +58,14 @@ def buffer_of(catalogue: Catalogue, listing: Listing, policy: ChannelPolicy) -> 
     """Return what a listing is never told of, in its item's smallest units, rounded up."""
     if listing.buffer is not None:
         return listing.buffer
-    return smallest_units(policy.buffer, catalogue.items[listing.sku].scale)
+    return _buffer_of(catalogue, listing.sku, policy)
+
+
+def _buffer_of(catalogue: Catalogue, sku: str, policy: ChannelPolicy) -> int:
+    # Most channels have none, and looking up an item takes a while in a large catalogue.
+    if not policy.buffer:
+        return 0
+    return smallest_units(policy.buffer, catalogue.items[sku].scale)
 
 
 def cap_of(catalogue: Catalogue, listing: Listing) -> int | None:

@@ -7,9 +7,10 @@ the transaction that opens the push, and compared again in the one that settles 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from stockpush.messages import (
@@ -80,10 +81,12 @@ class Reached(NamedTuple):
     """What a change of others' stock or demand makes of items that share a material with them.
 
     The fields whose offer differs, and the shelves of those that begin or cease to be guarded.
+    `atps` has what can be promised then of all that were looked at, by shelf.
     """
 
     fields: frozenset[FieldKey] = frozenset()
     shelves: tuple[Shelf, ...] = ()
+    atps: Mapping[str, int] = MappingProxyType({})
 
 
 class Wait(StrEnum):
@@ -149,10 +152,17 @@ def mark(
     rows = [row for key in sorted(keys) if (row := view.field(key)) is not None]
     shown = {_shelf(view, row) for row in rows if _is_read(view, row)}
     showing = sorted(shown | (set(skus) & affected))
-    atps = netting.atp_all(view.net(showing), showing)
-    turned = sharing.turned(view, {shelf: atps[shelf] for shelf in shown})
+    known = {} if reached is None else reached.atps
+    unknown = [shelf for shelf in showing if shelf not in known]
+    found = netting.atp_all(view.net(unknown), unknown) if unknown else {}
+    atps = {shelf: known[shelf] if shelf in known else found[shelf] for shelf in showing}
+    # Those that were reached have turned already.
+    turned = sharing.turned(
+        view, {shelf: atps[shelf] for shelf in shown if shelf in affected or shelf not in known}
+    )
     if turned:
         view = view.after(Decision(shelves=turned))
+    shelves = turned + (() if reached is None else reached.shelves)
     changed: list[Field] = []
     dirty: list[Dirty] = []
     clean: list[tuple[FieldKey, int]] = []
@@ -177,9 +187,9 @@ def mark(
         fields=tuple(changed),
         dirty=tuple(dirty),
         clean=tuple(clean),
-        shelves=turned + (() if reached is None else reached.shelves),
+        shelves=shelves,
         events=(
-            *sharing.told(turned, atps),
+            *sharing.told(shelves, {**known, **atps}),
             *_shortages({row.key for each in decisions for row in each.shelves}, atps),
         ),
     )

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from stockpush.messages import Decision
 from stockpush.model import FieldKey
 from stockpush.reservation import atp as netting
-from stockpush.reservation import sharing
+from stockpush.reservation import plainly, sharing
 from stockpush.reservation.atp import Netting
 from stockpush.reservation.pushes import Reached
 from stockpush.reservation.view import View
@@ -51,34 +51,56 @@ def items(before: View, after: View, touched: Iterable[str]) -> frozenset[str]:
     return frozenset(after.catalogue.shelves_among(reached))
 
 
-def shelves(before: View, after: View, skus: Iterable[str]) -> frozenset[str]:
-    """Return the items whose shelves are still to be read to net `skus` before and after."""
+def part(before: View, after: View, skus: Iterable[str]) -> tuple[str, ...]:
+    """Return what is netted for `skus` before and after, in low-level order: they, and all that is
+    short, with what these are made from.
+    """
+    return after.catalogue.netted.cones({*skus, *before.short(), *after.short()})
+
+
+def shelves(after: View, order: tuple[str, ...]) -> frozenset[str]:
+    """Return those of a `part` whose shelves are still to be read."""
     assert after.rows.partial is not None
-    there = {sku for sku in skus if after.catalogue.knows(sku)}
-    wanted = after.catalogue.netted.cones({*there, *before.short(), *after.short()})
-    return frozenset(after.catalogue.shelves_among(wanted)) - after.rows.partial
+    return frozenset(after.catalogue.shelves_among(order)) - after.rows.partial
 
 
-def reached(before: View, after: View, skus: Iterable[str]) -> Reached:
-    """Return what differs of the items reached; their shelves have been read."""
-    wanted = sorted(skus)
-    was = netting.atp_all(before.net(wanted), wanted)
-    now = netting.atp_all(after.net(wanted), wanted)
-    differs = [sku for sku in wanted if was[sku] != now[sku]]
-    shown = {sku: now[sku] for sku in differs if sku in after.catalogue.fields_of}
-    before = View(after.catalogue, before.rows, before.orders)  # a field may just have come
+def reached(before: View, after: View, skus: Iterable[str], order: tuple[str, ...]) -> Reached:
+    """Return what differs of the items reached; the shelves of their part have been read."""
+    catalogue, wanted = after.catalogue, sorted(skus)
+    # Only an import changes it, and with what one reads no group is read in part.
+    assert before.catalogue.netted is catalogue.netted, "the bills have changed"
+    made = netting.bills_among(catalogue.netted, order)
+    was = netting.atp_all(before.net_order(order, made), wanted)
+    now = netting.atp_all(after.net_order(order, made), wanted)
+    keys: set[FieldKey] = set()
+    looked_at: dict[str, int] = {}
+    for sku in wanted:
+        if was[sku] == now[sku]:
+            continue
+        plain = plainly.of(catalogue, sku)
+        if plain is None or not all(
+            plain.tells(view.shelf(sku), was[sku], now[sku]) for view in (before, after)
+        ):
+            looked_at[sku] = now[sku]
+        elif differing := plain.differing(was[sku], now[sku]):
+            if differing == len(plain.offerings):
+                keys.update(
+                    key for key in catalogue.fields_of[sku] if key.channel in catalogue.policies
+                )
+            else:
+                looked_at[sku] = now[sku]
+    before = View(catalogue, before.rows, before.orders)  # a field may just have come
+    shown = {sku: atp for sku, atp in looked_at.items() if sku in catalogue.fields_of}
     turned = sharing.turned(after, shown)
     if turned:
         after = after.after(Decision(shelves=turned))
-    return Reached(
-        frozenset(
-            key
-            for sku in shown
-            for key in after.catalogue.fields_of[sku]
-            if _offer(before, key, was[sku]) != _offer(after, key, now[sku])
-        ),
-        turned,
+    keys.update(
+        key
+        for sku in shown
+        for key in catalogue.fields_of[sku]
+        if _offer(before, key, was[sku]) != _offer(after, key, now[sku])
     )
+    return Reached(frozenset(keys), turned, now)
 
 
 def _standing(view: View, net: Netting, sku: str) -> tuple[int, int, int, bool]:

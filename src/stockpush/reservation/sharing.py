@@ -38,7 +38,7 @@ from typing import NamedTuple
 from stockpush.messages import Decision, Event, NoteGuardLevels
 from stockpush.model import ChannelPolicy, Exposure, FieldKey, Mode, Shelf, sku_of
 from stockpush.reservation import atp as netting
-from stockpush.reservation import parting
+from stockpush.reservation import parting, plainly
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.exposure import offer
 from stockpush.reservation.ledger import where
@@ -90,6 +90,8 @@ def shown(view: View, key: FieldKey, *, atp: int, policy: ChannelPolicy) -> Show
     limits = limits_of(catalogue, listings, sku, policy)
     uncapped = offer(atp, buffer=limits.buffer, pack=pack, cap=policy.cap)
     alone = min(limits.most, uncapped)
+    if not _may_be_guarded(view, shelf) and plainly.is_known(catalogue, shelf):
+        return Shown(alone, alone, uncapped)
     if catalogue.is_split(shelf):
         packs = parting.offered(view, key, shelf=shelf, pack=pack, limits=limits)
         # A unit in suspense may be part of what is allotted, and counts once there and twice here.
@@ -143,9 +145,14 @@ def sharers_of(
 
 def is_guarded(view: View, shelf: str) -> bool:
     """Answer whether the item's listings share what is left of it in the pool."""
+    return _may_be_guarded(view, shelf) and (
+        view.catalogue.exposure(sku_of(shelf)) is Exposure.GUARD
+    )
+
+
+def _may_be_guarded(view: View, shelf: str) -> bool:
     row = view.rows.shelves.get(shelf)
-    is_so = row is not None and row.guarded
-    return is_so and view.catalogue.exposure(sku_of(shelf)) is Exposure.GUARD
+    return row is not None and row.guarded
 
 
 def level_of(view: View, shelf: str) -> int:

@@ -15,10 +15,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from types import MappingProxyType
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar, cast
 
 from stockpush.messages import Decision, Rows
 from stockpush.model import (
+    BillOfMaterials,
     ChannelState,
     DeliveryState,
     Feed,
@@ -44,6 +45,7 @@ _Order: TypeAlias = tuple[str, str]
 """Channel and order id."""
 ARRAYS_MIN = 1_000
 """From so many items on they are netted in arrays: below that it is not quicker."""
+_SUSPENDED: Final = "suspended"
 _UNREAD = frozenset({DeliveryState.PENDING, DeliveryState.QUARANTINED})
 """States of a delivery whose order is not known yet."""
 
@@ -91,12 +93,20 @@ class View:
 
     def suspense(self, sku: str) -> int:
         """Return the units of the item (smallest units) that channels seem to have sold untold."""
-        fields = self.rows.fields
-        return sum(
-            fields[key].hold * fields[key].pack
-            for key in self.catalogue.fields_of.get(sku, ())
-            if key in fields
-        )
+        return self._suspended().get(sku, 0)
+
+    def _suspended(self) -> Mapping[str, int]:
+        """Return the units in suspense by shelf, where there are any; found once."""
+        known = self.memory.get(_SUSPENDED)
+        if known is None:
+            found = Counter[str]()
+            catalogue = self.catalogue
+            for key, row in self.rows.fields.items():
+                listings = catalogue.listings_on.get(key, ()) if row.hold else ()
+                for shelf in {catalogue.shelf_on(key.channel, each.sku) for each in listings}:
+                    found[shelf] += row.hold * row.pack
+            known = self.memory[_SUSPENDED] = found
+        return cast("Mapping[str, int]", known)
 
     def demand(self, sku: str) -> int:
         """Return D of the item, smallest units: open reservations, holds and suspense holds."""
@@ -105,9 +115,8 @@ class View:
 
     def short(self) -> tuple[str, ...]:
         """Return the items, by SKU, of which more is demanded than is there, of those read."""
-        held = {self.catalogue.shelf_of(key) for key, row in self.rows.fields.items() if row.hold}
-        read = {*self.rows.shelves, *(sku for sku in held if sku is not None)}
-        return tuple(sku for sku in sorted(read) if self.demand(sku) > self.shelf(sku).on_hand)
+        read = {*self.rows.shelves, *self._suspended()}
+        return tuple(sorted(sku for sku in read if self.demand(sku) > self.shelf(sku).on_hand))
 
     def net(self, skus: Iterable[str]) -> netting.Netting:
         """Net `skus` at their present stock and demand, with all that bears on them.
@@ -181,14 +190,23 @@ class View:
 
     def _net_part(self, skus: Iterable[str]) -> netting.Netting:
         """Net what `skus`, and the items that are short, are made from."""
-        part = self.catalogue.netted.cones({*skus, *self.short()})
+        return self.net_order(self.catalogue.netted.cones({*skus, *self.short()}))
+
+    def net_order(
+        self,
+        part: tuple[str, ...],
+        made: Mapping[str, BillOfMaterials] | None = None,
+    ) -> netting.Netting:
+        """Net a part of a large group: items in low-level order (`Bills.cones`), with what they are
+        made from, and all that are short with that. `made` has all their bills, if they are known.
+        """
         assert self.rows.partial is not None
         shelves = tuple(self.catalogue.shelves_among(part))
         unread = [sku for sku in shelves if sku not in self.rows.partial]
         assert not unread, f"shelves were not gathered for {unread[:5]}"
         on_hand, demand, ceilings, rests = self._standing(shelves)
         netted = netting.net_part(
-            self.catalogue.netted, on_hand, demand, part, ceilings=ceilings, rests=rests
+            self.catalogue.netted, on_hand, demand, part, ceilings=ceilings, rests=rests, made=made
         )
         return self._gated(self._timed(netted), {})
 
@@ -202,8 +220,15 @@ class View:
         That of an item with older bills is shared among them. `more` is demand (signed) besides
         what there is; what is sold from now on goes by the present bill.
         """
-        on_hand = {sku: self.shelf(sku).on_hand_soon for sku in shelves}
-        demand = {sku: self.demand(sku) + more.get(sku, 0) for sku in shelves}
+        read, suspended = self.rows.shelves, self._suspended()
+        on_hand, demand = dict.fromkeys(shelves, 0), dict.fromkeys(shelves, 0)
+        for sku in shelves:
+            if (row := read.get(sku)) is not None:
+                on_hand[sku] = row.on_hand_soon
+                demand[sku] = row.reserved + row.held
+        for added in (suspended, more):
+            for sku in added.keys() & demand.keys():
+                demand[sku] += added[sku]
         ceilings, rests = self.catalogue.ceilings, self._rests(shelves)
         bills = self.catalogue.netted
         for sku in bills.older.keys() & on_hand.keys() if bills.older else ():

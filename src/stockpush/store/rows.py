@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from sys import intern
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from stockpush.errors import StoreDamaged
 from stockpush.messages import CommandDone
 from stockpush.model import (
+    NO_SCRAP,
     BillLine,
     BillOfMaterials,
     ChannelState,
@@ -236,13 +238,17 @@ def read_whole_bill(row: Row) -> BillOfMaterials:
         item,
         yield_quantity,
         tuple(
-            BillLine(component, quantity, Scrap(*scrap)) for component, quantity, *scrap in lines
+            [
+                # Names are found and compared more quickly where equal ones are the same object.
+                BillLine(intern(component), quantity, Scrap(lost, of) if lost else NO_SCRAP)
+                for component, quantity, lost, of in lines
+            ]
         ),
         bool(batch_only),
         bool(kit),
         bool(backflush),
         base,
-        _OVERRIDES.decode(overrides),
+        () if overrides == _NOTHING else _OVERRIDES.decode(overrides),
         version,
         build_time_s,
     )
