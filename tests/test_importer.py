@@ -540,6 +540,27 @@ def test_a_listing_says_its_cap_in_packs_and_its_buffer_in_the_unit_of_its_item(
     assert again("1000000000,2.5")[:2] == (10**9, 2_500)
 
 
+def test_a_listing_says_how_soon_what_is_promised_on_it_has_to_be_there() -> None:
+    """In TOML and in CSV; an empty cell leaves it as it is, and none gives it its item's again."""
+    listed = "[[listings]]\nchannel = 'my-woo'\nitem = 'a'\nref = { product_id = 7 }\n"
+    first = read(("c.toml", f"{ITEM}{listed}horizon = '3 weeks'"))
+    (listing,) = first.listings
+    assert listing.horizon_s == 21 * 86_400
+    known = Known(items={item.sku: item for item in first.items}, listings={listing.key: listing})
+
+    def again(cell: str) -> tuple[int | None, list[tuple[str, str, str]]]:
+        rows = f"channel,item,horizon,ref.product_id\nmy-woo,a,{cell},7\n"
+        found = read(("listings.csv", rows), known=known)
+        (changed,) = found.changes
+        differences = [(each.field, each.before, each.after) for each in changed.differences]
+        return found.listings[0].horizon_s, differences
+
+    assert again("") == (21 * 86_400, [])
+    assert again("2 days") == (2 * 86_400, [("horizon", "21 days", "2 days")])
+    assert again("0") == (0, [("horizon", "21 days", "0 days")])
+    assert again("None") == (None, [("horizon", "21 days", "")])
+
+
 def test_a_buffer_of_a_listing_that_becomes_another_items_is_told_again() -> None:
     """It was told in the other item's unit."""
     other = "[[items]]\nsku = 'oil'\nunit = 'ml'\n[[items]]\nsku = 'a'\n"
@@ -1067,6 +1088,15 @@ LISTED = ITEM + '[[listings]]\nchannel = "my-woo"\nitem = "a"\n'
                 "a whole number of packs, 0 to 1000000000, or none",
             )
             for cap in ("-1", "1_000_000_001", "true", "1.5", '"many"', '"10 piece"', "[]")
+        ),
+        *(
+            (
+                ITEM + "[[listings]]\nchannel = 'my-woo'\nitem = 'a'\nref = { product_id = 1 }\n"
+                f"horizon = {horizon}",
+                "c.toml listings[1] (a): horizon",
+                "a duration from 0 to 3650 days, such as '6 weeks'",
+            )
+            for horizon in ('"soon"', "3", '"-1 day"', '"3651 days"', "true", "1.5", "[]")
         ),
         *(
             (

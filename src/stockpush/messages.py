@@ -354,14 +354,16 @@ class StockMove:
 class MoveStock:
     """Move stock by hand. All of it or none. `key` is the idempotency key.
 
-    A line that names neither location nor lot is of what lies in `pool`.
+    A line that names neither location nor lot is of what lies in `pool` (None: in MAIN), and a lot
+    that is named beside a pool lies there. `place` says where a sale was made.
     """
 
     moves: tuple[StockMove, ...]
     key: str
     actor: str
     reason: str = ""
-    pool: str = MAIN
+    pool: str | None = None
+    place: str = ""
 
 
 @quick
@@ -394,7 +396,8 @@ class BuildStock:
 class CountStock:
     """State that `counted` smallest units of `sku` are on hand: one adjusting movement.
 
-    All that can be sold from `pool`, or with `location` or `lot` what lies there.
+    All that can be sold from `pool` (None: from MAIN), or with `location` or `lot` what lies there;
+    a lot that is named beside a pool lies there.
     """
 
     sku: str
@@ -404,7 +407,7 @@ class CountStock:
     reason: str = ""
     location: str | None = None
     lot: str | None = None
-    pool: str = MAIN
+    pool: str | None = None
 
 
 @quick

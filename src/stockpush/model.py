@@ -168,8 +168,9 @@ class Lot:
     first. From `expires_at` on it is not sold any more, before `available_from` not yet (work in
     progress, curing). `quarantined`: not before a person releases it. `counts`: it is part of the
     shelf's on hand; `comes`: of what the shelf has coming, since it becomes available by the item's
-    horizon. `turns_at` is the next instant at which the clock alone changes either. `cost` (decimal
-    text), `supplier` and `note` are for people.
+    horizon. `within_s` is the shortest horizon of the item's listings by which it does so, None
+    where by none. `turns_at` is the next instant at which the clock alone changes any of this.
+    `cost` (decimal text), `supplier` and `note` are for people.
     """
 
     key: LotKey
@@ -184,6 +185,7 @@ class Lot:
     supplier: str = ""
     note: str = ""
     comes: bool = False
+    within_s: int | None = None
 
 
 class Scrap(NamedTuple):
@@ -290,7 +292,8 @@ class Listing:
     WEIGHT_MAX) is its part beside the other listings of the item, where they share what is left.
     `cap` (0 to WIRE_QUANTITY_MAX, in listing units) is the most that it ever offers, and `buffer`
     (>= 0, in the item's smallest units) what it is never told of; None: what `StockPolicy` and
-    `ChannelPolicy` say.
+    `ChannelPolicy` say. `horizon_s` (0 to DURATION_MAX_S) is how soon what is promised on it has to
+    be there; None: what its item says.
     """
 
     key: ListingKey
@@ -304,6 +307,7 @@ class Listing:
     weight: int = 1
     cap: int | None = None
     buffer: int | None = None
+    horizon_s: int | None = None
 
 
 @quick
@@ -369,15 +373,27 @@ class Rest(NamedTuple):
 
 
 class Pin(NamedTuple):
-    """Units (> 0, smallest units) that are reserved or held in one pool by an older bill of the
-    item.
+    """Units (smallest units) that go by an older bill of the item in one pool: `units` (>= 0) are
+    reserved or held, `owed` (>= 0) were sent before they were built and are still to be.
 
-    `rests` are what builds by that bill have left of roundings there.
+    `rests` are what builds by that bill have left of roundings there. Of what is owed no more
+    counts than is missing below zero now (`reservation.older.still_owed`).
     """
 
     version: int
     units: int
     rests: tuple[Rest, ...] = ()
+    owed: int = 0
+
+
+class Owed(NamedTuple):
+    """By how much (signed, smallest units) a movement has changed what is `Pin.owed` by an older
+    bill of its item in a pool.
+    """
+
+    version: int
+    units: int
+    pool: str = MAIN
 
 
 def shelf_key(sku: str, pool: str = MAIN) -> str:
@@ -407,6 +423,13 @@ def pool_of(shelf: str) -> str:
     return shelf.partition(POOL_MARK)[2] or MAIN
 
 
+class Coming(NamedTuple):
+    """Units (signed, smallest units, not 0) in lots that become available by a horizon."""
+
+    horizon_s: int
+    units: int
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Shelf:
@@ -419,8 +442,9 @@ class Shelf:
     present bill have left of roundings, those of 0 left out, in the order of the bill's lines.
     `guard_level` (>= 0) is the item's guard level as last measured, `guarded` whether its listings
     share what is left because of it, or of the owner's minimum. `pins` are the part of `reserved`
-    and `held` that goes by older bills, oldest first. `coming` (signed) lies in lots that become
-    available by the item's horizon (`Lot.comes`).
+    and `held` that goes by older bills, oldest first, and what is owed by them. `coming` (signed)
+    lies in lots that become available by the item's horizon (`Lot.comes`), and `coming_by` has the
+    same for each horizon that a listing of the item says (`Lot.within_s`), shortest first.
     """
 
     sku: str
@@ -433,6 +457,7 @@ class Shelf:
     pool: str = MAIN
     pins: tuple[Pin, ...] = ()
     coming: int = 0
+    coming_by: tuple[Coming, ...] = ()
 
     @property
     def on_hand_soon(self) -> int:
@@ -441,6 +466,10 @@ class Shelf:
         What a lot owes counts from its first day on, as without a horizon.
         """
         return self.on_hand + max(0, self.coming)
+
+    def comes_by(self, horizon_s: int) -> int:
+        """Return what comes (>= 0) by a horizon that a listing of the item says."""
+        return max(0, dict(self.coming_by).get(horizon_s, 0))
 
     @property
     def key(self) -> str:
@@ -470,7 +499,8 @@ class StockMovement:
 
     `cause` names what brought it about (`order my-shopify/1001/1`, `cmd KEY`, `undo mv-7`);
     movements of one command share it. `id` is None until the store has written it. `undoes` is
-    the id that it compensates. `lot` is None for what belongs to no lot.
+    the id that it compensates. `lot` is None for what belongs to no lot. `owed` is what it has
+    changed of what is still to be made by older bills, by version.
     """
 
     at: datetime
@@ -484,6 +514,7 @@ class StockMovement:
     undoes: int | None = None
     id: int | None = None
     lot: str | None = None
+    owed: tuple[Owed, ...] = ()
 
 
 class HoldState(StrEnum):

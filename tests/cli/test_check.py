@@ -78,6 +78,10 @@ def test_only_a_deep_check_reads_every_command(shop: Terminal):
                 ("atp_is_of_the_ledger", "candle-lav", "5", "21"),
             },
         ),
+        (
+            "UPDATE shelf SET coming_by = '[[60,5],[90,7]]' WHERE sku = 'beeswax'",
+            {("coming_by_is_of_lots", "beeswax", "0", "5 within 60 s, 7 within 90 s")},
+        ),
     ],
 )
 def test_a_planted_difference_is_found(

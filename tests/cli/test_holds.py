@@ -184,6 +184,24 @@ def test_the_same_key_holds_once(shop: Terminal):
     assert held(shop) == {}
 
 
+@pytest.mark.parametrize(
+    ("typed", "state"),
+    [(("renew", "hold-1", "--for", "3d"), "held"), (("release", "hold-1"), "released")],
+)
+def test_what_is_done_to_a_hold_once_names_it_again(
+    shop: Terminal, typed: tuple[str, ...], state: str
+):
+    """The second answer has the id, and the hold as it is, as the first one has."""
+    shop.done("hold", "wick", "5")
+    first = shop.done(*typed, "--key", "tuesday", "--json").json
+    again = shop.done(*typed, "--key", "tuesday", "--json").json
+    assert (again["replayed"], again["id"], again["state"]) == (True, "hold-1", state)
+    assert {name: again[name] for name in ("until", "lines")} == {
+        name: first[name] for name in ("until", "lines")
+    }
+    assert "under this key, as hold-1" in shop.done(*typed, "--key", "tuesday").out
+
+
 # -- "Can I take this order of 500?" -----------------------------------------------------------
 
 

@@ -126,6 +126,31 @@ def test_what_comes_by_the_horizon_is_told_as_promised(shop: Terminal):
     assert "What can be sold is as before" not in shop.done("undo", told["id"]).out
 
 
+def test_what_comes_by_the_horizon_of_a_listing_is_shown_on_that_alone(sellers: Terminal):
+    """`why` has its sum, and the item's is as before; the books agree."""
+    listing = 'channel = "my-shopify"\nitem = "candle-lav"\nref = { variant_id = 808950810 }\n'
+    sellers.write("soon.toml", f'[[listings]]\n{listing}horizon = "90 weeks"\n')
+    sellers.done("import", "soon.toml", "--yes")
+    first_day = (datetime.now(UTC).date() + timedelta(days=99)).isoformat()
+    came = ("receive", "candle-lav", "7", "--lot", "C1", "--available-from", first_day)
+    told = "What can be sold is as before, but on listings with a horizon of their own."
+    assert told in sellers.done(*came, "--dry-run").out
+    assert told in sellers.done(*came).out
+    found = sellers.done("why", "candle-lav", "--json").json
+    (shown,) = found["listings"]
+    assert shown["horizon"] == "630 days"
+    assert shown["shown"] == int(found["atp"]) + 7
+    assert {term["name"]: term["quantity"] for term in shown["terms"]}["coming"] == 7
+    printed = sellers.done("why", "candle-lav").out
+    assert "promised within 630 days" in printed
+    sums = [line for line in printed.splitlines() if line.split()[:3] == ["5", "on", "hand"]]
+    assert len(sums) == 2, "that of the item, and that of the listing"
+    assert "in lots that become available by its horizon: lot C1 (7)" in " ".join(printed.split())
+    (row,) = [row for row in sellers.done("stock", "--json").json["data"] if row["listings"]][:1]
+    assert row["listings"][0]["horizon"] == "630 days"
+    assert sellers.done("check", "--deep", "--json").json["data"] == []
+
+
 def test_a_quarantine_that_changed_nothing_is_not_undone(kept: Terminal):
     """Who undid the second would release what the first withheld."""
     assert kept.done("quarantine", "beeswax", "B07", "--json").json["undo"] is not None

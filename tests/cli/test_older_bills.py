@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
+import pytest
+
 from tests.cli.terminal import Terminal
 
 CATALOGUE = """
@@ -31,7 +33,11 @@ def test_stock_and_why_tell_of_what_was_ordered_by_another_bill(terminal: Termin
     terminal.done("import", "catalog.toml", "--yes")
     rows = {row["sku"]: row for row in terminal.done("stock", "--json").json["data"]}
     row = rows["candle"]
-    assert (row["atp"], row["bill"], row["older_bills"]) == ("4", 2, [{"bill": 1, "reserved": "2"}])
+    assert (row["atp"], row["bill"], row["older_bills"]) == (
+        "4",
+        2,
+        [{"bill": 1, "reserved": "2", "owed": "0"}],
+    )
     assert "2 piece of candle by its bill 1 (now 2)" in terminal.done("stock").out
     for sku, name, text in (
         ("candle", "to_build", "2 by its bill 1"),
@@ -95,3 +101,74 @@ def test_check_recomputes_what_goes_by_an_older_bill(terminal: Terminal) -> None
             rows = {tuple(row.values()) for row in checked.json["data"]}
             assert ("pinned_is_open_demand", "candle by bill 1", "2", found) in rows
             assert ("atp_is_of_the_ledger", "soy", "600", str(900 - 150 * int(found))) in rows
+
+
+def sent_unbuilt(terminal: Terminal) -> None:
+    """Two candles were held in soy and sold before they were built; they are made of palm now."""
+    terminal.write("catalog.toml", CATALOGUE.format(wax="soy"))
+    terminal.done("import", "catalog.toml", "--yes")
+    terminal.done("hold", "candle", "2")
+    terminal.write("catalog.toml", CATALOGUE.format(wax="palm"))
+    terminal.done("import", "catalog.toml", "--yes")
+    terminal.done("sell", "--hold", "hold-1", "--at", "market")
+
+
+def test_stock_and_why_tell_of_what_was_sent_before_it_was_built(terminal: Terminal) -> None:
+    """With the command to type when it is built; the terms sum, and an undo owes it again."""
+    sent_unbuilt(terminal)
+    rows = {row["sku"]: row for row in terminal.done("stock", "--json").json["data"]}
+    assert rows["candle"]["older_bills"] == [{"bill": 1, "reserved": "0", "owed": "2"}]
+    assert {sku: row["atp"] for sku, row in rows.items()} == {
+        "candle": "4",
+        "soy": "600",
+        "palm": "600",
+    }
+    printed = " ".join(terminal.done("stock").out.split())
+    assert "Ordered or held" not in printed
+    typed = "stockpush build candle 2 --bill 1"
+    told = "Sent and not built yet: 2 piece of candle by its bill 1 (now 2)"
+    assert f"{told}: {typed} (when it is built)" in printed
+    for sku, name, text in (
+        ("candle", "to_build", "2 by its bill 1 (2 sent before they were built)"),
+        ("soy", "used_in_builds", "300 g for 2 candle (ordered by its bill 1)"),
+    ):
+        why = terminal.done("why", sku, "--json").json
+        notes = {term["name"]: term["note"] for term in why["terms"]}
+        assert text in notes[name]
+        assert sum(int(term["quantity"]) for term in why["terms"]) == int(why["atp"])
+    done = terminal.done(*typed.split()[1:], "--json").json["id"]
+    assert "Sent and not built yet" not in terminal.done("stock").out
+    terminal.done("undo", done)
+    assert told in " ".join(terminal.done("stock").out.split())
+    assert terminal.done("check", "--deep", "--json").json["data"] == []
+
+
+@pytest.mark.parametrize("pins", ["[]", "[[1, 0, [], 1]]", "[[1, 0, [], 3]]"])
+def test_check_recomputes_what_is_owed_by_an_older_bill(terminal: Terminal, pins: str) -> None:
+    """The movements say what it is, and what that makes of the soy."""
+    sent_unbuilt(terminal)
+    assert terminal.done("check", "--json").json["data"] == []
+    with closing(sqlite3.connect(terminal.folder / "stockpush.db")) as file, file:
+        file.execute("UPDATE shelf SET pins = ? WHERE sku = 'candle'", (pins,))
+    kept = {"[]": "0", "[[1, 0, [], 1]]": "1"}.get(pins, "3")
+    for deep in ((), ("--deep",)):
+        checked = terminal("check", "--json", *deep)
+        assert checked.code == 1
+        rows = {tuple(row.values()) for row in checked.json["data"]}
+        assert ("owed_is_fold", "candle by bill 1", "2", kept) in rows
+        # Of what is owed no more counts than is missing.
+        assert (kept == "3") != any(row[:2] == ("atp_is_of_the_ledger", "soy") for row in rows)
+
+
+def test_an_import_tells_no_undo_of_what_it_says_is_owed(terminal: Terminal) -> None:
+    """Nothing was opened: the movement of 0 that it wrote is none to take back."""
+    terminal.write("catalog.toml", CATALOGUE.format(wax="soy"))
+    terminal.done("import", "catalog.toml", "--yes")
+    terminal.done("sell", "candle", "2", "--at", "market")
+    terminal.write("catalog.toml", CATALOGUE.format(wax="palm"))
+    done = terminal.done("import", "catalog.toml", "--yes", "--json").json
+    assert (done["id"], done["undo"]) == (None, None)
+    rows = {row["sku"]: row for row in terminal.done("stock", "--json").json["data"]}
+    assert rows["candle"]["older_bills"] == [{"bill": 1, "reserved": "0", "owed": "2"}]
+    assert "sent before it was built, by its bill 1" in terminal.done("log", "candle").out
+    assert terminal.done("check", "--deep", "--json").json["data"] == []

@@ -194,6 +194,29 @@ def test_a_lot_that_was_seen_at_a_pool_came_in_there(sellers: Terminal):
     assert (refused.code, refused.json["error"]["next"]) == (4, came_in)
 
 
+@pytest.mark.parametrize("typed", ["count soap-lav 9", "adjust soap-lav -1", "adjust soap-lav 2"])
+@pytest.mark.parametrize(
+    ("lies", "named"), [("stall", "main"), ("main", "market")], ids=lambda value: value
+)
+def test_a_lot_beside_a_pool_that_it_does_not_lie_in_is_refused(
+    sellers: Terminal, typed: str, lies: str, named: str
+):
+    """Nothing is moved in the one or the other; beside its own pool, or none, it is."""
+    sellers.done("receive", "soap-lav", "4", "--lot", "A1", "--location", lies)
+    before = stock(sellers)
+    words = (*typed.split(), "--lot", "A1")
+    refused = sellers(*words, "--pool", named, "--json")
+    error = refused.json["error"]
+    own = "market" if lies == "stall" else "main"
+    assert (refused.code, error["field"], error["found"]) == (4, "--pool", named)
+    assert (error["expected"], error["next"]) == (own, "stockpush lots soap-lav")
+    assert f"but in {own}, at {lies}" in error["message"]
+    assert stock(sellers) == before
+    sellers.done(*words, "--pool", own)
+    sellers.done(*words)
+    assert sellers.done("check", "--deep").code == 0
+
+
 @pytest.mark.parametrize(
     "typed",
     [

@@ -184,6 +184,16 @@ def test_the_same_key_happens_once(shop: Terminal):
     assert shop.on_hand("wick") == "35"
 
 
+def test_a_sale_elsewhere_is_another_sale(shop: Terminal):
+    """The place is part of what a key stands for; why it was sold is not."""
+    first = shop.done("sell", "wick", "5", "--at", "fair", "--key", "monday", "--json").json
+    again = ("sell", "wick", "5", "--at", "fair", "--key", "monday", "--reason", "rain", "--json")
+    assert shop.done(*again).json["id"] == first["id"]
+    refused = shop("sell", "wick", "5", "--at", "shop", "--key", "monday", "--json")
+    assert (refused.code, refused.json["refused"]) == (5, "key_reused")
+    assert shop.on_hand("wick") == "25"
+
+
 def test_without_a_key_the_same_command_happens_twice(shop: Terminal):
     """A fresh key by default."""
     shop.done("receive", "wick", "5")

@@ -242,6 +242,47 @@ def test_a_planned_push_says_what_is_not_promised_in_time() -> None:
     )
 
 
+def test_a_listing_with_another_horizon_has_a_sum_of_its_own() -> None:
+    """What comes by it and what is late for it; others that take of the oil are told of all the
+    same, and what the item itself is told is by the item's.
+    """
+    world = World().stock(soap=4, oil=900, balm=0).bill("soap", oil=100).bill("balm", oil=50)
+    slow = replace(world.catalogue.bills.by_item["soap"], build_time_s=10 * 86_400)
+    world.do(ImportCatalogue((), (slow,), (), (), "slow", "test"))
+    world.item("soap", horizon_s=3 * 86_400)
+    for lot, days in (("A", 2), ("B", 9)):
+        ready = LotTerms(available_from=world.now + timedelta(days=days))
+        world.do(BuildStock("soap", 2, f"build {lot}", "test", lot=lot, terms=ready))
+    world.list("woo", "x", "balm", shows=0).hears(world.order("woo", "1", line("x", 2)))
+    world.list("shopify", "a", "soap", shows=4)
+    world.list("etsy", "b", "soap", shows=4, horizon_s=86_400)
+    world.list("faire", "c", "soap", shows=4, pack=2, horizon_s=14 * 86_400)
+    found = why(world, "soap")
+    etsy, faire, shop = found.listings
+    assert (found.atp, shop.horizon, etsy.horizon, faire.horizon) == ("6", None, "1 day", "14 days")
+    assert (shop.shown, etsy.shown, faire.shown) == (6, 4, 6)
+    for listing in found.listings:
+        assert sum(term.quantity for term in listing.terms) == listing.shown
+    assert "coming" not in notes(etsy.terms)
+    said = {term.name: term.note for term in etsy.terms}
+    assert said["buildable"] == "not promised from oil: building takes 10 days, promised are 1 day"
+    lots = "lot A (2) from 2026-11-24 10:00:00 UTC and lot B (2) from 2026-12-01 10:00:00 UTC"
+    assert notes(faire.terms)["coming"] == (
+        2,
+        f"4 in packs of 2: {WORDINGS['coming'].means}: {lots}",
+    )
+    assert notes(faire.terms)["buildable"] == (
+        2,
+        "4 in packs of 2: oil ends first: 500 on hand, 100 for 2 balm, 400 left",
+    )
+    (row,) = report.stock(View(world.catalogue, world.rows), ["soap"])
+    told = {each.channel: (each.horizon, each.offer) for each in row.listings}
+    assert told == {"shopify": (None, 6), "etsy": ("1 day", 4), "faire": ("14 days", 6)}
+    assert (row.coming, row.horizon) == ("2", "3 days")
+    plan = {each.channel: each.because for each in report.plan(View(world.catalogue, world.rows))}
+    assert plan["faire"] == "12 piece to promise, 2 to a pack"
+
+
 def test_what_builds_take_is_told_less_what_roundings_have_left() -> None:
     """Five soaps took 417 of a thousand for twelve: seven more take 583, and not 584."""
     world = World().stock(soap=0, oil=2000).bill("soap", 12, oil=1000)

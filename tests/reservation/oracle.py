@@ -28,8 +28,10 @@ class World:
     `rests` has what builds of an item have taken of a component beyond what they used, in parts of
     a smallest unit (`model.Rest`). `name_of` has the name of each substitute, an item of which
     nothing is on hand. `older` has bills that some of the demand was made with, each with how much
-    of it, oldest first. `horizons` has, in seconds, how soon what is promised of an item has to be
-    there, and `coming` what of `on_hand` is there only by then. `now` is what the definitions say.
+    of it, oldest first; `owed` what was sent below zero by one, by item and version, which counts
+    as far as it is missing. `horizons` has, in seconds, how soon what is promised of an item has to
+    be there, and `coming` what of `on_hand` is there only by then. `now` is what the definitions
+    say.
     """
 
     bills: tuple[BillOfMaterials, ...]
@@ -42,6 +44,7 @@ class World:
     skus: tuple[str, ...] = field(default=())
     name_of: Mapping[str, str] = field(default_factory=dict)
     older: Mapping[str, tuple[tuple[BillOfMaterials, int], ...]] = field(default_factory=dict)
+    owed: Mapping[tuple[str, int], int] = field(default_factory=dict)
     now: Netted = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -109,10 +112,16 @@ class Netted:
             """What of an item is missing that goes by one of its bills."""
             there = world.on_hand[sku] + (lowered or {}).get(sku, 0)
             others = world.older.get(sku, ())
+            # What came in since was for the present bill first, then for the oldest.
+            owed, missing = {}, max(0, -there)
+            for bill, _ in others[::-1]:
+                owed[bill.version] = min(world.owed.get((sku, bill.version), 0), missing)
+                missing -= owed[bill.version]
+            there += sum(owed.values())
             for bill, units in others:
                 served = min(units, max(0, there))
                 if bill.version == version:
-                    return units - served
+                    return units - served + owed[version]
                 there -= served
             asked = world.demand[sku] + used(sku) - sum(units for _, units in others)
             return max(0, asked - there)
@@ -422,7 +431,12 @@ def _with_an_older_bill(world: World, random: Random) -> World:
             version=version,
         )
         older.append((bill, random.randint(1, 4)))
-    return with_older(world, present.item, older)
+    world = with_older(world, present.item, older)
+    if random.random() < 0.5:
+        return world
+    # Some were sent before they were built, and some of them may be there by now.
+    owed = {(present.item, bill.version): random.randint(0, 3) for bill, _ in older}
+    return replace(world.stocked(present.item, -sum(owed.values())), owed=owed)
 
 
 def with_older(world: World, sku: str, older: Sequence[tuple[BillOfMaterials, int]]) -> World:
@@ -514,4 +528,7 @@ def worlds(draw: st.DrawFn, *, ruled: bool = True, older: bool = False) -> World
     old = BillOfMaterials(
         present.item, draw(st.integers(1, 3)), lines, batch_only=draw(st.booleans())
     )
-    return with_older(world, present.item, [(old, draw(st.integers(1, 4)))])
+    owed = draw(st.integers(0, 4))
+    world = with_older(world, present.item, [(old, draw(st.integers(1, 4)))])
+    world = world.stocked(present.item, -owed)
+    return replace(world, owed={(present.item, old.version): owed})

@@ -23,6 +23,7 @@ from stockpush.model import (
     LotKey,
     MovementKind,
     OrderVersion,
+    Owed,
     Pin,
     Reservation,
     ReservationKey,
@@ -342,6 +343,27 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
         ),
         (_with(holds=SOUND.holds[1:]), "held_is_open_holds", "wick", "0", "3"),
         (
+            _with(
+                movements=(
+                    *SOUND.movements[:2],
+                    replace(SOUND.movements[2], owed=(Owed(1, 4), Owed(2, 1, "fair"))),
+                    *SOUND.movements[3:],
+                ),
+                shelves=(*SOUND.shelves, Shelf("wax", pool="fair", pins=(Pin(2, 0, (), 1),))),
+            ),
+            "owed_is_fold",
+            "wax by bill 1",
+            "4",
+            "0",
+        ),
+        (
+            _with(shelves=(*SOUND.shelves[:2], Shelf("tin", pins=(Pin(1, 0, (), 2),)))),
+            "owed_is_fold",
+            "tin by bill 1",
+            "0",
+            "2",
+        ),
+        (
             _with(holds=(*SOUND.holds, hold(6, HoldState.HELD, clip=2))),
             "held_is_open_holds",
             "clip",
@@ -453,6 +475,8 @@ def test_a_lot_that_is_withheld_is_on_no_shelf() -> None:
         "a held unit forgotten",
         "order of an older bill lost",
         "hold lost",
+        "what is owed forgotten",
+        "more owed than was sent",
         "hold of an item without a shelf",
         "order line lost",
         "negative reserved",
@@ -479,5 +503,5 @@ def test_each_way_to_be_unsound_is_named(
 def test_every_invariant_has_a_name_and_a_sentence() -> None:
     """`check` can print what it checked."""
     names = [invariant.__name__ for invariant in INVARIANTS]
-    assert len(set(names)) == len(names) == 10
+    assert len(set(names)) == len(names) == 11
     assert all(invariant.__doc__ for invariant in INVARIANTS)

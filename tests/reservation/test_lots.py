@@ -255,6 +255,8 @@ def sound(world: World) -> None:
         tuple(rows.commands.values()),
         tuple(rows.holds.values()),
         tuple(rows.lots.values()),
+        per_order=world.catalogue.per_order,
+        listed_horizons=world.catalogue.listed_horizons,
     )
     assert ledger.check(books) == []
 

@@ -310,7 +310,10 @@ def test_bills_that_would_go_in_a_circle_with_an_older_one_are_refused() -> None
     world.bill("soap", oil=1)
     with pytest.raises(BillCycle, match="flake -> soap -> flake; by bill 1 of soap") as refused:
         world.bill("flake", soap=1)
-    assert refused.value.next == "stockpush import FILE  (once those are sent or have ended)"
+    assert (
+        refused.value.next
+        == "stockpush import FILE  (once those are sent and built, or have ended)"
+    )
     world.hears(world.order("shopify", "1", version=2))
     world.bill("flake", soap=1)
     assert world.rows.shelves.get("soap", Shelf("soap")).pins == ()
@@ -334,7 +337,7 @@ def test_a_chain_of_bills_may_be_as_long_with_an_older_one() -> None:
         world.bill(chain[-1], more=1)
     assert (no.value.field, no.value.next) == (
         "boms.i00",
-        "stockpush import FILE  (once those are sent or have ended)",
+        "stockpush import FILE  (once those are sent and built, or have ended)",
     )
     world.hears(world.order("shopify", "1", version=2))
     with pytest.raises(CatalogueInvalid, match="17 deep: more -> i00 -> i01") as no:

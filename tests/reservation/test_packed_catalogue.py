@@ -99,6 +99,7 @@ def shop(dice: Random) -> tuple[list[Item], list[BillOfMaterials], list[Listing]
             weight=dice.randint(1, 9),
             cap=dice.choice((None, 0, 5)),
             buffer=dice.choice((None, 0, 2)),
+            horizon_s=dice.choice((None, None, 0, 86_400)),
         )
         for number in range(100)
     ]
@@ -186,6 +187,7 @@ def test_a_packed_catalogue_answers_as_a_plain_one(seed: int):
     )
     assert isinstance(packed.bills.by_item, PackedMap) == (seed % 5 != 3)
     assert (packed.horizons, packed.asked) == (plain.horizons, plain.asked)
+    assert packed.listed_horizons == plain.listed_horizons
     assert packed.horizons.keys() < packed.asked
     assert (packed.per_order, packed.gates) == (plain.per_order, plain.gates)
     assert bool(packed.gates) == (seed % 5 == 3)

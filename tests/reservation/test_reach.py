@@ -71,7 +71,8 @@ def workshop(dice: Random) -> World:
 
     `oil` is scarce, `wax` is more than any cap shows, and every product is on two channels. In half
     of the shops no more is sold of some items, a substitute among them, than there are crates to
-    send them in. Some of it takes time to make, or is still to come, the crates too.
+    send them in. Some of it takes time to make, or is still to come, the crates too, and some
+    listings promise it sooner or later than others.
     """
     world = World().stock(
         oil=dice.randint(0, 12), wax=900, wick=dice.randint(0, 40), base=dice.randint(0, 2)
@@ -90,6 +91,7 @@ def workshop(dice: Random) -> World:
     for at, sku in enumerate((*PRODUCTS, "wick", "hemp")):
         world.list("shopify", f"s{at}", sku, shows=1, pack=dice.choice((1, 1, 3)))
         limits = {"cap": dice.choice((None, None, 2)), "buffer": dice.choice((None, 1))}
+        limits["horizon_s"] = dice.choice((None, None, 2, 2 * DAY_S))
         world.list("woo", f"w{at}", sku, shows=1, weight=dice.choice((1, 3)), **limits)
     world.item("candle", guard_min=dice.randint(0, 3), home_channel="woo")
     world.item("salve", exposure_max=dice.randint(0, 2))

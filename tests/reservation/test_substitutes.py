@@ -12,6 +12,7 @@ import pytest
 
 from stockpush.errors import CatalogueInvalid
 from stockpush.messages import (
+    Accepted,
     BuildStock,
     Decision,
     LotTerms,
@@ -179,6 +180,20 @@ def test_roundings_are_kept_whichever_was_taken() -> None:
     assert on_hand(world, "cotton", "hemp") == (1, 5)
     world.do(BuildStock("candle", 1, "again", "test"))
     assert sum(on_hand(world, "cotton", "hemp")) == 5
+
+
+def test_what_was_used_of_substitutes_stands_against_the_plan_of_their_name() -> None:
+    """The bill takes any of them, so there is no plan of the one or the other."""
+    world = workshop(10, 5, {})
+    used = (("cotton", 3), ("hemp", 4))
+    decision = world.do(BuildStock("candle", 6, "b", "test", used=used))
+    assert isinstance(decision.outcome, Accepted)
+    told = [(row.sku, row.planned, row.used) for row in decision.outcome.facts["used"]]
+    assert told == [("wick", "6", "7")]
+    assert [row.reason for row in decision.movements if row.sku in {"cotton", "hemp"}] == [
+        "planned 6 piece of wick, used 3 piece",
+        "planned 6 piece of wick, used 4 piece",
+    ]
 
 
 def refused(decision: Decision) -> tuple[str, str]:

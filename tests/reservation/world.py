@@ -269,10 +269,20 @@ class World:
         weight: int = 1,
         cap: int | None = None,
         buffer: int | None = None,
+        horizon_s: int | None = None,
     ) -> World:
         """Import, resolve, adopt and read one listing, with all open orders read after it."""
         key = ListingKey(channel, ref)
-        listing = Listing(key, sku, pack, {"id": ref}, weight=weight, cap=cap, buffer=buffer)
+        listing = Listing(
+            key,
+            sku,
+            pack,
+            {"id": ref},
+            weight=weight,
+            cap=cap,
+            buffer=buffer,
+            horizon_s=horizon_s,
+        )
         self.do(ImportCatalogue((), (), (listing,), (), f"list {key}", "test"))
         self.do(ResolveListings((ListingResolved(key, ref, field or ref),)))
         if adopt:

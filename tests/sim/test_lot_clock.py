@@ -188,6 +188,39 @@ def test_what_cures_is_shown_when_the_horizon_reaches_it(tmp_path: Path, *, apar
     stall.plays(play)
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["in the daemon", "from the command line"])
+def test_what_cures_is_shown_when_the_listings_own_horizon_reaches_it(
+    tmp_path: Path, *, apart: bool
+) -> None:
+    """Two days before the lot's first day, although the item says none; with three days at once."""
+    stall = Stall.open(tmp_path)
+    first_day = EPOCH + timedelta(days=5)
+
+    async def horizon(days: int) -> None:
+        # The listing stands last in the file.
+        said = f'{stall.machine.catalogue}horizon = "{days} days"\n'
+        await stall.machine.imports(said, key=f"{days} days at {stall.clock.now()}")
+
+    async def play() -> None:
+        await stall.soon_shows(4)
+        await horizon(2)
+        await stall.machine.act(receipt(10, "cures", available_from=first_day), apart=apart)
+        await stall.until(first_day - timedelta(days=3))
+        assert stall.shows == 4
+        await horizon(3)
+        await stall.soon_shows(14)
+        await horizon(2)
+        await stall.soon_shows(4)
+        await stall.until(first_day - timedelta(days=2, seconds=1))
+        assert stall.shows == 4
+        await stall.until(first_day - timedelta(days=2))
+        await stall.soon_shows(14)
+        await stall.until(first_day + timedelta(hours=1))
+        assert stall.shows == 14
+
+    stall.plays(play)
+
+
 def test_what_was_due_while_no_daemon_ran_is_due_at_the_start(tmp_path: Path) -> None:
     """Several lots at once, one of them in quarantine and so of no concern."""
     stall = Stall.open(tmp_path)

@@ -19,6 +19,7 @@ import pytest
 from stockpush.errors import AlreadyRunning, StoreConflict, StoreRuleBroken, StoreUnavailable
 from stockpush.messages import Decision, Needs, Rows
 from stockpush.model import (
+    DURATION_MAX_S,
     QUANTITY_MAX,
     WIRE_QUANTITY_MAX,
     BillLine,
@@ -186,6 +187,8 @@ BROKEN = {
     "listing_cap_bound": Decision(listings=(replace(LISTING, cap=WIRE_QUANTITY_MAX + 1),)),
     "listing_buffer_negative": Decision(listings=(replace(LISTING, buffer=-1),)),
     "listing_buffer_bound": Decision(listings=(replace(LISTING, buffer=QUANTITY_MAX + 1),)),
+    "listing_horizon_negative": Decision(listings=(replace(LISTING, horizon_s=-1),)),
+    "listing_horizon_bound": Decision(listings=(replace(LISTING, horizon_s=DURATION_MAX_S + 1),)),
     "listing_pack_0": Decision(listings=(replace(LISTING, pack=0),)),
     "listing_without_item": Decision(listings=(replace(LISTING, sku="no-such-item"),)),
     "open_negative": Decision(reservations=(replace(RESERVATION, field=None, open=-1),)),
@@ -205,6 +208,9 @@ BROKEN = {
     "lot_nowhere": Decision(lots=(Lot(LotKey("candle-lav", "", "A"), at(0)),)),
     "lot_bound": Decision(
         lots=(Lot(LotKey("candle-lav", "main", "A"), at(0), on_hand=QUANTITY_MAX + 1),)
+    ),
+    "lot_within_negative": Decision(
+        lots=(Lot(LotKey("candle-lav", "main", "A"), at(0), within_s=-1),)
     ),
     "location_empty": Decision(locations=(Location(""),)),
     "sku_empty": Decision(items=(Item("", "nameless", Kind.PRODUCT, "piece"),)),

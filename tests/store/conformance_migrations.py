@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Connection, inspect, text
 
 from stockpush.errors import SchemaNewer, SchemaOlder, StoreConflict
-from stockpush.messages import Decision
+from stockpush.messages import Decision, Needs
 from stockpush.model import (
     MAIN,
     HoldLine,
@@ -222,6 +222,40 @@ class MigrationsConformance:
             assert (await store.catalogue()).listings == (kept,)
             said = replace(kept, cap=0, buffer=12)
             async with store.transaction() as transaction:
+                await transaction.apply([Decision(listings=(said,))])
+            assert (await store.catalogue()).listings == (said,)
+        finally:
+            await store.close()
+
+    async def test_nothing_comes_for_listings_of_before_they_had_horizons(
+        self, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A lot that comes by its item's horizon goes on to; the listing has that one, too."""
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "HEAD", "0021")
+            await migrate(database)
+        item = "'soap', 'Soap', 'product', 'piece', 0, '[]', 'buildable', NULL, 'some'"
+        exposure = "NULL, NULL, NULL, NULL, NULL, '[]', 86400"
+        listing = "'woo', 'product/7', 'soap', 6, '{}', '7', 'f7', 1, NULL, 3, NULL, NULL"
+        shelf = "'soap', 4, 0, '[]', 0, 0, 0, 'main', '[]', 6"
+        lot = "'soap', 'main', 'A', 0, 6, NULL, 86400000000, 0, 0, 86400000000, '', '', '', 1"
+        async with database.engine.begin() as connection:
+            await connection.exec_driver_sql(f"INSERT INTO item VALUES ({item}, {exposure})")
+            await connection.exec_driver_sql(f"INSERT INTO listing VALUES ({listing})")
+            await connection.exec_driver_sql(f"INSERT INTO shelf VALUES ({shelf})")
+            await connection.exec_driver_sql(f"INSERT INTO lot VALUES ({lot})")
+        assert await migrate(database) == "0021"
+        store = await SqlStore.open(database_url)
+        try:
+            (kept,) = (await store.catalogue()).listings
+            assert kept.horizon_s is None
+            asked = Needs(skus=frozenset({"soap"}), lots=frozenset({"soap"}))
+            async with store.transaction() as transaction:
+                found = await transaction.gather(asked)
+                assert found.shelves == {"soap": Shelf("soap", 4, coming=6)}
+                (curing,) = found.lots.values()
+                assert (curing.comes, curing.within_s) == (True, None)
+                said = replace(kept, horizon_s=0)
                 await transaction.apply([Decision(listings=(said,))])
             assert (await store.catalogue()).listings == (said,)
         finally:

@@ -16,6 +16,7 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
     ChannelState,
+    Coming,
     Credential,
     Delivery,
     DeliveryState,
@@ -42,6 +43,7 @@ from stockpush.model import (
     MovementKind,
     OrderSupply,
     OrderVersion,
+    Owed,
     Pin,
     Promise,
     PurchaseUnit,
@@ -118,6 +120,7 @@ LISTING = Listing(
     weight=WEIGHT_MAX,
     cap=WIRE_QUANTITY_MAX,
     buffer=QUANTITY_MAX,
+    horizon_s=DURATION_MAX_S,
 )
 LOCATION = Location("fair", sellable=False, pool="market größe")
 FEED = Feed("my-shopify", "market größe")
@@ -134,6 +137,7 @@ LOT = Lot(
     supplier="Imkerei Grün",
     note="quarantined by anna",
     comes=True,
+    within_s=DURATION_MAX_S,
 )
 SHELF = Shelf(
     "candle-lav",
@@ -144,8 +148,9 @@ SHELF = Shelf(
     guard_level=QUANTITY_MAX,
     guarded=True,
     pool="market größe",
-    pins=(Pin(2, QUANTITY_MAX, (Rest("wick größe", 5),)), Pin(3, 1)),
+    pins=(Pin(2, QUANTITY_MAX, (Rest("wick größe", 5),), 7), Pin(3, 1)),
     coming=-QUANTITY_MAX,
+    coming_by=(Coming(0, -QUANTITY_MAX), Coming(DURATION_MAX_S, QUANTITY_MAX)),
 )
 FIELD_ROW = Field(
     key=FIELD,
@@ -228,6 +233,7 @@ MOVEMENT = StockMovement(
     reason="a batch",
     undoes=None,
     lot="A 12",
+    owed=(Owed(2, -QUANTITY_MAX, "market größe"), Owed(3, 7)),
 )
 DIRTY = Dirty(FIELD, revision=6, due_at=at(40), decrease=True, attempts=2, because="sale")
 PUSH = Push(

@@ -714,7 +714,7 @@ async def test_pages_of_deliveries_come_newest_first(private: Listener) -> None:
 @pytest.mark.parametrize(
     ("command", "row", "nested"),
     [
-        ("stock", report.StockRow, (report.ListingRow, report.SupplyRow)),
+        ("stock", report.StockRow, (report.ListingRow, report.SupplyRow, report.OlderBillRow)),
         (
             "channels",
             channel_report.ChannelRow,

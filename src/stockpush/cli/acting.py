@@ -112,12 +112,21 @@ def _tell(told: Told, write: Write) -> None:
         say()
         print_changes(told.changes)
     elif not document["replayed"]:
-        say("The ledger said so already." if told.agreed else "What can be sold is as before.")
+        say(_unchanged(told))
     _print_used(document.get("used") or ())
     if undo:
         say()
         say(f"Undo: {undo}")
     warn_of(told.changes)
+
+
+def _unchanged(told: Told) -> str:
+    """Return what is said where neither stock nor what can be promised of an item has changed."""
+    if told.agreed:
+        return "The ledger said so already."
+    if told.comes:
+        return "What can be sold is as before, but on listings with a horizon of their own."
+    return "What can be sold is as before."
 
 
 def _print_used(used: Sequence[Used]) -> None:

@@ -225,7 +225,7 @@ def _as_json(read: CatalogueFile, done: Done | None, *, dry_run: bool) -> dict[s
 
 def _id_of(done: Done | None) -> dict[str, str | None]:
     """Return the id and the undo of the opening stock, null where none was opened."""
-    if done is None:
+    if done is None or done.outcome.facts.get("opened") == 0:
         return {"id": None, "undo": None}
     ids = done.outcome.movement_ids if isinstance(done.outcome, Replayed) else done.movement_ids
     first = f"mv-{ids[0]}" if ids else None

@@ -22,10 +22,10 @@ from stockpush.cli.options import Config, Json
 from stockpush.cli.output import cell, print_json, say, show, table
 from stockpush.cli.session import settings_of, with_parts
 from stockpush.errors import CatalogueInvalid, ExitCode, StoreDamaged
-from stockpush.model import ChannelPolicy, Pin, Shelf, pool_of, sku_of
+from stockpush.model import ChannelPolicy, Coming, Pin, Shelf, pool_of, sku_of
 from stockpush.reservation import ledger
 from stockpush.reservation.atp import atp_all
-from stockpush.reservation.catalogue import build
+from stockpush.reservation.catalogue import build, listed_horizons
 from stockpush.reservation.ledger import Books, Violation
 from stockpush.reservation.per_order import PerOrder, claims, effective
 from stockpush.reservation.view import View
@@ -102,6 +102,7 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
             _pools(rows),
             dict(rows.catalogue.feeds),
             _per_order(rows),
+            listed_horizons(rows.catalogue.listings),
         )
         found += ledger.check(books)
     return list(dict.fromkeys(found))  # the ledger finds again what its sums have shown
@@ -110,6 +111,12 @@ def violations(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[V
 def _pools(rows: CheckRows) -> dict[str, str]:
     """Return the pool of every location."""
     return {place.name: place.pool for place in rows.catalogue.locations}
+
+
+def _coming_by(rows: CheckRows) -> dict[str, tuple[Coming, ...]]:
+    """Return what comes to each shelf by the horizons of listings, by its lots."""
+    listed = listed_horizons(rows.catalogue.listings)
+    return ledger.coming_by(rows.audit.lots.values(), listed, _pools(rows))
 
 
 def _per_order(rows: CheckRows) -> PerOrder:
@@ -130,7 +137,7 @@ def _sums(rows: CheckRows) -> list[Violation]:
     """What is kept of each shelf is the sum of its movements, open order lines and open holds."""
     audit, claimed = rows.audit, _claimed(rows)
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
-    coming = ledger.coming(audit.lots.values(), _pools(rows))
+    coming, coming_by = ledger.coming(audit.lots.values(), _pools(rows)), _coming_by(rows)
     found = []
     named = audit.shelves.keys() | audit.moved.keys() | claimed.keys() | audit.held.keys()
     for sku in sorted(named):
@@ -138,6 +145,11 @@ def _sums(rows: CheckRows) -> list[Violation]:
         for invariant, summed, kept in (
             ("balance_is_fold", audit.moved.get(sku, 0), shelf.on_hand + apart.get(sku, 0)),
             ("coming_is_of_lots", coming.get(sku, 0), shelf.coming),
+            (
+                "coming_by_is_of_lots",
+                ledger.told_coming(coming_by.get(sku, ())),
+                ledger.told_coming(shelf.coming_by),
+            ),
             ("reserved_is_open_demand", claimed[sku], shelf.reserved),
             ("held_is_open_holds", audit.held.get(sku, 0), shelf.held),
         ):
@@ -159,6 +171,19 @@ def _sums(rows: CheckRows) -> list[Violation]:
             for version in sorted(pinned.keys() | by_older.keys())
             if pinned.get(version, 0) != by_older.get(version, 0)
         ]
+    kept_owed = {
+        (sku, pin.version): pin.owed for sku, shelf in audit.shelves.items() for pin in shelf.pins
+    }
+    found += [
+        Violation(
+            "owed_is_fold",
+            f"{ledger.shelf_name(sku)} by bill {version}",
+            str(audit.owed.get((sku, version), 0)),
+            str(kept_owed.get((sku, version), 0)),
+        )
+        for sku, version in sorted(audit.owed.keys() | kept_owed.keys())
+        if audit.owed.get((sku, version), 0) != kept_owed.get((sku, version), 0)
+    ]
     for key in sorted(audit.lots.keys() | audit.lots_moved.keys()):
         balance = audit.lots[key].on_hand if key in audit.lots else 0
         if balance != audit.lots_moved.get(key, 0):
@@ -208,8 +233,11 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
     )
     apart = ledger.withheld(audit.lots.values(), _pools(rows))
     coming = ledger.coming(audit.lots.values(), _pools(rows))
+    coming_by = _coming_by(rows)
     every = sorted(key for sku in catalogue.items for key in catalogue.shelves_of(sku))
-    by_older = _by_older_bills(rows)
+    by_older, owed = _by_older_bills(rows), dict[str, dict[int, int]]()
+    for (sku, version), units in audit.owed.items():
+        owed.setdefault(sku, {})[version] = units
     recomputed = {
         sku: Shelf(
             sku_of(sku),
@@ -218,8 +246,11 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
             reserved=claimed[sku],
             held=audit.held.get(sku, 0),
             coming=coming.get(sku, 0),
+            coming_by=coming_by.get(sku, ()),
             rests=audit.shelves.get(sku, Shelf(sku)).rests,
-            pins=_pins(audit.shelves.get(sku, Shelf(sku)), by_older.get(sku, {})),
+            pins=_pins(
+                audit.shelves.get(sku, Shelf(sku)), by_older.get(sku, {}), owed.get(sku, {})
+            ),
         )
         for sku in every
     }
@@ -236,10 +267,15 @@ def _atp(rows: CheckRows, policies: Mapping[str, ChannelPolicy]) -> list[Violati
     ]
 
 
-def _pins(shelf: Shelf, open_units: Mapping[int, int]) -> tuple[Pin, ...]:
-    """Return what orders and holds pin to older bills; roundings are those that are kept."""
+def _pins(shelf: Shelf, open_units: Mapping[int, int], owed: Mapping[int, int]) -> tuple[Pin, ...]:
+    """Return what orders and holds pin to older bills, and what is owed by them; roundings are
+    those that are kept.
+    """
     rests = {pin.version: pin.rests for pin in shelf.pins}
-    return tuple(Pin(each, units, rests.get(each, ())) for each, units in open_units.items())
+    return tuple(
+        Pin(each, open_units.get(each, 0), rests.get(each, ()), owed.get(each, 0))
+        for each in sorted(open_units.keys() | owed.keys())
+    )
 
 
 def _print_violations(found: Sequence[Violation]) -> None:

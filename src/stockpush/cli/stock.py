@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,7 @@ from stockpush.cli.output import (
 )
 from stockpush.cli.session import find_item, with_parts
 from stockpush.engine import report
-from stockpush.engine.report import ParkedRow, PlanRow, StockRow
+from stockpush.engine.report import OlderBillRow, ParkedRow, PlanRow, StockRow
 from stockpush.engine.wording import more_items
 from stockpush.model import MAIN, shelf_key
 from stockpush.reservation.ledger import shelf_name
@@ -118,10 +119,27 @@ def _print_items(rows: Sequence[StockRow]) -> None:
         f" by its bill {each.bill} (now {row.bill})"
         for row in rows
         for each in row.older_bills
+        if each.reserved != "0"
     ]
     if pinned:
         say()
         say(f"Ordered or held, and made as it was then: {', '.join(pinned)}", "dim")
+    owed = [(row, each) for row in rows for each in row.older_bills if each.owed != "0"]
+    if owed:
+        say()
+    for row, each in owed:
+        say(f"Sent and not built yet: {_owed(row, each)}", "dim")
+
+
+def _owed(row: StockRow, by: OlderBillRow) -> str:
+    """Return what is still to be made by an older bill, and what to type when it is."""
+    amount = f"{by.owed} {row.unit} of {shelf_name(shelf_key(row.sku, row.pool))}"
+    text = f"{amount} by its bill {by.bill} (now {row.bill})"
+    if row.pool != MAIN:
+        return text
+    unit = "" if row.unit == "piece" else row.unit
+    typed = shlex.join(["build", row.sku, f"{by.owed}{unit}", "--bill", str(by.bill)])
+    return f"{text}: stockpush {typed}  (when it is built)"
 
 
 def _print_listings(rows: Sequence[StockRow]) -> None:
@@ -185,7 +203,7 @@ def _to_be_ready(view: View) -> str | None:
         return None
     if not listings:
         return "stockpush import catalog.toml  (with [[listings]])"
-    states = {report.listing_row(view, each, 0).observed for each in listings if not each.adopted}
+    states = {report.observed(view, each) for each in listings if not each.adopted}
     return "stockpush adopt" if states - {None} else "stockpush run  (it reads what they show)"
 
 

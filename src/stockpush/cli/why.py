@@ -108,7 +108,11 @@ def _print_now(found: Why, *, pooled: bool) -> None:
 
 
 def _listing_lines(found: Why, listing: ListingWhy) -> list[_Line]:
-    """Return a listing's lines; those that the item's sum has already shown are one line."""
+    """Return a listing's lines; those that the item's sum has already shown are one line, unless it
+    has a horizon of its own.
+    """
+    if listing.horizon is not None:
+        return _lines(listing.terms)
     shown = {term.name for term in found.terms}
     promised = f"{found.atp} {found.unit} to promise"
     if listing.pack == 1:
@@ -240,7 +244,8 @@ def _say_unknown(found: Why) -> None:
 
 def _headed(listing: ListingWhy, packs: str) -> str:
     """Return a listing's name as its sum is headed."""
-    return _named(listing) + (f", {packs} {listing.pack}" if listing.pack != 1 else "")
+    named = _named(listing) + (f", {packs} {listing.pack}" if listing.pack != 1 else "")
+    return named + ("" if listing.horizon is None else f", promised within {listing.horizon}")
 
 
 def _named(listing: ListingWhy) -> str:

@@ -76,3 +76,10 @@ def changes_between(before: View, after: View) -> tuple[Change, ...]:
     )
     changed = [each for each in changes if each.is_named or each.atp[0] != each.atp[1]]
     return tuple(sorted(changed, key=lambda each: (not each.is_named, each.item.sku, each.pool)))
+
+
+def comes_otherwise(before: View, after: View) -> bool:
+    """Answer whether other amounts come by the horizons that listings say."""
+    return any(
+        before.shelf(key).coming_by != row.coming_by for key, row in after.rows.shelves.items()
+    )

@@ -26,7 +26,7 @@ from stockpush.reservation import atp as netting
 from stockpush.reservation import parting
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import HOLD_MAX, merged, name_of, taken
-from stockpush.reservation.pushes import target_of
+from stockpush.reservation.pushes import target_in
 from stockpush.reservation.sharing import as_turned
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity, parse_quantity
@@ -216,9 +216,8 @@ def falls(before: View, after: View, skus: Iterable[str]) -> tuple[FallRow, ...]
         field, policy = before.field(key), before.catalogue.policies.get(key.channel)
         if field is None or policy is None or field.expected is None or field.parked_reason:
             continue
-        shelf = before.catalogue.shelf_on(key.channel, field.sku)
         was, to = (
-            target_of(view, field, atp=netting.atp(net, shelf), policy=policy)
+            target_in(view, net, field, policy)
             for view, net in zip((before, after), nets, strict=True)
         )
         if was != to:

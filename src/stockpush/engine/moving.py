@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from stockpush.engine.changes import Change, changes_between
+from stockpush.engine.changes import Change, changes_between, comes_otherwise
 from stockpush.engine.given import name_of, one_line, shown
 from stockpush.engine.instants import begin_of, end_of, expected_of, read_instant, read_when
 from stockpush.engine.movements import name_of as movement_name
@@ -171,12 +171,12 @@ def count(said: Said, item: Item, by: By, manner: Manner, catalogue: Catalogue) 
         by.reason,
         location=_location(said, manner),
         lot=lot,
-        pool=MAIN if said.pool is None else said.pool,
+        pool=said.pool,
     )
 
     def seen(places: Sequence[str]) -> str:
         words = [item.sku, bare(units, item).replace(" ", "")]
-        there = command.location or catalogue.home(command.pool)
+        there = command.location or catalogue.home(command.pool or MAIN)
         if places:
             words += ["--from", places[0], "--to", there]
         elif there != MAIN:
@@ -220,7 +220,7 @@ def sell(lines: Sequence[Part], by: By, place: str, pool: str | None = None) -> 
     sold = [(_read(each.quantity, each.item, field=each.field, zero=False), each) for each in lines]
     moves = (StockMove(each.item.sku, -units, MovementKind.SALE) for units, each in sold)
     why = ": ".join(filter(None, (f"sold at {place}", by.reason)))
-    command = MoveStock(tuple(moves), by.key, by.actor, why, MAIN if pool is None else pool)
+    command = MoveStock(tuple(moves), by.key, by.actor, why, pool, place=place)
     told = ", ".join(amount(units, each.item) for units, each in sold)
     return Asked(command, f"Sold {told} at {place}")
 
@@ -384,7 +384,7 @@ def _check_place(said: Said, manner: Manner, catalogue: Catalogue) -> None:
 
 
 def _move(move: StockMove, by: By, pool: str | None = None) -> MoveStock:
-    return MoveStock((move,), by.key, by.actor, by.reason, MAIN if pool is None else pool)
+    return MoveStock((move,), by.key, by.actor, by.reason, pool)
 
 
 # -- words -----------------------------------------------------------------------------------
@@ -421,7 +421,8 @@ def bare(units: int, item: Item) -> str:
 class Told:
     """What became of a verb, and the words for it.
 
-    `undone_by` is, of a command that was done before, what has taken it back since.
+    `undone_by` is, of a command that was done before, what has taken it back since. `comes`: what
+    comes by the horizon of some listing is another amount now.
     """
 
     asked: Asked
@@ -430,6 +431,7 @@ class Told:
     changes: tuple[Change, ...] = ()
     agreed: bool = False
     undone_by: int | None = None
+    comes: bool = False
 
 
 class Desk(Protocol):
@@ -464,8 +466,9 @@ async def carry_out(
         decision = await desk.rehearse(asked.command)
         if isinstance(decision.outcome, Replayed):
             return await _done_before(desk, asked, decision.outcome)
-        changes = changes_between(before, before.after(decision))
-        return Told(asked, decision.outcome, changes=changes)
+        after = before.after(decision)
+        changes = changes_between(before, after)
+        return Told(asked, decision.outcome, changes=changes, comes=comes_otherwise(before, after))
     done = await commit(asked.command)
     if isinstance(done.outcome, Replayed):
         return await _done_before(desk, asked, done.outcome)
@@ -479,7 +482,8 @@ async def carry_out(
     changes = changes_between(before, after)
     # What lies where nothing is sold is in no balance that is told, but it was counted.
     agreed = isinstance(asked.command, CountStock) and before.rows.lots == after.rows.lots
-    return Told(asked, done.outcome, done.movement_ids, changes, agreed)
+    comes = comes_otherwise(before, after)
+    return Told(asked, done.outcome, done.movement_ids, changes, agreed, comes=comes)
 
 
 async def _done_before(desk: Desk, asked: Asked, outcome: Replayed) -> Told:
@@ -547,6 +551,8 @@ def not_found(
     elif "pool" in facts:
         at, found = manner.names["pool"], facts["pool"]
         next_command = "stockpush import catalog.toml  (with [[locations]] of that pool)"
+        if "sku" in facts:
+            next_command = f"stockpush lots {shlex.quote(facts['sku'])}"
     expected = " or ".join(facts.get("expected", ())) or None
     return NotFound(
         f"{message[0].upper()}{message[1:]}.",

@@ -22,18 +22,21 @@ from stockpush.model import (
     Mode,
     Promise,
     PushOutcomeKind,
+    Shelf,
     pool_of,
     shelf_key,
     sku_of,
 )
 from stockpush.model import Field as FieldRow
 from stockpush.reservation import atp as netting
-from stockpush.reservation import sharing, sold_out
+from stockpush.reservation import horizons, older, sharing, sold_out
 from stockpush.reservation.atp import Netting
 from stockpush.reservation.expectation import standing_on
+from stockpush.reservation.exposure import target
+from stockpush.reservation.horizons import Promised
 from stockpush.reservation.ledger import shelf_name, withheld
 from stockpush.reservation.limits import buffer_of, cap_of
-from stockpush.reservation.pushes import shown_on, target_of
+from stockpush.reservation.pushes import offered_by, shown_on, target_in
 from stockpush.reservation.view import View
 from stockpush.units import format_duration, format_quantity
 
@@ -46,6 +49,7 @@ class ListingRow:
     `share` is what it is given of what is shared out, None where it shows the whole. `cap` is the
     most that it offers (None: what the channel holds), and `buffer` what it is never told of, in
     the item's unit (None: its channel is not in the configuration, and it says none itself).
+    `horizon` is how soon what is promised on it has to be there, None where it says none itself.
     `bound`, of a split item, is how many of what it shows could be sold twice at the most: in the
     moment of a write where its channel compares nothing, else 0.
     """
@@ -66,6 +70,7 @@ class ListingRow:
     buffer: str | None = None
     bound: int | None = None
     pool: str = MAIN
+    horizon: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,12 @@ class SupplyRow:
 @dataclass(frozen=True, slots=True)
 class OlderBillRow:
     """An older bill that open orders and holds were made with: so many `reserved` units, held ones
-    too, go by it, as a decimal.
+    too, go by it, and so many that are `owed` were sent before they were built, as decimals.
     """
 
     bill: int
     reserved: str
+    owed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +255,10 @@ def listings_page(
         for listing in sorted(listed[sku], key=lambda each: each.key)
     ]
     net = view.net({shelf for shelf, _ in found})
-    rows = (listing_row(view, listing, netting.atp(net, shelf)) for shelf, listing in found)
+    rows = (
+        listing_row(view, listing, netting.atp(net, shelf), horizons.promised(view, net, shelf))
+        for shelf, listing in found
+    )
     return tuple(rows), left[limit - 1] if len(left) > limit else None
 
 
@@ -281,7 +290,7 @@ def _item(
     of shelves that have any.
     """
     item, shelf = view.catalogue.items[sku_of(key)], view.shelf(key)
-    sku, atp = item.sku, netting.atp(net, key)
+    sku, atp, by = item.sku, netting.atp(net, key), horizons.promised(view, net, key)
     scale, bills = item.scale, view.catalogue.bills
     members = bills.substitutes.get(sku, ())
     shelves = [view.shelf(shelf_key(each, pool_of(key))) for each in members or (sku,)]
@@ -298,7 +307,7 @@ def _item(
         atp=format_quantity(atp, scale),
         exposure=format_quantity(exposed, scale),
         limited_by=_limits(net, key),
-        listings=tuple(listing_row(view, listing, atp) for listing in listings),
+        listings=tuple(listing_row(view, listing, atp, by) for listing in listings),
         promise=item.promise.value,
         buildable_max=(
             None if item.buildable_max is None else format_quantity(item.buildable_max, scale)
@@ -313,9 +322,7 @@ def _item(
         ),
         pool=pool_of(key),
         bill=None if sku not in bills.by_item else bills.by_item[sku].version,
-        older_bills=tuple(
-            OlderBillRow(pin.version, format_quantity(pin.units, scale)) for pin in shelf.pins
-        ),
+        older_bills=_older_bills(shelf, scale),
         substitutes=members,
         substitute_for=item.substitute_for,
         per_order=tuple(
@@ -331,6 +338,20 @@ def _item(
     )
 
 
+def _older_bills(shelf: Shelf, scale: int) -> tuple[OlderBillRow, ...]:
+    """Return the older bills that something goes by."""
+    owed = older.owing(shelf)
+    return tuple(
+        OlderBillRow(
+            pin.version,
+            format_quantity(pin.units, scale),
+            format_quantity(owed[pin.version], scale),
+        )
+        for pin in shelf.pins
+        if pin.units or owed[pin.version]
+    )
+
+
 def _limits(net: Netting, shelf: str) -> tuple[str, ...]:
     """Return what stops the next unit of a shelf, but for itself."""
     if shelf in net.bills.by_item:
@@ -340,14 +361,14 @@ def _limits(net: Netting, shelf: str) -> tuple[str, ...]:
     return ()
 
 
-def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
-    """Return one listing's row."""
+def listing_row(view: View, listing: Listing, atp: int, by: Promised) -> ListingRow:
+    """Return one listing's row at this ATP of its item, and those `by` other horizons."""
     policy = view.catalogue.policies.get(listing.key.channel)
     row = _field(view, listing)
     wanted = share = bound = None
     if policy is not None and row is not None:
-        wanted = target_of(view, row, atp=atp, policy=policy)
-        shown = shown_on(view, row, atp=atp, policy=policy)
+        shown = shown_on(view, row, atp=atp, policy=policy, by=by)
+        wanted = target(shown.offer, standing_on(row, policy), cap=policy.cap)
         share = shown.offer if shown.because else None
         bound = _bound(view, row, policy)
     state, reason = _state(view, listing, row, policy, wanted)
@@ -370,6 +391,7 @@ def listing_row(view: View, listing: Listing, atp: int) -> ListingRow:
         buffer=None if buffer is None else format_quantity(buffer, scale),
         bound=bound,
         pool=view.catalogue.fed_by(listing.key.channel),
+        horizon=None if listing.horizon_s is None else format_duration(listing.horizon_s),
     )
 
 
@@ -417,6 +439,12 @@ def _field(view: View, listing: Listing) -> FieldRow | None:
     return view.field(FieldKey(listing.key.channel, listing.field_key))
 
 
+def observed(view: View, listing: Listing) -> int | None:
+    """Return what a listing was last read to hold, None where it never was."""
+    row = _field(view, listing)
+    return None if row is None else row.observed
+
+
 def plan(view: View) -> tuple[PlanRow, ...]:
     """Return what would be pushed now and why, by channel and listing; a shared field once."""
     catalogue = view.catalogue
@@ -429,8 +457,7 @@ def plan(view: View) -> tuple[PlanRow, ...]:
             continue
         if not row.adopted and policy.mode is Mode.LIVE:
             continue
-        shelf = catalogue.shelf_on(key.channel, row.sku)
-        wanted = target_of(view, row, atp=netting.atp(net, shelf), policy=policy)
+        wanted = target_in(view, net, row, policy)
         if wanted != row.expected:
             rows.append(
                 PlanRow(
@@ -477,7 +504,7 @@ def parked(view: View) -> tuple[ParkedRow, ...]:
 def _because(view: View, net: Netting, row: FieldRow, policy: ChannelPolicy) -> str:
     """Return in a few words where the planned number comes from."""
     item = view.catalogue.items[row.sku]
-    shelf = view.catalogue.shelf_on(row.key.channel, row.sku)
+    shelf, net = view.catalogue.shelf_on(row.key.channel, row.sku), offered_by(view, net, row)
     atp = netting.atp(net, shelf)
     text = f"{format_quantity(atp, item.scale)} {item.unit} to promise"
     if row.pack != 1:

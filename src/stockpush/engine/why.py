@@ -38,7 +38,7 @@ from stockpush.model import (
 )
 from stockpush.ports import KEPT
 from stockpush.reservation import atp as netting
-from stockpush.reservation import sold_out
+from stockpush.reservation import horizons, sold_out
 from stockpush.reservation.exposure import Terms
 from stockpush.reservation.lots import LotState
 from stockpush.reservation.lots import state as lot_state
@@ -46,10 +46,11 @@ from stockpush.reservation.pushes import (
     Wait,
     derivation,
     item_derivation,
+    offered_by,
     waits_for,
 )
 from stockpush.reservation.view import View
-from stockpush.units import format_quantity
+from stockpush.units import format_duration, format_quantity
 
 LINES_MAX = 500
 """Most order lines of an item that are looked at for the orders that its terms name."""
@@ -141,7 +142,8 @@ class ListingWhy:
     the channel is believed to show now, `pushed_at` when its number was last written and `state`
     where it stands now, as in `stock --json`. `push` is the one under way, or the one of the
     instant that was asked for; `since` is what has changed since that one. `bound` is that of
-    `stock --json`, None in the past.
+    `stock --json`, None in the past. `horizon` is how soon what is promised on it has to be there
+    where that is not its item's horizon, and the terms are then those of an item which has it.
     """
 
     channel: str
@@ -156,6 +158,7 @@ class ListingWhy:
     push: SentRow | None
     since: SinceRow | None = None
     bound: int | None = None
+    horizon: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +333,7 @@ def _why_in(
         pool,
     )
     terms = item_derivation(view, net, shelf)
-    atp = netting.atp(net, shelf)
+    atp, by = netting.atp(net, shelf), horizons.promised(view, net, shelf)
     return Why(
         sku=sku,
         name=item.name,
@@ -346,7 +349,7 @@ def _why_in(
             for name, quantity in terms
         ),
         listings=tuple(
-            _listing_now(now, listing, terms, atp, at)
+            _listing_now(now, listing, terms, listing_row(view, listing, atp, by), at)
             for listing in _listings(view, sku)
             if fed_by(listing.key.channel) == pool
         ),
@@ -370,18 +373,27 @@ def _field(view: View, listing: Listing) -> Field | None:
     return view.field(FieldKey(listing.key.channel, listing.field_key))
 
 
-def _listing_now(now: Now, listing: Listing, item: Terms, atp: int, at: datetime) -> ListingWhy:
+def _listing_now(
+    now: Now, listing: Listing, item: Terms, row: ListingRow, at: datetime
+) -> ListingWhy:
     """Return one listing's derivation, and where its number stands."""
     view = now.view
-    row = listing_row(view, listing, atp)
     policy, field = view.catalogue.policies.get(listing.key.channel), _field(view, listing)
     flying = None if field is None else view.rows.in_flight.get(field.key)
     terms: tuple[ListingTerm, ...] = ()
+    horizon: str | None = None
     is_its_own = field is not None and field.sku == listing.sku
     if policy is not None and field is not None and is_its_own:
-        of_item = dict(item)
+        then, offered, of_item = now, offered_by(view, now.net, field), dict(item)
+        if offered is not now.net:
+            said = offered.times.horizons.get(now.shelf)
+            if said is not None and said != now.item.horizon_s:
+                horizon = format_duration(said)
+            # What others have built, of what is ordered, is the same by any horizon.
+            then = replace(now, net=replace(offered, built={**now.net.built, **offered.built}))
+            of_item = dict(item_derivation(view, offered, now.shelf))
         terms = tuple(
-            ListingTerm(name, quantity, *_note(now, name, quantity, of_item, field, policy))
+            ListingTerm(name, quantity, *_note(then, name, quantity, of_item, field, policy))
             for name, quantity in derivation(view, now.net, field, policy)
         )
     return ListingWhy(
@@ -396,6 +408,7 @@ def _listing_now(now: Now, listing: Listing, item: Terms, atp: int, at: datetime
         reason=_waits(now, row, field, policy, at),
         push=None if flying is None else _sent(flying),
         bound=row.bound,
+        horizon=horizon,
     )
 
 
@@ -488,7 +501,6 @@ def why_then(
     `view` is that of `asked_at`, the present.
     """
     item, net = view.catalogue.items[sku], view.net(view.catalogue.shelves_of(sku))
-    shelf_on = view.catalogue.shelf_on
     apart = _withheld(view, past, at)
     note = (
         wording.moved(past.last, item, zone).text
@@ -509,8 +521,9 @@ def why_then(
         listings=tuple(
             _listing_then(view, listing, row, past, at, asked_at, zone)
             for listing in _listings(view, sku)
-            for atp in (netting.atp(net, shelf_on(listing.key.channel, sku)),)
-            for row in (listing_row(view, listing, atp),)
+            for shelf in (view.catalogue.shelf_on(listing.key.channel, sku),)
+            for by in (horizons.promised(view, net, shelf),)
+            for row in (listing_row(view, listing, netting.atp(net, shelf), by),)
         ),
         note=note,
     )

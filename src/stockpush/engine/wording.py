@@ -21,6 +21,7 @@ from stockpush.model import (
     HoldState,
     Item,
     Listing,
+    Lot,
     PushOutcomeKind,
     Reservation,
     StockMovement,
@@ -32,7 +33,7 @@ from stockpush.reservation.atp import Netting
 from stockpush.reservation.bom import item_of
 from stockpush.reservation.holds import name_of
 from stockpush.reservation.orders import undeducted
-from stockpush.reservation.pushes import limits_on, shown_on
+from stockpush.reservation.pushes import limits_on, shown_in
 from stockpush.reservation.sharing import level_of
 from stockpush.reservation.view import View
 from stockpush.units import format_duration, format_quantity
@@ -245,11 +246,19 @@ def moved(last: StockMovement, item: Item, zone: tzinfo | None) -> Note:
 
 
 def _coming(now: Now, _quantity: int) -> Note:
+    horizon_s = now.net.times.horizons.get(now.shelf)
+    is_own = horizon_s == now.item.horizon_s
+
+    def comes(lot: Lot) -> bool:
+        if is_own or horizon_s is None:
+            return lot.comes
+        return lot.within_s is not None and lot.within_s <= horizon_s
+
     found = [
         lot
         for key, lot in sorted(now.view.rows.lots.items())
         if key.sku == now.item.sku
-        and lot.comes
+        and comes(lot)
         and now.view.catalogue.pool_at(key.location) == now.pool
     ]
     texts = [
@@ -371,8 +380,10 @@ def _to_build(now: Now, _quantity: int) -> Note:
     bills = now.view.catalogue.netted
     by_others = [
         f"{now.units(now.net.built[name])} by its bill {bills.made[name].version}"
+        + (f" ({now.units(owed)} sent before they were built)" if owed else "")
         for name in bills.older.get(now.shelf, ())
         if now.net.built[name]
+        for owed in (max(0, -now.net.on_hand[name]),)
     ]
     text = WORDINGS["to_build"].means
     return Note(f"{text}; {_listed(by_others)}" if by_others else text, f"bill {now.item.sku}")
@@ -577,7 +588,7 @@ def _said_by(now: Now, field: Field, says: Callable[[Listing], bool]) -> str:
 
 def _guard(now: Now, _quantity: int, field: Field, policy: ChannelPolicy) -> Note:
     sku, atp = now.item.sku, netting.atp(now.net, now.shelf)
-    shown = shown_on(now.view, field, atp=atp, policy=policy)
+    shown = shown_in(now.view, now.net, field, policy)
     level = level_of(now.view, now.shelf)
     said = f"{now.units(shown.offer * field.pack)} of {now.units(max(0, atp))} for this listing"
     owners = now.view.catalogue.guard_min(sku)

@@ -572,7 +572,10 @@ class _Reader:
                 None if known is None else self._known.items[known.sku],
                 None if known is None else known.buffer,
             )
-            if weight is None or not sound or not whole:
+            timed, horizon_s = self._listing_horizon(
+                row, None if known is None else known.horizon_s
+            )
+            if weight is None or not (sound and whole and timed):
                 continue
             if key in self._listings:
                 expected = f"each reference once; {self._listing_places[key]} has it too"
@@ -580,7 +583,14 @@ class _Reader:
                 continue
             self._listing_places[key] = row.place
             self._listings[key] = Listing(
-                key, item.sku, pack, row.cells["ref"], weight=weight, cap=cap, buffer=buffer
+                key,
+                item.sku,
+                pack,
+                row.cells["ref"],
+                weight=weight,
+                cap=cap,
+                buffer=buffer,
+                horizon_s=horizon_s,
             )
 
     def _weight(self, row: Row, known: int) -> int | None:
@@ -606,6 +616,15 @@ class _Reader:
         expected = f"a whole number of packs, 0 to {WIRE_QUANTITY_MAX}, or {_NONE}"
         self._mistakes.add(row.where("cap"), found=given, expected=expected)
         return False, None
+
+    def _listing_horizon(self, row: Row, known: int | None) -> tuple[bool, int | None]:
+        """Return whether a listing's own horizon is sound, and what it is; `none`: its item's."""
+        if "horizon" not in row.cells:
+            return True, known
+        if _says_none(row.cells["horizon"]):
+            return True, None
+        horizon_s = self._duration(row, "horizon")
+        return horizon_s is not None, horizon_s
 
     def _channel(self, row: Row, name: str) -> str | None:
         """Return the configured channel that a cell names."""

@@ -167,6 +167,7 @@ def _listing(listing: Listing, items: Mapping[str, Item]) -> dict[str, str]:
         "weight": str(listing.weight),
         "cap": "" if listing.cap is None else str(listing.cap),
         "buffer": _limit(listing.buffer, items[listing.sku]),
+        "horizon": "" if listing.horizon_s is None else format_duration(listing.horizon_s),
         "ref": ref,
     }
 

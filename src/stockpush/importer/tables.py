@@ -67,7 +67,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "build_time",
         "lines",
     ),
-    Table.LISTINGS: ("channel", "item", "pack", "weight", "cap", "buffer", "ref"),
+    Table.LISTINGS: ("channel", "item", "pack", "weight", "cap", "buffer", "horizon", "ref"),
     Table.LOCATIONS: ("name", "sellable", "pool"),
 }
 """The keys of each TOML table."""
@@ -89,7 +89,7 @@ _CSV_COLUMNS: Mapping[Table, tuple[str, ...]] = {
         "per",
         "gate",
     ),
-    Table.LISTINGS: ("channel", "item", "pack", "weight", "cap", "buffer"),
+    Table.LISTINGS: ("channel", "item", "pack", "weight", "cap", "buffer", "horizon"),
     Table.LOCATIONS: COLUMNS[Table.LOCATIONS],
 }
 _LINE_CELLS = (

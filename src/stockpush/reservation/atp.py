@@ -54,8 +54,9 @@ itself leaves one less for the name. Blocked, it is relieved of both its net and
 An *older bill*, of open reservations that were made with it, is netted as an item of its own, which
 its item is tied to in the same way. Finished stock serves the oldest first: of S(i) each older bill
 has what it needs, and the present one the rest, so that both are stock and demand like any other
-(`View.net`). What more is sold is made by the present bill. An item that is not covered is relieved
-as finished units would relieve it: what is missing below zero, then the oldest bill first.
+(`View.net`). What was sent below zero by an older bill is stock of its own below zero. What more is
+sold is made by the present bill. An item that is not covered is relieved as finished units would
+relieve it: what is missing below zero, first the present bill's, then the oldest bill first.
 
 A promise rule may also say how soon what is promised has to be there: a *horizon*. It bounds the
 same rise: n units more of i are there in time if, from i downwards along what they draw on, every
@@ -66,6 +67,10 @@ horizon has only what is there now. Demand there is already may take as long as 
 older bill there is no other. What is drawn on the name of substitutes within less time than the
 horizon of one of them has of that one what is there now, less its own demand and whatever the same
 units draw on it; demand there is already has had what is there first.
+
+A listing may say another horizon than its item. What is promised on it is the ATP that the item
+would have with that horizon, and with what comes in lots by then as part of its stock (`looking`);
+what it is made from keeps its own.
 
 Everything is exact in Python's unbounded integers. Formulas: docs/architecture.md, "ATP".
 """
@@ -110,6 +115,15 @@ class Times:
 
 
 NO_TIMES = Times({}, frozenset(), {})
+
+
+class Ahead(NamedTuple):
+    """How far ahead one looks: what is promised of an item has to be there in `horizon_s` (None:
+    nobody asks), and by then so much (>= 0) comes.
+    """
+
+    horizon_s: int | None
+    coming: int
 
 
 class Late(NamedTuple):
@@ -232,6 +246,47 @@ def net_part(
 def asking(netting: Netting, times: Times) -> Netting:
     """Return the netting with what horizons ask of whatever is promised by it."""
     return replace(netting, times=times)
+
+
+def looking(
+    netting: Netting,
+    sku: str,
+    ahead: Ahead,
+    *,
+    on_hand: Mapping[str, int],
+    ceilings: Mapping[str, int],
+) -> Netting:
+    """Net `sku` and all that bears on it again, as if its horizon were another one; the others are
+    left out.
+
+    `on_hand` is what there is of it by then, that of its older bills too, and `ceilings` has what
+    its promise rule lets wait to be built by its present bill.
+    """
+    bills, times = netting.bills, netting.times
+    cone = bills.cones([sku])
+    horizons = {each: times.horizons[each] for each in cone if each in times.horizons}
+    coming = {each: times.coming[each] for each in cone if each in times.coming}
+    if ahead.horizon_s is None:
+        horizons.pop(sku, None)
+    else:
+        horizons[sku] = ahead.horizon_s
+    again = _again(
+        netting,
+        sku,
+        {},
+        cone=cone,
+        ceilings={
+            **{each: netting.ceilings[each] for each in cone if each in netting.ceilings},
+            **ceilings,
+        },
+        on_hand={**{each: netting.on_hand[each] for each in cone}, **on_hand},
+    )
+    return replace(
+        again,
+        gates=netting.gates,
+        room=netting.room,
+        times=Times(horizons, frozenset({sku}), coming | {sku: ahead.coming}),
+    )
 
 
 def atp(netting: Netting, sku: str) -> int:
@@ -540,12 +595,14 @@ def _lack(netting: Netting, sku: str) -> int:
 
 def _relieved(netting: Netting, sku: str, units: int) -> Netting:
     """Net an item that has older bills, and all below it, as if there were `units` more of it."""
-    owed = min(units, max(0, -netting.on_hand[sku]))
-    outside = {sku: netting.gross[sku] - owed}
-    left = units - owed
-    for name in netting.bills.older[sku]:
-        served = min(left, netting.net[name])
-        outside[name] = netting.gross[name] - served
+    others, outside, left = netting.bills.older[sku], dict[str, int](), units
+    for name in (sku, *others):
+        owed = min(left, max(0, -netting.on_hand[name]))
+        outside[name] = netting.gross[name] - owed
+        left -= owed
+    for name in others:
+        served = min(left, max(0, outside[name] - netting.on_hand[name]))
+        outside[name] -= served
         left -= served
     outside[sku] -= left
     return _again(netting, sku, outside)
@@ -583,8 +640,10 @@ def _again(
     *,
     cone: tuple[str, ...] | None = None,
     ceilings: Mapping[str, int] = NO_RULES,
+    on_hand: Mapping[str, int] | None = None,
 ) -> Netting:
-    """Net `sku` and all below it again, with other gross requirements of what nothing draws on.
+    """Net `sku` and all below it again, with other gross requirements of what nothing draws on, or
+    other stock (`on_hand`).
 
     What items outside draw on those below stays as it was. Without `ceilings` no promise rule holds
     there: whether something is covered does not depend on any.
@@ -601,7 +660,8 @@ def _again(
         if (name := bills.name_of.get(item)) is not None:
             outside[name] += left(netting, item)
     outside.update(gross)
-    return _netted(bills, cone, netting.on_hand, netting.demand, outside, ceilings, netting.rests)
+    there = netting.on_hand if on_hand is None else on_hand
+    return _netted(bills, cone, there, netting.demand, outside, ceilings, netting.rests)
 
 
 def _rise(netting: Netting, sku: str) -> int:

@@ -1,7 +1,8 @@
 """Builds: what is made goes onto the shelf, what it takes off it, also for what left unfinished.
 
 Theory of operation. Makers ship before they log the run, so on hand may be negative; netting then
-counts the missing units as still to be built, and every ATP is right. A kit is never logged: it is
+counts the missing units as still to be built, by the bill that they were ordered by, and every ATP
+is right. A kit is never logged: it is
 put together when it is sent. So where a bill says `backflush` whatever leaves below what is
 finished is built in the same transaction, in whole batches where it must be, and so are its
 components of which that takes more than there is finished. Either way no ATP changes by what was
@@ -72,9 +73,9 @@ def write(
     goes out is picked among the item's lots; what comes in belongs to none.
     """
     if movement.quantity < 0:
-        make_up(draft, _take(draft, movement, pool), version=version)
+        make_up(draft, _take(draft, movement, pool, version), version=version)
     else:
-        draft.come(movement, pool=pool)
+        draft.come(movement, pool=pool, bill=version)
 
 
 def make_up(draft: Draft, taken: Taken, *, version: int | None = None) -> None:
@@ -146,10 +147,10 @@ def _as_named(
     return used, frozenset(called[part] for part in build.stated)
 
 
-def _take(draft: Draft, movement: StockMovement, pool: str) -> Taken:
+def _take(draft: Draft, movement: StockMovement, pool: str, version: int | None = None) -> Taken:
     """Take what goes out where it is picked."""
     there = sellable(draft, movement.sku, pool=pool)
-    draft.take(movement, pool=pool)
+    draft.take(movement, pool=pool, bill=version)
     left = draft.shelf(shelf_key(movement.sku, pool)).on_hand
     return Taken(movement, there - left, pool)
 
@@ -163,13 +164,10 @@ def bill_of(draft: Draft, sku: str, version: int | None) -> BillOfMaterials | No
 
 def rests_of(draft: Draft, bill: BillOfMaterials, pool: str) -> tuple[Rest, ...]:
     """Return what builds in a pool by a version of an item's bill have left of roundings."""
-    key = shelf_key(bill.item, pool)
-    shelf = draft.shelf(key)
+    shelf = draft.shelf(shelf_key(bill.item, pool))
     if bill.version == draft.present_bill(bill.item):
         return shelf.rests
-    # What leaves last has no pin any more.
-    pins = (*shelf.pins, *draft.view.shelf(key).pins)
-    return next((pin.rests for pin in pins if pin.version == bill.version), ())
+    return draft.rests_by(shelf, bill.version)
 
 
 def _make_up(draft: Draft, taken: Taken, *, version: int | None = None) -> None:
@@ -187,7 +185,7 @@ def _make_up(draft: Draft, taken: Taken, *, version: int | None = None) -> None:
     if isinstance(moves, Refused):
         return  # A sale is never refused: what no shelf could hold the parts of stays below zero.
     made, *parts = (_line(move, taken.movement) for move in moves)
-    draft.come(made, pool=taken.pool)
+    draft.come(made, pool=taken.pool, bill=bill.version)
     named = draft.view.catalogue.bills.substitutes
     written = [_take(draft, part, taken.pool) for part in parts if part.sku not in named]
     plan = Plan(bill, moves, pool=taken.pool)

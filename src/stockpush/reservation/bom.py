@@ -719,8 +719,8 @@ def _with_older(names: Iterable[str]) -> tuple[str, str | None]:
     if not older:
         return "", None
     return (
-        f"; by {' and '.join(older)}, which open orders or holds were made with",
-        "stockpush import FILE  (once those are sent or have ended)",
+        f"; by {' and '.join(older)}, which open orders, holds or what is still to be built go by",
+        "stockpush import FILE  (once those are sent and built, or have ended)",
     )
 
 

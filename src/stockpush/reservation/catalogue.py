@@ -67,7 +67,8 @@ class Catalogue:
     a shelf (each once, in key order); `listings_on` the listings that share a field. `ceilings` has
     the shelves of items that are made and have a promise rule: the most that may wait to be built.
     `horizons` has the shelves of items with one, in seconds, and `asked` are those and what is made
-    from them (`atp.Times`).
+    from them (`atp.Times`). `listed_horizons` has the items of which listings say one, by SKU: each
+    once, shortest first.
     `lotted` are the items of which any stock is kept by lot or place, `locations` the places
     besides MAIN. `feeds` has the channels that a pool was said to feed, and `pools` every pool that
     something is sold from, MAIN first. `netted` are the bills by shelf. `split` are the leaders of
@@ -98,6 +99,7 @@ class Catalogue:
     """The gates of shelves that have any."""
     horizons: Mapping[str, int] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
+    listed_horizons: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     layouts: dict[frozenset[str], Layout] = field(default_factory=dict, compare=False, repr=False)
     """What has been laid out in arrays so far: a memory of what follows from the rest."""
     plain: dict[str, Plainly | None] = field(
@@ -291,6 +293,7 @@ def build(
         stock=stock,
         horizons=horizons,
         asked=netted.made_from(horizons),
+        listed_horizons=found.horizons,
         split=frozenset(
             netted.group_order(shelf_key(item.sku, pool))[0]
             for item in every
@@ -314,6 +317,20 @@ class _Listed(NamedTuple):
     by_order_key: Mapping[tuple[str, str], Listing]
     fields_of: Mapping[str, tuple[FieldKey, ...]]
     listings_on: Mapping[FieldKey, tuple[Listing, ...]]
+    horizons: Mapping[str, tuple[int, ...]]
+
+
+def listed_horizons(listings: Iterable[Listing]) -> dict[str, tuple[int, ...]]:
+    """Return the horizons that listings say, by the SKU of their item, shortest first."""
+    return _sorted((row.sku, row.horizon_s) for row in listings if row.horizon_s is not None)
+
+
+def _sorted(said: Iterable[tuple[str, int]]) -> dict[str, tuple[int, ...]]:
+    """Return what is said of each SKU, each once, in order."""
+    found: dict[str, list[int]] = {}
+    for sku, horizon_s in sorted(set(said)):
+        found.setdefault(sku, []).append(horizon_s)
+    return {sku: tuple(each) for sku, each in found.items()}
 
 
 def _found(listings: Iterable[Listing], fed: Mapping[str, str]) -> _Listed:
@@ -334,6 +351,7 @@ def _found(listings: Iterable[Listing], fed: Mapping[str, str]) -> _Listed:
         by_order_key,
         {sku: tuple(sorted(fields)) for sku, fields in fields_of.items()},
         {field: tuple(found) for field, found in listings_on.items()},
+        listed_horizons(by_key.values()),
     )
 
 
@@ -352,7 +370,10 @@ def _packed(listings: Packed[Listing], fed: Mapping[str, str]) -> _Listed:
         _field_key,
     )
     hashes = tuple(array("I") for _ in keys)
+    said = set[tuple[str, int]]()
     for listing in listings:
+        if listing.horizon_s is not None:
+            said.add((listing.sku, listing.horizon_s))
         for found, key in zip(hashes, keys, strict=True):
             found.append(hashed(key(listing)))
     by_key, by_order, by_shelf, by_field = map(Places, hashes)
@@ -361,6 +382,7 @@ def _packed(listings: Packed[Listing], fed: Mapping[str, str]) -> _Listed:
         PackedMap(listings, by_order, _order_key, _last),
         PackedMap(listings, by_shelf, shelf_of, _fields),
         PackedMap(listings, by_field, _field_key, tuple),
+        _sorted(said),
     )
 
 

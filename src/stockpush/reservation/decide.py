@@ -233,7 +233,9 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
                 keys=frozenset({command.key}),
                 skus=frozenset[str]().union(
                     *(
-                        _moved_of(move.sku, move.location, move.lot, command.pool, catalogue)
+                        _moved_of(
+                            move.sku, move.location, move.lot, command.pool or MAIN, catalogue
+                        )
                         for move in command.moves
                     )
                 ),
@@ -255,7 +257,9 @@ def _named(command: Command, catalogue: Catalogue) -> Needs:
             return Needs(
                 keys=frozenset({command.key}),
                 skus=frozenset(
-                    _moved_of(command.sku, command.location, command.lot, command.pool, catalogue)
+                    _moved_of(
+                        command.sku, command.location, command.lot, command.pool or MAIN, catalogue
+                    )
                 ),
             )
         case TransferStock():

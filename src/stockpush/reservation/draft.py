@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from stockpush.messages import Decision, Event, Heard
 from stockpush.model import (
@@ -20,8 +22,10 @@ from stockpush.model import (
     Lot,
     LotKey,
     LotRule,
+    Owed,
     Reservation,
     ReservationKey,
+    Rest,
     Shelf,
     StockMovement,
     shelf_key,
@@ -31,6 +35,7 @@ from stockpush.reservation import lots, older
 from stockpush.reservation.view import View
 from stockpush.values import replace
 
+_NONE: Mapping[int, int] = MappingProxyType({})
 SUSPENSE_READ_EVERY = timedelta(seconds=60)
 """How often a field with a hold or surplus is read again, until something explains it."""
 
@@ -51,6 +56,7 @@ class Draft:
         self.drifts: list[Drift] = []
         self.lots: dict[LotKey, Lot] = {}
         self.items: dict[str, Item] = {}
+        self.listed_horizons: dict[str, tuple[int, ...]] = {}
         self.touched: set[str] = set()
         self.touched_fields: set[FieldKey] = set()
 
@@ -62,35 +68,83 @@ class Draft:
         """Return the field as changed so far."""
         return self.fields.get(key) or self.view.field(key)
 
-    def move(self, movement: StockMovement) -> None:
-        """Write one movement and its balance, at the very place and lot that it names."""
-        self.movements.append(movement)
+    def move(
+        self,
+        movement: StockMovement,
+        *,
+        bill: int | None = None,
+        back: Sequence[Owed] = (),
+    ) -> None:
+        """Write one movement and its balance, at the very place and lot that it names.
+
+        `bill` is the version of its item's bill that it goes by, where anybody knows. `back` is
+        what undone movements had changed of what is owed.
+        """
+        pool = self.view.catalogue.pool_at(movement.location)
+        before = self.shelf(shelf_key(movement.sku, pool))
         if movement.lot is not None or movement.location != MAIN:
             lot = self.lot(LotKey(movement.sku, movement.location, movement.lot or UNLOTTED))
             self.put_lot(replace(lot, on_hand=lot.on_hand + movement.quantity))
-            return
-        self._shelve(movement.sku, movement.quantity)  # in MAIN, where the key is the SKU
+        else:
+            self._shelve(movement.sku, movement.quantity)  # in MAIN, where the key is the SKU
+        by = bill if bill is not None and self.keeps(movement.sku, bill) else None
+        if before.pins or by is not None or back:
+            movement = replace(movement, owed=self._owe(before, by, back))
+        self.movements.append(movement)
 
-    def come(self, movement: StockMovement, *, pool: str) -> None:
-        """Write a movement, at no place yet, where things lie in a pool if nobody says where."""
+    def _owe(self, before: Shelf, by: int | None, back: Sequence[Owed]) -> tuple[Owed, ...]:
+        """Reckon what is owed by older bills of a shelf that was moved; return what changes.
+
+        `by` is the older bill that what moved goes by.
+        """
+        after = self.shelf(before.key)
+        back = [each for each in back if self.keeps(before.sku, each.version)]
+        owed = older.reckoned(before, after.on_hand, by=by, back=back)
+        shelf, changed = older.with_owed(after, owed, lambda version: self.rests_by(after, version))
+        if changed:
+            self.shelves[shelf.key] = shelf
+        return changed
+
+    def keeps(self, sku: str, version: int) -> bool:
+        """Answer whether a version of the item's bill is one of the older ones that are kept."""
+        bills = self.view.catalogue.bills
+        return any(bills.made[name].version == version for name in bills.older.get(sku, ()))
+
+    def rests_by(self, shelf: Shelf, version: int) -> tuple[Rest, ...]:
+        """Return what builds by an older bill have left of roundings on a shelf."""
+        # What leaves last has no pin any more.
+        pins = (*shelf.pins, *self.view.shelf(shelf.key).pins)
+        return next((pin.rests for pin in pins if pin.version == version), ())
+
+    def come(self, movement: StockMovement, *, pool: str, bill: int | None = None) -> None:
+        """Write a movement, at no place yet, where things lie in a pool if nobody says where.
+
+        `bill` as of `move`.
+        """
         home = self.view.catalogue.home(pool)
-        self.move(movement if home == MAIN else replace(movement, location=home))
+        self.move(movement if home == MAIN else replace(movement, location=home), bill=bill)
 
     def take(
-        self, movement: StockMovement, *, location: str | None = None, pool: str = MAIN
+        self,
+        movement: StockMovement,
+        *,
+        location: str | None = None,
+        pool: str = MAIN,
+        bill: int | None = None,
     ) -> None:
         """Write what goes out (`quantity` < 0) where it is picked: a movement for each place.
 
         `location`: only what lies there is taken, whether it is sold from there or not; without
-        one, what lies in the `pool`.
+        one, what lies in the `pool`. `bill` as of `move`.
         """
         if movement.sku not in self.view.catalogue.lotted:
-            self.come(movement, pool=pool)
+            self.come(movement, pool=pool, bill=bill)
             return
         self.turn_lots(movement.sku)
         for each in self.picks(movement.sku, -movement.quantity, location, pool=pool):
             self.move(
-                replace(movement, quantity=-each.quantity, location=each.location, lot=each.lot)
+                replace(movement, quantity=-each.quantity, location=each.location, lot=each.lot),
+                bill=bill,
             )
 
     def picks(
@@ -155,25 +209,57 @@ class Draft:
         """
         key, pool = lot.key, self.view.catalogue.pool_at(lot.key.location)
         before = self.lots.get(key) or self.view.rows.lots.get(key)
+        listed = self._listed_horizons(key.sku)
         was, came = (0, 0) if before is None else _counted(before)
+        came_by = {} if before is None else lots.coming_by(before, listed)
         after = self._turned(lot)
         self.lots[key] = after
         counts, comes = _counted(after)
+        by = lots.coming_by(after, listed)
         if was_in not in (None, pool):
-            self._shelve(shelf_key(key.sku, was_in), -was, coming=-came)
-            was = came = 0
-        if (counts, comes) != (was, came):
-            self._shelve(shelf_key(key.sku, pool), counts - was, coming=comes - came)
+            self._shelve(
+                shelf_key(key.sku, was_in), -was, coming=-came, by=_difference({}, came_by)
+            )
+            was, came, came_by = 0, 0, {}
+        if (counts, comes, by) != (was, came, came_by):
+            more = _difference(by, came_by)
+            self._shelve(shelf_key(key.sku, pool), counts - was, coming=comes - came, by=more)
         item = self.items.get(key.sku) or self.view.catalogue.items.get(key.sku)
         if item is not None and item.lots is LotRule.NEVER:
             # From now on whoever moves this item asks for its lots.
             self.items[key.sku] = replace(item, lots=LotRule.SOME)
 
-    def _shelve(self, key: str, units: int, *, coming: int = 0) -> None:
-        """Change what is on hand of a shelf by `units`, and what comes to it (both signed)."""
+    def relist(self, listed: Mapping[str, tuple[int, ...]]) -> None:
+        """Let listings of some items, by SKU, say these horizons from now on.
+
+        Nothing comes by them before all the lots of the items are put again.
+        """
+        self.listed_horizons.update(listed)
+        for key, shelf in self.view.rows.shelves.items():
+            if shelf.sku in listed and shelf.coming_by:
+                self.shelves[key] = replace(self.shelf(key), coming_by=())
+                self.touched.add(key)
+        for lot in self.view.rows.lots.values():
+            if lot.key.sku in listed:
+                self.lots[lot.key] = replace(lot, within_s=None)
+
+    def _listed_horizons(self, sku: str) -> tuple[int, ...]:
+        """Return the horizons that listings of an item say."""
+        known = self.listed_horizons.get(sku)
+        return self.view.catalogue.listed_horizons.get(sku, ()) if known is None else known
+
+    def _shelve(
+        self, key: str, units: int, *, coming: int = 0, by: Mapping[int, int] = _NONE
+    ) -> None:
+        """Change what is on hand of a shelf by `units`, and what comes to it, also `by` the
+        horizons of listings (all signed).
+        """
         shelf = self.shelf(key)
         self.shelves[key] = replace(
-            shelf, on_hand=shelf.on_hand + units, coming=shelf.coming + coming
+            shelf,
+            on_hand=shelf.on_hand + units,
+            coming=shelf.coming + coming,
+            coming_by=lots.added(shelf.coming_by, by) if by else shelf.coming_by,
         )
         self.touched.add(key)
 
@@ -184,15 +270,21 @@ class Draft:
                 self.put_lot(lot)
                 after = self.lots[lot.key]
                 stands = lots.state(after, self.at, place_sells=True).value
-                told = "coming" if after.comes else stands
+                is_coming = after.comes or after.within_s is not None
+                told = "coming" if is_coming else stands
                 fields = {"sku": sku, "location": lot.key.location, "state": told}
                 self.events.append(Event("lot.turned", fields))
 
     def _turned(self, lot: Lot) -> Lot:
         sells = self.view.catalogue.sells_from(lot.key.location)
         item = self.items.get(lot.key.sku) or self.view.catalogue.items.get(lot.key.sku)
-        horizon_s = None if item is None else item.horizon_s
-        return lots.turned(lot, self.at, place_sells=sells, horizon_s=horizon_s)
+        return lots.turned(
+            lot,
+            self.at,
+            place_sells=sells,
+            horizon_s=None if item is None else item.horizon_s,
+            listed=self._listed_horizons(lot.key.sku),
+        )
 
     # -- what is claimed, and fields -----------------------------------------------------------
 
@@ -317,6 +409,13 @@ class Draft:
             touched_skus=frozenset(self.touched),
             touched_fields=frozenset(self.touched_fields),
         )
+
+
+def _difference(after: Mapping[int, int], before: Mapping[int, int]) -> Mapping[int, int]:
+    """Return by how much each horizon has more after than before."""
+    if not after and not before:
+        return _NONE
+    return {each: after.get(each, 0) - before.get(each, 0) for each in after.keys() | before.keys()}
 
 
 def _counted(lot: Lot) -> tuple[int, int]:

@@ -127,7 +127,7 @@ def renew(view: View, command: RenewHold, at: datetime) -> Decision:
     """Have a hold that is held end at another instant, later or earlier."""
     content = keyed.digest("renew", command.hold, command.until)
     if (before := keyed.answered(view, command.key, content)) is not None:
-        return Decision(outcome=before)
+        return Decision(outcome=_of_hold(before, command.hold))
     hold = _held(view, command.hold, at)
     if isinstance(hold, Refused):
         return Decision(outcome=hold)
@@ -144,7 +144,7 @@ def release(view: View, command: ReleaseHold, at: datetime) -> Decision:
     """Give back what a hold set aside; one that is due and not yet noted as expired, too."""
     content = keyed.digest("release", command.hold)
     if (before := keyed.answered(view, command.key, content)) is not None:
-        return Decision(outcome=before)
+        return Decision(outcome=_of_hold(before, command.hold))
     hold = _held(view, command.hold, None)
     if isinstance(hold, Refused):
         return Decision(outcome=hold)
@@ -538,4 +538,9 @@ def _with_hold(view: View, key: str, outcome: Replayed | Refused) -> Replayed | 
     if isinstance(outcome, Refused):
         return outcome
     placed = [hold.id for hold in view.rows.holds.values() if hold.key == key]
-    return replace(outcome, facts={"hold": placed[0]}) if placed else outcome
+    return _of_hold(outcome, placed[0]) if placed else outcome
+
+
+def _of_hold(outcome: Replayed | Refused, hold: int) -> Replayed | Refused:
+    """Return an outcome with the hold that the command was on, where it is replayed."""
+    return replace(outcome, facts={"hold": hold}) if isinstance(outcome, Replayed) else outcome

@@ -24,6 +24,7 @@ from stockpush.model import (
     QUANTITY_MAX,
     UNLOTTED,
     BillOfMaterials,
+    Coming,
     Hold,
     HoldState,
     Lot,
@@ -38,6 +39,8 @@ from stockpush.model import (
     sku_of,
 )
 from stockpush.reservation.atp import use
+from stockpush.reservation.lots import added
+from stockpush.reservation.lots import coming_by as lot_comes_by
 from stockpush.reservation.per_order import PerOrder, claims
 
 NO_POOLS: Mapping[str, str] = MappingProxyType({})
@@ -88,6 +91,23 @@ def coming(lots: Iterable[Lot], pools: Mapping[str, str] = NO_POOLS) -> dict[str
         if lot.comes and not (lot.counts or lot.quarantined):
             comes[shelf_key(lot.key.sku, pools.get(lot.key.location, MAIN))] += lot.on_hand
     return dict(comes)
+
+
+def coming_by(
+    lots: Iterable[Lot],
+    listed: Mapping[str, Collection[int]],
+    pools: Mapping[str, str] = NO_POOLS,
+) -> dict[str, tuple[Coming, ...]]:
+    """Return per shelf what lies in lots of its pool that become available by the horizons
+    (`listed`) that listings of its item say.
+    """
+    comes: dict[str, tuple[Coming, ...]] = {}
+    for lot in lots:
+        if lot.within_s is not None and not (lot.counts or lot.quarantined):
+            key = shelf_key(lot.key.sku, pools.get(lot.key.location, MAIN))
+            by = lot_comes_by(lot, listed.get(lot.key.sku, ()))
+            comes[key] = added(comes.get(key, ()), by)
+    return {key: by for key, by in comes.items() if by}
 
 
 def shelf_name(key: str) -> str:
@@ -276,7 +296,8 @@ class Books:
 
     `movements` have their ids. `reservations`, `holds` and `lots` are all of them, whatever their
     state. `pools` has the pool of every location but MAIN, `feeds` that of every channel which is
-    fed by another than MAIN. `per_order` has what each order with an item takes once.
+    fed by another than MAIN. `per_order` has what each order with an item takes once,
+    `listed_horizons` the horizons that listings of an item say.
     """
 
     movements: Sequence[StockMovement]
@@ -288,6 +309,7 @@ class Books:
     pools: Mapping[str, str] = field(default_factory=dict)
     feeds: Mapping[str, str] = field(default_factory=dict)
     per_order: PerOrder = field(default_factory=dict)
+    listed_horizons: Mapping[str, Collection[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +347,31 @@ def coming_is_of_lots(books: Books) -> list[Violation]:
         for key in sorted(summed.keys() | kept.keys())
         if summed.get(key, 0) != kept.get(key, 0)
     ]
+
+
+def coming_by_is_of_lots(books: Books) -> list[Violation]:
+    """What every shelf has coming by the horizons of listings lies in lots that say so."""
+    summed = coming_by(books.lots, books.listed_horizons, books.pools)
+    kept = {shelf.key: shelf.coming_by for shelf in books.shelves}
+    return [
+        Violation(
+            "coming_by_is_of_lots",
+            shelf_name(key),
+            told_coming(summed.get(key, ())),
+            told_coming(kept.get(key, ())),
+        )
+        for key in sorted(summed.keys() | kept.keys())
+        if summed.get(key, ()) != kept.get(key, ())
+    ]
+
+
+def told_coming(by: Iterable[Coming]) -> str:
+    """Return what comes by each horizon as text.
+
+    >>> told_coming((Coming(60, 5), Coming(90, 8))), told_coming(())
+    ('5 within 60 s, 8 within 90 s', '0')
+    """
+    return ", ".join(f"{units} within {horizon_s} s" for horizon_s, units in by) or "0"
 
 
 def lot_is_fold(books: Books) -> list[Violation]:
@@ -389,6 +436,36 @@ def pinned_is_open_demand(books: Books) -> list[Violation]:
         for shelf in sorted(books.shelves, key=lambda shelf: shelf.key)
         for pin in shelf.pins
         if open_units[shelf.key, pin.version] != pin.units
+    ]
+
+
+def owed(movements: Iterable[StockMovement]) -> dict[tuple[str, int], int]:
+    """Return what is owed of each shelf by each older bill, as movements have changed it."""
+    units: Counter[tuple[str, int]] = Counter()
+    for movement in movements:
+        for each in movement.owed:
+            units[shelf_key(movement.sku, each.pool), each.version] += each.units
+    return {key: total for key, total in units.items() if total}
+
+
+def owed_is_fold(books: Books) -> list[Violation]:
+    """What every shelf owes by an older bill is what its movements say."""
+    folded = owed(books.movements)
+    kept = {
+        (shelf.key, pin.version): pin.owed
+        for shelf in books.shelves
+        for pin in shelf.pins
+        if pin.owed
+    }
+    return [
+        Violation(
+            "owed_is_fold",
+            f"{shelf_name(key)} by bill {version}",
+            str(folded.get((key, version), 0)),
+            str(kept.get((key, version), 0)),
+        )
+        for key, version in sorted(folded.keys() | kept.keys())
+        if folded.get((key, version), 0) != kept.get((key, version), 0)
     ]
 
 
@@ -474,10 +551,12 @@ def _place(movement: StockMovement) -> str:
 INVARIANTS: Final[tuple[Callable[[Books], list[Violation]], ...]] = (
     balance_is_fold,
     coming_is_of_lots,
+    coming_by_is_of_lots,
     lot_is_fold,
     quarantined_is_withheld,
     reserved_is_open_demand,
     pinned_is_open_demand,
+    owed_is_fold,
     held_is_open_holds,
     reserved_is_never_negative,
     commands_have_their_movements,

@@ -118,13 +118,19 @@ def pool_of_line(draft: Draft, line: StockMove, pool: str) -> str:
 
 
 def put(
-    draft: Draft, line: StockMove, movement: StockMovement, *, pool: str = MAIN
+    draft: Draft,
+    line: StockMove,
+    movement: StockMovement,
+    *,
+    pool: str = MAIN,
+    bill: int | None = None,
 ) -> Refused | None:
     """Write one line of a command where it says, or where its item's lots in the pool say.
 
-    `movement` is the line's, at no place yet. Refused as `not_found` for a location or lot that is
-    not there, as `not_there` where a place that was named holds less, as `lot_differs` where a lot
-    would get another expiry, as `several_places` where a lot lies at more than one.
+    `movement` is the line's, at no place yet, and goes by version `bill` of its item's bill.
+    Refused as `not_found` for a location or lot that is not there, as `not_there` where a place
+    that was named holds less, as `lot_differs` where a lot would get another expiry, as
+    `several_places` where a lot lies at more than one.
     """
     draft.turn_lots(line.sku)
     item = draft.view.catalogue.items[line.sku]
@@ -133,15 +139,15 @@ def put(
         named = lot_to_be(draft, line.sku) or None
     if named is None and line.location is None:
         if line.quantity < 0:
-            draft.take(movement, pool=pool)
+            draft.take(movement, pool=pool, bill=bill)
         else:
-            draft.come(movement, pool=pool)
+            draft.come(movement, pool=pool, bill=bill)
         return None
     location = line.location or draft.view.catalogue.home(pool)
     if (refused := _unknown(draft, location)) is not None:
         return refused
     if named == UNLOTTED:
-        draft.move(replace(movement, location=location))
+        draft.move(replace(movement, location=location), bill=bill)
         return None
     if line.quantity > 0 and named is not None and line.kind in _MAKES_LOTS:
         refused = _begin(draft, LotKey(line.sku, location, named), line.terms, item)
@@ -158,9 +164,9 @@ def put(
         there = held_at(draft, line.sku, location)
         if location != MAIN and there < -line.quantity:
             return _short(item, there, -line.quantity, location)
-        draft.take(movement, location=location)
+        draft.take(movement, location=location, bill=bill)
         return None
-    draft.move(replace(movement, location=location, lot=named))
+    draft.move(replace(movement, location=location, lot=named), bill=bill)
     return None
 
 
@@ -203,6 +209,23 @@ def unknown_pool(view: View, pool: str) -> Refused | None:
         "not_found",
         f"there is no pool {pool!r}; there are {', '.join(known)}",
         {"pool": pool, "expected": known},
+    )
+
+
+def in_another_pool(draft: Draft, sku: str, lot: str | None, pool: str | None) -> Refused | None:
+    """Return the refusal of a lot that was named beside a `pool`, and lies in another one."""
+    if not lot or pool is None:
+        return None
+    found = place_of(draft, sku, lot, None)
+    if isinstance(found, Refused):
+        return None  # It is refused for that.
+    location = found.key.location
+    if (of := draft.view.catalogue.pool_at(location)) == pool:
+        return None
+    return Refused(
+        "not_found",
+        f"lot {lot} of {sku} does not lie in the pool {pool}, but in {of}, at {location}",
+        {"sku": sku, "pool": pool, "expected": [of]},
     )
 
 

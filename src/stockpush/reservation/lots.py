@@ -5,6 +5,8 @@ at a sellable location, is not quarantined, is available and has not expired. So
 shelf alone, as ever. `turned` says what the clock has made of a lot, and the next instant at which
 that changes; whoever writes a lot writes it turned, and the daemon turns it at that instant. A lot
 that waits, and becomes available by its item's horizon, *comes*: it is promised, and not sent yet.
+The listings of an item may have other horizons: a lot also says which is the shortest that reaches
+it, and the clock turns it at each of them.
 
 What goes out is picked by `pick`: what expires first goes first (FEFO); among lots that do not
 expire, what came first (FIFO). What no lot covers comes from what belongs to no lot, which may go
@@ -13,13 +15,14 @@ below zero: makers ship before they log the run.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from stockpush.model import MAIN, UNLOTTED, Lot
+from stockpush.model import MAIN, UNLOTTED, Coming, Lot
 from stockpush.values import replace
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -60,23 +63,58 @@ def state(lot: Lot, at: datetime, *, place_sells: bool) -> LotState:
     return LotState.SELLABLE
 
 
-def turned(lot: Lot, at: datetime, *, place_sells: bool, horizon_s: int | None = None) -> Lot:
+def turned(
+    lot: Lot,
+    at: datetime,
+    *,
+    place_sells: bool,
+    horizon_s: int | None = None,
+    listed: Iterable[int] = (),
+) -> Lot:
     """Return the lot as it counts at an instant, with the next one at which that changes.
 
-    `horizon_s` is its item's: so long before a lot becomes available it comes.
+    `horizon_s` is its item's: so long before a lot becomes available it comes. `listed` are those
+    that listings of the item say.
     """
     stands = state(lot, at, place_sells=place_sells)
-    turns_at, comes = None, False
+    turns_at, comes, within_s = None, False, None
     if stands is LotState.SELLABLE:
         turns_at = lot.expires_at
     elif stands is LotState.WAITING:
         wait = lot.available_from
         # One that expires before it is available never counts.
         if wait is not None and wait < (lot.expires_at or _NEVER):
-            comes_at = wait if horizon_s is None else wait - timedelta(seconds=horizon_s)
-            comes = comes_at <= at
-            turns_at = wait if comes else comes_at
-    return replace(lot, counts=stands is LotState.SELLABLE, turns_at=turns_at, comes=comes)
+            own = () if horizon_s is None else (horizon_s,)
+            reached = {each: wait - timedelta(seconds=each) <= at for each in (*own, *listed)}
+            comes = horizon_s is not None and reached[horizon_s]
+            within_s = min((each for each in listed if reached[each]), default=None)
+            still = max((each for each in reached if not reached[each]), default=0)
+            turns_at = wait - timedelta(seconds=still)
+    return replace(
+        lot,
+        counts=stands is LotState.SELLABLE,
+        turns_at=turns_at,
+        comes=comes,
+        within_s=within_s,
+    )
+
+
+def coming_by(lot: Lot, listed: Iterable[int]) -> dict[int, int]:
+    """Return what of a lot comes by each horizon (`listed`) that listings of its item say."""
+    if lot.within_s is None:
+        return {}
+    return {each: lot.on_hand for each in listed if each >= lot.within_s}
+
+
+def added(before: Iterable[Coming], more: Mapping[int, int]) -> tuple[Coming, ...]:
+    """Return what comes by each horizon with so many units (signed) more, shortest first.
+
+    >>> added((Coming(60, 5), Coming(90, 7)), {60: -5, 90: 1, 10: 2})
+    (Coming(horizon_s=10, units=2), Coming(horizon_s=90, units=8))
+    """
+    units = Counter[int](dict(before))
+    units.update(more)
+    return tuple(Coming(each, units[each]) for each in sorted(units) if units[each])
 
 
 def pick(

@@ -31,12 +31,15 @@ from stockpush.model import (
     Listing,
     ListingKey,
     LotRule,
+    MovementKind,
+    Owed,
     Reservation,
     Shelf,
     StockMovement,
+    shelf_key,
 )
 from stockpush.reservation import bom, keyed, older, per_order, supplies
-from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.catalogue import Catalogue, listed_horizons
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.expectation import parked, released, wants_reading
 from stockpush.reservation.orders import undeducted
@@ -83,10 +86,15 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     draft = Draft(view, at)
     lotted = {lot.key.sku for lot in view.rows.lots.values()}
     draft.items.update((item.sku, item) for item in command.items if item.sku in lotted)
+    draft.relist(relisted(command, catalogue))
     for lot in view.rows.lots.values():
-        # Its location may be sold from now, or no more, or belong to another pool; and its item may
-        # have another horizon.
-        draft.put_lot(lot, was_in=catalogue.pool_at(lot.key.location))
+        # Its location may be sold from now, or no more, or belong to another pool; and its item, or
+        # a listing of that, may have another horizon.
+        was_in = catalogue.pool_at(lot.key.location)
+        there = draft.shelf(shelf_key(lot.key.sku, was_in))
+        draft.put_lot(lot, was_in=was_in)
+        if there.pins and was_in != view.catalogue.pool_at(lot.key.location):
+            _take_owed_along(draft, there, lot.key.location, command)
     listings = {}
     for given in command.listings:
         known = view.catalogue.listings.get(given.key, given)
@@ -98,6 +106,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
             weight=given.weight,
             cap=given.cap,
             buffer=given.buffer,
+            horizon_s=given.horizon_s,
         )
     _settle_fields(draft, listings)
     opened = 0
@@ -123,9 +132,7 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
 
     for bill in command.bills:
         old = view.catalogue.bills.by_item.get(bill.item)
-        bills.append(
-            bill if old is None else _next_version(draft, old, bill, corrects=command.corrects)
-        )
+        bills.append(bill if old is None else _next_version(draft, old, bill, command))
         if old is not None and (old.item, old.version) in older.kept([old], shelves_of):
             older_bills.append(old)
     pinned = [*view.catalogue.older_bills, *older_bills]
@@ -206,23 +213,70 @@ def _with_lots(item: Item, view: View) -> Item:
 
 
 def _next_version(
-    draft: Draft, old: BillOfMaterials, new: BillOfMaterials, *, corrects: bool
+    draft: Draft, old: BillOfMaterials, new: BillOfMaterials, command: ImportCatalogue
 ) -> BillOfMaterials:
     """Return the bill with its version: the next one if it is another recipe.
 
-    One that `corrects` the old one takes its place, for what is open as well. Otherwise what was
-    reserved by the old one then stays with it, in each pool, and so does what roundings have left
-    by it there.
+    One that corrects the old one takes its place, for what is open as well. Otherwise what was
+    reserved by the old one then stays with it, in each pool, and so does what was sent before it
+    was built, and what roundings have left by it there.
     """
     if not older.replaced(old, new):
         return replace(new, version=old.version)
     for shelf in map(draft.shelf, draft.view.catalogue.shelves_of(new.item)):
         after = older.pin(shelf, old, new)
-        if corrects:
+        if command.corrects:
             after = replace(after, pins=shelf.pins)
         if after != shelf:
             draft.shelves[shelf.key] = after
-    return replace(new, version=old.version if corrects else old.version + 1)
+        if len(after.pins) > len(shelf.pins) and (owed := after.pins[-1].owed):
+            reason = f"sent before it was built, by its bill {old.version}"
+            home = draft.view.catalogue.home(shelf.pool)
+            _note_owed(draft, after, (Owed(old.version, owed, shelf.pool),), home, reason, command)
+    return replace(new, version=old.version if command.corrects else old.version + 1)
+
+
+def _take_owed_along(draft: Draft, before: Shelf, location: str, command: ImportCatalogue) -> None:
+    """Have what is missing at a location owed in the pool that it belongs to now, as it was in that
+    of `before`.
+    """
+    left = draft.shelf(before.key)
+    came = draft.shelf(shelf_key(before.sku, draft.view.catalogue.pool_at(location)))
+    stays = older.reckoned(before, left.on_hand)
+    was = older.reckoned(before, before.on_hand)
+    goes = [Owed(version, stays[version] - units) for version, units in was.items()]
+    left, lost = older.with_owed(left, stays, lambda _: ())
+    came, gained = older.with_owed(
+        came, older.reckoned(came, came.on_hand, back=goes), lambda _: ()
+    )
+    if lost or gained:
+        draft.shelves |= {left.key: left, came.key: came}
+        reason = f"{location} is in the pool {came.pool} now"
+        _note_owed(draft, came, (*lost, *gained), location, reason, command)
+
+
+def _note_owed(
+    draft: Draft,
+    shelf: Shelf,
+    owed: tuple[Owed, ...],
+    location: str,
+    reason: str,
+    command: ImportCatalogue,
+) -> None:
+    """Have the ledger say what has changed of what is owed, without anything that moved."""
+    draft.movements.append(
+        StockMovement(
+            at=draft.at,
+            sku=shelf.sku,
+            quantity=0,
+            kind=MovementKind.ADJUSTMENT,
+            cause=f"cmd {command.key}",
+            actor=command.actor,
+            location=location,
+            reason=reason,
+            owed=owed,
+        )
+    )
 
 
 def differently_promised(command: ImportCatalogue, catalogue: Catalogue) -> set[str]:
@@ -269,12 +323,28 @@ def _check_names(view: View, command: ImportCatalogue) -> None:
 
 
 def looked_ahead(command: ImportCatalogue, catalogue: Catalogue) -> frozenset[str]:
-    """Return the known items with lots whose horizon the import changes."""
-    return frozenset(
+    """Return the known items with lots whose horizon the import changes, or those of listings."""
+    changed = {
         item.sku
         for item in command.items
         if item.sku in catalogue.lotted and item.horizon_s != catalogue.items[item.sku].horizon_s
-    )
+    }
+    return frozenset(changed | catalogue.lotted.intersection(relisted(command, catalogue)))
+
+
+def relisted(command: ImportCatalogue, catalogue: Catalogue) -> dict[str, tuple[int, ...]]:
+    """Return the horizons that listings of an item say once it is imported, where others did."""
+    skus = set[str]()
+    for row in command.listings:
+        old = catalogue.listings.get(row.key, row)
+        if (row.horizon_s, old.horizon_s) != (None, None):
+            skus |= {row.sku, old.sku}
+    if not skus:
+        return {}
+    rows = {key: row for key, row in catalogue.listings.items() if row.sku in skus}
+    rows |= {row.key: row for row in command.listings}
+    after, before = listed_horizons(rows.values()), catalogue.listed_horizons
+    return {sku: after.get(sku, ()) for sku in skus if after.get(sku, ()) != before.get(sku, ())}
 
 
 def differently_supplied(command: ImportCatalogue, catalogue: Catalogue) -> frozenset[str]:

@@ -9,6 +9,9 @@ Listings take part that are ours: live and adopted. One that a person must mend 
 not been read since it became ours, keeps what it shows. While a number of the group is not known,
 or the orders behind it have not been read, nothing is raised: something may have been sold that
 nobody has counted. Any other listing shows what nobody has been allotted, and is allotted nothing.
+
+Where the listings of a shelf have different horizons, what is there by the shortest is parted: that
+is in time for whoever buys it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import NamedTuple
 
 from stockpush.model import ChannelPolicy, Field, FieldKey, Mode
 from stockpush.reservation import atp as netting
-from stockpush.reservation import split
+from stockpush.reservation import horizons, split
 from stockpush.reservation.expectation import orders_read_since, standing_on
 from stockpush.reservation.limits import Limits, limits_of
 from stockpush.reservation.split import Share
@@ -100,7 +103,8 @@ def _part(view: View, shelves: Collection[str]) -> Parted:
     """Part what there is among the listings of a group's shelves."""
     group = view.catalogue.group(shelves)
     shares, is_known = _ours(view, group)
-    aims = split.aims(shares, lambda units: view.net_more(group, units))
+    ahead = horizons.shortest(view, group)
+    aims = split.aims(shares, lambda units: view.net_more(group, units, ahead))
     spare = _spare(view, group, shares)
     return Parted(
         {
@@ -134,7 +138,9 @@ def _spare(view: View, group: frozenset[str], shares: Iterable[Share]) -> nettin
     """Net the demand that is known with all that is allotted."""
     allotted = split.allotted(shares)
     return view.net_more(
-        group, {shelf: allotted.get(shelf, 0) - view.suspense(shelf) for shelf in group}
+        group,
+        {shelf: allotted.get(shelf, 0) - view.suspense(shelf) for shelf in group},
+        horizons.shortest(view, group),
     )
 
 

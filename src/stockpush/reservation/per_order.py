@@ -149,13 +149,13 @@ def check(
     for bill in older:
         for component in (line.component for line in bill.lines if line.component in named):
             raise CatalogueInvalid(
-                f"open orders or holds of {bill.item} go by its bill {bill.version}, which has "
-                f"{component} per product",
+                f"open orders, holds or what is still to be built of {bill.item} go by its bill "
+                f"{bill.version}, which has {component} per product",
                 field=f"boms.{named[component]}.lines.{component}.per",
                 found="order",
-                expected=f"no open order or hold that goes by bill {bill.version} of {bill.item}",
+                expected=f"nothing open or still to be built by bill {bill.version} of {bill.item}",
                 next="stockpush import FILE --corrects  (where that is the bill before this one: "
-                "then they go by this one), or as it is once they are sent or have ended",
+                "then they go by this one), or as it is once they are built and sent, or ended",
             )
 
 

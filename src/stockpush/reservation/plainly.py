@@ -75,6 +75,8 @@ def _found(catalogue: Catalogue, shelf: str) -> Plainly | None:
     item = catalogue.items[sku_of(shelf)]
     if item.exposure_max is not None or catalogue.is_split(shelf):
         return None
+    if item.sku in catalogue.listed_horizons:
+        return None  # there are several ATPs
     offerings = set()
     for key in catalogue.fields_of.get(shelf, ()):
         listings, policy = catalogue.listings_on[key], catalogue.policies.get(key.channel)

@@ -55,7 +55,8 @@ def as_it_went(
 
     `planned` are the moves of `ledger.build_moves`, the finished item first; `components` those of
     the bill, of which some may have no move; `used` are (component, smallest units, 0 or more). Of
-    what is a name in `substitutes` they may be told instead: then nothing else was used of it.
+    what is a name in `substitutes` they may be told instead: then nothing else was used of it, and
+    what they come to is told under the name.
     Refused as `not_on_bill` for a component that the bill does not name, as `used_twice`, as
     `out_of_bounds` for a quantity past the largest, and as `more_lost_than_built`.
 
@@ -110,11 +111,12 @@ def as_it_went(
         move = by_plan.get(sku, StockMove(sku, 0, MovementKind.BUILD_OUT))
         chosen = [each for each in substitutes.get(sku, ()) if each in actual]
         if chosen:
-            plan = f"{format_quantity(-move.quantity, items[sku].scale)} {items[sku].unit} of {sku}"
+            # The plan is of the name, whichever of them it would have taken.
+            row = _used(items[sku], -move.quantity, sum(actual[each] for each in chosen))
+            told.append(row)
             for each in chosen:
-                row = _used(items[each], 0, actual[each])
-                told.append(row)
-                reason = f"planned {plan}, used {row.used} {row.unit}"
+                of_it = format_quantity(actual[each], items[each].scale)
+                reason = f"planned {row.planned} {row.unit} of {sku}, used {of_it} {row.unit}"
                 moves.append(replace(move, sku=each, quantity=-actual[each], reason=reason))
         elif sku in actual:
             row = _used(items[sku], -move.quantity, actual[sku])

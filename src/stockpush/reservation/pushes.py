@@ -38,7 +38,7 @@ from stockpush.model import (
     shelf_key,
 )
 from stockpush.reservation import atp as netting
-from stockpush.reservation import sharing
+from stockpush.reservation import horizons, sharing
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.drift import note_reading, take_apart
@@ -56,6 +56,7 @@ from stockpush.reservation.expectation import (
     wants_reading,
 )
 from stockpush.reservation.exposure import Terms, item_terms, offer, target, terms
+from stockpush.reservation.horizons import NOTHING_SAID, Promised
 from stockpush.reservation.ledger import where
 from stockpush.reservation.limits import Limits, limits_of
 from stockpush.reservation.parting import may_raise
@@ -81,12 +82,14 @@ class Reached(NamedTuple):
     """What a change of others' stock or demand makes of items that share a material with them.
 
     The fields whose offer differs, and the shelves of those that begin or cease to be guarded.
-    `atps` has what can be promised then of all that were looked at, by shelf.
+    `atps` has what can be promised then of all that were looked at, by shelf, and `by` that by the
+    horizons of their listings.
     """
 
     fields: frozenset[FieldKey] = frozenset()
     shelves: tuple[Shelf, ...] = ()
     atps: Mapping[str, int] = MappingProxyType({})
+    by: Mapping[str, Promised] = MappingProxyType({})
 
 
 class Wait(StrEnum):
@@ -100,19 +103,41 @@ class Wait(StrEnum):
     """A reading, or the open orders, of a listing that it parts what there is with."""
 
 
-def target_of(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> int:
-    """Return T: what the field should show at this ATP, in the channel's units, >= 0."""
-    shown = shown_on(view, field, atp=atp, policy=policy)
+def target_of(
+    view: View, field: Field, *, atp: int, policy: ChannelPolicy, by: Promised = NOTHING_SAID
+) -> int:
+    """Return T: what the field should show at this ATP, in the channel's units, >= 0; `by` as in
+    `sharing.shown`.
+    """
+    shown = shown_on(view, field, atp=atp, policy=policy, by=by)
     return target(shown.offer, standing_on(field, policy), cap=policy.cap)
 
 
-def shown_on(view: View, field: Field, *, atp: int, policy: ChannelPolicy) -> sharing.Shown:
-    """Return what the field should sell from now on at this ATP, in the channel's units.
+def target_in(view: View, net: netting.Netting, field: Field, policy: ChannelPolicy) -> int:
+    """Return T of a field of which the shelf was netted."""
+    shown = shown_in(view, net, field, policy)
+    return target(shown.offer, standing_on(field, policy), cap=policy.cap)
+
+
+def shown_in(
+    view: View, net: netting.Netting, field: Field, policy: ChannelPolicy
+) -> sharing.Shown:
+    """Return what a field should sell from now on of which the shelf was netted."""
+    shelf = _shelf(view, field)
+    by = horizons.promised(view, net, shelf)
+    return shown_on(view, field, atp=netting.atp(net, shelf), policy=policy, by=by)
+
+
+def shown_on(
+    view: View, field: Field, *, atp: int, policy: ChannelPolicy, by: Promised = NOTHING_SAID
+) -> sharing.Shown:
+    """Return what the field should sell from now on at this ATP, in the channel's units; `by` as in
+    `sharing.shown`.
 
     One that no listing of its item is on any more shows what it would alone.
     """
     if _is_mapped(view, field):
-        return sharing.shown(view, field.key, atp=atp, policy=policy)
+        return sharing.shown(view, field.key, atp=atp, policy=policy, by=by)
     limits = limits_on(view, field, policy)
     uncapped = offer(atp, buffer=limits.buffer, pack=field.pack, cap=policy.cap)
     alone = min(limits.most, uncapped)
@@ -154,11 +179,20 @@ def mark(
     showing = sorted(shown | (set(skus) & affected))
     known = {} if reached is None else reached.atps
     unknown = [shelf for shelf in showing if shelf not in known]
-    found = netting.atp_all(view.net(unknown), unknown) if unknown else {}
+    by: dict[str, Promised] = {} if reached is None else dict(reached.by)
+    found: dict[str, int] = {}
+    if unknown:
+        net = view.net(unknown)
+        found = netting.atp_all(net, unknown)
+        if view.catalogue.listed_horizons:
+            by |= {shelf: horizons.promised(view, net, shelf) for shelf in unknown}
     atps = {shelf: known[shelf] if shelf in known else found[shelf] for shelf in showing}
+    least = {**known, **atps}
+    if by:
+        least |= {shelf: horizons.least(least[shelf], each) for shelf, each in by.items()}
     # Those that were reached have turned already.
     turned = sharing.turned(
-        view, {shelf: atps[shelf] for shelf in shown if shelf in affected or shelf not in known}
+        view, {shelf: least[shelf] for shelf in shown if shelf in affected or shelf not in known}
     )
     if turned:
         view = view.after(Decision(shelves=turned))
@@ -171,7 +205,10 @@ def mark(
         if not _is_mapped(view, row):
             clean += [] if queued is None else [(row.key, queued.revision)]
             continue
-        field, difference = _looked_at(view, row, atps.get(_shelf(view, row)), at)
+        shelf = _shelf(view, row)
+        field, difference = _looked_at(
+            view, row, atps.get(shelf), at, by=by.get(shelf, NOTHING_SAID)
+        )
         if field is not row:
             changed.append(field)
         if difference == 0:
@@ -189,13 +226,15 @@ def mark(
         clean=tuple(clean),
         shelves=shelves,
         events=(
-            *sharing.told(shelves, {**known, **atps}),
+            *sharing.told(shelves, least),
             *_shortages({row.key for each in decisions for row in each.shelves}, atps),
         ),
     )
 
 
-def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple[Field, int]:
+def _looked_at(
+    view: View, field: Field, atp: int | None, at: datetime, *, by: Promised
+) -> tuple[Field, int]:
     """Return the field, and its target minus what it shows or will show; 0 where it must not be
     pushed.
 
@@ -207,7 +246,7 @@ def _looked_at(view: View, field: Field, atp: int | None, at: datetime) -> tuple
     policy = view.catalogue.policies.get(field.key.channel)
     if policy is None or atp is None or field.expected is None or field.parked_reason is not None:
         return field, 0
-    shown = shown_on(view, field, atp=atp, policy=policy)
+    shown = shown_on(view, field, atp=atp, policy=policy, by=by)
     if shown.left <= LOW_OFFER_MAX:
         field = wants_reading(field, at=at + LOW_READ_EVERY)
     return field, _difference(
@@ -369,7 +408,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
         if any(other in view.rows.in_flight for other in together.get(key, ())):
             waiting.append(replace(queued, due_at=at + READ_AGAIN))
             continue
-        wanted = target_of(view, field, atp=_atp(view, net, field), policy=policy)
+        wanted = target_in(view, net, field, policy)
         shadow = policy.mode is Mode.SHADOW
         theirs = not shadow and (not field.adopted or field.first_observed_at is None)
         if field.expected is None or theirs or field.parked_reason:
@@ -412,7 +451,7 @@ def open_pushes(view: View, command: OpenPushes, at: datetime) -> Decision:
             fields.append(replace(field, sold_since_push=0))
     for field in _companions(view, command, opened):
         assert field.expected is not None
-        wanted = target_of(view, field, atp=_atp(view, net, field), policy=policy)
+        wanted = target_in(view, net, field, policy)
         sent = cautious(wanted, field)
         heard = orders_read_since(field, channel.polled_begun_at, policy) and not command.lower_only
         doubted = not heard or is_doubted(field, at) or not may_raise(view, field)
@@ -463,11 +502,6 @@ def _shelf(view: View, field: Field) -> str:
     return view.catalogue.shelf_on(field.key.channel, field.sku)
 
 
-def _atp(view: View, net: netting.Netting, field: Field) -> int:
-    """Return the ATP of what a field shows, in its channel's pool."""
-    return netting.atp(net, _shelf(view, field))
-
-
 def _companions(view: View, command: OpenPushes, opened: Sequence[Push]) -> list[Field]:
     """Return the other fields that are ours among those that a call writes with what it is for.
 
@@ -506,9 +540,9 @@ def is_doubted(field: Field, at: datetime) -> bool:
 
 
 def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPolicy) -> Terms:
-    """Return the terms that sum to the field's target (`target_of`), in the channel's units."""
-    shelf = _shelf(view, field)
-    shown = shown_on(view, field, atp=netting.atp(net, shelf), policy=policy)
+    """Return the terms that sum to the field's target (`target_in`), in the channel's units."""
+    shelf, shown = _shelf(view, field), shown_in(view, net, field, policy)
+    net = offered_by(view, net, field)
     limits = limits_on(view, field, policy)
     return terms(
         item_derivation(view, net, shelf),
@@ -519,6 +553,13 @@ def derivation(view: View, net: netting.Netting, field: Field, policy: ChannelPo
         undeducted=standing_on(field, policy),
         share=(shown.because, shown.offer) if shown.because else None,
     )
+
+
+def offered_by(view: View, net: netting.Netting, field: Field) -> netting.Netting:
+    """Return the netting of a field's shelf by whose ATP the field is offered."""
+    if not _is_mapped(view, field):
+        return net
+    return horizons.looked_at(view, net, _shelf(view, field), field.key)
 
 
 def item_derivation(view: View, net: netting.Netting, sku: str) -> Terms:

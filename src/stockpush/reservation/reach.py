@@ -21,8 +21,9 @@ from collections.abc import Iterable
 from stockpush.messages import Decision
 from stockpush.model import FieldKey
 from stockpush.reservation import atp as netting
-from stockpush.reservation import plainly, sharing
+from stockpush.reservation import horizons, plainly, sharing
 from stockpush.reservation.atp import Netting
+from stockpush.reservation.horizons import NOTHING_SAID, Promised
 from stockpush.reservation.pushes import Reached
 from stockpush.reservation.view import View
 
@@ -70,12 +71,18 @@ def reached(before: View, after: View, skus: Iterable[str], order: tuple[str, ..
     # Only an import changes it, and with what one reads no group is read in part.
     assert before.catalogue.netted is catalogue.netted, "the bills have changed"
     made = netting.bills_among(catalogue.netted, order)
-    was = netting.atp_all(before.net_order(order, made), wanted)
-    now = netting.atp_all(after.net_order(order, made), wanted)
+    nets = before.net_order(order, made), after.net_order(order, made)
+    was, now = (netting.atp_all(net, wanted) for net in nets)
+    before = View(catalogue, before.rows, before.orders)  # a field may just have come
+    listed = wanted if catalogue.listed_horizons else ()
+    was_by, now_by = (
+        {sku: horizons.promised(view, net, sku) for sku in listed}
+        for view, net in zip((before, after), nets, strict=True)
+    )
     keys: set[FieldKey] = set()
     looked_at: dict[str, int] = {}
     for sku in wanted:
-        if was[sku] == now[sku]:
+        if was[sku] == now[sku] and was_by.get(sku) == now_by.get(sku):
             continue
         plain = plainly.of(catalogue, sku)
         if plain is None or not all(
@@ -89,18 +96,21 @@ def reached(before: View, after: View, skus: Iterable[str], order: tuple[str, ..
                 )
             else:
                 looked_at[sku] = now[sku]
-    before = View(catalogue, before.rows, before.orders)  # a field may just have come
     shown = {sku: atp for sku, atp in looked_at.items() if sku in catalogue.fields_of}
-    turned = sharing.turned(after, shown)
+    turned = sharing.turned(
+        after,
+        {sku: horizons.least(atp, now_by.get(sku, NOTHING_SAID)) for sku, atp in shown.items()},
+    )
     if turned:
         after = after.after(Decision(shelves=turned))
     keys.update(
         key
         for sku in shown
         for key in catalogue.fields_of[sku]
-        if _offer(before, key, was[sku]) != _offer(after, key, now[sku])
+        if _offer(before, key, was[sku], was_by.get(sku, NOTHING_SAID))
+        != _offer(after, key, now[sku], now_by.get(sku, NOTHING_SAID))
     )
-    return Reached(frozenset(keys), turned, now)
+    return Reached(frozenset(keys), turned, now, now_by)
 
 
 def _standing(view: View, net: Netting, sku: str) -> tuple[int, int, int, bool]:
@@ -110,7 +120,9 @@ def _standing(view: View, net: Netting, sku: str) -> tuple[int, int, int, bool]:
     return net.gross[sku], net.net[sku], net.built[sku], sku in net.blocked
 
 
-def _offer(view: View, key: FieldKey, atp: int) -> int | None:
+def _offer(view: View, key: FieldKey, atp: int, by: Promised = NOTHING_SAID) -> int | None:
     """Return what a field would be offered; None where its channel is not configured."""
     policy = view.catalogue.policies.get(key.channel)
-    return None if policy is None else sharing.shown(view, key, atp=atp, policy=policy).offer
+    if policy is None:
+        return None
+    return sharing.shown(view, key, atp=atp, policy=policy, by=by).offer

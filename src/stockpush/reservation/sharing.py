@@ -22,6 +22,12 @@ The figure that is printed counts it (`sold_out`).
 Listings share that are written to: live, adopted and not parked. Any other shows what it would if
 it joined them.
 
+Listings of one item may have different horizons (`horizons`), and each shows no more than what is
+there by its own. The item is guarded by the least that is there by any; those share of which there
+is as little, and another shows the whole, unless the item has a limit to keep. Shared out is what
+is there by the longest horizon of these, and what of it comes too late for a listing is as a buffer
+to it: listings with shorter horizons show together what is there by theirs.
+
 They share within a pool: what lies there is shown on the channels that it feeds, and on no others.
 So each shelf of an item has its own guard level and its own listings; `shelf` is its key. The least
 level and `exposure_max` hold of each.
@@ -38,9 +44,10 @@ from typing import NamedTuple
 from stockpush.messages import Decision, Event, NoteGuardLevels
 from stockpush.model import ChannelPolicy, Exposure, FieldKey, Mode, Shelf, sku_of
 from stockpush.reservation import atp as netting
-from stockpush.reservation import parting, plainly
+from stockpush.reservation import horizons, parting, plainly
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.exposure import offer
+from stockpush.reservation.horizons import NOTHING_SAID, Promised
 from stockpush.reservation.ledger import where
 from stockpush.reservation.limits import limits_of
 from stockpush.reservation.view import View
@@ -50,7 +57,8 @@ from stockpush.values import replace
 class Sharer(NamedTuple):
     """One that shares: `pack` smallest units of the item each, at the `most` so many packs.
 
-    `buffer` units of what there is are never shown on it.
+    `buffer` units of what there is are never shown on it, of which `late` are not there by its
+    horizon.
     """
 
     field: FieldKey
@@ -58,6 +66,7 @@ class Sharer(NamedTuple):
     weight: int
     most: int
     buffer: int = 0
+    late: int = 0
 
 
 class Shown(NamedTuple):
@@ -82,13 +91,23 @@ class Shown(NamedTuple):
         return self.uncapped if self.offer == self.alone else self.offer
 
 
-def shown(view: View, key: FieldKey, *, atp: int, policy: ChannelPolicy) -> Shown:
-    """Return what a mapped field should sell from now on at this ATP of its item."""
+def shown(
+    view: View,
+    key: FieldKey,
+    *,
+    atp: int,
+    policy: ChannelPolicy,
+    by: Promised = NOTHING_SAID,
+) -> Shown:
+    """Return what a mapped field should sell from now on at this ATP of its item, and those `by`
+    the horizons of its listings.
+    """
     catalogue, listings = view.catalogue, view.catalogue.listings_on[key]
     sku, pack = listings[0].sku, listings[0].pack
     shelf = catalogue.shelf_on(key.channel, sku)
     limits = limits_of(catalogue, listings, sku, policy)
-    uncapped = offer(atp, buffer=limits.buffer, pack=pack, cap=policy.cap)
+    there = horizons.atp_on(catalogue, key, atp=atp, by=by) if by else atp
+    uncapped = offer(there, buffer=limits.buffer, pack=pack, cap=policy.cap)
     alone = min(limits.most, uncapped)
     if not _may_be_guarded(view, shelf) and plainly.is_known(catalogue, shelf):
         return Shown(alone, alone, uncapped)
@@ -98,25 +117,46 @@ def shown(view: View, key: FieldKey, *, atp: int, policy: ChannelPolicy) -> Show
         return Shown(min(packs, alone), alone, uncapped, "split")
     guarded = is_guarded(view, shelf)
     limit = catalogue.items[sku].exposure_max
+    few = _few(level_of(view, shelf)) if guarded and by and limit is None else None
+    guarded = guarded and (few is None or there <= few)
     if not guarded and limit is None:
         return Shown(alone, alone, uncapped)
-    units = max(0, atp)
     home = catalogue.home_channel(shelf)
-    sharers = sharers_of(catalogue, shelf, atp, joined_by=key)
+    sharers = sharers_of(catalogue, shelf, atp, joined_by=key, by=by, few=few if guarded else None)
+    units = max(0, atp)
+    if by:
+        (late,) = (each.late for each in sharers if each.field == key)
+        units = max(0, there) + late
     if guarded:
         return Shown(_shared(units, sharers, home)[key], alone, uncapped, "guard")
     assert limit is not None
-    if sum(each.pack * each.most for each in sharers) <= units + limit:
+    if _are_there(units + limit, sharers):
         return Shown(alone, alone, uncapped)
-    free = tuple(each._replace(buffer=0) for each in sharers)
+    free = tuple(each._replace(buffer=each.late) for each in sharers)
     return Shown(_shared(units + limit, free, home)[key], alone, uncapped, "exposure_max")
 
 
+def _are_there(units: int, sharers: Sequence[Sharer]) -> bool:
+    """Answer whether there are as many units as all show together, and those by each horizon."""
+    return all(
+        sum(each.pack * each.most for each in sharers if each.late >= late) <= units - late
+        for late in {each.late for each in sharers}
+    )
+
+
 def sharers_of(
-    catalogue: Catalogue, shelf: str, atp: int, *, joined_by: FieldKey | None = None
+    catalogue: Catalogue,
+    shelf: str,
+    atp: int,
+    *,
+    joined_by: FieldKey | None = None,
+    by: Promised = NOTHING_SAID,
+    few: int | None = None,
 ) -> tuple[Sharer, ...]:
-    """Return the fields that share what a shelf has, by key, with one that may not do so yet."""
-    sku, found = sku_of(shelf), []
+    """Return the fields that share what a shelf has, by key, with one that may not do so yet; with
+    `few` only those of which no more is there by their horizons.
+    """
+    sku, found, there = sku_of(shelf), list[Sharer](), list[int]()
     for key in catalogue.fields_of.get(shelf, ()):
         listings, policy = catalogue.listings_on[key], catalogue.policies.get(key.channel)
         if policy is None or listings[0].sku != sku:
@@ -126,18 +166,27 @@ def sharers_of(
             and any(each.adopted for each in listings)
             and all(each.parked_reason is None for each in listings)
         )
-        if is_written or key == joined_by:
+        units = horizons.atp_on(catalogue, key, atp=atp, by=by) if by else atp
+        if (is_written or key == joined_by) and (few is None or units <= few):
+            there.append(max(0, units))
             pack, limits = listings[0].pack, limits_of(catalogue, listings, sku, policy)
             found.append(
                 Sharer(
                     key,
                     pack,
                     max(each.weight for each in listings),
-                    offer(atp, buffer=limits.buffer, pack=pack, cap=limits.most),
+                    offer(units, buffer=limits.buffer, pack=pack, cap=limits.most),
                     limits.buffer,
                 )
             )
-    return tuple(found)
+    if not by:
+        return tuple(found)
+    most = max(there, default=0)
+    late = (most - units for units in there)
+    return tuple(
+        each._replace(buffer=each.buffer + units, late=units)
+        for each, units in zip(found, late, strict=True)
+    )
 
 
 # -- when ------------------------------------------------------------------------------------
@@ -175,13 +224,20 @@ def is_held(*, guarded: bool, level: int, atp: int) -> bool:
     >>> [is_held(guarded=True, level=4, atp=atp) for atp in (5, 6)]
     [True, False]
     """
-    if level == 0 or atp > level + max(1, -(-level // 4)):
+    if level == 0 or atp > _few(level):
         return False
     return guarded or atp <= level
 
 
+def _few(level: int) -> int:
+    """Return up to how much an item with this level stays guarded."""
+    return level + max(1, -(-level // 4))
+
+
 def turned(view: View, atps: Mapping[str, int]) -> tuple[Shelf, ...]:
-    """Return the shelves that begin or cease to be guarded at these ATPs."""
+    """Return the shelves that begin or cease to be guarded at these ATPs, of each the least by
+    which it is offered.
+    """
     changed = []
     for key in sorted(atps):
         shelf = view.shelf(key)
@@ -197,7 +253,12 @@ def turned(view: View, atps: Mapping[str, int]) -> tuple[Shelf, ...]:
 def as_turned(view: View, shelves: Iterable[str]) -> View:
     """Return the view in which these are guarded as they will be once it is committed."""
     listed = sorted(shelf for shelf in shelves if shelf in view.catalogue.fields_of)
-    changed = turned(view, netting.atp_all(view.net(listed), listed))
+    net = view.net(listed)
+    atps = {
+        shelf: horizons.least(netting.atp(net, shelf), horizons.promised(view, net, shelf))
+        for shelf in listed
+    }
+    changed = turned(view, atps)
     return view.after(Decision(shelves=changed)) if changed else view
 
 

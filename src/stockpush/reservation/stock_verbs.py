@@ -6,6 +6,7 @@ content `Refused`. Nothing is ever changed or deleted; undo writes what compensa
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
@@ -28,6 +29,7 @@ from stockpush.model import (
     BillOfMaterials,
     Item,
     MovementKind,
+    Owed,
     StockMovement,
     shelf_key,
     sku_of,
@@ -36,6 +38,7 @@ from stockpush.reservation import backflush, keyed, substitutes
 from stockpush.reservation.draft import Draft
 from stockpush.reservation.ledger import build_moves, undo_moves, withheld
 from stockpush.reservation.lot_verbs import (
+    in_another_pool,
     lot_to_be,
     place_of,
     pool_of_line,
@@ -51,12 +54,19 @@ from stockpush.values import replace
 
 def move(view: View, command: MoveStock, at: datetime) -> Decision:
     """Move stock by hand: all of it or none."""
-    content = keyed.digest("move", *map(_stated, command.moves), *_pool(command.pool))
+    pool = command.pool or MAIN
+    sold_at = ("at", command.place) if command.place else ()
+    content = keyed.digest("move", *map(_stated, command.moves), *_pool(pool), *sold_at)
     if (before := keyed.answered(view, command.key, content)) is not None:
         return Decision(outcome=before)
-    if (refused := unknown_pool(view, command.pool)) is not None:
+    if (refused := unknown_pool(view, pool)) is not None:
         return Decision(outcome=refused)
-    return _carry_out(view, command, command.moves, content, at, pool=command.pool)
+    for line in command.moves:
+        if (
+            refused := in_another_pool(Draft(view, at), line.sku, line.lot, command.pool)
+        ) is not None:
+            return Decision(outcome=refused)
+    return _carry_out(view, command, command.moves, content, at, pool=pool)
 
 
 def build(view: View, command: BuildStock, at: datetime) -> Decision:
@@ -132,8 +142,8 @@ def _no_such_bill(view: View, bill: BillOfMaterials, version: int) -> Refused:
     known = [*(bills.made[name].version for name in bills.older.get(bill.item, ())), bill.version]
     return Refused(
         "no_such_bill",
-        f"{bill.item} has no bill of materials {version} that an open order or hold was made with; "
-        f"the present one is {bill.version}",
+        f"{bill.item} has no bill of materials {version} that anything open or still to be built "
+        f"goes by; the present one is {bill.version}",
         {"sku": bill.item, "expected": known},
     )
 
@@ -158,13 +168,16 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
 
     Where units are missing of an item with lots, they are missing in those that go out first.
     """
-    place = _place(command.location, command.lot, None)
-    content = keyed.digest("count", (command.sku, command.counted), *place, *_pool(command.pool))
+    place, pool = _place(command.location, command.lot, None), command.pool or MAIN
+    content = keyed.digest("count", (command.sku, command.counted), *place, *_pool(pool))
     if (before := keyed.answered(view, command.key, content)) is not None:
         return Decision(outcome=before)
-    if (refused := unknown_pool(view, command.pool)) is not None:
+    draft = Draft(view, at)
+    if (refused := unknown_pool(view, pool)) is not None:
         return Decision(outcome=refused)
-    found = _known_balance(Draft(view, at), command)
+    if (refused := in_another_pool(draft, command.sku, command.lot, command.pool)) is not None:
+        return Decision(outcome=refused)
+    found = _known_balance(draft, command, pool)
     if isinstance(found, Refused):
         return Decision(outcome=found)
     move = StockMove(
@@ -174,10 +187,10 @@ def count(view: View, command: CountStock, at: datetime) -> Decision:
         location=command.location,
         lot=command.lot,
     )
-    return _carry_out(view, command, (move,), content, at, pool=command.pool)
+    return _carry_out(view, command, (move,), content, at, pool=pool)
 
 
-def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
+def _known_balance(draft: Draft, command: CountStock, pool: str) -> int | Refused:
     """Return what the ledger says of what was counted, the clock taken account of."""
     sku = command.sku
     if sku not in draft.view.catalogue.items:
@@ -187,7 +200,7 @@ def _known_balance(draft: Draft, command: CountStock) -> int | Refused:
         row = place_of(draft, sku, command.lot, command.location)
         return row if isinstance(row, Refused) else row.on_hand
     if command.location is None:
-        return draft.shelf(shelf_key(sku, command.pool)).on_hand
+        return draft.shelf(shelf_key(sku, pool)).on_hand
     there = [lot for lot in draft.lots_of(sku) if lot.key.location == command.location]
     named = [lot.key.lot for lot in there if lot.on_hand and lot.key.lot]
     if named:
@@ -281,7 +294,8 @@ def _carry_out(
     named: list[StockMovement] = []
     lines = tuple(moves)
     undone = [row.id for row in undoes] if undoes else [None] * len(lines)
-    for line, undone_id in zip(lines, undone, strict=True):
+    back = _given_back(view, undoes)
+    for number, (line, undone_id) in enumerate(zip(lines, undone, strict=True)):
         if line.sku not in view.catalogue.items:
             return Decision(outcome=Refused("not_found", f"there is no item {line.sku!r}"))
         movement = StockMovement(
@@ -301,11 +315,13 @@ def _carry_out(
             named.append(told)
             continue
         if exactly:
-            draft.move(replace(told, location=line.location or MAIN, lot=line.lot))
+            placed = replace(told, location=line.location or MAIN, lot=line.lot)
+            draft.move(placed, back=back.get(number, ()))
             continue
         where = pool_of_line(draft, line, pool)
         there = backflush.sellable(draft, line.sku, pool=where)
-        if (refused := put(draft, line, told, pool=where)) is not None:
+        bill = builds.bill.version if builds and builds.bill.item == line.sku else None
+        if (refused := put(draft, line, told, pool=where, bill=bill)) is not None:
             return Decision(outcome=refused)
         left = draft.shelf(shelf_key(line.sku, where)).on_hand
         written.append(backflush.Taken(movement, there - left, where))
@@ -325,6 +341,20 @@ def _carry_out(
         outcome=Accepted(),
         commands=(CommandDone(key=command.key, digest=digest, at=at),),
     )
+
+
+def _given_back(view: View, undone: Iterable[StockMovement]) -> dict[int, list[Owed]]:
+    """Return what undone movements had changed of what is owed, with the last one of each shelf:
+    only then there is missing what was before.
+    """
+    last, owed = dict[str, int](), defaultdict[str, list[Owed]](list)
+    for number, row in enumerate(undone):
+        pool = view.catalogue.pool_at(row.location)
+        key = shelf_key(row.sku, pool)
+        last[key] = number
+        if row.quantity:
+            owed[key] += (each for each in row.owed if each.pool == pool)
+    return {last[key]: each for key, each in owed.items() if each}
 
 
 def _balances(draft: Draft) -> Iterator[tuple[str, int]]:

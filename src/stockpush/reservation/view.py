@@ -128,18 +128,52 @@ class View:
             return self._net_part([sku for sku in skus if self.catalogue.knows(sku)])
         return self.net_more(self.catalogue.group(skus), {})
 
-    def net_more(self, group: frozenset[str], more: Mapping[str, int]) -> netting.Netting:
-        """Net a whole group that was read whole, with `more` units of demand (signed) of some."""
-        on_hand, demand, ceilings, rests = self._standing(group, more)
+    def net_more(
+        self,
+        group: frozenset[str],
+        more: Mapping[str, int],
+        ahead: Mapping[str, netting.Ahead] = MappingProxyType({}),
+    ) -> netting.Netting:
+        """Net a whole group that was read whole, with `more` units of demand (signed) of some; of
+        those in `ahead` as if they had these horizons.
+        """
+        on_hand, demand, ceilings, rests = self._standing(group, more, ahead)
         if len(group) >= ARRAYS_MIN:
             layout = self.catalogue.layout(group)
             at_once = layout.net(on_hand, demand, ceilings=ceilings, rests=rests)
             if at_once is not None:
-                return self._gated(self._timed(at_once), more)
+                return self._gated(self._timed(at_once, ahead), more)
         netted = netting.net(
             self.catalogue.netted, on_hand, demand, group, ceilings=ceilings, rests=rests
         )
-        return self._gated(self._timed(netted), more)
+        return self._gated(self._timed(netted, ahead), more)
+
+    def ahead(self, sku: str, horizon_s: int | None) -> netting.Ahead:
+        """Return how far ahead one looks on a shelf by a horizon that one of its item's listings
+        has.
+        """
+        if horizon_s is None:
+            return netting.Ahead(None, 0)
+        shelf = self.shelf(sku)
+        is_own = horizon_s == self.catalogue.horizons.get(sku)
+        return netting.Ahead(
+            horizon_s, max(0, shelf.coming) if is_own else shelf.comes_by(horizon_s)
+        )
+
+    def looking(self, net: netting.Netting, sku: str, horizon_s: int | None) -> netting.Netting:
+        """Net a shelf again as if its item had another horizon, one that a listing of it has.
+
+        `net` is a netting of it, perhaps with more demand than there is.
+        """
+        ahead = self.ahead(sku, horizon_s)
+        on_hand, _, ceilings, _ = self._standing((sku,), ahead={sku: ahead})
+        return netting.looking(
+            net,
+            sku,
+            ahead,
+            on_hand=on_hand,
+            ceilings={sku: ceilings[sku]} if sku in ceilings else {},
+        )
 
     def _gated(self, net: netting.Netting, more: Mapping[str, int]) -> netting.Netting:
         """Return a netting with what bounds it besides, at `more` units of demand (signed).
@@ -175,18 +209,28 @@ class View:
             room[supply] = now - further[supply]
         return dataclasses.replace(net, gates=gates, room=room)
 
-    def _timed(self, net: netting.Netting) -> netting.Netting:
+    def _timed(
+        self,
+        net: netting.Netting,
+        ahead: Mapping[str, netting.Ahead] = MappingProxyType({}),
+    ) -> netting.Netting:
         """Return the netting with what horizons ask of it, where any do."""
         catalogue, shelves = self.catalogue, self.rows.shelves
-        if not catalogue.horizons:
+        if not (catalogue.horizons or ahead):
             return net
         coming = {
             sku: shelf.coming
             for sku in net.gross
             if (shelf := shelves.get(sku)) is not None and shelf.coming > 0
         }
-        times = netting.Times(catalogue.horizons, catalogue.asked, coming)
-        return netting.asking(net, times)
+        horizons, asked = catalogue.horizons, catalogue.asked
+        if ahead:
+            said = {sku: each.horizon_s for sku, each in ahead.items()}
+            horizons = {sku: each for sku, each in horizons.items() if sku not in said}
+            horizons |= {sku: each for sku, each in said.items() if each is not None}
+            asked |= catalogue.netted.made_from(said)
+            coming |= {sku: each.coming for sku, each in ahead.items()}
+        return netting.asking(net, netting.Times(horizons, asked, coming))
 
     def _net_part(self, skus: Iterable[str]) -> netting.Netting:
         """Net what `skus`, and the items that are short, are made from."""
@@ -211,14 +255,18 @@ class View:
         return self._gated(self._timed(netted), {})
 
     def _standing(
-        self, shelves: Collection[str], more: Mapping[str, int] = MappingProxyType({})
+        self,
+        shelves: Collection[str],
+        more: Mapping[str, int] = MappingProxyType({}),
+        ahead: Mapping[str, netting.Ahead] = MappingProxyType({}),
     ) -> tuple[
         Mapping[str, int], Mapping[str, int], Mapping[str, int], Mapping[str, Mapping[str, int]]
     ]:
         """Return stock, demand, promise rules and rests of some shelves as netting takes them.
 
         That of an item with older bills is shared among them. `more` is demand (signed) besides
-        what there is; what is sold from now on goes by the present bill.
+        what there is; what is sold from now on goes by the present bill. Of those in `ahead` there
+        is what is there by these horizons.
         """
         read, suspended = self.rows.shelves, self._suspended()
         on_hand, demand = dict.fromkeys(shelves, 0), dict.fromkeys(shelves, 0)
@@ -229,6 +277,8 @@ class View:
         for added in (suspended, more):
             for sku in added.keys() & demand.keys():
                 demand[sku] += added[sku]
+        for sku in ahead.keys() & on_hand.keys():
+            on_hand[sku] = self.shelf(sku).on_hand + ahead[sku].coming
         ceilings, rests = self.catalogue.ceilings, self._rests(shelves)
         bills = self.catalogue.netted
         for sku in bills.older.keys() & on_hand.keys() if bills.older else ():
@@ -239,6 +289,7 @@ class View:
                 on_hand=on_hand[sku],
                 demand=demand[sku],
                 pinned={name: pin.units for name, pin in pins.items()},
+                owed={name: pin.owed for name, pin in pins.items()},
             )
             for part in (*others, own):
                 on_hand[part.name], demand[part.name] = part.on_hand, part.demand

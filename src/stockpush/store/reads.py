@@ -568,7 +568,8 @@ class Audit:
 
     By shelf, in smallest units: `shelves` as kept, `moved` the sum of the movements in its pool,
     `open` the sum of open x pack on the pool's channels, `held` that of the lines of open holds,
-    `open_by_bill` both by (shelf, version of the bill). By lot: `lots` as kept, `lots_moved` the
+    `open_by_bill` both by (shelf, version of the bill), and so `owed`, what the movements have
+    changed of what is owed by older bills. By lot: `lots` as kept, `lots_moved` the
     sum of the movements that name it and its location. By field, in the channel's units: `fields`
     as kept, `undeducted` the sum over the field's reservations of what
     `reservation.orders.undeducted` says of each. A key without rows is absent.
@@ -585,6 +586,7 @@ class Audit:
     in_open_orders: tuple[Reservation, ...] = ()
     """All lines of every open order, where any item names supplies of orders."""
     open_by_bill: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    owed: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -683,6 +685,7 @@ async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
     of_open = select(reservation).where(
         tuple_(reservation.c.channel, reservation.c.order_id).in_(open_orders)
     )
+    owing = select(movement).where(movement.c.owed.is_not(None))
     named_once = any(item.per_order for item in catalogue.items)
     shelves = await reader.all(schema.shelf, rows.read_shelf)
     lots = await reader.all(schema.lot, rows.read_lot)
@@ -704,6 +707,11 @@ async def _audit(reader: Reader, catalogue: StoredCatalogue) -> Audit:
         open=_summed((shelf, total) for shelf, _, total in claimed),
         open_by_bill=_summed(
             ((shelf, bill), total) for shelf, bill, total in (*claimed, *set_aside)
+        ),
+        owed=_summed(
+            ((shelf_key(row.sku, each.pool), each.version), each.units)
+            for row in rows.each(rows.read_movement, await reader.filtered(owing, {}))
+            for each in row.owed
         ),
         held=_summed((shelf, total) for shelf, _, total in set_aside),
         fields={field.key: field for field in fields},

@@ -22,6 +22,7 @@ from stockpush.model import (
     BillLine,
     BillOfMaterials,
     ChannelState,
+    Coming,
     Credential,
     Delivery,
     DeliveryState,
@@ -48,6 +49,7 @@ from stockpush.model import (
     MovementKind,
     OrderSupply,
     OrderVersion,
+    Owed,
     Pin,
     Promise,
     PurchaseUnit,
@@ -74,6 +76,8 @@ SEEN_MAX: Final = 10_000
 _NOTHING: Final = "[]"
 _RESTS: Final = msgspec.json.Decoder(tuple[Rest, ...])
 _PINS: Final = msgspec.json.Decoder(tuple[Pin, ...])
+_COMING: Final = msgspec.json.Decoder(tuple[Coming, ...])
+_OWED: Final = msgspec.json.Decoder(tuple[Owed, ...])
 _OVERRIDES: Final = msgspec.json.Decoder(tuple[BillLine, ...])
 _PER_ORDER: Final = msgspec.json.Decoder(tuple[OrderSupply, ...])
 _PURCHASE_UNITS: Final = msgspec.json.Decoder(tuple[PurchaseUnit, ...])
@@ -331,13 +335,14 @@ def listing_row(listing: Listing) -> Row:
         listing.weight,
         listing.cap,
         listing.buffer,
+        listing.horizon_s,
     )
 
 
 def read_listing(row: Row) -> Listing:
     """Return the listing of a row of `listing`."""
     channel, ref_key, sku, pack, ref, order_key, field_key, adopted, *rest = row
-    parked_reason, weight, cap, buffer = rest
+    parked_reason, weight, cap, buffer, horizon_s = rest
     return Listing(
         key=ListingKey(channel, ref_key),
         sku=sku,
@@ -350,6 +355,7 @@ def read_listing(row: Row) -> Listing:
         weight=weight,
         cap=cap,
         buffer=buffer,
+        horizon_s=horizon_s,
     )
 
 
@@ -362,16 +368,19 @@ def shelf_row(shelf: Shelf) -> Row:
     guard = (shelf.guard_level, int(shelf.guarded))
     pins = json_text(shelf.pins) if shelf.pins else _NOTHING
     counted = (shelf.on_hand, shelf.reserved, rests, shelf.held)
-    return (shelf.sku, *counted, *guard, shelf.pool, pins, shelf.coming)
+    coming_by = json_text(shelf.coming_by) if shelf.coming_by else _NOTHING
+    return (shelf.sku, *counted, *guard, shelf.pool, pins, shelf.coming, coming_by)
 
 
 def read_shelf(row: Row) -> Shelf:
     """Return the shelf of a row of `shelf`."""
-    sku, on_hand, reserved, rests, held, guard_level, guarded, pool, pinned, coming = row
+    sku, on_hand, reserved, rests, held, guard_level, guarded, pool, pinned, *comes = row
+    coming, by = comes
     left = () if rests == _NOTHING else _RESTS.decode(rests)
     pins = () if pinned == _NOTHING else _PINS.decode(pinned)
     guard = (guard_level, bool(guarded))
-    return Shelf(sku, on_hand, reserved, held, left, *guard, pool, pins, coming)
+    coming_by = () if by == _NOTHING else _COMING.decode(by)
+    return Shelf(sku, on_hand, reserved, held, left, *guard, pool, pins, coming, coming_by)
 
 
 def lot_row(lot: Lot) -> Row:
@@ -389,13 +398,14 @@ def lot_row(lot: Lot) -> Row:
         lot.supplier,
         lot.note,
         int(lot.comes),
+        lot.within_s,
     )
 
 
 def read_lot(row: Row) -> Lot:
     """Return the lot of a row of `lot`."""
     (sku, location, lot, since, on_hand, expires_at, available_from, *rest) = row
-    (quarantined, counts, turns_at, cost, supplier, note, comes) = rest
+    (quarantined, counts, turns_at, cost, supplier, note, comes, within_s) = rest
     return Lot(
         key=LotKey(sku, location, lot),
         since=instant(since),
@@ -409,6 +419,7 @@ def read_lot(row: Row) -> Lot:
         supplier=supplier,
         note=note,
         comes=bool(comes),
+        within_s=within_s,
     )
 
 
@@ -426,12 +437,13 @@ def movement_row(movement: StockMovement, movement_id: int) -> Row:
         movement.reason,
         movement.undoes,
         movement.lot,
+        json_text(movement.owed) if movement.owed else None,
     )
 
 
 def read_movement(row: Row) -> StockMovement:
     """Return the movement of a row of `movement`."""
-    movement_id, at, sku, quantity, kind, cause, actor, location, reason, undoes, lot = row
+    movement_id, at, sku, quantity, kind, cause, actor, location, reason, undoes, lot, owed = row
     return StockMovement(
         at=instant(at),
         sku=sku,
@@ -444,6 +456,7 @@ def read_movement(row: Row) -> StockMovement:
         undoes=undoes,
         id=movement_id,
         lot=lot,
+        owed=() if owed is None else _OWED.decode(owed),
     )
 
 

@@ -38,7 +38,7 @@ from stockpush.store.dialects import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0021"
+HEAD: Final = "0023"
 """The revision that this program writes: the newest of `versions/`, as a test holds."""
 _MARK: Final = "alembic_version"
 MARKED: Final = "SELECT version_num FROM alembic_version"
