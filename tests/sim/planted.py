@@ -808,8 +808,8 @@ _SHARED_ALONE = Planted(
     (
         Edit(
             "reservation.sharing:sharers_of",
-            "if is_written or key == joined_by:",
-            "if key == joined_by:",
+            "if (is_written or key == joined_by) and",
+            "if key == joined_by and",
         ),
     ),
 )
