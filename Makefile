@@ -15,6 +15,9 @@ PYTEST_ARGS ?=
 FUZZ_S ?= 600
 BIN := .venv/bin
 
+# Without what was compiled before, each of the many processes that tests start compiles it all again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test crash simulate bench lint fuzz lock clean
 .DELETE_ON_ERROR:
 

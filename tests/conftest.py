@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from tests.postgres import (
 )
 
 __all__ = ["migrated_postgres_url", "postgres_server", "postgres_template", "postgres_url"]
+
+# Each of the many processes that tests start would compile the program again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 """Where the channels' machine-readable contracts and vectors are, if they are here at all."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 
 ROOT = "stockpush"
@@ -128,6 +129,12 @@ BANNED_PAIRS = frozenset({("stock", "level"), ("safety", "stock"), ("available",
 Module = tuple[str, str]
 
 
+@cache
+def tree_of(source: str) -> ast.Module:
+    """Return a module's syntax tree, which nobody changes: parsed once for all rules."""
+    return ast.parse(source)
+
+
 def imports(module: Module, *, at_import_time: bool = False) -> list[str]:
     """Return the dotted names that a module imports, `from a import b` as `a.b`.
 
@@ -135,7 +142,7 @@ def imports(module: Module, *, at_import_time: bool = False) -> list[str]:
     """
     name, source = module
     found: list[str] = []
-    for node in _nodes(ast.parse(source), at_import_time=at_import_time):
+    for node in _nodes(tree_of(source), at_import_time=at_import_time):
         match node:
             case ast.Import():
                 found += [alias.name for alias in node.names]
@@ -240,7 +247,7 @@ def asynchronous(module: Module) -> list[str]:
     kinds = ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith
     waits = [
         f"{name}:{node.lineno} is asynchronous"
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(tree_of(source))
         if isinstance(node, kinds)
     ]
     outside = {"asyncio", "threading", "socket", "random", "time", "os", "pathlib", "sqlite3"}
@@ -254,7 +261,7 @@ def not_repeatable(module: Module) -> list[str]:
     name, source = module
     if name in {f"{ROOT}.clock", f"{ROOT}.keys"}:
         return []
-    tree = ast.parse(source)
+    tree = tree_of(source)
     aliases: dict[str, str] = {}
     for node in ast.walk(tree):
         match node:
@@ -284,7 +291,7 @@ def wrong_words(module: Module) -> list[str]:
         return []
     return [
         f"{name}: {given}"
-        for given in sorted(set(_names_given(ast.parse(source))) | {name.rpartition(".")[2]})
+        for given in sorted(set(_names_given(tree_of(source))) | {name.rpartition(".")[2]})
         if BANNED_WORDS & set(words := _words(given)) or BANNED_PAIRS & set(pairwise(words))
     ]
 
@@ -292,7 +299,7 @@ def wrong_words(module: Module) -> list[str]:
 def undocumented(module: Module) -> list[str]:
     """Return the public module, classes, functions and methods that have no docstring."""
     name, source = module
-    tree = ast.parse(source)
+    tree = tree_of(source)
     missing = [] if ast.get_docstring(tree) or not source.strip() else [name]
     return missing + list(_undocumented(tree, name))
 
@@ -301,7 +308,7 @@ def event_names(module: Module) -> set[str]:
     """Return the event names written in a module: the first arguments of `Event(...)` and of log
     calls, and every other text that has the form `noun.verb` of an event's noun.
     """
-    tree = ast.parse(module[1])
+    tree = tree_of(module[1])
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args and _is_log_call(node.func):
@@ -317,9 +324,13 @@ def event_names(module: Module) -> set[str]:
 
 def texts(module: Module) -> set[str]:
     """Return every text constant of a module."""
+    return _texts(tree_of(module[1]))
+
+
+def _texts(tree: ast.AST) -> set[str]:
     return {
         node.value
-        for node in ast.walk(ast.parse(module[1]))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 
@@ -328,23 +339,22 @@ def events_emitted(module: Module) -> set[str]:
     """Return every text constant of a module that could name an event it emits: all but those in
     the tables that list events, `EVENTS` and `_LEVELS`.
     """
-    tree = ast.parse(module[1])
-    tree.body = [
+    emitting = (
         node
-        for node in tree.body
+        for node in tree_of(module[1]).body
         if not (
             isinstance(node, ast.AnnAssign)
             and isinstance(node.target, ast.Name)
             and node.target.id in {"EVENTS", "_LEVELS"}
         )
-    ]
-    return texts((module[0], ast.unparse(tree)))
+    )
+    return {text for node in emitting for text in _texts(node)}
 
 
 def event_fields(module: Module) -> set[str]:
     """Return the field names given to `Event(name, {...})` and as keywords of log calls."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(module[1])):
+    for node in ast.walk(tree_of(module[1])):
         if not (isinstance(node, ast.Call) and node.args and _is_log_call(node.func)):
             continue
         first = node.args[0]

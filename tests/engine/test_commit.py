@@ -47,6 +47,7 @@ from stockpush.model import (
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.store.sql import SqlStore
 from stockpush.store.transaction import SqlTransaction
+from tests.sqlite import put_empty
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 POLICIES = {"shop": ChannelPolicy("shop", "shopify", Mode.LIVE, compare_and_set=True)}
@@ -99,8 +100,14 @@ async def serving(url: str) -> AsyncIterator[CommitLane]:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A fresh database of each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/lane.db"
-    return request.getfixturevalue("postgres_url")
+        return sqlite_url(tmp_path)
+    return request.getfixturevalue("migrated_postgres_url")
+
+
+def sqlite_url(folder: Path) -> str:
+    """A fresh database that is a file."""
+    put_empty(folder / "lane.db")
+    return f"sqlite:///{folder}/lane.db"
 
 
 def sale(number: int, units: int = 1, *, version: int = 1) -> ReceiveDelivery:
@@ -185,7 +192,7 @@ async def test_a_broken_invariant_stops_the_write_path(
     def broken(*_: object) -> Decision:
         raise AssertionError("impossible")
 
-    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+    async with serving(sqlite_url(tmp_path)) as lane:
         monkeypatch.setattr(commit, "decide", broken)
         with pytest.raises(StockPushError, match="broken invariant"):
             await lane.submit(sale(1))
@@ -195,7 +202,7 @@ async def test_a_lost_race_is_run_again_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second run decides on what it then finds."""
-    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+    async with serving(sqlite_url(tmp_path)) as lane:
         transaction, lost = lane.store.transaction, []
 
         @asynccontextmanager
@@ -215,7 +222,7 @@ async def test_a_lost_race_is_run_again_as_a_whole(
 
 async def test_no_answer_before_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that cannot be had fails the command: there is no receipt, nothing is kept."""
-    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+    async with serving(sqlite_url(tmp_path)) as lane:
 
         @asynccontextmanager
         async def full() -> AsyncIterator[object]:
@@ -235,7 +242,7 @@ async def test_a_sync_that_failed_ends_the_lane(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is acknowledged then or later: a second sync would not write what is lost."""
-    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+    async with serving(sqlite_url(tmp_path)) as lane:
 
         @asynccontextmanager
         async def unsafe() -> AsyncIterator[object]:
@@ -254,7 +261,7 @@ async def test_who_was_under_way_is_answered_when_the_lane_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A group's commands are carried out singly and the first one's sync fails: nobody waits on."""
-    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+    async with serving(sqlite_url(tmp_path)) as lane:
         groups = 0
 
         @asynccontextmanager
@@ -281,7 +288,7 @@ async def test_what_is_durable_is_not_carried_out_again_because_its_log_line_fai
         def write(self, _text: str) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+    async with serving(sqlite_url(tmp_path)) as lane:
         logs.configure(json=True)
         before = lane.counters.commits
         monkeypatch.setattr(sys, "stderr", Full())
@@ -298,7 +305,7 @@ async def test_a_queue_of_senders_that_gave_up_grows_no_further(
     those before have gone away: their commands are dropped.
     """
     monkeypatch.setattr(commit, "WAITING_MAX", 4)
-    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+    async with serving(sqlite_url(tmp_path)) as lane:
         answers = asyncio.Event()
         transaction = SqlStore.transaction
 
@@ -372,7 +379,7 @@ async def test_a_rehearsal_is_decided_while_the_lane_takes_in_another_catalogue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The catalogue that the lane puts away meanwhile is still the one that it began with."""
-    async with serving(f"sqlite:///{tmp_path}/lane.db") as lane:
+    async with serving(sqlite_url(tmp_path)) as lane:
         await lane.submit(sale(1))
         revision = SqlTransaction.catalogue_revision
 

@@ -34,6 +34,7 @@ from stockpush.errors import (
 from stockpush.model import ChannelPolicy, Credential, Health
 from stockpush.store.sql import SqlStore
 from tests.engine.test_transport import Dice, PlainConnector, StepClock, manifest
+from tests.sqlite import put_empty
 
 KEY = b"k" * keys.SECRET_KEY_BYTES
 SHOP = "my-etsy"
@@ -157,6 +158,7 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A business with a database and a channel that grants refresh-0."""
+    put_empty(tmp_path / "shop.db")
     store = await SqlStore.open(f"sqlite:///{tmp_path / 'shop.db'}")
     yield World(store, StepClock(), Platform())
     await store.close()

@@ -38,7 +38,7 @@ from stockpush.ports import CatalogueRows
 from stockpush.store import reads
 from stockpush.store.dialects.sqlite import SqliteSession
 from stockpush.store.sql import SqlStore
-from tests.engine.test_commit import KEY, POLICIES, Ticking, sale
+from tests.engine.test_commit import KEY, POLICIES, Ticking, sale, sqlite_url
 
 PLACES = (Location("stall", pool="market"),)
 
@@ -47,8 +47,8 @@ PLACES = (Location("stall", pool="market"),)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A fresh database of each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/lane.db"
-    return request.getfixturevalue("postgres_url")
+        return sqlite_url(tmp_path)
+    return request.getfixturevalue("migrated_postgres_url")
 
 
 @asynccontextmanager

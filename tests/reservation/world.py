@@ -81,6 +81,8 @@ class World:
     now: datetime = START
     log: list[Decision] = field(default_factory=list)
     movements: list[object] = field(default_factory=list)
+    _seen: tuple[Rows, Any] | None = field(default=None, init=False, repr=False, compare=False)
+    """The newest rows that were written here, and their reservations by order."""
 
     def do(self, command: Command) -> Decision:
         """Carry out one command as the commit lane does; return its decision."""
@@ -142,6 +144,7 @@ class World:
             }
             fields = fields | {key for key, row in rows.fields.items() if row.hold}
         skus = set(map(sku_of, shelves))  # as the store does: an item's shelves in every pool
+        causes = {rows.movements[i].cause for i in asked.movements if i in rows.movements}
         return Rows(
             shelves={key: row for key, row in rows.shelves.items() if row.sku in skus},
             fields={key: row for key, row in rows.fields.items() if key in fields},
@@ -159,12 +162,9 @@ class World:
             },
             deliveries={k: row for k, row in rows.deliveries.items() if k in asked.digests},
             commands={key: row for key, row in rows.commands.items() if key in asked.keys},
-            movements={
-                row.id: row
-                for row in rows.movements.values()
-                if row.cause
-                in {rows.movements[i].cause for i in asked.movements if i in rows.movements}
-            },
+            movements={row.id: row for row in rows.movements.values() if row.cause in causes}
+            if causes
+            else {},
             undone=rows.undone,
             moved=rows.moved & asked.moved,
             unread=rows.unread & asked.unread,
@@ -183,7 +183,8 @@ class World:
         )
 
     def _apply(self, decision: Decision) -> None:
-        after = View(self.catalogue, self.rows).after(decision)
+        orders = self._seen[1] if self._seen and self._seen[0] is self.rows else None
+        after = View(self.catalogue, self.rows, orders).after(decision)
         written = {}
         ids = []
         for movement in decision.movements:
@@ -204,6 +205,7 @@ class World:
             commands={**after.rows.commands, **commands},
             deliveries=deliveries,
         )
+        self._seen = self.rows, after.orders
 
     # -- what tests say -----------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ from functools import cached_property
 from importlib import import_module
 from types import CodeType, FunctionType, MappingProxyType
 
+from stockpush.store.statements import statements_of
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -57,10 +59,12 @@ class Planted:
         try:
             for where, function in self.functions.items():
                 function.__code__ = wrong[where]
+            statements_of.cache_clear()  # one that was compiled before would be right
             yield
         finally:
             for where, function in self.functions.items():
                 function.__code__ = right[where]
+            statements_of.cache_clear()
 
     @property
     def functions(self) -> dict[str, FunctionType]:

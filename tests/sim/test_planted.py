@@ -87,9 +87,9 @@ from stockpush.model import (
 from stockpush.reservation.expectation import confirmed, outcome_read
 from stockpush.reservation.lots import turned
 from stockpush.sim.machine import empty_database
-from stockpush.store.dialects.sqlite import SqliteDialect
+from stockpush.store.dialects.sqlite import DIALECT
 from stockpush.store.sql import SqlStore
-from stockpush.store.statements import Statements
+from stockpush.store.statements import statements_of
 from tests.reservation.world import POLICIES, START, World, line
 from tests.sim.planted import BUGS, Edit, Planted
 
@@ -556,7 +556,7 @@ def raised_first() -> tuple[float, bool]:
     at = world.now
     world.moves("candle", -1, MovementKind.SCRAP)
     (row,) = world.rows.dirty.values()
-    taken = Statements(SqliteDialect()).dirty_due
+    taken = statements_of(DIALECT).dirty_due
     return (row.due_at - at).total_seconds(), "decrease DESC" in taken
 
 

@@ -29,6 +29,7 @@ from stockpush.model import Shelf
 from stockpush.store import SqlStore, reads
 from stockpush.store.dialects.sqlite import BLOCKS, SqliteDialect, SqliteSession, translate
 from stockpush.store.statements import Statements
+from tests.sqlite import put_empty
 from tests.store.conformance import ALL, OpenStore, StoreConformance, gathered, write
 from tests.store.conformance_migrations import MigrationsConformance
 from tests.store.conformance_reads import ReadsConformance
@@ -37,8 +38,10 @@ from tests.store.samples import EVERYTHING, ITEM
 
 @pytest.fixture
 def database_path(tmp_path: Path) -> Path:
-    """The file of the test's database."""
-    return tmp_path / "shop.db"
+    """The file of the test's database, up to date and empty."""
+    path = tmp_path / "shop.db"
+    put_empty(path)
+    return path
 
 
 @pytest.fixture
@@ -57,6 +60,11 @@ class TestSqliteReads(ReadsConformance):
 
 class TestSqliteMigrations(MigrationsConformance):
     """Everything that holds of every schema."""
+
+    @pytest.fixture
+    def database_path(self, tmp_path: Path) -> Path:
+        """A file that every test makes and migrates by itself."""
+        return tmp_path / "shop.db"
 
 
 async def test_the_file_is_its_owner_s_alone(tmp_path: Path) -> None:
@@ -185,13 +193,13 @@ async def test_on_a_full_disk_what_there_is_can_be_read(
 
 
 async def test_on_a_full_disk_nothing_is_made_anew(
-    database_path: Path, full_disk: Callable[[], None]
+    tmp_path: Path, full_disk: Callable[[], None]
 ) -> None:
     """A database that is not there yet is refused with the reason, again and again."""
     full_disk()
     for _ in range(2):
         with pytest.raises(StoreFull):
-            await SqlStore.open(f"sqlite:///{database_path}")
+            await SqlStore.open(f"sqlite:///{tmp_path}/shop.db")
 
 
 class InlineConnection(aiosqlite.Connection):

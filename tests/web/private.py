@@ -56,6 +56,7 @@ from stockpush.sim.candle_shop import SHOPIFY, WOO, configuration
 from stockpush.web.api import private_app, private_runner
 from stockpush.web.listener import listening
 from stockpush.web.metrics import Metrics
+from tests.sqlite import put_empty
 
 TOKEN = "t" * 43
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -203,6 +204,7 @@ async def office(folder: Path) -> AsyncIterator[Office]:
     path.write_text(
         configuration(str(folder), shopify_url="http://127.0.0.1:9", woo_url="http://127.0.0.1:9")
     )
+    put_empty(folder / "stockpush.db")
     clock = SetClock()
     async with compose.parts(Settings.load(path, {}), clock=clock, ids=CountedIds()) as parts:
         channels = {

@@ -24,26 +24,34 @@ from stockpush.messages import ImportCatalogue, LotTerms, MoveStock, NoteHeard, 
 from stockpush.model import (
     ChannelState,
     DeliveryState,
+    Drift,
+    DriftClass,
     Health,
     HeardBy,
     Item,
     Kind,
+    Listing,
+    ListingKey,
     MovementKind,
     PushOutcomeKind,
 )
+from stockpush.reservation.catalogue import build
 from stockpush.sim.candle_shop import SHOPIFY, WOO
+from stockpush.store.reads import DriftRow
 from stockpush.web.api import CURSOR_LENGTH_MAX, LIMIT_MAX, private_app
-from tests.web.private import CANDLE, SOAP, TOKEN, Listener, Office, listener, office
+from tests.web.private import CANDLE, NOON, SOAP, TOKEN, Listener, Office, listener, office
 
 ROUTES = (
     "/metrics",
     "/api/v1/items",
     "/api/v1/items/candle",
     "/api/v1/items/candle/why",
+    "/api/v1/listings",
     "/api/v1/lots",
     "/api/v1/plan",
     "/api/v1/channels",
     "/api/v1/deliveries",
+    "/api/v1/drifts",
     "/api/v1/movements",
     "/api/v1/holds",
     "/api/v1/holds/hold-1",
@@ -55,6 +63,8 @@ WRITES = {
     "/api/v1/holds/hold-1": ["DELETE", "PATCH"],
 }
 """What else can be done with a path besides reading it."""
+ONLY_WRITTEN = {"/api/v1/orders": ["POST"]}
+"""What is not read there: the ledger has what came of it."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -115,11 +125,12 @@ async def test_every_route_asks_for_the_token(private: Listener) -> None:
     app = no_app()
     routes = {(route.method, route.resource.canonical) for route in app.router.routes()}
     paths = {filled_in(path) for _, path in routes}
-    assert paths == set(ROUTES)
+    assert paths == {*ROUTES, *ONLY_WRITTEN}
     written = {(method, filled_in(path)) for method, path in routes} - {
         (method, path) for path in ROUTES for method in ("GET", "HEAD")
     }
-    assert written == {(method, path) for path, methods in WRITES.items() for method in methods}
+    writes = WRITES | ONLY_WRITTEN
+    assert written == {(method, path) for path, methods in writes.items() for method in methods}
     for path in (*sorted(paths), "/", "/api/v1/nowhere", "/metrics/"):
         for method in ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"):
             status, answer = await private.raw(f"{method} {path} HTTP/1.1", "Host: localhost")
@@ -265,7 +276,7 @@ async def test_an_unknown_path_is_404_as_json(private: Listener, path: str) -> N
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-async def test_only_movements_and_holds_are_written(private: Listener, method: str) -> None:
+async def test_only_movements_sales_and_holds_are_written(private: Listener, method: str) -> None:
     """Other methods are 405 on every path and named with what is allowed."""
     for path in ROUTES:
         if method in WRITES.get(path, ()):
@@ -275,6 +286,14 @@ async def test_only_movements_and_holds_are_written(private: Listener, method: s
             assert (answer.status, answer.headers["Allow"]) == (405, allowed)
             told = error(await answer.text())
         assert (told["code"], told["found"]) == ("method_refused", method)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_what_is_only_written_is_not_read(private: Listener, method: str) -> None:
+    """405, and named with what is allowed."""
+    for path, methods in ONLY_WRITTEN.items():
+        async with private.http.request(method, private.url + path) as answer:
+            assert (answer.status, answer.headers["Allow"]) == (405, ", ".join(methods))
 
 
 @pytest.mark.parametrize(
@@ -297,6 +316,11 @@ async def test_only_movements_and_holds_are_written(private: Listener, method: s
         ("/api/v1/movements?since=soon", "since", "soon"),
         ("/api/v1/movements?since=2099-01-01", "since", "2099-01-01"),
         ("/api/v1/deliveries?cursor=soon", "cursor", "soon"),
+        ("/api/v1/drifts?cursor=soon", "cursor", "soon"),
+        ("/api/v1/drifts?state=held", "state", "held"),
+        ("/api/v1/drifts?channel=a&channel=b", "channel", None),
+        ("/api/v1/listings?limit=0", "limit", "0"),
+        ("/api/v1/listings?sku=candle", "sku", "candle"),
         ("/api/v1/deliveries?cursor=-1", "cursor", "-1"),
         (f"/api/v1/deliveries?cursor={2**63}", "cursor", str(2**63)),
         ("/api/v1/items?limt=5", "limt", "5"),
@@ -432,6 +456,103 @@ async def test_a_cursor_outlives_its_item(private: Listener) -> None:
     assert [each["sku"] for each in body["data"]] == ["soap", "wax"]
     body = await data(private, "/api/v1/items?cursor=zzz")
     assert body == {"data": [], "next": None}
+
+
+async def test_listings_are_those_of_the_stock_table(private: Listener) -> None:
+    """By the SKU of their item, each as its item has it; of all channels or of one."""
+    office = private.office
+    again = Listing(ListingKey(WOO, "11"), "candle", 6, {"product_id": 11})
+    await office.do(ImportCatalogue((), (), (again,), (), "again", "test"))
+    body = await data(private, "/api/v1/listings")
+    assert body["next"] is None
+    rows = [(row["sku"], row["channel"], row["ref"], row["pack"]) for row in body["data"]]
+    assert rows == [
+        ("candle", SHOPIFY, {"variant_id": 1}, 1),
+        ("candle", WOO, {"product_id": 11}, 6),
+        ("soap", WOO, {"product_id": 10}, 1),
+    ]
+    items = (await data(private, "/api/v1/items"))["data"]
+    assert body["data"] == [row for item in items for row in item["listings"]]
+    assert {row["pool"] for row in body["data"]} == {"main"}
+    body = await data(private, f"/api/v1/listings?channel={WOO}")
+    assert [row["sku"] for row in body["data"]] == ["candle", "soap"]
+    answer = await private.get("/api/v1/listings?channel=my-ebay")
+    assert answer.status == 404
+    told = error(await answer.text())
+    assert (told["field"], told["found"], told["next"]) == (
+        "channel",
+        "my-ebay",
+        "stockpush channels",
+    )
+
+
+async def test_pages_of_listings_follow_each_other(private: Listener) -> None:
+    """Every listing once; a page has so many items that are listed, with all of their listings."""
+    items = tuple(Item(f"i{n}", "", Kind.PRODUCT, "piece") for n in range(4))
+    listings = tuple(
+        Listing(ListingKey(WOO, f"{100 + 10 * n + copy}"), f"i{n}", 1, {"product_id": 100 + n})
+        for n in range(4)
+        for copy in range(n % 2 + 1)
+    )
+    await private.office.do(ImportCatalogue(items, (), listings, (), "more", "test"))
+    everything = (await data(private, "/api/v1/listings"))["data"]
+    assert len(everything) == 2 + len(listings)
+    for limit in (1, 2, 3, 6):
+        seen, pages, cursor = [], 0, ""
+        while cursor is not None and pages < 10:
+            body = await data(private, f"/api/v1/listings?limit={limit}{cursor}")
+            assert len({row["sku"] for row in body["data"]}) <= limit
+            seen += body["data"]
+            cursor = body["next"] and f"&cursor={body['next']}"
+            pages += 1
+        assert seen == everything
+        assert pages == -(-6 // limit), "no page is empty"
+    body = await data(private, f"/api/v1/listings?limit=1&channel={SHOPIFY}")
+    assert ([row["sku"] for row in body["data"]], body["next"]) == (["candle"], None)
+
+
+async def test_drifts_are_told_newest_first(private: Listener) -> None:
+    """Open ones unless all are asked for; with what each was held for, and where it was."""
+    office = private.office
+    assert await data(private, "/api/v1/drifts") == {"data": [], "next": None}
+    await office.read(CANDLE, 3)
+    office.clock.pass_s(1)
+    await office.read(SOAP, 90)
+    page = await data(private, "/api/v1/drifts?limit=1")
+    assert page["data"] == [
+        {
+            "id": 2,
+            "channel": WOO,
+            "field": "10",
+            "ref": {"product_id": 10},
+            "sku": "soap",
+            "expected": 100,
+            "observed": 90,
+            "class": "unseen_sale",
+            "resolution": None,
+            "opened_at": "2026-11-22T12:00:02Z",
+            "closed_at": None,
+        }
+    ]
+    page = await data(private, f"/api/v1/drifts?limit=1&cursor={page['next']}")
+    assert ([row["sku"] for row in page["data"]], page["next"]) == (["candle"], None)
+    (row,) = (await data(private, f"/api/v1/drifts?channel={SHOPIFY}"))["data"]
+    assert (row["id"], row["expected"], row["observed"]) == (1, 5, 3)
+    assert (await private.get("/api/v1/drifts?channel=my-ebay")).status == 404
+    for _ in range(2):  # no order explains it
+        office.clock.pass_s(3600)
+        await office.poll(SHOPIFY)
+    await office.read(CANDLE, 3)
+    assert [row["id"] for row in (await data(private, "/api/v1/drifts"))["data"]] == [2]
+    rows = (await data(private, "/api/v1/drifts?state=all"))["data"]
+    assert [(row["id"], row["closed_at"] is None) for row in rows] == [(2, True), (1, False)]
+    assert (rows[1]["class"], rows[1]["resolution"]) == ("manual_edit", "restored")
+    document = await data(private, "/api/v1/openapi.json")
+    described = document["components"]["schemas"]["DriftRow"]
+    validator = jsonschema.Draft202012Validator(document | described)
+    for row in rows:
+        validator.validate(row)
+        assert set(row) == set(described["properties"]) == set(described["required"])
 
 
 async def test_the_plan_is_that_of_the_command_line(private: Listener) -> None:
@@ -614,6 +735,18 @@ def test_rows_have_the_documented_keys(command: str, row: type, nested: tuple[ty
     assert documented - ours == set()
 
 
+def test_drifts_have_the_documented_keys_and_classes() -> None:
+    """docs/interface.md lists every key, and every word for what a drift turned out to be."""
+    page = (Path(__file__).parents[2] / "docs" / "interface.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `GET /api/v1/drifts.*$", page, re.MULTILINE)
+    drift = Drift(CANDLE, 5, 3, DriftClass.UNSEEN_SALE, NOON, id=1)
+    told = channel_report.drift(DriftRow(drift, ()), build(1, (), (), (), {})).as_json()
+    assert re.findall(r'"(\w+)"', row) == list(told)
+    assert (told["ref"], told["sku"]) == (None, None)
+    words = row.partition("`class`: ")[2].partition(";")[0]
+    assert re.findall(r"\w+", words) == list(DriftClass)
+
+
 # -- the description ----------------------------------------------------------------------------
 
 
@@ -641,6 +774,8 @@ async def test_answers_are_as_described(private: Listener) -> None:
 
     tried = 0
     for path, operations in document["paths"].items():
+        if path in ONLY_WRITTEN:
+            continue
         answers = operations["get"]["responses"]
         if path != "/metrics":
             good = await data(private, filled_in(path))
@@ -679,6 +814,10 @@ class Broken:
         raise self.fault
 
     async def deliveries(self, **_asked: object) -> object:
+        """Fail."""
+        raise self.fault
+
+    async def drifts(self, **_asked: object) -> object:
         """Fail."""
         raise self.fault
 

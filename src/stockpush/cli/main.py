@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
@@ -149,15 +150,17 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
+_commands: Final = cache(partial(get_command, app))
+"""Returns what can be typed. It takes as long as many a command, so it is made once a process."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Carry out one command line (without the program's name); return its exit code."""
     # Commands say what they did in their own words; log lines are the daemon's.
     logs.configure(json=False, level="critical")
     as_json = "--json" in arguments[: _end_of_options(arguments)]
     try:
-        ended = get_command(app).main(
-            args=list(arguments), prog_name="stockpush", standalone_mode=False
-        )
+        ended = _commands().main(args=list(arguments), prog_name="stockpush", standalone_mode=False)
     except StockPushError as error:
         if isinstance(error, UsageError) and error.next is None:
             error.next = f"stockpush {arguments[0]} --help"

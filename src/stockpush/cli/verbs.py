@@ -7,7 +7,6 @@ they share a material) and how to undo it. Nothing is deleted: undo writes what 
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -31,7 +30,6 @@ from stockpush.engine.given import one_line
 from stockpush.engine.holding import read_id
 from stockpush.engine.moving import Asked, By, Part, Said
 from stockpush.errors import UsageError
-from stockpush.messages import SellHold
 from stockpush.model import Item
 from stockpush.reservation.catalogue import Catalogue
 from stockpush.reservation.holds import name_of as hold_name
@@ -277,14 +275,12 @@ def sell(
             next="stockpush sell --help",
         )
     typed = quantity
-    why = ": ".join(each for each in (f"sold at {place}", write.reason) if each)
-    sold = replace(write, reason=why)
 
     def asked(item: Item, key: str) -> Asked:
-        said = Said(quantity=joined(typed, write), pool=pool)
-        return moving.sell(said, item, _by(key, sold), TYPED, place)
+        line = Part(item, joined(typed, write), TYPED.names["quantity"])
+        return moving.sell([line], _by(key, write), place, pool)
 
-    act("sell", sold, sku, asked)
+    act("sell", write, sku, asked)
 
 
 def _sell_hold(hold: str, place: str, write: Write) -> None:
@@ -292,8 +288,7 @@ def _sell_hold(hold: str, place: str, write: Write) -> None:
     number = read_id(hold, field="--hold")
 
     def asked(_: Catalogue, key: str) -> Asked:
-        command = SellHold(number, place, key, actor(), write.reason)
-        return Asked(command, f"Sold {hold_name(number)} at {place}")
+        return moving.sell_hold(number, _by(key, write), place)
 
     carry_out(write, asked, id_field="--hold", where="stockpush holds --all")
 

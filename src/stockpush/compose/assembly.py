@@ -204,6 +204,21 @@ class Parts:
         """Return deliveries without their bodies, newest first; `before` is a page's cursor."""
         return await reads.deliveries(self.store, limit=limit, before=before)
 
+    async def drifts(
+        self,
+        *,
+        limit: int,
+        before: int | None = None,
+        channel: str | None = None,
+        only_open: bool = False,
+    ) -> reads.Page[reads.DriftRow]:
+        """Return drifts, newest first, on every channel or on one, all or those that are open;
+        `before` is a page's cursor.
+        """
+        return await reads.drifts(
+            self.store, limit=limit, before=before, channel=channel, only_open=only_open
+        )
+
     def channel_report(
         self, stored: channel_report.StoredChannel, running: Mapping[str, Channel] | None = None
     ) -> channel_report.ChannelRow:

@@ -8,9 +8,9 @@ docs/interface.md: keys may be added, never renamed or removed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, tzinfo
-from typing import Protocol
+from typing import Any, Protocol
 
 from stockpush.engine.why import Why
 from stockpush.messages import Command, Decision
@@ -18,6 +18,7 @@ from stockpush.model import (
     ChannelPolicy,
     ChannelState,
     Delivery,
+    Drift,
     Health,
     Hold,
     HoldState,
@@ -88,6 +89,32 @@ class DeliveryRow:
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class DriftRow:
+    """One difference between what was expected on a field and what it held, in listing units.
+
+    `what` is called `class` in JSON: what it turned out to be. `closed_at` is None while it is
+    open, `ref` (of the first listing) and `sku` where no listing shows the field any more.
+    """
+
+    id: int
+    channel: str
+    field: str
+    ref: Mapping[str, Any] | None
+    sku: str | None
+    expected: int
+    observed: int
+    what: str
+    resolution: str | None
+    opened_at: datetime
+    closed_at: datetime | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape of `GET /api/v1/drifts`."""
+        named = {"what": "class"}
+        return {named.get(each.name, each.name): getattr(self, each.name) for each in fields(self)}
+
+
 class Latency(Protocol):
     """Seconds from sending to settlement, as the database has them."""
 
@@ -155,6 +182,34 @@ class DeliveryPage(Protocol):
         ...
 
 
+class StoredDrift(Protocol):
+    """A drift as the database knows it."""
+
+    @property
+    def drift(self) -> Drift:
+        """Return the drift."""
+        ...
+
+    @property
+    def refs(self) -> Sequence[Mapping[str, Any]]:
+        """Return the references of the listings that show its field."""
+        ...
+
+
+class DriftPage(Protocol):
+    """Some drifts, newest first; `next` is the cursor of the following page or None."""
+
+    @property
+    def data(self) -> Sequence[StoredDrift]:
+        """Return the drifts of this page."""
+        ...
+
+    @property
+    def next(self) -> int | None:
+        """Return where the following page starts, None at the end."""
+        ...
+
+
 class HoldPage(Protocol):
     """Some holds, newest first; `next` is the cursor of the following page or None."""
 
@@ -203,6 +258,14 @@ class Reads(Protocol):
 
     async def deliveries(self, *, limit: int, before: int | None = None) -> DeliveryPage:
         """Return at most `limit` deliveries older than the cursor `before`."""
+        ...
+
+    async def drifts(
+        self, *, limit: int, before: int | None = None, channel: str | None, only_open: bool
+    ) -> DriftPage:
+        """Return at most `limit` drifts older than the cursor `before`, of one channel or of all,
+        those that are open or all.
+        """
         ...
 
     async def catalogue(self) -> Catalogue:
@@ -294,4 +357,23 @@ def delivery(row: Delivery) -> DeliveryRow:
         received_at=row.received_at,
         state=row.state.value,
         reason=row.reason or None,
+    )
+
+
+def drift(stored: StoredDrift, catalogue: Catalogue) -> DriftRow:
+    """Return one drift's row; it has been stored, so it has an id."""
+    row = stored.drift
+    assert row.id is not None
+    return DriftRow(
+        id=row.id,
+        channel=row.field.channel,
+        field=row.field.key,
+        ref=stored.refs[0] if stored.refs else None,
+        sku=catalogue.sku_of(row.field),
+        expected=row.expected,
+        observed=row.observed,
+        what=row.drift_class.value,
+        resolution=row.resolution or None,
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
     )

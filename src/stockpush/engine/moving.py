@@ -33,15 +33,16 @@ from stockpush.messages import (
     Outcome,
     Refused,
     Replayed,
+    SellHold,
     StockMove,
     TransferStock,
     UndoMovement,
 )
 from stockpush.model import MAIN, Item, LotRule, MovementKind
 from stockpush.reservation.catalogue import Catalogue
+from stockpush.reservation.holds import name_of as hold_name
 from stockpush.reservation.view import View
 from stockpush.units import format_quantity, parse_quantity
-from stockpush.values import replace
 
 if TYPE_CHECKING:
     from stockpush.engine.commit import Done
@@ -65,7 +66,7 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How much of an item was said to be used, and what that is called."""
+    """How much of an item was said to be used or sold, and what that is called."""
 
     item: Item
     quantity: object
@@ -214,12 +215,20 @@ def take_back(said: Said, item: Item, by: By, manner: Manner) -> Asked:
     return Asked(_move(move, by), f"Took back {amount(units, item)}{of_lot(lot)}")
 
 
-def sell(said: Said, item: Item, by: By, manner: Manner, place: str) -> Asked:
-    """Record a sale made elsewhere."""
-    units = _units(said, item, manner)
-    move = StockMove(item.sku, -units, MovementKind.SALE)
-    command = replace(_move(move, by, said.pool), place=place)
-    return Asked(command, f"Sold {amount(units, item)} at {place}")
+def sell(lines: Sequence[Part], by: By, place: str, pool: str | None = None) -> Asked:
+    """Record a sale made elsewhere: all of its lines in one command."""
+    sold = [(_read(each.quantity, each.item, field=each.field, zero=False), each) for each in lines]
+    moves = (StockMove(each.item.sku, -units, MovementKind.SALE) for units, each in sold)
+    why = ": ".join(filter(None, (f"sold at {place}", by.reason)))
+    command = MoveStock(tuple(moves), by.key, by.actor, why, pool, place=place)
+    told = ", ".join(amount(units, each.item) for units, each in sold)
+    return Asked(command, f"Sold {told} at {place}")
+
+
+def sell_hold(hold_id: int, by: By, place: str) -> Asked:
+    """Turn all of a hold into a sale made elsewhere."""
+    command = SellHold(hold_id, place, by.key, by.actor, by.reason)
+    return Asked(command, f"Sold {hold_name(hold_id)} at {place}")
 
 
 def transfer(said: Said, item: Item, by: By, manner: Manner) -> Asked:

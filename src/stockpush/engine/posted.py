@@ -1,4 +1,5 @@
-"""Stock verbs as scripts post them: a JSON object becomes what `moving` makes a command of.
+"""Stock verbs and sales as scripts post them: a JSON object becomes what `moving` makes a command
+of.
 
 `FIELDS` is what each verb takes; the description of the API is made from it. SKUs are given exactly
 as they are, days as instants with a zone, and nothing that would be ignored.
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stockpush.engine import given, movements, moving
+from stockpush.engine import given, holding, movements, moving
 from stockpush.engine.moving import Asked, By, Manner, Part, Said
 from stockpush.reservation.catalogue import Catalogue
 
@@ -57,6 +58,11 @@ COMMON: Final = ("verb", "reason", "dry_run")
 USED_MAX: Final = 500
 """Most components that are said to be used, and most substitutes taken."""
 
+OF_SALE: Final = ("at", "lines", "hold", "pool", "reason", "dry_run")
+"""What may be said of a sale made elsewhere: `at` and one of `lines` and `hold` must."""
+SALE_LINES_MAX: Final = 100
+"""Most lines of a sale."""
+
 
 @dataclass(frozen=True, slots=True)
 class Posted:
@@ -77,6 +83,37 @@ def read(content: Any, catalogue: Catalogue, *, key: str, actor: str) -> Posted:
     body = given.table(content, "body", (*COMMON, *FIELDS.get(verb or "", ())))
     by = By(key, actor, given.line(body, "reason"))
     return Posted(_asked(str(verb), body, catalogue, by), given.flag(body, "dry_run"))
+
+
+def read_sale(content: Any, catalogue: Catalogue, *, key: str, actor: str) -> Posted:
+    """Return the sale made elsewhere that a body tells of; `content` is its JSON.
+
+    `{"at", "lines": [{"sku", "quantity"}], "pool", "reason", "dry_run"}`, or with `hold` for all of
+    a hold instead of lines and their pool. Raises `UsageError` and `NotFound` that name the field.
+    """
+    body = given.table(content, "body", OF_SALE)
+    place = given.line(body, "at")
+    if not place:
+        raise given.wrong("at", None, "where it was sold, such as 'market'")
+    by = By(key, actor, given.line(body, "reason"))
+    return Posted(_sold(body, catalogue, by, place), given.flag(body, "dry_run"))
+
+
+def _sold(body: Mapping[str, Any], catalogue: Catalogue, by: By, place: str) -> Asked:
+    hold, pool = given.text(body, "hold"), given.name_of(given.text(body, "pool"), field="pool")
+    if hold is not None:
+        for name in ("lines", "pool"):
+            if body.get(name) is not None:
+                raise given.wrong(name, body[name], "hold alone, whose lines and pool it sells")
+        return moving.sell_hold(holding.read_id(hold, field="hold"), by, place)
+    lines = body.get("lines")
+    if not isinstance(lines, list) or not lines:
+        expected = 'a list such as [{"sku": "candle", "quantity": "5"}], or a hold'
+        raise given.wrong("lines", lines, expected)
+    if len(lines) > SALE_LINES_MAX:
+        raise given.wrong("lines", f"{len(lines)} lines", f"{SALE_LINES_MAX} lines at most")
+    sold = [_part(each, catalogue, f"lines[{number}]") for number, each in enumerate(lines)]
+    return moving.sell(sold, by, place, pool)
 
 
 def _asked(verb: str, body: Mapping[str, Any], catalogue: Catalogue, by: By) -> Asked:

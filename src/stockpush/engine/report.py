@@ -43,7 +43,8 @@ from stockpush.units import format_duration, format_quantity
 
 @dataclass(frozen=True, slots=True)
 class ListingRow:
-    """One listing of `stock --json`: `offer`, `expected`, `observed` in listing units.
+    """One listing of `stock --json`, fed by the `pool`: `offer`, `expected`, `observed` in listing
+    units.
 
     `share` is what it is given of what is shared out, None where it shows the whole. `cap` is the
     most that it offers (None: what the channel holds), and `buffer` what it is never told of, in
@@ -55,6 +56,7 @@ class ListingRow:
 
     channel: str
     ref: Mapping[str, Any]
+    sku: str
     pack: int
     offer: int | None
     expected: int | None
@@ -67,6 +69,7 @@ class ListingRow:
     cap: int | None = None
     buffer: str | None = None
     bound: int | None = None
+    pool: str = MAIN
     horizon: str | None = None
 
 
@@ -232,6 +235,33 @@ def stock_page(
     return stock(view, page), page[-1] if len(left) > limit else None
 
 
+def listings_page(
+    view: View, *, limit: int, after: str | None = None, channel: str | None = None
+) -> tuple[tuple[ListingRow, ...], str | None]:
+    """Return the listings of at most `limit` (>= 1) items by SKU, those after the cursor `after`,
+    on every channel or on one; those of an item by channel and reference.
+
+    The second value is the cursor of the following page, None at the end.
+    """
+    catalogue = view.catalogue
+    listed: dict[str, list[Listing]] = {}
+    for listing in catalogue.listings.values():
+        if channel in (None, listing.key.channel) and (after is None or listing.sku > after):
+            listed.setdefault(listing.sku, []).append(listing)
+    left = sorted(listed)
+    found = [
+        (catalogue.shelf_on(listing.key.channel, sku), listing)
+        for sku in left[:limit]
+        for listing in sorted(listed[sku], key=lambda each: each.key)
+    ]
+    net = view.net({shelf for shelf, _ in found})
+    rows = (
+        listing_row(view, listing, netting.atp(net, shelf), horizons.promised(view, net, shelf))
+        for shelf, listing in found
+    )
+    return tuple(rows), left[limit - 1] if len(left) > limit else None
+
+
 def shortages(view: View) -> tuple[str, ...]:
     """Return the SKUs, and the pools other than MAIN, whose ATP is negative: demand that nothing
     covers.
@@ -347,6 +377,7 @@ def listing_row(view: View, listing: Listing, atp: int, by: Promised) -> Listing
     return ListingRow(
         channel=listing.key.channel,
         ref=listing.ref,
+        sku=listing.sku,
         pack=listing.pack,
         offer=wanted,
         expected=None if row is None else row.expected,
@@ -359,6 +390,7 @@ def listing_row(view: View, listing: Listing, atp: int, by: Promised) -> Listing
         cap=cap_of(view.catalogue, listing),
         buffer=None if buffer is None else format_quantity(buffer, scale),
         bound=bound,
+        pool=view.catalogue.fed_by(listing.key.channel),
         horizon=None if listing.horizon_s is None else format_duration(listing.horizon_s),
     )
 

@@ -16,7 +16,7 @@ from stockpush.store import rows, schema
 from stockpush.store.dialects import Dialect, Session
 from stockpush.store.rows import Row
 from stockpush.store.sql import SqlStore
-from stockpush.store.statements import Statements
+from stockpush.store.statements import statements_of
 from stockpush.store.transaction import StoredCatalogue, read_catalogue
 
 V = TypeVar("V")
@@ -98,7 +98,7 @@ class Reader:
 
     async def catalogue(self) -> StoredCatalogue:
         """Return the whole catalogue."""
-        return await read_catalogue(self._session, Statements(self._dialect))
+        return await read_catalogue(self._session, statements_of(self._dialect))
 
     async def open_pushes(self) -> tuple[Push, ...]:
         """Return every push that is not settled, at most one for each field."""

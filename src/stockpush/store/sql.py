@@ -31,7 +31,7 @@ from stockpush.store import address, migrations, rows
 from stockpush.store.dialects import Database, Dialect, Session, Write
 from stockpush.store.dialects.sqlite import AsyncCreator
 from stockpush.store.rows import Row
-from stockpush.store.statements import Statements
+from stockpush.store.statements import statements_of
 from stockpush.store.transaction import SqlTransaction, StoredCatalogue, read_catalogue
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -46,7 +46,7 @@ class SqlStore:
     def __init__(self, database: Database) -> None:
         """Serve `database`, whose schema is current."""
         self._database = database
-        self._statements = Statements(database.dialect)
+        self._statements = statements_of(database.dialect)
         self._seen = rows.Seen()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Every statement of the write path and of the daemon's queries, compiled once per database.
+"""Every statement of the write path and of the daemon's queries, compiled once per dialect.
 
 Each is written in SQLAlchemy Core and kept as text with positional parameters. A statement that
 writes whole rows takes them in the column order of its table (`rows.py`); the others name their
@@ -8,7 +8,7 @@ it runs.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -90,8 +90,14 @@ class TableStatements:
         return self._dialect.found(self._table, columns, where)
 
 
+@cache
+def statements_of(dialect: Dialect) -> Statements:
+    """Return all of them for a dialect, the same for every database that a process opens."""
+    return Statements(dialect)
+
+
 class Statements:
-    """All of them, for one database."""
+    """All of them, for one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
         """Prepare for `dialect`; nothing is compiled yet."""

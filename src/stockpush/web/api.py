@@ -2,9 +2,9 @@
 
 Theory of operation. What reads has the rows of `stock --json`, `why --json`, `lots --json`,
 `plan --json`, `channels --json`, `holds --json`, `log --json` and `deliveries --json`, made by the
-same functions, so that the two cannot disagree. What writes, stock verbs and holds, becomes a
-command of the commit lane as on the command line, read and refused by the same functions, under the
-idempotency key that comes with it. Lists that grow come in pages: `limit` says how many rows,
+same functions, so that the two cannot disagree. What writes, stock verbs, sales and holds, becomes
+a command of the commit lane as on the command line, read and refused by the same functions, under
+the idempotency key that comes with it. Lists that grow come in pages: `limit` says how many rows,
 `cursor` where to go on, taken from `next` of the page before. Who may ask is decided in door.py
 alone.
 """
@@ -12,7 +12,7 @@ alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, timedelta
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -31,7 +31,7 @@ from stockpush.engine import (
 )
 from stockpush.engine.channel_report import ChannelRow, Reads, StoredChannel
 from stockpush.engine.commit import Done
-from stockpush.engine.posted import POSTED
+from stockpush.engine.posted import POSTED, Posted
 from stockpush.errors import NotFound, StoreUnavailable, UsageError
 from stockpush.messages import Command, PlaceHold, Refused, ReleaseHold, RenewHold, Replayed
 from stockpush.model import MAIN, Hold, HoldLine, HoldState
@@ -47,14 +47,16 @@ LIMIT_MAX = 500
 """Most rows in a page."""
 CURSOR_LENGTH_MAX = 300
 """Longest cursor, in characters: a SKU, or a number."""
-DELIVERY_ID_MAX = 2**63 - 1
+ROW_ID_MAX = 2**63 - 1
 """Largest id that the database can hold."""
 BODY_BYTES_MAX = 64 * 1024
 """Largest body that is read: a hundred lines take a tenth of it."""
 KEY_LENGTH_MAX = 200
 """Longest idempotency key, in characters."""
 ALL = "all"
-"""What is asked for where holds of every state are."""
+"""What is asked for where holds, or drifts, of every state are."""
+OPEN = "open"
+"""What is asked for where drifts are that are not closed."""
 ACTOR = "api"
 """Who acts, for the record."""
 IDLE_TIMEOUT_S = 5.0
@@ -96,12 +98,15 @@ def private_app(
     app.router.add_get("/api/v1/items", api.items)
     app.router.add_get("/api/v1/items/{sku}", api.item)
     app.router.add_get("/api/v1/items/{sku}/why", api.why)
+    app.router.add_get("/api/v1/listings", api.listings)
     app.router.add_get("/api/v1/lots", api.lots)
     app.router.add_get("/api/v1/plan", api.plan)
     app.router.add_get("/api/v1/channels", api.channels)
     app.router.add_get("/api/v1/deliveries", api.deliveries)
+    app.router.add_get("/api/v1/drifts", api.drifts)
     app.router.add_get("/api/v1/movements", api.movements)
     app.router.add_post("/api/v1/movements", stock.move)
+    app.router.add_post("/api/v1/orders", stock.sell)
     app.router.add_get("/api/v1/holds", holds.list)
     app.router.add_post("/api/v1/holds", holds.place)
     app.router.add_get("/api/v1/holds/{id}", holds.one)
@@ -165,6 +170,13 @@ class _Api:
             raise _no_item(sku)
         return answer(found)
 
+    async def listings(self, request: web.Request) -> web.Response:
+        asked = _parameters(request, "limit", "cursor", "channel")
+        limit, after = _limit(asked), _cursor(asked)
+        view = await self._reads.view()
+        channel = _channel(asked, view.catalogue.policies)
+        return _page(*report.listings_page(view, limit=limit, after=after, channel=channel))
+
     async def lots(self, request: web.Request) -> web.Response:
         sku = _parameters(request, "sku").get("sku")
         view = await self._reads.view()
@@ -183,12 +195,26 @@ class _Api:
 
     async def deliveries(self, request: web.Request) -> web.Response:
         asked = _parameters(request, "limit", "cursor")
-        limit, before = _limit(asked), _delivery_cursor(asked)
+        limit, before = _limit(asked), _row_cursor(asked)
         page = await self._reads.deliveries(limit=limit, before=before)
         return _page(
             [channel_report.delivery(each) for each in page.data],
             None if page.next is None else str(page.next),
         )
+
+    async def drifts(self, request: web.Request) -> web.Response:
+        asked = _parameters(request, "limit", "cursor", "channel", "state")
+        limit, before, state = _limit(asked), _row_cursor(asked), asked.get("state", OPEN)
+        if state not in (OPEN, ALL):
+            raise _no_state(state, (OPEN, ALL))
+        channel, only_open = asked.get("channel"), state == OPEN
+        page = await self._reads.drifts(
+            limit=limit, before=before, channel=channel, only_open=only_open
+        )
+        catalogue = await self._reads.catalogue()
+        _channel(asked, catalogue.policies)
+        rows = [channel_report.drift(each, catalogue).as_json() for each in page.data]
+        return _page(rows, None if page.next is None else str(page.next))
 
     async def movements(self, request: web.Request) -> web.Response:
         asked = _parameters(request, "limit", "cursor", "sku", "since")
@@ -230,24 +256,34 @@ class _Stock:
         self._ids = ids
 
     async def move(self, request: web.Request) -> web.Response:
-        """Carry out a stock verb, or only decide it; answer what it did, or why it was refused.
+        """Carry out a stock verb, or only decide it."""
+        return await self._write(request, posted.read, field="id", where="stockpush log")
+
+    async def sell(self, request: web.Request) -> web.Response:
+        """Record a sale made elsewhere, or only decide it."""
+        where = "stockpush holds --all"
+        return await self._write(request, posted.read_sale, field="hold", where=where)
+
+    async def _write(
+        self, request: web.Request, read: Callable[..., Posted], *, field: str, where: str
+    ) -> web.Response:
+        """Do what was posted, which `read` reads; answer what it did, or why it was refused.
 
         201 for what was done, 200 for what had been done under its key or was only decided, 404
-        for what it names and is not there, 409 for another refusal.
+        for what it names and is not there, 409 for another refusal. A movement or hold is named as
+        `field`, and `where` shows which there are.
         """
         _parameters(request)
         key = _idempotency_key(request, self._ids)
         content = await _json(request)
         before = await self._reads.view()
-        wanted = posted.read(content, before.catalogue, key=key, actor=ACTOR)
+        wanted = read(content, before.catalogue, key=key, actor=ACTOR)
         told = await moving.carry_out(
             self._reads, before, wanted.asked, self._carry_out, dry_run=wanted.dry_run
         )
         if isinstance(told.outcome, Refused):
             if told.outcome.refusal == "not_found":
-                raise moving.not_found(
-                    told.outcome, told.asked, POSTED, field="id", where="stockpush log"
-                )
+                raise moving.not_found(told.outcome, told.asked, POSTED, field=field, where=where)
             return _refusal(told.outcome, moving.next_after(told.outcome, POSTED))
         is_new = moving.is_new(told) and not wanted.dry_run
         document = moving.document(told, dry_run=wanted.dry_run)
@@ -416,10 +452,28 @@ def _state(asked: Mapping[str, str]) -> HoldState | None:
     try:
         return HoldState(text)
     except ValueError:
-        words = ", ".join((*HoldState, ALL))
-        raise UsageError(
-            "There is no such state.", field="state", found=shown(text), expected=f"one of {words}"
-        ) from None
+        raise _no_state(text, (*HoldState, ALL)) from None
+
+
+def _no_state(text: str, known: Sequence[str]) -> UsageError:
+    expected = f"one of {', '.join(known)}"
+    return UsageError(
+        "There is no such state.", field="state", found=shown(text), expected=expected
+    )
+
+
+def _channel(asked: Mapping[str, str], known: Collection[str]) -> str | None:
+    """Return the channel that is asked for, None for all; `NotFound` for an unknown one."""
+    text = asked.get("channel")
+    if text is not None and text not in known:
+        raise NotFound(
+            "There is no channel of that name.",
+            field="channel",
+            found=shown(text),
+            expected="a name of /api/v1/channels",
+            next="stockpush channels",
+        )
+    return text
 
 
 def _page(rows: Sequence[Any], following: str | None) -> web.Response:
@@ -458,11 +512,11 @@ def _cursor(asked: Mapping[str, str]) -> str | None:
     return text
 
 
-def _delivery_cursor(asked: Mapping[str, str]) -> int | None:
+def _row_cursor(asked: Mapping[str, str]) -> int | None:
     text = _cursor(asked)
     if text is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) > DELIVERY_ID_MAX:
+    if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) > ROW_ID_MAX:
         raise _not_a_cursor(text)
     return int(text)
 

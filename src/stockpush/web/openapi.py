@@ -16,11 +16,11 @@ import msgspec
 
 from stockpush import __version__
 from stockpush.engine import posted
-from stockpush.engine.channel_report import ChannelRow, DeliveryRow
+from stockpush.engine.channel_report import ChannelRow, DeliveryRow, DriftRow
 from stockpush.engine.holding import HoldLineRow, HoldRow, OnSaleRow, PromiseRow
 from stockpush.engine.lot_report import LotRow
 from stockpush.engine.movements import LedgerRow
-from stockpush.engine.report import ParkedRow, StockRow
+from stockpush.engine.report import ListingRow, ParkedRow, StockRow
 from stockpush.engine.why import Why
 from stockpush.model import HOLD_LINES_MAX, MAIN, HoldState
 
@@ -39,6 +39,8 @@ ROWS: Sequence[type] = (
     Why,
     ChannelRow,
     DeliveryRow,
+    DriftRow,
+    ListingRow,
     LotRow,
     ParkedRow,
     LedgerRow,
@@ -100,6 +102,14 @@ PATHS: Sequence[_Operation] = (
         "/api/v1/items/{sku}/why", "Why an item's numbers are what they are.", Why, takes_at=True
     ),
     _Operation(
+        "/api/v1/listings",
+        "Listings and what each shows, by the SKU of the item; limit counts items.",
+        ListingRow,
+        page=True,
+        paged=True,
+        asks={"channel": "On one channel alone."},
+    ),
+    _Operation(
         "/api/v1/lots",
         "What lies where, of which lot, and until when it is sold.",
         LotRow,
@@ -110,6 +120,15 @@ PATHS: Sequence[_Operation] = (
     _Operation("/api/v1/channels", "Channels and how they are doing.", ChannelRow, page=True),
     _Operation(
         "/api/v1/deliveries", "The inbox, newest first.", DeliveryRow, page=True, paged=True
+    ),
+    _Operation(
+        "/api/v1/drifts",
+        "Where a channel held another number than expected, newest first: open ones, or all.",
+        DriftRow,
+        page=True,
+        paged=True,
+        states=("open", "all"),
+        asks={"channel": "On one channel alone."},
     ),
     _Operation(
         "/api/v1/movements",
@@ -125,6 +144,14 @@ PATHS: Sequence[_Operation] = (
         answer=MOVED,
         method="post",
         body="NewMovement",
+        creates=True,
+    ),
+    _Operation(
+        "/api/v1/orders",
+        "Record a sale made elsewhere: its lines, or all of a hold.",
+        answer=MOVED,
+        method="post",
+        body="NewOrder",
         creates=True,
     ),
     _Operation(
@@ -166,7 +193,9 @@ def document(*, limit_default: int, limit_max: int) -> dict[str, Any]:
         "info": {
             "title": "Stock Push",
             "version": __version__,
-            "description": "What there is, what each channel shows, what moves stock, and holds.",
+            "description": (
+                "What there is, what each channel shows, what moves stock, sales and holds."
+            ),
         },
         "security": [{"token": []}],
         "paths": {
@@ -265,6 +294,9 @@ def _schemas() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(ROWS, ref_template="#/components/schemas/{name}")
     for schema in schemas.values():
         schema["description"] = cleandoc(schema["description"])
+    drift = schemas[DriftRow.__name__]
+    drift["properties"]["class"] = drift["properties"].pop("what")
+    drift["required"] = ["class" if name == "what" else name for name in drift["required"]]
     schemas[ERROR] = {
         "type": "object",
         "required": ["error"],
@@ -432,27 +464,30 @@ def _bodies() -> dict[str, Any]:
         "until": {"type": "string", "format": "date-time"},
         "reason": {"type": "string"},
     }
-    line = {
-        "type": "object",
-        "required": ["sku", "quantity"],
-        "properties": {
-            "sku": {"type": "string"},
-            "quantity": {"type": ["string", "integer"], "description": "5, or '2.5 kg'."},
-        },
-        "additionalProperties": False,
-    }
     return {
         "NewMovement": {"oneOf": [_verb(verb, names) for verb, names in posted.FIELDS.items()]},
+        "NewOrder": {
+            "type": "object",
+            "required": ["at"],
+            "oneOf": [
+                {"required": ["lines"]},
+                {"required": ["hold"], "not": {"required": ["pool"]}},
+            ],
+            "properties": {
+                "at": {"type": "string", "description": "Where it was sold: market, shop."},
+                "lines": _lines(posted.SALE_LINES_MAX),
+                "hold": {"type": "string", "description": "All of a hold instead: hold-12."},
+                "pool": {"type": "string", "default": MAIN},
+                "reason": {"type": "string"},
+                "dry_run": _DRY_RUN,
+            },
+            "additionalProperties": False,
+        },
         "NewHold": {
             "type": "object",
             "required": ["lines"],
             "properties": {
-                "lines": {
-                    "type": "array",
-                    "items": line,
-                    "minItems": 1,
-                    "maxItems": HOLD_LINES_MAX,
-                },
+                "lines": _lines(HOLD_LINES_MAX),
                 "note": {"type": "string"},
                 "pool": {"type": "string", "default": MAIN},
                 "lower": {
@@ -467,6 +502,20 @@ def _bodies() -> dict[str, Any]:
         },
         "Renewal": {"type": "object", "properties": ends, "additionalProperties": False},
     }
+
+
+def _lines(most: int) -> dict[str, Any]:
+    """Return the schema of 1 to `most` lines, each with how much of an item."""
+    line = {
+        "type": "object",
+        "required": ["sku", "quantity"],
+        "properties": {
+            "sku": {"type": "string"},
+            "quantity": {"type": ["string", "integer"], "description": "5, or '2.5 kg'."},
+        },
+        "additionalProperties": False,
+    }
+    return {"type": "array", "items": line, "minItems": 1, "maxItems": most}
 
 
 _FALL: Mapping[str, Any] = {

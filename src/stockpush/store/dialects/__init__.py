@@ -101,6 +101,10 @@ class Session(Protocol):
 class Dialect(Protocol):
     """How statements are put for one kind of database."""
 
+    def __hash__(self) -> int:
+        """Return a hash: what was compiled for a dialect is kept by it."""
+        ...
+
     def compile(self, statement: Executable) -> str:
         """Return the statement as text with positional parameters, in the order of the text."""
         ...

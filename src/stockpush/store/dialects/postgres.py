@@ -229,6 +229,10 @@ class PostgresDialect:
         return self.compile(statement.returning(literal_column("1")))
 
 
+DIALECT: Final = PostgresDialect()
+"""The one there is: it knows nothing of a database."""
+
+
 def _plain(column: Column[Any]) -> BigInteger | Text:
     return BigInteger() if isinstance(column.type, BigInteger) else Text()
 
@@ -242,7 +246,7 @@ class PostgresDatabase:
         `schema` has been checked to be a plain lower-case name. `busy_timeout_s` bounds the wait
         for a lock and for a connection of the pool.
         """
-        self.dialect = PostgresDialect()
+        self.dialect = DIALECT
         self.schema = schema
         self._origin: str | None = None
         self._naming = asyncio.Lock()

@@ -378,6 +378,10 @@ class SqliteDialect:
         return self.compile(statement)
 
 
+DIALECT: Final = SqliteDialect()
+"""The one there is: it knows nothing of a database."""
+
+
 def _texts_of(key: Key) -> Iterable[str]:
     """Return the texts that a key is made of."""
     parts = key if isinstance(key, tuple) else (key,)
@@ -417,7 +421,7 @@ class SqliteDatabase:
 
         `only_read`: the disk is full, and it is read without a `-shm` file.
         """
-        self.dialect = SqliteDialect()
+        self.dialect = DIALECT
         self._path = path
         # A simulator's connections have files of their own, a new one for each of many lives.
         self._lengthens_log = async_creator is None
