@@ -198,6 +198,34 @@ def test_what_is_undone_is_owed_again(does: Callable[[World], object], owed: int
         assert sound(world)
 
 
+@pytest.mark.parametrize("lotted", [False, True], ids=["in no lot", "in a lot"])
+@pytest.mark.parametrize("bill", [None, 1])
+@pytest.mark.parametrize(("sent", "besides"), [(0, 4), (4, 0), (2, 2), (2, 0), (1, 9), (0, 0)])
+def test_what_is_lost_of_a_run_never_was(
+    sent: int, besides: int, bill: int | None, lotted: bool
+) -> None:
+    """Four built of which some are lost are as many as were left, whatever is missing; but for the
+    materials. All of it is given back by an undo.
+    """
+    for lost in (1, 3, 4):
+        whole, parted = workshop(), workshop()
+        for world in (whole, parted):
+            sends(world, sent)
+            if besides:
+                world.moves("candle", -besides, MovementKind.SALE, key="besides")
+        before = parted.rows.shelves
+        lot = {"lot": "A1"} if lotted else {}
+        if lost < 4:
+            builds(whole, 4 - lost, bill=bill, **lot)
+        builds(parted, 4, bill=bill, scrapped=lost, **lot)
+        assert parted.rows.shelves["candle"].on_hand == 4 - lost - sent - besides
+        assert pins(parted) == pins(whole)
+        assert sound(parted)
+        undoes(parted)
+        assert parted.rows.shelves == before
+        assert sound(parted)
+
+
 def test_what_is_missing_of_the_present_bill_is_served_first() -> None:
     """Three more were sold at a stall, and are made of palm: what comes in is for those, a run in
     soy is not.

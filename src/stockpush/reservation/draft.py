@@ -74,14 +74,16 @@ class Draft:
         *,
         bill: int | None = None,
         back: Sequence[Owed] = (),
+        since: Shelf | None = None,
     ) -> None:
         """Write one movement and its balance, at the very place and lot that it names.
 
         `bill` is the version of its item's bill that it goes by, where anybody knows. `back` is
-        what undone movements had changed of what is owed.
+        what undone movements had changed of what is owed. `since` is the shelf before the movement
+        that this one takes back some of: what is owed is reckoned for both at once.
         """
         pool = self.view.catalogue.pool_at(movement.location)
-        before = self.shelf(shelf_key(movement.sku, pool))
+        before = since or self.shelf(shelf_key(movement.sku, pool))
         if movement.lot is not None or movement.location != MAIN:
             lot = self.lot(LotKey(movement.sku, movement.location, movement.lot or UNLOTTED))
             self.put_lot(replace(lot, on_hand=lot.on_hand + movement.quantity))

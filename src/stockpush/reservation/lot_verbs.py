@@ -28,6 +28,7 @@ from stockpush.model import (
     LotKey,
     LotRule,
     MovementKind,
+    Shelf,
     StockMovement,
 )
 from stockpush.reservation import lots
@@ -124,10 +125,12 @@ def put(
     *,
     pool: str = MAIN,
     bill: int | None = None,
+    since: Shelf | None = None,
 ) -> Refused | None:
     """Write one line of a command where it says, or where its item's lots in the pool say.
 
-    `movement` is the line's, at no place yet, and goes by version `bill` of its item's bill.
+    `movement` is the line's, at no place yet, and goes by version `bill` of its item's bill. One
+    that names its lot may be reckoned `since` an earlier shelf (`Draft.move`).
     Refused as `not_found` for a location or lot that is not there, as `not_there` where a place
     that was named holds less, as `lot_differs` where a lot would get another expiry, as
     `several_places` where a lot lies at more than one.
@@ -147,7 +150,7 @@ def put(
     if (refused := _unknown(draft, location)) is not None:
         return refused
     if named == UNLOTTED:
-        draft.move(replace(movement, location=location), bill=bill)
+        draft.move(replace(movement, location=location), bill=bill, since=since)
         return None
     if line.quantity > 0 and named is not None and line.kind in _MAKES_LOTS:
         refused = _begin(draft, LotKey(line.sku, location, named), line.terms, item)
@@ -166,7 +169,7 @@ def put(
             return _short(item, there, -line.quantity, location)
         draft.take(movement, location=location, bill=bill)
         return None
-    draft.move(replace(movement, location=location, lot=named), bill=bill)
+    draft.move(replace(movement, location=location, lot=named), bill=bill, since=since)
     return None
 
 

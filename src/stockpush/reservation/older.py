@@ -13,8 +13,8 @@ Finished units serve the oldest bill first. What an order or hold of an older bi
 is *owed* by that bill: made before anybody logged it, from its materials. So is what is missing
 when a bill is replaced. It stays that bill's until a build by it is logged, or whatever else lifts
 the shelf: what is owed is never more than what is missing below zero. What is missing besides is
-the present bill's, and served first; then what is owed longest. So it makes no difference whether
-something is sent before or after it was built, counted or received.
+the present bill's, and served first; then what is owed longest. What is lost of a run never was. So
+it makes no difference whether something is sent before or after it was built, counted or received.
 
 Each movement keeps what it has changed of that (`model.Owed`), so that the ledger says what is
 owed, and an undo gives back just that. What the clock changes of lots moves nothing: until the next

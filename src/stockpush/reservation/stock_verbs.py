@@ -30,6 +30,7 @@ from stockpush.model import (
     Item,
     MovementKind,
     Owed,
+    Shelf,
     StockMovement,
     shelf_key,
     sku_of,
@@ -295,6 +296,7 @@ def _carry_out(
     lines = tuple(moves)
     undone = [row.id for row in undoes] if undoes else [None] * len(lines)
     back = _given_back(view, undoes)
+    built_from: Shelf | None = None
     for number, (line, undone_id) in enumerate(zip(lines, undone, strict=True)):
         if line.sku not in view.catalogue.items:
             return Decision(outcome=Refused("not_found", f"there is no item {line.sku!r}"))
@@ -319,12 +321,18 @@ def _carry_out(
             draft.move(placed, back=back.get(number, ()))
             continue
         where = pool_of_line(draft, line, pool)
-        there = backflush.sellable(draft, line.sku, pool=where)
+        draft.turn_lots(line.sku)
+        there = draft.shelf(shelf_key(line.sku, where))
         bill = builds.bill.version if builds and builds.bill.item == line.sku else None
-        if (refused := put(draft, line, told, pool=where, bill=bill)) is not None:
+        if line.kind is MovementKind.BUILD_IN:
+            built_from = there
+        # What was lost of a run never was: it owes nothing, and serves nothing that is owed.
+        since = built_from if bill is not None else None
+        refused = put(draft, line, told, pool=where, bill=bill, since=since)
+        if refused is not None:
             return Decision(outcome=refused)
         left = draft.shelf(shelf_key(line.sku, where)).on_hand
-        written.append(backflush.Taken(movement, there - left, where))
+        written.append(backflush.Taken(movement, there.on_hand - left, where))
         if builds is None:
             backflush.make_up(draft, written[-1])
     if builds is not None:
