@@ -196,15 +196,19 @@ class Office:
 
 
 @asynccontextmanager
-async def office(folder: Path) -> AsyncIterator[Office]:
-    """Open an empty database with the two channels of the candle shop configured."""
+async def office(folder: Path, *, database: str | None = None) -> AsyncIterator[Office]:
+    """Open an empty database, SQLite in the folder unless told, with the two channels of the candle
+    shop configured.
+    """
     (folder / "secret.key").write_text(keys.new_secret_key())
     (folder / "admin.token").write_text(TOKEN)
     path = folder / "stockpush.toml"
+    nowhere = "http://127.0.0.1:9"
     path.write_text(
-        configuration(str(folder), shopify_url="http://127.0.0.1:9", woo_url="http://127.0.0.1:9")
+        configuration(str(folder), shopify_url=nowhere, woo_url=nowhere, database=database)
     )
-    put_empty(folder / "stockpush.db")
+    if database is None:
+        put_empty(folder / "stockpush.db")
     clock = SetClock()
     async with compose.parts(Settings.load(path, {}), clock=clock, ids=CountedIds()) as parts:
         channels = {

@@ -360,6 +360,34 @@ async def test_text_that_is_no_text_is_a_clean_error(private: Listener, given: s
         error(await answer.text())
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """A fresh database of each kind, None for one in the folder of the test."""
+    if request.param == "sqlite":
+        return None
+    return request.getfixturevalue("migrated_postgres_url")
+
+
+async def test_a_name_with_a_nul_is_no_name(database: str | None, tmp_path: Path) -> None:
+    """On either database it is not found, as any other name that nothing has."""
+    async with office(tmp_path, database=database) as opened:
+        await opened.fill()
+        async with listener(opened) as running:
+            for path in (
+                "/api/v1/drifts?channel=",
+                "/api/v1/drifts?state=all&channel=",
+                "/api/v1/listings?channel=",
+                "/api/v1/lots?sku=",
+                "/api/v1/movements?sku=",
+                "/api/v1/items/",
+            ):
+                for given in ("%00", "candle%00"):
+                    answer = await running.get(path + given)
+                    told = error(await answer.text())
+                    assert (answer.status, told["code"]) == (404, "not_found"), path + given
+                    assert told["next"]
+
+
 # -- what is read -------------------------------------------------------------------------------
 
 

@@ -53,6 +53,8 @@ BODY_BYTES_MAX = 64 * 1024
 """Largest body that is read: a hundred lines take a tenth of it."""
 KEY_LENGTH_MAX = 200
 """Longest idempotency key, in characters."""
+NUL = "\0"
+"""What PostgreSQL keeps in no text, and takes none with: nothing has such a name."""
 ALL = "all"
 """What is asked for where holds, or drifts, of every state are."""
 OPEN = "open"
@@ -208,6 +210,8 @@ class _Api:
         if state not in (OPEN, ALL):
             raise _no_state(state, (OPEN, ALL))
         channel, only_open = asked.get("channel"), state == OPEN
+        if channel is not None and NUL in channel:
+            raise _no_channel(channel)
         page = await self._reads.drifts(
             limit=limit, before=before, channel=channel, only_open=only_open
         )
@@ -220,6 +224,8 @@ class _Api:
         asked = _parameters(request, "limit", "cursor", "sku", "since")
         limit, cursor = _limit(asked), _cursor(asked)
         sku, since = asked.get("sku"), asked.get("since")
+        if sku is not None and NUL in sku:
+            raise _no_item(sku)
         before = None
         if cursor is not None:
             before = movements.read_id(cursor, field="cursor", next="stockpush log")
@@ -466,14 +472,18 @@ def _channel(asked: Mapping[str, str], known: Collection[str]) -> str | None:
     """Return the channel that is asked for, None for all; `NotFound` for an unknown one."""
     text = asked.get("channel")
     if text is not None and text not in known:
-        raise NotFound(
-            "There is no channel of that name.",
-            field="channel",
-            found=shown(text),
-            expected="a name of /api/v1/channels",
-            next="stockpush channels",
-        )
+        raise _no_channel(text)
     return text
+
+
+def _no_channel(name: str) -> NotFound:
+    return NotFound(
+        "There is no channel of that name.",
+        field="channel",
+        found=shown(name),
+        expected="a name of /api/v1/channels",
+        next="stockpush channels",
+    )
 
 
 def _page(rows: Sequence[Any], following: str | None) -> web.Response:
