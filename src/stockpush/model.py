@@ -516,6 +516,11 @@ class StockMovement:
     lot: str | None = None
     owed: tuple[Owed, ...] = ()
 
+    @property
+    def is_note(self) -> bool:
+        """Whether it only says what has become owed: it has moved nothing, nor counted."""
+        return not self.quantity and bool(self.owed) and self.kind is MovementKind.ADJUSTMENT
+
 
 class HoldState(StrEnum):
     """Where a hold stands; the table of transitions is in reservation/holds.py."""

@@ -141,7 +141,8 @@ class Transaction(Protocol):
         ...
 
     async def apply(self, decisions: Sequence[Decision]) -> list[tuple[int, ...]]:
-        """Write the decisions, in order; return the ids of the movements each one wrote.
+        """Write the decisions, in order; return the ids of the movements each one wrote, but for
+        notes of what is owed.
 
         Later whole rows replace earlier ones of the same key; one statement per table. They are
         written before anything else is read, at the latest with the commit.

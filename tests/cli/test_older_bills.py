@@ -161,13 +161,24 @@ def test_check_recomputes_what_is_owed_by_an_older_bill(terminal: Terminal, pins
 
 
 def test_an_import_tells_no_undo_of_what_it_says_is_owed(terminal: Terminal) -> None:
-    """Nothing was opened: the movement of 0 that it wrote is none to take back."""
+    """Nothing was opened: the movement of 0 that it wrote is none to take back, also where the
+    import comes again under its key; to undo it all the same is refused, with what to type.
+    """
     terminal.write("catalog.toml", CATALOGUE.format(wax="soy"))
     terminal.done("import", "catalog.toml", "--yes")
     terminal.done("sell", "candle", "2", "--at", "market")
     terminal.write("catalog.toml", CATALOGUE.format(wax="palm"))
-    done = terminal.done("import", "catalog.toml", "--yes", "--json").json
-    assert (done["id"], done["undo"]) == (None, None)
+    typed = ("import", "catalog.toml", "--yes", "--key", "palm")
+    for replayed in (False, True):
+        done = terminal.done(*typed, "--json").json
+        assert (done["id"], done["undo"], done["replayed"]) == (None, None, replayed)
+    assert "ndo" not in terminal.done(*typed).out
+    note = terminal.done("log", "candle", "--json").json["data"][0]
+    assert note["quantity"] == "0"
+    refused = terminal("undo", note["id"], "--json")
+    assert (refused.code, refused.json["refused"]) == (5, "nothing_to_undo")
+    assert "sent before it was built, by its bill 1" in refused.json["message"]
+    assert refused.json["next"].startswith("stockpush stock ")
     rows = {row["sku"]: row for row in terminal.done("stock", "--json").json["data"]}
     assert rows["candle"]["older_bills"] == [{"bill": 1, "reserved": "0", "owed": "2"}]
     assert "sent before it was built, by its bill 1" in terminal.done("log", "candle").out

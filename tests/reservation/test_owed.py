@@ -11,12 +11,15 @@ import pytest
 
 from stockpush.errors import BillCycle
 from stockpush.messages import (
+    Accepted,
     BuildStock,
     CountStock,
     ImportCatalogue,
     LotTerms,
     MoveStock,
     QuarantineLot,
+    Refused,
+    Replayed,
     SellHold,
     StockMove,
     TransferStock,
@@ -26,6 +29,8 @@ from stockpush.messages import (
 from stockpush.model import (
     BillLine,
     BillOfMaterials,
+    Item,
+    Kind,
     Location,
     LotKey,
     MovementKind,
@@ -370,6 +375,36 @@ def test_what_was_sent_before_its_bill_was_replaced_is_owed_by_it() -> None:
     builds(world, 4, bill=1)
     assert (atps(world), pins(world)) == ((10, 12, 12, 30), ())
     assert sound(world)
+
+
+def test_what_an_import_says_is_owed_is_no_movement_to_undo() -> None:
+    """It is refused, and a repeated import names none; beside stock that is opened it goes with
+    that.
+    """
+    for opened in (0, 5):
+        world = World().stock(candle=0, soy=20, palm=30).bill("candle", soy=2)
+        world.moves("candle", -4, MovementKind.SALE)
+        opening = (StockMove("balm", opened, MovementKind.OPENING),)
+        items = (Item("balm", "", Kind.PRODUCT, "piece"),)
+        bill = BillOfMaterials("candle", 1, (BillLine("palm", 3),))
+        command = ImportCatalogue(items, (bill,), (), opening, "i", "test")
+        world.do(command)
+        before = world.rows
+        [note] = [row for row in before.movements.values() if row.is_note]
+        again = world.do(command).outcome
+        assert isinstance(again, Replayed)
+        assert note.id not in again.movement_ids
+        assert len(again.movement_ids) == bool(opened)
+        undone = world.do(UndoMovement(note.id or 0, "u", "test")).outcome
+        if opened:
+            assert isinstance(undone, Accepted)
+            assert world.rows.shelves["balm"].on_hand == 0
+        else:
+            assert isinstance(undone, Refused)
+            assert undone.refusal == "nothing_to_undo"
+            assert world.rows == before
+        assert pins(world) == (Pin(1, 0, (), 4),)
+        assert sound(world)
 
 
 def test_a_bill_that_is_corrected_corrects_what_was_sent_too() -> None:

@@ -190,7 +190,7 @@ class World:
         for movement in decision.movements:
             number = len(self.rows.movements) + len(written) + 1
             written[number] = replace(movement, id=number)
-            ids.append(number)
+            ids += [] if movement.is_note else [number]
         commands = {row.key: replace(row, movement_ids=tuple(ids)) for row in decision.commands}
         deliveries = dict(after.rows.deliveries)
         for key, row in deliveries.items():

@@ -42,6 +42,7 @@ from stockpush.model import (
     Lot,
     LotKey,
     MovementKind,
+    Owed,
     PushOutcomeKind,
     ReservationKey,
     Scrap,
@@ -955,6 +956,21 @@ class StoreConformance:
             with pytest.raises(ZeroDivisionError):
                 await write_and_fail(each, Decision(movements=(moved("candle-lav", 1),)))
         assert seen == sorted(set(seen))
+
+    async def test_a_note_of_what_is_owed_is_no_movement_of_its_command(
+        self, store: SqlStore
+    ) -> None:
+        """It is written, and whoever repeats the command is told of what moved alone."""
+        note = replace(moved("candle-lav", 0), owed=(Owed(1, 4),))
+        counted = replace(moved("candle-lav", 0), kind=MovementKind.COUNT, owed=(Owed(1, -4),))
+        await write(store, Decision(items=(ITEM,)))
+        written = (note, moved("candle-lav", 1), counted)
+        [ids] = await write(store, Decision(movements=written, commands=(COMMAND,)))
+        everything = frozenset(range(ids[0] - 1, ids[-1] + 1))
+        found = await gathered(store, Needs(keys=frozenset({COMMAND.key}), movements=everything))
+        assert [row.owed for row in found.movements.values()] == [row.owed for row in written]
+        assert [found.movements[each].kind for each in ids] == [row.kind for row in written[1:]]
+        assert found.commands[COMMAND.key].movement_ids == ids
 
     # -- holds -------------------------------------------------------------------------------
 

@@ -612,6 +612,7 @@ _NEXT: Final[Mapping[str, str]] = {
     "out_of_bounds": "the same command with a smaller quantity",
     "whole_batches_only": "the same command with a multiple of the batch",
     "key_reused": "the same command with another {key}, or without",
+    "nothing_to_undo": "stockpush stock  (what is still to be built, and what to type when it is)",
     "not_held": "stockpush holds --all",
     "no_such_bill": "the same command with another {bill}, or without",
     "has_substitutes": "the same command with one of its substitutes",

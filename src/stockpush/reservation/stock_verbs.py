@@ -253,6 +253,9 @@ def undo(view: View, command: UndoMovement, at: datetime) -> Decision:
     if not named.cause.startswith("cmd "):
         text = f"{name} was written by {named.cause!r}, and only the stock verbs can be undone"
         return Decision(outcome=Refused("not_undoable", text, {"sku": named.sku}))
+    if all(row.is_note for row in written):
+        text = f"{name} moved nothing, it only says what is owed: {named.reason}"
+        return Decision(outcome=Refused("nothing_to_undo", text, {"sku": named.sku}))
     moves = undo_moves(written)
     return _carry_out(view, command, moves, content, at, undoes=written, exactly=True)
 

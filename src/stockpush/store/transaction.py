@@ -281,7 +281,9 @@ class SqlTransaction:
     # -- applying ----------------------------------------------------------------------------
 
     async def apply(self, decisions: Sequence[Decision]) -> list[tuple[int, ...]]:
-        """Write the decisions, in order; return the ids of the movements each one wrote."""
+        """Write the decisions, in order; return the ids of the movements each one wrote, but for
+        notes of what is owed.
+        """
         changes = fold(decisions)
         movement_ids = await self._take_movement_ids(decisions)
         s, written = self._statements, _Written()
@@ -306,16 +308,17 @@ class SqlTransaction:
         self._write_deliveries(written, changes)
         self._write_drifts(written, changes)
         self._write_channels(written, changes.channels)
+        told = list(map(_told, decisions, movement_ids))
         commands = {
             done.key: rows.command_row(done, ids)
-            for decision, ids in zip(decisions, movement_ids, strict=True)
+            for decision, ids in zip(decisions, told, strict=True)
             for done in decision.commands
         }
         self._put(written, s.command, commands, lambda row: row)
         if written.writes:
             self._wrote = True
             self._waiting += written.writes
-        return movement_ids
+        return told
 
     def _put(
         self,
@@ -488,3 +491,12 @@ class _Written:
 
 def _first(row: Row) -> Any:
     return row[0]
+
+
+def _told(decision: Decision, movement_ids: Sequence[int]) -> tuple[int, ...]:
+    """Return the ids that a decision's movements are told by: an undo of one gives something back.
+
+    A command of nothing but notes has none.
+    """
+    written = zip(decision.movements, movement_ids, strict=True)
+    return tuple(each for movement, each in written if not movement.is_note)
