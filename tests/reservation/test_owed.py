@@ -302,6 +302,31 @@ def test_bills_may_go_in_a_circle_with_an_older_one_when_nothing_is_owed_by_it()
     assert sound(world)
 
 
+def test_a_bill_is_not_kept_for_what_the_clock_has_brought_in() -> None:
+    """The run that cured may be sold since, and no movement has said so: an import does, and what
+    was refused because of the older bill before is taken.
+    """
+    world = sends(workshop())
+    first = world.now + timedelta(days=3)
+    builds(world, 3, bill=1, lot="A1", terms=LotTerms(available_from=first))
+    builds(world, 1, bill=1, lot="B1", terms=LotTerms(available_from=first + timedelta(days=1)))
+    for day, owed in ((0, 1), (1, 0)):
+        with pytest.raises(BillCycle, match="still to be built go by"):
+            world.bill("soy", candle=1)
+        world.now = first + timedelta(days=day)
+        world.do(TurnLots(("candle",)))
+        assert sum(pin.owed for pin in pins(world)) > owed
+        promised = atps(world)
+        world.do(ImportCatalogue((), (), (), (), f"nothing {day}", "test"))
+        assert sum(pin.owed for pin in pins(world)) == owed
+        assert atps(world) == promised
+        assert len(world.catalogue.older_bills) == owed
+        assert sound(world)
+    written = len(world.rows.movements)
+    world.bill("soy", candle=1)
+    assert len(world.rows.movements) == written
+
+
 def test_a_sale_of_a_hold_that_is_undone_is_not_owed() -> None:
     """Nor is it where the hold's other units are missing besides."""
     for besides in (0, 3):

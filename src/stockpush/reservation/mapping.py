@@ -130,6 +130,9 @@ def import_catalogue(view: View, command: ImportCatalogue, at: datetime) -> Deci
     def shelves_of(sku: str) -> Iterable[Shelf]:
         return map(draft.shelf, view.catalogue.shelves_of(sku))
 
+    for sku in sorted({bill.item for bill in view.catalogue.older_bills}):
+        for shelf in shelves_of(sku):
+            _drop_owed(draft, shelf, command)
     for bill in command.bills:
         old = view.catalogue.bills.by_item.get(bill.item)
         bills.append(bill if old is None else _next_version(draft, old, bill, command))
@@ -234,6 +237,19 @@ def _next_version(
             home = draft.view.catalogue.home(shelf.pool)
             _note_owed(draft, after, (Owed(old.version, owed, shelf.pool),), home, reason, command)
     return replace(new, version=old.version if command.corrects else old.version + 1)
+
+
+def _drop_owed(draft: Draft, shelf: Shelf, command: ImportCatalogue) -> None:
+    """Have nothing owed that is not missing any more: the clock has brought it in, which is no
+    movement, and would keep a bill that nothing is to be built by.
+    """
+    still = older.reckoned(shelf, shelf.on_hand)
+    after, changed = older.with_owed(shelf, still, lambda _: ())
+    if changed:
+        draft.shelves[shelf.key] = after
+        home = draft.view.catalogue.home(shelf.pool)
+        reason = "what was missing has become available"
+        _note_owed(draft, after, changed, home, reason, command)
 
 
 def _take_owed_along(draft: Draft, before: Shelf, location: str, command: ImportCatalogue) -> None:

@@ -18,7 +18,7 @@ it makes no difference whether something is sent before or after it was built, c
 
 Each movement keeps what it has changed of that (`model.Owed`), so that the ledger says what is
 owed, and an undo gives back just that. What the clock changes of lots moves nothing: until the next
-movement a shelf may keep more than what is missing, and netting counts no more than that.
+movement or import a shelf may keep more than what is missing, and netting counts no more than that.
 """
 
 from __future__ import annotations
