@@ -11,10 +11,12 @@ from random import Random
 
 import pytest
 
+from stockpush.engine import report
 from stockpush.messages import (
     Decision,
     ImportCatalogue,
     QuarantineLot,
+    Refused,
     TurnLots,
 )
 from stockpush.model import (
@@ -29,7 +31,7 @@ from stockpush.model import (
     OrderSupply,
     Promise,
 )
-from stockpush.reservation import horizons, sold_out
+from stockpush.reservation import catalogue, horizons, sold_out
 from stockpush.reservation import view as view_module
 from stockpush.reservation.atp import Ahead, atp, looking
 from stockpush.reservation.exposure import item_terms
@@ -537,9 +539,9 @@ def test_what_is_split_counts_no_lot_that_a_listing_is_not_promised() -> None:
     assert sum(offers_alone(world).values()) == 4
 
 
-def test_what_others_sell_from_a_lot_takes_no_material() -> None:
-    """Ten soaps that Faire shows come in a lot: were they sold out, there would be oil for the balm
-    all the same.
+def test_what_others_sell_from_a_lot_counts_by_their_items_horizon() -> None:
+    """Ten soaps that Faire shows come in a lot: were they sold out, their orders would want oil by
+    the soap's own horizon, as orders do, and the balm would have none.
     """
     world = World().stock(soap=0, balm=0, oil=5).bill("soap", oil=1).bill("balm", oil=1)
     world.item("soap", promise=Promise.FINISHED)
@@ -548,7 +550,77 @@ def test_what_others_sell_from_a_lot_takes_no_material() -> None:
     world.list("shopify", "b", "balm", shows=5)
     view = View(world.catalogue, world.rows)
     worst = sold_out.net(view, ["balm"])
-    assert [sold_out.too_much(view, worst, sku) for sku in ("balm", "soap")] == [0, 0]
+    assert [sold_out.too_much(view, worst, sku) for sku in ("balm", "soap")] == [5, 0]
+    world.hears(world.order("faire", "1", line("c", 10)))
+    assert world.atp("balm") == 0
+
+
+def candles_of_coming_wax(horizon_s: int | None, exposure: Exposure) -> World:
+    """Wax for ten candles, and more in two weeks; it is listed, too, and may say a horizon."""
+    world = World().stock(wax=10, candle=0).bill("candle", wax=1)
+    for sku in ("wax", "candle"):
+        world.item(sku, exposure=exposure)
+    receive(world, "wax", 100, "later", available_from=START + 14 * DAY)
+    world.list("faire", "w", "wax", shows=0, cap=0, horizon_s=horizon_s)
+    for channel in ("shopify", "etsy", "woo"):
+        world.list(channel, "c", "candle", shows=0)
+    return world
+
+
+def test_what_is_made_of_a_listed_item_is_split_by_that_items_own_horizon() -> None:
+    """Ten candles are parted, although a listing of their wax looks far enough ahead for more, and
+    no hold takes what is on sale.
+    """
+    for horizon_s in (None, 21 * DAY_S):
+        world = candles_of_coming_wax(horizon_s, Exposure.SPLIT)
+        for _ in range(9):
+            world.syncs()
+        assert sum(world.expected().values()) == 10
+        assert isinstance(world.holds(("candle", 5), key="hold").outcome, Refused)
+
+
+def test_a_listing_of_what_an_item_is_made_of_hides_no_oversell() -> None:
+    """Twenty candles are shown of ten: ten too many, whatever a listing of their wax says."""
+    for horizon_s in (None, 21 * DAY_S):
+        world = candles_of_coming_wax(horizon_s, Exposure.MIRROR)
+        for channel in ("shopify", "etsy"):
+            world.reads(channel, "c", 10)
+        world.reads("woo", "c", 0)
+        view = View(world.catalogue, world.rows)
+        assert sold_out.too_much(view, sold_out.net(view, ["candle"]), "candle") == 10
+
+
+@pytest.mark.parametrize("exposure", [Exposure.SPLIT, Exposure.GUARD])
+def test_a_listing_that_is_not_ours_binds_no_other(exposure: Exposure) -> None:
+    """Faire looks three weeks ahead; an Etsy listing that promises today shares nothing with it
+    until it is adopted.
+    """
+    world = World().stock(soap=4)
+    world.item("soap", exposure=exposure, guard_min=5, horizon_s=21 * DAY_S)
+    receive(world, "soap", 60, "later", available_from=START + 20 * DAY)
+    world.list("faire", "s", "soap", shows=0)
+    assert offers(world)["faire/s"] == 64
+    world.list("etsy", "x", "soap", adopt=False, horizon_s=0)
+    assert offers(world)["faire/s"] == 64
+    assert not world.rows.shelves["soap"].guarded
+
+
+@pytest.mark.parametrize("large_from", [1, 10**9])
+def test_a_field_of_two_items_stops_nobody(
+    large_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person has to part them; meanwhile sales of either count, and reports tell of both."""
+    monkeypatch.setattr(catalogue, "LARGE_MIN", large_from)
+    world = World().stock(wax=10, candle=0, balm=0).bill("candle", wax=1).bill("balm", wax=1)
+    world.list("etsy", "b", "balm", shows=10, horizon_s=5 * DAY_S)
+    world.list("shopify", "a1", "candle", field="both")
+    world.list("shopify", "a2", "balm", field="both")
+    world.hears(world.order("etsy", "1", line("b", 3)))
+    assert world.atp("candle") == 7
+    view = View(world.catalogue, world.rows)
+    assert {row.sku for row in report.stock(view)} == {"balm", "candle", "wax"}
+    rows, _ = report.listings_page(view, limit=9)
+    assert len(rows) == 3
 
 
 # -- a push says why -------------------------------------------------------------------------------

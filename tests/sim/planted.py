@@ -808,7 +808,7 @@ _SHARED_ALONE = Planted(
     (
         Edit(
             "reservation.sharing:sharers_of",
-            "if (is_written or key == joined_by) and",
+            "if (key == joined_by or catalogue.is_written(key)) and",
             "if key == joined_by and",
         ),
     ),

@@ -33,6 +33,7 @@ from stockpush.model import (
     ListingKey,
     Location,
     LotRule,
+    Mode,
     OrderSupply,
     Promise,
     StockPolicy,
@@ -209,6 +210,18 @@ class Catalogue:
         """Return the shelf that a field shows, None for a field that no listing maps to."""
         sku = self.sku_of(field)
         return None if sku is None else self.shelf_on(field.channel, sku)
+
+    def is_written(self, field: FieldKey) -> bool:
+        """Answer whether a mapped field is written to: its channel is live, and its listings are
+        ours and none is parked.
+        """
+        policy, listings = self.policies.get(field.channel), self.listings_on[field]
+        return (
+            policy is not None
+            and policy.mode is Mode.LIVE
+            and any(each.adopted for each in listings)
+            and all(each.parked_reason is None for each in listings)
+        )
 
     def shelf_on(self, channel: str, sku: str) -> str:
         """Return the shelf from which a channel sells an item."""

@@ -38,8 +38,10 @@ def on_field(catalogue: Catalogue, key: FieldKey) -> frozenset[int | None]:
     )
 
 
-def of_shelf(catalogue: Catalogue, shelf: str) -> frozenset[int | None]:
-    """Return the horizons of the listings that show a shelf; none where no listing says its own."""
+def of_shelf(catalogue: Catalogue, shelf: str, *, written: bool = False) -> frozenset[int | None]:
+    """Return the horizons of the listings that show a shelf, or only of those where it is
+    `written`; none where no listing says its own.
+    """
     sku = sku_of(shelf)
     if sku not in catalogue.listed_horizons:
         return frozenset()
@@ -47,10 +49,10 @@ def of_shelf(catalogue: Catalogue, shelf: str) -> frozenset[int | None]:
         *(
             on_field(catalogue, key)
             for key in catalogue.fields_of.get(shelf, ())
-            if catalogue.sku_of(key) == sku
+            if catalogue.sku_of(key) == sku and (not written or catalogue.is_written(key))
         )
     )
-    return frozenset() if found == {catalogue.items[sku].horizon_s} else found
+    return frozenset() if found <= {catalogue.items[sku].horizon_s} else found
 
 
 def promised(view: View, net: Netting, shelf: str) -> Promised:
@@ -64,13 +66,26 @@ def promised(view: View, net: Netting, shelf: str) -> Promised:
 
 
 def atp_on(catalogue: Catalogue, key: FieldKey, *, atp: int, by: Promised) -> int:
-    """Return the ATP by which a mapped field is offered; `atp` is its item's own."""
-    return min(by[each] for each in on_field(catalogue, key)) if by else atp
+    """Return the ATP by which a mapped field is offered; `atp` is its item's own.
+
+    A field that a person has to part, with listings of several items, may be asked for with `by` of
+    either.
+    """
+    return min((by[each] for each in on_field(catalogue, key) if each in by), default=atp)
 
 
-def least(atp: int, by: Promised) -> int:
-    """Return the least ATP by which a shelf is offered."""
-    return min(by.values(), default=atp)
+def least(catalogue: Catalogue, shelf: str, atp: int, by: Promised) -> int:
+    """Return the least ATP by which a shelf is offered where it is written."""
+    if not by:
+        return atp
+    return min(
+        (
+            atp_on(catalogue, key, atp=atp, by=by)
+            for key in catalogue.fields_of.get(shelf, ())
+            if catalogue.is_written(key)
+        ),
+        default=atp,
+    )
 
 
 def looked_at(view: View, net: Netting, shelf: str, key: FieldKey) -> Netting:
@@ -83,26 +98,21 @@ def looked_at(view: View, net: Netting, shelf: str, key: FieldKey) -> Netting:
 
 
 def shortest(view: View, shelves: Iterable[str]) -> dict[str, Ahead]:
-    """Return how far ahead one looks on each shelf by the least of its listings' horizons: what is
-    promised by that is in time for all of them. Shelves of which none says its own are left out.
+    """Return how far ahead one looks on each shelf by the least horizon of the listings where it is
+    written: what is promised by that is in time for all of them. Shelves of which none of these
+    says its own are left out.
+
+    Where something is made of it the item's own is among them: nobody is promised that by another.
     """
-    found = {}
+    found, catalogue = {}, view.catalogue
     for shelf in shelves:
-        said = of_shelf(view.catalogue, shelf)
-        if said:
-            first = min(each for each in said if each is not None)
-            # Who asks nothing is promised no lot before its first day.
-            coming = 0 if None in said else view.ahead(shelf, first).coming
-            found[shelf] = Ahead(first, coming)
-    return found
-
-
-def longest(view: View, shelves: Iterable[str]) -> dict[str, Ahead]:
-    """Return how far ahead one looks on each shelf by the greatest of its listings' horizons."""
-    found = {}
-    for shelf in shelves:
-        said = of_shelf(view.catalogue, shelf)
-        if said:
-            last = max(each for each in said if each is not None)
-            found[shelf] = view.ahead(shelf, last)
+        said = of_shelf(catalogue, shelf, written=True)
+        if not said:
+            continue
+        if catalogue.netted.parents(shelf):
+            said |= {catalogue.horizons.get(shelf)}
+        first = min(each for each in said if each is not None)
+        # Who asks nothing is promised no lot before its first day.
+        coming = 0 if None in said else view.ahead(shelf, first).coming
+        found[shelf] = Ahead(first, coming)
     return found

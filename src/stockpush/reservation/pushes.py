@@ -189,7 +189,10 @@ def mark(
     atps = {shelf: known[shelf] if shelf in known else found[shelf] for shelf in showing}
     least = {**known, **atps}
     if by:
-        least |= {shelf: horizons.least(least[shelf], each) for shelf, each in by.items()}
+        least |= {
+            shelf: horizons.least(view.catalogue, shelf, least[shelf], each)
+            for shelf, each in by.items()
+        }
     # Those that were reached have turned already.
     turned = sharing.turned(
         view, {shelf: least[shelf] for shelf in shown if shelf in affected or shelf not in known}

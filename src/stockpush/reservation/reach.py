@@ -99,7 +99,10 @@ def reached(before: View, after: View, skus: Iterable[str], order: tuple[str, ..
     shown = {sku: atp for sku, atp in looked_at.items() if sku in catalogue.fields_of}
     turned = sharing.turned(
         after,
-        {sku: horizons.least(atp, now_by.get(sku, NOTHING_SAID)) for sku, atp in shown.items()},
+        {
+            sku: horizons.least(catalogue, sku, atp, now_by.get(sku, NOTHING_SAID))
+            for sku, atp in shown.items()
+        },
     )
     if turned:
         after = after.after(Decision(shelves=turned))

@@ -42,7 +42,7 @@ from math import lcm
 from typing import NamedTuple
 
 from stockpush.messages import Decision, Event, NoteGuardLevels
-from stockpush.model import ChannelPolicy, Exposure, FieldKey, Mode, Shelf, sku_of
+from stockpush.model import ChannelPolicy, Exposure, FieldKey, Shelf, sku_of
 from stockpush.reservation import atp as netting
 from stockpush.reservation import horizons, parting, plainly
 from stockpush.reservation.catalogue import Catalogue
@@ -161,13 +161,8 @@ def sharers_of(
         listings, policy = catalogue.listings_on[key], catalogue.policies.get(key.channel)
         if policy is None or listings[0].sku != sku:
             continue
-        is_written = (
-            policy.mode is Mode.LIVE
-            and any(each.adopted for each in listings)
-            and all(each.parked_reason is None for each in listings)
-        )
         units = horizons.atp_on(catalogue, key, atp=atp, by=by) if by else atp
-        if (is_written or key == joined_by) and (few is None or units <= few):
+        if (key == joined_by or catalogue.is_written(key)) and (few is None or units <= few):
             there.append(max(0, units))
             pack, limits = listings[0].pack, limits_of(catalogue, listings, sku, policy)
             found.append(
@@ -255,7 +250,9 @@ def as_turned(view: View, shelves: Iterable[str]) -> View:
     listed = sorted(shelf for shelf in shelves if shelf in view.catalogue.fields_of)
     net = view.net(listed)
     atps = {
-        shelf: horizons.least(netting.atp(net, shelf), horizons.promised(view, net, shelf))
+        shelf: horizons.least(
+            view.catalogue, shelf, netting.atp(net, shelf), horizons.promised(view, net, shelf)
+        )
         for shelf in listed
     }
     changed = turned(view, atps)

@@ -9,7 +9,8 @@ suspense is still on sale or has been sold, never both: it counts with what is s
 Of an item, what is sold too much is what its listings show beyond what could be promised of it
 were all the others sold out. So promise rules, horizons and supplies of orders bound it as they
 bound the ATP. Where its listings have different horizons that is asked of each: of what is there by
-it, and what is shown by it or a shorter one. As negative ATPs are, the figures of items that share
+it, and what is shown by it or a shorter one; what the others have sold counts by their items'
+horizons, as orders do. As negative ATPs are, the figures of items that share
 a material are not additive: in the example it is ten candles or ten balms, and not both.
 """
 
@@ -51,9 +52,7 @@ def net(view: View, shelves: Iterable[str]) -> Netting:
     """Net the groups of `shelves`, which were read whole, as they are once all has sold out."""
     group = view.catalogue.group(shelves)
     return view.net_more(
-        group,
-        {shelf: shown(view, shelf) - view.suspense(shelf) for shelf in group},
-        horizons.longest(view, group),
+        group, {shelf: shown(view, shelf) - view.suspense(shelf) for shelf in group}
     )
 
 
