@@ -117,6 +117,7 @@ def test_the_same_key_imports_once(terminal: Terminal):
     terminal.write("catalog.toml", CATALOGUE.replace("Lavender soap", "Soap"))
     refused = terminal(*typed)
     assert (refused.code, refused.json["refused"]) == (5, "key_reused")
+    assert refused.json["next"] == "the same command with another --key, or without"
     verb = terminal("receive", "wick", "1", "--key", "spring", "--json")
     assert (verb.code, verb.json["refused"]) == (5, "key_reused")
 

@@ -94,6 +94,7 @@ def import_files(
             "bills_changed": f"{command} --dry-run",
             "pool_fed": "edit pool in the configuration, then: stockpush run",
             "pool_held": "stockpush holds",
+            "key_reused": "the same command with another --key, or without",
         }
         if isinstance(outcome, Refused):
             refuse(outcome, as_json=as_json, next=again.get(outcome.refusal))

@@ -595,7 +595,10 @@ def again(facts: Mapping[str, str]) -> str:
     if verb != "sell" and facts["location"] != MAIN:
         place = f" --location {shlex.quote(facts['location'])}"
     lot = f" --lot {shlex.quote(facts['lot'])}" if facts["lot"] and verb != "sell" else ""
-    return f"stockpush {verb} {sku} {signed.lstrip('-')}{unit}{lot}{place}  (to do it again)"
+    what = f"{verb} {sku} {signed.lstrip('-')}{unit}{lot}{place}"
+    # A run is recorded by what it took, not by how it was told.
+    told = ", with --bill, --used and --scrapped as it had them" if verb == "build" else ""
+    return f"stockpush {what}  (to do it again{told})"
 
 
 _AGAIN: Final[Mapping[str, str]] = {
