@@ -13,6 +13,9 @@ PLACES = """\
 name = "market"
 """
 
+AGAIN = "  (to do it again)"
+RUN_AGAIN = "  (to do it again, with --bill, --used and --scrapped as it had them)"
+
 
 def moved(shop: Terminal, *command: str) -> str:
     """Type a verb; return the id of what it wrote."""
@@ -26,28 +29,30 @@ def moved(shop: Terminal, *command: str) -> str:
 @pytest.mark.parametrize(
     ("command", "again"),
     [
-        ("receive beeswax 1.5kg --lot A12", "stockpush receive beeswax 1500g --lot A12"),
-        ("build candle-lav 3", "stockpush build candle-lav 3"),
-        ("scrap soap-lav 1", "stockpush scrap soap-lav 1"),
-        ("return soap-lav 1", "stockpush return soap-lav 1"),
-        ("sell soap-lav 1 --at market", "stockpush sell soap-lav 1 --at PLACE"),
-        ("adjust wick -3", "stockpush adjust wick -3"),
-        ("count wick 7", "stockpush adjust wick -23"),
+        ("receive beeswax 1.5kg --lot A12", f"stockpush receive beeswax 1500g --lot A12{AGAIN}"),
+        ("build candle-lav 3", f"stockpush build candle-lav 3{RUN_AGAIN}"),
+        ("scrap soap-lav 1", f"stockpush scrap soap-lav 1{AGAIN}"),
+        ("return soap-lav 1", f"stockpush return soap-lav 1{AGAIN}"),
+        ("sell soap-lav 1 --at market", f"stockpush sell soap-lav 1 --at PLACE{AGAIN}"),
+        ("adjust wick -3", f"stockpush adjust wick -3{AGAIN}"),
+        ("count wick 7", f"stockpush adjust wick -23{AGAIN}"),
     ],
 )
 def test_an_undo_is_not_undone_and_says_how_to_do_it_again(
     shop: Terminal, command: str, again: str
 ):
-    """Nor is what has been undone; both are refused with the command that does it once more."""
+    """Nor is what has been undone; both are refused with the command that does it once more. How a
+    run was told is not on record: typed as it stands it may be built by another bill.
+    """
     done = moved(shop, *command.split())
     undone = moved(shop, "undo", done)
     twice = shop("undo", undone, "--json")
     assert (twice.code, twice.json["refused"]) == (5, "is_an_undo")
     assert f"{undone} is itself the undo of {done}" in twice.json["message"]
-    assert twice.json["next"] == f"{again}  (to do it again)"
+    assert twice.json["next"] == again
     before = shop("undo", done, "--json")
     assert (before.code, before.json["refused"]) == (5, "already_undone")
-    assert before.json["next"] == f"{again}  (to do it again)"
+    assert before.json["next"] == again
 
 
 # -- refusals that say what to do ------------------------------------------------------------

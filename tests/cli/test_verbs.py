@@ -238,16 +238,6 @@ def test_an_undo_is_refused_twice_and_for_what_no_command_wrote(shop: Terminal):
     assert shop.on_hand("wick") == "30"
 
 
-def test_a_run_that_was_undone_is_not_built_by_another_recipe(shop: Terminal):
-    """How it was told is not on record, so the command to do it again says what to add."""
-    answer = shop.done("build", "candle-lav", "10", "--json").json
-    shop.done("undo", answer["id"])
-    assert shop("undo", answer["id"], "--json").json["next"] == (
-        "stockpush build candle-lav 10"
-        "  (to do it again, with --bill, --used and --scrapped as it had them)"
-    )
-
-
 def test_an_item_without_a_bill_cannot_be_built(shop: Terminal):
     """The refusal says what is missing."""
     refused = shop("build", "wick", "5", "--json")
