@@ -374,6 +374,19 @@ def _capped(policy: ChannelPolicy) -> ChannelPolicy:
     return replace(policy, cap=999)
 
 
+def test_a_listing_on_a_channel_that_is_not_configured_is_not_looked_at() -> None:
+    """Its candle can be promised one less, but nobody writes there: neither is it read."""
+    with large_from(10):
+        world = candles(finished=0, wax=2_000)
+        world.list("woo", "old", "candle-3", shows=1)
+        policies = {name: each for name, each in world.catalogue.policies.items() if name != "woo"}
+        world.catalogue = replace(world.catalogue, policies=policies)
+        sale = world.order("shopify", "1", line("c7", 1))
+        _, fields = reading(world, lambda: world.hears(sale))
+        assert {"shopify/c3", "shopify/c7"} <= fields
+        assert "woo/old" not in fields
+
+
 def test_an_open_order_for_what_is_short_is_seen_by_those_who_share_its_material() -> None:
     """What somebody else's order still takes is netted, although nobody asked for that item."""
     with large_from(10):
